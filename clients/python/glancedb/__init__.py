@@ -1,0 +1,1 @@
+"""glancedb: the Python client of GlanceDB."""

@@ -1,0 +1,43 @@
+"""What functions ask of the session that runs them: names, settings, sequences.
+
+Regclass and its kin need the catalog's names, current_user and set_config need the session; the
+engine knows neither, so `Run.session` is one of these and sql.session implements it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+Kind = Literal["class", "type", "proc", "procedure", "oper", "namespace", "role", "collation"]
+
+
+class SessionInfo(Protocol):
+    """The session behind a run."""
+
+    user: str
+    session_user: str
+    database: str
+    backend_pid: int
+
+    def setting(self, name: str) -> str | None:
+        """The value of a setting (any case), or None where there is none of the name."""
+
+    def set_setting(self, name: str, value: str, local: bool) -> str:
+        """SET; returns the value as shown. Raises what SET raises."""
+
+    def search_path(self, implicit: bool) -> list[str]:
+        """Existing schemas in order; with pg_catalog where it is searched implicitly."""
+
+    def name_of(self, kind: Kind, oid: int) -> str:
+        """What a reg type prints: quoted and qualified as needed, '-' for 0, digits if unknown."""
+
+    def oid_of(self, kind: Kind, text: str) -> int:
+        """What a reg type reads. Raises UndefinedTable, UndefinedObject, UndefinedFunction..."""
+
+    def next_value(self, sequence: int) -> int: ...
+
+    def current_value(self, sequence: int) -> int: ...
+
+    def last_value(self) -> int: ...
+
+    def set_value(self, sequence: int, value: int, called: bool) -> int: ...

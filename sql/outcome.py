@@ -1,0 +1,160 @@
+"""The seam between a session and whoever carries its answers away: the wire, the tests, a client.
+
+`Session` (sql.session) gives, for each statement, one Outcome. Whoever takes it drains `batches` (or
+feeds `sink`) and then calls `complete()`, which ends the statement, commits where the statement was a
+transaction of its own and it was the last, and returns the command tag ('SELECT 3').
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from storage.batch import Batch
+from storage.column import Column
+from storage.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A result column: its name as the client sees it, and where it comes from (0: nowhere)."""
+
+    name: str
+    type: Type
+    table: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFormat:
+    """COPY's options, checked: see PostgreSQL's COPY. `columns` are the types, in order."""
+
+    format: Literal["text", "csv", "binary"]
+    columns: tuple[Type, ...]
+    names: tuple[str, ...] = ()
+    delimiter: str = "\t"
+    null: str = "\\N"
+    header: Literal["", "true", "match"] = ""
+    quote: str = '"'
+    escape: str = '"'
+    force_quote: frozenset[int] = frozenset()
+    force_not_null: frozenset[int] = frozenset()
+    force_null: frozenset[int] = frozenset()
+    table: str = ""  # for the context line of errors
+
+
+@dataclass
+class Rows:
+    """A result set. Draining `batches` executes the statement."""
+
+    fields: tuple[Field, ...]
+    batches: Iterator[Batch]
+    complete: Callable[[], str]
+
+
+@dataclass
+class Done:
+    """A statement without a result set: it has run."""
+
+    complete: Callable[[], str]
+
+
+@dataclass
+class Empty:
+    """An empty statement: EmptyQueryResponse."""
+
+
+@dataclass
+class CopyIn:
+    """COPY ... FROM STDIN: call `sink(batch)` for what comes, then `complete()`; or `abort(message)`."""
+
+    format: CopyFormat
+    sink: Callable[[Batch], None]
+    complete: Callable[[], str]
+
+
+@dataclass
+class CopyOut:
+    """COPY ... TO STDOUT."""
+
+    format: CopyFormat
+    batches: Iterator[Batch]
+    complete: Callable[[], str]
+
+
+Outcome = Rows | Done | Empty | CopyIn | CopyOut
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared statement as Describe tells it."""
+
+    name: str
+    text: str
+    parameters: tuple[Type, ...]
+    fields: tuple[Field, ...] | None  # None: no result set
+
+
+@dataclass(frozen=True)
+class Notice:
+    """NoticeResponse's fields."""
+
+    severity: str  # NOTICE, WARNING, INFO
+    sqlstate: str
+    message: str
+    detail: str = ""
+    hint: str = ""
+
+
+class Portal(Protocol):
+    """A bound statement, perhaps half-read. The wire keeps it between two Execute messages."""
+
+    name: str
+    fields: tuple[Field, ...] | None
+
+
+class SessionSeam(Protocol):
+    """What the wire asks of a session. All calls come from one thread at a time, and may block;
+    `cancel` comes from any thread at any time.
+
+    Errors leave as DatabaseError; the session has by then put its transaction into the right state,
+    and `status` tells which. After an error in the extended protocol the wire calls nothing before
+    `sync`.
+    """
+
+    @property
+    def status(self) -> Literal["I", "T", "E"]: ...
+
+    def simple(self, text: str) -> Iterator[Outcome]:
+        """The statements of one Query message, each executed when it is asked for."""
+
+    def prepare(self, name: str, text: str, parameter_oids: Sequence[int]) -> None: ...
+
+    def describe(self, name: str) -> Prepared: ...
+
+    def bind(self, portal: str, statement: str, parameters: Sequence[Column]) -> Portal:
+        """`parameters` are constant columns of the types `describe(statement)` names."""
+
+    def portal(self, name: str) -> Portal: ...
+
+    def execute(self, portal: str) -> Outcome:
+        """Begin, or go on with, a portal. A Rows' iterator may be left and continued by the next call."""
+
+    def close_statement(self, name: str) -> None: ...
+
+    def close_portal(self, name: str) -> None: ...
+
+    def sync(self) -> None:
+        """End of an extended-protocol series: commits or rolls back an implicit transaction."""
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None:
+        """The connection is gone: roll back, drop temporary things."""
+
+    def notices(self) -> list[Notice]:
+        """Notices since the last call."""
+
+    def parameter_changes(self) -> dict[str, str]:
+        """Reported settings (ParameterStatus) that changed since the last call; all at the first."""

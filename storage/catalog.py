@@ -1,0 +1,215 @@
+"""The catalog: what exists, by OID and by name, as one immutable value.
+
+A transaction that runs DDL holds a changed copy of its own; commit makes it everybody's. Definitions
+hold SQL text for what only sql/ understands (defaults, checks). `version` grows with each change and
+OIDs are never reused, so a plan can be checked against the (oid, version) pairs it read. Every OID
+survives a restart; those below FIRST_USER_OID belong to built-in objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from storage.errors import DuplicateSchema, DuplicateTable, InvalidSchemaName, UndefinedTable
+from storage.types import Type
+
+FIRST_USER_OID = 16_384
+PG_CATALOG, PUBLIC, INFORMATION_SCHEMA = 11, 2200, 13_000
+BOOTSTRAP_ROLE = 10
+DATABASE_OID = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDefinition:
+    """A column of a table. `number` is attnum: from 1, never reused after DROP COLUMN."""
+
+    name: str
+    type: Type
+    number: int
+    not_null: bool = False
+    default: str | None = None  # SQL text of an expression
+    identity: str = ""  # '', 'a' (always), 'd' (by default)
+    sequence: int = 0  # OID of the sequence behind serial, identity, AUTO_INCREMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A constraint of a table; `columns` are attnums. `kind` is pg_constraint.contype."""
+
+    oid: int
+    name: str
+    kind: str  # 'p' primary key, 'u' unique, 'c' check
+    columns: tuple[int, ...]
+    expression: str = ""  # SQL text of a check
+    index: int = 0  # OID of the index that a key shows as in pg_class
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its columns in order and what holds among them."""
+
+    oid: int
+    schema: int
+    name: str
+    columns: tuple[ColumnDefinition, ...]
+    constraints: tuple[Constraint, ...] = ()
+    sort_key: tuple[tuple[int, bool], ...] = ()  # (attnum, descending)
+    shard_key: tuple[int, ...] = ()
+    owner: int = BOOTSTRAP_ROLE
+    type_oid: int = 0  # pg_type's row type
+    array_type_oid: int = 0
+    segment_rows: int = 1_024_000
+    options: tuple[tuple[str, str], ...] = ()  # pg_class.reloptions
+    comment: str = ""
+    version: int = 1
+
+    def column(self, name: str) -> ColumnDefinition | None:
+        """The column of this name, if there is one."""
+        return next((c for c in self.columns if c.name == name), None)
+
+    def position(self, number: int) -> int:
+        """Where the column with attnum `number` stands among `columns`."""
+        return next(i for i, c in enumerate(self.columns) if c.number == number)
+
+    @property
+    def keys(self) -> tuple[Constraint, ...]:
+        """Primary key and unique constraints."""
+        return tuple(c for c in self.constraints if c.kind in "pu")
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence's parameters; its current value is not part of the catalog."""
+
+    oid: int
+    schema: int
+    name: str
+    type: Type
+    start: int = 1
+    increment: int = 1
+    minimum: int = 1
+    maximum: int = 2**63 - 1
+    cycle: bool = False
+    owner: int = BOOTSTRAP_ROLE
+    owned_by: tuple[int, int] | None = None  # (table OID, attnum)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    oid: int
+    name: str
+    owner: int = BOOTSTRAP_ROLE
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A user. `password` is a SCRAM-SHA-256 verifier in PostgreSQL's form, or None."""
+
+    oid: int
+    name: str
+    superuser: bool = False
+    login: bool = True
+    password: str | None = None
+
+
+Relation = Table | Sequence
+
+BUILT_IN_SCHEMAS = (
+    Schema(PG_CATALOG, "pg_catalog"),
+    Schema(PUBLIC, "public"),
+    Schema(INFORMATION_SCHEMA, "information_schema"),
+)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Schemas, relations and roles by OID."""
+
+    schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
+    relations: Mapping[int, Relation] = field(default_factory=dict)
+    roles: Mapping[int, Role] = field(
+        default_factory=lambda: {BOOTSTRAP_ROLE: Role(BOOTSTRAP_ROLE, "glancedb", superuser=True)}
+    )
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        names = {(r.schema, r.name): r.oid for r in self.relations.values()}
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_schema_names", {s.name: s.oid for s in self.schemas.values()})
+
+    def schema(self, name: str) -> Schema | None:
+        """The schema of this name, if there is one."""
+        oid = self._schema_names.get(name)  # type: ignore[attr-defined]
+        return None if oid is None else self.schemas[oid]
+
+    def must_schema(self, name: str) -> Schema:
+        """The schema of this name, or InvalidSchemaName."""
+        schema = self.schema(name)
+        if schema is None:
+            raise InvalidSchemaName(f'schema "{name}" does not exist')
+        return schema
+
+    def relation(self, schema: int, name: str) -> Relation | None:
+        """The table or sequence of this name in the schema, if there is one."""
+        oid = self._names.get((schema, name))  # type: ignore[attr-defined]
+        return None if oid is None else self.relations[oid]
+
+    def table(self, oid: int) -> Table:
+        """The table with this OID, or UndefinedTable."""
+        relation = self.relations.get(oid)
+        if not isinstance(relation, Table):
+            raise UndefinedTable(f"relation with OID {oid} does not exist")
+        return relation
+
+    def tables(self) -> Iterator[Table]:
+        """Every table."""
+        return (r for r in self.relations.values() if isinstance(r, Table))
+
+    def sequences(self) -> Iterator[Sequence]:
+        """Every sequence."""
+        return (r for r in self.relations.values() if isinstance(r, Sequence))
+
+    def role(self, name: str) -> Role | None:
+        """The role of this name, if there is one."""
+        return next((r for r in self.roles.values() if r.name == name), None)
+
+    def with_relation(self, relation: Relation) -> Catalog:
+        """A catalog in which `relation` stands (a new one, or one of the same OID replaced).
+
+        Raises DuplicateTable where another relation of its schema has the name.
+        """
+        other = self.relation(relation.schema, relation.name)
+        if other is not None and other.oid != relation.oid:
+            raise DuplicateTable(f'relation "{relation.name}" already exists')
+        relation = replace(relation, version=self.version + 1)
+        relations = {**self.relations, relation.oid: relation}
+        return replace(self, relations=relations, version=self.version + 1)
+
+    def without_relation(self, oid: int) -> Catalog:
+        """A catalog without the relation `oid`."""
+        relations = {k: v for k, v in self.relations.items() if k != oid}
+        return replace(self, relations=relations, version=self.version + 1)
+
+    def with_schema(self, schema: Schema) -> Catalog:
+        """A catalog with one schema more; DuplicateSchema where the name is taken."""
+        other = self.schema(schema.name)
+        if other is not None and other.oid != schema.oid:
+            raise DuplicateSchema(f'schema "{schema.name}" already exists')
+        return replace(self, schemas={**self.schemas, schema.oid: schema}, version=self.version + 1)
+
+    def without_schema(self, oid: int) -> Catalog:
+        """A catalog without the schema `oid`."""
+        schemas = {k: v for k, v in self.schemas.items() if k != oid}
+        return replace(self, schemas=schemas, version=self.version + 1)
+
+    def with_role(self, role: Role) -> Catalog:
+        """A catalog in which `role` stands, new or replaced."""
+        return replace(self, roles={**self.roles, role.oid: role}, version=self.version + 1)
+
+    def without_role(self, oid: int) -> Catalog:
+        """A catalog without the role `oid`."""
+        return replace(
+            self, roles={k: v for k, v in self.roles.items() if k != oid}, version=self.version + 1
+        )

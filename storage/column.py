@@ -1,0 +1,242 @@
+"""A column of values: numpy or Arrow, as its type's form says, with nulls.
+
+Nulls of a numpy-valued column stand in a mask `valid` (None: no nulls); what lies under a null is
+defined but meaningless. Nulls of an Arrow-valued column stand inside the array, and `valid` is read
+off it, so that Arrow's functions pass them on by themselves.
+
+A `constant` column holds one value that stands for every row: expressions make them, numpy spreads
+them for nothing, and `spread(rows)` writes them out. Batches hold none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.types import BYTEA, Form, Type
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.int64]
+
+
+def arrow_type(type: Type) -> pa.DataType:
+    """The Arrow type that holds `type`: of list elements, files and Arrow's functions."""
+    match type.form:
+        case Form.TEXT | Form.DECIMAL:
+            return pa.large_string()
+        case Form.BYTES | Form.ROWS:
+            return pa.large_binary()
+        case Form.LIST:
+            assert type.element is not None
+            return pa.large_list(arrow_type(type.element))
+        case Form.FIXED:
+            assert type.dtype is not None
+            return pa.large_binary() if type.dtype.names else pa.from_numpy_dtype(type.dtype)
+
+
+class Column:
+    """Values of one SQL type: `values` (numpy or Arrow), `valid` (mask or None), `constant`."""
+
+    __slots__ = ("_valid", "constant", "type", "values")
+
+    def __init__(self, type: Type, values: Any, valid: Mask | None = None, *, constant: bool = False) -> None:
+        self.type = type
+        self.constant = constant
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+        if isinstance(values, pa.Array) and valid is not None and not valid.all():
+            values = _with_nulls(values, valid)
+        self.values = values
+        self._valid = valid
+
+    @property
+    def valid(self) -> Mask | None:
+        """True where there is a value; None where there are no nulls."""
+        if isinstance(self.values, pa.Array):
+            if self.values.null_count == 0:
+                return None
+            return np.asarray(self.values.is_valid().to_numpy(zero_copy_only=False))
+        return self._valid
+
+    @property
+    def arrow(self) -> bool:
+        """Whether the values are an Arrow array."""
+        return isinstance(self.values, pa.Array)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.values.nbytes)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"Column({self.type}, {self.tolist()!r})"
+
+    def is_valid(self) -> Mask:
+        """`valid` written out: a mask in every case."""
+        valid = self.valid
+        return np.ones(len(self), np.bool_) if valid is None else valid
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """The rows at these positions, or where this mask is true."""
+        if isinstance(self.values, pa.Array):
+            if rows.dtype == np.bool_:
+                return Column(self.type, self.values.filter(pa.array(rows)))
+            return Column(self.type, self.values.take(pa.array(rows)))
+        valid = None if self._valid is None else self._valid[rows]
+        return Column(self.type, self.values[rows], valid)
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, without copying."""
+        if isinstance(self.values, pa.Array):
+            return Column(self.type, self.values.slice(start, max(stop - start, 0)))
+        valid = None if self._valid is None else self._valid[start:stop]
+        return Column(self.type, self.values[start:stop], valid)
+
+    def spread(self, rows: int) -> Column:
+        """A constant written out to `rows` rows; any other column as it is."""
+        if not self.constant:
+            return self
+        if isinstance(self.values, pa.Array):
+            return Column(self.type, self.values.take(pa.array(np.zeros(rows, np.int64))))
+        values = np.repeat(self.values, rows, axis=0)
+        valid = None if self._valid is None else np.repeat(self._valid, rows)
+        return Column(self.type, values, valid)
+
+    def retype(self, type: Type) -> Column:
+        """The same values under another type of the same form (text as varchar, int4 as date)."""
+        assert type.form is self.type.form
+        return Column(type, self.values, self._valid, constant=self.constant)
+
+    def tolist(self) -> list[Any]:
+        """Python values, None for null: bytes a row for binary and uuid, lists for vectors."""
+        if isinstance(self.values, pa.Array):
+            result: list[Any] = self.values.to_pylist()
+            return result
+        if self.type.form is Form.ROWS and self.values.dtype == np.uint8:
+            items = [row.tobytes() for row in self.values]
+        else:
+            items = self.values.tolist()
+        if self._valid is None:
+            return items
+        return [item if ok else None for item, ok in zip(items, self._valid, strict=True)]
+
+    def to_arrow(self) -> pa.Array:
+        """The values as an Arrow array of `arrow_type(type)`."""
+        if isinstance(self.values, pa.Array):
+            return self.values
+        mask = None if self._valid is None else ~self._valid
+        if self.type.form is Form.DECIMAL:
+            texts = [None if v is None else str(v) for v in self.tolist()]
+            return pa.array(texts, pa.large_string())
+        if self.type.form is Form.ROWS or (self.values.dtype.names is not None):
+            raw = [row.tobytes() for row in self.values]
+            return pa.array(raw, pa.large_binary(), mask=mask)
+        return pa.array(np.ascontiguousarray(self.values), mask=mask)
+
+    @classmethod
+    def of(cls, type: Type, items: Iterable[Any]) -> Column:
+        """A column of Python values (None for null) in the type's physical form.
+
+        Dates and times are given as they are stored (integers), vectors as sequences of floats,
+        binary and uuid as bytes, intervals as (months, days, micros), numerics as Decimal.
+        """
+        items = list(items)
+        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+            return cls(type, pa.array(items, arrow_type(type)))
+        missing = [item is None for item in items]
+        valid = ~np.array(missing, np.bool_) if any(missing) else None
+        if type.form is Form.DECIMAL:
+            values = np.empty(len(items), object)
+            values[:] = items
+            return cls(type, values, valid)
+        return cls(type, _fixed(type, items), valid)
+
+    @classmethod
+    def scalar(cls, type: Type, item: Any) -> Column:
+        """A constant column."""
+        column = cls.of(type, [item])
+        column.constant = True
+        return column
+
+    @classmethod
+    def nulls(cls, type: Type, rows: int) -> Column:
+        """`rows` nulls."""
+        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+            return cls(type, pa.nulls(rows, arrow_type(type)))
+        valid = np.zeros(rows, np.bool_)
+        if type.form is Form.DECIMAL:
+            return cls(type, np.full(rows, None, object), valid)
+        shape = (rows, max(type.width, 0)) if type.form is Form.ROWS else (rows,)
+        return cls(type, np.zeros(shape, type.dtype), valid)
+
+    @classmethod
+    def from_arrow(cls, type: Type, array: pa.Array) -> Column:
+        """The inverse of `to_arrow`."""
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+            return cls(type, array.cast(arrow_type(type)))
+        if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
+            valid = np.asarray(array.is_valid()) if array.null_count else None
+            filled = array.fill_null(False if type.dtype == np.bool_ else 0) if array.null_count else array
+            return cls(type, np.asarray(filled.to_numpy(zero_copy_only=False), type.dtype), valid)
+        return cls.of(type, [_from_raw(type, item) for item in array.to_pylist()])
+
+    @classmethod
+    def concat(cls, columns: Sequence[Column]) -> Column:
+        """The columns one after another; at least one, all of one form."""
+        first = columns[0]
+        if len(columns) == 1:
+            return first
+        if first.arrow:
+            return cls(first.type, pa.concat_arrays([c.values for c in columns]))
+        values = np.concatenate([c.values for c in columns])
+        if all(c._valid is None for c in columns):
+            return cls(first.type, values)
+        return cls(first.type, values, np.concatenate([c.is_valid() for c in columns]))
+
+
+def _with_nulls(values: pa.Array, valid: Mask) -> pa.Array:
+    """`values` with a null wherever `valid` is false."""
+    rows = np.where(valid, np.arange(len(values)), -1)
+    return values.take(pa.array(rows, mask=~valid))
+
+
+def _fixed(type: Type, items: list[Any]) -> Array:
+    assert type.dtype is not None
+    if type.form is Form.ROWS:
+        width = next((len(item) for item in items if item is not None), max(type.width, 0))
+        values = np.zeros((len(items), width), type.dtype)
+        for row, item in enumerate(items):
+            if item is not None:
+                values[row] = np.frombuffer(item, np.uint8) if isinstance(item, bytes) else item
+        return values
+    if type.dtype.names:
+        return np.array([(0, 0, 0) if item is None else tuple(item) for item in items], type.dtype)
+    return np.array([0 if item is None else item for item in items], type.dtype)
+
+
+def _from_raw(type: Type, item: Any) -> Any:
+    if item is None:
+        return None
+    if type.form is Form.DECIMAL:
+        return Decimal(item)
+    if type.form is Form.ROWS:
+        return item if type.dtype == np.uint8 else np.frombuffer(item, type.dtype)
+    return np.frombuffer(item, type.dtype)[0].item()
+
+
+def bytes_column(rows: Array) -> Column:
+    """(rows, n) uint8 as a bytea column, without a Python object a row."""
+    rows = np.ascontiguousarray(rows)
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
+    return Column(BYTEA, pa.Array.from_buffers(pa.large_binary(), len(rows), buffers))

@@ -1,0 +1,37 @@
+"""The small algebra that scans take down to encodings and zone maps: column op constant, joined by AND.
+
+It is advice: a scan may use it to skip rows that cannot match and must not drop one that may. The
+engine evaluates the whole WHERE condition on what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Comparison(Enum):
+    """The comparisons that zone maps and encodings know."""
+
+    EQ = "="
+    NE = "<>"
+    LT = "<"
+    LE = "<="
+    GT = ">"
+    GE = ">="
+    IS_NULL = "is null"
+    IS_NOT_NULL = "is not null"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`column op value`: `column` is the position in the table, `value` a Python value as
+    `Column.tolist` gives it for the column's type (None only for the null tests)."""
+
+    column: int
+    op: Comparison
+    value: Any
+
+
+Conjunction = tuple[Compare, ...]

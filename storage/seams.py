@@ -1,0 +1,109 @@
+"""The seam between storage and the floors above: what a statement asks of the database.
+
+`storage.database.Database.open(path)` gives the one object behind all of it. The classes here are
+protocols: storage.transaction and storage.snapshot implement them, the engine and sql type against
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from storage.batch import Batch
+from storage.catalog import Catalog, Relation, Role, Schema, Table
+from storage.column import Column, Mask, Positions
+from storage.predicate import Conjunction
+
+
+class Morsel(Protocol):
+    """Up to BATCH_ROWS neighbouring rows of one segment or of the write segment.
+
+    Thread-safe and cheap to hold: nothing is decoded before it is asked for.
+    """
+
+    rows: int
+
+    def visible(self) -> Mask | None:
+        """(rows,) true for the rows the snapshot sees; None: all of them."""
+
+    def select(self, predicate: Conjunction) -> Mask | None:
+        """(rows,) false where the predicate, tried on the encoded form, rules the row out; None: no help."""
+
+    def column(self, position: int, rows: Positions | None = None) -> Column:
+        """Column `position` of the table, decoded: of all rows, or of these positions in the morsel."""
+
+    def row_ids(self, rows: Positions | None = None) -> Positions:
+        """The 64-bit row ids."""
+
+
+class TableView(Protocol):
+    """One table as one statement sees it."""
+
+    table: Table
+
+    @property
+    def estimated_rows(self) -> int:
+        """About how many rows are visible: for planning."""
+
+    def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+        """The table in row order, without the segments and blocks whose zone maps rule them out."""
+
+    def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """(segments skipped by zone maps, segments in all): for EXPLAIN ANALYZE."""
+
+
+class Snapshot(Protocol):
+    """What one statement sees: the database at one commit number, and its transaction's own rows."""
+
+    catalog: Catalog
+
+    def table(self, oid: int) -> TableView: ...
+
+
+class Transaction(Protocol):
+    """A transaction: one thread at a time. Ends with `commit` or `rollback`, both once."""
+
+    catalog: Catalog  # as this transaction sees it; set through `define` and its kin only
+    read_only: bool
+
+    def snapshot(self) -> Snapshot:
+        """A new one a statement under READ COMMITTED, the first one's under REPEATABLE READ."""
+
+    def insert(self, table: int, batch: Batch) -> Positions:
+        """Append rows (all columns of the table, in its order) and return their row ids.
+
+        Raises UniqueViolation. Not-null, checks and defaults are the caller's.
+        """
+
+    def delete(self, table: int, row_ids: Positions) -> Positions:
+        """Mark rows deleted; returns the ids that this call deleted (not those already gone).
+
+        Waits for a concurrent transaction that marked one of them.
+        """
+
+    def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
+        """Delete `row_ids` and insert `batch` as their successors, row by row; returns new row ids."""
+
+    def truncate(self, table: int) -> None: ...
+
+    def allocate_oid(self) -> int: ...
+
+    def define(self, item: Relation | Schema | Role) -> None:
+        """CREATE or ALTER: put the definition into this transaction's catalog (replaces the same OID)."""
+
+    def drop(self, item: Relation | Schema | Role) -> None: ...
+
+    def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
+        """The next `count` values; never rolled back. Raises DataException's kin at the limit (2200H)."""
+
+    def set_value(self, sequence: int, value: int, called: bool) -> None: ...
+
+    def savepoint(self) -> int: ...
+
+    def rollback_to(self, savepoint: int) -> None: ...
+
+    def commit(self) -> None:
+        """Make it durable and visible, or raise and have it rolled back."""
+
+    def rollback(self) -> None: ...

@@ -1,0 +1,244 @@
+"""SQL types: one row each, with PostgreSQL's names and OIDs, and how their values lie in memory.
+
+`Form` is the physical shape of a column's values, and the only thing kernels and operators branch on:
+
+    FIXED    numpy (rows,) of `dtype`: bool, integers, floats, date (int32 days since 2000-01-01),
+             time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), oid and
+             reg* (uint32), "char" (uint8), interval (structured: months i4, days i4, micros i8)
+    ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, uuid uint8 x 16
+    TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree
+    BYTES    Arrow large_binary: bytea
+    DECIMAL  numpy (rows,) of object: decimal.Decimal with its display scale (1.10 stays 1.10)
+    LIST     Arrow large_list of the element's Arrow form: arrays (one-dimensional)
+
+A `Type` with a modifier (varchar(10), binary(4096)) is a value of its own: `type.base` drops it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from storage.errors import UndefinedObject
+
+
+class Form(Enum):
+    """How values lie in memory: see the module's text."""
+
+    FIXED = "fixed"
+    ROWS = "rows"
+    TEXT = "text"
+    BYTES = "bytes"
+    DECIMAL = "decimal"
+    LIST = "list"
+
+
+INTERVAL_DTYPE = np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")])
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A SQL type: `name`, `oid` and `array_oid` as in pg_type; `modifier` is PostgreSQL's typmod."""
+
+    name: str
+    oid: int
+    array_oid: int
+    form: Form
+    dtype: np.dtype | None  # of FIXED and ROWS values
+    size: int  # pg_type.typlen
+    category: str  # pg_type.typcategory
+    preferred: bool = False
+    sql_name: str = ""  # format_type's name where it is not `name`: 'bigint' for int8
+    modifier: int = -1
+    element: Type | None = None  # of an array type
+    wire: int = 0  # the OID told to clients where it is not `oid`: binary(n) is bytea
+
+    @property
+    def base(self) -> Type:
+        """The type without its modifier."""
+        return self if self.modifier == -1 else replace(self, modifier=-1)
+
+    @property
+    def wire_oid(self) -> int:
+        """The OID that RowDescription and ParameterDescription name."""
+        return self.wire or self.oid
+
+    @property
+    def width(self) -> int:
+        """Elements a row of a ROWS type: n of binary(n) and vector(n), 16 of uuid; -1 if unbounded."""
+        return 16 if self.oid == UUID.oid else self.modifier
+
+    @property
+    def is_array(self) -> bool:
+        return self.element is not None
+
+    def of(self, modifier: int) -> Type:
+        """The type with PostgreSQL's typmod `modifier`."""
+        return replace(self, modifier=modifier)
+
+    def __str__(self) -> str:
+        return format_type(self)
+
+
+def _row(
+    name: str,
+    oid: int,
+    array_oid: int,
+    form: Form,
+    dtype: str | None,
+    size: int,
+    category: str,
+    preferred: bool = False,
+    sql_name: str = "",
+    wire: int = 0,
+) -> Type:
+    return Type(
+        name,
+        oid,
+        array_oid,
+        form,
+        None if dtype is None else np.dtype(dtype),
+        size,
+        category,
+        preferred,
+        sql_name or name,
+        wire=wire,
+    )
+
+
+FIXED, ROWS, TEXTUAL = Form.FIXED, Form.ROWS, Form.TEXT
+
+# fmt: off
+BOOL        = _row("bool", 16, 1000, FIXED, "?", 1, "B", True, "boolean")
+BYTEA       = _row("bytea", 17, 1001, Form.BYTES, None, -1, "U")
+CHAR        = _row("char", 18, 1002, FIXED, "u1", 1, "Z", sql_name='"char"')
+NAME        = _row("name", 19, 1003, TEXTUAL, None, 64, "S")
+INT8        = _row("int8", 20, 1016, FIXED, "<i8", 8, "N", sql_name="bigint")
+INT2        = _row("int2", 21, 1005, FIXED, "<i2", 2, "N", sql_name="smallint")
+INT4        = _row("int4", 23, 1007, FIXED, "<i4", 4, "N", sql_name="integer")
+REGPROC     = _row("regproc", 24, 1008, FIXED, "<u4", 4, "N")
+TEXT        = _row("text", 25, 1009, TEXTUAL, None, -1, "S", True)
+OID         = _row("oid", 26, 1028, FIXED, "<u4", 4, "N", True)
+TID         = _row("tid", 27, 1010, FIXED, "<i8", 6, "U")
+XID         = _row("xid", 28, 1011, FIXED, "<u4", 4, "U")
+JSON        = _row("json", 114, 199, TEXTUAL, None, -1, "U")
+XML         = _row("xml", 142, 143, TEXTUAL, None, -1, "U")
+PG_NODE_TREE = _row("pg_node_tree", 194, 0, TEXTUAL, None, -1, "Z")
+FLOAT4      = _row("float4", 700, 1021, FIXED, "<f4", 4, "N", sql_name="real")
+FLOAT8      = _row("float8", 701, 1022, FIXED, "<f8", 8, "N", True, "double precision")
+UNKNOWN     = _row("unknown", 705, 0, TEXTUAL, None, -2, "X")
+INET        = _row("inet", 869, 1041, TEXTUAL, None, -1, "I", True)
+ACLITEM     = _row("aclitem", 1033, 1034, TEXTUAL, None, 12, "U")
+BPCHAR      = _row("bpchar", 1042, 1014, TEXTUAL, None, -1, "S", sql_name="character")
+VARCHAR     = _row("varchar", 1043, 1015, TEXTUAL, None, -1, "S", sql_name="character varying")
+DATE        = _row("date", 1082, 1182, FIXED, "<i4", 4, "D")
+TIME        = _row("time", 1083, 1183, FIXED, "<i8", 8, "D", sql_name="time without time zone")
+TIMESTAMP   = _row("timestamp", 1114, 1115, FIXED, "<i8", 8, "D", sql_name="timestamp without time zone")
+TIMESTAMPTZ = _row("timestamptz", 1184, 1185, FIXED, "<i8", 8, "D", True, "timestamp with time zone")
+INTERVAL    = Type("interval", 1186, 1187, FIXED, INTERVAL_DTYPE, 16, "T", True, "interval")
+NUMERIC     = _row("numeric", 1700, 1231, Form.DECIMAL, None, -1, "N")
+REGPROCEDURE = _row("regprocedure", 2202, 2207, FIXED, "<u4", 4, "N")
+REGOPER     = _row("regoper", 2203, 2208, FIXED, "<u4", 4, "N")
+REGCLASS    = _row("regclass", 2205, 2210, FIXED, "<u4", 4, "N")
+REGTYPE     = _row("regtype", 2206, 2211, FIXED, "<u4", 4, "N")
+VOID        = _row("void", 2278, 0, TEXTUAL, None, 4, "P")
+UUID        = _row("uuid", 2950, 2951, ROWS, "u1", 16, "U")
+JSONB       = _row("jsonb", 3802, 3807, TEXTUAL, None, -1, "U")
+REGNAMESPACE = _row("regnamespace", 4089, 4090, FIXED, "<u4", 4, "N")
+REGROLE     = _row("regrole", 4096, 4097, FIXED, "<u4", 4, "N")
+REGCOLLATION = _row("regcollation", 4191, 4192, FIXED, "<u4", 4, "N")
+# The product's own types: OIDs above PostgreSQL's built-in ones and below those of user objects.
+BINARY      = _row("binary", 15001, 15002, ROWS, "u1", -1, "U", wire=BYTEA.oid)
+VECTOR      = _row("vector", 15003, 15004, ROWS, "<f4", -1, "U")
+# Pseudo-types: they stand in signatures of functions only, never in a column.
+ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
+ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")
+ANYNONARRAY = _row("anynonarray", 2776, 0, TEXTUAL, None, 4, "P")
+ANY         = _row("any", 2276, 0, TEXTUAL, None, 4, "P", sql_name='"any"')
+RECORD      = _row("record", 2249, 2287, TEXTUAL, None, -1, "P")
+CSTRING     = _row("cstring", 2275, 1263, TEXTUAL, None, -2, "P")
+# fmt: on
+
+# Vectors PostgreSQL keeps in its catalog: arrays that count from 0.
+INT2VECTOR = Type("int2vector", 22, 1006, Form.LIST, None, -1, "A", False, "int2vector", element=INT2)
+OIDVECTOR = Type("oidvector", 30, 1013, Form.LIST, None, -1, "A", False, "oidvector", element=OID)
+
+SCALARS: tuple[Type, ...] = tuple(value for value in list(vars().values()) if isinstance(value, Type))
+
+
+def array_of(element: Type) -> Type:
+    """The array type whose elements are `element`.
+
+    Raises UndefinedObject where PostgreSQL has none (an array of an array is the array itself).
+    """
+    if element.is_array:
+        return element
+    if not element.array_oid:
+        raise UndefinedObject(f"could not find array type for data type {element}")
+    return Type(
+        "_" + element.name,
+        element.array_oid,
+        0,
+        Form.LIST,
+        None,
+        -1,
+        "A",
+        sql_name=f"{element.sql_name}[]",
+        modifier=element.modifier,
+        element=element,
+    )
+
+
+TYPES: tuple[Type, ...] = SCALARS + tuple(array_of(t) for t in SCALARS if t.array_oid and not t.is_array)
+BY_OID: dict[int, Type] = {type.oid: type for type in TYPES}
+BY_NAME: dict[str, Type] = {type.name: type for type in TYPES}
+
+INTEGERS = (INT2, INT4, INT8)
+REG_TYPES = (REGPROC, REGPROCEDURE, REGOPER, REGCLASS, REGTYPE, REGNAMESPACE, REGROLE, REGCOLLATION)
+_FRACTIONAL = (TIME.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
+
+
+def format_type(type: Type) -> str:
+    """The SQL spelling of a type with its modifier, as PostgreSQL's format_type prints it."""
+    if type.element is not None and type.name.startswith("_"):
+        element = type.element if type.modifier == -1 else type.element.of(type.modifier)
+        return format_type(element) + "[]"
+    if type.modifier == -1:
+        return type.sql_name
+    if type.oid in (VARCHAR.oid, BPCHAR.oid):
+        return f"{type.sql_name}({type.modifier - 4})"
+    if type.oid == NUMERIC.oid:
+        precision, scale = numeric_modifier(type)
+        return f"numeric({precision},{scale})"
+    if type.oid in _FRACTIONAL:
+        first, _, rest = type.sql_name.partition(" ")
+        return f"{first}({type.modifier}) {rest}".rstrip()
+    return f"{type.sql_name}({type.modifier})"
+
+
+def numeric_modifier(type: Type) -> tuple[int, int]:
+    """(precision, scale) of numeric(p, s)."""
+    packed = type.modifier - 4
+    return packed >> 16, packed & 0x7FF
+
+
+def numeric(precision: int, scale: int = 0) -> Type:
+    """numeric(precision, scale)."""
+    return NUMERIC.of(((precision << 16) | scale) + 4)
+
+
+def varchar(length: int) -> Type:
+    """varchar(length)."""
+    return VARCHAR.of(length + 4)
+
+
+def binary(width: int) -> Type:
+    """binary(width): `width` bytes a row."""
+    return BINARY.of(width)
+
+
+def vector(dimensions: int) -> Type:
+    """vector(dimensions) of float32."""
+    return VECTOR.of(dimensions)
