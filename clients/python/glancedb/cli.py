@@ -120,8 +120,8 @@ async def _load(connected: Client, table: str, paths: list[Path], embedder: Embe
             bar.update(task, completed=done, rate=f"{rate:.0f} images per second")
     seconds = time.perf_counter() - start
     loaded = len(new) - len(broken)
-    rate = f", {loaded / seconds:.0f} images per second" if loaded else ""
-    click.echo(f"{loaded} loaded, {len(paths) - len(new)} already there, {len(broken)} skipped{rate}")
+    speed = f", {loaded / seconds:.0f} images per second" if loaded else ""
+    click.echo(f"{loaded} loaded, {len(paths) - len(new)} already there, {len(broken)} skipped{speed}")
     return broken
 
 

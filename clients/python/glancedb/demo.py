@@ -227,8 +227,8 @@ def distinct(paths: Sequence[Path]) -> dict[str, Path]:
 
 def open_picture(path: Path) -> Image.Image:
     """A photograph as people post it: upright, opaque, at most 1024 pixels."""
-    with Image.open(path) as picture:
-        picture = images.opaque(picture)
+    with Image.open(path) as file:
+        picture = images.opaque(file)
     picture.thumbnail((_LONG_SIDE, _LONG_SIDE))
     return picture
 

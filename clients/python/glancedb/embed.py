@@ -65,11 +65,13 @@ class Embedder:
 
     def picture(self, picture: Image.Image) -> Vectors:
         """One picture's feature vector."""
-        return self.vectors(images.crop(picture, self.side)[None])[0]
+        vectors = self.vectors(images.crop(picture, self.side)[None])
+        return vectors.reshape(-1)
 
     def file(self, path: Path) -> Vectors:
         """One file's feature vector. Raises OSError for a file that is no picture."""
-        return self.vectors(images.read(path, self.side)[None])[0]
+        vectors = self.vectors(images.read(path, self.side)[None])
+        return vectors.reshape(-1)
 
     def files(self, paths: Iterable[Path]) -> Iterator[Embedded]:
         """The files' vectors in order, decoded ahead on threads. Broken files come with their error."""
