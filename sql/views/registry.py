@@ -1,62 +1,146 @@
 """The table of catalog views: real rows by name, built once per catalog version.
 
-    @view("pg_catalog", "pg_namespace", oid=2615, columns=[("oid", OID), ...])
-    def pg_namespace(catalog: Catalog, session: SessionInfo) -> Iterable[tuple[object, ...]]: ...
+`relations.txt` names every relation of pg_catalog and information_schema with its OID, kind and columns
+as PostgreSQL has them ('!' marks a column that is never null). A builder gives the rows of one of them:
 
-Views over views are SQL: `sql_view("pg_catalog", "pg_tables", "SELECT ...")`; the binder expands them
-like a subquery. Rows are Python values as `Column.of` takes them. A view whose rows depend on the
-session (pg_settings, pg_stat_activity) says `volatile=True` and is built for each statement.
+    @view("pg_catalog", "pg_namespace")
+    def pg_namespace(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+        for schema in catalog.schemas.values():
+            yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner}
+
+A row is a dict of the columns that say something; the others are null, or the zero of their type where
+they are never null. A relation that nobody builds is there, and empty. Views over views are SQL
+(`sql_view`), which the binder expands like a subquery. `fixed=True` says that the rows are the same
+under every catalog, `volatile=True` that they are different for each statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib import resources
+from typing import Any
 
 from engine.seams import SessionInfo
+from storage.batch import Batch
 from storage.catalog import Catalog
-from storage.types import Type
+from storage.column import Column
+from storage.types import BY_NAME, Form, Type
 
-Builder = Callable[[Catalog, SessionInfo], Iterable[tuple[object, ...]]]
+Row = Mapping[str, Any]
+Builder = Callable[[Catalog, SessionInfo], Iterable[Row]]
 
 
 @dataclass(frozen=True)
 class View:
-    """A built-in relation: `rows` builds it, or `text` is the SQL it stands for."""
+    """A built-in relation: builders of its rows, or the SQL text it stands for."""
 
     schema: str
     name: str
     oid: int
-    columns: tuple[tuple[str, Type], ...]  # empty for a view in SQL until it is bound
-    rows: Builder | None = None
+    kind: str  # pg_class.relkind
+    columns: tuple[tuple[str, Type], ...]
+    never_null: frozenset[str] = frozenset()
+    builders: tuple[Builder, ...] = ()
+    fixed: tuple[Builder, ...] = ()
     text: str = ""
     volatile: bool = False
-    kind: str = "r"  # pg_class.relkind
+
+    @cached_property
+    def types(self) -> tuple[Type, ...]:
+        """The columns' types."""
+        return tuple(type for _, type in self.columns)
+
+    def batch(self, catalog: Catalog, session: SessionInfo) -> Batch:
+        """All rows, as one batch: kept while the catalog is the same, unless the view is volatile."""
+        if self.volatile:
+            return self._build(self.builders, catalog, session)
+        key = (self.schema, self.name)
+        with _LOCK:
+            kept = _BUILT.get(key)
+            if kept is not None and kept[0] is catalog:
+                return kept[1]
+        parts = [self._build(self.builders, catalog, session)]
+        if self.fixed:
+            parts.insert(0, self._fixed_part(catalog, session))
+        batch = Batch.concat(parts)
+        with _LOCK:
+            _BUILT[key] = (catalog, batch)
+        return batch
+
+    def _fixed_part(self, catalog: Catalog, session: SessionInfo) -> Batch:
+        key = (self.schema, self.name)
+        with _LOCK:
+            part = _FIXED.get(key)
+        if part is None:
+            part = self._build(self.fixed, catalog, session)
+            with _LOCK:
+                _FIXED[key] = part
+        return part
+
+    def _build(self, builders: tuple[Builder, ...], catalog: Catalog, session: SessionInfo) -> Batch:
+        rows = [row for builder in builders for row in builder(catalog, session)]
+        columns = []
+        for name, type in self.columns:
+            zero = _zero(type) if name in self.never_null else None
+            columns.append(Column.of(type, [row.get(name, zero) for row in rows]))
+        assert all(row.keys() <= self._names for row in rows), f"{self.name}: a row has unknown columns"
+        return Batch(tuple(columns), len(rows))
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.columns)
 
 
-VIEWS: dict[tuple[str, str], View] = {}
+_LOCK = threading.Lock()
+_BUILT: dict[tuple[str, str], tuple[Catalog, Batch]] = {}
+_FIXED: dict[tuple[str, str], Batch] = {}
+
+
+def _zero(type: Type) -> Any:
+    if type.form is Form.LIST:
+        return []
+    if type.form is Form.TEXT:
+        return ""
+    return b"" if type.form is Form.BYTES else 0
+
+
+def _relations() -> dict[tuple[str, str], View]:
+    text = resources.files("sql.views").joinpath("relations.txt").read_text()
+    views = {}
+    for line in text.splitlines():
+        head, _, body = line.partition(": ")
+        schema, name, oid, kind = head.split()
+        pairs = [column.split() for column in body.split(", ")]
+        columns = tuple((column, BY_NAME[type.rstrip("!")]) for column, type in pairs)
+        never_null = frozenset(column for column, type in pairs if type.endswith("!"))
+        views[schema, name] = View(schema, name, int(oid), kind, columns, never_null)
+    return views
+
+
+VIEWS: dict[tuple[str, str], View] = _relations()
 
 
 def view(
-    schema: str,
-    name: str,
-    *,
-    oid: int,
-    columns: Sequence[tuple[str, Type]],
-    volatile: bool = False,
-    kind: str = "r",
+    schema: str, name: str, *, fixed: bool = False, volatile: bool = False
 ) -> Callable[[Builder], Builder]:
-    """Declare a view built by a function."""
+    """Declare a builder of a view's rows; a view may have several."""
 
     def declare(builder: Builder) -> Builder:
-        assert (schema, name) not in VIEWS, f"{schema}.{name} is declared twice"
-        VIEWS[schema, name] = View(schema, name, oid, tuple(columns), builder, volatile=volatile, kind=kind)
+        known = VIEWS[schema, name]
+        if fixed:
+            VIEWS[schema, name] = replace(known, fixed=(*known.fixed, builder))
+        else:
+            VIEWS[schema, name] = replace(
+                known, builders=(*known.builders, builder), volatile=known.volatile or volatile
+            )
         return builder
 
     return declare
 
 
-def sql_view(schema: str, name: str, oid: int, text: str) -> None:
-    """Declare a view that is SQL over other views."""
-    assert (schema, name) not in VIEWS, f"{schema}.{name} is declared twice"
-    VIEWS[schema, name] = View(schema, name, oid, (), text=text, kind="v")
+def sql_view(schema: str, name: str, text: str) -> None:
+    """Declare the SQL text of a view; its columns come out under the names PostgreSQL gives them."""
+    VIEWS[schema, name] = replace(VIEWS[schema, name], text=text)

@@ -1,0 +1,262 @@
+"""pg_class, pg_attribute and what hangs on relations: defaults, keys, constraints, sequences, comments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.seams import SessionInfo
+from sql.views import names
+from sql.views.registry import VIEWS, Row, view
+from storage.catalog import (
+    BOOTSTRAP_ROLE,
+    INFORMATION_SCHEMA,
+    PG_CATALOG,
+    Catalog,
+    ColumnDefinition,
+    Constraint,
+    Sequence,
+    Table,
+)
+from storage.types import INT8, Form, Type
+
+_SCHEMAS = {"pg_catalog": PG_CATALOG, "information_schema": INFORMATION_SCHEMA}
+
+
+@view("pg_catalog", "pg_namespace")
+def pg_namespace(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for schema in catalog.schemas.values():
+        yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner}
+
+
+def _class(oid: int, name: str, schema: int, kind: str, owner: int, columns: int) -> dict[str, object]:
+    return {
+        "oid": oid,
+        "relname": name,
+        "relnamespace": schema,
+        "relowner": owner,
+        "relkind": ord(kind),
+        "relnatts": columns,
+        "relpersistence": ord("p"),
+        "relispopulated": True,
+        "relreplident": ord("d" if kind == "r" else "n"),
+        "relfrozenxid": 0,
+        "reltuples": -1.0,
+    }
+
+
+@view("pg_catalog", "pg_class")
+def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for relation in catalog.relations.values():
+        if isinstance(relation, Sequence):
+            yield _class(relation.oid, relation.name, relation.schema, "S", relation.owner, 3)
+            continue
+        kinds = {c.kind for c in relation.constraints}
+        yield _class(
+            relation.oid, relation.name, relation.schema, "r", relation.owner, _last_number(relation)
+        ) | {
+            "reltype": relation.type_oid,
+            "relam": names.AM_HEAP,
+            "relfilenode": relation.oid,
+            "relhasindex": bool(kinds & {"p", "u"}),
+            "relchecks": sum(c.kind == "c" for c in relation.constraints),
+            "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
+        }
+    for table, key in names.keys(catalog):
+        yield _class(key.index, key.name, table.schema, "i", table.owner, len(key.columns)) | {
+            "relam": names.AM_BTREE,
+            "relfilenode": key.index,
+        }
+
+
+def _last_number(table: Table) -> int:
+    return max((column.number for column in table.columns), default=0)
+
+
+@view("pg_catalog", "pg_class", fixed=True)
+def built_in_classes(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for built_in in VIEWS.values():
+        schema = _SCHEMAS[built_in.schema]
+        kind = "v" if built_in.kind == "v" else "r"
+        row = _class(built_in.oid, built_in.name, schema, kind, BOOTSTRAP_ROLE, len(built_in.columns))
+        yield row | {"relam": names.AM_HEAP if kind == "r" else 0, "relhasrules": kind == "v"}
+
+
+def _attribute(relation: int, name: str, type: Type, number: int, not_null: bool) -> dict[str, object]:
+    text = type.form is Form.TEXT
+    return {
+        "attrelid": relation,
+        "attname": name,
+        "atttypid": type.oid,
+        "attlen": type.size,
+        "attnum": number,
+        "attndims": 1 if type.is_array else 0,
+        "attcacheoff": -1,
+        "atttypmod": type.modifier,
+        "attbyval": 0 < type.size <= 8,
+        "attalign": ord("d" if type.size == 8 else "i"),
+        "attstorage": ord("p" if type.size > 0 else "x"),
+        "attnotnull": not_null,
+        "attislocal": True,
+        "attstattarget": -1,
+        "attcollation": (names.COLLATION_C if type.size == 64 else names.COLLATION_DEFAULT) if text else 0,
+    }
+
+
+@view("pg_catalog", "pg_attribute")
+def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table in catalog.tables():
+        for column in table.columns:
+            yield _attribute(table.oid, column.name, column.type, column.number, column.not_null) | {
+                "atthasdef": column.default is not None and not column.identity,
+                "attidentity": ord(column.identity) if column.identity else 0,
+            }
+        for key in table.keys:
+            for number, attnum in enumerate(key.columns, 1):
+                column = table.columns[table.position(attnum)]
+                yield _attribute(key.index, column.name, column.type, number, False)
+    for sequence in catalog.sequences():
+        for number, name in enumerate(("last_value", "log_cnt", "is_called"), 1):
+            yield _attribute(sequence.oid, name, INT8, number, True)
+
+
+@view("pg_catalog", "pg_attribute", fixed=True)
+def built_in_attributes(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for built_in in VIEWS.values():
+        for number, (name, type) in enumerate(built_in.columns, 1):
+            yield _attribute(built_in.oid, name, type, number, name in built_in.never_null)
+
+
+def default_oid(table: Table, column: ColumnDefinition) -> int:
+    """A stable OID for pg_attrdef's row: defaults are not objects of the catalog."""
+    return (table.oid << 11 | column.number) & 0x7FFFFFFF
+
+
+@view("pg_catalog", "pg_attrdef")
+def pg_attrdef(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table in catalog.tables():
+        for column in table.columns:
+            if column.default is not None and not column.identity:
+                yield {
+                    "oid": default_oid(table, column),
+                    "adrelid": table.oid,
+                    "adnum": column.number,
+                    "adbin": column.default,
+                }
+
+
+@view("pg_catalog", "pg_constraint")
+def pg_constraint(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table in catalog.tables():
+        for constraint in table.constraints:
+            yield {
+                "oid": constraint.oid,
+                "conname": constraint.name,
+                "connamespace": table.schema,
+                "contype": ord(constraint.kind),
+                "convalidated": True,
+                "conrelid": table.oid,
+                "conindid": constraint.index,
+                "confupdtype": ord(" "),
+                "confdeltype": ord(" "),
+                "confmatchtype": ord(" "),
+                "conislocal": True,
+                "connoinherit": constraint.kind != "c",
+                "conkey": list(constraint.columns) or None,
+                "conbin": constraint.expression or None,
+            }
+
+
+@view("pg_catalog", "pg_index")
+def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table, key in names.keys(catalog):
+        yield {
+            "indexrelid": key.index,
+            "indrelid": table.oid,
+            "indnatts": len(key.columns),
+            "indnkeyatts": len(key.columns),
+            "indisunique": True,
+            "indisprimary": key.kind == "p",
+            "indimmediate": True,
+            "indisvalid": True,
+            "indisready": True,
+            "indislive": True,
+            "indkey": list(key.columns),
+            "indcollation": [0] * len(key.columns),
+            "indclass": [_operator_class(table, key, attnum) for attnum in key.columns],
+            "indoption": [0] * len(key.columns),
+        }
+
+
+def _operator_class(table: Table, key: Constraint, attnum: int) -> int:
+    type = table.columns[table.position(attnum)].type
+    return next((oid for oid, _, of in OPERATOR_CLASSES if of == type.oid), 0)
+
+
+# (OID, name, type): PostgreSQL's default btree operator classes of the types that may be keys
+OPERATOR_CLASSES = (
+    (1978, "int4_ops", 23),
+    (1979, "int2_ops", 21),
+    (3124, "int8_ops", 20),
+    (3126, "text_ops", 25),
+    (10_012, "bpchar_ops", 1042),
+    (10_013, "bytea_ops", 17),
+    (10_007, "bool_ops", 16),
+    (3122, "date_ops", 1082),
+    (10_021, "float4_ops", 700),
+    (3123, "float8_ops", 701),
+    (3125, "numeric_ops", 1700),
+    (1981, "oid_ops", 26),
+    (3127, "timestamptz_ops", 1184),
+    (3128, "timestamp_ops", 1114),
+    (10_065, "uuid_ops", 2950),
+)
+
+
+@view("pg_catalog", "pg_opclass", fixed=True)
+def pg_opclass(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for oid, name, type in OPERATOR_CLASSES:
+        yield {
+            "oid": oid,
+            "opcmethod": names.AM_BTREE,
+            "opcname": name,
+            "opcnamespace": PG_CATALOG,
+            "opcowner": BOOTSTRAP_ROLE,
+            "opcintype": type,
+            "opcdefault": True,
+        }
+
+
+@view("pg_catalog", "pg_sequence")
+def pg_sequence(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for sequence in catalog.sequences():
+        yield {
+            "seqrelid": sequence.oid,
+            "seqtypid": sequence.type.oid,
+            "seqstart": sequence.start,
+            "seqincrement": sequence.increment,
+            "seqmax": sequence.maximum,
+            "seqmin": sequence.minimum,
+            "seqcache": 1,
+            "seqcycle": sequence.cycle,
+        }
+
+
+@view("pg_catalog", "pg_description")
+def pg_description(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table in catalog.tables():
+        if table.comment:
+            yield {"objoid": table.oid, "classoid": names.CLASS_PG_CLASS, "description": table.comment}
+
+
+@view("pg_catalog", "pg_depend")
+def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for sequence, table, number in names.owned_sequences(catalog):
+        column = table.columns[table.position(number)]
+        yield {
+            "classid": names.CLASS_PG_CLASS,
+            "objid": sequence.oid,
+            "refclassid": names.CLASS_PG_CLASS,
+            "refobjid": table.oid,
+            "refobjsubid": number,
+            "deptype": ord("i" if column.identity else "a"),
+        }

@@ -1,0 +1,125 @@
+"""What the server is, for clients that ask: databases, roles, access methods, settings, activity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from zoneinfo import available_timezones
+
+from engine.seams import SessionInfo
+from sql.views import names
+from sql.views.registry import Row, view
+from storage.catalog import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG, Catalog
+
+
+@view("pg_catalog", "pg_database")
+def pg_database(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    yield {
+        "oid": DATABASE_OID,
+        "datname": session.database,
+        "datdba": BOOTSTRAP_ROLE,
+        "encoding": names.ENCODING_UTF8,
+        "datlocprovider": ord("c"),
+        "datallowconn": True,
+        "datconnlimit": -1,
+        "dattablespace": names.TABLESPACE_DEFAULT,
+        "datcollate": "C",
+        "datctype": "C",
+    }
+
+
+@view("pg_catalog", "pg_authid")
+def pg_authid(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for role in catalog.roles.values():
+        yield {
+            "oid": role.oid,
+            "rolname": role.name,
+            "rolsuper": role.superuser,
+            "rolinherit": True,
+            "rolcreaterole": role.superuser,
+            "rolcreatedb": role.superuser,
+            "rolcanlogin": role.login,
+            "rolreplication": False,
+            "rolbypassrls": role.superuser,
+            "rolconnlimit": -1,
+            "rolpassword": role.password,
+        }
+
+
+@view("pg_catalog", "pg_roles")
+def pg_roles(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for row in pg_authid(catalog, session):
+        yield {**row, "rolpassword": "********"}
+
+
+def _users(catalog: Catalog) -> Iterable[Row]:
+    for role in catalog.roles.values():
+        if role.login:
+            yield {
+                "usename": role.name,
+                "usesysid": role.oid,
+                "usecreatedb": role.superuser,
+                "usesuper": role.superuser,
+                "userepl": False,
+                "usebypassrls": role.superuser,
+                "passwd": "********",
+            }
+
+
+@view("pg_catalog", "pg_user")
+def pg_user(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    yield from _users(catalog)
+
+
+@view("pg_catalog", "pg_shadow")
+def pg_shadow(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    passwords = {role.oid: role.password for role in catalog.roles.values()}
+    for row in _users(catalog):
+        yield {**row, "passwd": passwords[row["usesysid"]]}
+
+
+@view("pg_catalog", "pg_am", fixed=True)
+def pg_am(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for oid, name, kind in (
+        (names.AM_HEAP, "heap", "t"),
+        (names.AM_BTREE, "btree", "i"),
+        (names.AM_HASH, "hash", "i"),
+    ):
+        yield {"oid": oid, "amname": name, "amtype": ord(kind)}
+
+
+@view("pg_catalog", "pg_collation", fixed=True)
+def pg_collation(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for oid, name, provider in (
+        (names.COLLATION_DEFAULT, "default", "d"),
+        (names.COLLATION_C, "C", "c"),
+        (951, "POSIX", "c"),
+    ):
+        yield {
+            "oid": oid,
+            "collname": name,
+            "collnamespace": PG_CATALOG,
+            "collowner": BOOTSTRAP_ROLE,
+            "collprovider": ord(provider),
+            "collisdeterministic": True,
+            "collencoding": -1,
+            "collcollate": None if provider == "d" else name,
+            "collctype": None if provider == "d" else name,
+        }
+
+
+@view("pg_catalog", "pg_tablespace", fixed=True)
+def pg_tablespace(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for oid, name in ((names.TABLESPACE_DEFAULT, "pg_default"), (names.TABLESPACE_GLOBAL, "pg_global")):
+        yield {"oid": oid, "spcname": name, "spcowner": BOOTSTRAP_ROLE}
+
+
+@view("pg_catalog", "pg_language", fixed=True)
+def pg_language(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for oid, name in ((names.LANGUAGE_INTERNAL, "internal"), (names.LANGUAGE_SQL, "sql")):
+        yield {"oid": oid, "lanname": name, "lanowner": BOOTSTRAP_ROLE, "lanpltrusted": name == "sql"}
+
+
+@view("pg_catalog", "pg_timezone_names", fixed=True)
+def pg_timezone_names(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for name in sorted(available_timezones()):
+        yield {"name": name}

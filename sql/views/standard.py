@@ -1,0 +1,245 @@
+"""Views that are SQL: PostgreSQL's convenience views and the standard's information_schema."""
+
+from __future__ import annotations
+
+from sql.views.registry import sql_view
+
+sql_view(
+    "pg_catalog",
+    "pg_tables",
+    """
+    SELECT n.nspname AS schemaname, c.relname AS tablename, pg_get_userbyid(c.relowner) AS tableowner,
+           NULL::name AS tablespace, c.relhasindex AS hasindexes, c.relhasrules AS hasrules,
+           c.relhastriggers AS hastriggers, c.relrowsecurity AS rowsecurity
+    FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p')
+    """,
+)
+
+sql_view(
+    "pg_catalog",
+    "pg_views",
+    """
+    SELECT n.nspname AS schemaname, c.relname AS viewname, pg_get_userbyid(c.relowner) AS viewowner,
+           pg_get_viewdef(c.oid) AS definition
+    FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'v'
+    """,
+)
+
+sql_view(
+    "pg_catalog",
+    "pg_indexes",
+    """
+    SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname,
+           NULL::name AS tablespace, pg_get_indexdef(i.oid) AS indexdef
+    FROM pg_catalog.pg_index x
+    JOIN pg_catalog.pg_class c ON c.oid = x.indrelid
+    JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    """,
+)
+
+sql_view(
+    "pg_catalog",
+    "pg_sequences",
+    """
+    SELECT n.nspname AS schemaname, c.relname AS sequencename, pg_get_userbyid(c.relowner) AS sequenceowner,
+           s.seqtypid::regtype AS data_type, s.seqstart AS start_value, s.seqmin AS min_value,
+           s.seqmax AS max_value, s.seqincrement AS increment_by, s.seqcycle AS cycle,
+           s.seqcache AS cache_size, pg_sequence_last_value(c.oid::regclass) AS last_value
+    FROM pg_catalog.pg_sequence s
+    JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    """,
+)
+
+# rows that a table view of the standard shows: what the user can see, system relations included
+_VISIBLE = "c.relkind IN ('r', 'v')"
+
+sql_view(
+    "information_schema",
+    "information_schema_catalog_name",
+    "SELECT current_database()::name AS catalog_name",
+)
+
+sql_view(
+    "information_schema",
+    "schemata",
+    """
+    SELECT current_database()::name AS catalog_name, n.nspname AS schema_name, u.rolname AS schema_owner,
+           NULL::name AS default_character_set_catalog, NULL::name AS default_character_set_schema,
+           NULL::name AS default_character_set_name, NULL::varchar AS sql_path
+    FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles u ON u.oid = n.nspowner
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "tables",
+    f"""
+    SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+           CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'BASE TABLE' END::varchar AS table_type,
+           NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation,
+           NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema,
+           NULL::name AS user_defined_type_name,
+           CASE c.relkind WHEN 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into,
+           'NO'::varchar AS is_typed, NULL::varchar AS commit_action
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE {_VISIBLE}
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "views",
+    """
+    SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+           pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option,
+           'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into,
+           'NO'::varchar AS is_trigger_updatable, 'NO'::varchar AS is_trigger_deletable,
+           'NO'::varchar AS is_trigger_insertable_into
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'v'
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "columns",
+    f"""
+    SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+           a.attname AS column_name, a.attnum::int4 AS ordinal_position,
+           CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
+           CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable,
+           CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
+                WHEN t.typnamespace = 11 THEN format_type(a.atttypid, NULL)
+                ELSE 'USER-DEFINED' END::varchar AS data_type,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 0
+                THEN a.atttypmod - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+                END::int4 AS character_octet_length,
+           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
+                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
+                WHEN 'numeric' THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) >> 16) & 65535 END
+                END::int4 AS numeric_precision,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
+                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
+                WHEN t.typname = 'numeric' AND a.atttypmod > 0 THEN (a.atttypmod - 4) & 2047
+                END::int4 AS numeric_scale,
+           CASE WHEN t.typname = 'date' THEN 0
+                WHEN t.typname IN ('time', 'timestamp', 'timestamptz', 'interval')
+                THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END END::int4 AS datetime_precision,
+           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
+           NULL::name AS character_set_name, NULL::name AS collation_catalog,
+           NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog,
+           NULL::name AS domain_schema, NULL::name AS domain_name,
+           current_database()::name AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
+           NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
+           NULL::int4 AS maximum_cardinality, a.attnum::name AS dtd_identifier,
+           'NO'::varchar AS is_self_referencing,
+           CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END::varchar AS is_identity,
+           CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT'
+                END::varchar AS identity_generation,
+           s.seqstart::varchar AS identity_start, s.seqincrement::varchar AS identity_increment,
+           s.seqmax::varchar AS identity_maximum, s.seqmin::varchar AS identity_minimum,
+           CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS identity_cycle,
+           'NEVER'::varchar AS is_generated, NULL::varchar AS generation_expression,
+           CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    LEFT JOIN pg_catalog.pg_depend dep
+           ON dep.deptype = 'i' AND dep.refobjid = a.attrelid AND dep.refobjsubid = a.attnum
+    LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = dep.objid
+    WHERE a.attnum > 0 AND NOT a.attisdropped AND {_VISIBLE}
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "table_constraints",
+    """
+    SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema,
+           x.conname AS constraint_name, current_database()::name AS table_catalog,
+           n.nspname AS table_schema, c.relname AS table_name,
+           CASE x.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK'
+                WHEN 'f' THEN 'FOREIGN KEY' END::varchar AS constraint_type,
+           'NO'::varchar AS is_deferrable, 'NO'::varchar AS initially_deferred, 'YES'::varchar AS enforced,
+           CASE WHEN x.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
+    FROM pg_catalog.pg_constraint x
+    JOIN pg_catalog.pg_class c ON c.oid = x.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    """,
+)
+
+_KEY_COLUMNS = """
+    FROM (SELECT oid, conname, conrelid, contype, unnest(conkey) AS attnum,
+                 generate_subscripts(conkey, 1) AS position
+          FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u', 'f')) x
+    JOIN pg_catalog.pg_class c ON c.oid = x.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = x.conrelid AND a.attnum = x.attnum
+"""
+
+sql_view(
+    "information_schema",
+    "key_column_usage",
+    f"""
+    SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema,
+           x.conname AS constraint_name, current_database()::name AS table_catalog,
+           n.nspname AS table_schema, c.relname AS table_name, a.attname AS column_name,
+           x.position::int4 AS ordinal_position, NULL::int4 AS position_in_unique_constraint
+    {_KEY_COLUMNS}
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "constraint_column_usage",
+    f"""
+    SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
+           a.attname AS column_name, current_database()::name AS constraint_catalog,
+           n.nspname AS constraint_schema, x.conname AS constraint_name
+    {_KEY_COLUMNS}
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "sequences",
+    """
+    SELECT current_database()::name AS sequence_catalog, n.nspname AS sequence_schema,
+           c.relname AS sequence_name, format_type(s.seqtypid, NULL)::varchar AS data_type,
+           CASE s.seqtypid WHEN 21 THEN 16 WHEN 23 THEN 32 ELSE 64 END::int4 AS numeric_precision,
+           2 AS numeric_precision_radix, 0 AS numeric_scale, s.seqstart::varchar AS start_value,
+           s.seqmin::varchar AS minimum_value, s.seqmax::varchar AS maximum_value,
+           s.seqincrement::varchar AS increment,
+           CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS cycle_option
+    FROM pg_catalog.pg_sequence s
+    JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "character_sets",
+    """
+    SELECT NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
+           'UTF8'::name AS character_set_name, 'UCS'::name AS character_repertoire,
+           'UTF8'::name AS form_of_use, current_database()::name AS default_collate_catalog,
+           'pg_catalog'::name AS default_collate_schema, 'C'::name AS default_collate_name
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "enabled_roles",
+    "SELECT r.rolname AS role_name FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
+)

@@ -1,0 +1,222 @@
+"""pg_type and pg_proc and their kin: what the tables of types, functions, operators and casts hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
+from engine.seams import SessionInfo
+from sql.views import names
+from sql.views.registry import Row, view
+from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
+from storage.types import BINARY, REG_TYPES, TYPES, VECTOR, Form, Type
+
+# these types' input functions are called <name>in; every other type's <name>_in
+_SHORT = frozenset(
+    [
+        "bool",
+        "bytea",
+        "char",
+        "name",
+        "int8",
+        "int2",
+        "int4",
+        "text",
+        "oid",
+        "tid",
+        "xid",
+        "float4",
+        "float8",
+        "bpchar",
+        "varchar",
+        "unknown",
+        "aclitem",
+        "int2vector",
+        "oidvector",
+    ]
+) | {type.name for type in REG_TYPES}
+_MODIFIED = frozenset(
+    ["bpchar", "varchar", "time", "timestamp", "timestamptz", "interval", "numeric", "binary", "vector"]
+)
+
+
+def io_functions(type: Type) -> tuple[str, str, str, str]:
+    """The names of a type's input, output, receive and send functions."""
+    stem = type.name if type.name in _SHORT else type.name + "_"
+    if type.name.startswith("_"):
+        stem = "array_"
+    return (f"{stem}in", f"{stem}out", f"{stem}recv", f"{stem}send")
+
+
+# PostgreSQL's own OIDs of the functions that clients look up by number
+_FIXED_OIDS = {"array_in": 750, "array_out": 751, "array_recv": 2400, "array_send": 2401}
+_FIRST_IO_OID = 15_100
+
+
+def _io_oids() -> dict[str, int]:
+    """An OID for each input/output function: PostgreSQL's where it matters, else by order of types."""
+    oids = dict(_FIXED_OIDS)
+    for number, type in enumerate(TYPES):
+        for part, name in enumerate(io_functions(type)):
+            oids.setdefault(name, _FIRST_IO_OID + 4 * number + part)
+    return oids
+
+
+IO_OIDS = _io_oids()
+
+
+def _align(type: Type) -> str:
+    if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
+        return {1: "c", 2: "s", 4: "i", 8: "d"}[type.dtype.itemsize]
+    return "d" if type.size == 16 and type.name == "interval" else "i"
+
+
+@view("pg_catalog", "pg_type", fixed=True)
+def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for type in TYPES:
+        read, write, receive, send = (IO_OIDS[name] for name in io_functions(type))
+        stem = type.name.removeprefix("_")
+        pseudo = type.category in ("P", "X")
+        own = stem in (VECTOR.name,)
+        yield {
+            "oid": type.oid,
+            "typname": type.name,
+            "typnamespace": PUBLIC if own else PG_CATALOG,
+            "typowner": BOOTSTRAP_ROLE,
+            "typlen": type.size,
+            "typbyval": 0 < type.size <= 8 and type.form is Form.FIXED and type.name != "tid",
+            "typtype": ord("p" if pseudo else "b"),
+            "typcategory": ord(type.category),
+            "typispreferred": type.preferred,
+            "typisdefined": True,
+            "typdelim": ord(","),
+            "typelem": type.element.oid if type.element is not None else 0,
+            "typarray": type.array_oid,
+            "typinput": read,
+            "typoutput": write,
+            "typreceive": receive,
+            "typsend": send,
+            "typmodin": IO_OIDS.get(f"{stem}typmodin", 0) if stem in _MODIFIED else 0,
+            "typalign": ord(_align(type)),
+            "typstorage": ord("p" if type.size > 0 else "x"),
+            "typtypmod": -1,
+            "typcollation": (names.COLLATION_C if type.name in ("name", "_name") else names.COLLATION_DEFAULT)
+            if type.form is Form.TEXT and type.category == "S"
+            else 0,
+        }
+
+
+@view("pg_catalog", "pg_type")
+def row_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for table in catalog.tables():
+        if not table.type_oid:
+            continue
+        common = {
+            "typnamespace": table.schema,
+            "typowner": table.owner,
+            "typlen": -1,
+            "typisdefined": True,
+            "typdelim": ord(","),
+            "typalign": ord("d"),
+            "typstorage": ord("x"),
+            "typtypmod": -1,
+        }
+        yield common | {
+            "oid": table.type_oid,
+            "typname": table.name,
+            "typtype": ord("c"),
+            "typcategory": ord("C"),
+            "typrelid": table.oid,
+            "typarray": table.array_type_oid,
+            "typinput": IO_OIDS["record_in"],
+            "typoutput": IO_OIDS["record_out"],
+            "typreceive": IO_OIDS["record_recv"],
+            "typsend": IO_OIDS["record_send"],
+        }
+        if table.array_type_oid:
+            yield common | {
+                "oid": table.array_type_oid,
+                "typname": "_" + table.name,
+                "typtype": ord("b"),
+                "typcategory": ord("A"),
+                "typelem": table.type_oid,
+                "typinput": IO_OIDS["array_in"],
+                "typoutput": IO_OIDS["array_out"],
+                "typreceive": IO_OIDS["array_recv"],
+                "typsend": IO_OIDS["array_send"],
+            }
+
+
+def _proc(oid: int, name: str, arguments: list[int], result: int, kind: str = "f") -> dict[str, object]:
+    return {
+        "oid": oid,
+        "proname": name,
+        "pronamespace": PG_CATALOG,
+        "proowner": BOOTSTRAP_ROLE,
+        "prolang": names.LANGUAGE_INTERNAL,
+        "procost": 1.0,
+        "prokind": ord(kind),
+        "proisstrict": True,
+        "provolatile": ord("i"),
+        "proparallel": ord("s"),
+        "pronargs": len(arguments),
+        "prorettype": result,
+        "proargtypes": arguments,
+        "prosrc": name,
+    }
+
+
+@view("pg_catalog", "pg_proc", fixed=True)
+def functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for overload in (o for overloads in FUNCTIONS.values() for o in overloads):
+        yield _proc(overload.oid, overload.name, _arguments(overload), overload.result.oid) | {
+            "proisstrict": overload.strict,
+            "provolatile": ord(overload.volatility),
+            "proretset": overload.returns_set,
+            "provariadic": overload.arguments[-1].oid if overload.variadic else 0,
+            "pronargdefaults": overload.defaults,
+        }
+
+
+@view("pg_catalog", "pg_proc", fixed=True)
+def type_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    cstring, bytea = 2275, 17
+    seen: set[str] = set()
+    for type in TYPES:
+        read, write, receive, send = io_functions(type)
+        of = 2277 if type.name.startswith("_") else type.oid
+        signatures = (
+            (read, [cstring], of),
+            (write, [of], cstring),
+            (receive, [2281], of),
+            (send, [of], bytea),
+        )
+        for name, arguments, result in signatures:
+            if name not in seen:
+                seen.add(name)
+                yield _proc(IO_OIDS[name], name, arguments, result)
+
+
+def _arguments(overload: Overload) -> list[int]:
+    return [type.oid for type in overload.arguments]
+
+
+@view("pg_catalog", "pg_operator", fixed=True)
+def operators(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for overload in (o for overloads in OPERATORS.values() for o in overloads):
+        left = overload.arguments[0].oid if len(overload.arguments) == 2 else 0
+        yield {
+            "oid": overload.oid,
+            "oprname": overload.name,
+            "oprnamespace": PG_CATALOG,
+            "oprowner": BOOTSTRAP_ROLE,
+            "oprkind": ord("b" if left else "l"),
+            "oprcanhash": overload.name == "=",
+            "oprcanmerge": overload.name == "=",
+            "oprleft": left,
+            "oprright": overload.arguments[-1].oid,
+            "oprresult": overload.result.oid,
+        }
+
+
+assert BINARY.oid < _FIRST_IO_OID
