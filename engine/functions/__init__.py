@@ -1,0 +1,1 @@
+"""Functions and operators, one file a family. Importing this package fills the registry."""

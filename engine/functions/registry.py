@@ -11,7 +11,8 @@ come out null whatever the implementation computes there, and it may look at `va
 written-out columns of equal length unless it says `constants=True`: then any argument may be constant
 (length 1) and it spreads what it needs. If all arguments are constant it is called once with rows = 1.
 `run=True` passes the Run as keyword `run`; `rows=True` the row count as keyword `rows` (for functions of
-no arguments). `returns_set=True` marks table functions (generate_series, unnest): see engine.functions.sets.
+no arguments). `total=True` says that it cannot raise, so it may be given the rows under nulls too.
+`returns_set=True` marks table functions (generate_series, unnest): see engine.functions.sets.
 
 Types in signatures may be ANYELEMENT, ANYARRAY (all alike in one call). `variadic=True`: the last one
 repeats.
@@ -52,6 +53,7 @@ class Overload:
     defaults: int = 0  # how many trailing arguments may be left out
     columns: tuple[tuple[str, Type], ...] = ()  # of a table function with OUT columns
     doc: str = ""
+    total: bool = False  # never raises, on any value: may be given what lies under nulls
 
 
 FUNCTIONS: dict[str, list[Overload]] = {}
@@ -94,6 +96,7 @@ def scalar(
     oid: int = 0,
     defaults: int = 0,
     columns: Sequence[tuple[str, Type]] = (),
+    total: bool = False,
 ) -> Callable[[Any], Any]:
     """Declare an overload of function `name`; decorators stack for more signatures."""
 
@@ -123,6 +126,7 @@ def scalar(
                 defaults,
                 tuple(columns),
                 doc,
+                total,
             ),
         )
         return implementation
@@ -139,6 +143,7 @@ def operator(
     constants: bool = False,
     volatility: Volatility = "i",
     run: bool = False,
+    total: bool = False,
 ) -> Callable[[Any], Any]:
     """Declare an overload of operator `symbol` (one argument: prefix)."""
 
@@ -160,6 +165,8 @@ def operator(
                 run=run,
                 operator=True,
                 oid=number,
+                doc=(implementation.__doc__ or "").strip(),
+                total=total,
             ),
         )
         return implementation

@@ -1,0 +1,252 @@
+"""Nodes of three-valued logic: AND, OR, NOT, IS NULL, IS TRUE, IN, IS DISTINCT FROM.
+
+AND and OR ask later operands only for the rows that earlier ones left open, wherever that operand could
+raise or only few rows are left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.functions.calls import call
+from engine.nodes import Expression, may_fail, narrow
+from engine.run import Run
+from storage.batch import Batch
+from storage.column import Column, Mask
+from storage.types import BOOL, Form, Type
+
+# An operand that cannot fail is still narrowed to the open rows once fewer than this share are left.
+_FEW = 1 / 8
+
+
+def _logic(operands: tuple[Expression, ...], decided: bool, batch: Batch, run: Run) -> Column:
+    """AND (decided False) and OR (decided True): a row is decided by the first operand of that value."""
+    if not operands:
+        return Column.scalar(BOOL, not decided)
+    rows = batch.rows
+    values = np.full(rows, not decided)
+    valid = np.ones(rows, np.bool_)
+    constants = True
+    open_rows = np.arange(rows)
+    for operand in operands:
+        narrowed = len(open_rows) < rows and (len(open_rows) < rows * _FEW or may_fail(operand))
+        part = operand.evaluate(narrow(batch, (operand,), open_rows) if narrowed else batch, run)
+        if part.constant:
+            value, known = bool(part.values[0]), bool(part.is_valid()[0])
+            if known and value == decided:
+                return part if constants else Column.scalar(BOOL, decided)
+            if not known:
+                valid[open_rows] = False
+                constants = False
+            continue
+        constants = False
+        here, known_here = part.values, part.is_valid()
+        if not narrowed and len(open_rows) < rows:
+            here, known_here = here[open_rows], known_here[open_rows]
+        hit = known_here & (here == decided)
+        valid[open_rows[~known_here]] = False
+        values[open_rows[hit]] = decided
+        valid[open_rows[hit]] = True
+        if hit.any():
+            open_rows = open_rows[~hit]
+            if not len(open_rows):
+                break
+    if constants:
+        return Column.scalar(BOOL, not decided)
+    return Column(BOOL, values, None if valid.all() else valid)
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All operands true; false wins over null."""
+
+    operands: tuple[Expression, ...]
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.operands
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        return _logic(self.operands, False, batch, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Any operand true; true wins over null."""
+
+    operands: tuple[Expression, ...]
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.operands
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        return _logic(self.operands, True, batch, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """NOT: null stays null."""
+
+    argument: Expression
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.argument,)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        column = self.argument.evaluate(batch, run)
+        return Column(BOOL, ~column.values, column.valid, constant=column.constant)
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    """IS NULL, and IS NOT NULL where `negated`."""
+
+    argument: Expression
+    negated: bool = False
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.argument,)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        column = self.argument.evaluate(batch, run)
+        valid = column.is_valid()
+        return Column(BOOL, valid if self.negated else ~valid, constant=column.constant)
+
+
+@dataclass(frozen=True, slots=True)
+class BooleanTest:
+    """IS TRUE, IS FALSE and IS UNKNOWN (value None); never null itself."""
+
+    argument: Expression
+    value: bool | None
+    negated: bool = False
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.argument,)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        column = self.argument.evaluate(batch, run)
+        valid = column.is_valid()
+        mask = ~valid if self.value is None else valid & (column.values == self.value)
+        return Column(BOOL, ~mask if self.negated else mask, constant=column.constant)
+
+
+@dataclass(frozen=True, slots=True)
+class Distinction:
+    """IS DISTINCT FROM (IS NOT DISTINCT FROM where `negated`): null is a value like others."""
+
+    left: Expression
+    right: Expression
+    equals: str
+    negated: bool = False
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.left, self.right)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        left, right = self.left.evaluate(batch, run), self.right.evaluate(batch, run)
+        equal = call(self.equals, (left, right), batch.rows, run, BOOL)
+        same = (equal.values & equal.is_valid()) | (~left.is_valid() & ~right.is_valid())
+        constant = left.constant and right.constant
+        if not constant and len(same) != batch.rows:
+            same = np.repeat(same, batch.rows)
+        return Column(BOOL, same if self.negated else ~same, constant=constant)
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    """IN (a, b, ...), and NOT IN where `negated`; null where no item is equal and one is null."""
+
+    argument: Expression
+    items: tuple[Expression, ...]
+    negated: bool
+    equals: str
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.argument, *self.items)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        argument = self.argument.evaluate(batch, run)
+        items = [item.evaluate(batch, run) for item in self.items]
+        column = member(argument, items, self.equals, batch.rows, run)
+        if not self.negated:
+            return column
+        return Column(BOOL, ~column.values, column.valid, constant=column.constant)
+
+
+def member(argument: Column, items: list[Column], equals: str, rows: int, run: Run) -> Column:
+    """`argument` IN `items`, with SQL's nulls."""
+    constants = [item for item in items if item.constant]
+    if len(constants) == len(items) and not argument.constant:
+        mask = _looked_up(argument, items, equals)
+        if mask is not None:
+            missing = any(not item.is_valid()[0] for item in items)
+            valid = argument.is_valid() & (mask | (not missing))
+            return Column(BOOL, mask, None if valid.all() else valid)
+    count = 1 if argument.constant and len(constants) == len(items) else rows
+    found = np.zeros(count, np.bool_)
+    unknown = np.zeros(count, np.bool_)
+    for item in items:
+        equal = call(equals, (argument, item), rows, run, BOOL)
+        valid = equal.is_valid()
+        found |= equal.values & valid
+        unknown |= ~valid
+    valid = found | ~unknown
+    constant = argument.constant and len(constants) == len(items)
+    return Column(BOOL, found, None if valid.all() else valid, constant=constant)
+
+
+_SMALL_LIST = 3
+
+
+def _looked_up(argument: Column, items: list[Column], equals: str) -> Mask | None:
+    """Rows whose value is among constant items of its own type, by a set; None where that does not fit."""
+    type = argument.type
+    if equals != f"operator =({type.name},{type.name})" or len(items) < _SMALL_LIST:
+        return None
+    present = [item for item in items if item.is_valid()[0]]
+    if type.form is Form.FIXED and argument.values.dtype.kind in "iu":
+        wanted = np.array([item.values[0] for item in present], argument.values.dtype)
+        return np.isin(argument.values, wanted)
+    if type.form is Form.TEXT and type.name in ("text", "varchar", "name"):
+        texts = pa.array([item.values[0].as_py() for item in present], pa.large_string())
+        return np.asarray(pc.is_in(argument.values, value_set=texts).to_numpy(zero_copy_only=False))
+    return None
