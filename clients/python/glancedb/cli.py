@@ -90,7 +90,7 @@ def load(
 
     broken = _finish(work())
     for failure in broken:
-        click.echo(f"skipped {failure.error or failure.path}", err=True)
+        click.echo(f"skipped {failure.error}", err=True)
     if broken:
         sys.exit(2)
 

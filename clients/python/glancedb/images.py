@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 SHORT_SIDE = 256
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -38,12 +38,14 @@ def crop(picture: Image.Image, side: int) -> npt.NDArray[np.uint8]:
 
 
 def read(path: Path, side: int) -> npt.NDArray[np.uint8]:
-    """The picture in a file, cropped. Raises OSError for a file that is no picture, or a broken one."""
+    """The picture in a file, cropped. Raises OSError, with its path, for what is no picture, or broken."""
     try:
         with Image.open(path) as picture:
             picture.load()
             return crop(picture, side)
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise OSError(f"{path}: not a picture that can be read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow's decoders raise these for damaged data
         raise OSError(f"{path}: {error}") from error
 
