@@ -1,0 +1,1 @@
+"""bench: ratios against something measured in the same run, as tables. `python -m bench [NAME ...]`."""
