@@ -37,7 +37,8 @@ DDL = (
 )
 ABOVE = 0.9
 VECTORS = 200_000
-_ASKED_OF = ("chelsea.png", "coffee.png", "pexels-2416933.jpg", "pexels-7303802.jpg")
+# with one of edits.ASKED each, in order
+_ASKED_OF = ("pexels-2416933.jpg", "chelsea.png", "coffee.png", "pexels-7303782.jpg")
 _LONG_SIDE = 1024
 _ORIGINAL = "original"
 

@@ -47,16 +47,6 @@ def rotate(degrees: float) -> Edit:
     return edit
 
 
-def scale(share: float) -> Edit:
-    """Smaller, `share` of each side."""
-
-    def edit(picture: Image.Image) -> Image.Image:
-        width, height = picture.size
-        return picture.resize((max(round(width * share), 1), max(round(height * share), 1)))
-
-    return edit
-
-
 STORED: dict[str, Edit] = {
     "recompressed": recompress(30),
     "cropped": crop(0.9),
@@ -65,7 +55,7 @@ STORED: dict[str, Edit] = {
     "rotated": rotate(5),
 }
 ASKED: dict[str, Edit] = {
-    "half size, JPEG quality 50": lambda picture: recompress(50)(scale(0.5)(picture)),
+    "JPEG quality 60": recompress(60),
     "cropped to 94 %": crop(0.94),
     "a little darker": brighter(0.85),
     "turned by 2 degrees": rotate(2),
