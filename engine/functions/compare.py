@@ -1,0 +1,326 @@
+"""The comparison operators = <> < <= > >= of every type that has an order.
+
+NaN equals itself and is greater than every number; texts are ordered by their bytes (collation C);
+trailing blanks of character(n) do not count; intervals are compared with months of 30 days; in arrays
+null elements are equal to each other and come last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.functions.registry import operator
+from storage.column import Array, Column, Mask
+from storage.types import (
+    ANYARRAY,
+    BINARY,
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    CHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INET,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    JSONB,
+    NAME,
+    NUMERIC,
+    OID,
+    OIDVECTOR,
+    TEXT,
+    TID,
+    TIME,
+    TIMESTAMP,
+    UUID,
+    VECTOR,
+    XID,
+    Type,
+)
+
+Compare = Callable[[Any, Any], Any]
+Test = Callable[[Column, Column], Mask]
+
+SYMBOLS = ("=", "<>", "<", "<=", ">", ">=")
+_NUMPY: dict[str, Compare] = {
+    "=": np.equal,
+    "<>": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+_ARROW: dict[str, Compare] = {
+    "=": pc.equal,
+    "<>": pc.not_equal,
+    "<": pc.less,
+    "<=": pc.less_equal,
+    ">": pc.greater,
+    ">=": pc.greater_equal,
+}
+
+
+def truth(array: pa.Array) -> Mask:
+    """An Arrow boolean array as a mask, nulls as false."""
+    if array.null_count:
+        array = array.fill_null(False)
+    return np.asarray(array.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def operand(column: Column) -> Any:
+    """What Arrow's functions take: a scalar for a constant, else the array."""
+    return column.values[0] if column.constant else column.values
+
+
+def _fixed(symbol: str) -> Test:
+    compare = _NUMPY[symbol]
+
+    def test(left: Column, right: Column) -> Mask:
+        mask: Mask = compare(left.values, right.values)
+        return mask
+
+    return test
+
+
+def float_test(symbol: str, left: Array, right: Array) -> Mask:
+    """Comparison of floats in PostgreSQL's order, in which NaN is the greatest."""
+    if symbol in ("<", "<="):
+        return float_test(">" if symbol == "<" else ">=", right, left)
+    nan = np.isnan(right)
+    mask: Mask
+    match symbol:
+        case "=":
+            mask = left == right
+            return mask | (nan & np.isnan(left)) if nan.any() else mask
+        case "<>":
+            return ~float_test("=", left, right)
+        case ">":
+            mask = ~(left <= right)
+            return mask & ~nan if nan.any() else mask
+        case _:
+            mask = ~(left < right)
+            return mask & (~nan | np.isnan(left)) if nan.any() else mask
+
+
+def _float(symbol: str) -> Test:
+    def test(left: Column, right: Column) -> Mask:
+        return float_test(symbol, left.values, right.values)
+
+    return test
+
+
+def _arrow(symbol: str) -> Test:
+    compare = _ARROW[symbol]
+
+    def test(left: Column, right: Column) -> Mask:
+        if left.constant and right.constant:
+            return truth(compare(left.values, right.values))
+        return truth(compare(operand(left), operand(right)))
+
+    return test
+
+
+def _blank_padded(symbol: str) -> Test:
+    test = _arrow(symbol)
+
+    def padded(left: Column, right: Column) -> Mask:
+        return test(_unpadded(left), _unpadded(right))
+
+    return padded
+
+
+def _unpadded(column: Column) -> Column:
+    return Column(TEXT, pc.utf8_rtrim(column.values, " "), constant=column.constant)
+
+
+def _decimal(symbol: str) -> Test:
+    compare = _NUMPY[symbol]
+
+    def test(left: Column, right: Column) -> Mask:
+        a, b = left.values, right.values
+        if symbol in ("=", "<>"):
+            mask: Mask = np.equal(a, b).astype(np.bool_)
+            nan = np.not_equal(a, a).astype(np.bool_) & np.not_equal(b, b).astype(np.bool_)
+            mask |= nan
+            return mask if symbol == "=" else ~mask
+        try:
+            return np.asarray(compare(a, b), np.bool_)
+        except InvalidOperation:  # a NaN among them
+            pairs = zip(*np.broadcast_arrays(a, b), strict=True)
+            return np.array([compare(_nan_last(x), _nan_last(y)) for x, y in pairs], np.bool_)
+
+    return test
+
+
+class _Greatest(float):
+    """NaN's place in the order: above infinity."""
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __le__(self, other: object) -> bool:
+        return isinstance(other, _Greatest)
+
+    def __gt__(self, other: object) -> bool:
+        return not isinstance(other, _Greatest)
+
+    def __ge__(self, other: object) -> bool:
+        return True
+
+
+def _nan_last(value: Decimal) -> Any:
+    return _Greatest("inf") if value.is_nan() else value
+
+
+def _first_difference(left: Array, right: Array, equal: Array) -> tuple[Array, Array, Array]:
+    """The elements that decide between two rows, and whether the rows are equal."""
+    left, right = np.broadcast_arrays(left, right)
+    same = np.asarray(equal.all(axis=1))
+    if left.shape[1] == 0:
+        zeros: Array = np.zeros(len(left))
+        return zeros, zeros, same
+    at = np.argmin(equal, axis=1)
+    rows = np.arange(len(left))
+    return left[rows, at], right[rows, at], same
+
+
+def _rows(symbol: str) -> Test:
+    def test(left: Column, right: Column) -> Mask:
+        a, b = left.values, right.values
+        if a.shape[1] != b.shape[1]:
+            width = min(a.shape[1], b.shape[1])
+            shorter = _NUMPY[symbol](a.shape[1], b.shape[1])
+            x, y, same = _first_difference(a[:, :width], b[:, :width], a[:, :width] == b[:, :width])
+            return np.asarray(np.where(same, shorter, _NUMPY[symbol](x, y)), np.bool_)
+        equal: Array = float_test("=", a, b) if a.dtype == np.float32 else a == b
+        if symbol in ("=", "<>"):
+            same = np.asarray(equal.all(axis=1), np.bool_)
+            return same if symbol == "=" else ~same
+        x, y, same = _first_difference(a, b, equal)
+        strict = float_test(symbol[0], x, y) if a.dtype == np.float32 else _NUMPY[symbol[0]](x, y)
+        return np.where(same, symbol in ("<=", ">="), strict).astype(np.bool_)
+
+    return test
+
+
+DAY_MICROS = 86_400_000_000
+
+
+def interval_key(values: Array) -> tuple[Array, Array]:
+    """(days, microseconds within the day): intervals compare as these pairs do."""
+    micros = values["micros"].astype(np.int64)
+    days = values["months"].astype(np.int64) * 30 + values["days"] + micros // DAY_MICROS
+    return days, micros % DAY_MICROS
+
+
+def _interval(symbol: str) -> Test:
+    def test(left: Column, right: Column) -> Mask:
+        (a, c), (b, d) = interval_key(left.values), interval_key(right.values)
+        if symbol in ("=", "<>"):
+            same: Mask = (a == b) & (c == d)
+            return same if symbol == "=" else ~same
+        mask: Mask = _NUMPY[symbol[0]](a, b) | ((a == b) & _NUMPY[symbol](c, d))
+        return mask
+
+    return test
+
+
+def _order(left: Any, right: Any) -> int:
+    """-1, 0 or 1 for two elements of an array; null is the greatest."""
+    if left is None or right is None:
+        return int(left is None) - int(right is None)
+    if left != left or right != right:
+        return int(left != left) - int(right != right)
+    return int(left > right) - int(left < right)
+
+
+def list_order(left: list[Any], right: list[Any]) -> int:
+    """-1, 0 or 1 as PostgreSQL orders arrays: by element, then by length."""
+    for a, b in zip(left, right, strict=False):
+        if (order := _order(a, b)) != 0:
+            return order
+    return int(len(left) > len(right)) - int(len(left) < len(right))
+
+
+def _numbers(column: Column) -> list[list[Any] | None]:
+    """The rows as Python lists, numerics as numbers."""
+    rows: list[list[Any] | None] = column.tolist()
+    if column.type.element is not None and column.type.element.name == "numeric":
+        return [None if r is None else [None if x is None else Decimal(x) for x in r] for r in rows]
+    return rows
+
+
+def _list(symbol: str) -> Test:
+    compare = _NUMPY[symbol]
+
+    def test(left: Column, right: Column) -> Mask:
+        pairs = zip(_numbers(left), _numbers(right), strict=True)
+        orders = [0 if a is None or b is None else list_order(a, b) for a, b in pairs]
+        mask: Mask = compare(np.array(orders, np.int64), 0)
+        return mask
+
+    return test
+
+
+def _jsonb(symbol: str) -> Test:
+    wanted = symbol == "="
+
+    def test(left: Column, right: Column) -> Mask:
+        pairs = zip(left.tolist(), right.tolist(), strict=True)
+        return np.array([(_parsed(a) == _parsed(b)) == wanted for a, b in pairs], np.bool_)
+
+    return test
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def _declare(
+    make: Callable[[str], Test],
+    pairs: list[tuple[Type, Type]],
+    *,
+    total: bool = True,
+    constants: bool = True,
+    symbols: tuple[str, ...] = SYMBOLS,
+) -> None:
+    for symbol in symbols:
+        for left, right in pairs:
+            operator(symbol, [left, right], BOOL, constants=constants, total=total)(_column(make(symbol)))
+
+
+def _column(test: Test) -> Callable[[Column, Column], Column]:
+    def compare(left: Column, right: Column) -> Column:
+        return Column(BOOL, test(left, right), constant=left.constant and right.constant)
+
+    return compare
+
+
+def _same(*types: Type) -> list[tuple[Type, Type]]:
+    return [(type, type) for type in types]
+
+
+def _cross(*types: Type) -> list[tuple[Type, Type]]:
+    return [(left, right) for left in types for right in types]
+
+
+_declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID, DATE, TIME, TIMESTAMP))
+_declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
+_declare(_float, _cross(FLOAT4, FLOAT8))
+_declare(_arrow, [*_cross(TEXT, NAME), *_same(BYTEA, INET)])
+_declare(_blank_padded, _same(BPCHAR))
+_declare(_decimal, _same(NUMERIC), total=False)
+_declare(_rows, [(UUID, UUID), (BINARY, BINARY), (VECTOR, VECTOR)])
+_declare(_interval, _same(INTERVAL))
+_declare(_list, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)], total=False, constants=False)
+_declare(_jsonb, _same(JSONB), total=False, constants=False, symbols=("=", "<>"))

@@ -1,0 +1,317 @@
+"""LIKE, SIMILAR TO and regular expressions: the operators and the regexp functions.
+
+A constant pattern over a column runs in Arrow (its substring searches and RE2), everything else in
+Python's `re`, one compiled pattern a distinct text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.functions.compare import truth
+from engine.functions.regex import Pattern, translate
+from engine.functions.registry import operator, scalar
+from engine.functions.text import each
+from storage.column import Column, Mask
+from storage.errors import InvalidEscapeSequence, InvalidParameterValue
+from storage.types import BOOL, BPCHAR, BYTEA, INT4, NAME, TEXT, array_of
+
+TEXTS = array_of(TEXT)
+
+
+@lru_cache(1_000)
+def like_regex(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+    """A LIKE pattern for Python's fullmatch."""
+    return re.compile(_like_body(pattern), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def _like_body(pattern: str) -> str:
+    out = []
+    letters = iter(pattern)
+    for letter in letters:
+        if letter == "\\":
+            escaped = next(letters, None)
+            if escaped is None:
+                raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
+            out.append(re.escape(escaped))
+        else:
+            out.append({"%": ".*", "_": "."}.get(letter) or re.escape(letter))
+    return "".join(out)
+
+
+def _like(column: Column, pattern: Column, ignore_case: bool) -> Mask:
+    if pattern.constant and not column.constant:
+        text = pattern.values[0].as_py()
+        if "\\" not in text:
+            return truth(pc.match_like(column.values, pattern=text, ignore_case=ignore_case))
+        body = f"(?s{'i' if ignore_case else ''})\\A{_like_body(text)}\\z"
+        return truth(pc.match_substring_regex(column.values, pattern=body))
+    rows = max(len(column), len(pattern))
+    pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
+    found = [like_regex(p, ignore_case).fullmatch(t) is not None for t, p in pairs]
+    return np.array(found, np.bool_)
+
+
+def _matches(column: Column, pattern: Column, flags: str) -> Mask:
+    if pattern.constant and not column.constant:
+        translated = translate(pattern.values[0].as_py(), flags)
+        if translated.re2 is not None:
+            try:
+                return truth(pc.match_substring_regex(column.values, pattern=translated.re2))
+            except pa.ArrowInvalid:  # beyond RE2's limits (repetition counts, size)
+                pass
+        search = translated.compiled.search
+        return np.array([search(t) is not None for t in column.tolist()], np.bool_)
+    rows = max(len(column), len(pattern))
+    pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
+    found = [translate(p, flags).compiled.search(t) is not None for t, p in pairs]
+    return np.array(found, np.bool_)
+
+
+def _tester(
+    test: Callable[[Column, Column, Any], Mask], option: Any, negated: bool
+) -> Callable[[Column, Column], Column]:
+    def apply(column: Column, pattern: Column) -> Column:
+        mask = test(column, pattern, option)
+        constant = column.constant and pattern.constant
+        return Column(BOOL, ~mask if negated else mask, constant=constant)
+
+    return apply
+
+
+for _type in (TEXT, NAME, BPCHAR):
+    for _symbol, _test, _option, _negated in (
+        ("~~", _like, False, False),
+        ("!~~", _like, False, True),
+        ("~~*", _like, True, False),
+        ("!~~*", _like, True, True),
+        ("~", _matches, "", False),
+        ("!~", _matches, "", True),
+        ("~*", _matches, "i", False),
+        ("!~*", _matches, "i", True),
+    ):
+        operator(_symbol, [_type, TEXT], BOOL, constants=True)(_tester(_test, _option, _negated))
+scalar("like", [TEXT, TEXT], BOOL, constants=True)(_tester(_like, False, False))
+scalar("notlike", [TEXT, TEXT], BOOL, constants=True)(_tester(_like, False, True))
+
+
+def _bytes_like(column: Column, pattern: Column, _: Any) -> Mask:
+    """LIKE over bytes: each byte a character."""
+    rows = max(len(column), len(pattern))
+    pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
+    found = [like_regex(p.decode("latin1"), False).fullmatch(t.decode("latin1")) for t, p in pairs]
+    return np.array([match is not None for match in found], np.bool_)
+
+
+operator("~~", [BYTEA, BYTEA], BOOL, constants=True)(_tester(_bytes_like, None, False))
+operator("!~~", [BYTEA, BYTEA], BOOL, constants=True)(_tester(_bytes_like, None, True))
+
+
+@scalar("like_escape", [TEXT, TEXT], TEXT)
+def like_escape(pattern: Column, escape: Column) -> Column:
+    """A LIKE pattern with its own escape character as one with a backslash."""
+    return each(_like_escape, pattern, escape)
+
+
+def _like_escape(pattern: str, escape: str) -> str:
+    if len(escape) > 1:
+        raise InvalidEscapeSequence(
+            "invalid escape string", hint="Escape string must be empty or one character."
+        )
+    if escape == "\\":
+        return pattern
+    out, after = [], False
+    for letter in pattern:
+        if escape and letter == escape and not after:
+            out.append("\\")
+            after = True
+        elif letter == "\\":
+            out.append("\\" if after else "\\\\")
+            after = False
+        else:
+            out.append(letter)
+            after = False
+    return "".join(out)
+
+
+@scalar("similar_to_escape", [TEXT], TEXT)
+@scalar("similar_to_escape", [TEXT, TEXT], TEXT)
+def similar_to_escape(pattern: Column, *escape: Column) -> Column:
+    """A SIMILAR TO pattern as a regular expression."""
+    return each(_similar, pattern, *escape)
+
+
+def _similar(pattern: str, escape: str = "\\") -> str:
+    if len(escape) > 1:
+        raise InvalidEscapeSequence(
+            "invalid escape string", hint="Escape string must be empty or one character."
+        )
+    out, inside, after = ["^(?:"], False, False
+    for letter in pattern:
+        if after:
+            out.append(f"\\{letter}" if not letter.isalnum() else letter)
+            after = False
+        elif escape and letter == escape:
+            after = True
+        elif inside:
+            out.append("\\\\" if letter == "\\" else letter)
+            inside = letter != "]"
+        elif letter == "[":
+            out.append(letter)
+            inside = True
+        else:
+            out.append({"%": ".*", "_": ".", "(": "(?:"}.get(letter) or _plain(letter))
+    return "".join(out) + ")$"
+
+
+def _plain(letter: str) -> str:
+    return "\\" + letter if letter in "\\.^$" else letter
+
+
+def _replacement(text: str) -> Callable[[re.Match[str]], str]:
+    """What \\1, \\& and \\\\ stand for in regexp_replace's last argument."""
+    pieces = re.split(r"\\(.)", text, flags=re.DOTALL)
+
+    def build(match: re.Match[str]) -> str:
+        out = [pieces[0]]
+        for code, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+            if code == "&":
+                out.append(match[0])
+            elif code.isdigit() and code != "0":
+                number = int(code)
+                out.append((match[number] or "") if number <= (match.re.groups or 0) else "")
+            else:
+                out.append("\\" if code == "\\" else "\\" + code)
+            out.append(rest)
+        return "".join(out)
+
+    return build
+
+
+def _replace(text: str, pattern: str, new: str, flags: str = "") -> str:
+    if flags[:1].isdigit():
+        raise InvalidParameterValue(
+            f'invalid regular expression option: "{flags[0]}"',
+            hint="If you meant to use regexp_replace() with a start parameter, "
+            "cast the fourth argument to integer explicitly.",
+        )
+    translated = translate(pattern, flags)
+    return translated.compiled.sub(_replacement(new), text, 0 if translated.every else 1)
+
+
+@scalar("regexp_replace", [TEXT, TEXT, TEXT], TEXT)
+@scalar("regexp_replace", [TEXT, TEXT, TEXT, TEXT], TEXT)
+def regexp_replace(column: Column, pattern: Column, new: Column, *flags: Column) -> Column:
+    """With the first match (flag g: every match) replaced."""
+    return each(_replace, column, pattern, new, *flags)
+
+
+def _groups(match: re.Match[str]) -> list[str | None]:
+    return list(match.groups()) if match.re.groups else [match[0]]
+
+
+def _no_g(flags: str, function: str) -> None:
+    if "g" in flags:
+        raise InvalidParameterValue(
+            f'{function}() does not support the "global" option',
+            hint="Use the regexp_matches function instead." if function == "regexp_match" else "",
+        )
+
+
+def _match(text: str, pattern: str, flags: str = "") -> list[str | None] | None:
+    _no_g(flags, "regexp_match")
+    match = translate(pattern, flags).compiled.search(text)
+    return None if match is None else _groups(match)
+
+
+@scalar("regexp_match", [TEXT, TEXT], TEXTS)
+@scalar("regexp_match", [TEXT, TEXT, TEXT], TEXTS)
+def regexp_match(column: Column, pattern: Column, *flags: Column) -> Column:
+    """The parts of the first match in parentheses, or the whole match."""
+    return each(_match, column, pattern, *flags, type=TEXTS)
+
+
+@scalar("regexp_matches", [TEXT, TEXT], TEXTS, returns_set=True)
+@scalar("regexp_matches", [TEXT, TEXT, TEXT], TEXTS, returns_set=True)
+def regexp_matches(column: Column, pattern: Column, *flags: Column) -> Column:
+    """A row for the first match (flag g: for every match)."""
+    translated = translate(*(c.tolist()[0] for c in (pattern, *flags)))
+    found = translated.compiled.finditer(column.tolist()[0])
+    rows = [_groups(match) for match in found]
+    return Column.of(TEXTS, rows if translated.every else rows[:1])
+
+
+def _pieces(text: str, pattern: Pattern) -> Iterator[str]:
+    start = 0
+    for match in pattern.compiled.finditer(text):
+        if match.end() == match.start() and match.start() in (0, len(text)):
+            continue
+        if match.end() == match.start() == start:
+            continue
+        yield text[start : match.start()]
+        start = match.end()
+    yield text[start:]
+
+
+def _split(text: str, pattern: str, flags: str = "") -> list[str]:
+    _no_g(flags, "regexp_split_to_array")
+    return list(_pieces(text, translate(pattern, flags)))
+
+
+@scalar("regexp_split_to_array", [TEXT, TEXT], TEXTS)
+@scalar("regexp_split_to_array", [TEXT, TEXT, TEXT], TEXTS)
+def regexp_split_to_array(column: Column, pattern: Column, *flags: Column) -> Column:
+    """The pieces between the matches."""
+    return each(_split, column, pattern, *flags, type=TEXTS)
+
+
+@scalar("regexp_split_to_table", [TEXT, TEXT], TEXT, returns_set=True)
+@scalar("regexp_split_to_table", [TEXT, TEXT, TEXT], TEXT, returns_set=True)
+def regexp_split_to_table(column: Column, pattern: Column, *flags: Column) -> Column:
+    """The pieces between the matches, a row each."""
+    return Column.of(TEXT, _split(*(c.tolist()[0] for c in (column, pattern, *flags))))
+
+
+def _substring(text: str, pattern: str) -> str | None:
+    match = translate(pattern).compiled.search(text)
+    return None if match is None else match[1 if match.re.groups else 0]
+
+
+@scalar("substring", [TEXT, TEXT], TEXT)
+def substring_matching(column: Column, pattern: Column) -> Column:
+    """The first match, or its first part in parentheses."""
+    return each(_substring, column, pattern)
+
+
+@scalar("regexp_like", [TEXT, TEXT], BOOL)
+@scalar("regexp_like", [TEXT, TEXT, TEXT], BOOL)
+def regexp_like(column: Column, pattern: Column, *flags: Column) -> Column:
+    """Whether there is a match."""
+
+    def one(text: str, pattern: str, flags: str = "") -> bool:
+        _no_g(flags, "regexp_like")
+        return translate(pattern, flags).compiled.search(text) is not None
+
+    return each(one, column, pattern, *flags, type=BOOL)
+
+
+@scalar("regexp_count", [TEXT, TEXT], INT4)
+@scalar("regexp_count", [TEXT, TEXT, INT4], INT4)
+@scalar("regexp_count", [TEXT, TEXT, INT4, TEXT], INT4)
+def regexp_count(column: Column, pattern: Column, *rest: Column) -> Column:
+    """How many matches there are, from a position on."""
+
+    def one(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
+        if start <= 0:
+            raise InvalidParameterValue(f'invalid value for parameter "start": {start}')
+        _no_g(flags, "regexp_count")
+        return sum(1 for _ in translate(pattern, flags).compiled.finditer(text, start - 1))
+
+    return each(one, column, pattern, *rest, type=INT4)

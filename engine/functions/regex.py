@@ -1,0 +1,301 @@
+"""PostgreSQL's regular expressions (AREs) in terms of Python's `re` and of RE2.
+
+The dialects differ in words more than in meaning: `$` is the very end, `.` takes a newline, \\m \\M \\y
+are word boundaries, brackets know [[:alpha:]]. `translate` rewrites a pattern once; the result serves
+both engines, unless it needs back references or look-around, which RE2 has not. Character classes are
+ASCII, as under collation C. Where alternatives overlap, Python takes the first one that fits and
+PostgreSQL the longest: a test for a match cannot tell, a replacement can.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from storage.errors import InvalidParameterValue, InvalidRegularExpression
+
+_CLASSES = {
+    "alpha": "a-zA-Z",
+    "alnum": "a-zA-Z0-9",
+    "digit": "0-9",
+    "xdigit": "0-9A-Fa-f",
+    "lower": "a-z",
+    "upper": "A-Z",
+    "space": " \\t-\\r",
+    "blank": " \\t",
+    "cntrl": "\\x00-\\x1f\\x7f",
+    "graph": "!-~",
+    "print": " -~",
+    "punct": "!-/:-@\\[-`{-~",
+    "word": "a-zA-Z0-9_",
+    "ascii": "\\x00-\\x7f",
+}
+_SHORTHANDS = {"d": "0-9", "s": " \\t-\\r", "w": "a-zA-Z0-9_"}
+_CONTROLS = {
+    "a": "\\x07",
+    "b": "\\x08",
+    "e": "\\x1b",
+    "f": "\\f",
+    "n": "\\n",
+    "r": "\\r",
+    "t": "\\t",
+    "v": "\\v",
+}
+# Anchors: what they are here, and whether RE2 knows that too.
+_ANCHORS = {
+    "A": ("\\A", True),
+    "Z": ("\\Z", True),
+    "y": ("(?a:\\b)", True),
+    "Y": ("(?a:\\B)", True),
+    "m": ("(?a:\\b(?=\\w))", False),
+    "M": ("(?a:\\b(?<=\\w))", False),
+}
+_WORDS = {
+    "unterminated subpattern": "parentheses () not balanced",
+    "unbalanced parenthesis": "parentheses () not balanced",
+    "unterminated character set": "brackets [] not balanced",
+    "nothing to repeat": "quantifier operand invalid",
+    "multiple repeat": "quantifier operand invalid",
+    "bad character range": "invalid character range",
+    "min repeat greater than max repeat": "invalid repetition count(s)",
+    "invalid group reference": "invalid backreference number",
+    "cannot refer to an open group": "invalid backreference number",
+    "bad escape": "invalid escape \\ sequence",
+}
+
+
+def _wrong(words: str) -> InvalidRegularExpression:
+    return InvalidRegularExpression(f"invalid regular expression: {words}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A translated pattern: compiled for Python, and as RE2 text where RE2 can do it."""
+
+    compiled: re.Pattern[str]
+    re2: str | None
+    every: bool  # the flag 'g'
+
+
+@lru_cache(1_000)
+def translate(pattern: str, flags: str = "") -> Pattern:
+    """The pattern under PostgreSQL's flags; InvalidRegularExpression where it is none."""
+    ignore_case, newlines, expanded, literal = _flags(flags)
+    every = "g" in flags
+    if pattern.startswith("***="):
+        pattern, literal = pattern[4:], True
+    elif pattern.startswith("***:"):
+        pattern = pattern[4:]
+    if literal:
+        body, portable = re.escape(pattern), True
+    else:
+        options = re.match(r"\(\?([bceimnpqstwx]+)\)", pattern)
+        if options:
+            pattern = pattern[options.end() :]
+            more = _flags(options[1], embedded=True)
+            ignore_case, newlines, expanded = more[0] or ignore_case, more[1] or newlines, more[2] or expanded
+        body, portable = _Translation(pattern, newlines, expanded).run()
+    python_flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    try:
+        compiled = re.compile(body, python_flags)
+    except re.error as error:
+        words = next((w for key, w in _WORDS.items() if key in error.msg), error.msg)
+        raise _wrong(words) from None
+    except (OverflowError, RecursionError):
+        raise _wrong("regular expression is too complex") from None
+    re2 = None
+    if portable and not newlines:
+        re2 = f"(?s{'i' if ignore_case else ''})" + body.replace("(?a:", "(?:").replace("\\Z", "\\z")
+    return Pattern(compiled, re2, every)
+
+
+def _flags(flags: str, embedded: bool = False) -> tuple[bool, bool, bool, bool]:
+    ignore_case = newlines = expanded = literal = False
+    for flag in flags:
+        match flag:
+            case "i":
+                ignore_case = True
+            case "c":
+                ignore_case = False
+            case "n" | "m":
+                newlines = True
+            case "s" | "t" | "e" | "b":
+                newlines = newlines and flag != "s"
+            case "x":
+                expanded = True
+            case "q":
+                literal = True
+            case "g" if not embedded:
+                pass
+            case _:
+                raise InvalidParameterValue(f'invalid regular expression option: "{flag}"')
+    return ignore_case, newlines, expanded, literal
+
+
+class _Translation:
+    """One pass over a pattern."""
+
+    def __init__(self, pattern: str, newlines: bool, expanded: bool) -> None:
+        self.pattern = pattern
+        self.newlines = newlines
+        self.expanded = expanded
+        self.at = 0
+        self.out: list[str] = []
+        self.portable = True
+
+    def run(self) -> tuple[str, bool]:
+        """(the rewritten pattern, whether RE2 understands it)"""
+        pattern = self.pattern
+        while self.at < len(pattern):
+            letter = pattern[self.at]
+            self.at += 1
+            if letter == "\\":
+                self._escape()
+            elif letter == "[":
+                self._bracket()
+            elif letter == "(":
+                self._group()
+            elif letter == "$":
+                self.out.append("(?=\\n|\\Z)" if self.newlines else "\\Z")
+            elif letter == "^":
+                self.out.append("(?m:^)" if self.newlines else "\\A")
+            elif letter == "." and self.newlines:
+                self.out.append("[^\\n]")
+            elif letter == "{" and not pattern[self.at : self.at + 1].isdigit():
+                self.out.append("\\{")
+            elif letter == "+" and self.out and self.out[-1] in ("*", "+", "?", "}"):
+                raise _wrong("quantifier operand invalid")
+            elif self.expanded and letter.isspace():
+                continue
+            elif self.expanded and letter == "#":
+                end = pattern.find("\n", self.at)
+                self.at = len(pattern) if end < 0 else end + 1
+            else:
+                self.out.append(letter)
+        return "".join(self.out), self.portable
+
+    def _group(self) -> None:
+        rest = self.pattern[self.at :]
+        if rest.startswith("?#"):
+            end = self.pattern.find(")", self.at)
+            self.at = len(self.pattern) if end < 0 else end + 1
+            return
+        for opening in ("?:", "?=", "?!", "?<=", "?<!"):
+            if rest.startswith(opening):
+                self.out.append("(" + opening)
+                self.at += len(opening)
+                self.portable = self.portable and opening == "?:"
+                return
+        if rest.startswith("?"):
+            raise _wrong("quantifier operand invalid")
+        self.out.append("(")
+
+    def _escape(self) -> None:
+        if self.at >= len(self.pattern):
+            raise _wrong("invalid escape \\ sequence")
+        letter = self.pattern[self.at]
+        self.at += 1
+        if letter in _ANCHORS:
+            text, portable = _ANCHORS[letter]
+            self.out.append(text)
+            self.portable = self.portable and portable
+        elif letter.lower() in _SHORTHANDS:
+            self.out.append(f"[{'^' if letter.isupper() else ''}{_SHORTHANDS[letter.lower()]}]")
+        elif letter.isdigit() and letter != "0":
+            digits = re.match(r"\d*", self.pattern[self.at :])
+            assert digits
+            self.at += digits.end()
+            self.out.append(f"(?:\\{letter}{digits[0]})")
+            self.portable = False
+        else:
+            self.out.append(self._character(letter))
+
+    def _character(self, letter: str) -> str:
+        """An escape that stands for one character, as both engines read it."""
+        if letter in _CONTROLS:
+            return _CONTROLS[letter]
+        if letter == "B":
+            return "\\\\"
+        if letter == "0":
+            digits = re.match(r"[0-7]{0,2}", self.pattern[self.at :])
+            assert digits
+            self.at += digits.end()
+            return _code(int(digits[0] or "0", 8))
+        if letter in "xuU":
+            length = {"x": "+", "u": "{4}", "U": "{8}"}[letter]
+            digits = re.match(rf"[0-9a-fA-F]{length}", self.pattern[self.at :])
+            if not digits:
+                raise _wrong("invalid escape \\ sequence")
+            self.at += digits.end()
+            return _code(int(digits[0], 16))
+        if letter == "c" and self.at < len(self.pattern):
+            self.at += 1
+            return _code(ord(self.pattern[self.at - 1]) & 31)
+        if letter.isalnum():
+            raise _wrong("invalid escape \\ sequence")
+        return re.escape(letter)
+
+    def _bracket(self) -> None:
+        pattern = self.pattern
+        for word, anchor in (("[:<:]]", "m"), ("[:>:]]", "M")):
+            if pattern.startswith(word, self.at):
+                self.at += len(word)
+                self.out.append(_ANCHORS[anchor][0])
+                self.portable = False
+                return
+        parts = ["["]
+        if pattern.startswith("^", self.at):
+            self.at += 1
+            parts.append("^")
+            if self.newlines:
+                parts.append("\\n")
+        first = True
+        while True:
+            if self.at >= len(pattern):
+                raise _wrong("brackets [] not balanced")
+            letter = pattern[self.at]
+            if letter == "]" and not first:
+                self.at += 1
+                break
+            first = False
+            parts.append(self._bracket_item())
+        self.out.append("".join(parts) + "]")
+
+    def _bracket_item(self) -> str:
+        pattern = self.pattern
+        special = re.match(r"\[([:.=])(.*?)\1\]", pattern[self.at :], re.DOTALL)
+        if special:
+            self.at += special.end()
+            if special[1] == ":":
+                if special[2] not in _CLASSES:
+                    raise _wrong("invalid character class")
+                return _CLASSES[special[2]]
+            if len(special[2]) != 1:
+                raise _wrong("invalid collating element")
+            return _in_brackets(special[2])
+        letter = pattern[self.at]
+        self.at += 1
+        if letter == "\\" and self.at < len(pattern):
+            letter = pattern[self.at]
+            self.at += 1
+            if letter in _SHORTHANDS:
+                return _SHORTHANDS[letter]
+            if letter in "DSW":
+                self.portable = False
+                return "\\" + letter
+            return self._character(letter)
+        if letter == "-":
+            inner = pattern[self.at - 2] not in "[^" and not pattern.startswith("]", self.at)
+            return "-" if inner else "\\-"
+        return _in_brackets(letter)
+
+
+def _in_brackets(letter: str) -> str:
+    return "\\" + letter if letter in "\\[]^&~|-" else letter
+
+
+def _code(code: int) -> str:
+    if code > 0x10FFFF:
+        raise _wrong("invalid escape \\ sequence")
+    return re.escape(chr(code)) if code > 0 else "\\x00"
