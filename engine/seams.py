@@ -41,3 +41,9 @@ class SessionInfo(Protocol):
     def last_value(self) -> int: ...
 
     def set_value(self, sequence: int, value: int, called: bool) -> int: ...
+
+    def signal(self, pid: int, terminate: bool) -> bool:
+        """Cancel another session's statement, or end the session; false where there is no such session."""
+
+    def notify(self, channel: str, payload: str) -> None:
+        """NOTIFY: told at commit."""

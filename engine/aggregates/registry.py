@@ -98,7 +98,7 @@ AGGREGATES: dict[str, list[Aggregate]] = {}
 BY_ID: dict[str, Aggregate] = {}
 
 # OIDs of pg_proc that belong to aggregates: apart from those that functions derive.
-_FIRST_OID, _OIDS = 15_100, 1_200
+_FIRST_OID, _OIDS = 15_600, 600
 _TAKEN: set[int] = set()
 
 

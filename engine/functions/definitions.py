@@ -1,0 +1,426 @@
+"""What the catalog says of objects, as SQL text: types, defaults, constraints, keys, functions, comments.
+
+They answer from the run's catalog; an OID that nothing has gives null, as in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from engine.aggregates import registry as aggregates
+from engine.functions.quoting import quote_identifier, split_identifiers
+from engine.functions.registry import FUNCTIONS, Overload, scalar
+from engine.functions.session import session_of
+from engine.functions.text import each
+from engine.run import Run
+from engine.seams import Kind
+from storage.catalog import Catalog, Constraint, Table
+from storage.column import Column
+from storage.errors import (
+    DatabaseError,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedObject,
+    UndefinedTable,
+)
+from storage.types import (
+    BOOL,
+    BPCHAR,
+    BY_OID,
+    INT2,
+    INT4,
+    NAME,
+    OID,
+    OIDVECTOR,
+    PG_NODE_TREE,
+    REGCLASS,
+    REGNAMESPACE,
+    REGPROC,
+    REGROLE,
+    REGTYPE,
+    TEXT,
+    Type,
+    array_of,
+    format_type,
+)
+
+_PG_CLASS = "pg_class"
+
+
+@lru_cache(10_000)
+def _built_in(oid: int, modifier: int | None) -> str | None:
+    type = BY_OID.get(oid)
+    if type is None:
+        return None
+    if oid == BPCHAR.oid and modifier == -1:
+        return "bpchar"
+    return format_type(type if modifier is None or modifier < 0 else type.of(modifier))
+
+
+@scalar("format_type", [OID, INT4], TEXT, volatility="s", strict=False, run=True)
+def format_type_name(oid: Column, modifier: Column, run: Run) -> Column:
+    """The SQL spelling of a type with its modifier."""
+
+    def one(oid: int | None, modifier: int | None) -> str | None:
+        if oid is None:
+            return None
+        if oid == 0:
+            return "-"
+        known = _built_in(oid, modifier)
+        if known is not None:
+            return known
+        name = session_of(run).name_of("type", oid)
+        return "???" if name.isdigit() else name
+
+    return each(one, oid, modifier)
+
+
+@scalar("pg_get_expr", [PG_NODE_TREE, OID], TEXT, volatility="s")
+@scalar("pg_get_expr", [PG_NODE_TREE, OID, BOOL], TEXT, volatility="s")
+def pg_get_expr(tree: Column, relation: Column, *pretty: Column) -> Column:
+    """The SQL text of a default or check: expressions are kept as text."""
+    return tree.retype(TEXT)
+
+
+def _keys(catalog: Catalog) -> dict[int, tuple[Table, Constraint]]:
+    """Every key by the OID of its index."""
+    return {key.index: (table, key) for table in catalog.tables() for key in table.keys}
+
+
+def _columns(table: Table, constraint: Constraint) -> list[str]:
+    return [quote_identifier(table.columns[table.position(n)].name) for n in constraint.columns]
+
+
+@scalar("pg_get_constraintdef", [OID], TEXT, volatility="s", run=True)
+@scalar("pg_get_constraintdef", [OID, BOOL], TEXT, volatility="s", run=True)
+def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
+    """A constraint as it would stand in CREATE TABLE."""
+    constraints = {c.oid: (t, c) for t in run.snapshot.catalog.tables() for c in t.constraints}
+
+    def one(oid: int, pretty: bool = False) -> str | None:
+        if oid not in constraints:
+            return None
+        table, constraint = constraints[oid]
+        if constraint.kind == "c":
+            return f"CHECK ({constraint.expression})" if pretty else f"CHECK (({constraint.expression}))"
+        words = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
+        return f"{words} ({', '.join(_columns(table, constraint))})"
+
+    return each(one, oid, *pretty)
+
+
+@scalar("pg_get_indexdef", [OID], TEXT, volatility="s", run=True)
+@scalar("pg_get_indexdef", [OID, INT4, BOOL], TEXT, volatility="s", run=True)
+def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
+    """The CREATE INDEX of a key, or one of its columns."""
+    catalog = run.snapshot.catalog
+    keys = _keys(catalog)
+
+    def one(oid: int, number: int = 0, pretty: bool = False) -> str | None:
+        if oid not in keys:
+            return None
+        table, key = keys[oid]
+        columns = _columns(table, key)
+        if number:
+            return columns[number - 1] if 0 < number <= len(columns) else ""
+        schema = "" if pretty else quote_identifier(catalog.schemas[table.schema].name) + "."
+        name = schema + quote_identifier(table.name)
+        return (
+            f"CREATE UNIQUE INDEX {quote_identifier(key.name)} ON {name} USING btree ({', '.join(columns)})"
+        )
+
+    return each(one, oid, *rest)
+
+
+@scalar("pg_get_serial_sequence", [TEXT, TEXT], TEXT, volatility="s", run=True)
+def pg_get_serial_sequence(table: Column, column: Column, run: Run) -> Column:
+    """The sequence behind a column, qualified."""
+    catalog = run.snapshot.catalog
+
+    def one(table: str, column: str) -> str | None:
+        relation = catalog.relations.get(session_of(run).oid_of("class", table))
+        if not isinstance(relation, Table):
+            raise UndefinedTable(f'relation "{table}" does not exist')
+        found = relation.column(column)
+        if found is None:
+            raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
+        if not found.sequence:
+            return None
+        sequence = catalog.relations[found.sequence]
+        schema = catalog.schemas[sequence.schema].name
+        return f"{quote_identifier(schema)}.{quote_identifier(sequence.name)}"
+
+    return each(one, table, column)
+
+
+@scalar("pg_get_userbyid", [OID], NAME, volatility="s", run=True)
+def pg_get_userbyid(oid: Column, run: Run) -> Column:
+    """A role's name."""
+    roles = run.snapshot.catalog.roles
+    return each(lambda o: roles[o].name if o in roles else f"unknown (OID={o})", oid, type=NAME)
+
+
+def _nothing(name: str, arguments: list[Type]) -> None:
+    """A function about objects of a kind that GlanceDB has none of: null for every OID."""
+
+    @scalar(name, arguments, TEXT, volatility="s")
+    def definition(oid: Column, *rest: Column) -> Column:
+        """The definition of such an object; there are none."""
+        return Column.nulls(TEXT, len(oid))
+
+
+for _name in ("viewdef", "ruledef", "triggerdef"):
+    _nothing(f"pg_get_{_name}", [OID])
+    _nothing(f"pg_get_{_name}", [OID, BOOL])
+_nothing("pg_get_viewdef", [TEXT])
+for _name in ("partkeydef", "statisticsobjdef", "statisticsobjdef_columns", "function_sqlbody"):
+    _nothing(f"pg_get_{_name}", [OID])
+_nothing("pg_get_partition_constraintdef", [OID])
+
+
+@lru_cache(1)
+def _functions() -> dict[int, Overload]:
+    return {overload.oid: overload for overloads in FUNCTIONS.values() for overload in overloads}
+
+
+@scalar("pg_get_function_arguments", [OID], TEXT, volatility="s")
+@scalar("pg_get_function_identity_arguments", [OID], TEXT, volatility="s")
+def function_arguments(oid: Column) -> Column:
+    """The types of a function's arguments."""
+
+    def one(oid: int) -> str | None:
+        overload = _functions().get(oid)
+        if overload is not None:
+            names = [type.sql_name for type in overload.arguments]
+            if overload.variadic:
+                names[-1] = f"VARIADIC {names[-1]}"
+            return ", ".join(names)
+        found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
+        return None if found is None else ", ".join(type.sql_name for type in found.arguments)
+
+    return each(one, oid)
+
+
+@scalar("pg_get_function_result", [OID], TEXT, volatility="s")
+def function_result(oid: Column) -> Column:
+    """The type of a function's result."""
+
+    def one(oid: int) -> str | None:
+        overload = _functions().get(oid)
+        if overload is None:
+            found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
+            return None if found is None else found.result.sql_name
+        if overload.columns:
+            columns = ", ".join(f"{name} {type.sql_name}" for name, type in overload.columns)
+            return f"TABLE({columns})"
+        return ("SETOF " if overload.returns_set else "") + overload.result.sql_name
+
+    return each(one, oid)
+
+
+@scalar("pg_get_functiondef", [OID], TEXT, volatility="s")
+def pg_get_functiondef(oid: Column) -> Column:
+    """The CREATE FUNCTION of a function."""
+    volatility = {"i": "IMMUTABLE", "s": "STABLE", "v": "VOLATILE"}
+
+    def one(oid: int) -> str | None:
+        overload = _functions().get(oid)
+        if overload is None:
+            return None
+        arguments = ", ".join(type.sql_name for type in overload.arguments)
+        words = f"{volatility[overload.volatility]} PARALLEL SAFE{' STRICT' if overload.strict else ''}"
+        return (
+            f"CREATE OR REPLACE FUNCTION pg_catalog.{overload.name}({arguments})\n"
+            f" RETURNS {overload.result.sql_name}\n LANGUAGE internal\n {words}\n"
+            f"AS $function${overload.name}$function$\n"
+        )
+
+    return each(one, oid)
+
+
+@scalar("oidvectortypes", [OIDVECTOR], TEXT, volatility="s")
+def oidvectortypes(types: Column) -> Column:
+    """The names of the types, with commas between."""
+    return each(lambda oids: ", ".join(_built_in(oid, None) or "???" for oid in oids), types)
+
+
+def _visible(name: str, kind: Kind, unknown: bool | None = None) -> None:
+    @scalar(name, [OID], BOOL, volatility="s", run=True)
+    def visible(oid: Column, run: Run) -> Column:
+        """Whether the object's name alone finds it; null where there is no such object."""
+
+        def one(oid: int) -> bool | None:
+            shown = session_of(run).name_of(kind, oid)
+            if shown.isdigit() or shown == "-":
+                return unknown
+            return len(split_identifiers(shown, strict=False)) == 1
+
+        return each(one, oid, type=BOOL)
+
+
+_visible("pg_table_is_visible", "class")
+_visible("pg_type_is_visible", "type")
+_visible("pg_function_is_visible", "proc")
+_visible("pg_operator_is_visible", "oper")
+_visible("pg_collation_is_visible", "collation")
+
+
+def _always_visible(name: str) -> None:
+    @scalar(name, [OID], BOOL, volatility="s")
+    def visible(oid: Column) -> Column:
+        """Whether the object's name alone finds it: all there are stand in pg_catalog."""
+        return each(lambda o: True, oid, type=BOOL)
+
+
+for _name in ("conversion", "statistics_obj", "ts_config", "ts_dict", "ts_parser", "ts_template"):
+    _always_visible(f"pg_{_name}_is_visible")
+for _name in ("opclass", "opfamily"):
+    _always_visible(f"pg_{_name}_is_visible")
+
+
+def _lookup(name: str, kind: Kind, type: Type) -> None:
+    @scalar(name, [TEXT], type, volatility="s", run=True)
+    def lookup(text: Column, run: Run) -> Column:
+        """The OID behind a name, null where there is none."""
+
+        def one(text: str) -> int | None:
+            try:
+                return session_of(run).oid_of(kind, text)
+            except (UndefinedTable, UndefinedObject, UndefinedFunction):
+                return None
+            except DatabaseError as error:
+                if error.sqlstate == "3F000":
+                    return None
+                raise
+
+        return each(one, text, type=type)
+
+
+_lookup("to_regclass", "class", REGCLASS)
+_lookup("to_regtype", "type", REGTYPE)
+_lookup("to_regproc", "proc", REGPROC)
+_lookup("to_regnamespace", "namespace", REGNAMESPACE)
+_lookup("to_regrole", "role", REGROLE)
+
+
+@scalar("regclass", [TEXT], REGCLASS, volatility="s", run=True)
+def regclass(text: Column, run: Run) -> Column:
+    """The OID of a relation by its name."""
+    return each(lambda t: session_of(run).oid_of("class", t), text, type=REGCLASS)
+
+
+@scalar("obj_description", [OID, NAME], TEXT, volatility="s", run=True)
+def obj_description(oid: Column, catalog_name: Column, run: Run) -> Column:
+    """The comment of an object of a catalog."""
+    relations = run.snapshot.catalog.relations
+
+    def one(oid: int, catalog_name: str) -> str | None:
+        relation = relations.get(oid)
+        if catalog_name != _PG_CLASS or not isinstance(relation, Table):
+            return None
+        return relation.comment or None
+
+    return each(one, oid, catalog_name)
+
+
+@scalar("obj_description", [OID], TEXT, volatility="s", run=True)
+def obj_description_anywhere(oid: Column, run: Run) -> Column:
+    """The comment of an object."""
+    relations = run.snapshot.catalog.relations
+    return each(lambda o: getattr(relations.get(o), "comment", "") or None, oid)
+
+
+@scalar("col_description", [OID, INT4], TEXT, volatility="s")
+def col_description(oid: Column, number: Column) -> Column:
+    """The comment of a column: columns have none yet."""
+    return Column.nulls(TEXT, len(oid))
+
+
+@scalar("shobj_description", [OID, NAME], TEXT, volatility="s")
+def shobj_description(oid: Column, catalog_name: Column) -> Column:
+    """The comment of a database, role or tablespace: they have none yet."""
+    return Column.nulls(TEXT, len(oid))
+
+
+@scalar("pg_tablespace_location", [OID], TEXT, volatility="s")
+def pg_tablespace_location(oid: Column) -> Column:
+    """Where a tablespace lies: '' for the data folder."""
+    return each(lambda o: "", oid)
+
+
+@scalar("pg_relation_is_publishable", [REGCLASS], BOOL, volatility="s", run=True)
+def pg_relation_is_publishable(oid: Column, run: Run) -> Column:
+    """Whether a relation could be in a publication."""
+    relations = run.snapshot.catalog.relations
+    return each(lambda o: isinstance(relations.get(o), Table), oid, type=BOOL)
+
+
+@scalar("pg_relation_is_updatable", [REGCLASS, BOOL], INT4, volatility="s", run=True)
+def pg_relation_is_updatable(oid: Column, triggers: Column, run: Run) -> Column:
+    """28 (insert, update and delete) for a table, 0 for what cannot be changed."""
+    relations = run.snapshot.catalog.relations
+    return each(lambda o, t: 28 if isinstance(relations.get(o), Table) else 0, oid, triggers, type=INT4)
+
+
+@scalar("pg_column_is_updatable", [REGCLASS, INT2, BOOL], BOOL, volatility="s", run=True)
+def pg_column_is_updatable(oid: Column, number: Column, triggers: Column, run: Run) -> Column:
+    """Whether a column may be changed."""
+    relations = run.snapshot.catalog.relations
+    return each(
+        lambda o, n, t: n > 0 and isinstance(relations.get(o), Table), oid, number, triggers, type=BOOL
+    )
+
+
+_PROPERTIES = {
+    "asc": True,
+    "desc": False,
+    "nulls_first": False,
+    "nulls_last": True,
+    "orderable": True,
+    "distance_orderable": False,
+    "returnable": True,
+    "search_array": True,
+    "search_nulls": True,
+}
+
+
+@scalar("pg_index_column_has_property", [REGCLASS, INT4, TEXT], BOOL, volatility="s", run=True)
+def pg_index_column_has_property(oid: Column, number: Column, property: Column, run: Run) -> Column:
+    """What a key's column can do."""
+    keys = _keys(run.snapshot.catalog)
+
+    def one(oid: int, number: int, property: str) -> bool | None:
+        if oid not in keys or not 0 < number <= len(keys[oid][1].columns):
+            return None
+        return _PROPERTIES.get(property)
+
+    return each(one, oid, number, property, type=BOOL)
+
+
+@scalar("pg_stat_get_numscans", [OID], INT4, volatility="s")
+def pg_stat_get_numscans(oid: Column) -> Column:
+    """How often a relation was scanned: not counted."""
+    return each(lambda o: 0, oid, type=INT4)
+
+
+@scalar("pg_partition_ancestors", [REGCLASS], REGCLASS, volatility="s", returns_set=True)
+def pg_partition_ancestors(oid: Column) -> Column:
+    """The partitioned tables above a partition: there are none."""
+    return Column.of(REGCLASS, [])
+
+
+@scalar(
+    "pg_options_to_table",
+    [array_of(TEXT)],
+    TEXT,
+    returns_set=True,
+    volatility="s",
+    columns=(("option_name", TEXT), ("option_value", TEXT)),
+)
+def pg_options_to_table(options: Column) -> list[Column]:
+    """Options 'name=value' as rows."""
+    pairs = [str(item).partition("=") for item in options.tolist()[0]]
+    return [
+        Column.of(TEXT, [name for name, _, _ in pairs]),
+        Column.of(TEXT, [value if equals else None for _, equals, value in pairs]),
+    ]
