@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.functions.calls import call
-from engine.nodes import Expression, gather, narrow, true_rows
+from engine.nodes import gather, narrow, true_rows
 from engine.run import Run
+from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
 from storage.types import BOOL, Type

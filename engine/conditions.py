@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.functions.calls import call
-from engine.nodes import Expression, may_fail, narrow
+from engine.nodes import may_fail, narrow
 from engine.run import Run
+from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Mask
 from storage.types import BOOL, Form, Type

@@ -10,8 +10,9 @@ import pyarrow as pa
 from engine.conditions import member
 from engine.functions.calls import call
 from engine.functions.lists import list_column, lists
-from engine.nodes import Expression, concat
+from engine.nodes import concat
 from engine.run import Run
+from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column
 from storage.types import BOOL, INT2VECTOR, OIDVECTOR, Type

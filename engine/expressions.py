@@ -13,7 +13,6 @@ from engine.nodes import (
     Call,
     Cast,
     Constant,
-    Expression,
     Outer,
     Parameter,
     Reference,
@@ -24,6 +23,7 @@ from engine.nodes import (
     true_rows,
     walk,
 )
+from engine.seams import Expression
 
 __all__ = [
     "And",

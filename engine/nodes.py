@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -17,21 +16,10 @@ from engine import casts
 from engine.functions.calls import call
 from engine.functions.registry import BY_ID
 from engine.run import Run
+from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.types import Form, Type
-
-
-class Expression(Protocol):
-    """A bound expression of type `type` over the columns of a batch."""
-
-    @property
-    def type(self) -> Type: ...
-
-    @property
-    def children(self) -> tuple[Expression, ...]: ...
-
-    def evaluate(self, batch: Batch, run: Run) -> Column: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What functions ask of the session that runs them: names, settings, sequences.
+"""The engine's protocols: a bound expression, and what functions ask of the session that runs them.
 
 Regclass and its kin need the catalog's names, current_user and set_config need the session; the
 engine knows neither, so `Run.session` is one of these and sql.session implements it.
@@ -8,7 +8,24 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from engine.run import Run
+from storage.batch import Batch
+from storage.column import Column
+from storage.types import Type
+
 Kind = Literal["class", "type", "proc", "procedure", "oper", "namespace", "role", "collation"]
+
+
+class Expression(Protocol):
+    """A bound expression of type `type` over the columns of a batch."""
+
+    @property
+    def type(self) -> Type: ...
+
+    @property
+    def children(self) -> tuple[Expression, ...]: ...
+
+    def evaluate(self, batch: Batch, run: Run) -> Column: ...
 
 
 class SessionInfo(Protocol):

@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.nodes import Expression
 from engine.run import Run
+from engine.seams import Expression
 from storage.column import Column, Positions
 from storage.types import Type
 
