@@ -1,0 +1,30 @@
+"""Kernels by name: work on arrays, without types, plans or nulls of their own.
+
+`plain/<family>.py` is the meaning of each kernel, in numpy; `compiled/<family>.py` has the twin of the
+same name. Callers say `kernels.dot_f32(...)`, so that the twin can take the place of the plain one while
+the server runs: nothing compiles on a statement's thread (see storage.kernels.choice).
+"""
+
+from storage.kernels import choice
+from storage.kernels.plain.dot import dot_f32, l2_f32
+from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
+
+__all__ = [
+    "dot_f32",
+    "find_words",
+    "group_words",
+    "hash_bytes",
+    "l2_f32",
+    "mix_words",
+    "place_words",
+    "warm",
+]
+
+
+def warm(wait: bool = False) -> None:
+    """Have the compiled twins take over, in the background unless `wait`; once a process."""
+    choice.warm(globals(), wait)
+
+
+if choice.mode() == "compiled":
+    choice.warm(globals(), wait=True)
