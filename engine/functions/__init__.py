@@ -2,24 +2,34 @@
 
 from engine.functions import (
     arithmetic,
+    array,
+    bytes,
     compare,
     definitions,
+    json,
     math,
     patterns,
     privileges,
     quoting,
     session,
+    sets,
     text,
+    vector,
 )
 
 __all__ = [
     "arithmetic",
+    "array",
+    "bytes",
     "compare",
     "definitions",
+    "json",
     "math",
     "patterns",
     "privileges",
     "quoting",
     "session",
+    "sets",
     "text",
+    "vector",
 ]

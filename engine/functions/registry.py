@@ -23,13 +23,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from storage.column import Column
 from storage.types import Type
 
 Volatility = Literal["i", "s", "v"]
 Implementation = Callable[..., Column]
+Declared = TypeVar("Declared", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ def scalar(
     defaults: int = 0,
     columns: Sequence[tuple[str, Type]] = (),
     total: bool = False,
-) -> Callable[[Any], Any]:
+) -> Callable[[Declared], Declared]:
     """Declare an overload of function `name`; decorators stack for more signatures."""
 
-    def declare(implementation: Implementation) -> Implementation:
+    def declare(implementation: Declared) -> Declared:
         id = f"{name}({','.join(t.name for t in arguments)})"
         number = oid or _derived_oid(id, _TAKEN)
         assert number not in _TAKEN, f"OID {number} of {id} is taken"
@@ -144,10 +145,10 @@ def operator(
     volatility: Volatility = "i",
     run: bool = False,
     total: bool = False,
-) -> Callable[[Any], Any]:
+) -> Callable[[Declared], Declared]:
     """Declare an overload of operator `symbol` (one argument: prefix)."""
 
-    def declare(implementation: Implementation) -> Implementation:
+    def declare(implementation: Declared) -> Declared:
         id = f"operator {symbol}({','.join(t.name for t in arguments)})"
         number = _derived_oid(id, _TAKEN)
         _TAKEN.add(number)

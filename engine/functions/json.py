@@ -1,0 +1,403 @@
+"""json and jsonb: -> ->> #> #>>, containment, building from values, and the rows of objects and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from engine import forms
+from engine.functions import jsonvalue
+from engine.functions.lists import lists
+from engine.functions.registry import Declared, operator, scalar
+from engine.functions.text import each
+from engine.run import Run
+from storage.column import Column
+from storage.errors import InvalidParameterValue
+from storage.types import ANY, ANYELEMENT, BOOL, INT4, JSON, JSONB, TEXT, Type, array_of
+
+_TEXTS = array_of(TEXT)
+_NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
+_MEMBER, _ELEMENT, _WALK = jsonvalue.member, jsonvalue.element, jsonvalue.walk
+
+
+def _access(symbol: str, argument: Type, step: Callable[[str, Any], str | None], type: Type) -> None:
+    @operator(symbol, [type, argument], type)
+    def part(column: Column, key: Column) -> Column:
+        """The part of a JSON value at a key, subscript or path."""
+        return each(step, column, key, type=type)
+
+    @operator(symbol + ">", [type, argument], TEXT)
+    def part_text(column: Column, key: Column) -> Column:
+        """The part of a JSON value at a key, subscript or path, as text."""
+        return each(lambda t, k: jsonvalue.as_text(step(t, k)), column, key)
+
+
+for _type in (JSON, JSONB):
+    _access("->", TEXT, _MEMBER, _type)
+    _access("->", INT4, _ELEMENT, _type)
+    _access("#>", _TEXTS, _WALK, _type)
+
+
+def _prefixed(
+    name: str, arguments: Sequence[Type], result: Type | None, **options: Any
+) -> Callable[[Declared], Declared]:
+    """Declare a function for json and jsonb: the names differ in their first word; None: of its type."""
+
+    def declare(implementation: Declared) -> Declared:
+        for type in (JSON, JSONB):
+            types = [type if argument is JSON else argument for argument in arguments]
+
+            def bound(*columns: Column, _type: Type = type, **extras: Any) -> Any:
+                return implementation(_type, *columns, **extras)
+
+            bound.__doc__ = implementation.__doc__
+            scalar(f"{type.name}_{name}", types, type if result is None else result, **options)(bound)
+        return implementation
+
+    return declare
+
+
+@_prefixed("typeof", [JSON], TEXT)
+def json_typeof(type: Type, column: Column) -> Column:
+    """object, array, string, number, boolean or null."""
+    return each(jsonvalue.kind, column)
+
+
+@_prefixed("array_length", [JSON], INT4)
+def json_array_length(type: Type, column: Column) -> Column:
+    """How many elements an array has."""
+    return each(lambda t: len(_array(t, "get array length of", "")), column, type=INT4)
+
+
+def _array(text: str, verb: str, function: str) -> list[str]:
+    kind = jsonvalue.kind(text)
+    if kind == "array":
+        return list(jsonvalue.elements(text))
+    what = "non-array" if kind == "object" else "scalar"
+    words = f"call {function} on" if function else verb
+    raise InvalidParameterValue(f"cannot {words} a {what}")
+
+
+def _object(text: str, function: str) -> list[tuple[str, str]]:
+    kind = jsonvalue.kind(text)
+    if kind != "object":
+        what = "an array" if kind == "array" else "a scalar"
+        if "each" in function:
+            what = "a non-object"
+        raise InvalidParameterValue(f"cannot call {function} on {what}")
+    return list(jsonvalue.members(text))
+
+
+@_prefixed("array_elements", [JSON], None, returns_set=True, columns=(("value", JSON),))
+def json_array_elements(type: Type, column: Column) -> Column:
+    """The elements of an array, a row each."""
+    return Column.of(type, _array(column.tolist()[0], "", f"{type.name}_array_elements"))
+
+
+@_prefixed("array_elements_text", [JSON], TEXT, returns_set=True, columns=(("value", TEXT),))
+def json_array_elements_text(type: Type, column: Column) -> Column:
+    """The elements of an array as texts, a row each."""
+    items = _array(column.tolist()[0], "", f"{type.name}_array_elements_text")
+    return Column.of(TEXT, [jsonvalue.as_text(item) for item in items])
+
+
+@_prefixed("object_keys", [JSON], TEXT, returns_set=True)
+def json_object_keys(type: Type, column: Column) -> Column:
+    """The keys of an object, a row each."""
+    return Column.of(TEXT, [key for key, _ in _object(column.tolist()[0], f"{type.name}_object_keys")])
+
+
+@_prefixed("each", [JSON], None, returns_set=True, columns=(("key", TEXT), ("value", JSON)))
+def json_each(type: Type, column: Column) -> list[Column]:
+    """The keys and values of an object, a row each."""
+    pairs = _object(column.tolist()[0], f"{type.name}_each")
+    return [Column.of(TEXT, [key for key, _ in pairs]), Column.of(type, [value for _, value in pairs])]
+
+
+@_prefixed("each_text", [JSON], TEXT, returns_set=True, columns=(("key", TEXT), ("value", TEXT)))
+def json_each_text(type: Type, column: Column) -> list[Column]:
+    """The keys of an object and its values as texts, a row each."""
+    pairs = _object(column.tolist()[0], f"{type.name}_each_text")
+    texts = [jsonvalue.as_text(value) for _, value in pairs]
+    return [Column.of(TEXT, [key for key, _ in pairs]), Column.of(TEXT, texts)]
+
+
+@_prefixed("extract_path", [JSON, TEXT], None, variadic=True)
+def json_extract_path(type: Type, column: Column, *steps: Column) -> Column:
+    """The part at a path."""
+    return each(lambda t, *path: jsonvalue.walk(t, list(path)), column, *steps, type=type)
+
+
+@_prefixed("extract_path_text", [JSON, TEXT], TEXT, variadic=True)
+def json_extract_path_text(type: Type, column: Column, *steps: Column) -> Column:
+    """The part at a path, as text."""
+    return each(lambda t, *path: jsonvalue.as_text(jsonvalue.walk(t, list(path))), column, *steps)
+
+
+@_prefixed("strip_nulls", [JSON], None)
+def json_strip_nulls(type: Type, column: Column) -> Column:
+    """Without members that are null."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if v is not None}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    def one(text: str) -> str:
+        value = strip(jsonvalue.parse(text))
+        return jsonvalue.jsonb(value) if type is JSONB else compact(value)
+
+    return each(one, column, type=type)
+
+
+def compact(value: Any) -> str:
+    """JSON without blanks, keys in their own order."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{jsonvalue.quoted(k)}:{compact(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return jsonvalue.jsonb(value)
+
+
+def json_texts(column: Column, run: Run, blanks: bool = False) -> list[str]:
+    """Each value of any type as a JSON text; null as 'null'."""
+    if column.type.element is not None:
+        offsets, items = lists(column)
+        texts, ends = json_texts(items, run, blanks), offsets.tolist()
+        between = ", " if blanks else ","
+        rows = [f"[{between.join(texts[a:b])}]" for a, b in pairwise(ends)]
+        return [t if ok else "null" for t, ok in zip(rows, column.is_valid(), strict=True)]
+    texts = forms.text_of(column, run).tolist()
+    match column.type.name:
+        case "json" | "jsonb":
+            return ["null" if t is None else t for t in texts]
+        case "bool":
+            return ["null" if t is None else "true" if t == "t" else "false" for t in texts]
+        case name if name in _NUMBERS:
+            return ["null" if t is None else _number(t) for t in texts]
+        case "timestamp":
+            return ["null" if t is None else jsonvalue.quoted(t.replace(" ", "T", 1)) for t in texts]
+        case "timestamptz":
+            return ["null" if t is None else jsonvalue.quoted(_iso(t)) for t in texts]
+        case _:
+            return ["null" if t is None else jsonvalue.quoted(t) for t in texts]
+
+
+def _number(text: str) -> str:
+    return jsonvalue.quoted(text) if text in ("NaN", "Infinity", "-Infinity") else text
+
+
+def _iso(text: str) -> str:
+    """2024-01-02 03:04:05+00 as 2024-01-02T03:04:05+00:00."""
+    text = text.replace(" ", "T", 1)
+    return text + ":00" if len(text) > 3 and text[-3] in "+-" else text
+
+
+def stored(type: Type, texts: list[str | None]) -> Column:
+    """JSON texts as json, or in jsonb's form."""
+    if type is JSONB:
+        texts = [None if t is None else jsonvalue.jsonb(jsonvalue.parse(t)) for t in texts]
+    return Column.of(type, texts)
+
+
+for _type in (JSON, JSONB):
+
+    @scalar(f"to_{_type.name}", [ANYELEMENT], _type, volatility="s", run=True)
+    def to_json(column: Column, run: Run, _type: Type = _type) -> Column:
+        """The value as JSON."""
+        return stored(_type, list(json_texts(column, run)))
+
+
+def _key(text: str | None, at: int) -> str:
+    if text is None:
+        raise InvalidParameterValue(f"argument {at + 1} cannot be null", hint="Object keys should be text.")
+    return jsonvalue.quoted(text)
+
+
+@_prefixed("build_object", [], None)
+def json_empty_object(type: Type) -> Column:
+    """{}"""
+    return Column.of(type, ["{}"])
+
+
+@_prefixed("build_array", [], None)
+def json_empty_array(type: Type) -> Column:
+    """[]"""
+    return Column.of(type, ["[]"])
+
+
+@_prefixed("build_object", [ANY], None, variadic=True, strict=False, volatility="s", run=True)
+def json_build_object(type: Type, *columns: Column, run: Run) -> Column:
+    """An object of keys and values in turn."""
+    if len(columns) % 2:
+        raise InvalidParameterValue(
+            "argument list must have even number of elements",
+            hint=f"The arguments of {type.name}_build_object() must consist of alternating keys and values.",
+        )
+    keys = [forms.text_of(column, run).tolist() for column in columns[::2]]
+    values = [json_texts(column, run) for column in columns[1::2]]
+    rows: list[str | None] = []
+    for row in range(len(columns[0])):
+        pairs = zip(keys, values, strict=True)
+        items = (f"{_key(k[row], 2 * i)} : {v[row]}" for i, (k, v) in enumerate(pairs))
+        rows.append("{" + ", ".join(items) + "}")
+    return stored(type, rows)
+
+
+@_prefixed("build_array", [ANY], None, variadic=True, strict=False, volatility="s", run=True)
+def json_build_array(type: Type, *columns: Column, run: Run) -> Column:
+    """An array of the values."""
+    rows = zip(*(json_texts(column, run) for column in columns), strict=True)
+    return stored(type, ["[" + ", ".join(row) + "]" for row in rows])
+
+
+@_prefixed("object", [_TEXTS], None)
+def json_object(type: Type, items: Column) -> Column:
+    """An object of an array's keys and values in turn."""
+
+    def one(texts: list[str | None]) -> str:
+        if len(texts) % 2:
+            raise InvalidParameterValue("array must have even number of elements")
+        pairs = zip(texts[::2], texts[1::2], strict=True)
+        values = (f"{_key(k, 0)} : {'null' if v is None else jsonvalue.quoted(v)}" for k, v in pairs)
+        return "{" + ", ".join(values) + "}"
+
+    return stored(type, [one(texts) for texts in items.tolist()])
+
+
+@scalar("jsonb_pretty", [JSONB], TEXT)
+def jsonb_pretty(column: Column) -> Column:
+    """In lines, with indents."""
+    return each(lambda t: jsonvalue.pretty(jsonvalue.parse(t)), column)
+
+
+def _contains(left: Any, right: Any, top: bool = True) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return all(k in left and _contains(left[k], v, False) for k, v in right.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return all(any(_contains(x, y, False) for x in left) for y in right)
+    if top and isinstance(left, list) and not isinstance(right, dict | list):
+        return any(_equal(x, right) for x in left)
+    return _equal(left, right)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
+
+
+@operator("@>", [JSONB, JSONB], BOOL)
+def jsonb_contains(left: Column, right: Column) -> Column:
+    """Whether the first holds all of the second."""
+    return each(lambda a, b: _contains(jsonvalue.parse(a), jsonvalue.parse(b)), left, right, type=BOOL)
+
+
+@operator("<@", [JSONB, JSONB], BOOL)
+def jsonb_contained(left: Column, right: Column) -> Column:
+    """Whether the second holds all of the first."""
+    return jsonb_contains(right, left)
+
+
+def _has_key(text: str, key: str) -> bool:
+    value = jsonvalue.parse(text)
+    return key in value if isinstance(value, dict | list) else value == key
+
+
+@operator("?", [JSONB, TEXT], BOOL)
+def jsonb_exists(column: Column, key: Column) -> Column:
+    """Whether a key, or a string in an array, is there."""
+    return each(_has_key, column, key, type=BOOL)
+
+
+@operator("?|", [JSONB, _TEXTS], BOOL)
+def jsonb_exists_any(column: Column, keys: Column) -> Column:
+    """Whether any of the keys is there."""
+    return each(lambda t, ks: any(_has_key(t, k) for k in ks if k is not None), column, keys, type=BOOL)
+
+
+@operator("?&", [JSONB, _TEXTS], BOOL)
+def jsonb_exists_all(column: Column, keys: Column) -> Column:
+    """Whether all of the keys are there."""
+    return each(lambda t, ks: all(_has_key(t, k) for k in ks if k is not None), column, keys, type=BOOL)
+
+
+@operator("||", [JSONB, JSONB], JSONB)
+def jsonb_concat(left: Column, right: Column) -> Column:
+    """Two objects as one, or two arrays; anything else as an array."""
+
+    def one(left: str, right: str) -> str:
+        a, b = jsonvalue.parse(left), jsonvalue.parse(right)
+        if isinstance(a, dict) and isinstance(b, dict):
+            return jsonvalue.jsonb(a | b)
+        return jsonvalue.jsonb((a if isinstance(a, list) else [a]) + (b if isinstance(b, list) else [b]))
+
+    return each(one, left, right, type=JSONB)
+
+
+@operator("-", [JSONB, TEXT], JSONB)
+def jsonb_without_key(column: Column, key: Column) -> Column:
+    """Without a key, or the strings equal to it."""
+
+    def one(text: str, key: str) -> str:
+        value = jsonvalue.parse(text)
+        if isinstance(value, dict):
+            value.pop(key, None)
+        elif isinstance(value, list):
+            value = [item for item in value if item != key]
+        else:
+            raise InvalidParameterValue("cannot delete from scalar")
+        return jsonvalue.jsonb(value)
+
+    return each(one, column, key, type=JSONB)
+
+
+@operator("-", [JSONB, INT4], JSONB)
+def jsonb_without_element(column: Column, index: Column) -> Column:
+    """Without an element of an array."""
+
+    def one(text: str, index: int) -> str:
+        value = jsonvalue.parse(text)
+        if isinstance(value, dict):
+            raise InvalidParameterValue("cannot delete from object using integer index")
+        if not isinstance(value, list):
+            raise InvalidParameterValue("cannot delete from scalar")
+        if -len(value) <= index < len(value):
+            del value[index]
+        return jsonvalue.jsonb(value)
+
+    return each(one, column, index, type=JSONB)
+
+
+@scalar("jsonb_set", [JSONB, _TEXTS, JSONB], JSONB)
+@scalar("jsonb_set", [JSONB, _TEXTS, JSONB, BOOL], JSONB)
+def jsonb_set(column: Column, path: Column, new: Column, *create: Column) -> Column:
+    """With the value at a path replaced, or added there."""
+
+    def one(text: str, path: list[str], new: str, create: bool = True) -> str:
+        value = jsonvalue.parse(text)
+        if not isinstance(value, dict | list):
+            raise InvalidParameterValue("cannot set path in scalar")
+        return jsonvalue.jsonb(_replaced(value, path, jsonvalue.parse(new), create))
+
+    return each(one, column, path, new, *create, type=JSONB)
+
+
+def _replaced(value: Any, path: list[str], new: Any, create: bool) -> Any:
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        if step in value:
+            value[step] = _replaced(value[step], rest, new, create) if rest else new
+        elif create and not rest:
+            value[step] = new
+    elif isinstance(value, list):
+        try:
+            at = int(step)
+        except ValueError:
+            raise InvalidParameterValue(f'path element at position 1 is not an integer: "{step}"') from None
+        if -len(value) <= at < len(value):
+            value[at] = _replaced(value[at], rest, new, create) if rest else new
+        elif create and not rest:
+            value.insert(len(value) if at > 0 else 0, new)
+    return value
