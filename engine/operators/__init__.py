@@ -1,0 +1,61 @@
+"""Physical operators: one a file, each a frozen dataclass whose run is a generator of batches."""
+
+from engine.operators.aggregate import Aggregate
+from engine.operators.append import Append
+from engine.operators.base import Operator, Pipelined, Task
+from engine.operators.constraints import Check
+from engine.operators.delete import Delete
+from engine.operators.distinct import Distinct
+from engine.operators.filter import Filter
+from engine.operators.functionscan import FunctionScan
+from engine.operators.hashjoin import HashJoin
+from engine.operators.insert import Insert
+from engine.operators.lateral import Lateral
+from engine.operators.limit import Limit
+from engine.operators.loopjoin import LoopJoin
+from engine.operators.nothing import Nothing
+from engine.operators.onerow import OneRow
+from engine.operators.project import Project
+from engine.operators.projectsets import ProjectSets
+from engine.operators.recursiveunion import RecursiveUnion
+from engine.operators.scan import Bound, Scan
+from engine.operators.setoperation import SetOperation
+from engine.operators.shared import Shared
+from engine.operators.sort import Sort, SortKey
+from engine.operators.top import Top
+from engine.operators.update import Update
+from engine.operators.values import Values
+from engine.operators.worktable import WorkTable
+
+__all__ = [
+    "Aggregate",
+    "Append",
+    "Bound",
+    "Check",
+    "Delete",
+    "Distinct",
+    "Filter",
+    "FunctionScan",
+    "HashJoin",
+    "Insert",
+    "Lateral",
+    "Limit",
+    "LoopJoin",
+    "Nothing",
+    "OneRow",
+    "Operator",
+    "Pipelined",
+    "Project",
+    "ProjectSets",
+    "RecursiveUnion",
+    "Scan",
+    "SetOperation",
+    "Shared",
+    "Sort",
+    "SortKey",
+    "Task",
+    "Top",
+    "Update",
+    "Values",
+    "WorkTable",
+]

@@ -4,13 +4,20 @@ An operator that works row by row on its input (scan, filter, project) also offe
 rows as independent tasks for the pool, in row order. `batches` of such an operator runs them there and
 yields their batches in order; an operator above (aggregate, top-k) may take the tasks itself and do its
 part inside them.
+
+The iterator of tasks belongs to the statement's thread, the tasks to the workers: what may not run on a
+worker is computed while iterating.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol, runtime_checkable
 
+from engine.counters import timed
+from engine.late import bounded
+from engine.pool import ordered
 from engine.run import Run
 from storage.batch import Batch
 from storage.types import Type
@@ -39,3 +46,32 @@ class Pipelined(Protocol):
     """An operator whose rows can be had as tasks."""
 
     def morsels(self, run: Run) -> Iterator[Task]: ...
+
+
+def tasks_of(operator: Operator, run: Run) -> Iterator[Task]:
+    """An operator's rows as tasks: its own, or its batches, which then are there already."""
+    if isinstance(operator, Pipelined):
+        yield from operator.morsels(run)
+        return
+    for batch in operator.batches(run):
+        yield given(batch)
+
+
+def given(batch: Batch | None) -> Task:
+    """A task whose batch is there already."""
+    return partial(_same, batch)
+
+
+def _same(batch: Batch | None) -> Batch | None:
+    return batch
+
+
+def pooled(operator: Operator, tasks: Iterator[Task], run: Run) -> Iterator[Batch]:
+    """`batches` of a pipelined operator: its tasks' batches in order, in pieces of bearable size."""
+    yield from timed(run, operator, _pieces(tasks, run), rows=False)
+
+
+def _pieces(tasks: Iterator[Task], run: Run) -> Iterator[Batch]:
+    for batch in ordered(tasks, run):
+        if batch is not None and batch.rows:
+            yield from bounded(batch)

@@ -1,0 +1,222 @@
+"""Keys: values of any type as unsigned words or byte strings whose order and equality are SQL's.
+
+    integers, dates, oids, bool   one word: the value with its sign bit turned
+    float4, float8                one word: IEEE bits in order; -0 is 0, every NaN the one greatest
+    interval                      two words: days (of 24 hours, months being 30 days), microseconds
+    uuid                          two words, big-endian
+    text and its kin              bytes as they are (C collation); bpchar without trailing spaces
+    bytea, binary(n)              bytes as they are
+    vector(n)                     bytes: float words, big-endian
+    numeric                       bytes: sign, exponent, digits
+    arrays                        bytes: elements one after another, each ended; null after all values
+
+A null is a word or string of zeros that is marked in `valid`. Grouping, hashing, joining and sorting
+know nothing else of types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.column import Array, Column, Mask, Positions
+from storage.types import BPCHAR, UUID, Form, Type
+
+Words = npt.NDArray[np.uint64]
+
+_SIGN = np.uint64(1 << 63)
+_DAY = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One comparable array: `words` (uint64) or `strings` (Arrow large_binary), and where it is not null."""
+
+    words: Words | None
+    strings: Any  # pa.Array or None
+    valid: Mask | None
+
+    def __len__(self) -> int:
+        return len(self.words) if self.words is not None else len(self.strings)
+
+    def take(self, rows: Positions) -> Key:
+        """The key at these rows."""
+        valid = None if self.valid is None else self.valid[rows]
+        if self.words is not None:
+            return Key(self.words[rows], None, valid)
+        return Key(None, self.strings.take(pa.array(rows)), valid)
+
+    def is_valid(self) -> Mask:
+        """`valid` written out."""
+        return np.ones(len(self), np.bool_) if self.valid is None else self.valid
+
+    @classmethod
+    def concat(cls, keys: Sequence[Key]) -> Key:
+        """The keys one after another; at least one."""
+        if len(keys) == 1:
+            return keys[0]
+        valid = None
+        if any(key.valid is not None for key in keys):
+            valid = np.concatenate([key.is_valid() for key in keys])
+        if keys[0].words is not None:
+            return cls(np.concatenate([key.words for key in keys if key.words is not None]), None, valid)
+        return cls(None, pa.concat_arrays([key.strings for key in keys]), valid)
+
+
+def keys_of(columns: Sequence[Column], rows: int) -> list[Key]:
+    """The keys of these columns, written out to `rows` rows."""
+    return [key for column in columns for key in column_keys(column.spread(rows))]
+
+
+def key_count(types: Sequence[Type]) -> int:
+    """How many keys columns of these types have."""
+    return sum(2 if type.oid == UUID.oid or _is_interval(type) else 1 for type in types)
+
+
+def column_keys(column: Column) -> list[Key]:
+    """The keys of one column, most significant first."""
+    type, valid = column.type, column.valid
+    match type.form:
+        case Form.FIXED:
+            return [_cleared(words, valid) for words in _fixed_words(column.values, type)]
+        case Form.ROWS if type.oid == UUID.oid:
+            halves = np.ascontiguousarray(column.values).view(">u8").astype(np.uint64)
+            return [_cleared(halves[:, 0], valid), _cleared(halves[:, 1], valid)]
+        case Form.ROWS:
+            return [_strings(_row_strings(column.values), valid)]
+        case Form.TEXT:
+            values = column.values
+            if type.oid == BPCHAR.oid:
+                values = pc.utf8_rtrim(values, " ")
+            return [_strings(values.cast(pa.large_binary()), valid)]
+        case Form.BYTES:
+            return [_strings(column.values, valid)]
+        case Form.DECIMAL:
+            items = [b"" if v is None else decimal_bytes(v) for v in column.tolist()]
+            return [_strings(pa.array(items, pa.large_binary()), valid)]
+        case Form.LIST:
+            return [_strings(_list_strings(column), valid)]
+
+
+def _is_interval(type: Type) -> bool:
+    return type.dtype is not None and type.dtype.names is not None
+
+
+def _cleared(words: Words, valid: Mask | None) -> Key:
+    """A key whose words under nulls are 0, so that nulls are equal."""
+    return Key(words if valid is None else np.where(valid, words, np.uint64(0)), None, valid)
+
+
+def _strings(values: pa.Array, valid: Mask | None) -> Key:
+    if values.null_count:
+        values = values.fill_null(b"")
+    elif valid is not None:
+        values = pc.if_else(pa.array(valid), values, pa.scalar(b"", pa.large_binary()))
+    return Key(None, values, valid)
+
+
+def _fixed_words(values: Array, type: Type) -> list[Words]:
+    if _is_interval(type):
+        return _interval_words(values)
+    kind = values.dtype.kind
+    if kind == "f":
+        return [float_words(values)]
+    if kind in "ub":
+        return [values.astype(np.uint64)]
+    return [values.astype(np.int64).view(np.uint64) ^ _SIGN]
+
+
+def _interval_words(values: Array) -> list[Words]:
+    days, micros = np.divmod(values["micros"].astype(np.int64), _DAY)
+    days += values["months"].astype(np.int64) * 30 + values["days"]
+    return [days.view(np.uint64) ^ _SIGN, micros.view(np.uint64)]
+
+
+def float_words(values: Array) -> Words:
+    """Floats as words in PostgreSQL's order."""
+    doubles = values.astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
+    bits = doubles.view(np.uint64)
+    words = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    missing = np.isnan(doubles)
+    if missing.any():
+        words[missing] = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+    return words
+
+
+def _row_strings(values: Array) -> pa.Array:
+    """(rows, n) as byte strings: of floats, their words."""
+    if values.dtype.kind == "f":
+        values = float_words(values).astype(">u8").view(np.uint8).reshape(len(values), -1)
+    rows = np.ascontiguousarray(values)
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
+    return pa.Array.from_buffers(pa.large_binary(), len(rows), buffers)
+
+
+def decimal_bytes(value: Decimal) -> bytes:
+    """A numeric as bytes in its order: equal values (1.1, 1.10) have equal bytes; NaN is the greatest."""
+    if value.is_nan():
+        return b"\xff"
+    if value.is_infinite():
+        return b"\xfe" if value > 0 else b"\x00"
+    if not value:
+        return b"\x80"
+    _, digits, _ = value.as_tuple()
+    stripped = bytes(digits).rstrip(b"\0")
+    # The first digit's power of ten decides first; digits are 1 to 10, so that 0 can end them.
+    body = (value.adjusted() + 0x8000_0000).to_bytes(4, "big") + bytes(d + 1 for d in stripped)
+    if value > 0:
+        return b"\x90" + body + b"\0"
+    return b"\x70" + bytes(255 - b for b in body) + b"\xff"
+
+
+def _list_strings(column: Column) -> pa.Array:
+    """Arrays as byte strings: elements in order, escaped and ended, a null after every value."""
+    values: pa.Array = column.values
+    element = column.type.element
+    assert element is not None
+    flat = values.flatten()
+    parts = [_element_items(key) for key in column_keys(Column.from_arrow(element, flat))]
+    missing = ~np.asarray(flat.is_valid().to_numpy(zero_copy_only=False))
+    # 2 stands for a null, 1 begins a value: a null is greater, and the end of the array less than both.
+    items = [
+        b"\x02" if missing[row] else b"\x01" + b"".join(part[row] for part in parts)
+        for row in range(len(flat))
+    ]
+    lengths = np.where(
+        values.is_valid().to_numpy(zero_copy_only=False), pc.list_value_length(values).fill_null(0), 0
+    )
+    result, at = [], 0
+    for length in lengths.tolist():
+        result.append(b"".join(items[at : at + length]))
+        at += length
+    return pa.array(result, pa.large_binary())
+
+
+def _element_items(key: Key) -> list[bytes]:
+    if key.words is not None:
+        raw = key.words.astype(">u8").tobytes()
+        return [raw[i : i + 8] for i in range(0, len(raw), 8)]
+    texts: list[Any] = key.strings.to_pylist()
+    return [text.replace(b"\0", b"\0\xff") + b"\0\0" for text in texts]
+
+
+def same_rows(left: Sequence[Key], left_rows: Positions, right: Sequence[Key], right_rows: Positions) -> Mask:
+    """Where the keys at these rows are equal, nulls being equal to each other."""
+    mask = np.ones(len(left_rows), np.bool_)
+    for a, b in zip(left, right, strict=True):
+        if a.words is not None and b.words is not None:
+            mask &= a.words[left_rows] == b.words[right_rows]
+        else:
+            ours, theirs = a.strings.take(pa.array(left_rows)), b.strings.take(pa.array(right_rows))
+            mask &= np.asarray(pc.equal(ours, theirs).to_numpy(zero_copy_only=False))
+        if a.valid is not None or b.valid is not None:
+            mask &= a.is_valid()[left_rows] == b.is_valid()[right_rows]
+    return mask

@@ -1,0 +1,109 @@
+"""Columns that have not been fetched yet: wide values travel as row references until somebody asks.
+
+A `LateColumn` knows a morsel, a position and which of the morsel's rows it means. Taking and slicing
+compose row numbers; the first look at `values` or `valid` fetches. So a projection that drops a column
+never copies it, and a top-k fetches its winners only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from storage.batch import BATCH_BYTES, BATCH_ROWS, Batch
+from storage.column import Column, Mask, Positions
+from storage.seams import Morsel
+from storage.types import Form, Type
+
+# Values of at least this many bytes are fetched late.
+WIDE = 64
+
+
+class LateColumn(Column):
+    """Rows of a morsel's column; `rows` are numbers within the morsel, or the range start to stop."""
+
+    __slots__ = ("_morsel", "_position", "_rows", "_start", "_stop")
+
+    def __init__(
+        self, type: Type, morsel: Morsel, position: int, rows: Positions | None, start: int, stop: int
+    ) -> None:
+        # `values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
+        self.type = type
+        self.constant = False
+        self._morsel = morsel
+        self._position = position
+        self._rows = rows
+        self._start = start
+        self._stop = stop
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("values", "_valid"):
+            raise AttributeError(name)
+        column = self._fetch()
+        self._valid = None if column.arrow else column.valid
+        self.values = column.values
+        return getattr(self, name)
+
+    def _fetch(self) -> Column:
+        if self._rows is not None:
+            return self._morsel.column(self._position, self._rows)
+        whole = self._morsel.column(self._position)
+        if self._start == 0 and self._stop == len(whole):
+            return whole
+        return whole.slice(self._start, self._stop)
+
+    def __len__(self) -> int:
+        return self._stop - self._start if self._rows is None else len(self._rows)
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """Those rows, still not fetched."""
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        mine = rows + self._start if self._rows is None else self._rows[rows]
+        return LateColumn(self.type, self._morsel, self._position, mine, 0, 0)
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, still not fetched."""
+        stop = max(min(stop, len(self)), start)
+        if self._rows is not None:
+            rows = self._rows[start:stop]
+            return LateColumn(self.type, self._morsel, self._position, rows, 0, 0)
+        first = self._start
+        return LateColumn(self.type, self._morsel, self._position, None, first + start, first + stop)
+
+    def retype(self, type: Type) -> Column:
+        """The same rows under another type of the same form, still not fetched."""
+        return LateColumn(type, self._morsel, self._position, self._rows, self._start, self._stop)
+
+
+def is_wide(type: Type) -> bool:
+    """Whether values of `type` are fetched late."""
+    if type.form is Form.ROWS:
+        return row_bytes(type) >= WIDE
+    return type.form in (Form.BYTES, Form.LIST)
+
+
+def row_bytes(type: Type) -> int:
+    """Bytes a value of `type` takes, where the type says it; a small guess elsewhere."""
+    if type.dtype is None:
+        return 32
+    return type.dtype.itemsize * (max(type.width, 1) if type.form is Form.ROWS else 1)
+
+
+def bounded_rows(types: Sequence[Type]) -> int:
+    """How many rows of these types make about BATCH_BYTES; at most BATCH_ROWS."""
+    width = sum(row_bytes(type) for type in types)
+    return min(max(BATCH_BYTES // max(width, 1), 1), BATCH_ROWS)
+
+
+def bounded(batch: Batch) -> Iterator[Batch]:
+    """A batch with wide columns in pieces of about BATCH_BYTES, for whoever reads all of it."""
+    types = [column.type for column in batch.columns]
+    rows = bounded_rows(types) if any(map(is_wide, types)) else batch.rows
+    if batch.rows <= rows:
+        yield batch
+        return
+    for start in range(0, batch.rows, rows):
+        yield batch.slice(start, min(start + rows, batch.rows))

@@ -1,0 +1,127 @@
+"""Pairs: what all joins do once they know which right rows each left row may meet.
+
+A left row i meets the right rows `order[starts[i] : starts[i] + counts[i]]`. They are gone through in
+pieces of bounded size, whatever one row's share is; the condition decides, and the kind of the join says
+what becomes of rows that met nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from engine.nodes import true_rows
+from engine.operators.rows import Rows
+from engine.run import Run
+from engine.seams import Expression
+from storage.batch import BATCH_ROWS, Batch
+from storage.column import Column, Mask, Positions
+from storage.types import Type
+
+Kind = Literal["inner", "left", "right", "full", "semi", "anti"]
+
+
+def join_types(kind: Kind, left: tuple[Type, ...], right: tuple[Type, ...]) -> tuple[Type, ...]:
+    """The output of a join: left columns then right ones; of semi and anti joins the left ones."""
+    return left if kind in ("semi", "anti") else (*left, *right)
+
+
+class Pairs:
+    """One join's right side, and which of its rows have met a left row."""
+
+    def __init__(
+        self, kind: Kind, right: Rows, condition: Expression | None, left_types: tuple[Type, ...]
+    ) -> None:
+        self._kind = kind
+        self._right = right
+        self._condition = condition
+        self._left_types = left_types
+        # Workers set marks of it without a lock: they only ever write True.
+        self._met: Mask | None = np.zeros(right.count, np.bool_) if kind in ("right", "full") else None
+
+    def small(self, counts: Positions) -> bool:
+        """Whether the pairs of a batch are one piece."""
+        return int(counts.sum()) <= BATCH_ROWS
+
+    def of(
+        self, batch: Batch, starts: Positions, counts: Positions, order: Positions | None, run: Run
+    ) -> Iterator[Batch]:
+        """The join's rows for one left batch; `order` None: the right rows as they stand."""
+        if self._kind in ("semi", "anti") and self._condition is None:
+            yield from self._halves(batch, counts > 0)
+            return
+        met = np.zeros(batch.rows, np.bool_)
+        ends = np.cumsum(counts)
+        total = int(ends[-1]) if len(ends) else 0
+        for first in range(0, total, BATCH_ROWS):
+            run.check()
+            numbers = np.arange(first, min(first + BATCH_ROWS, total))
+            left = np.searchsorted(ends, numbers, side="right")
+            right = starts[left] + numbers - (ends[left] - counts[left])
+            if order is not None:
+                right = order[right]
+            left, right, pairs = self._tested(batch, left, right, run)
+            met[left] = True
+            if self._met is not None:
+                self._met[right] = True
+            if self._kind in ("semi", "anti"):
+                continue
+            alone = None
+            if self._kind in ("left", "full") and total <= BATCH_ROWS:
+                alone, met = np.flatnonzero(~met), np.ones(batch.rows, np.bool_)
+            if alone is not None and len(alone):
+                yield self._with_alone(batch, left, right, alone)
+            elif len(left):
+                yield pairs if pairs is not None else self._joined(batch, left, right)
+        if self._kind in ("semi", "anti"):
+            yield from self._halves(batch, met)
+        elif self._kind in ("left", "full") and not met.all():
+            nothing = np.zeros(0, np.int64)
+            yield self._with_alone(batch, nothing, nothing, np.flatnonzero(~met))
+
+    def _tested(
+        self, batch: Batch, left: Positions, right: Positions, run: Run
+    ) -> tuple[Positions, Positions, Batch | None]:
+        """The pairs whose condition is true, and their batch if it was made."""
+        if self._condition is None or not len(left):
+            return left, right, None
+        pairs = self._joined(batch, left, right)
+        mask = true_rows(self._condition.evaluate(pairs, run), pairs.rows)
+        if mask.all():
+            return left, right, pairs
+        return left[mask], right[mask], None if self._kind in ("semi", "anti") else pairs.take(mask)
+
+    def _joined(self, batch: Batch, left: Positions, right: Positions) -> Batch:
+        columns = batch.columns if _is_range(left, batch.rows) else batch.take(left).columns
+        return Batch((*columns, *self._right.columns_or_null(right)), len(left))
+
+    def _with_alone(self, batch: Batch, left: Positions, right: Positions, alone: Positions) -> Batch:
+        """Pairs and left rows that met nobody, in the order of the left rows."""
+        rows = np.concatenate([left, alone])
+        others = np.concatenate([right, np.full(len(alone), -1, np.int64)])
+        order = np.argsort(rows, kind="stable")
+        return self._joined(batch, rows[order], others[order])
+
+    def _halves(self, batch: Batch, met: Mask) -> Iterator[Batch]:
+        mask = met if self._kind == "semi" else ~met
+        if mask.all():
+            yield batch
+        elif mask.any():
+            yield batch.take(mask)
+
+    def rest(self, run: Run) -> Iterator[Batch]:
+        """After the last left batch: the right rows that met nobody."""
+        if self._met is None:
+            return
+        alone = np.flatnonzero(~self._met)
+        for first in range(0, len(alone), BATCH_ROWS):
+            run.check()
+            rows = alone[first : first + BATCH_ROWS]
+            left = tuple(Column.nulls(type, len(rows)) for type in self._left_types)
+            yield Batch((*left, *self._right.columns(rows)), len(rows))
+
+
+def _is_range(rows: Positions, count: int) -> bool:
+    return len(rows) == count and bool((rows == np.arange(count)).all())

@@ -1,0 +1,74 @@
+"""Rows: batches held as one table, to be given out by position. Wide columns stay with their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from engine.late import bounded_rows, is_wide
+from storage.batch import Batch
+from storage.column import Column, Positions
+from storage.types import Type
+
+
+class Rows:
+    """Batches as one table, to be given out in another order. Wide columns stay with their batches."""
+
+    def __init__(self, batches: Sequence[Batch], types: Sequence[Type]) -> None:
+        batches = batches or [Batch.empty(types)]
+        self._ends = np.cumsum([batch.rows for batch in batches])
+        self.count = int(self._ends[-1])
+        columns = list(zip(*(batch.columns for batch in batches), strict=True))
+        self._columns = [self._joined(list(parts)) for parts in columns]
+
+    @staticmethod
+    def _joined(parts: list[Column]) -> list[Column]:
+        return parts if is_wide(parts[0].type) else [Column.concat(parts)]
+
+    def take(self, rows: Positions) -> Iterator[Batch]:
+        """The rows at these positions, in bearable pieces."""
+        step = len(rows)
+        if any(len(parts) > 1 for parts in self._columns):
+            step = bounded_rows([parts[0].type for parts in self._columns])
+        for start in range(0, len(rows), max(step, 1)):
+            some = rows[start : start + step]
+            yield Batch(self.columns(some), len(some))
+
+    def columns(self, rows: Positions) -> tuple[Column, ...]:
+        """The rows at these positions, column by column."""
+        return tuple(self._gather(parts, rows) for parts in self._columns)
+
+    def columns_or_null(self, rows: Positions) -> tuple[Column, ...]:
+        """The same, with nulls where a position is -1."""
+        missing = rows < 0
+        if not missing.any():
+            return self.columns(rows)
+        if not self.count:
+            return tuple(Column.nulls(parts[0].type, len(rows)) for parts in self._columns)
+        columns = self.columns(np.maximum(rows, 0))
+        return tuple(without(column, ~missing) for column in columns)
+
+    def _gather(self, parts: list[Column], rows: Positions) -> Column:
+        if len(parts) == 1:
+            return parts[0].take(rows)
+        owner = np.searchsorted(self._ends, rows, side="right")
+        order = np.argsort(owner, kind="stable")
+        pieces = []
+        for part in np.unique(owner):
+            mine = rows[order[owner[order] == part]]
+            start = self._ends[part] - len(parts[part])
+            pieces.append(parts[part].take(mine - start))
+        back = np.empty(len(rows), np.int64)
+        back[order] = np.arange(len(rows))
+        return Column.concat(pieces).take(back)
+
+
+def without(column: Column, kept: np.ndarray) -> Column:
+    """The column with nulls where `kept` is false."""
+    if column.arrow:
+        positions = pa.array(np.arange(len(column)), mask=~kept)
+        return Column(column.type, column.values.take(positions))
+    valid = column.valid
+    return Column(column.type, column.values, kept if valid is None else kept & valid)

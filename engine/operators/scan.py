@@ -1,0 +1,261 @@
+"""Scan: the visible rows of a table that meet a condition, in row order, morsel by morsel in the pool.
+
+A task first asks the encoded form which rows its bounds rule out, then fetches the columns of the
+condition for the rows that are left and evaluates it, and only then the other columns, for the
+survivors. Wide columns are not even fetched then: see engine.late. Where every row of a stretch is
+left, wide columns are read where they lie, without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from engine.counters import count
+from engine.late import LateColumn, is_wide, row_bytes
+from engine.nodes import Reference, true_rows, walk
+from engine.operators.base import Operator, Task, given, pooled
+from engine.parallel import pool_safe, prepare
+from engine.run import Run
+from engine.seams import Expression
+from storage.batch import Batch
+from storage.column import Column, Positions
+from storage.errors import DatabaseError, QueryCanceled
+from storage.predicate import Compare, Comparison, Conjunction
+from storage.seams import Morsel
+from storage.types import INT8, Type
+
+# A task over wide rows takes about this many bytes of them: some milliseconds, and enough tasks that
+# no thread is left with a long one at the end.
+TASK_BYTES = 32 << 20
+# Wide rows that do not lie together are brought together in pieces that stay in cache.
+GATHER_BYTES = 2 << 20
+
+_NULL_TESTS = (Comparison.IS_NULL, Comparison.IS_NOT_NULL)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Advice for zone maps and encodings: column `position` of the table `op` value.
+
+    `value` needs no row (constants, parameters, outer columns) and has the column's type; it stands for
+    nothing with IS NULL and IS NOT NULL. The scan's condition says the same once more.
+    """
+
+    position: int
+    op: Comparison
+    value: Expression | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The columns at `positions` of table `table` (an OID; `name` is for EXPLAIN).
+
+    `condition` is over the scan's output columns. `row_ids` appends the row's id as INT8. A scan with
+    row ids is the target of UPDATE or DELETE: while a row is re-evaluated there, `run.memo` holds the
+    only ids it may give under `only(table)`.
+    """
+
+    table: int
+    name: str
+    positions: tuple[int, ...]
+    types: tuple[Type, ...]
+    bounds: tuple[Bound, ...] = ()
+    condition: Expression | None = None
+    row_ids: bool = False
+
+    def __post_init__(self) -> None:
+        if self.row_ids and len(self.types) == len(self.positions):
+            object.__setattr__(self, "types", (*self.types, INT8))
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return ()
+
+    def explain(self) -> str:
+        return f"Seq Scan on {self.name}"
+
+    def batches(self, run: Run) -> Iterator[Batch]:
+        yield from pooled(self, self.morsels(run), run)
+
+    def morsels(self, run: Run) -> Iterator[Task]:
+        """One task a morsel; of wide columns in a condition, several."""
+        predicate = self._predicate(run)
+        if predicate is None:
+            return
+        prepare(run, self.condition)
+        view = run.snapshot.table(self.table)
+        if run.counters is not None:
+            skipped, segments = view.skipped(predicate)
+            count(run, self, Segments_Skipped=skipped, Segments=segments)
+        safe = pool_safe(self.condition)
+        step = self._step()
+        wanted = run.memo.get(only(self.table)) if self.row_ids else None
+        for morsel in view.morsels(predicate):
+            for start in range(0, morsel.rows, step):
+                stop = min(start + step, morsel.rows)
+                task = partial(self._part, morsel, predicate, start, stop, wanted, run)
+                if safe:
+                    yield task
+                else:
+                    run.check()
+                    batch = task()
+                    yield given(batch)
+
+    def _predicate(self, run: Run) -> Conjunction | None:
+        """The bounds with their values; None where one of them can never be true."""
+        compares = []
+        for bound in self.bounds:
+            if bound.value is None or bound.op in _NULL_TESTS:
+                compares.append(Compare(bound.position, bound.op, None))
+                continue
+            try:
+                value = bound.value.evaluate(Batch((), 1), run).tolist()[0]
+            except QueryCanceled:
+                raise
+            except DatabaseError:
+                continue  # the condition will raise it, if there is a row to raise it for
+            if value is None:
+                return None
+            compares.append(Compare(bound.position, bound.op, value))
+        return tuple(compares)
+
+    def _wide(self) -> tuple[int, ...]:
+        """The output columns that the condition reads and that are wide."""
+        return tuple(i for i in sorted(self._read()) if i < len(self.positions) and is_wide(self.types[i]))
+
+    def _read(self) -> set[int]:
+        if self.condition is None:
+            return set()
+        return {node.index for node in walk(self.condition) if isinstance(node, Reference)}
+
+    def _step(self) -> int:
+        """Rows a task takes."""
+        width = sum(row_bytes(self.types[i]) for i in self._wide())
+        return max(TASK_BYTES // width, 64) if width else 1 << 62
+
+    def _part(
+        self,
+        morsel: Morsel,
+        predicate: Conjunction,
+        start: int,
+        stop: int,
+        wanted: Positions | None,
+        run: Run,
+    ) -> Batch | None:
+        """The surviving rows of a morsel from `start` to `stop`."""
+        rows = _candidates(morsel, predicate, start, stop, wanted)
+        found = stop - start if rows is None else len(rows)
+        if not found:
+            count(run, self, 0, 1, Rows_Removed_by_Filter=stop - start)
+            return None
+        batch = self._survivors(_Rows(morsel, rows, start, stop), run)
+        left = 0 if batch is None else batch.rows
+        count(run, self, left, 1, Rows_Removed_by_Filter=stop - start - left)
+        return batch
+
+    def _survivors(self, rows: _Rows, run: Run) -> Batch | None:
+        if self.condition is None:
+            return self._fetch(rows, {})
+        wide = self._wide()
+        width = sum(row_bytes(self.types[i]) for i in wide)
+        piece = rows.count
+        if wide and rows.positions is not None:
+            piece = max(GATHER_BYTES // width, 64)
+        kept = []
+        fetched: dict[int, Column] = {}
+        for first in range(0, rows.count, piece):
+            part = rows.slice(first, min(first + piece, rows.count))
+            fetched = {i: self._column(part, i, late=i in wide) for i in self._read()}
+            nothing = Column.nulls(INT8, 0)
+            columns = tuple(fetched.get(i, nothing) for i in range(len(self.types)))
+            condition = self.condition.evaluate(Batch(columns, part.count), run)
+            kept.append(true_rows(condition, part.count))
+        mask = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        if not mask.any():
+            return None
+        if len(kept) > 1:
+            fetched = {}
+        if mask.all():
+            return self._fetch(rows, fetched)
+        narrow = {i: column.take(mask) for i, column in fetched.items() if i not in wide}
+        return self._fetch(rows.take(np.flatnonzero(mask)), narrow)
+
+    def _fetch(self, rows: _Rows, fetched: dict[int, Column]) -> Batch:
+        """All output columns of these rows; `fetched` are there already."""
+        columns = [
+            fetched[i] if i in fetched else self._column(rows, i, late=i < len(self.positions))
+            for i in range(len(self.types))
+        ]
+        return Batch(tuple(columns), rows.count)
+
+    def _column(self, rows: _Rows, index: int, *, late: bool) -> Column:
+        if index == len(self.positions):
+            return rows.row_ids()
+        type, position = self.types[index], self.positions[index]
+        if late and is_wide(type):
+            return LateColumn(type, rows.morsel, position, rows.positions, rows.start, rows.stop)
+        return rows.column(position)
+
+
+def only(table: int) -> tuple[str, int]:
+    """The key of `run.memo` under which the ids stand that a re-evaluated target scan may give."""
+    return ("only", table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of a morsel: at these positions, or (None) all from start to stop."""
+
+    morsel: Morsel
+    positions: Positions | None
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start if self.positions is None else len(self.positions)
+
+    def take(self, rows: Positions) -> _Rows:
+        mine = rows + self.start if self.positions is None else self.positions[rows]
+        return _Rows(self.morsel, mine, 0, 0)
+
+    def slice(self, start: int, stop: int) -> _Rows:
+        if start == 0 and stop == self.count:
+            return self
+        if self.positions is None:
+            return _Rows(self.morsel, None, self.start + start, self.start + stop)
+        return _Rows(self.morsel, self.positions[start:stop], 0, 0)
+
+    def _asked(self) -> Positions | None:
+        """What to ask the morsel for: None where all of it is meant."""
+        if self.positions is not None or self.stop - self.start == self.morsel.rows:
+            return self.positions
+        return np.arange(self.start, self.stop)
+
+    def column(self, position: int) -> Column:
+        return self.morsel.column(position, self._asked())
+
+    def row_ids(self) -> Column:
+        return Column(INT8, self.morsel.row_ids(self._asked()))
+
+
+def _candidates(
+    morsel: Morsel, predicate: Conjunction, start: int, stop: int, wanted: Positions | None
+) -> Positions | None:
+    """The positions that are visible and not ruled out; None where all from start to stop are."""
+    mask = morsel.visible()
+    if predicate:
+        likely = morsel.select(predicate)
+        if likely is not None:
+            mask = likely if mask is None else mask & likely
+    if wanted is not None:
+        asked = np.isin(morsel.row_ids(), wanted)
+        mask = asked if mask is None else mask & asked
+    if mask is None:
+        return None
+    mask = mask[start:stop]
+    return None if mask.all() else np.flatnonzero(mask) + start

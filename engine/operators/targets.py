@@ -1,0 +1,65 @@
+"""Targets: the rows that an UPDATE or DELETE means, each once, and again after a concurrent change.
+
+The child of both gives the table's columns (of UPDATE the new row, of DELETE the old one), then the row
+id, then whatever else RETURNING reads. Where a join finds a row several times, the first one counts.
+
+Under READ COMMITTED a row that another transaction has changed meanwhile is looked at anew: the child is
+run once more over its newest version only, with a new snapshot, so that WHERE and SET see that version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from engine.operators.base import Operator
+from engine.operators.scan import only
+from engine.parallel import ROOT, root_memo
+from engine.run import Run
+from storage.batch import Batch
+from storage.column import Mask, Positions
+
+Apply = Callable[[Batch, Positions], Mask]
+
+
+def each_target(child: Operator, table: int, apply: Apply, run: Run) -> Iterator[Batch]:
+    """Have `apply` change the rows of the child; gives those that it says it has changed.
+
+    `apply` gets rows and their ids and tells which of them were still there to be changed.
+    """
+    width = len(run.transaction.catalog.table(table).columns)
+    seen = np.zeros(0, np.int64)
+    while True:
+        lost = [np.zeros(0, np.int64)]
+        for batch in child.batches(run):
+            run.check()
+            ids = batch.columns[width].values
+            new = _first_seen(ids, seen)
+            if len(new) < batch.rows:
+                batch, ids = batch.take(new), ids[new]
+            if not batch.rows:
+                continue
+            seen = np.union1d(seen, ids)
+            changed = apply(batch, ids)
+            if not changed.all():
+                lost.append(ids[~changed])
+                batch = batch.take(changed)
+            if batch.rows:
+                yield batch
+        gone = np.concatenate(lost)
+        if not len(gone):
+            return
+        newest = run.transaction.latest(table, gone)
+        if not len(newest):
+            return
+        memo = {ROOT: root_memo(run), only(table): newest}
+        run = replace(run, snapshot=run.transaction.snapshot(), memo=memo)
+
+
+def _first_seen(ids: Positions, seen: Positions) -> Positions:
+    """The rows whose id neither an earlier row nor an earlier batch has, in row order."""
+    _, firsts = np.unique(ids, return_index=True)
+    firsts.sort()
+    return firsts[~np.isin(ids[firsts], seen)]

@@ -1,0 +1,59 @@
+"""Update: new versions of rows; complete before the first row is returned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.counters import timed
+from engine.operators.base import Operator
+from engine.operators.constraints import Check, enforce
+from engine.operators.insert import result, written
+from engine.operators.targets import each_target
+from engine.parallel import prepare
+from engine.run import Run
+from engine.seams import Expression
+from storage.batch import Batch
+from storage.column import Mask, Positions
+from storage.types import Type
+
+
+@dataclass(frozen=True)
+class Update:
+    """`child` gives the new row (all columns of `table`, an OID), its row id, and more for RETURNING.
+
+    The child's scan of the table has `row_ids`. `returning` is over the child's columns. Without it, one
+    batch of no columns comes out that has as many rows as were updated.
+    """
+
+    table: int
+    child: Operator
+    returning: tuple[Expression, ...] | None = None
+    not_null: tuple[int, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return tuple(expression.type for expression in self.returning or ())
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return (self.child,)
+
+    def explain(self) -> str:
+        return "Update"
+
+    def batches(self, run: Run) -> Iterator[Batch]:
+        yield from timed(run, self, iter(written(self._rows(run), self.returning)))
+
+    def _rows(self, run: Run) -> Iterator[Batch]:
+        table = run.transaction.catalog.table(self.table)
+        prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
+
+        def apply(batch: Batch, ids: Positions) -> Mask:
+            enforce(table, self.not_null, self.checks, batch, run)
+            row = Batch(batch.columns[: len(table.columns)], batch.rows)
+            return run.transaction.update(self.table, ids, row) >= 0
+
+        for batch in each_target(self.child, self.table, apply, run):
+            yield result(batch, self.returning, run)

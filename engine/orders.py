@@ -1,0 +1,61 @@
+"""Orders: ORDER BY keys as unsigned words that sort as SQL says, and the permutation that sorts them.
+
+A sort key becomes one or more uint64 arrays: first, where there are nulls, one that sets them apart;
+then the words of engine.keys, all bits turned for DESC. Byte strings are ranked among themselves, so
+their words compare within one batch only: `absolute` says whether words of two batches compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.keys import Words, column_keys
+from storage.column import Column, Positions
+
+
+def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[list[Words], bool]:
+    """(arrays that sort the column, most significant first; whether they compare across batches)."""
+    words, absolute = [], True
+    valid = column.valid
+    # Always there, so that columns of two batches have equally many words.
+    nulls = np.zeros(len(column), np.uint64)
+    if valid is not None:
+        nulls[valid] = 1 if nulls_first else 0
+        nulls[~valid] = 0 if nulls_first else 1
+    elif nulls_first:
+        nulls[:] = 1
+    words.append(nulls)
+    for key in column_keys(column):
+        if key.words is not None:
+            mine = key.words
+        else:
+            absolute = False
+            mine = rank_strings(key.strings)
+        words.append(~mine if descending else mine)
+        if descending and key.valid is not None:
+            words[-1][~key.valid] = 0
+    return words, absolute
+
+
+def rank_strings(strings: pa.Array) -> Words:
+    """The rank of each byte string among the distinct ones."""
+    encoded = strings.dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), np.uint64)
+    rank[order] = np.arange(len(order), dtype=np.uint64)
+    ranks: Words = rank[np.asarray(encoded.indices)]
+    return ranks
+
+
+def sorted_rows(words: Sequence[Words]) -> Positions:
+    """The rows in order, most significant words first; rows that are equal stay in their order."""
+    useful = [array for array in words if len(array) and not (array == array[0]).all()]
+    if not useful:
+        return np.arange(len(words[0]) if words else 0)
+    if len(useful) == 1:
+        return np.argsort(useful[0], kind="stable")
+    return np.lexsort(useful[::-1])

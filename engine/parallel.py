@@ -1,0 +1,71 @@
+"""What of an expression may run on the worker pool, and what is computed before its batches are.
+
+A worker must not wait and a transaction belongs to one thread at a time, so volatile functions
+(nextval, pg_sleep) and correlated subqueries stay on the statement's thread. A subquery without
+arguments is computed once a run, by `prepare`, before the first batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from engine.functions.registry import BY_ID
+from engine.nodes import Call, walk
+from engine.run import Run
+from engine.seams import Expression
+
+ROOT = "root memo"
+
+
+@runtime_checkable
+class Subquery(Protocol):
+    """A plan inside an expression: see engine.subqueries."""
+
+    @property
+    def arguments(self) -> tuple[Expression, ...]: ...
+
+    def prepare(self, run: Run) -> None:
+        """Compute what does not depend on the row."""
+
+
+def pool_safe(*expressions: Expression | None) -> bool:
+    """Whether these may be evaluated on worker threads."""
+    for expression in expressions:
+        for node in () if expression is None else walk(expression):
+            if isinstance(node, Call) and BY_ID[node.function].volatility == "v":
+                return False
+            if isinstance(node, Subquery) and node.arguments:
+                return False
+    return True
+
+
+def prepare(run: Run, *expressions: Expression | None) -> None:
+    """Compute the uncorrelated subqueries of these: on the statement's thread, before any batch."""
+    for expression in expressions:
+        for node in () if expression is None else walk(expression):
+            if isinstance(node, Subquery):
+                node.prepare(run)
+
+
+def root_memo(run: Run) -> dict[Any, Any]:
+    """The memo of the whole statement, whatever subquery `run` is in."""
+    memo: dict[Any, Any] = run.memo.get(ROOT, run.memo)
+    return memo
+
+
+def expressions_of(node: Any) -> Iterable[Expression]:
+    """The expressions that stand in a plan node's own fields, not in its children's."""
+    for field in fields(node):
+        yield from _expressions(getattr(node, field.name))
+
+
+def _expressions(value: Any) -> Iterable[Expression]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _expressions(item)
+    elif hasattr(value, "evaluate"):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "batches"):
+        yield from expressions_of(value)

@@ -1,0 +1,81 @@
+"""The worker pool: one thread a core, shared by every statement, and `ordered` to use it.
+
+Workers only compute: they wait for no lock, no socket and no other task. So a task that itself asks for
+tasks (a plan inside an expression) runs those at once on its own thread, and whatever may wait (nextval,
+pg_sleep, the log) is kept off the pool by `engine.parallel.pool_safe`.
+
+`ordered` gives results in the order of the tasks, with a bounded number of them ahead of the consumer,
+so that a slow consumer stops the work and an early close drops it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+from engine.run import Run
+
+T = TypeVar("T")
+
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# Tasks begun ahead of the consumer: enough that no worker idles while one batch is taken away.
+LOOK_AHEAD = 2 * WORKERS + 1
+
+_inside = threading.local()
+_lock = threading.Lock()
+_executor: ThreadPoolExecutor | None = None
+
+
+def ordered(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
+    """The tasks' results in their order. An error comes at the place of its task.
+
+    Closing the iterator drops what has not begun and waits for what has.
+    """
+    iterator = iter(tasks)
+    first = list(islice(iterator, 2))
+    if len(first) < 2 or WORKERS == 1 or getattr(_inside, "worker", False):
+        for task in chain(first, iterator):
+            run.check()
+            yield task()
+        return
+    yield from _pooled(chain(first, iterator), run)
+
+
+def _pooled(tasks: Iterator[Callable[[], T]], run: Run) -> Iterator[T]:
+    pool = _pool()
+    ahead: deque[Future[T]] = deque()
+    try:
+        for task in islice(tasks, LOOK_AHEAD):
+            ahead.append(pool.submit(_work, task, run))
+        while ahead:
+            result = ahead.popleft().result()
+            run.check()
+            for task in islice(tasks, 1):
+                ahead.append(pool.submit(_work, task, run))
+            yield result
+    finally:
+        begun = [future for future in ahead if not future.cancel()]
+        for future in begun:
+            future.exception()
+
+
+def _work(task: Callable[[], T], run: Run) -> T:
+    run.check()
+    return task()
+
+
+def _pool() -> ThreadPoolExecutor:
+    global _executor
+    with _lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(WORKERS, "morsel", initializer=_mark)
+        return _executor
+
+
+def _mark() -> None:
+    _inside.worker = True
