@@ -1,0 +1,160 @@
+"""Definitions and batches as bytes: the catalog as JSON, batches as Arrow's IPC stream.
+
+A batch in bytes is a schema-bearing Arrow stream whose fields are named by position; fixed-width rows
+(binary, vector, uuid, interval) are fixed_size_binary, so that writing one copies nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage.batch import Batch
+from storage.catalog import (
+    Catalog,
+    ColumnDefinition,
+    Constraint,
+    Relation,
+    Role,
+    Schema,
+    Sequence,
+    Table,
+)
+from storage.column import Column
+from storage.types import BY_OID, Form, Type
+
+_KINDS: dict[str, type[Any]] = {"table": Table, "sequence": Sequence, "schema": Schema, "role": Role}
+
+
+def encode_type(type: Type) -> list[int]:
+    """A type as (oid, modifier)."""
+    return [type.oid, type.modifier]
+
+
+def decode_type(pair: list[int]) -> Type:
+    """The inverse of encode_type."""
+    oid, modifier = pair
+    return BY_OID[oid].of(modifier)
+
+
+def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
+    """A definition as JSON's values, with its kind."""
+    kind = next(kind for kind, of in _KINDS.items() if isinstance(item, of))
+    if isinstance(item, Table):
+        fields = {name: getattr(item, name) for name in Table.__dataclass_fields__}
+        columns = [
+            {name: getattr(c, name) for name in ColumnDefinition.__dataclass_fields__} for c in item.columns
+        ]
+        fields["columns"] = [column | {"type": encode_type(column["type"])} for column in columns]
+        fields["constraints"] = [asdict(constraint) for constraint in item.constraints]
+        return {"kind": kind} | fields
+    if isinstance(item, Sequence):
+        fields = {name: getattr(item, name) for name in Sequence.__dataclass_fields__}
+        return {"kind": kind} | fields | {"type": encode_type(item.type)}
+    return {"kind": kind} | asdict(item)
+
+
+def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
+    """The inverse of encode_definition."""
+    fields = {name: item for name, item in value.items() if name != "kind"}
+    match value["kind"]:
+        case "table":
+            fields["columns"] = tuple(
+                ColumnDefinition(**column | {"type": decode_type(column["type"])})
+                for column in fields["columns"]
+            )
+            fields["constraints"] = tuple(
+                Constraint(**constraint | {"columns": tuple(constraint["columns"])})
+                for constraint in fields["constraints"]
+            )
+            fields["sort_key"] = tuple((number, descending) for number, descending in fields["sort_key"])
+            fields["shard_key"] = tuple(fields["shard_key"])
+            fields["options"] = tuple((key, option) for key, option in fields["options"])
+        case "sequence":
+            fields["type"] = decode_type(fields["type"])
+            if fields["owned_by"] is not None:
+                fields["owned_by"] = tuple(fields["owned_by"])
+    item: Relation | Schema | Role = _KINDS[value["kind"]](**fields)
+    return item
+
+
+def encode_catalog(catalog: Catalog) -> dict[str, Any]:
+    """The whole catalog as JSON's values."""
+    items = (*catalog.schemas.values(), *catalog.relations.values(), *catalog.roles.values())
+    return {"version": catalog.version, "items": [encode_definition(item) for item in items]}
+
+
+def decode_catalog(value: Mapping[str, Any]) -> Catalog:
+    """The inverse of encode_catalog."""
+    items = [decode_definition(item) for item in value["items"]]
+    return Catalog(
+        {item.oid: item for item in items if isinstance(item, Schema)},
+        {item.oid: item for item in items if isinstance(item, Table | Sequence)},
+        {item.oid: item for item in items if isinstance(item, Role)},
+        value["version"],
+    )
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON as this package writes it."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _raw_width(type: Type, values: Any) -> int:
+    return int(values.dtype.itemsize * (values.shape[1] if values.ndim == 2 else 1))
+
+
+def to_raw_arrow(column: Column) -> pa.Array:
+    """A column as Arrow with fixed-width rows as fixed_size_binary, without copying."""
+    if column.type.form is Form.ROWS or (column.type.form is Form.FIXED and column.values.dtype.names):
+        values = np.ascontiguousarray(column.values)
+        valid = column.valid
+        bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+        kind = pa.binary(_raw_width(column.type, values))
+        return pa.Array.from_buffers(
+            kind, len(values), [bits, pa.py_buffer(values.reshape(-1).view(np.uint8))]
+        )
+    return column.to_arrow()
+
+
+def from_raw_arrow(type: Type, array: pa.Array) -> Column:
+    """The inverse of to_raw_arrow; views the buffers where it can."""
+    if type.form is Form.ROWS or (type.form is Form.FIXED and type.dtype is not None and type.dtype.names):
+        width = array.type.byte_width
+        raw = np.frombuffer(array.buffers()[1], np.uint8)
+        raw = raw[array.offset * width : (array.offset + len(array)) * width]
+        assert type.dtype is not None
+        values = raw.view(type.dtype)
+        if type.form is Form.ROWS:
+            values = values.reshape(len(array), width // type.dtype.itemsize)
+        valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False)) if array.null_count else None
+        return Column(type, values, valid)
+    return Column.from_arrow(type, array)
+
+
+def encode_batch(batch: Batch) -> pa.Buffer:
+    """A batch as an Arrow stream."""
+    arrays = [to_raw_arrow(column) for column in batch.columns]
+    names = [str(position) for position in range(len(arrays))]
+    record = (
+        pa.RecordBatch.from_arrays(arrays, names)
+        if arrays
+        else pa.RecordBatch.from_arrays([pa.nulls(batch.rows)], ["rows"])
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, record.schema) as writer:
+        writer.write_batch(record)
+    return sink.getvalue()
+
+
+def decode_batch(types: tuple[Type, ...], data: memoryview) -> Batch:
+    """The inverse of encode_batch; its columns may view `data`."""
+    with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
+        record = reader.read_next_batch()
+    columns = (from_raw_arrow(type, array) for type, array in zip(types, record.columns, strict=False))
+    return Batch(tuple(columns), record.num_rows)
