@@ -1,0 +1,110 @@
+"""array_agg, string_agg and the JSON aggregates: all values of a group, in the order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine import forms
+from engine.aggregates.registry import State, aggregate
+from engine.functions.json import json_texts, stored
+from engine.functions.jsonvalue import quoted
+from engine.functions.lists import list_column
+from storage.column import Array, Column, Positions
+from storage.errors import InvalidParameterValue
+from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT
+
+
+class Collected(State):
+    """The rows themselves, as pieces of columns with their groups."""
+
+    strict: ClassVar[bool] = False
+
+    def prepare(self) -> None:
+        self.pieces: list[tuple[Positions, Sequence[Column]]] = []
+
+    def grow(self, count: int) -> None:
+        pass
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        self.pieces.append((groups, columns))
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        self.pieces += [(groups[own], columns) for own, columns in other.pieces]
+
+    def ordered(self, count: int) -> tuple[Array, list[Column]]:
+        """(offsets, columns): group g's rows are offsets[g] to offsets[g + 1] of the columns."""
+        self.reserve(count)
+        offsets = np.zeros(count + 1, np.int64)
+        if not self.pieces:
+            return offsets, [Column.of(type, []) for type in self.arguments]
+        groups = np.concatenate([groups for groups, _ in self.pieces])
+        np.cumsum(np.bincount(groups, minlength=count), out=offsets[1:])
+        order = np.argsort(groups, kind="stable")
+        parts = zip(*(columns for _, columns in self.pieces), strict=True)
+        return offsets, [Column.concat(list(columns)).take(order) for columns in parts]
+
+
+@aggregate("array_agg", [ANYNONARRAY], ANYARRAY, ordered=True)
+class ArrayAgg(Collected):
+    """An array of all values, nulls too; null without rows."""
+
+    def finish(self, count: int) -> Column:
+        offsets, (items,) = self.ordered(count)
+        return list_column(self.result, offsets, items, np.diff(offsets) > 0)
+
+
+@aggregate("string_agg", [TEXT, TEXT], TEXT, ordered=True)
+@aggregate("string_agg", [BYTEA, BYTEA], BYTEA, ordered=True)
+class StringAgg(Collected):
+    """The values one behind the other, each but the first behind its delimiter; nulls are left out."""
+
+    def finish(self, count: int) -> Column:
+        offsets, (items, delimiters) = self.ordered(count)
+        empty: Any = "" if self.result is TEXT else b""
+        texts, betweens = items.tolist(), delimiters.tolist()
+        out = []
+        for start, stop in pairwise(offsets.tolist()):
+            pieces: list[Any] = []
+            for at in range(start, stop):
+                if texts[at] is not None:
+                    if pieces:
+                        pieces.append(betweens[at] or empty)
+                    pieces.append(texts[at])
+            out.append(empty.join(pieces) if pieces else None)
+        return Column.of(self.result, out)
+
+
+class _JsonAgg(Collected):
+    """A JSON array of all values; null without rows."""
+
+    def finish(self, count: int) -> Column:
+        offsets, (items,) = self.ordered(count)
+        texts = json_texts(items, self.run)
+        rows = [f"[{', '.join(texts[a:b])}]" if b > a else None for a, b in pairwise(offsets.tolist())]
+        return stored(self.result, rows)
+
+
+aggregate("json_agg", [ANYELEMENT], JSON, ordered=True)(_JsonAgg)
+aggregate("jsonb_agg", [ANYELEMENT], JSONB, ordered=True)(_JsonAgg)
+
+
+class _JsonObjectAgg(Collected):
+    """A JSON object of keys and values; null without rows."""
+
+    def finish(self, count: int) -> Column:
+        offsets, (keys, values) = self.ordered(count)
+        names, texts = forms.text_of(keys, self.run).tolist(), json_texts(values, self.run)
+        if None in names:
+            raise InvalidParameterValue("field name must not be null")
+        pairs = [f"{quoted(name)} : {text}" for name, text in zip(names, texts, strict=True)]
+        ends = pairwise(offsets.tolist())
+        return stored(self.result, ["{ " + ", ".join(pairs[a:b]) + " }" if b > a else None for a, b in ends])
+
+
+aggregate("json_object_agg", [ANY, ANY], JSON, ordered=True)(_JsonObjectAgg)
+aggregate("jsonb_object_agg", [ANY, ANY], JSONB, ordered=True)(_JsonObjectAgg)

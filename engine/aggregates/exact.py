@@ -1,0 +1,168 @@
+"""Sums of floats without rounding: the same bits in every order of rows.
+
+A group's sum is a whole number in base 2^32, a signed 64-bit limb a digit, digit k worth
+2^(32 k - 1152). A float's 53 bits fall on three neighbouring digits. Limbs are added without carries,
+which fit for 2^31 rows; `_carry` brings them into canonical form. Only digits that occur are kept.
+NaN and infinities are flags beside it. The result is rounded once, at the end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.aggregates.registry import grown
+from storage.column import Array, Positions
+from storage.errors import NumericValueOutOfRange
+
+_OFFSET = 1152
+_MASK = (1 << 32) - 1
+_CARRY_AFTER = 1 << 30
+
+
+class ExactSums:
+    """Exact sums of float64 for `count` groups."""
+
+    def __init__(self) -> None:
+        self.limbs = np.zeros((0, 0), np.int64)
+        self.low = 0  # the digit that column 0 of `limbs` stands for
+        self.rows = 0
+        self.specials = np.zeros((0, 3), np.bool_)  # NaN, infinity, -infinity seen
+
+    @property
+    def count(self) -> int:
+        return len(self.limbs)
+
+    def grow(self, count: int) -> None:
+        """Have `count` groups."""
+        self.limbs = grown(self.limbs, count)
+        self.specials = grown(self.specials, count)
+
+    def add(self, groups: Positions, values: Array) -> None:
+        """Add each value to its group."""
+        values = values.astype(np.float64, copy=False)
+        finite = np.isfinite(values)
+        if not finite.all():
+            for kind, hit in enumerate((np.isnan(values), values == np.inf, values == -np.inf)):
+                self.specials[groups[hit], kind] = True
+            groups, values = groups[finite], values[finite]
+        mantissas, exponents = np.frexp(values)
+        nonzero = mantissas != 0
+        if not nonzero.all():
+            groups, mantissas, exponents = groups[nonzero], mantissas[nonzero], exponents[nonzero]
+        if not len(groups):
+            return
+        whole = np.ldexp(mantissas, 53).astype(np.int64)
+        position = exponents.astype(np.int64) + (_OFFSET - 53)
+        self._add_shifted(groups, whole, position >> 5, position & 31)
+
+    def _add_shifted(self, groups: Positions, whole: Array, digit: Array, shift: Array) -> None:
+        self.rows += len(groups)
+        if self.rows > _CARRY_AFTER:
+            self._carry()
+            self.rows = len(groups)
+        self._widen(int(digit.min()), int(digit.max()) + 3)
+        width = self.limbs.shape[1]
+        flat = self.limbs.reshape(-1)
+        at = groups * width + (digit - self.low)
+        sign = np.sign(whole)
+        size = np.abs(whole)
+        np.add.at(flat, at, sign * ((size << shift) & _MASK))
+        np.add.at(flat, at + 1, sign * ((size >> (32 - shift)) & _MASK))
+        np.add.at(flat, at + 2, sign * ((size >> 32) >> (32 - shift)))
+
+    def _widen(self, low: int, high: int) -> None:
+        """Have columns for digits low to high."""
+        if not self.limbs.shape[1]:
+            self.low = low
+            self.limbs = np.zeros((self.count, high - low), np.int64)
+            return
+        before = max(self.low - low, 0)
+        after = max(high - (self.low + self.limbs.shape[1]), 0)
+        if before or after:
+            self.limbs = np.pad(self.limbs, ((0, 0), (before, after)))
+            self.low -= before
+
+    def _carry(self) -> None:
+        """Bring every digit but the last into 0 to 2^32 - 1; the last keeps the sign."""
+        if not self.limbs.shape[1]:
+            return
+        top = self.limbs[:, -1]
+        if ((top > 1 << 40) | (top < -(1 << 40))).any():
+            self._widen(self.low, self.low + self.limbs.shape[1] + 1)
+        for k in range(self.limbs.shape[1] - 1):
+            carry = self.limbs[:, k] >> 32
+            self.limbs[:, k] &= _MASK
+            self.limbs[:, k + 1] += carry
+
+    def merge(self, other: ExactSums, groups: Positions) -> None:
+        """Add the sums of another, whose group i is this one's groups[i]."""
+        places = groups[: other.count]
+        np.logical_or.at(self.specials, places, other.specials)
+        if not other.limbs.shape[1]:
+            return
+        self._carry()
+        other._carry()
+        self.rows = len(places)
+        self._widen(other.low, other.low + other.limbs.shape[1])
+        start = other.low - self.low
+        np.add.at(self.limbs[:, start : start + other.limbs.shape[1]], places, other.limbs)
+
+    def floats(self) -> Array:
+        """The sums as float64, by the specials where there are any; 22003 where one is too large."""
+        self._carry()
+        limbs, sign = self.limbs.copy(), np.ones(self.count)
+        if limbs.shape[1]:
+            negative = limbs[:, -1] < 0
+            limbs[negative] *= -1
+            for k in range(limbs.shape[1] - 1):
+                carry = limbs[:, k] >> 32
+                limbs[:, k] &= _MASK
+                limbs[:, k + 1] += carry
+            sign[negative] = -1.0
+        total, rest = np.zeros(self.count), np.zeros(self.count)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(limbs.shape[1] - 1, -1, -1):
+                part = np.ldexp(limbs[:, k].astype(np.float64), 32 * (self.low + k) - _OFFSET)
+                added = total + part
+                back = added - total
+                rest += (total - (added - back)) + (part - back)
+                total = added
+            result = sign * (total + rest)
+        if not np.isfinite(result).all():
+            raise NumericValueOutOfRange("value out of range: overflow")
+        return self._special(result)
+
+    def _special(self, result: Array) -> Array:
+        nan, plus, minus = self.specials.T
+        result[plus] = np.inf
+        result[minus] = -np.inf
+        result[nan | (plus & minus)] = np.nan
+        return result
+
+    def whole(self) -> list[int]:
+        """The sums as integers, in units of 2^-1152."""
+        self._carry()
+        return [sum(limb << 32 * (self.low + k) for k, limb in enumerate(row)) for row in self.limbs.tolist()]
+
+    def special(self) -> Array:
+        """Groups that saw NaN or an infinity."""
+        return np.asarray(self.specials.any(axis=1))
+
+
+UNIT = 1 << _OFFSET
+
+
+def products(left: Array, right: Array) -> tuple[Array, Array]:
+    """left * right as a rounded product and its rounding error (both exact where nothing underflows)."""
+    with np.errstate(all="ignore"):
+        product = left * right
+        a, b = _split(left), _split(right)
+        error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
+    return product, np.where(np.isfinite(error), error, 0.0)
+
+
+def _split(values: Array) -> tuple[Array, Array]:
+    """A float as two of 26 bits each."""
+    large = values * 134_217_729.0
+    high = large - (large - values)
+    return high, values - high

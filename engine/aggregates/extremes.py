@@ -1,0 +1,254 @@
+"""min and max, bool_and and bool_or, bit_and, bit_or and bit_xor, any_value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import cmp_to_key
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow.compute as pc
+
+from engine.aggregates.registry import State, aggregate, grown
+from engine.functions.compare import list_order
+from storage.column import Array, Column, Positions
+from storage.types import (
+    ANYARRAY,
+    ANYELEMENT,
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    CHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INET,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    NAME,
+    NUMERIC,
+    OID,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    UUID,
+    Form,
+    Type,
+)
+
+
+class Folded(State):
+    """One number a group, folded by a ufunc that takes any order of rows."""
+
+    ufunc: ClassVar[Any]
+
+    def prepare(self) -> None:
+        self.values: Array = np.zeros(0, self.result.dtype)
+        self.seen = np.zeros(0, np.bool_)
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        """A value that the ufunc passes over."""
+        raise NotImplementedError
+
+    def grow(self, count: int) -> None:
+        self.values = grown(self.values, count, self.neutral(self.values.dtype))
+        self.seen = grown(self.seen, count)
+
+    def _fold(self, groups: Positions, values: Array) -> None:
+        if self.count == 1:
+            self.values[0] = self.ufunc(self.values[0], self.ufunc.reduce(values))
+            self.seen[0] = True
+        else:
+            self.ufunc.at(self.values, groups, values)
+            self.seen[groups] = True
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        self._fold(groups, columns[0].values)
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        groups = groups[: other.count][other.seen]
+        if len(groups):
+            self._fold(groups, other.values[other.seen])
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        seen = self.seen[:count]
+        return Column(self.result, self.values[:count], None if seen.all() else seen)
+
+
+class _Smallest(Folded):
+    """The smallest value; NaN is the greatest."""
+
+    ufunc = np.fmin
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return np.nan if dtype.kind == "f" else np.iinfo(dtype).max
+
+
+class _Largest(Folded):
+    """The largest value; NaN is the greatest."""
+
+    ufunc = np.maximum
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+
+for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR):
+    aggregate("min", [_type], _type)(_Smallest)
+    aggregate("max", [_type], _type)(_Largest)
+
+
+@aggregate("bool_and", [BOOL], BOOL)
+@aggregate("every", [BOOL], BOOL)
+class BoolAnd(Folded):
+    """Whether all values are true."""
+
+    ufunc = np.logical_and
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return True
+
+
+@aggregate("bool_or", [BOOL], BOOL)
+class BoolOr(Folded):
+    """Whether any value is true."""
+
+    ufunc = np.logical_or
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return False
+
+
+class _BitAnd(Folded):
+    """The bits that all values have."""
+
+    ufunc = np.bitwise_and
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return -1
+
+
+class _BitOr(Folded):
+    """The bits that any value has."""
+
+    ufunc = np.bitwise_or
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return 0
+
+
+class _BitXor(Folded):
+    """The bits that an odd number of values have."""
+
+    ufunc = np.bitwise_xor
+
+    def neutral(self, dtype: np.dtype) -> Any:
+        return 0
+
+
+for _type in (INT2, INT4, INT8):
+    aggregate("bit_and", [_type], _type)(_BitAnd)
+    aggregate("bit_or", [_type], _type)(_BitOr)
+    aggregate("bit_xor", [_type], _type)(_BitXor)
+
+
+def _plain(item: Any) -> Any:
+    return item
+
+
+def _decimal_key(item: Decimal) -> tuple[bool, Decimal]:
+    return (True, Decimal(0)) if item.is_nan() else (False, item)
+
+
+def _interval_key(item: tuple[int, int, int]) -> int:
+    months, days, micros = item
+    return (months * 30 + days) * 86_400_000_000 + micros
+
+
+def _key(type: Type) -> Callable[[Any], Any]:
+    """What Python compares instead of a value of the type."""
+    if type.form is Form.DECIMAL:
+        return _decimal_key
+    if type.is_array:
+        return cmp_to_key(list_order)
+    if type.name == "interval":
+        return _interval_key
+    return (lambda text: text.rstrip(" ")) if type.name == "bpchar" else _plain
+
+
+class Kept(State):
+    """One Python value a group."""
+
+    largest: ClassVar[bool]
+
+    def prepare(self) -> None:
+        self.items: list[Any] = []
+        self.keys: list[Any] = []
+        self.key = _key(self.arguments[0])
+
+    def grow(self, count: int) -> None:
+        self.items.extend([None] * (count - len(self.items)))
+        self.keys.extend([None] * (count - len(self.keys)))
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        column = columns[0]
+        if self.count == 1 and column.type.name in ("text", "name", "varchar"):
+            ends = pc.min_max(column.values).as_py()
+            self._keep([0], [ends["max" if self.largest else "min"]])
+        else:
+            self._keep(groups.tolist(), column.tolist())
+
+    def _keep(self, groups: list[int], values: list[Any]) -> None:
+        items, keys, key, largest = self.items, self.keys, self.key, self.largest
+        for group, item in zip(groups, values, strict=True):
+            new, old = key(item), keys[group]
+            if old is None or ((new > old) if largest else (new < old)):
+                items[group], keys[group] = item, new
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        pairs = zip(groups.tolist(), other.items, strict=False)
+        kept = [(group, item) for group, item in pairs if item is not None]
+        self._keep([group for group, _ in kept], [item for _, item in kept])
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        return Column.of(self.result, self.items[:count])
+
+
+class _First(Kept):
+    """The smallest value."""
+
+    largest = False
+
+
+class _Last(Kept):
+    """The largest value."""
+
+    largest = True
+
+
+for _type in (TEXT, BPCHAR, NAME, NUMERIC, INTERVAL, INET, BYTEA, UUID, ANYARRAY):
+    aggregate("min", [_type], _type)(_First)
+    aggregate("max", [_type], _type)(_Last)
+
+
+@aggregate("any_value", [ANYELEMENT], ANYELEMENT)
+class AnyValue(Kept):
+    """One of the values: the first that comes."""
+
+    largest = False
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        self._keep(groups.tolist(), columns[0].tolist())
+
+    def _keep(self, groups: list[int], values: list[Any]) -> None:
+        for group, item in zip(groups, values, strict=True):
+            if self.items[group] is None:
+                self.items[group] = item

@@ -1,0 +1,235 @@
+"""Variance and standard deviation, covariance, correlation and regression.
+
+Sums of values, squares and products are exact; a quotient is taken once, in the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from engine.aggregates.exact import UNIT, ExactSums, products
+from engine.aggregates.registry import State, aggregate
+from engine.aggregates.sums import Counting
+from engine.functions import decimals
+from storage.column import Column, Positions
+from storage.errors import NumericValueOutOfRange
+from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
+
+# (name, whether over n - 1, whether the root is taken)
+_FAMILY = (
+    ("var_pop", False, False),
+    ("var_samp", True, False),
+    ("variance", True, False),
+    ("stddev_pop", False, True),
+    ("stddev_samp", True, True),
+    ("stddev", True, True),
+)
+
+
+class DecimalSpread(Counting):
+    """Exact sums of numbers and of their squares."""
+
+    sample: bool
+    root: bool
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.sums: list[Decimal] = []
+        self.squares: list[Decimal] = []
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.sums.extend([Decimal(0)] * (count - len(self.sums)))
+        self.squares.extend([Decimal(0)] * (count - len(self.squares)))
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        context = decimals.EXACT
+        for group, item in zip(groups.tolist(), columns[0].values.tolist(), strict=True):
+            value = item if isinstance(item, Decimal) else Decimal(item)
+            self.sums[group] = context.add(self.sums[group], value)
+            self.squares[group] = context.fma(value, value, self.squares[group])
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        for i, group in enumerate(groups[: other.count].tolist()):
+            self.sums[group] = decimals.EXACT.add(self.sums[group], other.sums[i])
+            self.squares[group] = decimals.EXACT.add(self.squares[group], other.squares[i])
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        return Column.of(NUMERIC, [self._answer(group) for group in range(count)])
+
+    def _answer(self, group: int) -> Decimal | None:
+        rows = int(self.rows[group])
+        if rows <= self.sample:
+            return None
+        context = decimals.EXACT
+        if not self.sums[group].is_finite():
+            return decimals.NAN
+        over = context.multiply(Decimal(rows), self.squares[group])
+        over = context.subtract(over, context.multiply(self.sums[group], self.sums[group]))
+        if over <= 0:
+            return Decimal(0)
+        under = Decimal(rows * (rows - 1) if self.sample else rows * rows)
+        scale = decimals.quotient_scale(over, under)
+        answer = decimals.rounded(decimals.quotient(over, under, scale), scale)
+        return _root(answer, scale) if self.root else answer
+
+
+def _root(value: Decimal, scale: int) -> Decimal:
+    context = decimals.EXACT.copy()
+    context.prec = max(value.adjusted() // 2 + scale + 10, 20)
+    return decimals.rounded(context.sqrt(value), scale)
+
+
+class Moments(State):
+    """Exact sums of y, x, y y, x x and x y; variances have y alone."""
+
+    answer: Callable[[int, int, int, int, int, int], float | None]
+
+    def prepare(self) -> None:
+        self.rows = np.zeros(0, np.int64)
+        self.pairs = len(self.arguments) == 2
+        self.sums = [ExactSums() for _ in range(5 if self.pairs else 2)]
+
+    def grow(self, count: int) -> None:
+        self.rows = np.concatenate([self.rows, np.zeros(count - len(self.rows), np.int64)])
+        for sums in self.sums:
+            sums.grow(count)
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        np.add.at(self.rows, groups, 1)
+        y = columns[0].values.astype(np.float64)
+        factors = [(y, y)]
+        self.sums[0].add(groups, y)
+        if self.pairs:
+            x = columns[1].values.astype(np.float64)
+            self.sums[2].add(groups, x)
+            factors += [(x, x), (x, y)]
+        for sums, (a, b) in zip((self.sums[1], *self.sums[3:]), factors, strict=True):
+            product, error = products(a, b)
+            if (np.isinf(product) & np.isfinite(a) & np.isfinite(b)).any():
+                raise NumericValueOutOfRange("value out of range: overflow")
+            sums.add(groups, product)
+            sums.add(groups, error)
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        np.add.at(self.rows, groups[: other.count], other.rows)
+        for mine, theirs in zip(self.sums, other.sums, strict=True):
+            mine.merge(theirs, groups)
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        special = np.logical_or.reduce([sums.special() for sums in self.sums])
+        whole = [sums.whole() for sums in self.sums] + [[0] * self.count] * (5 - len(self.sums))
+        answers: list[float | None] = []
+        for group, rows in enumerate(self.rows[:count].tolist()):
+            answer = type(self).answer(rows, *(sums[group] for sums in whole))
+            answers.append(math.nan if answer is not None and special[group] else answer)
+        return Column.of(self.result, answers)
+
+
+def _ratio(over: int, under: int) -> float:
+    """A quotient of integers, rounded once; infinite where it is too large."""
+    try:
+        return over / under
+    except OverflowError:
+        return math.inf if (over > 0) == (under > 0) else -math.inf
+
+
+def _spread(sample: bool, root: bool) -> Callable[..., float | None]:
+    def answer(n: int, y: int, yy: int, *rest: int) -> float | None:
+        if n <= sample:
+            return None
+        under = n * (n - 1) if sample else n * n
+        variance = _ratio(max(n * yy * UNIT - y * y, 0), under * UNIT * UNIT)
+        return math.sqrt(variance) if root else variance
+
+    return answer
+
+
+def _moments(name: str, doc: str, answer: Callable[..., float | None]) -> type[Moments]:
+    return type(name, (Moments,), {"answer": staticmethod(answer), "__doc__": doc})
+
+
+for _name, _sample, _root_taken in _FAMILY:
+    _doc = ("Standard deviation" if _root_taken else "Variance") + (
+        " of the population, estimated from a sample." if _sample else " of these values."
+    )
+    _decimal = type(_name, (DecimalSpread,), {"sample": _sample, "root": _root_taken, "__doc__": _doc})
+    for _type in (INT2, INT4, INT8, NUMERIC):
+        aggregate(_name, [_type], NUMERIC)(_decimal)
+    _float = _moments(_name, _doc, _spread(_sample, _root_taken))
+    for _type in (FLOAT4, FLOAT8):
+        aggregate(_name, [_type], FLOAT8)(_float)
+
+
+def _deviations(n: int, y: int, yy: int, x: int, xx: int, xy: int) -> tuple[int, int, int]:
+    """n times the sums of (x - mean)^2, (y - mean)^2 and their products, in units of 1 / UNIT^2."""
+    return n * xx * UNIT - x * x, n * yy * UNIT - y * y, n * xy * UNIT - x * y
+
+
+def _two(name: str, doc: str, least: int, answer: Callable[..., float | None], result: Type = FLOAT8) -> None:
+    def checked(n: int, *sums: int) -> float | None:
+        return None if n < least else answer(n, *sums)
+
+    aggregate(name, [FLOAT8, FLOAT8], result)(_moments(name, doc, checked))
+
+
+def _correlation(n: int, *sums: int) -> float | None:
+    sxx, syy, sxy = _deviations(n, *sums)
+    if not sxx or not syy:
+        return None
+    size = math.isqrt(sxx * syy)
+    return _ratio(sxy, size) if size else None
+
+
+def _slope(n: int, *sums: int) -> float | None:
+    sxx, _, sxy = _deviations(n, *sums)
+    return _ratio(sxy, sxx) if sxx else None
+
+
+def _intercept(n: int, *sums: int) -> float | None:
+    y, _, x, _, _ = sums
+    sxx, _, sxy = _deviations(n, *sums)
+    return _ratio(y * sxx - x * sxy, n * UNIT * sxx) if sxx else None
+
+
+def _determination(n: int, *sums: int) -> float | None:
+    sxx, syy, sxy = _deviations(n, *sums)
+    if not sxx:
+        return None
+    return _ratio(sxy * sxy, sxx * syy) if syy else 1.0
+
+
+_SQUARE = UNIT * UNIT
+_two("corr", "Correlation.", 1, _correlation)
+_two("covar_pop", "Covariance.", 1, lambda n, *s: _ratio(_deviations(n, *s)[2], n * n * _SQUARE))
+_two(
+    "covar_samp",
+    "Covariance of a sample.",
+    2,
+    lambda n, *s: _ratio(_deviations(n, *s)[2], n * (n - 1) * _SQUARE),
+)
+_two("regr_slope", "Slope of the line through the points (x, y).", 1, _slope)
+_two("regr_intercept", "Where the line through the points meets x = 0.", 1, _intercept)
+_two("regr_r2", "Square of the correlation.", 1, _determination)
+_two("regr_avgx", "Mean of x.", 1, lambda n, y, yy, x, xx, xy: _ratio(x, n * UNIT))
+_two("regr_avgy", "Mean of y.", 1, lambda n, y, yy, x, xx, xy: _ratio(y, n * UNIT))
+_two(
+    "regr_sxx", "Sum of squared deviations of x.", 1, lambda n, *s: _ratio(_deviations(n, *s)[0], n * _SQUARE)
+)
+_two(
+    "regr_syy", "Sum of squared deviations of y.", 1, lambda n, *s: _ratio(_deviations(n, *s)[1], n * _SQUARE)
+)
+_two(
+    "regr_sxy", "Sum of products of deviations.", 1, lambda n, *s: _ratio(_deviations(n, *s)[2], n * _SQUARE)
+)
+_two("regr_count", "How many rows have both.", 0, lambda n, *s: n, INT8)

@@ -1,0 +1,267 @@
+"""count, sum and avg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from engine.aggregates.exact import ExactSums
+from engine.aggregates.registry import State, aggregate, grown
+from engine.functions import decimals
+from storage.column import Array, Column, Positions
+from storage.errors import NumericValueOutOfRange
+from storage.types import (
+    ANY,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    INTERVAL_DTYPE,
+    NUMERIC,
+)
+
+
+def counted(counts: Array, groups: Positions) -> None:
+    """Add one to each row's group."""
+    if len(counts) == 1:
+        counts[0] += len(groups)
+    else:
+        np.add.at(counts, groups, 1)
+
+
+class Counting(State):
+    """A state that knows how many rows each group has."""
+
+    def prepare(self) -> None:
+        self.rows = np.zeros(0, np.int64)
+
+    def grow(self, count: int) -> None:
+        self.rows = grown(self.rows, count)
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        counted(self.rows, groups)
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        np.add.at(self.rows, groups[: other.count], other.rows)
+
+    def some(self, count: int) -> Array | None:
+        """Groups with rows; None: all."""
+        self.reserve(count)
+        valid = self.rows[:count] > 0
+        return None if valid.all() else valid
+
+
+@aggregate("count", [], INT8)
+@aggregate("count", [ANY], INT8)
+class Count(Counting):
+    """How many rows there are, or values that are not null."""
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        return Column(INT8, self.rows[:count])
+
+
+class WholeSums(Counting):
+    """Exact sums of integers, in two halves so that 2^31 rows of any bigint fit."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.high = np.zeros(0, np.int64)
+        self.low = np.zeros(0, np.int64)
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.high, self.low = grown(self.high, count), grown(self.low, count)
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        values = columns[0].values
+        if values.dtype.itemsize < 8:
+            self._add(self.low, groups, values)
+        else:
+            self._add(self.high, groups, values >> 32)
+            self._add(self.low, groups, values & 0xFFFFFFFF)
+
+    def _add(self, sums: Array, groups: Positions, values: Array) -> None:
+        if len(sums) == 1:
+            sums[0] += int(values.sum(dtype=np.int64))
+        else:
+            np.add.at(sums, groups, values.astype(np.int64, copy=False))
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        np.add.at(self.high, groups[: other.count], other.high)
+        np.add.at(self.low, groups[: other.count], other.low)
+
+    def totals(self, count: int) -> list[int]:
+        """The sums as Python integers."""
+        self.reserve(count)
+        halves = zip(self.high[:count].tolist(), self.low[:count].tolist(), strict=True)
+        return [(high << 32) + low for high, low in halves]
+
+
+@aggregate("sum", [INT2], INT8)
+@aggregate("sum", [INT4], INT8)
+class SumSmall(WholeSums):
+    """The sum, as bigint; null without values."""
+
+    def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        return Column(INT8, self.low[:count], valid)
+
+
+@aggregate("sum", [INT8], NUMERIC)
+class SumBig(WholeSums):
+    """The sum, as numeric; null without values."""
+
+    def finish(self, count: int) -> Column:
+        return decimals.decimals([Decimal(total) for total in self.totals(count)], self.some(count))
+
+
+def means(totals: Sequence[Decimal], rows: Array) -> list[Decimal | None]:
+    """Sums over counts, with the scale of a numeric quotient; None without rows."""
+    pairs = zip(totals, rows.tolist(), strict=True)
+    return [decimals.divide(total, Decimal(n)) if n else None for total, n in pairs]
+
+
+@aggregate("avg", [INT2], NUMERIC)
+@aggregate("avg", [INT4], NUMERIC)
+@aggregate("avg", [INT8], NUMERIC)
+class AverageWhole(WholeSums):
+    """The mean, as numeric; null without values."""
+
+    def finish(self, count: int) -> Column:
+        totals = [Decimal(total) for total in self.totals(count)]
+        return decimals.decimals(means(totals, self.rows[:count]), self.some(count))
+
+
+class DecimalSums(Counting):
+    """Exact sums of numeric."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.totals: list[Decimal] = []
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.totals.extend([Decimal(0)] * (count - len(self.totals)))
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        totals, plus = self.totals, decimals.EXACT.add
+        for group, value in zip(groups.tolist(), columns[0].values.tolist(), strict=True):
+            totals[group] = plus(totals[group], value)
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        for group, value in zip(groups.tolist(), other.totals, strict=False):
+            self.totals[group] = decimals.EXACT.add(self.totals[group], value)
+
+
+@aggregate("sum", [NUMERIC], NUMERIC)
+class SumDecimal(DecimalSums):
+    """The sum, with the largest scale; null without values."""
+
+    def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        return decimals.decimals([decimals.checked(t) for t in self.totals[:count]], valid)
+
+
+@aggregate("avg", [NUMERIC], NUMERIC)
+class AverageDecimal(DecimalSums):
+    """The mean; null without values."""
+
+    def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        return decimals.decimals(means(self.totals[:count], self.rows[:count]), valid)
+
+
+class FloatSums(Counting):
+    """Exact sums of floats."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.sums = ExactSums()
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.sums.grow(count)
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        self.sums.add(groups, columns[0].values)
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        self.sums.merge(other.sums, groups)
+
+
+@aggregate("sum", [FLOAT4], FLOAT4)
+@aggregate("sum", [FLOAT8], FLOAT8)
+class SumFloat(FloatSums):
+    """The sum, rounded once; null without values."""
+
+    def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        totals = self.sums.floats()[:count]
+        with np.errstate(over="ignore"):
+            values = totals.astype(self.result.dtype)
+        if (np.isinf(values) & np.isfinite(totals)).any():
+            raise NumericValueOutOfRange("value out of range: overflow")
+        return Column(self.result, values, valid)
+
+
+@aggregate("avg", [FLOAT4], FLOAT8)
+@aggregate("avg", [FLOAT8], FLOAT8)
+class AverageFloat(FloatSums):
+    """The mean; null without values."""
+
+    def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        return Column(FLOAT8, self.sums.floats()[:count] / np.maximum(self.rows[:count], 1), valid)
+
+
+class IntervalSums(Counting):
+    """Sums of intervals, field by field."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.fields = np.zeros((0, 3), np.int64)
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.fields = grown(self.fields, count)
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        values = columns[0].values
+        for at, field in enumerate(("months", "days", "micros")):
+            np.add.at(self.fields[:, at], groups, values[field].astype(np.int64))
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        np.add.at(self.fields, groups[: other.count], other.fields)
+
+    def intervals(self, count: int) -> Column:
+        """The sums as intervals."""
+        valid = self.some(count)
+        fields = self.fields[:count]
+        if (np.abs(fields[:, :2]) > np.iinfo(np.int32).max).any():
+            raise NumericValueOutOfRange("interval out of range")
+        values = np.zeros(count, INTERVAL_DTYPE)
+        values["months"], values["days"], values["micros"] = fields.T
+        return Column(INTERVAL, values, valid)
+
+
+@aggregate("sum", [INTERVAL], INTERVAL)
+class SumInterval(IntervalSums):
+    """The sum; null without values."""
+
+    def finish(self, count: int) -> Column:
+        return self.intervals(count)
