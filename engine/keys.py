@@ -153,7 +153,7 @@ def float_words(values: Array) -> Words:
 def _row_strings(values: Array) -> pa.Array:
     """(rows, n) as byte strings: of floats, their words."""
     if values.dtype.kind == "f":
-        values = float_words(values).astype(">u8").view(np.uint8).reshape(len(values), -1)
+        values = float_words(values).astype(">u8").view(np.uint8).reshape(len(values), 8 * values.shape[1])
     rows = np.ascontiguousarray(values)
     offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]

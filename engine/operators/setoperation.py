@@ -66,10 +66,10 @@ class SetOperation:
     def _wanted(self, turn: Positions, right: Positions) -> Mask:
         """Which rows come out: `turn` says how many equal left rows came before each."""
         if self.all:
-            wanted: Mask = turn < right
-        else:
-            wanted = (turn == 0) & (right > 0)
-        return wanted if self.kind == "intersect" else ~wanted
+            common: Mask = turn < right
+            return common if self.kind == "intersect" else ~common
+        both: Mask = right > 0
+        return (turn == 0) & (both if self.kind == "intersect" else ~both)
 
 
 def _longer(counts: Positions, size: int) -> Positions:

@@ -1,0 +1,181 @@
+"""Keys, groups and orders against plain Python meanings of equality and order, for every form of type."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from functools import cmp_to_key
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.groups import KeyIndex, hash_keys, number
+from engine.keys import Key, column_keys, keys_of
+from engine.orders import order_words, sorted_rows
+from storage.column import Column
+from storage.types import (
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    NUMERIC,
+    OID,
+    TEXT,
+    UUID,
+    Type,
+    array_of,
+    binary,
+    vector,
+)
+
+small_text = st.text(st.sampled_from("ab \0é😀"), max_size=4)
+floats = st.one_of(st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1.5]), st.floats(width=32))
+decimals = st.one_of(
+    st.sampled_from([Decimal("1.10"), Decimal("1.1"), Decimal(0), Decimal("-0.00"), Decimal("NaN")]),
+    st.sampled_from([Decimal("Infinity"), Decimal("-Infinity"), Decimal(100), Decimal("1E+2")]),
+    st.decimals(allow_nan=False, allow_infinity=False, places=3),
+)
+intervals = st.tuples(st.integers(-3, 3), st.integers(-90, 90), st.integers(-(2**40), 2**40))
+VALUES: dict[Type, st.SearchStrategy[Any]] = {
+    BOOL: st.booleans(),
+    INT2: st.integers(-(2**15), 2**15 - 1),
+    INT4: st.integers(-3, 3),
+    INT8: st.integers(-(2**63), 2**63 - 1),
+    OID: st.integers(0, 2**32 - 1),
+    DATE: st.integers(-(2**31), 2**31 - 1),
+    FLOAT4: floats,
+    FLOAT8: floats,
+    INTERVAL: intervals,
+    TEXT: small_text,
+    BPCHAR: small_text,
+    BYTEA: st.binary(max_size=3),
+    UUID: st.binary(min_size=16, max_size=16),
+    binary(3): st.binary(min_size=3, max_size=3),
+    vector(2): st.tuples(floats, floats),
+    NUMERIC: decimals,
+    array_of(INT4): st.lists(st.one_of(st.none(), st.integers(-2, 2)), max_size=3),
+    array_of(TEXT): st.lists(st.one_of(st.none(), small_text), max_size=3),
+}
+
+
+def meaning(type: Type, item: Any) -> Any:
+    """A Python value that orders and equals as SQL says; nulls inside arrays are greatest."""
+    if type.element is not None:
+        return [(1,) if part is None else (0, meaning(type.element, part)) for part in item]
+    if type.oid == vector(2).oid:
+        return [meaning(FLOAT8, float(part)) for part in item]
+    if type in (FLOAT4, FLOAT8):
+        return (1, 0.0) if math.isnan(item) else (0, item + 0.0)
+    if type == NUMERIC:
+        return (1, Decimal(0)) if item.is_nan() else (0, item)
+    if type == INTERVAL:
+        return (item[0] * 30 + item[1]) * 86_400_000_000 + item[2]
+    if type in (TEXT, BPCHAR):
+        return (item.rstrip(" ") if type == BPCHAR else item).encode()
+    return item
+
+
+def nullable(type: Type) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.one_of(st.none(), VALUES[type]), max_size=12)
+
+
+columns = st.sampled_from(list(VALUES)).flatmap(lambda t: nullable(t).map(lambda items: (t, items)))
+
+
+@given(columns)
+def test_number_gives_equal_values_one_group_in_order_of_appearance(case: tuple[Type, list[Any]]) -> None:
+    type, items = case
+    groups, firsts = number([Column.of(type, items)], len(items))
+    seen: list[Any] = []
+    expected = []
+    for item in items:
+        value = None if item is None else [meaning(type, item)]
+        if value not in seen:
+            seen.append(value)
+        expected.append(seen.index(value))
+    assert groups.tolist() == expected
+    assert firsts.tolist() == [expected.index(group) for group in range(len(seen))]
+
+
+@given(columns, st.booleans(), st.booleans())
+def test_rows_sort_as_their_meanings(
+    case: tuple[Type, list[Any]], descending: bool, nulls_first: bool
+) -> None:
+    type, items = case
+    words, _ = order_words(Column.of(type, items), descending, nulls_first)
+
+    def compare(a: int, b: int) -> int:
+        if items[a] is None or items[b] is None:
+            order = (items[a] is None) - (items[b] is None)
+            return -order if nulls_first else order
+        left, right = meaning(type, items[a]), meaning(type, items[b])
+        order = (left > right) - (left < right)
+        return -order if descending else order
+
+    assert sorted_rows(words).tolist() == sorted(range(len(items)), key=cmp_to_key(compare))
+
+
+@given(columns, st.integers(1, 5))
+def test_an_index_numbers_alike_whatever_the_batches(case: tuple[Type, list[Any]], size: int) -> None:
+    type, items = case
+    whole, _ = number([Column.of(type, items)], len(items))
+    index = KeyIndex([type])
+    codes: list[int] = []
+    new: list[int] = []
+    for start in range(0, len(items), size):
+        part = Column.of(type, items[start : start + size])
+        numbers, firsts = index.assign([part], len(part))
+        codes += numbers.tolist()
+        new += [start + int(row) for row in firsts]
+    assert codes == whole.tolist()
+    assert new == [codes.index(code) for code in range(index.count)]
+    assert index.find([Column.of(type, items)], len(items)).tolist() == codes
+
+
+def test_several_columns_and_absent_keys() -> None:
+    index = KeyIndex([INT4, TEXT])
+    index.add([Column.of(INT4, [1, 1, None, None]), Column.of(TEXT, ["a", None, "a", None])], 4)
+    asked = [Column.of(INT4, [1, None, 2, None]), Column.of(TEXT, ["a", None, "a", "a"])]
+    assert index.find(asked, 4).tolist() == [0, 3, -1, 2]
+
+
+def test_keys_whose_hashes_meet_are_still_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def weak(keys: list[Key], rows: int, salt: int = 0) -> np.ndarray:
+        return hash_keys(keys, rows, salt) % np.uint64(3 + salt)
+
+    monkeypatch.setattr("engine.groups.hash_keys", weak)
+    items = [f"key {i % 20}" for i in range(60)]
+    index = KeyIndex([TEXT])
+    codes = []
+    for start in range(0, 60, 7):
+        part = Column.of(TEXT, items[start : start + 7])
+        codes += index.assign([part], len(part))[0].tolist()
+    assert index.count == 20
+    assert len({(item, code) for item, code in zip(items, codes, strict=True)}) == 20
+    assert index.find([Column.of(TEXT, items)], 60).tolist() == codes
+    assert index.find([Column.of(TEXT, ["other"])], 1).tolist() == [-1]
+
+
+@given(st.lists(small_text, max_size=6), st.integers(0, 3), st.integers(0, 3))
+def test_equal_strings_hash_alike_wherever_they_lie(items: list[str], before: int, salt: int) -> None:
+    whole = Column.of(TEXT, ["x"] * before + items)
+    sliced = keys_of([whole.slice(before, len(whole))], len(items))
+    alone = keys_of([Column.of(TEXT, items)], len(items))
+    assert hash_keys(sliced, len(items), salt).tolist() == hash_keys(alone, len(items), salt).tolist()
+
+
+def test_a_key_of_no_columns_is_one_group() -> None:
+    groups, firsts = number([], 3)
+    assert groups.tolist() == [0, 0, 0]
+    assert firsts.tolist() == [0]
+    assert number([], 0)[1].tolist() == []
+    assert [len(key) for key in column_keys(Column.of(INTERVAL, [(0, 1, 0)]))] == [1, 1]
