@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_in_has_sql_nulls(left: list[Any], right: list[Any], negate: bool) -> No
 
 @given(st.lists(st.tuples(*[st.one_of(st.none(), st.integers(0, 2))] * 2), max_size=6), items)
 def test_rows_in_rows(left: list[Any], right: list[Any]) -> None:
-    pairs = list(zip(right, right[1:], strict=False))
+    pairs = list(itertools.pairwise(right))
     node = InSubquery((A, Reference(1, INT4)), Source((INT4, INT4), tuple(pairs)), (), (EQ, EQ))
 
     def both(a: Any, b: Any) -> bool | None:

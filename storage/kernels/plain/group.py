@@ -32,7 +32,7 @@ def hash_bytes(offsets: Codes, data: npt.NDArray[np.uint8], salt: int) -> Words:
     The polynomial's base is odd and depends on the salt, so strings that meet under one do not under
     the next.
     """
-    base = np.uint64((0x1000_0000_01B3 + 0x5851_F42D * 2 * salt) & 0xFFFF_FFFF_FFFF_FFFF)
+    base = base_of(salt)
     lengths = np.diff(offsets)
     if not len(lengths):
         return np.zeros(0, np.uint64)
@@ -48,6 +48,11 @@ def hash_bytes(offsets: Codes, data: npt.NDArray[np.uint8], salt: int) -> Words:
     if filled.any():
         sums[filled] = np.add.reduceat(text, (offsets[:-1] - first)[filled])
     return mix_words(sums, lengths.astype(np.uint64), salt)
+
+
+def base_of(salt: int) -> np.uint64:
+    """The odd base of `hash_bytes`."""
+    return np.uint64((0x1000_0000_01B3 + 0x5851_F42D * 2 * salt) & 0xFFFF_FFFF_FFFF_FFFF)
 
 
 def group_words(words: Words) -> tuple[Codes, Codes]:
