@@ -42,6 +42,7 @@ from storage.types import (
     TID,
     TIME,
     TIMESTAMP,
+    TIMESTAMPTZ,
     UUID,
     VECTOR,
     XID,
@@ -314,7 +315,7 @@ def _cross(*types: Type) -> list[tuple[Type, Type]]:
     return [(left, right) for left in types for right in types]
 
 
-_declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID, DATE, TIME, TIMESTAMP))
+_declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID, DATE, TIME, TIMESTAMP, TIMESTAMPTZ))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
 _declare(_float, _cross(FLOAT4, FLOAT8))
 _declare(_arrow, [*_cross(TEXT, NAME), *_same(BYTEA, INET)])

@@ -1,0 +1,175 @@
+"""Intervals: months, days and microseconds apart, and their arithmetic with each other and with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.functions.calendar import DAY
+from engine.functions.registry import operator, scalar
+from storage.column import Array, Column
+from storage.errors import DatetimeFieldOverflow, DivisionByZero, InvalidParameterValue
+from storage.types import BOOL, FLOAT8, INT4, INTERVAL, INTERVAL_DTYPE
+
+
+def interval(months: Array, days: Array, micros: Array) -> Array:
+    """Interval values of integer fields; 22008 where one does not fit."""
+    limit = np.iinfo(np.int32).max
+    for field in (months, days):
+        if len(field) and (field.min() < -limit - 1 or field.max() > limit):
+            raise DatetimeFieldOverflow("interval out of range")
+    values = np.zeros(len(micros), INTERVAL_DTYPE)
+    values["months"], values["days"], values["micros"] = months, days, micros
+    return values
+
+
+def fields(values: Array) -> tuple[Array, Array, Array]:
+    """(months, days, microseconds) as int64."""
+    return tuple(values[name].astype(np.int64) for name in ("months", "days", "micros"))  # type: ignore[return-value]
+
+
+def _micros(function: Callable[[Array, Array], Array], left: Array, right: Array) -> Array:
+    result = function(left, right)
+    rough = function(left.astype(np.float64), right.astype(np.float64))
+    if len(rough) and np.abs(rough).max() >= 2.0**63:
+        raise DatetimeFieldOverflow("interval out of range")
+    return result
+
+
+def _combined(function: Callable[[Array, Array], Array]) -> Callable[[Column, Column], Column]:
+    def apply(left: Column, right: Column) -> Column:
+        """Field by field."""
+        (a, b, c), (x, y, z) = fields(left.values), fields(right.values)
+        return Column(INTERVAL, interval(function(a, x), function(b, y), _micros(function, c, z)))
+
+    return apply
+
+
+operator("+", [INTERVAL, INTERVAL], INTERVAL)(_combined(np.add))
+operator("-", [INTERVAL, INTERVAL], INTERVAL)(_combined(np.subtract))
+
+
+@operator("-", [INTERVAL], INTERVAL)
+def negate(column: Column) -> Column:
+    """The interval backwards."""
+    months, days, micros = fields(column.values)
+    return Column(INTERVAL, interval(-months, -days, -micros))
+
+
+def scaled(values: Array, factor: Array) -> Array:
+    """Intervals times numbers: fractions of months go down into days of 30, of days into time."""
+    months, days, micros = (field.astype(np.float64) for field in fields(values))
+    if not np.isfinite(factor).all():
+        raise DatetimeFieldOverflow("interval out of range")
+    month = months * factor
+    day = days * factor
+    whole_months, whole_days = np.trunc(month), np.trunc(day)
+    rest_days = _to_micro((month - whole_months) * 30)
+    rest_seconds = _to_micro((day - whole_days + rest_days - np.trunc(rest_days)) * 86_400)
+    over = np.abs(rest_seconds) >= 86_400
+    carried = np.where(over, np.trunc(rest_seconds / 86_400), 0)
+    rest_seconds = rest_seconds - carried * 86_400
+    time = np.rint(micros * factor + rest_seconds * 1e6)
+    if len(time) and np.abs(time).max() >= 2.0**63:
+        raise DatetimeFieldOverflow("interval out of range")
+    total = whole_days + np.trunc(rest_days) + carried
+    return interval(whole_months.astype(np.int64), total.astype(np.int64), time.astype(np.int64))
+
+
+def _to_micro(values: Array) -> Array:
+    return np.asarray(np.rint(values * 1e6) / 1e6)
+
+
+@operator("*", [INTERVAL, FLOAT8], INTERVAL)
+def times(column: Column, factor: Column) -> Column:
+    """So many times the interval."""
+    return Column(INTERVAL, scaled(column.values, factor.values))
+
+
+@operator("*", [FLOAT8, INTERVAL], INTERVAL)
+def times_reversed(factor: Column, column: Column) -> Column:
+    """So many times the interval."""
+    return times(column, factor)
+
+
+def divided(values: Array, divisor: Array) -> Array:
+    """Intervals over numbers, as `scaled` does it."""
+    if (divisor == 0).any():
+        raise DivisionByZero("division by zero")
+    months, days, micros = (field.astype(np.float64) for field in fields(values))
+    month, day = months / divisor, days / divisor
+    whole_months, whole_days = np.trunc(month), np.trunc(day)
+    rest_days = _to_micro((month - whole_months) * 30)
+    rest_seconds = _to_micro((day - whole_days + rest_days - np.trunc(rest_days)) * 86_400)
+    carried = np.where(np.abs(rest_seconds) >= 86_400, np.trunc(rest_seconds / 86_400), 0)
+    time = np.rint(micros / divisor + (rest_seconds - carried * 86_400) * 1e6)
+    total = whole_days + np.trunc(rest_days) + carried
+    return interval(whole_months.astype(np.int64), total.astype(np.int64), time.astype(np.int64))
+
+
+@operator("/", [INTERVAL, FLOAT8], INTERVAL)
+def over(column: Column, divisor: Column) -> Column:
+    """The interval in so many parts."""
+    return Column(INTERVAL, divided(column.values, divisor.values))
+
+
+@scalar("justify_hours", [INTERVAL], INTERVAL)
+def justify_hours(column: Column) -> Column:
+    """24 hours as a day."""
+    months, days, micros = fields(column.values)
+    days, micros = _carry(days, micros, DAY)
+    return Column(INTERVAL, interval(months, days, micros))
+
+
+@scalar("justify_days", [INTERVAL], INTERVAL)
+def justify_days(column: Column) -> Column:
+    """30 days as a month."""
+    months, days, micros = fields(column.values)
+    months, days = _carry(months, days, 30)
+    return Column(INTERVAL, interval(months, days, micros))
+
+
+def _carry(high: Array, low: Array, unit: int) -> tuple[Array, Array]:
+    """Whole units of the lower field moved up, so that both have one sign."""
+    whole = np.trunc(low / unit).astype(np.int64)
+    high, low = high + whole, low - whole * unit
+    up = (high > 0) & (low < 0)
+    down = (high < 0) & (low > 0)
+    return high - up + down, low + unit * up - unit * down
+
+
+@scalar("justify_interval", [INTERVAL], INTERVAL)
+def justify_interval(column: Column) -> Column:
+    """Days and months out of hours and days, all of one sign."""
+    months, days, micros = fields(column.values)
+    days, micros = _carry(days, micros, DAY)
+    months, days = _carry(months, days, 30)
+    days, micros = _carry(days, micros, DAY)
+    return Column(INTERVAL, interval(months, days, micros))
+
+
+@scalar("make_interval", [INT4] * 6 + [FLOAT8], INTERVAL)
+def make_interval(years: Column, months: Column, weeks: Column, days: Column, *time: Column) -> Column:
+    """An interval of years, months, weeks, days, hours, minutes and seconds."""
+    hours, minutes, seconds = (column.values for column in time)
+    if not np.isfinite(seconds).all():
+        raise DatetimeFieldOverflow("interval out of range")
+    month = years.values.astype(np.int64) * 12 + months.values
+    day = weeks.values.astype(np.int64) * 7 + days.values
+    whole = hours.astype(np.int64) * 3_600_000_000 + minutes.astype(np.int64) * 60_000_000
+    return Column(INTERVAL, interval(month, day, whole + np.rint(seconds * 1e6).astype(np.int64)))
+
+
+@scalar("isfinite", [INTERVAL], BOOL)
+def isfinite(column: Column) -> Column:
+    """True: there is no infinite interval."""
+    return Column(BOOL, np.ones(len(column), np.bool_))
+
+
+def single_unit(values: Array) -> Array:
+    """Microseconds of intervals without months, for date_bin."""
+    months, days, micros = fields(values)
+    if months.any():
+        raise InvalidParameterValue("timestamps cannot be binned into intervals containing months or years")
+    return np.asarray(days * DAY + micros)
