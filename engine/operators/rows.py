@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from engine.late import bounded_rows, is_wide
-from storage.batch import Batch
+from engine.pool import ordered
+from engine.run import Run
+from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Positions
 from storage.types import Type
 
@@ -27,14 +30,16 @@ class Rows:
     def _joined(parts: list[Column]) -> list[Column]:
         return parts if is_wide(parts[0].type) else [Column.concat(parts)]
 
-    def take(self, rows: Positions) -> Iterator[Batch]:
-        """The rows at these positions, in bearable pieces."""
-        step = len(rows)
+    def given(self, rows: Positions, run: Run) -> Iterator[Batch]:
+        """The rows at these positions, in batches of bearable size that the pool gathers."""
+        step = BATCH_ROWS
         if any(len(parts) > 1 for parts in self._columns):
             step = bounded_rows([parts[0].type for parts in self._columns])
-        for start in range(0, len(rows), max(step, 1)):
-            some = rows[start : start + step]
-            yield Batch(self.columns(some), len(some))
+        pieces = (rows[start : start + step] for start in range(0, len(rows), step))
+        yield from ordered((partial(self._batch, piece) for piece in pieces), run)
+
+    def _batch(self, rows: Positions) -> Batch:
+        return Batch(self.columns(rows), len(rows))
 
     def columns(self, rows: Positions) -> tuple[Column, ...]:
         """The rows at these positions, column by column."""

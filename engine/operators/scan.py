@@ -22,7 +22,7 @@ from engine.parallel import pool_safe, prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.seams import Morsel
@@ -33,6 +33,8 @@ from storage.types import INT8, Type
 TASK_BYTES = 32 << 20
 # Wide rows that do not lie together are brought together in pieces that stay in cache.
 GATHER_BYTES = 2 << 20
+# From this share of a stretch on, all its wide rows are read where they lie, wanted or not.
+_DENSE = 0.6
 
 _NULL_TESTS = (Comparison.IS_NULL, Comparison.IS_NOT_NULL)
 
@@ -152,37 +154,66 @@ class Scan:
         if not found:
             count(run, self, 0, 1, Rows_Removed_by_Filter=stop - start)
             return None
-        batch = self._survivors(_Rows(morsel, rows, start, stop), run)
+        whole = _Rows(morsel, None, start, stop)
+        batch = self._survivors(whole if rows is None else _Rows(morsel, rows, 0, 0), whole, run)
         left = 0 if batch is None else batch.rows
         count(run, self, left, 1, Rows_Removed_by_Filter=stop - start - left)
         return batch
 
-    def _survivors(self, rows: _Rows, run: Run) -> Batch | None:
+    def _survivors(self, rows: _Rows, whole: _Rows, run: Run) -> Batch | None:
+        """Those of `rows`, which are among `whole`, that meet the condition."""
         if self.condition is None:
             return self._fetch(rows, {})
         wide = self._wide()
-        width = sum(row_bytes(self.types[i]) for i in wide)
-        piece = rows.count
-        if wide and rows.positions is not None:
-            piece = max(GATHER_BYTES // width, 64)
-        kept = []
         fetched: dict[int, Column] = {}
-        for first in range(0, rows.count, piece):
-            part = rows.slice(first, min(first + piece, rows.count))
-            fetched = {i: self._column(part, i, late=i in wide) for i in self._read()}
-            nothing = Column.nulls(INT8, 0)
-            columns = tuple(fetched.get(i, nothing) for i in range(len(self.types)))
-            condition = self.condition.evaluate(Batch(columns, part.count), run)
-            kept.append(true_rows(condition, part.count))
-        mask = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        if wide and rows.positions is not None:
+            mask = self._dense(rows, whole, run)
+            if mask is None:
+                width = sum(row_bytes(self.types[i]) for i in wide)
+                mask = self._piecemeal(rows, max(GATHER_BYTES // width, 64), run)
+        else:
+            fetched = self._condition_columns(rows)
+            mask = self._true(fetched, rows.count, run)
         if not mask.any():
             return None
-        if len(kept) > 1:
-            fetched = {}
         if mask.all():
             return self._fetch(rows, fetched)
         narrow = {i: column.take(mask) for i, column in fetched.items() if i not in wide}
         return self._fetch(rows.take(np.flatnonzero(mask)), narrow)
+
+    def _dense(self, rows: _Rows, whole: _Rows, run: Run) -> Mask | None:
+        """Where `rows` meet the condition, tried on all rows around them too: no copy of what is wide.
+
+        None where too few are wanted, or where the condition fails, as it may for a row that is not.
+        """
+        positions = rows.positions
+        if positions is None or len(positions) < whole.count * _DENSE or not pool_safe(self.condition):
+            return None
+        try:
+            mask = self._true(self._condition_columns(whole), whole.count, run)
+        except QueryCanceled:
+            raise
+        except DatabaseError:
+            return None
+        return mask[positions - whole.start]
+
+    def _piecemeal(self, rows: _Rows, piece: int, run: Run) -> Mask:
+        """Where `rows` meet the condition, their wide columns brought together piece by piece."""
+        masks = []
+        for first in range(0, rows.count, piece):
+            run.check()
+            part = rows.slice(first, min(first + piece, rows.count))
+            masks.append(self._true(self._condition_columns(part), part.count, run))
+        return np.concatenate(masks)
+
+    def _condition_columns(self, rows: _Rows) -> dict[int, Column]:
+        return {i: self._column(rows, i, late=is_wide(self.types[i])) for i in sorted(self._read())}
+
+    def _true(self, columns: dict[int, Column], count: int, run: Run) -> Mask:
+        assert self.condition is not None
+        absent = Column.nulls(INT8, 0)
+        batch = Batch(tuple(columns.get(i, absent) for i in range(len(self.types))), count)
+        return true_rows(self.condition.evaluate(batch, run), count)
 
     def _fetch(self, rows: _Rows, fetched: dict[int, Column]) -> Batch:
         """All output columns of these rows; `fetched` are there already."""

@@ -69,7 +69,8 @@ class SetOperation:
             common: Mask = turn < right
             return common if self.kind == "intersect" else ~common
         both: Mask = right > 0
-        return (turn == 0) & (both if self.kind == "intersect" else ~both)
+        wanted: Mask = (turn == 0) & (both if self.kind == "intersect" else ~both)
+        return wanted
 
 
 def _longer(counts: Positions, size: int) -> Positions:

@@ -15,7 +15,7 @@ from engine.parallel import pool_safe, prepare
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
-from storage.batch import BATCH_ROWS, Batch
+from storage.batch import Batch
 from storage.column import Column
 from storage.types import Type
 
@@ -58,9 +58,7 @@ class Sort:
         run.check()
         order = sorted_rows(sort_words(self.keys, keys))
         rows = Rows([batch for batch, _ in parts], self.types)
-        for start in range(0, len(order), BATCH_ROWS):
-            run.check()
-            yield from rows.take(order[start : start + BATCH_ROWS])
+        yield from rows.given(order, run)
 
 
 Keyed = tuple[Batch, list[Column]]

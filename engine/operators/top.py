@@ -24,7 +24,7 @@ from engine.parallel import pool_safe, prepare
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
-from storage.batch import BATCH_ROWS, Batch
+from storage.batch import Batch
 from storage.column import Column, Positions
 from storage.types import Type
 
@@ -62,7 +62,7 @@ class Top:
         best = _Best(self.keys, skip + rows)
         for batch, keys in self._candidates(best, run):
             best.add(batch, keys)
-        yield from best.rows(skip)
+        yield from best.rows(skip, run)
 
     def _candidates(self, best: _Best, run: Run) -> Iterator[Keyed]:
         expressions = [key.expression for key in self.keys]
@@ -136,7 +136,7 @@ class _Best:
     def _cut(self) -> None:
         order, rows = self._order()
         keep = np.sort(order)
-        batch = Batch.concat(list(rows.take(keep)))
+        batch = Batch(rows.columns(keep), len(keep))
         keys = [
             Column.concat(columns).take(keep) for columns in zip(*(k for _, k in self._parts), strict=True)
         ]
@@ -154,14 +154,12 @@ class _Best:
         order = near[sorted_rows([array[near] for array in words])]
         return order, Rows([batch for batch, _ in self._parts], ())
 
-    def rows(self, skip: int) -> Iterator[Batch]:
+    def rows(self, skip: int, run: Run) -> Iterator[Batch]:
         """The first `limit` rows but `skip`, in order."""
         if not self._parts:
             return
         order, rows = self._order()
-        order = order[skip:]
-        for start in range(0, len(order), BATCH_ROWS):
-            yield from rows.take(order[start : start + BATCH_ROWS])
+        yield from rows.given(order[skip:], run)
 
 
 def _not_after(words: list[Words], bound: tuple[int, ...]) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
@@ -51,9 +53,13 @@ class Update:
         prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
 
         def apply(batch: Batch, ids: Positions) -> Mask:
-            enforce(table, self.not_null, self.checks, batch, run)
-            row = Batch(batch.columns[: len(table.columns)], batch.rows)
-            return run.transaction.update(self.table, ids, row) >= 0
+            # Only what is still there is checked: the others come again with newer values.
+            changed = np.isin(ids, run.transaction.delete(self.table, ids))
+            mine = batch.take(changed)
+            enforce(table, self.not_null, self.checks, mine, run)
+            row = Batch(mine.columns[: len(table.columns)], mine.rows)
+            run.transaction.update(self.table, ids[changed], row)
+            return changed
 
         for batch in each_target(self.child, self.table, apply, run):
             yield result(batch, self.returning, run)

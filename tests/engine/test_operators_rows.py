@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.conditions import And
 from engine.counters import Counters
 from engine.late import LateColumn
 from engine.nodes import Call, Constant, Parameter, Reference
@@ -32,7 +33,7 @@ from storage.batch import BATCH_BYTES
 from storage.column import Column
 from storage.errors import DivisionByZero, InvalidRowCountInLimit, InvalidRowCountInOffset, QueryCanceled
 from storage.predicate import Comparison
-from storage.types import BOOL, INT4, INT8, TEXT, Type, array_of, binary
+from storage.types import BOOL, FLOAT8, INT4, INT8, TEXT, Type, array_of, binary
 from tests.engine.tables import MemoryTable, Source, rows_of, run_over
 
 A, B = Reference(0, INT4), Reference(1, TEXT)
@@ -103,6 +104,23 @@ def test_wide_columns_are_fetched_for_survivors_only_and_when_asked() -> None:
     assert (1, 1) not in memory.parts[0].fetched
     assert batch.columns[1].values.tolist() == wide.values[7:8].tolist()
     assert memory.parts[0].fetched == [(0, 10), (1, 1)]
+
+
+@pytest.mark.parametrize("deleted", [(3,), (3, 4, 5, 6, 8, 9), ()])
+def test_a_condition_on_wide_columns_never_fails_for_deleted_rows(
+    deleted: tuple[int, ...],
+) -> None:
+    images = np.eye(10, 32, dtype=np.float32)
+    divisors = [0 if i in deleted else 5 for i in range(10)]
+    columns = [Column.of(INT4, divisors), Column(binary(128), images.view(np.uint8))]
+    memory = MemoryTable(columns, 100, [i not in deleted for i in range(10)])
+    asked = Constant(Column(binary(128), images[7:8].view(np.uint8), constant=True))
+    dot = Call("dot_product(binary,binary)", (Reference(1, binary(128)), asked), FLOAT8)
+    divided = operation("=", operation("/", four(10), A, INT4), four(2))
+    close = Call("operator >(float8,float8)", (dot, constant(FLOAT8, 0.5)), BOOL)
+    for condition in (And((divided, close)), And((close, divided))):
+        scan = Scan(1, "t", (0, 1), (INT4, binary(128)), condition=condition, row_ids=True)
+        assert [row[2] for row in rows_of(scan, run_over(memory))] == [7]
 
 
 def test_batches_of_wide_rows_are_of_bounded_size_and_not_copied() -> None:
