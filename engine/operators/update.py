@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
@@ -53,12 +51,10 @@ class Update:
         prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
 
         def apply(batch: Batch, ids: Positions) -> Mask:
-            # Only what is still there is checked: the others come again with newer values.
-            changed = np.isin(ids, run.transaction.delete(self.table, ids))
-            mine = batch.take(changed)
-            enforce(table, self.not_null, self.checks, mine, run)
-            row = Batch(mine.columns[: len(table.columns)], mine.rows)
-            run.transaction.update(self.table, ids[changed], row)
+            row = Batch(batch.columns[: len(table.columns)], batch.rows)
+            changed = run.transaction.update(self.table, ids, row) != 0
+            # Only now: a row that is not there any more comes again with newer values.
+            enforce(table, self.not_null, self.checks, batch.take(changed), run)
             return changed
 
         for batch in each_target(self.child, self.table, apply, run):
