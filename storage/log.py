@@ -86,6 +86,11 @@ class Log:
         """Bytes in the current file."""
         return self._at
 
+    @property
+    def written(self) -> int:
+        """The position of the last record."""
+        return self._written
+
     def append(self, payload: Sequence[Buffer]) -> int:
         """Write a record; returns the position that `flush` takes. Raises DiskFull with nothing written."""
         views = [memoryview(part).cast("B") for part in payload]
@@ -174,13 +179,13 @@ def _records(path: Path, number: int, last: bool) -> Iterator[memoryview]:
         size = os.fstat(file.fileno()).st_size
         if size < _HEADER.size:
             if last:
-                return  # the server died while it began this file
+                return _trim(path, 0)  # the server died while it began this file
             raise _damage(path, 0)
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     data = memoryview(mapped)
     if _HEADER.unpack_from(data) != (_MAGIC, number):
         if last and not any(data[: _HEADER.size]):
-            return
+            return _trim(path, 0)
         raise _damage(path, 0)
     at = _HEADER.size
     while (end := _valid(data, at)) is not None:
@@ -191,6 +196,22 @@ def _records(path: Path, number: int, last: bool) -> Iterator[memoryview]:
         behind = at + _RECORD.size + length
         if not last or (behind <= size and _valid(data, behind) is not None):
             raise _damage(path, at)
+    if last:
+        _trim(path, at)
+
+
+def _trim(path: Path, at: int) -> None:
+    """Cut off what was never acknowledged, so that a later start does not take it for damage."""
+    if at == 0:
+        path.unlink()
+        files.fsync_folder(path.parent)
+        return
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.ftruncate(descriptor, at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _valid(data: memoryview, at: int) -> int | None:

@@ -83,7 +83,13 @@ class Transaction(Protocol):
         """
 
     def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
-        """Delete `row_ids` and insert `batch` as their successors, row by row; returns new row ids."""
+        """Delete `row_ids` and insert `batch` as their successors, row by row.
+
+        Returns the new row ids, 0 for a row that a concurrent transaction has deleted or updated.
+        """
+
+    def latest(self, table: int, row_ids: Positions) -> Positions:
+        """The newest committed versions of rows that others updated, without those deleted."""
 
     def truncate(self, table: int) -> None: ...
 

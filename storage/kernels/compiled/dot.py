@@ -33,7 +33,7 @@ def _load(builder: Any, kind: Any, address: Any, offset: int, align: int) -> Any
 def _row_sum(term: Callable[[Any, Any, Any], Any]) -> Any:
     """An intrinsic f(row address, query address, whole blocks, tail elements) -> the row's sum of terms."""
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
     def row_sum(typing: Any, row: Any, query: Any, blocks: Any, tail: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             row, query, blocks, tail = args

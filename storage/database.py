@@ -1,0 +1,270 @@
+"""The database: one folder, its log, its tables' rows, and the order of commits.
+
+A commit is, under the commit lock: a number, one log record, the changes to the stores. It is then made
+durable outside the lock, together with the commits of others, and only after that becomes the newest
+commit that snapshots see. Commits become visible in the order of their numbers, which is the order of
+their records.
+
+The folder holds `lock`, `manifest` (see storage.manifest), `log-<n>` and `segments/`. Opening reads the
+manifest and replays the log from the file it names.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from storage import kernels, log
+from storage.catalog import FIRST_USER_OID, Catalog, Relation, Role, Schema, Table
+from storage.checkpoint import Checkpoints
+from storage.files import FolderLock
+from storage.locks import Waits
+from storage.log import Log
+from storage.manifest import Manifest
+from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
+from storage.sequences import Sequences
+from storage.snapshot import Snapshot
+from storage.table import Store
+from storage.transaction import Isolation, Transaction
+
+
+def _never() -> None:
+    """The check of a transaction that nobody cancels."""
+
+
+class Database:
+    """See the module's text. `open` makes one; all methods may be called from any thread."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.waits = Waits()
+        self.sequences = Sequences(self._record_sequence)
+        self._stores: dict[int, Store] = {}
+        self._published: tuple[int, Catalog] = (0, Catalog())  # newest visible commit, its catalog
+        self._latest = self._published  # newest commit that has its number
+        self._unpublished: deque[tuple[int, int, Catalog]] = deque()  # (log position, commit, catalog)
+        self._commit_lock = threading.RLock()
+        self._publish_lock = threading.Lock()
+        self._oid_lock = threading.Lock()
+        self._next_oid = FIRST_USER_OID
+        self._version = 0
+        self._next_transaction = 1
+        self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
+        self._transactions: set[Transaction] = set()
+        self._log: Log | None = None
+        self._folder_lock: FolderLock | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, folder: Path | None, *, log_bytes: int = 256 << 20) -> Database:
+        """Open a data folder, or make a new one; None: in memory, without a log.
+
+        A checkpoint begins when the log has grown by `log_bytes`. Raises CannotConnectNow where another
+        server has the folder, DataCorrupted where it cannot be read.
+        """
+        database = cls(folder)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            database._folder_lock = FolderLock(folder)
+            try:
+                database._recover(folder, log_bytes)
+            except BaseException:
+                database._folder_lock.release()
+                raise
+        kernels.warm()
+        return database
+
+    def _recover(self, folder: Path, log_bytes: int) -> None:
+        manifest = Manifest.read(folder)
+        self._published = self._latest = (manifest.commit, manifest.catalog)
+        self._next_oid = manifest.next_oid
+        for oid, (value, called) in manifest.sequences.items():
+            self.sequences.restore(oid, value, called)
+        for oid, state in manifest.tables.items():
+            self._stores[oid] = state.open(folder, manifest.catalog.table(oid))
+        for payload in log.replay(folder, manifest.log):
+            self._replay(Reader(payload))
+        numbers = [int(path.name[4:]) for path in folder.glob("log-*")]
+        self._log = Log(folder, max([manifest.log - 1, *numbers]) + 1)
+        self._checkpoints = Checkpoints(self, folder, log_bytes)
+        self._checkpoints.collect(manifest)
+
+    def _replay(self, reader: Reader) -> None:
+        """Do again what a record of the log says."""
+        sequence = reader.sequence()
+        if sequence is not None:
+            self.sequences.restore(sequence.oid, sequence.value, sequence.called)
+            return
+        commit, (_, catalog) = reader.head["commit"], self._latest
+        catalog = _changed(catalog, reader.definitions(), reader.head["drop"])
+        self._next_oid = max(self._next_oid, reader.head["next_oid"])
+        for value in reader.head["tables"]:
+            table = catalog.relations.get(value["oid"])
+            if isinstance(table, Table):
+                self._apply(reader.table(value, table), commit, None)
+        self._latest = self._published = (commit, catalog)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The newest visible catalog."""
+        return self._published[1]
+
+    def store(self, table: int) -> Store:
+        """The rows of a table; an empty store where there are none yet."""
+        store = self._stores.get(table)
+        return store if store is not None else self._stores.setdefault(table, Store())
+
+    def begin(
+        self,
+        isolation: Isolation = "read committed",
+        read_only: bool = False,
+        check: Callable[[], None] = _never,
+    ) -> Transaction:
+        """Begin a transaction. `check` raises when its waiting is to end."""
+        with self._oid_lock:
+            number = self._next_transaction
+            self._next_transaction += 1
+        transaction = Transaction(self, number, isolation, read_only, check)
+        self._transactions.add(transaction)
+        return transaction
+
+    def ended(self, transaction: Transaction) -> None:
+        """A transaction of this database has committed or rolled back."""
+        self._transactions.discard(transaction)
+
+    def snapshot(self) -> Snapshot:
+        """The newest visible commit."""
+        with self._publish_lock:  # oldest() must not look between the reading and the watching
+            commit, catalog = self._published
+            snapshot = Snapshot(self, catalog, commit)
+            self._snapshots.add(snapshot)
+        return snapshot
+
+    def watch(self, snapshot: Snapshot) -> None:
+        """Keep what the snapshot sees for as long as somebody holds it."""
+        with self._publish_lock:
+            self._snapshots.add(snapshot)
+
+    def oldest(self) -> int:
+        """The commit of the oldest snapshot in use."""
+        with self._publish_lock:
+            return min([snapshot.commit for snapshot in self._snapshots], default=self._published[0])
+
+    def allocate_oid(self) -> int:
+        """An OID that was never used."""
+        with self._oid_lock:
+            self._next_oid += 1
+            return self._next_oid - 1
+
+    def allocate_version(self) -> int:
+        """A catalog version that was never used."""
+        with self._oid_lock:
+            self._version = max(self._version, self._published[1].version) + 1
+            return self._version
+
+    def _record_sequence(self, oid: int, value: int, called: bool) -> None:
+        if self._log is not None:
+            self._log.append(SequenceRecord(oid, value, called).encode())
+
+    def commit(self, transaction: Transaction) -> None:
+        """Number, log, apply; make durable; publish. Raises DiskFull with nothing done."""
+        with self._commit_lock:
+            number, catalog = self._latest[0] + 1, self._latest[1]
+            record = CommitRecord(number, self._next_oid)
+            for oid, item in transaction.definitions.items():
+                if item is None:
+                    record.drop.append(oid)
+                else:
+                    record.put.append(item)
+            if transaction.definitions:
+                catalog = transaction.catalog  # nobody else changed it: see Transaction._begin_ddl
+            parts = []
+            for oid, changes in transaction.changes.items():
+                if isinstance(catalog.relations.get(oid), Table):
+                    table_record, keys = gather(changes, catalog.table(oid), self.store(oid).next_row_id)
+                    record.tables.append(table_record)
+                    parts.append((table_record, keys))
+            position = self._log.append(record.encode()) if self._log is not None else number
+            for table_record, keys in parts:
+                self._apply(table_record, number, keys)
+            self._latest = (number, catalog)
+            self._unpublished.append((position, number, catalog))
+        if self._log is not None and transaction.synchronous:
+            self._log.flush(position)
+        self._publish(position)
+        if self._checkpoints is not None:
+            self._checkpoints.consider()
+
+    def _apply(self, record: TableRecord, commit: int, keys: Keys | None) -> None:
+        """Put a commit's changes of one table into its store."""
+        store = self.store(record.table.oid)
+        with store.lock:
+            if record.truncated:
+                store.truncate(commit)
+            store.next_row_id = record.first
+            for number, batch in enumerate(record.batches):
+                store.append(record.table, batch, commit, None if keys is None else keys[number])
+            store.mark_gone(record.deleted, commit)
+            for old, new in record.succeeded.tolist():
+                store.successors[old] = (commit, new)
+
+    def flush(self) -> None:
+        """Make durable what the log has."""
+        if self._log is not None:
+            self._log.flush(self._log.written)
+
+    def _publish(self, position: int) -> None:
+        with self._publish_lock:
+            while self._unpublished and self._unpublished[0][0] <= position:
+                _, number, catalog = self._unpublished.popleft()
+                self._published = (number, catalog)
+
+    def begin_checkpoint(self) -> Manifest:
+        """Begin a new log file: the manifest of all commits so far, without its tables."""
+        assert self._log is not None
+        with self._commit_lock:
+            number, catalog = self._latest
+            first = self._log.rotate()
+            manifest = Manifest(first, number, catalog, self._next_oid, self.sequences.kept())
+        self._publish(self._log.written)
+        return manifest
+
+    @property
+    def log_bytes(self) -> int:
+        """How far the current log file has grown."""
+        return 0 if self._log is None else self._log.size
+
+    def close(self) -> None:
+        """Checkpoint and close; open transactions are lost."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._checkpoints is not None and self._log is not None:
+            self._checkpoints.close()
+            self._log.close()
+        if self._folder_lock is not None:
+            self._folder_lock.release()
+
+
+def _changed(catalog: Catalog, put: list[Relation | Schema | Role], drop: list[int]) -> Catalog:
+    """The catalog after a commit's definitions; drops first, so that a name can be taken again."""
+    for oid in drop:
+        if oid in catalog.relations:
+            catalog = catalog.without_relation(oid)
+        elif oid in catalog.schemas:
+            catalog = catalog.without_schema(oid)
+        else:
+            catalog = catalog.without_role(oid)
+    for item in put:
+        match item:
+            case Schema():
+                catalog = catalog.with_schema(item)
+            case Role():
+                catalog = catalog.with_role(item)
+            case _:
+                catalog = catalog.with_relation(item)
+    return catalog

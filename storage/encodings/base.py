@@ -1,0 +1,82 @@
+"""The seam of encodings: how the values of one segment column lie in memory and on disk.
+
+An encoding sees a column without nulls (the segment keeps those in a bitmap of their own, and puts any
+value under them). `encode` answers None where it does not fit; the smallest answer wins. What is encoded
+is a few flat buffers and a small JSON head, so writing and mapping a file copies nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.column import Column, Mask, Positions
+from storage.predicate import Comparison
+from storage.types import Type
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Encoded(Protocol):
+    """Encoded values of a segment column."""
+
+    tag: ClassVar[str]
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """Values start to stop, or of the positions `rows` counted from start."""
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """Where `value op constant` may hold, tried on the encoded form; None: no help."""
+
+    def head(self) -> dict[str, Any]:
+        """What `read` needs besides the buffers, as JSON's values."""
+
+    def buffers(self) -> Sequence[Bytes]: ...
+
+
+class Encoding(Protocol):
+    """An encoding: one row of ENCODINGS."""
+
+    tag: ClassVar[str]
+
+    @classmethod
+    def encode(cls, column: Column) -> Encoded | None: ...
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Encoded: ...
+
+
+def flat(values: npt.NDArray[Any]) -> Bytes:
+    """An array's bytes, without copying a contiguous one."""
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+
+
+def compare(values: npt.NDArray[Any], op: Comparison, value: Any) -> Mask:
+    """`values op value` for numbers; NaN is greater than every number, as PostgreSQL has it."""
+    result: Mask
+    with np.errstate(invalid="ignore"):
+        match op:
+            case Comparison.EQ:
+                result = values == value
+            case Comparison.NE:
+                result = values != value
+            case Comparison.LT:
+                result = values < value
+            case Comparison.LE:
+                result = values <= value
+            case Comparison.GT:
+                result = values > value
+            case Comparison.GE:
+                result = values >= value
+            case _:
+                return np.ones(len(values), np.bool_)
+    if values.dtype.kind == "f":
+        # advice may say too much, never too little: NaN compares as PostgreSQL says in the engine
+        result |= np.isnan(values)
+    return result

@@ -1,0 +1,71 @@
+"""Plain: the values as they are. Numpy forms are one buffer, Arrow forms one Arrow stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from storage import codec
+from storage.batch import Batch
+from storage.column import Column, Mask, Positions
+from storage.encodings.base import Bytes, compare, flat
+from storage.predicate import Comparison
+from storage.types import Form, Type
+
+
+class Plain:
+    """Any column."""
+
+    tag: ClassVar[str] = "plain"
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    @property
+    def nbytes(self) -> int:
+        if self._column.type.form is Form.DECIMAL:
+            return 24 * len(self._column)
+        return self._column.nbytes
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded."""
+        column = self._column.slice(start, stop)
+        return column if rows is None else column.take(rows)
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """See Encoded."""
+        type = self._column.type
+        if type.form is not Form.FIXED or self._column.values.dtype.names:
+            return None
+        return compare(self._column.values[start:stop], op, value)
+
+    def head(self) -> dict[str, Any]:
+        """See Encoded."""
+        if self._numpy:
+            return {"shape": list(self._column.values.shape)}
+        return {}
+
+    @property
+    def _numpy(self) -> bool:
+        return self._column.type.form in (Form.FIXED, Form.ROWS)
+
+    def buffers(self) -> Sequence[Bytes]:
+        """See Encoded."""
+        if self._numpy:
+            return [flat(self._column.values)]
+        return [np.frombuffer(codec.encode_batch(Batch.of(self._column)), np.uint8)]
+
+    @classmethod
+    def encode(cls, column: Column) -> Plain:
+        """See Encoding."""
+        return cls(column)
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Plain:
+        """See Encoding."""
+        if "shape" in head:
+            assert type.dtype is not None
+            return cls(Column(type, buffers[0].view(type.dtype).reshape(head["shape"])))
+        return cls(codec.decode_batch((type,), buffers[0].data).columns[0])

@@ -1,0 +1,139 @@
+"""The manifest: the one truth about a data folder, as one atomic whole.
+
+`manifest` is JSON, written aside, fsynced and renamed:
+
+    {"format": 1, "crc32c": of the rest without this field, "log": first log file to replay, "commit": n,
+     "catalog": {...}, "next_oid": n, "sequences": {oid: [value, called]},
+     "tables": {oid: {"next_row_id": n, "segments": [{"file": name, "rows": n, "deleted": file or null}]}}}
+
+Everything up to `commit` is in what it names, everything later in the log from file `log` on. Files that
+it does not name are left over from a checkpoint that did not finish, and are removed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import crc32c
+
+from storage import codec, files
+from storage.catalog import FIRST_USER_OID, Catalog, Table
+from storage.errors import DataCorrupted
+from storage.sealed import Sealed
+from storage.table import Store
+
+NAME = "manifest"
+SEGMENTS = "segments"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SegmentFile:
+    """A sealed segment on disk, and the file of its deleted rows, if any."""
+
+    file: str
+    rows: int
+    deleted: str | None
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """What a table is made of on disk."""
+
+    next_row_id: int
+    segments: tuple[SegmentFile, ...]
+
+    def open(self, folder: Path, table: Table) -> Store:
+        """The table's store, its segments opened and not loaded."""
+        store = Store()
+        types = tuple(column.type for column in table.columns)
+        store.parts = tuple(
+            Sealed.open(folder / SEGMENTS, segment.file, segment.deleted, types) for segment in self.segments
+        )
+        store.next_row_id = self.next_row_id
+        return store
+
+
+@dataclass
+class Manifest:
+    """See the module's text."""
+
+    log: int = 1
+    commit: int = 0
+    catalog: Catalog = field(default_factory=Catalog)
+    next_oid: int = FIRST_USER_OID
+    sequences: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    tables: dict[int, TableFiles] = field(default_factory=dict)
+
+    def files(self) -> set[str]:
+        """The names of the segment and delete files it stands on."""
+        named = [segment for table in self.tables.values() for segment in table.segments]
+        return {s.file for s in named} | {s.deleted for s in named if s.deleted is not None}
+
+    def write(self, folder: Path) -> None:
+        """Make this the truth."""
+        body: dict[str, Any] = {
+            "format": _FORMAT,
+            "log": self.log,
+            "commit": self.commit,
+            "catalog": codec.encode_catalog(self.catalog),
+            "next_oid": self.next_oid,
+            "sequences": {str(oid): value for oid, value in self.sequences.items()},
+            "tables": {
+                str(oid): {
+                    "next_row_id": table.next_row_id,
+                    "segments": [vars_of(segment) for segment in table.segments],
+                }
+                for oid, table in self.tables.items()
+            },
+        }
+        body["crc32c"] = crc32c.crc32c(codec.json_bytes(body))
+        files.replace(folder / NAME, [codec.json_bytes(body)])
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The folder's manifest; a fresh one where there is none. Raises DataCorrupted."""
+        path = folder / NAME
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return cls()
+        try:
+            body = json.loads(text)
+            stated = body.pop("crc32c")
+        except (ValueError, KeyError) as error:
+            raise _damage(path, str(error)) from error
+        if crc32c.crc32c(codec.json_bytes(body)) != stated:
+            raise _damage(path, "its checksum is wrong")
+        if body["format"] != _FORMAT:
+            raise DataCorrupted(
+                f'"{path}" has format {body["format"]}, this server reads {_FORMAT}',
+                hint="Use the version of the server that wrote it.",
+            )
+        return cls(
+            body["log"],
+            body["commit"],
+            codec.decode_catalog(body["catalog"]),
+            body["next_oid"],
+            {int(oid): (value, called) for oid, (value, called) in body["sequences"].items()},
+            {
+                int(oid): TableFiles(
+                    table["next_row_id"], tuple(SegmentFile(**segment) for segment in table["segments"])
+                )
+                for oid, table in body["tables"].items()
+            },
+        )
+
+
+def vars_of(segment: SegmentFile) -> dict[str, Any]:
+    """A segment's fields as JSON's values."""
+    return {"file": segment.file, "rows": segment.rows, "deleted": segment.deleted}
+
+
+def _damage(path: Path, why: str) -> DataCorrupted:
+    return DataCorrupted(
+        f'manifest "{path}" cannot be read: {why}', hint="Restore the data folder from a backup."
+    )

@@ -1,0 +1,197 @@
+"""What stands in a log record: one transaction, or one sequence's advance.
+
+    4 bytes   length of the head, little-endian
+    n bytes   head: JSON
+    buffers   one after another, each padded to 8 bytes; the head says how long each is
+
+    head of a commit: {"commit": n, "put": [definitions], "drop": [oids], "next_oid": n, "tables": [
+        {"oid": n, "first": row id, "truncated": bool, "batches": [bytes, ...], "deleted": count,
+         "succeeded": count}]}
+    head of a sequence: {"sequence": oid, "value": n, "called": bool}
+
+A table's buffers are its batches (Arrow streams), the deleted row ids, then pairs (old, new) of updated
+rows (int64 each).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from storage import codec
+from storage.batch import Batch
+from storage.blocks import BLOCK_BYTES
+from storage.catalog import Relation, Role, Schema, Table
+from storage.changes import TableChanges
+from storage.column import Positions
+from storage.files import Buffer
+from storage.keys import Key
+
+_HEAD = struct.Struct("<I")
+
+
+@dataclass
+class TableRecord:
+    """What a commit did to one table. Row ids of `batches` count up from `first`."""
+
+    table: Table
+    first: int
+    truncated: bool
+    batches: list[Batch]
+    deleted: Positions
+    succeeded: Positions  # (n, 2): old row id, new row id
+
+
+Keys = list[dict[int, list[Key | None]]]
+"""For each batch, the keys of each constraint."""
+
+
+def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord, Keys]:
+    """What a transaction leaves of a table when it commits, its rows numbered from `first` on."""
+    batches: list[Batch] = []
+    keys: Keys = []
+    final: dict[int, int] = {}  # own row ids that successors name
+    named = {new for _, new in changes.deleted.values() if new < 0}
+    next_id = first
+    for rows, living in changes.live():
+        entered = rows.keys
+        row_ids = rows.row_ids
+        batch = rows.batch
+        if living is not None:
+            batch, row_ids = batch.take(living), row_ids[living]
+            kept = living.tolist()
+            entered = {c: [key for key, ok in zip(k, kept, strict=True) if ok] for c, k in entered.items()}
+        if named:
+            final |= {r: next_id + at for at, r in enumerate(row_ids.tolist()) if r in named}
+        next_id += batch.rows
+        if batch.rows:
+            batches.append(batch)
+            keys.append(entered)
+    batches, keys = _joined(batches, keys)
+    deleted = np.array(sorted(changes.deleted), np.int64)
+    pairs = [
+        (old, final.get(new, new)) for old, (_, new) in changes.deleted.items() if new in final or new > 0
+    ]
+    succeeded = np.array(pairs, np.int64).reshape(-1, 2)
+    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded), keys
+
+
+def _joined(batches: list[Batch], keys: Keys) -> tuple[list[Batch], Keys]:
+    """Small batches joined to a block's size: COPY hands over many."""
+    groups: list[list[int]] = []
+    size = BLOCK_BYTES
+    for number, batch in enumerate(batches):
+        nbytes = sum(column.nbytes for column in batch.columns)
+        if size + nbytes > BLOCK_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(number)
+        size += nbytes
+    joined = [Batch.concat([batches[number] for number in group]) for group in groups]
+    entered = [
+        {c: [key for number in group for key in keys[number][c]] for c in keys[group[0]]} for group in groups
+    ]
+    return joined, entered
+
+
+@dataclass
+class CommitRecord:
+    """A transaction as the log holds it."""
+
+    commit: int
+    next_oid: int
+    put: list[Relation | Schema | Role] = field(default_factory=list)
+    drop: list[int] = field(default_factory=list)
+    tables: list[TableRecord] = field(default_factory=list)
+
+    def encode(self) -> list[Buffer]:
+        """The record's payload as buffers."""
+        tables: list[dict[str, Any]] = []
+        buffers: list[Buffer] = []
+        for record in self.tables:
+            batches = [memoryview(codec.encode_batch(batch)) for batch in record.batches]
+            buffers += [*batches, record.deleted.data, record.succeeded.reshape(-1).data]
+            tables.append(
+                {
+                    "oid": record.table.oid,
+                    "first": record.first,
+                    "truncated": record.truncated,
+                    "batches": [len(batch) for batch in batches],
+                    "deleted": len(record.deleted),
+                    "succeeded": len(record.succeeded),
+                }
+            )
+        head = {
+            "commit": self.commit,
+            "next_oid": self.next_oid,
+            "put": [codec.encode_definition(item) for item in self.put],
+            "drop": self.drop,
+            "tables": tables,
+        }
+        return [*_headed(head), *(part for buffer in buffers for part in _padded(buffer))]
+
+
+@dataclass
+class SequenceRecord:
+    """A sequence's value as the log promises it."""
+
+    oid: int
+    value: int
+    called: bool
+
+    def encode(self) -> list[Buffer]:
+        """The record's payload as buffers."""
+        return _headed({"sequence": self.oid, "value": self.value, "called": self.called})
+
+
+def _headed(head: dict[str, Any]) -> list[Buffer]:
+    text = codec.json_bytes(head)
+    text += b" " * (-(len(text) + _HEAD.size) % 8)
+    return [_HEAD.pack(len(text)), text]
+
+
+def _padded(buffer: Buffer) -> list[Buffer]:
+    view = memoryview(buffer).cast("B")
+    return [view, bytes(-len(view) % 8)]
+
+
+class Reader:
+    """A record read back: the head, then buffers in turn."""
+
+    def __init__(self, payload: memoryview) -> None:
+        (length,) = _HEAD.unpack_from(payload)
+        self.head: dict[str, Any] = json.loads(bytes(payload[_HEAD.size : _HEAD.size + length]))
+        self._payload = payload
+        self._at = _HEAD.size + length
+
+    def take(self, length: int) -> memoryview:
+        """The next buffer."""
+        view = self._payload[self._at : self._at + length]
+        self._at += length + -length % 8
+        return view
+
+    def integers(self, count: int) -> Positions:
+        """The next buffer as `count` int64."""
+        return np.frombuffer(self.take(8 * count), np.int64)
+
+    def sequence(self) -> SequenceRecord | None:
+        """The record, if it is a sequence's."""
+        if "sequence" not in self.head:
+            return None
+        return SequenceRecord(self.head["sequence"], self.head["value"], self.head["called"])
+
+    def definitions(self) -> list[Relation | Schema | Role]:
+        """What the commit defined."""
+        return [codec.decode_definition(item) for item in self.head["put"]]
+
+    def table(self, value: dict[str, Any], table: Table) -> TableRecord:
+        """What the commit did to a table, of which `value` is the head's part."""
+        types = tuple(column.type for column in table.columns)
+        batches = [codec.decode_batch(types, self.take(length)) for length in value["batches"]]
+        deleted = self.integers(value["deleted"])
+        succeeded = self.integers(2 * value["succeeded"]).reshape(-1, 2)
+        return TableRecord(table, value["first"], value["truncated"], batches, deleted, succeeded)

@@ -1,0 +1,131 @@
+"""What one statement sees: a commit number, the catalog of that commit, and the transaction's own rows.
+
+A row is seen if it was made at or before the snapshot's commit and not deleted by then, or if an earlier
+command of the same transaction made it; and not if an earlier command of it deleted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from storage.catalog import Catalog, Table
+from storage.changes import OwnMorsel, TableChanges
+from storage.column import Column, Mask, Positions
+from storage.predicate import Conjunction
+from storage.seams import Morsel
+from storage.table import Part, Store
+
+
+class Stores(Protocol):
+    """Where the tables' rows are: the database."""
+
+    def store(self, table: int) -> Store: ...
+
+
+class PartMorsel:
+    """Rows start to stop of a part, as of a commit."""
+
+    __slots__ = ("_commit", "_hidden", "_part", "_start", "_stop", "rows")
+
+    def __init__(self, part: Part, start: int, stop: int, commit: int, hidden: Positions | None) -> None:
+        self._part, self._start, self._stop = part, start, stop
+        self._commit, self._hidden = commit, hidden
+        self.rows = stop - start
+
+    def visible(self) -> Mask | None:
+        """See storage.seams.Morsel."""
+        gone = self._part.gone_in(self._start, self._stop)
+        mask: Mask | None = None
+        if gone is not None and gone.any():
+            mask = (gone == 0) | (gone > self._commit)
+        if self._hidden is not None:
+            row_ids = self.row_ids()
+            at = np.minimum(np.searchsorted(self._hidden, row_ids), len(self._hidden) - 1)
+            hidden = self._hidden[at] == row_ids
+            if hidden.any():
+                mask = ~hidden if mask is None else mask & ~hidden
+        return mask
+
+    def select(self, predicate: Conjunction) -> Mask | None:
+        """See storage.seams.Morsel."""
+        return self._part.select(predicate, self._start, self._stop)
+
+    def column(self, position: int, rows: Positions | None = None) -> Column:
+        """See storage.seams.Morsel."""
+        return self._part.column(position, self._start, self._stop, rows)
+
+    def row_ids(self, rows: Positions | None = None) -> Positions:
+        """See storage.seams.Morsel."""
+        return self._part.row_ids_of(self._start, self._stop, rows)
+
+
+class TableView:
+    """One table under one snapshot."""
+
+    def __init__(
+        self, table: Table, parts: tuple[Part, ...], commit: int, command: int, changes: TableChanges | None
+    ) -> None:
+        self.table = table
+        self._commit = commit
+        self._command = command
+        truncated = changes.truncated if changes is not None else 0
+        seen = () if 0 < truncated < command else parts
+        self._parts = [(part, rows) for part in seen if (rows := part.visible_rows(commit))]
+        self._hidden = changes.hidden(command) if changes is not None else None
+        own = changes.inserted if changes is not None else []
+        floor = truncated if truncated < command else 0
+        self._own = [rows for rows in own if floor < rows.command < command]
+
+    @property
+    def estimated_rows(self) -> int:
+        """See storage.seams.TableView."""
+        return sum(rows for _, rows in self._parts) + sum(rows.batch.rows for rows in self._own)
+
+    def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+        """See storage.seams.TableView."""
+        for part, rows in self._parts:
+            if predicate and not part.may_match(predicate, 0, rows):
+                continue
+            step = part.morsel_rows()
+            for start in range(0, rows, step):
+                stop = min(start + step, rows)
+                if predicate and not part.may_match(predicate, start, stop):
+                    continue
+                yield PartMorsel(part, start, stop, self._commit, self._hidden)
+        for own in self._own:
+            for start in range(0, own.batch.rows, OwnMorsel.STEP):
+                yield OwnMorsel(own, start, self._command)
+
+    def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """See storage.seams.TableView."""
+        total = len(self._parts)
+        if not predicate:
+            return 0, total
+        return sum(not part.may_match(predicate, 0, rows) for part, rows in self._parts), total
+
+
+class Snapshot:
+    """See storage.seams.Snapshot."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        catalog: Catalog,
+        commit: int,
+        command: int = 0,
+        changes: Mapping[int, TableChanges] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.commit = commit
+        self.command = command
+        self._stores = stores
+        self._changes = changes or {}
+
+    def table(self, oid: int) -> TableView:
+        """See storage.seams.Snapshot. Raises UndefinedTable."""
+        table = self.catalog.table(oid)
+        parts = self._stores.store(oid).parts_at(self.commit)
+        return TableView(table, parts, self.commit, self.command, self._changes.get(oid))

@@ -1,0 +1,375 @@
+"""Transactions: what READ COMMITTED and REPEATABLE READ mean here.
+
+    snapshot     one a statement under READ COMMITTED, one for all under REPEATABLE READ and SERIALIZABLE
+                 (which is snapshot isolation: at least REPEATABLE READ, and write skew is possible)
+    delete       marks the row. A row that another open transaction marked makes the second wait for the
+                 first's end; if the first commits, READ COMMITTED leaves the row out of the result (the
+                 engine follows `latest` and looks at its condition again), REPEATABLE READ fails (40001)
+    insert       checks unique keys against every committed row, seen or not, and waits for an open
+                 transaction that is about to hold the same key
+    commit       one log record with everything, one commit number; then visible to later snapshots
+
+DDL changes a private copy of the catalog; one transaction at a time may do so, others wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from storage import catalog as definitions
+from storage.batch import Batch
+from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
+from storage.changes import Savepoint, TableChanges
+from storage.column import Positions
+from storage.errors import (
+    InvalidTransactionState,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+    UniqueViolation,
+)
+from storage.keys import Key, KeyIndex, describe, keys_of
+from storage.locks import Waits
+from storage.sequences import Sequences
+from storage.snapshot import Snapshot
+from storage.table import Store
+
+Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
+DDL = -1  # the table lock that stands for the catalog
+
+
+class Home(Protocol):
+    """What a transaction needs of the database it belongs to."""
+
+    waits: Waits
+    sequences: Sequences
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    def store(self, table: int) -> Store: ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def watch(self, snapshot: Snapshot) -> None: ...
+
+    def allocate_oid(self) -> int: ...
+
+    def commit(self, transaction: Transaction) -> None: ...
+
+    def ended(self, transaction: Transaction) -> None: ...
+
+
+class Transaction:
+    """See storage.seams.Transaction."""
+
+    def __init__(
+        self,
+        database: Home,
+        number: int,
+        isolation: Isolation,
+        read_only: bool,
+        check: Callable[[], None],
+    ) -> None:
+        self.number = number
+        self.isolation = isolation
+        self.read_only = read_only
+        self.check = check
+        self.lock_timeout = 0.0
+        self.synchronous = True
+        self.ended = threading.Event()
+        self.changes: dict[int, TableChanges] = {}
+        self.definitions: dict[int, Relation | Schema | Role | None] = {}  # by OID; None: dropped
+        self._database = database
+        self._catalog: Catalog | None = None
+        self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
+        self._last: Snapshot | None = None
+        self._command = 1
+        self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
+        self._savepoints: dict[int, tuple[dict[int, Savepoint], Catalog | None, dict[int, object]]] = {}
+        self._next_savepoint = 1
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as this transaction sees it."""
+        if self._catalog is not None:
+            return self._catalog
+        if self._fixed is not None:
+            return self._fixed.catalog
+        return self._database.catalog
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.changes or self.definitions)
+
+    def snapshot(self) -> Snapshot:
+        """See storage.seams.Transaction."""
+        self._command += 1
+        base = self._fixed or self._database.snapshot()
+        if self.isolation in ("repeatable read", "serializable"):
+            self._fixed = base
+        self._last = Snapshot(
+            self._database, self._catalog or base.catalog, base.commit, self._command, self.changes
+        )
+        self._database.watch(self._last)
+        return self._last
+
+    def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
+        """What a change to `table` needs; takes the table's shared lock."""
+        self._must_write()
+        self._database.waits.table(self, table, exclusive=False)
+        definition = self.catalog.table(table)
+        changes = self.changes.setdefault(table, TableChanges(definition))
+        changes.table = definition
+        return definition, changes, self._database.store(table)
+
+    def _must_write(self) -> None:
+        if self.ended.is_set():
+            raise InvalidTransactionState("the transaction has ended")
+        if self.read_only:
+            raise ReadOnlySqlTransaction("cannot execute this statement in a read-only transaction")
+
+    def insert(self, table: int, batch: Batch) -> Positions:
+        """See storage.seams.Transaction."""
+        definition, changes, store = self._write(table)
+        keys = {c.oid: list(keys_of(definition, c, batch)) for c in definition.keys}
+        while True:
+            with store.lock:
+                other = self._conflict(definition, changes, store, keys)
+                if other is None:
+                    for constraint in definition.keys:
+                        index = store.index(definition, constraint)
+                        for key in keys[constraint.oid]:
+                            if key is not None:
+                                index.pending[key].add(self)
+                    return changes.insert(batch, self._command, keys)
+            self._database.waits.until_ended(self, other)
+
+    def _conflict(
+        self, table: Table, changes: TableChanges, store: Store, keys: dict[int, list[Key | None]]
+    ) -> Transaction | None:
+        """The transaction to wait for before these keys can be entered. Raises UniqueViolation."""
+        for constraint in table.keys:
+            seen: set[Key] = set()
+            own = changes.keys.get(constraint.oid, {})
+            index = store.index(table, constraint)
+            for key in keys[constraint.oid]:
+                if key is None:
+                    continue
+                if key in seen or key in own:
+                    raise self._violation(table, constraint, key)
+                seen.add(key)
+                holder = self._key_holder(changes, store, index, key)
+                if holder is self:
+                    raise self._violation(table, constraint, key)
+                if holder is not None:
+                    return holder
+        return None
+
+    def _key_holder(
+        self, changes: TableChanges, store: Store, index: KeyIndex, key: Key
+    ) -> Transaction | None:
+        """Nobody, another transaction that has to end first, or self: a committed row has the key."""
+        rows = [] if changes.truncated else index.rows(key)
+        if rows:
+            living = np.array(rows, np.int64)[store.gone_at(np.array(rows, np.int64)) == 0]
+            for row_id in living.tolist():
+                if row_id in changes.deleted:
+                    continue
+                deleter: Transaction | None = store.holders.get(row_id)
+                return self if deleter is None else deleter
+        others = index.pending.get(key)
+        return next((other for other in others if other is not self), None) if others else None
+
+    @staticmethod
+    def _violation(table: Table, constraint: Constraint, key: Key) -> UniqueViolation:
+        return UniqueViolation(
+            f'duplicate key value violates unique constraint "{constraint.name}"',
+            detail=describe(table, constraint, key),
+            table=table.name,
+            constraint=constraint.name,
+        )
+
+    def delete(self, table: int, row_ids: Positions) -> Positions:
+        """See storage.seams.Transaction."""
+        _, changes, store = self._write(table)
+        own = changes.delete_own(row_ids[row_ids < 0], self._command)
+        done = [own]
+        waiting = row_ids[row_ids > 0]
+        while len(waiting):
+            with store.lock:
+                marked, waiting, holder = self._mark(changes, store, waiting)
+            done.append(marked)
+            if holder is not None:
+                self._database.waits.until_ended(self, holder)
+        return np.concatenate(done)
+
+    def _mark(
+        self, changes: TableChanges, store: Store, row_ids: Positions
+    ) -> tuple[Positions, Positions, Transaction | None]:
+        """Mark what nobody else holds: (marked, still to do, the transaction to wait for)."""
+        gone = store.gone_at(row_ids)
+        if self._fixed is not None and (gone > 0).any():
+            raise SerializationFailure("could not serialize access due to concurrent update")
+        marked: list[int] = []
+        for place, row_id in enumerate(row_ids.tolist()):
+            if gone[place] or row_id in changes.deleted:
+                continue
+            holder: Transaction | None = store.holders.get(row_id)
+            if holder is not None and holder is not self:
+                return np.array(marked, np.int64), row_ids[place:], holder
+            store.holders[row_id] = self
+            changes.mark(row_id, self._command)
+            marked.append(row_id)
+        return np.array(marked, np.int64), row_ids[:0], None
+
+    def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
+        """See storage.seams.Transaction."""
+        kept = np.isin(row_ids, self.delete(table, row_ids))
+        result = np.zeros(len(row_ids), np.int64)
+        if kept.any():
+            result[kept] = self.insert(table, batch if kept.all() else batch.take(kept))
+            self.changes[table].succeed(row_ids[kept], result[kept])
+        return result
+
+    def latest(self, table: int, row_ids: Positions) -> Positions:
+        """The newest committed successors of rows that others updated; those deleted are left out."""
+        store = self._database.store(table)
+        with store.lock:
+            found = []
+            for row_id in row_ids.tolist():
+                at = row_id
+                while at in store.successors:
+                    at = store.successors[at][1]
+                if at != row_id:
+                    found.append(at)
+            newest = np.array(found, np.int64)
+            return newest[store.gone_at(newest) == 0] if len(newest) else newest
+
+    def truncate(self, table: int) -> None:
+        """See storage.seams.Transaction."""
+        self._must_write()
+        self._database.waits.table(self, table, exclusive=True)
+        _, changes, _ = self._write(table)
+        changes.truncated = self._command
+        changes.keys = {}
+        self._command += 1  # rows inserted from now on are later than the truncation
+
+    def allocate_oid(self) -> int:
+        """See storage.seams.Transaction."""
+        return self._database.allocate_oid()
+
+    def define(self, item: Relation | Schema | Role) -> None:
+        """See storage.seams.Transaction."""
+        self._begin_ddl(item)
+        match item:
+            case Schema():
+                self._catalog = self.catalog.with_schema(item)
+            case Role():
+                self._catalog = self.catalog.with_role(item)
+            case _:
+                self._catalog = self.catalog.with_relation(item)
+                item = self._catalog.relations[item.oid]
+        self.definitions[item.oid] = item
+
+    def drop(self, item: Relation | Schema | Role) -> None:
+        """See storage.seams.Transaction."""
+        self._begin_ddl(item)
+        match item:
+            case Schema():
+                self._catalog = self.catalog.without_schema(item.oid)
+            case Role():
+                self._catalog = self.catalog.without_role(item.oid)
+            case _:
+                self._catalog = self.catalog.without_relation(item.oid)
+        self.definitions[item.oid] = None
+
+    def _begin_ddl(self, item: Relation | Schema | Role) -> None:
+        self._must_write()
+        self._database.waits.table(self, DDL, exclusive=True)
+        if isinstance(item, Table):
+            self._database.waits.table(self, item.oid, exclusive=True)
+        # What committed since this transaction's snapshot must not be undone by its copy; and no version
+        # is used twice, not even one that was rolled back, for plans are checked by them.
+        base = self._database.catalog if self._catalog is None else self._catalog
+        self._catalog = replace(base, version=self._database.allocate_version() - 1)
+
+    def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
+        """See storage.seams.Transaction."""
+        relation = self.catalog.relations[sequence]
+        assert isinstance(relation, definitions.Sequence)
+        self._drew = True
+        return self._database.sequences.next(relation, count)
+
+    def set_value(self, sequence: int, value: int, called: bool) -> None:
+        """See storage.seams.Transaction."""
+        relation = self.catalog.relations[sequence]
+        assert isinstance(relation, definitions.Sequence)
+        self._drew = True
+        self._database.sequences.set(relation, value, called)
+
+    def savepoint(self) -> int:
+        """See storage.seams.Transaction."""
+        number = self._next_savepoint
+        self._next_savepoint += 1
+        marks = {table: changes.savepoint() for table, changes in self.changes.items()}
+        self._savepoints[number] = (marks, self._catalog, dict(self.definitions))
+        return number
+
+    def rollback_to(self, savepoint: int) -> None:
+        """See storage.seams.Transaction."""
+        marks, self._catalog, known = self._savepoints[savepoint]
+        self.definitions = dict(known)  # type: ignore[arg-type]  # a copy of what savepoint() kept
+        for table, changes in self.changes.items():
+            mark = marks.get(table, Savepoint(0, 0, 0, 0))
+            dropped = changes.inserted[mark.inserted :]
+            self._release(table, changes.cut(mark), [rows.keys for rows in dropped])
+        for later in [number for number in self._savepoints if number > savepoint]:
+            del self._savepoints[later]
+
+    def _release(
+        self, table: int, row_ids: Sequence[int], entered: Sequence[dict[int, list[Key | None]]]
+    ) -> None:
+        """Let go of rows and keys that this transaction held."""
+        store = self._database.store(table)
+        with store.lock:
+            for row_id in row_ids:
+                if store.holders.get(row_id) is self:
+                    del store.holders[row_id]
+            kept = self.changes[table].keys
+            for oid, key in ((oid, key) for keys in entered for oid, own in keys.items() for key in own):
+                index = store.known_index(oid)
+                if key is not None and index is not None and key not in kept.get(oid, {}):
+                    index.release(key, self)
+
+    def commit(self) -> None:
+        """See storage.seams.Transaction."""
+        if self.ended.is_set():
+            return
+        try:
+            if self.changed:
+                self._database.commit(self)
+            elif self._drew and self.synchronous:
+                self._database.flush()
+        finally:
+            self._end()
+
+    def rollback(self) -> None:
+        """See storage.seams.Transaction."""
+        if not self.ended.is_set():
+            self._end()
+
+    def _end(self) -> None:
+        for table, changes in self.changes.items():
+            entered = [rows.keys for rows in changes.inserted]
+            changes.keys = {}
+            self._release(table, list(changes.deleted), entered)
+        self._fixed = self._last = None
+        self._database.waits.release(self)
+        self.ended.set()
+        self._database.ended(self)
