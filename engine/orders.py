@@ -7,14 +7,21 @@ their words compare within one batch only: `absolute` says whether words of two 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.keys import Words, column_keys
+from engine.pool import ordered
+from engine.run import Run
 from storage.column import Column, Positions
+
+# Rows that are sorted in one go: a few milliseconds.
+PIECE = 131_072
+_LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[list[Words], bool]:
@@ -51,8 +58,65 @@ def rank_strings(strings: pa.Array) -> Words:
     return ranks
 
 
-def sorted_rows(words: Sequence[Words]) -> Positions:
+def sorted_rows(words: Sequence[Words], run: Run) -> Positions:
     """The rows in order, most significant words first; rows that are equal stay in their order.
+
+    Many rows are first dealt out to buckets by their leading word, which the pool then sorts one by one;
+    so no call lasts long, and every core takes part.
+    """
+    rows = len(words[0]) if words else 0
+    if rows <= PIECE:
+        return _sorted_piece(words)
+    leading = next((array for array in words if array.min() != array.max()), None)
+    if leading is None:
+        return np.arange(rows)
+    result = list(ordered(_bucket_tasks(words, _buckets(leading, run), run), run))
+    return np.concatenate(result)
+
+
+def _bucket_tasks(
+    words: Sequence[Words], buckets: Iterator[Positions], run: Run
+) -> Iterator[Callable[[], Positions]]:
+    for rows in buckets:
+        if len(rows) <= 2 * PIECE:
+            yield partial(_sorted_bucket, words, rows)
+        else:
+            # Few distinct words: what is left to sort by stands in the words after this one.
+            order = sorted_rows([array[rows] for array in words], run)
+            yield partial(np.take, rows, order)
+
+
+def _sorted_bucket(words: Sequence[Words], rows: Positions) -> Positions:
+    return rows[_sorted_piece([array[rows] for array in words])]
+
+
+def _buckets(words: Words, run: Run) -> Iterator[Positions]:
+    """Rows in buckets, each bucket's words below the next one's; in a bucket rows keep their order."""
+    count = len(words) // PIECE + 1
+    sample = np.sort(words[:: max(len(words) // (64 * count), 1)])
+    borders = sample[:: max(len(sample) // count, 1)]
+    # A word that is very frequent gets a bucket of its own, which ends right after it.
+    borders = np.unique(np.concatenate([borders, borders[borders < _LAST] + np.uint64(1)]))
+    tasks = (partial(_dealt, words, borders, start) for start in range(0, len(words), PIECE))
+    dealt = list(ordered(tasks, run))
+    for bucket in range(len(borders) + 1):
+        parts = [rows[ends[bucket] : ends[bucket + 1]] for rows, ends in dealt]
+        rows = np.concatenate(parts)
+        if len(rows):
+            yield rows
+
+
+def _dealt(words: Words, borders: Words, start: int) -> tuple[Positions, Positions]:
+    """(a piece's rows by bucket, where each bucket ends)."""
+    bucket = np.searchsorted(borders, words[start : start + PIECE], side="right")
+    order = np.argsort(bucket.astype(np.uint16), kind="stable")
+    ends = np.zeros(len(borders) + 2, np.int64)
+    np.cumsum(np.bincount(bucket, minlength=len(borders) + 1), out=ends[1:])
+    return order + start, ends
+
+
+def _sorted_piece(words: Sequence[Words]) -> Positions:
+    """`sorted_rows` of a few rows.
 
     Keys and row number are packed into one word wherever they fit, as numpy sorts plain words many times
     faster than it finds a stable order; what does not fit is first replaced by its rank.

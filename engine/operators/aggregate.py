@@ -200,7 +200,7 @@ class _Whole:
                 if call.distinct:
                     rows = _distinct(rows)
                 if BY_ID[call.function].ordered:
-                    rows = rows.take(_order(call, rows))
+                    rows = rows.take(_order(call, rows, self._run))
                 state.update(rows.groups, rows.arguments, self._count)
         state.reserve(self._count)
         return state.finish(self._count)
@@ -213,10 +213,10 @@ def _joined(parts: Sequence[_Gathered]) -> _Gathered:
     return _Gathered(groups, arguments, order)
 
 
-def _order(call: AggregateCall, rows: _Gathered) -> Positions:
+def _order(call: AggregateCall, rows: _Gathered, run: Run) -> Positions:
     """The rows by group and, within it, as ORDER BY says; DISTINCT without it goes by the values."""
     words = [rows.groups.view(np.uint64), *sort_words(call.order, rows.order)]
     if call.distinct:
         for column in rows.arguments:
             words += order_words(column, False, False)[0]
-    return sorted_rows(words)
+    return sorted_rows(words, run)

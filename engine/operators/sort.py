@@ -56,7 +56,7 @@ class Sort:
             return
         keys = [Column.concat(columns) for columns in zip(*(keys for _, keys in parts), strict=True)]
         run.check()
-        order = sorted_rows(sort_words(self.keys, keys))
+        order = sorted_rows(sort_words(self.keys, keys), run)
         rows = Rows([batch for batch, _ in parts], self.types)
         yield from rows.given(order, run)
 

@@ -59,23 +59,23 @@ class Top:
         if rows is None:
             yield from _skipped(Sort(self.child, self.keys).batches(run), skip)
             return
-        best = _Best(self.keys, skip + rows)
+        best = _Best(self.keys, skip + rows, run)
         for batch, keys in self._candidates(best, run):
             best.add(batch, keys)
-        yield from best.rows(skip, run)
+        yield from best.rows(skip)
 
     def _candidates(self, best: _Best, run: Run) -> Iterator[Keyed]:
         expressions = [key.expression for key in self.keys]
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            tasks = (partial(best.reduce, task, run) for task in tasks_of(self.child, run))
+            tasks = (partial(best.reduce, task) for task in tasks_of(self.child, run))
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part
             return
         for batch in self.child.batches(run):
             run.check()
-            part = best.reduce(given(batch), run)
+            part = best.reduce(given(batch))
             if part is not None:
                 yield part
 
@@ -83,20 +83,21 @@ class Top:
 class _Best:
     """The first `limit` rows so far: kept batches with their keys, now and then cut down."""
 
-    def __init__(self, keys: tuple[SortKey, ...], limit: int) -> None:
+    def __init__(self, keys: tuple[SortKey, ...], limit: int, run: Run) -> None:
         self._keys = keys
         self._limit = limit
+        self._run = run
         self._parts: list[Keyed] = []
         self._kept = 0
         # Rows whose first words are greater cannot be among the first; None: not known yet.
         self._bound: tuple[int, ...] | None = None
 
-    def reduce(self, task: Task, run: Run) -> Keyed | None:
+    def reduce(self, task: Task) -> Keyed | None:
         """A task's rows that may be among the first: on a worker."""
         batch = task()
         if batch is None or not batch.rows:
             return None
-        keys = key_columns(batch, self._keys, run)
+        keys = key_columns(batch, self._keys, self._run)
         rows = self._reduced(keys, batch.rows)
         if rows is None:
             return batch, keys
@@ -142,7 +143,7 @@ class _Best:
         ]
         words, absolute = order_words(keys[0], self._keys[0].descending, self._keys[0].nulls_first)
         if absolute and len(keep) == self._limit:
-            last = sorted_rows(words)[-1]
+            last = sorted_rows(words, self._run)[-1]
             self._bound = tuple(int(array[last]) for array in words)
         self._parts, self._kept = [(batch, keys)], batch.rows
 
@@ -151,15 +152,15 @@ class _Best:
         keys = [Column.concat(columns) for columns in zip(*(k for _, k in self._parts), strict=True)]
         words = sort_words(self._keys, keys)
         near = np.flatnonzero(first_rows(words, self._limit))
-        order = near[sorted_rows([array[near] for array in words])]
+        order = near[sorted_rows([array[near] for array in words], self._run)]
         return order, Rows([batch for batch, _ in self._parts], ())
 
-    def rows(self, skip: int, run: Run) -> Iterator[Batch]:
+    def rows(self, skip: int) -> Iterator[Batch]:
         """The first `limit` rows but `skip`, in order."""
         if not self._parts:
             return
         order, rows = self._order()
-        yield from rows.given(order[skip:], run)
+        yield from rows.given(order[skip:], self._run)
 
 
 def _not_after(words: list[Words], bound: tuple[int, ...]) -> np.ndarray:

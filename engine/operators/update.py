@@ -52,7 +52,7 @@ class Update:
 
         def apply(batch: Batch, ids: Positions) -> Mask:
             row = Batch(batch.columns[: len(table.columns)], batch.rows)
-            changed = run.transaction.update(self.table, ids, row) != 0
+            changed: Mask = run.transaction.update(self.table, ids, row) != 0
             # Only now: a row that is not there any more comes again with newer values.
             enforce(table, self.not_null, self.checks, batch.take(changed), run)
             return changed

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.groups import KeyIndex, hash_keys, number
@@ -36,6 +36,7 @@ from storage.types import (
     binary,
     vector,
 )
+from tests.engine.tables import run_over
 
 small_text = st.text(st.sampled_from("ab \0é😀"), max_size=4)
 floats = st.one_of(st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 1.5]), st.floats(width=32))
@@ -121,7 +122,7 @@ def test_rows_sort_as_their_meanings(
         order = (left > right) - (left < right)
         return -order if descending else order
 
-    assert sorted_rows(words).tolist() == sorted(range(len(items)), key=cmp_to_key(compare))
+    assert sorted_rows(words, run_over()).tolist() == sorted(range(len(items)), key=cmp_to_key(compare))
 
 
 @given(columns, st.integers(1, 5))
@@ -139,6 +140,21 @@ def test_an_index_numbers_alike_whatever_the_batches(case: tuple[Type, list[Any]
     assert codes == whole.tolist()
     assert new == [codes.index(code) for code in range(index.count)]
     assert index.find([Column.of(type, items)], len(items)).tolist() == codes
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32), st.sampled_from([2, 5, 2**16, 2**63]), st.sampled_from([3, 2**64 - 1]))
+def test_many_rows_sort_in_buckets(seed: int, first: int, second: int) -> None:
+    random = np.random.default_rng(seed)
+    words = [
+        random.integers(0, first, 1500, np.uint64) + np.uint64(2**63 if first < 9 else 0),
+        np.minimum(random.integers(0, second, 1500, np.uint64), np.uint64(second // 3)),
+    ]
+    expected = np.lexsort(words[::-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("engine.orders.PIECE", 100)
+        assert sorted_rows(words, run_over()).tolist() == expected.tolist()
+    assert sorted_rows(words, run_over()).tolist() == expected.tolist()
 
 
 def test_several_columns_and_absent_keys() -> None:
