@@ -7,9 +7,9 @@ arguments is computed once a run, by `prepare`, before the first batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 
 from engine.functions.registry import BY_ID
 from engine.nodes import Call, walk
@@ -19,7 +19,6 @@ from engine.seams import Expression
 ROOT = "root memo"
 
 
-@runtime_checkable
 class Subquery(Protocol):
     """A plan inside an expression: see engine.subqueries."""
 
@@ -30,23 +29,31 @@ class Subquery(Protocol):
         """Compute what does not depend on the row."""
 
 
+def subqueries(expression: Expression) -> Iterator[Subquery]:
+    """The subqueries in an expression."""
+    for node in walk(expression):
+        # A look at the attribute: isinstance of a protocol takes longer than a small statement.
+        if hasattr(node, "prepare"):
+            yield cast(Subquery, node)
+
+
 def pool_safe(*expressions: Expression | None) -> bool:
     """Whether these may be evaluated on worker threads."""
     for expression in expressions:
-        for node in () if expression is None else walk(expression):
-            if isinstance(node, Call) and BY_ID[node.function].volatility == "v":
-                return False
-            if isinstance(node, Subquery) and node.arguments:
-                return False
+        if expression is None:
+            continue
+        if any(isinstance(n, Call) and BY_ID[n.function].volatility == "v" for n in walk(expression)):
+            return False
+        if any(subquery.arguments for subquery in subqueries(expression)):
+            return False
     return True
 
 
 def prepare(run: Run, *expressions: Expression | None) -> None:
     """Compute the uncorrelated subqueries of these: on the statement's thread, before any batch."""
     for expression in expressions:
-        for node in () if expression is None else walk(expression):
-            if isinstance(node, Subquery):
-                node.prepare(run)
+        for subquery in () if expression is None else subqueries(expression):
+            subquery.prepare(run)
 
 
 def root_memo(run: Run) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.counters import timed
-from engine.nodes import concat
+from engine.nodes import Constant, Parameter, concat
 from engine.operators.base import Operator
 from engine.parallel import prepare
 from engine.run import Run
@@ -41,8 +41,9 @@ class Values:
             # Row by row, as volatile functions (nextval) are called in that order.
             cells: list[list[Column]] = [[] for _ in self.types]
             for row in rows:
-                prepare(run, *row)
                 for column, expression in zip(cells, row, strict=True):
-                    column.append(expression.evaluate(one, run).spread(1))
+                    if not isinstance(expression, Constant | Parameter):
+                        prepare(run, expression)
+                    column.append(expression.evaluate(one, run))
             columns = [concat(type, parts) for type, parts in zip(self.types, cells, strict=True)]
             yield Batch(tuple(columns), len(rows))
