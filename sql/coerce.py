@@ -1,0 +1,186 @@
+"""Coercions by PostgreSQL's rules: what may become what, where, and how.
+
+A context letter says where: 'i' (implicitly, in an expression), 'a' (assignment to a column), 'e' (a
+written cast). A string constant and a parameter have type `unknown` until something here says what they
+are: the constant is then read by the type's input function, the parameter told its type. Constants of
+types whose input depends on the session (now, time zones, the search path) are read at run time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from engine import casts
+from engine.expressions import Cast, Constant, Expression, Parameter
+from sql.context import BindContext
+from storage.batch import Batch
+from storage.catalog import ColumnDefinition
+from storage.column import Column
+from storage.errors import CannotCoerce, DatabaseError, DatatypeMismatch
+from storage.types import (
+    ANY,
+    ANYARRAY,
+    ANYELEMENT,
+    ANYNONARRAY,
+    BINARY,
+    BOOL,
+    BYTEA,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    JSON,
+    JSONB,
+    NAME,
+    NUMERIC,
+    OID,
+    TEXT,
+    UNKNOWN,
+    UUID,
+    VECTOR,
+    XID,
+    Type,
+)
+
+Letter = Literal["i", "a", "e"]
+POLYMORPHIC = frozenset(t.oid for t in (ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY))
+_RANK = {"i": 0, "a": 1, "e": 2}
+# Types whose text form means the same in every session: their constants are read when bound.
+_IMMUTABLE_INPUT = frozenset(
+    t.oid
+    for t in (BOOL, BYTEA, INT2, INT4, INT8, OID, XID, FLOAT4, FLOAT8, NUMERIC, TEXT, NAME, UUID, JSON, JSONB)
+)
+_BINARY_INPUT = frozenset((BINARY.oid, VECTOR.oid))
+
+
+def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
+    """Whether a value of `source` may become one of `target` in this context."""
+    if source.oid in (target.oid, UNKNOWN.oid) or target.oid == ANY.oid:
+        return True
+    if target.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
+        return target.oid == ANYELEMENT.oid or not source.is_array
+    if target.oid == ANYARRAY.oid:
+        return source.is_array
+    context = casts.context(source.base, target.base)
+    return context is not None and _RANK[context] <= _RANK[letter]
+
+
+def coerce(
+    expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
+) -> Expression:
+    """The expression as `target`, modifier included. Raises CannotCoerce (42846)."""
+    source = expression.type
+    if source.oid == UNKNOWN.oid:
+        known = _from_unknown(expression, target, position, context)
+        if known is not None:
+            return known
+    if source == target:
+        return expression
+    if source.oid == target.oid:
+        if target.modifier == -1:
+            return expression
+        return Cast(expression, target, letter == "e")
+    if not can_coerce(source, target, letter):
+        raise CannotCoerce(f"cannot cast type {source} to {target}", position=position)
+    return fold_cast(Cast(expression, target, letter == "e"), context, position)
+
+
+def _from_unknown(
+    expression: Expression, target: Type, position: int, context: BindContext
+) -> Expression | None:
+    if isinstance(expression, Parameter):
+        number = expression.index + 1
+        known = context.parameters.use(number, position)
+        if known is None:
+            context.parameters.resolve(number, target)
+            return _modified(Parameter(expression.index, target.base), target)
+        return coerce(Parameter(expression.index, known), target, "e", position, context)
+    if isinstance(expression, Constant):
+        return read_constant(expression, target, position, context)
+    return None
+
+
+def _modified(expression: Expression, target: Type) -> Expression:
+    return expression if target.modifier == -1 else Cast(expression, target, True)
+
+
+def read_constant(constant: Constant, target: Type, position: int, context: BindContext) -> Expression:
+    """A string constant (or NULL) as a value of `target`, read now where its meaning is fixed."""
+    text = constant.value.tolist()[0]
+    if text is None:
+        return Constant(context.constant(target, None))
+    if target.oid == UNKNOWN.oid:
+        return constant
+    if target.oid in (TEXT.oid, NAME.oid) and target.modifier == -1 and len(text) < 64:
+        return Constant(context.constant(target, text))
+    cast = Cast(Constant(context.constant(TEXT, text)), target, True)
+    if target.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or target.category == "S":
+        return _evaluated(cast, context, position, key=(target, text))
+    return cast
+
+
+def fold_cast(cast: Cast, context: BindContext, position: int) -> Expression:
+    """A cast of a constant between types that depend on no session, done now."""
+    argument = cast.argument
+    if not isinstance(argument, Constant):
+        return cast
+    source, target = argument.type, cast.type
+    fixed = _IMMUTABLE_INPUT | _BINARY_INPUT
+    if source.oid in fixed and target.oid in fixed:
+        return _evaluated(cast, context, position, key=(source, target, id(argument.value)))
+    return cast
+
+
+def _evaluated(cast: Cast, context: BindContext, position: int, key: object) -> Expression:
+    known = context.constants.get(("cast", key))
+    if known is None:
+        try:
+            known = evaluate(cast, context)
+        except DatabaseError as error:
+            raise error.at(position) from None
+        context.constants["cast", key] = known
+    return Constant(known)
+
+
+def evaluate(expression: Expression, context: BindContext) -> Column:
+    """The value of an expression of constants and immutable functions, as a constant column."""
+    column = expression.evaluate(Batch((), 1), context.run())
+    return Column(column.type, column.values[:1], column.valid, constant=True)
+
+
+def assign(
+    expression: Expression, column: ColumnDefinition, position: int, context: BindContext
+) -> Expression:
+    """The expression as a value of a table's column. Raises DatatypeMismatch (42804)."""
+    source = expression.type
+    if not can_coerce(source, column.type, "a"):
+        raise DatatypeMismatch(
+            f'column "{column.name}" is of type {column.type.base} but expression is of type {source.base}',
+            hint="You will need to rewrite or cast the expression.",
+            position=position,
+        )
+    return coerce(expression, column.type, "a", position, context)
+
+
+def common_type(types: Sequence[Type], what: str, positions: Sequence[int] = ()) -> Type:
+    """The one type of UNION's, CASE's, VALUES' and COALESCE's branches. Raises DatatypeMismatch."""
+    known = [
+        (t, positions[i] if i < len(positions) else 0) for i, t in enumerate(types) if t.oid != UNKNOWN.oid
+    ]
+    if not known:
+        return TEXT
+    best = known[0][0]
+    for type, position in known[1:]:
+        if type.oid == best.oid:
+            continue
+        if type.category != best.category:
+            raise DatatypeMismatch(
+                f"{what} types {best.base} and {type.base} cannot be matched", position=position
+            )
+        if not best.preferred and can_coerce(best, type) and not can_coerce(type, best):
+            best = type
+    modifiers = {t.modifier for t, _ in known if t.oid == best.oid}
+    same = all(t.oid == best.oid for t, _ in known) and len(modifiers) == 1
+    return best if same else best.base

@@ -1,0 +1,112 @@
+"""What binding is given: the catalog, the search path, the parameters' types, the text for errors.
+
+One BindContext serves one statement. It gathers on the way what the plan depends on: (OID, version) of
+every relation that was read, and the types of parameters that were found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.operators.base import Operator
+from engine.run import Run
+from engine.seams import SessionInfo
+from sql.outcome import Field
+from storage.catalog import Catalog
+from storage.column import Column
+from storage.errors import IndeterminateDatatype, UndefinedParameter
+from storage.types import TEXT, Type
+
+MAX_PARAMETERS = 65_535
+
+
+class ParameterTypes:
+    """The types of $1, $2, ...: given by the client (None or an OID of 0: unknown), or found by binding.
+
+    `fixed`: there are exactly the given ones, as in the simple protocol (none) or in EXECUTE.
+    """
+
+    def __init__(self, given: Sequence[Type | None] = (), *, fixed: bool = False) -> None:
+        self._types: list[Type | None] = list(given)
+        self._positions: dict[int, int] = {}
+        self.fixed = fixed
+
+    def use(self, number: int, position: int) -> Type | None:
+        """The type of $number where it is known; raises UndefinedParameter where there is none."""
+        if number < 1 or number > MAX_PARAMETERS or (self.fixed and number > len(self._types)):
+            raise UndefinedParameter(f"there is no parameter ${number}", position=position)
+        while len(self._types) < number:
+            self._types.append(None)
+        self._positions.setdefault(number, position)
+        return self._types[number - 1]
+
+    def resolve(self, number: int, type: Type) -> None:
+        """Say what $number turned out to be."""
+        self._types[number - 1] = type.base
+
+    def final(self) -> tuple[Type, ...]:
+        """All types; raises IndeterminateDatatype (42P18) for one that nothing told."""
+        for number, type in enumerate(self._types, 1):
+            if type is None:
+                raise IndeterminateDatatype(
+                    f"could not determine data type of parameter ${number}",
+                    position=self._positions.get(number, 0),
+                )
+        return tuple(type for type in self._types if type is not None)
+
+
+@dataclass
+class BindContext:
+    """Everything that binding one statement asks for.
+
+    `search_path` names schemas in the order they are searched, pg_catalog among them (first, unless the
+    user placed it). `text` is the whole query string that positions count in.
+    """
+
+    catalog: Catalog
+    search_path: tuple[str, ...]
+    session: SessionInfo
+    parameters: ParameterTypes = field(default_factory=ParameterTypes)
+    text: str = ""
+    dependencies: set[tuple[int, int]] = field(default_factory=set)
+    constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
+    volatile: bool = False  # the plan holds what binding read from the session: do not keep it
+    _run: Run | None = None
+
+    def run(self) -> Run:
+        """A run for evaluating constants while binding: no rows, no snapshot."""
+        if self._run is None:
+            nothing: Any = None
+            self._run = Run(nothing, nothing, session=self.session)
+        return self._run
+
+    def constant(self, type: Type, value: object) -> Column:
+        """The constant column of a value, the same object for equal ones."""
+        key = (type, type_key(value), value)
+        column = self.constants.get(key)
+        if column is None:
+            column = self.constants[key] = Column.scalar(type, value)
+        return column
+
+
+def type_key(value: object) -> object:
+    """What keeps 1, 1.0, 1.00 and true apart as keys."""
+    return (
+        str(value) if isinstance(value, int | float) or hasattr(value, "as_tuple") else type(value).__name__
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A bound query: its operator, result columns, parameter types and what it was planned against."""
+
+    operator: Operator
+    fields: tuple[Field, ...]
+    parameters: tuple[Type, ...] = ()
+    dependencies: frozenset[tuple[int, int]] = frozenset()
+    volatile: bool = False
+
+
+UNKNOWN_RESULT = TEXT  # the type of a result column that nothing tells, as in PostgreSQL

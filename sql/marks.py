@@ -1,0 +1,117 @@
+"""Marks: what our token rewriting hides from the parser and finds again in its tree.
+
+sqlglot reads constants, function names, types and most operators by rules of its own (and of forty
+dialects). So they go through it as identifiers, each holding a mark: the tree that comes back has
+`Identifier(this=mark)` in their places, and `Identifier(this="name")` for names, already folded.
+
+    v <*> $1::vector(3)   ->   v & {Operator <*>} & {Parameter 1} :: {TypeName vector(3)}
+
+An operator's mark stands between its operands as an operand of its own: see `operators`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlglot import exp
+
+from sql.tokens import Token
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: STRING, NUMBER, HEX or BITS."""
+
+    token: Token
+
+    @property
+    def position(self) -> int:
+        return self.token.position
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterMark:
+    """$number."""
+
+    number: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionMark:
+    """The name of a function that is called. `form` tells a call that the grammar spells otherwise:
+    'keyword' (current_date), 'trim', 'position', 'substring', 'default' (DEFAULT in VALUES and SET)."""
+
+    names: tuple[str, ...]
+    position: int
+    form: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.names[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorMark:
+    """A binary operator other than those that the parser knows as PostgreSQL does."""
+
+    symbol: str
+    position: int
+    schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName:
+    """A type as written: `modifiers` are the tokens in its parentheses, `arrays` counts its []."""
+
+    names: tuple[str, ...]
+    position: int
+    modifiers: tuple[str, ...] = ()
+    arrays: int = 0
+
+    def __str__(self) -> str:
+        inside = f"({','.join(self.modifiers)})" if self.modifiers else ""
+        return ".".join(self.names) + inside + "[]" * self.arrays
+
+
+@dataclass(frozen=True, slots=True)
+class CollationMark:
+    """COLLATE name, which stands in the tree as a cast to this."""
+
+    names: tuple[str, ...]
+    position: int
+
+
+Mark = Literal | ParameterMark | FunctionMark | OperatorMark | TypeName | CollationMark
+
+
+def mark_of(node: object, kind: type[M]) -> M | None:
+    """The mark of this kind that an identifier, or a column of one part, stands for."""
+    if isinstance(node, exp.Column) and len(node.args) >= 1 and not node.args.get("table"):
+        node = node.this
+    if isinstance(node, exp.Identifier):
+        this = node.args["this"]
+        if isinstance(this, kind):
+            return this
+    return None
+
+
+def position_of(node: exp.Expression | None) -> int:
+    """Where a tree begins in the text, from 1; 0 if nothing in it tells."""
+    if node is None:
+        return 0
+    best = 0
+    for identifier in node.find_all(exp.Identifier):
+        start = identifier.meta.get("start")
+        if start is not None and (best == 0 or start + 1 < best):
+            best = start + 1
+    return best
+
+
+def start_of(identifier: exp.Expression) -> int:
+    """Where an identifier stands in the text, from 1; 0: unknown."""
+    start = identifier.meta.get("start")
+    return 0 if start is None else start + 1

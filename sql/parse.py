@@ -1,0 +1,145 @@
+"""Text to statements: tokens, our own small statements, and sqlglot's trees for the rest.
+
+`parse("SELECT 1; COMMIT")` gives two Statements. What sql.commands knows becomes a Command; SELECT,
+VALUES, WITH, TABLE, INSERT, UPDATE and DELETE become trees in which names are folded, and constants,
+parameters, function names, types and operators are marks (sql.marks). Empty statements are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.postgres import PostgresParser
+
+from sql.commands import Command, parse_command
+from sql.marks import FunctionMark, Mark
+from sql.rewrite import MARK, NAME, Rewritten, rewrite
+from sql.tokens import Kind, Token, lex, near
+from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
+
+_QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete"))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a text: text[start:end]. `tree`: a Command, or a tree of sqlglot's."""
+
+    text: str
+    start: int
+    end: int
+    tree: exp.Expression | Command
+    tokens: tuple[Token, ...] = ()
+
+
+def parse(text: str) -> list[Statement]:
+    """The statements of a text. Raises SqlSyntaxError at the first that cannot be read."""
+    return [parse_statement(part, text) for part in split(lex(text))]
+
+
+def split(tokens: list[Token]) -> Iterator[list[Token]]:
+    """The tokens of each statement that is not empty."""
+    part: list[Token] = []
+    for token in tokens:
+        if token.kind is Kind.PUNCTUATION and token.text == ";":
+            if part:
+                yield part
+            part = []
+        else:
+            part.append(token)
+    if part:
+        yield part
+
+
+def parse_statement(tokens: list[Token], text: str) -> Statement:
+    """The statement that these tokens of `text` are."""
+    start, end = tokens[0].start, tokens[-1].end
+    tree: exp.Expression | Command | None = parse_command(tokens, text)
+    if tree is None:
+        first = tokens[0]
+        if not (first.is_mark("(") or first.is_word(*_QUERIES)):
+            raise near(text, first)
+        tree = parse_tree(tokens, text)
+    return Statement(text[start:end], start, end, tree, tuple(tokens))
+
+
+def parse_query(tokens: list[Token], text: str) -> exp.Expression:
+    """A SELECT, VALUES, WITH, TABLE, INSERT, UPDATE or DELETE as a tree."""
+    if not tokens:
+        raise near(text, None)
+    if not (tokens[0].is_mark("(") or tokens[0].is_word(*_QUERIES)):
+        raise near(text, tokens[0])
+    return parse_tree(tokens, text)
+
+
+def parse_expression(text: str) -> exp.Expression:
+    """A lone expression, as defaults and checks are kept."""
+    return parse_expression_tokens(lex(text), text)
+
+
+def parse_expression_tokens(tokens: list[Token], text: str) -> exp.Expression:
+    """A lone expression from tokens: it is read as the select list of a query."""
+    if not tokens:
+        raise near(text, None)
+    select = Token(Kind.WORD, "select", tokens[0].start, tokens[0].start)
+    tree = parse_tree([select, *tokens], text)
+    if not isinstance(tree, exp.Select) or {k for k, v in tree.args.items() if v} != {"expressions"}:
+        raise near(text, tokens[-1])
+    found: list[exp.Expression] = tree.expressions
+    if len(found) != 1 or isinstance(found[0], exp.Alias):
+        raise near(text, tokens[-1])
+    return found[0]
+
+
+def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
+    """What sqlglot makes of the tokens of one statement, with marks in their places."""
+    rewritten = rewrite(tokens, text)
+    try:
+        trees = PostgresParser(dialect="postgres").parse(rewritten.tokens, text)
+    except (ParseError, TokenError) as error:
+        raise near(text, _blamed(error, tokens, rewritten)) from None
+    except RecursionError:
+        raise StatementTooComplex(
+            "stack depth limit exceeded",
+            hint="Split the statement, or write fewer levels of parentheses.",
+        ) from None
+    tree = trees[0] if trees else None
+    if len(trees) != 1 or not isinstance(tree, exp.Expression):
+        raise near(text, tokens[0])
+    if isinstance(tree, exp.Command | exp.Alias):
+        raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
+    return restore(tree, rewritten)
+
+
+def _blamed(error: ParseError | TokenError, tokens: list[Token], rewritten: Rewritten) -> Token | None:
+    """The token that a parser's error points at; None: the end."""
+    errors = getattr(error, "errors", None) or [{}]
+    index = (errors[0].get("line") or 1) - 2
+    if index == len(tokens) - 1 and not rewritten.complete:
+        return None
+    return tokens[index] if 0 <= index < len(tokens) else None
+
+
+def restore(tree: exp.Expression, rewritten: Rewritten) -> exp.Expression:
+    """Put names and marks where rewriting put their stand-ins."""
+    marks = rewritten.marks
+    for node in tree.walk():
+        if isinstance(node, exp.Identifier | exp.Literal):
+            text = node.args["this"]
+            if isinstance(text, str):
+                if text[:1] == NAME:
+                    node.args["this"] = text[1:]
+                elif text[:1] == MARK:
+                    node.args["this"] = _name_or_mark(node, marks[int(text[1:])])
+    return tree
+
+
+def _name_or_mark(node: exp.Expression, mark: Mark) -> Mark | str:
+    """What looked like a call may be a name with a list of columns behind it: x(a, b)."""
+    if isinstance(mark, FunctionMark) and not mark.form and not isinstance(node.parent, exp.Anonymous):
+        if len(mark.names) > 1:
+            raise SqlSyntaxError(f'syntax error at or near "{mark.names[0]}"', position=mark.position)
+        return mark.name
+    return mark

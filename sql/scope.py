@@ -1,0 +1,136 @@
+"""Names to columns: the relations of a query level, and what it may see of the levels around it.
+
+A *frame* is what is run with an outer row of its own: a subquery in an expression, the right side of
+LATERAL. Columns that it takes from outside are arguments: expressions over the enclosing level's rows,
+which arrive in the run as `Outer` 0, 1, ... A *scope* holds the names of one FROM clause; subqueries in
+FROM have scopes of their own in the same frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.expressions import Expression, Outer, Reference
+from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
+from storage.types import Type
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeColumn:
+    """A column of a relation in FROM. `table` and `number`: where it comes from (0: nowhere)."""
+
+    name: str
+    type: Type
+    table: int = 0
+    number: int = 0
+
+
+@dataclass
+class Relation:
+    """An item of FROM under its alias. Its columns stand from `offset` on in the row of the level.
+
+    `hidden`: columns that a join by USING shows only once; `*` and bare names pass them over.
+    """
+
+    name: str
+    columns: tuple[ScopeColumn, ...]
+    offset: int = 0
+    schema: str = ""
+    hidden: set[int] = field(default_factory=set)
+    table: int = 0  # OID of the table behind it
+    function: bool = False  # a function's result: its name may mean its one column
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A column of JOIN ... USING: one name for a pair of columns."""
+
+    name: str
+    expression: Expression
+    position: int  # where `*` shows it
+
+
+class Frame:
+    """What is run with an outer row: `arguments` are that row, over the rows of `parent`."""
+
+    def __init__(self, parent: Scope | None = None) -> None:
+        self.parent = parent
+        self.arguments: list[Expression] = []
+
+    def capture(self, expression: Expression) -> Expression:
+        """A value of the enclosing level, as the frame's plan sees it."""
+        for index, known in enumerate(self.arguments):
+            if known == expression:
+                return Outer(index, expression.type)
+        self.arguments.append(expression)
+        return Outer(len(self.arguments) - 1, expression.type)
+
+
+class Scope:
+    """The relations of one FROM clause, in the order of their columns in the row."""
+
+    def __init__(self, frame: Frame, views: Scope | None = None) -> None:
+        self.frame = frame
+        self.relations: list[Relation] = []
+        self.merged: list[Merged] = []
+        self.width = 0
+        self.views = views
+
+    def add(self, relation: Relation, position: int = 0) -> Relation:
+        """Put a relation behind those that are there. Raises DuplicateAlias."""
+        if relation.name and any(r.name == relation.name for r in self.relations):
+            raise DuplicateAlias(f'table name "{relation.name}" specified more than once', position=position)
+        relation.offset = self.width
+        self.width += len(relation.columns)
+        self.relations.append(relation)
+        return relation
+
+    def column(self, relation: Relation, index: int) -> Reference:
+        """The expression for a relation's column."""
+        column = relation.columns[index]
+        return Reference(relation.offset + index, column.type, column.name)
+
+    def find(self, name: str, position: int) -> Expression | None:
+        """A bare column name in this level and those around it; None: there is none."""
+        found: list[Expression] = [m.expression for m in self.merged if m.name == name]
+        for relation in self.relations:
+            for index, column in enumerate(relation.columns):
+                if column.name == name and index not in relation.hidden:
+                    found.append(self.column(relation, index))
+        if len(found) > 1:
+            raise AmbiguousColumn(f'column reference "{name}" is ambiguous', position=position)
+        if found:
+            return found[0]
+        parent = self.frame.parent
+        outer = None if parent is None else parent.find(name, position)
+        return None if outer is None else self.frame.capture(outer)
+
+    def find_relation(self, name: str, schema: str = "") -> tuple[Relation, Scope] | None:
+        """The relation of this alias, and the level it stands in."""
+        for relation in self.relations:
+            if relation.name == name and (not schema or relation.schema == schema):
+                return relation, self
+        parent = self.frame.parent
+        return None if parent is None else parent.find_relation(name, schema)
+
+    def find_qualified(self, table: str, name: str, position: int, schema: str = "") -> Expression:
+        """table.name. Raises UndefinedTable, UndefinedColumn, AmbiguousColumn."""
+        found = self.find_relation(table, schema)
+        if found is None:
+            shown = f"{schema}.{table}" if schema else table
+            raise UndefinedTable(f'missing FROM-clause entry for table "{shown}"', position=position)
+        relation, scope = found
+        places = [i for i, column in enumerate(relation.columns) if column.name == name]
+        if len(places) > 1:
+            raise AmbiguousColumn(f'column reference "{name}" is ambiguous', position=position)
+        if not places:
+            raise UndefinedColumn(f"column {table}.{name} does not exist", position=position)
+        return self.lift(scope.column(relation, places[0]), scope)
+
+    def lift(self, expression: Expression, scope: Scope) -> Expression:
+        """An expression over the rows of an enclosing level, as this level sees it."""
+        if scope is self:
+            return expression
+        parent = self.frame.parent
+        assert parent is not None
+        return self.frame.capture(parent.lift(expression, scope))
