@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,18 @@ def array_cat(left: Column, right: Column) -> Column:
     return Column(left.type, joined.values, left.is_valid() | right.is_valid())
 
 
-def _same(left: Any, right: Any) -> bool:
-    return list_order([left], [right]) == 0
+Same = Callable[[Any, Any], bool]
+
+
+def _equality(type: Type) -> Same:
+    """Equality of an array type's elements; numerics in arrays are texts and compare as numbers."""
+    if type.element is not None and type.element.name == "numeric":
+        return lambda left, right: list_order([_number(left)], [_number(right)]) == 0
+    return lambda left, right: list_order([left], [right]) == 0
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def _items(column: Column) -> list[Any]:
@@ -134,12 +145,12 @@ def _items(column: Column) -> list[Any]:
 @scalar("array_position", [ANYARRAY, ANYELEMENT, INT4], INT4, strict=False)
 def array_position(array: Column, item: Column, *start: Column) -> Column:
     """The subscript of the first element equal to a value."""
-    first = _first(array.type)
+    first, same = _first(array.type), _equality(array.type)
 
     def one(items: list[Any] | None, wanted: list[Any], start: int = 1) -> int | None:
         if items is None:
             return None
-        found = (i for i in range(max(start - first, 0), len(items)) if _same(items[i], wanted[0]))
+        found = (i for i in range(max(start - first, 0), len(items)) if same(items[i], wanted[0]))
         at = next(found, None)
         return None if at is None else at + first
 
@@ -150,10 +161,10 @@ def array_position(array: Column, item: Column, *start: Column) -> Column:
 @scalar("array_positions", [ANYARRAY, ANYELEMENT], array_of(INT4), strict=False)
 def array_positions(array: Column, item: Column) -> Column:
     """The subscripts of all elements equal to a value."""
-    first = _first(array.type)
+    first, same = _first(array.type), _equality(array.type)
     rows = zip(array.tolist(), _items(item), strict=True)
     found = [
-        None if items is None else [i + first for i, x in enumerate(items) if _same(x, wanted[0])]
+        None if items is None else [i + first for i, x in enumerate(items) if same(x, wanted[0])]
         for items, wanted in rows
     ]
     return Column.of(array_of(INT4), found)
@@ -162,17 +173,19 @@ def array_positions(array: Column, item: Column) -> Column:
 @scalar("array_remove", [ANYARRAY, ANYELEMENT], ANYARRAY, strict=False)
 def array_remove(array: Column, item: Column) -> Column:
     """The array without the elements equal to a value."""
+    same = _equality(array.type)
     rows = zip(array.tolist(), _items(item), strict=True)
-    kept = [None if items is None else [x for x in items if not _same(x, w[0])] for items, w in rows]
+    kept = [None if items is None else [x for x in items if not same(x, w[0])] for items, w in rows]
     return Column.of(array.type, kept)
 
 
 @scalar("array_replace", [ANYARRAY, ANYELEMENT, ANYELEMENT], ANYARRAY, strict=False)
 def array_replace(array: Column, old: Column, new: Column) -> Column:
     """The array with elements equal to one value replaced by another."""
+    same = _equality(array.type)
     rows = zip(array.tolist(), _items(old), _items(new), strict=True)
     changed = [
-        None if items is None else [n[0] if _same(x, o[0]) else x for x in items] for items, o, n in rows
+        None if items is None else [n[0] if same(x, o[0]) else x for x in items] for items, o, n in rows
     ]
     return Column.of(array.type, changed)
 
@@ -206,16 +219,17 @@ def trim_array(array: Column, count: Column) -> Column:
     return Column.of(array.type, [one(*row) for row in zip(array.tolist(), count.tolist(), strict=True)])
 
 
-def _has(items: list[Any], wanted: Any) -> bool:
-    return wanted is not None and any(x is not None and _same(x, wanted) for x in items)
+def _has(items: list[Any], wanted: Any, same: Same) -> bool:
+    return wanted is not None and any(x is not None and same(x, wanted) for x in items)
 
 
 @operator("@>", [ANYARRAY, ANYARRAY], BOOL)
 @scalar("arraycontains", [ANYARRAY, ANYARRAY], BOOL)
 def contains(left: Column, right: Column) -> Column:
     """Whether every element of the second is in the first; null is in nothing."""
+    same = _equality(left.type)
     rows = zip(left.tolist(), right.tolist(), strict=True)
-    return Column.of(BOOL, [all(_has(a, x) for x in b) for a, b in rows])
+    return Column.of(BOOL, [all(_has(a, x, same) for x in b) for a, b in rows])
 
 
 @operator("<@", [ANYARRAY, ANYARRAY], BOOL)
@@ -229,8 +243,9 @@ def contained(left: Column, right: Column) -> Column:
 @scalar("arrayoverlap", [ANYARRAY, ANYARRAY], BOOL)
 def overlap(left: Column, right: Column) -> Column:
     """Whether the arrays have an element in common."""
+    same = _equality(left.type)
     rows = zip(left.tolist(), right.tolist(), strict=True)
-    return Column.of(BOOL, [any(_has(b, x) for x in a) for a, b in rows])
+    return Column.of(BOOL, [any(_has(b, x, same) for x in a) for a, b in rows])
 
 
 @scalar("array_to_string", [ANYARRAY, TEXT], TEXT, volatility="s", run=True)

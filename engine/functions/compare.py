@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from operator import ge, gt, le, lt
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,8 @@ _ARROW: dict[str, Compare] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
+
+_PYTHON: dict[str, Compare] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def truth(array: pa.Array) -> Mask:
@@ -157,30 +160,16 @@ def _decimal(symbol: str) -> Test:
         try:
             return np.asarray(compare(a, b), np.bool_)
         except InvalidOperation:  # a NaN among them
+            ordered = _PYTHON[symbol]
             pairs = zip(*np.broadcast_arrays(a, b), strict=True)
-            return np.array([compare(_nan_last(x), _nan_last(y)) for x, y in pairs], np.bool_)
+            return np.array([ordered(_nan_last(x), _nan_last(y)) for x, y in pairs], np.bool_)
 
     return test
 
 
-class _Greatest(float):
+def _nan_last(value: Decimal) -> tuple[bool, Decimal]:
     """NaN's place in the order: above infinity."""
-
-    def __lt__(self, other: object) -> bool:
-        return False
-
-    def __le__(self, other: object) -> bool:
-        return isinstance(other, _Greatest)
-
-    def __gt__(self, other: object) -> bool:
-        return not isinstance(other, _Greatest)
-
-    def __ge__(self, other: object) -> bool:
-        return True
-
-
-def _nan_last(value: Decimal) -> Any:
-    return _Greatest("inf") if value.is_nan() else value
+    return (True, Decimal(0)) if value.is_nan() else (False, value)
 
 
 def _first_difference(left: Array, right: Array, equal: Array) -> tuple[Array, Array, Array]:

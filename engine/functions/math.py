@@ -280,11 +280,17 @@ def _numeric_ln(value: Decimal) -> Decimal:
     _numeric_logarithm(value)
     if value.is_infinite():
         return value
-    rough = decimals.EXACT.copy()
-    rough.prec = 20
-    size = rough.ln(value)
-    scale = _significant(value, size.adjusted() if size else 0)
+    scale = _significant(value, _logarithm_digits(value))
     return decimals.rounded(_context(scale + 20).ln(value), scale)
+
+
+def _logarithm_digits(value: Decimal) -> int:
+    """About how many digits ln has before the point, as PostgreSQL estimates it."""
+    if Decimal("0.9") <= value <= Decimal("1.1"):
+        rest = decimals.EXACT.subtract(value, Decimal(1))
+        return rest.adjusted() if rest else 0
+    rough = abs(float(_context(20).ln(value)))
+    return int(math.log10(rough))
 
 
 @scalar("log", [NUMERIC], NUMERIC)
@@ -310,7 +316,8 @@ def _numeric_log(base: Decimal, value: Decimal) -> Decimal:
     context = _context(60)
     result = context.divide(context.ln(value), context.ln(base))
     shown = max(decimals.scale_of(base), decimals.scale_of(value))
-    scale = min(max(16 - (result.adjusted() if result else 0), shown, 0), 1_000)
+    digits = _logarithm_digits(value) - _logarithm_digits(base)
+    scale = min(max(16 - digits, shown, 0), 1_000)
     return decimals.rounded(result, scale)
 
 
@@ -365,8 +372,11 @@ def _numeric_power(base: Decimal, exponent: Decimal) -> Decimal:
         raise NumericValueOutOfRange("value overflows numeric format")
     if digits < -1_100:
         return decimals.rounded(Decimal(0), 1_000)
-    shown = max(decimals.scale_of(base), decimals.scale_of(exponent), 0)
-    scale = min(max(16 - math.floor(digits), shown), 1_000)
+    scale = decimals.scale_of(base)
+    if whole:
+        scale = min(max(16, scale), 1_000)
+    else:
+        scale = min(max(16 - int(digits), scale, decimals.scale_of(exponent)), 1_000)
     context = _context(int(max(digits, 0)) + scale + 20)
     return decimals.rounded(context.power(base, exponent), scale)
 

@@ -1,0 +1,139 @@
+"""Aggregates: the answers are PostgreSQL 15's, and the same in every order of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.aggregates.registry import BY_ID, State, start
+from storage.column import Column
+from storage.errors import DatabaseError
+from storage.types import BOOL, FLOAT4, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, Type, array_of
+from tests.engine.calls import run_with
+
+
+def state(id: str, types: Sequence[Type], result: Type | None = None) -> State:
+    return start(id, types, result or BY_ID[id].result, run_with())
+
+
+def over(
+    id: str, *columns: Column, groups: Sequence[int] | None = None, count: int = 1, result: Type | None = None
+) -> Any:
+    """The aggregate of columns: one value, or one a group."""
+    whole = state(id, [column.type for column in columns], result)
+    rows = max(len(column) for column in columns)
+    whole.update(np.array(groups or [0] * rows, np.int64), columns, count)
+    answers = whole.finish(count).tolist()
+    return answers if groups else answers[0]
+
+
+def decimals(*texts: str) -> Column:
+    return Column.of(NUMERIC, [None if t is None else Decimal(t) for t in texts])
+
+
+@pytest.mark.parametrize(
+    ("id", "column", "answer"),
+    [
+        ("sum(int4)", Column.of(INT4, [1, 2, None]), 3),
+        ("sum(int8)", Column.of(INT8, [2**63 - 1] * 2), Decimal(18446744073709551614)),
+        ("avg(int4)", Column.of(INT4, [1, 2, 3, 4]), Decimal("2.5000000000000000")),
+        ("avg(numeric)", decimals("1", "2", "2"), Decimal("1.6666666666666667")),
+        ("avg(float4)", Column.of(FLOAT4, [1, 2, 3, 4]), 2.5),
+        ("sum(numeric)", decimals("1.10", "2.2"), Decimal("3.30")),
+        ("variance(numeric)", decimals("1.5", "2.25", "4"), Decimal("1.6458333333333333")),
+        ("stddev(numeric)", decimals("1.5", "2.25", "4"), Decimal("1.2829003598617210")),
+        ("var_pop(numeric)", decimals("1.5", "2.25", "4"), Decimal("1.09722222222222222222")),
+        ("stddev_pop(numeric)", decimals("1.5", "2.25", "4"), Decimal("1.04748375749804455964")),
+        ("variance(int4)", Column.of(INT4, [1, 2, 4]), Decimal("2.3333333333333333")),
+        ("var_samp(float8)", Column.of(FLOAT8, [1.5, 2.25, 4]), 1.6458333333333333),
+        ("stddev(float8)", Column.of(FLOAT8, [1.5, 2.25, 4]), 1.282900359861721),
+        ("stddev(int4)", Column.of(INT4, [1]), None),
+        ("count(any)", Column.of(INT4, [None, 1]), 1),
+        ("max(text)", Column.of(TEXT, ["a", None, "b"]), "b"),
+        ("min(text)", Column.of(TEXT, [None]), None),
+        ("min(float8)", Column.of(FLOAT8, [math.nan, 1]), 1.0),
+        ("max(numeric)", decimals("1", "Infinity"), Decimal("Infinity")),
+        ("bool_and(bool)", Column.of(BOOL, [True, None]), True),
+        ("bool_or(bool)", Column.of(BOOL, [False, None]), False),
+        ("bit_or(int4)", Column.of(INT4, [1, 4]), 5),
+        ("sum(interval)", Column.of(INTERVAL, [(1, 0, 0), (0, 2, 3)]), (1, 2, 3)),
+    ],
+)
+def test_answers(id: str, column: Column, answer: Any) -> None:
+    got = over(id, column)
+    assert got == answer
+    assert str(got) == str(answer)
+
+
+def test_nan_and_infinity() -> None:
+    assert math.isnan(over("max(float8)", Column.of(FLOAT8, [1.0, math.nan])))
+    assert math.isnan(over("sum(float8)", Column.of(FLOAT8, [math.inf, -math.inf, 1.0])))
+    assert over("sum(float8)", Column.of(FLOAT8, [math.inf, 1.0])) == math.inf
+    with pytest.raises(DatabaseError, match="value out of range: overflow"):
+        over("sum(float8)", Column.of(FLOAT8, [1e308, 1e308]))
+
+
+def test_pairs() -> None:
+    y, x = Column.of(FLOAT8, [2, 3.5, 8]), Column.of(FLOAT8, [1, 2, 4])
+    wanted = {
+        "corr": 0.9958705948858224,
+        "covar_pop": 3.1666666666666665,
+        "covar_samp": 4.75,
+        "regr_slope": 2.0357142857142856,
+        "regr_intercept": -0.25,
+        "regr_avgx": 2.3333333333333335,
+    }
+    assert {name: over(f"{name}(float8,float8)", y, x) for name in wanted} == wanted
+
+
+def test_collecting() -> None:
+    items = Column.of(INT4, [1, None, 3])
+    lists = array_of(INT4)
+    assert over("array_agg(anynonarray)", items, groups=[1, 0, 1], count=3, result=lists) == [
+        [None],
+        [1, 3],
+        None,
+    ]
+    words = Column.of(TEXT, ["a", None, "b"])
+    assert over("string_agg(text,text)", words, Column.scalar(TEXT, ", ")) == "a, b"
+
+
+_FLOATS = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
+
+
+@given(st.lists(_FLOATS, min_size=1, max_size=40))
+def test_sums_of_floats_are_exact(values: list[float]) -> None:
+    got = over("sum(float8)", Column.of(FLOAT8, values))
+    assert got == over("sum(float8)", Column.of(FLOAT8, values[::-1]))
+    exact = sum(map(Fraction, values))
+    assert abs(Fraction(got) - exact) <= abs(exact) * Fraction(1, 2**52) + Fraction(1, 2**1074)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), _FLOATS), min_size=1, max_size=40), st.integers(1, 39))
+def test_merged_states_give_the_same_bits(rows: list[tuple[int, float]], cut: int) -> None:
+    groups = np.array([g for g, _ in rows])
+    values = Column.of(FLOAT8, [v / 2**600 for _, v in rows])
+    for id in ("sum(float8)", "avg(float8)", "variance(float8)", "max(float8)", "count(any)"):
+        whole = state(id, [FLOAT8])
+        whole.update(groups, [values], 5)
+        first, second = state(id, [FLOAT8]), state(id, [FLOAT8])
+        first.update(groups[:cut], [values.slice(0, cut)], 5)
+        # the second state numbers its groups backwards
+        second.update(4 - groups[cut:], [values.slice(cut, len(values))], 5)
+        first.merge(second, np.array([4, 3, 2, 1, 0]), 5)
+        assert first.finish(5).tolist() == whole.finish(5).tolist()
+
+
+def test_groups_that_come_later() -> None:
+    whole = state("sum(int4)", [INT4])
+    whole.update(np.array([0]), [Column.of(INT4, [1])], 1)
+    whole.update(np.array([2]), [Column.of(INT4, [5])], 3)
+    assert whole.finish(4).tolist() == [1, None, 5, None]

@@ -1,0 +1,174 @@
+"""Texts, patterns, quoting and bytes; the answers are PostgreSQL 15's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.functions.patterns import like_regex
+from engine.functions.quoting import format_text, quote_identifier, quote_string, split_identifiers
+from engine.functions.regex import translate
+from storage.column import Column
+from storage.errors import DatabaseError, InvalidRegularExpression
+from storage.types import BYTEA, INT4, TEXT, Type
+from tests.engine.calls import apply, one, rows_of
+
+
+def text(id: str, *values: Any) -> Any:
+    """The function of texts and integers."""
+    types: list[Type] = [INT4 if isinstance(v, int) else TEXT for v in values]
+    return one(f"{id}({','.join(t.name for t in types)})", *zip(types, values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("id", "values", "answer"),
+    [
+        ("strpos", ("abc", "c"), 3),
+        ("position", ("abc", ""), 1),
+        ("substr", ("hello", 0, 3), "he"),
+        ("substr", ("hello", -1, 3), "h"),
+        ("substring", ("abcdef", 2, 3), "bcd"),
+        ("substring", ("foobar", "o(.)b"), "o"),
+        ("left", ("hello", -2), "hel"),
+        ("right", ("hello", -2), "llo"),
+        ("lpad", ("hi", 5, "xy"), "xyxhi"),
+        ("lpad", ("hello", 3), "hel"),
+        ("rpad", ("hi", 5, "xy"), "hixyx"),
+        ("split_part", ("a.b.c", ".", 2), "b"),
+        ("split_part", ("a.b.c", ".", -1), "c"),
+        ("split_part", ("a.b.c", ".", 9), ""),
+        ("initcap", ("hi THOMAS o'brien x_y",), "Hi Thomas O'Brien X_Y"),
+        ("translate", ("12345", "143", "ax"), "a2x5"),
+        ("ascii", ("",), 0),
+        ("overlay", ("Txxxxas", "hom", 2, 4), "Thomas"),
+        ("btrim", ("xyxtrimyyx", "xyz"), "trim"),
+        ("regexp_replace", ("foobarbaz", "b(..)", r"X\1Y", "g"), "fooXarYXazY"),
+        ("regexp_match", ("foobarbequebaz", "(bar)(beque)"), ["bar", "beque"]),
+        ("regexp_split_to_array", ("the quick  fox", r"\s+"), ["the", "quick", "fox"]),
+        ("like_escape", ("a!%", "!"), "a\\%"),
+        ("similar_to_escape", ("a%",), "^(?:a.*)$"),
+        ("md5", ("abc",), "900150983cd24fb0d6963f7d28e17f72"),
+        ("parse_ident", ('"Foo".bar',), ["Foo", "bar"]),
+    ],
+)
+def test_texts(id: str, values: tuple[Any, ...], answer: Any) -> None:
+    assert text(id, *values) == answer
+
+
+@pytest.mark.parametrize(
+    ("id", "values", "state", "words"),
+    [
+        ("substr", ("hello", 1, -1), "22011", "negative substring length not allowed"),
+        ("split_part", ("a", ".", 0), "22023", "field position must not be zero"),
+        ("operator ~", ("abc", "b("), "2201B", "invalid regular expression: parentheses () not balanced"),
+        ("operator ~", ("abc", "[a"), "2201B", "invalid regular expression: brackets [] not balanced"),
+        ("operator ~", ("abc", "*a"), "2201B", "invalid regular expression: quantifier operand invalid"),
+        ("operator ~~", ("ab", "a\\"), "22025", "LIKE pattern must not end with escape character"),
+        ("decode", ("zz", "hex"), "22023", 'invalid hexadecimal digit: "z"'),
+        ("parse_ident", ("a.b c",), "22023", 'string is not a valid identifier: "a.b c"'),
+    ],
+)
+def test_errors(id: str, values: tuple[Any, ...], state: str, words: str) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        text(id, *values)
+    assert (caught.value.sqlstate, caught.value.message) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("value", "pattern", "found"),
+    [
+        ("features", "^(features)$", True),
+        ("features\n", "^(features)$", False),
+        ("a\nb", "a.b", True),
+        ("abc", r"\mabc\M", True),
+        ("xabc", r"\mabc", False),
+        ("abc", r"\yabc\y", True),
+        ("a1", "[[:alpha:]][[:digit:]]", True),
+        ("a]", "[]]", True),
+        ("a-b", "[a-]-", True),
+        ("aa", r"(.)\1", True),
+        ("ab", r"(.)\1", False),
+        ("x{y", "x{y", True),
+        ("a.b", "***=a.b", True),
+        ("axb", "***=a.b", False),
+        ("ABC", "(?i)abc", True),
+        ("tab\t", r"\t", True),
+        ("é", "é", True),
+        ("pg_toast", "^pg_", True),
+        ("foo", "(?=o)o", True),
+    ],
+)
+def test_regular_expressions(value: str, pattern: str, found: bool) -> None:
+    assert text("operator ~", value, pattern) is found
+    column = Column.of(TEXT, [value, None])
+    assert apply("operator ~(text,text)", column, (TEXT, pattern), rows=2) == [found, None]
+    assert apply("operator !~(text,text)", column, (TEXT, pattern), rows=2) == [not found, None]
+    patterns = Column.of(TEXT, [pattern, pattern])
+    assert apply("operator ~(text,text)", column, patterns, rows=2) == [found, None]
+
+
+def test_case_insensitive_and_global() -> None:
+    assert text("operator ~*", "FEATURES", "feat") is True
+    assert text("operator !~*", "FEATURES", "feat") is False
+    assert rows_of("regexp_matches(text,text,text)", (TEXT, "foobarbaz"), (TEXT, "ba."), (TEXT, "g")) == [
+        ["bar"],
+        ["baz"],
+    ]
+    assert text("regexp_count", "ababab", "ab") == 3
+
+
+@given(st.text("ab_%", max_size=6), st.text("ab_%\\", max_size=5))
+def test_like_is_the_same_for_columns_and_values(value: str, pattern: str) -> None:
+    try:
+        wanted = like_regex(pattern, False).fullmatch(value) is not None
+    except DatabaseError:
+        return
+    column = Column.of(TEXT, [value] * 2)
+    assert apply("operator ~~(text,text)", column, (TEXT, pattern), rows=2) == [wanted] * 2
+    assert apply("operator ~~(text,text)", column, Column.of(TEXT, [pattern] * 2), rows=2) == [wanted] * 2
+
+
+@given(st.text(alphabet="ab.*+?()[]{}|^$\\1d-", max_size=8))
+def test_any_pattern_translates_or_is_refused(pattern: str) -> None:
+    try:
+        translated = translate(pattern)
+    except InvalidRegularExpression:
+        return
+    assert isinstance(translated.compiled, re.Pattern)
+    column = Column.of(TEXT, ["ab", "a.b"])
+    by_row = [translated.compiled.search(t) is not None for t in ("ab", "a.b")]
+    assert apply("operator ~(text,text)", column, (TEXT, pattern), rows=2) == by_row
+
+
+def test_quoting() -> None:
+    assert [quote_identifier(n) for n in ("Foo", "foo", "select", 'a"b', "1a", "int")] == [
+        '"Foo"', "foo", '"select"', '"a""b"', '"1a"', '"int"',
+    ]  # fmt: skip
+    assert quote_string("a\\b'c") == "E'a\\\\b''c'"
+    assert split_identifiers('a . "b""c"') == ["a", 'b"c']
+
+
+def test_format() -> None:
+    assert format_text("%s %I %L %%", ["a", "B c", None]) == 'a "B c" NULL %'
+    assert format_text("%5s|%-5s|%2$s", ["a", "b"]) == "    a|b    |b"
+    with pytest.raises(DatabaseError, match=r"too few arguments for format\(\)"):
+        format_text("%s", [])
+    with pytest.raises(DatabaseError, match='unrecognized format\\(\\) type specifier "q"'):
+        format_text("%q", ["1"])
+
+
+@given(st.binary(max_size=200))
+def test_encodings_read_back(raw: bytes) -> None:
+    for name in ("hex", "base64", "escape"):
+        encoded = one("encode(bytea,text)", (BYTEA, raw), (TEXT, name))
+        assert one("decode(text,text)", (TEXT, encoded), (TEXT, name)) == raw
+
+
+def test_keywords() -> None:
+    words = {row[0]: row for row in rows_of("pg_get_keywords()")}
+    assert words["select"][3] == "reserved"
+    assert words["abort"][2:] == (True, "unreserved", "can be bare label")
