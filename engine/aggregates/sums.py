@@ -11,8 +11,9 @@ import numpy as np
 from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
 from engine.functions import decimals
+from engine.functions.interval import divided
 from storage.column import Array, Column, Positions
-from storage.errors import NumericValueOutOfRange
+from storage.errors import DataException, NumericValueOutOfRange
 from storage.types import (
     ANY,
     FLOAT4,
@@ -23,6 +24,7 @@ from storage.types import (
     INTERVAL,
     INTERVAL_DTYPE,
     NUMERIC,
+    VECTOR,
 )
 
 
@@ -265,3 +267,73 @@ class SumInterval(IntervalSums):
 
     def finish(self, count: int) -> Column:
         return self.intervals(count)
+
+
+@aggregate("avg", [INTERVAL], INTERVAL)
+class AverageInterval(IntervalSums):
+    """The mean; null without values."""
+
+    def finish(self, count: int) -> Column:
+        total = self.intervals(count)
+        rows = np.maximum(self.rows[:count], 1).astype(np.float64)
+        return Column(INTERVAL, divided(total.values, rows), total.valid)
+
+
+@aggregate("sum", [VECTOR], VECTOR)
+class SumVector(Counting):
+    """The sum, element by element; null without values."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.sums = ExactSums()
+        self.width = -1
+
+    def grow(self, count: int) -> None:
+        super().grow(count)
+        self.sums.grow(count * max(self.width, 0))
+
+    def _widen(self, width: int) -> None:
+        if self.width < 0:
+            self.width = width
+            self.sums.grow(self.count * width)
+        if width != self.width:
+            raise DataException(f"different vector dimensions {self.width} and {width}")
+
+    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        super().add(groups, columns)
+        rows = columns[0].values
+        self._widen(rows.shape[1])
+        places = groups[:, None] * self.width + np.arange(self.width)
+        self.sums.add(places.reshape(-1), rows.reshape(-1))
+
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        if other.width < 0:
+            return
+        self._widen(other.width)
+        places = groups[: other.count, None] * self.width + np.arange(self.width)
+        self.sums.merge(other.sums, places.reshape(-1))
+
+    def finish(self, count: int) -> Column:
+        return self.vectors(count, np.ones(count, np.int64))
+
+    def vectors(self, count: int, divisors: Array) -> Column:
+        """The sums over divisors, as float32."""
+        valid = self.some(count)
+        if self.width < 0:
+            return Column.nulls(self.result, count)
+        totals = self.sums.floats()[: count * self.width].reshape(count, self.width)
+        with np.errstate(over="ignore"):
+            values = (totals / divisors[:, None]).astype(np.float32)
+        if np.isinf(values).any():
+            raise NumericValueOutOfRange("value out of range: overflow")
+        return Column(self.result, values, valid)
+
+
+@aggregate("avg", [VECTOR], VECTOR)
+class AverageVector(SumVector):
+    """The mean, element by element; null without values."""
+
+    def finish(self, count: int) -> Column:
+        self.reserve(count)
+        return self.vectors(count, np.maximum(self.rows[:count], 1))

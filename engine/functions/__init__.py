@@ -1,6 +1,7 @@
 """Functions and operators, one file a family. Importing this package fills the registry."""
 
 from engine.functions import (
+    advisory,
     arithmetic,
     array,
     bytes,
@@ -23,6 +24,7 @@ from engine.functions import (
 )
 
 __all__ = [
+    "advisory",
     "arithmetic",
     "array",
     "bytes",

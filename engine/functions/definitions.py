@@ -24,6 +24,7 @@ from storage.errors import (
     UndefinedTable,
 )
 from storage.types import (
+    ANY,
     BOOL,
     BPCHAR,
     BY_OID,
@@ -73,6 +74,12 @@ def format_type_name(oid: Column, modifier: Column, run: Run) -> Column:
         return "???" if name.isdigit() else name
 
     return each(one, oid, modifier)
+
+
+@scalar("pg_typeof", [ANY], REGTYPE, volatility="s", strict=False, constants=True)
+def pg_typeof(column: Column) -> Column:
+    """The value's type."""
+    return Column.scalar(REGTYPE, column.type.oid)
 
 
 @scalar("pg_get_expr", [PG_NODE_TREE, OID], TEXT, volatility="s")
@@ -424,3 +431,16 @@ def pg_options_to_table(options: Column) -> list[Column]:
         Column.of(TEXT, [name for name, _, _ in pairs]),
         Column.of(TEXT, [value if equals else None for _, equals, value in pairs]),
     ]
+
+
+@scalar(
+    "pg_available_extensions",
+    [],
+    TEXT,
+    returns_set=True,
+    volatility="s",
+    columns=(("name", NAME), ("default_version", TEXT), ("comment", TEXT)),
+)
+def pg_available_extensions() -> list[Column]:
+    """The extensions that could be made: none, what there is is built in."""
+    return [Column.of(type, []) for type in (NAME, TEXT, TEXT)]

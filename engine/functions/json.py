@@ -52,7 +52,9 @@ def _prefixed(
                 return implementation(_type, *columns, **extras)
 
             bound.__doc__ = implementation.__doc__
-            scalar(f"{type.name}_{name}", types, type if result is None else result, **options)(bound)
+            columns = [(label, type if of is JSON else of) for label, of in options.get("columns", ())]
+            declared = type if result is None else result
+            scalar(f"{type.name}_{name}", types, declared, **options | {"columns": columns})(bound)
         return implementation
 
     return declare

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from engine.aggregates.registry import BY_ID, State, start
 from storage.column import Column
 from storage.errors import DatabaseError
-from storage.types import BOOL, FLOAT4, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, Type, array_of
+from storage.types import BOOL, FLOAT4, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, VECTOR, Type, array_of
 from tests.engine.calls import run_with
 
 
@@ -137,3 +137,11 @@ def test_groups_that_come_later() -> None:
     whole.update(np.array([0]), [Column.of(INT4, [1])], 1)
     whole.update(np.array([2]), [Column.of(INT4, [5])], 3)
     assert whole.finish(4).tolist() == [1, None, 5, None]
+
+
+def test_vectors_and_intervals() -> None:
+    vectors = Column.of(VECTOR, [[1, 2], [3, 5], [0, 0]])
+    assert over("sum(vector)", vectors) == [4.0, 7.0]
+    assert over("avg(vector)", vectors, groups=[1, 1, 0], count=3) == [[0, 0], [2.0, 3.5], None]
+    mean = over("avg(interval)", Column.of(INTERVAL, [(1, 0, 0), (0, 2, 10_800_000_000), (0, 0, 5_000_000)]))
+    assert mean == (0, 10, 61_201_666_667)
