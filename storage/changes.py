@@ -7,49 +7,105 @@ of its transaction and none of its own. `cut` takes back everything from a savep
 
 from __future__ import annotations
 
+import threading
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.catalog import Table
+from storage.blocks import SMALL_ROWS
+from storage.catalog import Constraint, Table
 from storage.column import Column, Mask, Positions
-from storage.keys import Key
+from storage.keys import Key, keys_of
+from storage.predicate import Conjunction
+
+Keys = dict[int, list[Key | None]]
+"""The keys of rows, by constraint."""
 
 
-@dataclass
 class OwnRows:
-    """Rows inserted by one call: row ids from `first` (negative) downwards."""
+    """Rows in the order they were inserted: row ids from `first` (negative) downwards.
 
-    batch: Batch
-    first: int
-    command: int
-    keys: dict[int, list[Key | None]]
-    gone: Positions = field(init=False)  # (rows,) the command that deleted each row, 0 while it lives
+    Small inserts join the rows before them; their columns are put together when somebody reads them.
+    """
 
-    def __post_init__(self) -> None:
-        self.gone = np.zeros(self.batch.rows, np.int64)
+    def __init__(self, batch: Batch, first: int, command: int, keys: Keys) -> None:
+        self.first = first
+        self.rows = batch.rows
+        self.keys = keys
+        self._lock = threading.Lock()  # readers in other threads put the parts together
+        self._parts = [batch]
+        self._commands = [command]  # ascending, and how many rows there were after each
+        self._ends = [batch.rows]
+        self._gone = np.zeros(batch.rows, np.int64)
+
+    def append(self, batch: Batch, command: int, keys: Keys) -> Positions:
+        """Add rows; returns their row ids."""
+        start, self.rows = self.rows, self.rows + batch.rows
+        if self.rows > len(self._gone):
+            gone = np.zeros(max(2 * self.rows, 64), np.int64)
+            gone[:start] = self._gone[:start]
+            self._gone = gone
+        self._gone[start : self.rows] = 0
+        with self._lock:
+            self._parts.append(batch)
+        self._commands.append(command)
+        self._ends.append(self.rows)
+        for constraint, entered in self.keys.items():
+            entered.extend(keys[constraint])
+        return np.arange(self.first - start, self.first - self.rows, -1, dtype=np.int64)
+
+    def cut(self, rows: int) -> Keys:
+        """Forget all but the first `rows`; returns the keys of those forgotten."""
+        dropped = {constraint: keys[rows:] for constraint, keys in self.keys.items()}
+        for keys in self.keys.values():
+            del keys[rows:]
+        kept = bisect_left(self._ends, rows) + 1
+        del self._commands[kept:], self._ends[kept:]
+        self._ends[-1] = self.rows = rows
+        batch = self.batch()
+        with self._lock:
+            self._parts = [batch.slice(0, rows)]
+        return dropped
+
+    def batch(self) -> Batch:
+        """The rows: at least those counted by a `rows` read before."""
+        with self._lock:
+            if len(self._parts) > 1:
+                self._parts = [Batch.concat(self._parts)]
+            return self._parts[0]
+
+    def before(self, command: int) -> int:
+        """How many rows, from the first on, commands before `command` inserted."""
+        at = bisect_left(self._commands, command)
+        return self._ends[at - 1] if at else 0
+
+    @property
+    def gone(self) -> Positions:
+        """(rows,) the command that deleted each row, 0 while it lives."""
+        return self._gone[: self.rows]
 
     @property
     def row_ids(self) -> Positions:
         """(rows,) descending from `first`."""
-        return np.arange(self.first, self.first - self.batch.rows, -1, dtype=np.int64)
+        return np.arange(self.first, self.first - self.rows, -1, dtype=np.int64)
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those of other rows."""
         at = self.first - row_ids
-        return np.where((at >= 0) & (at < self.batch.rows), at, -1)
+        return np.where((at >= 0) & (at < self.rows), at, -1)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Savepoint:
     """How far a table's changes had come."""
 
-    inserted: int
-    deleted: int
-    own_deleted: int
-    truncated: int
+    rows: int = 0
+    deleted: int = 0
+    own_deleted: int = 0
+    truncated: int = 0
 
 
 class TableChanges:
@@ -61,33 +117,62 @@ class TableChanges:
         self.deleted: dict[int, tuple[int, int]] = {}  # committed row id -> (command, successor or 0)
         self._order: list[int] = []  # of `deleted`, for cutting back
         self._own_deleted: list[tuple[OwnRows, Positions]] = []
+        self._own_successors: dict[int, int] = {}
         self.truncated = 0  # the command of the last TRUNCATE, 0 for none
-        self._next = -1
+        self._rows = 0
         self.keys: dict[int, dict[Key, int]] = {}  # constraint -> live own keys -> row id
 
-    def insert(self, batch: Batch, command: int, keys: dict[int, list[Key | None]]) -> Positions:
-        """Add rows; returns their (negative) row ids."""
-        rows = OwnRows(batch, self._next, command, keys)
-        self._next -= batch.rows
-        self.inserted.append(rows)
-        self._enter(rows)
-        return rows.row_ids
+    @property
+    def any(self) -> bool:
+        """Whether there is a change at all."""
+        return bool(self._rows or self.deleted or self.truncated)
 
-    def _enter(self, rows: OwnRows) -> None:
-        if rows.command <= self.truncated:
-            return
+    def insert(self, batch: Batch, command: int, keys: Keys) -> Positions:
+        """Add rows; returns their (negative) row ids."""
+        last = self.inserted[-1] if self.inserted else None
+        if last is not None and last.rows + batch.rows <= SMALL_ROWS and last.keys.keys() == keys.keys():
+            start = last.rows
+            row_ids = last.append(batch, command, keys)
+        else:
+            start, last = 0, OwnRows(batch, -1 - self._rows, command, keys)
+            self.inserted.append(last)
+            row_ids = last.row_ids
+        self._rows += batch.rows
+        self._enter(last, start)
+        return row_ids
+
+    def _enter(self, rows: OwnRows, start: int) -> None:
+        """Take up the keys of living rows from position `start` on."""
+        start = max(start, rows.before(self.truncated + 1))
         for constraint, keys in rows.keys.items():
             live = self.keys.setdefault(constraint, {})
-            for at, key in enumerate(keys):
+            for at in range(start, rows.rows):
+                key = keys[at]
                 if key is not None and not rows.gone[at]:
                     live[key] = rows.first - at
+
+    def add_key(self, table: Table, constraint: Constraint) -> None:
+        """A constraint that was defined after rows were inserted: theirs are its keys, too."""
+        for rows in self.inserted:
+            rows.keys[constraint.oid] = list(keys_of(table, constraint, rows.batch()))
+        self._enter_all()
+
+    def _enter_all(self) -> None:
+        self.keys = {}
+        for rows in self.inserted:
+            self._enter(rows, 0)
+
+    def truncate(self, command: int) -> None:
+        """Nothing of what is there now is kept."""
+        self.truncated = command
+        self.keys = {}
 
     def delete_own(self, row_ids: Positions, command: int) -> Positions:
         """Mark own rows deleted; returns the ids that lived."""
         done = [np.zeros(0, np.int64)]
-        for rows in self.inserted:
+        for rows in self.inserted if len(row_ids) else ():
             at = rows.positions(row_ids)
-            at = at[at >= 0]
+            at = np.unique(at[at >= 0])
             at = at[rows.gone[at] == 0]
             if len(at):
                 rows.gone[at] = command
@@ -106,10 +191,20 @@ class TableChanges:
         self._order.append(row_id)
 
     def succeed(self, row_ids: Positions, successors: Positions) -> None:
-        """These marked rows were updated into those."""
+        """These deleted rows were updated into those."""
         for row_id, successor in zip(row_ids.tolist(), successors.tolist(), strict=True):
-            if row_id in self.deleted:
+            if row_id < 0:
+                self._own_successors[row_id] = successor
+            elif row_id in self.deleted:
                 self.deleted[row_id] = (self.deleted[row_id][0], successor)
+
+    def successors(self) -> Iterator[tuple[int, int]]:
+        """(committed row id, own row id of its newest version), of the rows updated."""
+        for row_id, (_, successor) in self.deleted.items():
+            while successor in self._own_successors:
+                successor = self._own_successors[successor]
+            if successor:
+                yield row_id, successor
 
     def hidden(self, command: int) -> Positions | None:
         """(n,) sorted: committed rows that commands before `command` deleted; None for none."""
@@ -118,30 +213,39 @@ class TableChanges:
 
     def savepoint(self) -> Savepoint:
         """Where the changes stand now."""
-        return Savepoint(len(self.inserted), len(self._order), len(self._own_deleted), self.truncated)
+        return Savepoint(self._rows, len(self._order), len(self._own_deleted), self.truncated)
 
-    def cut(self, savepoint: Savepoint) -> list[int]:
-        """Take back what came after; returns the committed rows that are free again."""
+    def cut(self, savepoint: Savepoint) -> tuple[list[int], list[Keys]]:
+        """Take back what came after; returns the committed rows, and the keys, that are free again."""
         for rows, at in self._own_deleted[savepoint.own_deleted :]:
-            rows.gone[at] = 0
+            rows.gone[at[at < rows.rows]] = 0
+            for row_id in (rows.first - at).tolist():
+                self._own_successors.pop(row_id, None)
         del self._own_deleted[savepoint.own_deleted :]
         freed = self._order[savepoint.deleted :]
         del self._order[savepoint.deleted :]
         for row_id in freed:
             del self.deleted[row_id]
-        del self.inserted[savepoint.inserted :]
+        entered: list[Keys] = []
+        while self._rows > savepoint.rows:
+            last = self.inserted[-1]
+            kept = max(savepoint.rows - (-1 - last.first), 0)
+            self._rows -= last.rows - kept
+            if kept:
+                entered.append(last.cut(kept))
+            else:
+                entered.append(self.inserted.pop().keys)
         self.truncated = savepoint.truncated
-        self.keys = {}
-        for rows in self.inserted:
-            self._enter(rows)
-        return freed
+        self._enter_all()
+        return freed, entered
 
-    def live(self) -> Iterator[tuple[OwnRows, Mask | None]]:
-        """Own rows that are to be kept at commit, with the mask of the living (None: all)."""
+    def live(self) -> Iterator[tuple[OwnRows, int, Mask | None]]:
+        """Own rows that are to be kept at commit: from a position on, where a mask (None: all) is true."""
         for rows in self.inserted:
-            if rows.command > self.truncated:
-                dead = rows.gone != 0
-                yield rows, ~dead if dead.any() else None
+            start = rows.before(self.truncated + 1)
+            if start < rows.rows:
+                dead = rows.gone[start:] != 0
+                yield rows, start, ~dead if dead.any() else None
 
 
 class OwnMorsel:
@@ -149,28 +253,26 @@ class OwnMorsel:
 
     STEP = BATCH_ROWS
 
-    def __init__(self, rows: OwnRows, start: int, command: int) -> None:
+    def __init__(self, rows: OwnRows, start: int, stop: int, command: int) -> None:
         self._rows = rows
-        self._start = start
-        self._stop = min(start + self.STEP, rows.batch.rows)
+        self._start, self._stop = start, stop
         self._command = command
-        self.rows = self._stop - start
+        self.rows = stop - start
 
     def visible(self) -> Mask | None:
         """Rows that no earlier command deleted."""
         gone = self._rows.gone[self._start : self._stop]
         if not gone.any():
             return None
-        mask: Mask = (gone == 0) | (gone >= self._command)
-        return mask
+        return (gone == 0) | (gone >= self._command)
 
-    def select(self, predicate: object) -> Mask | None:
+    def select(self, predicate: Conjunction) -> Mask | None:
         """No help."""
         return None
 
     def column(self, position: int, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
-        column = self._rows.batch.columns[position].slice(self._start, self._stop)
+        column = self._rows.batch().columns[position].slice(self._start, self._stop)
         return column if rows is None else column.take(rows)
 
     def row_ids(self, rows: Positions | None = None) -> Positions:

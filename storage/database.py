@@ -229,7 +229,9 @@ class Database:
         with self._commit_lock:
             number, catalog = self._latest
             first = self._log.rotate()
-            manifest = Manifest(first, number, catalog, self._next_oid, self.sequences.kept())
+            manifest = Manifest(
+                first, number, catalog, self._next_oid, self.sequences.kept(exactly=self._closed)
+            )
         self._publish(self._log.written)
         return manifest
 

@@ -55,12 +55,13 @@ def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord
     batches: list[Batch] = []
     keys: Keys = []
     final: dict[int, int] = {}  # own row ids that successors name
-    named = {new for _, new in changes.deleted.values() if new < 0}
+    successors = dict(changes.successors())
+    named = set(successors.values())
     next_id = first
-    for rows, living in changes.live():
-        entered = rows.keys
-        row_ids = rows.row_ids
-        batch = rows.batch
+    for rows, start, living in changes.live():
+        entered = {constraint: keys[start:] for constraint, keys in rows.keys.items()}
+        row_ids = rows.row_ids[start:]
+        batch = rows.batch().slice(start, rows.rows) if start else rows.batch()
         if living is not None:
             batch, row_ids = batch.take(living), row_ids[living]
             kept = living.tolist()
@@ -73,9 +74,7 @@ def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord
             keys.append(entered)
     batches, keys = _joined(batches, keys)
     deleted = np.array(sorted(changes.deleted), np.int64)
-    pairs = [
-        (old, final.get(new, new)) for old, (_, new) in changes.deleted.items() if new in final or new > 0
-    ]
+    pairs = [(old, final[new]) for old, new in successors.items() if new in final]
     succeeded = np.array(pairs, np.int64).reshape(-1, 2)
     return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded), keys
 

@@ -1,8 +1,9 @@
 """Sequences' current values: never rolled back, never given twice, also not after a crash.
 
-Before a value is handed out the log holds one at least as far on: it is written AHEAD values at a time,
-and a crash skips what was not used of them. The record needs no flush of its own, for it lies in the log
-before any commit that can tell somebody the value.
+Before a value is handed out the log holds a promise at least as far on: AHEAD values at a time, and a
+crash skips what was not used of them. The transaction that drew values makes the log durable before it
+ends, with its commit or without one. A manifest written while the server runs holds the promises, the one
+of a clean stop the values themselves, so that a restart skips nothing.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ class Sequences:
         self._lock = threading.Lock()
         self._record = record
         self._values: dict[int, tuple[int, bool]] = {}  # (last value, whether it was given out)
-        self._logged: dict[int, int] = {}  # values still covered by the log
+        self._promised: dict[int, int] = {}  # how far the log has it
 
     def restore(self, oid: int, value: int, called: bool) -> None:
         """What the manifest or the log says."""
         self._values[oid] = (value, called)
 
-    def kept(self) -> dict[int, tuple[int, bool]]:
-        """What the manifest has to hold: values with what the log has promised."""
+    def kept(self, *, exactly: bool) -> dict[int, tuple[int, bool]]:
+        """For the manifest: the values, or what the log has promised unless `exactly`."""
         with self._lock:
+            if exactly:
+                return dict(self._values)
             return {
-                oid: (value + self._logged.get(oid, 0), called)
-                for oid, (value, called) in self._values.items()
+                oid: (self._promised.get(oid, value), called) for oid, (value, called) in self._values.items()
             }
 
     def state(self, sequence: Sequence) -> tuple[int, bool]:
@@ -51,14 +53,24 @@ class Sequences:
             last = first + (count - 1) * sequence.increment
             if not sequence.minimum <= last <= sequence.maximum:
                 first = last = self._wrapped(sequence, count)
-            covered = self._logged.get(sequence.oid, 0) - count * abs(sequence.increment)
-            if covered < 0:
-                ahead = AHEAD * sequence.increment
-                self._record(sequence.oid, last + ahead, True)
-                covered = abs(ahead)
-            self._logged[sequence.oid] = covered
+            self._promise(sequence, last)
             self._values[sequence.oid] = (last, True)
             return range(first, last + (1 if sequence.increment > 0 else -1), sequence.increment)
+
+    def _promise(self, sequence: Sequence, last: int) -> None:
+        """Have the log hold that values up to `last` were given out."""
+        up = sequence.increment > 0
+        promised = self._promised.get(sequence.oid)
+        value, called = self.state(sequence)
+        if promised is not None and called:
+            # `last` stands between the value before and the promise: a sequence that has wrapped does not
+            low, high = (value, promised) if up else (promised, value)
+            if low <= last <= high:
+                return
+        ahead = last + AHEAD * sequence.increment
+        promised = min(ahead, sequence.maximum) if up else max(ahead, sequence.minimum)
+        self._record(sequence.oid, promised, True)
+        self._promised[sequence.oid] = promised
 
     @staticmethod
     def _wrapped(sequence: Sequence, count: int) -> int:
@@ -80,11 +92,11 @@ class Sequences:
             )
         with self._lock:
             self._record(sequence.oid, value, called)
-            self._logged[sequence.oid] = 0
+            self._promised.pop(sequence.oid, None)
             self._values[sequence.oid] = (value, called)
 
     def forget(self, oid: int) -> None:
         """The sequence was dropped."""
         with self._lock:
             self._values.pop(oid, None)
-            self._logged.pop(oid, None)
+            self._promised.pop(oid, None)

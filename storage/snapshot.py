@@ -75,14 +75,16 @@ class TableView:
         seen = () if 0 < truncated < command else parts
         self._parts = [(part, rows) for part in seen if (rows := part.visible_rows(commit))]
         self._hidden = changes.hidden(command) if changes is not None else None
-        own = changes.inserted if changes is not None else []
-        floor = truncated if truncated < command else 0
-        self._own = [rows for rows in own if floor < rows.command < command]
+        floor = truncated + 1 if truncated < command else 0
+        self._own = [
+            (rows, rows.before(floor), rows.before(command))
+            for rows in (changes.inserted if changes is not None else ())
+        ]
 
     @property
     def estimated_rows(self) -> int:
         """See storage.seams.TableView."""
-        return sum(rows for _, rows in self._parts) + sum(rows.batch.rows for rows in self._own)
+        return sum(rows for _, rows in self._parts) + sum(stop - start for _, start, stop in self._own)
 
     def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """See storage.seams.TableView."""
@@ -95,9 +97,9 @@ class TableView:
                 if predicate and not part.may_match(predicate, start, stop):
                     continue
                 yield PartMorsel(part, start, stop, self._commit, self._hidden)
-        for own in self._own:
-            for start in range(0, own.batch.rows, OwnMorsel.STEP):
-                yield OwnMorsel(own, start, self._command)
+        for own, first, end in self._own:
+            for start in range(first, end, OwnMorsel.STEP):
+                yield OwnMorsel(own, start, min(start + OwnMorsel.STEP, end), self._command)
 
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """See storage.seams.TableView."""

@@ -27,15 +27,16 @@ from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
 from storage.changes import Savepoint, TableChanges
 from storage.column import Positions
 from storage.errors import (
+    FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
     SerializationFailure,
     UniqueViolation,
 )
-from storage.keys import Key, KeyIndex, describe, keys_of
+from storage.keys import Key, KeyIndex, describe, keys_in, keys_of
 from storage.locks import Waits
 from storage.sequences import Sequences
-from storage.snapshot import Snapshot
+from storage.snapshot import Snapshot, TableView
 from storage.table import Store
 
 Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
@@ -109,7 +110,7 @@ class Transaction:
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.changes or self.definitions)
+        return bool(self.definitions) or any(changes.any for changes in self.changes.values())
 
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
@@ -190,11 +191,11 @@ class Transaction:
         others = index.pending.get(key)
         return next((other for other in others if other is not self), None) if others else None
 
-    @staticmethod
-    def _violation(table: Table, constraint: Constraint, key: Key) -> UniqueViolation:
+    def _violation(self, table: Table, constraint: Constraint, key: Key) -> UniqueViolation:
         return UniqueViolation(
             f'duplicate key value violates unique constraint "{constraint.name}"',
             detail=describe(table, constraint, key),
+            schema=self.catalog.schemas[table.schema].name,
             table=table.name,
             constraint=constraint.name,
         )
@@ -260,8 +261,7 @@ class Transaction:
         self._must_write()
         self._database.waits.table(self, table, exclusive=True)
         _, changes, _ = self._write(table)
-        changes.truncated = self._command
-        changes.keys = {}
+        changes.truncate(self._command)
         self._command += 1  # rows inserted from now on are later than the truncation
 
     def allocate_oid(self) -> int:
@@ -277,6 +277,8 @@ class Transaction:
             case Role():
                 self._catalog = self.catalog.with_role(item)
             case _:
+                if isinstance(item, Table):
+                    self._check_rows(item)
                 self._catalog = self.catalog.with_relation(item)
                 item = self._catalog.relations[item.oid]
         self.definitions[item.oid] = item
@@ -292,6 +294,52 @@ class Transaction:
             case _:
                 self._catalog = self.catalog.without_relation(item.oid)
         self.definitions[item.oid] = None
+
+    def _check_rows(self, table: Table) -> None:
+        """Whether the rows that are there can live under a changed definition; take up its new keys.
+
+        Raises UniqueViolation, FeatureNotSupported.
+        """
+        old = self.catalog.relations.get(table.oid)
+        if not isinstance(old, Table):
+            return
+        changes, store = self.changes.get(table.oid), self._database.store(table.oid)
+        if [(c.number, c.type.base) for c in old.columns] != [(c.number, c.type.base) for c in table.columns]:
+            if store.parts or (changes is not None and changes.inserted):
+                raise FeatureNotSupported("changing the columns of a table that has rows is not supported")
+            return
+        for constraint in table.keys:
+            if all(known.oid != constraint.oid for known in old.keys):
+                self._check_new_key(table, constraint)
+                if changes is not None:
+                    changes.add_key(table, constraint)
+
+    def _check_new_key(self, table: Table, constraint: Constraint) -> None:
+        newest = self._database.snapshot().commit
+        view = TableView(
+            table,
+            self._database.store(table.oid).parts_at(newest),
+            newest,
+            self._command + 1,
+            self.changes.get(table.oid),
+        )
+        seen: set[Key] = set()
+        for morsel in view.morsels():
+            self.check()
+            visible = morsel.visible()
+            rows = None if visible is None else np.flatnonzero(visible)
+            columns = [morsel.column(table.position(number), rows) for number in constraint.columns]
+            for key in keys_in(columns):
+                if key in seen:
+                    raise UniqueViolation(
+                        f'could not create unique index "{constraint.name}"',
+                        detail=describe(table, constraint, key, "is duplicated"),
+                        schema=self.catalog.schemas[table.schema].name,
+                        table=table.name,
+                        constraint=constraint.name,
+                    )
+                if key is not None:
+                    seen.add(key)
 
     def _begin_ddl(self, item: Relation | Schema | Role) -> None:
         self._must_write()
@@ -330,9 +378,7 @@ class Transaction:
         marks, self._catalog, known = self._savepoints[savepoint]
         self.definitions = dict(known)  # type: ignore[arg-type]  # a copy of what savepoint() kept
         for table, changes in self.changes.items():
-            mark = marks.get(table, Savepoint(0, 0, 0, 0))
-            dropped = changes.inserted[mark.inserted :]
-            self._release(table, changes.cut(mark), [rows.keys for rows in dropped])
+            self._release(table, *changes.cut(marks.get(table, Savepoint())))
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]
 
