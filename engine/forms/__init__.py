@@ -1,0 +1,109 @@
+"""Text and binary forms of values: one row of FORMS a type, whole columns at once.
+
+`text_of` and `parse_text` are PostgreSQL's output and input functions, `binary_of` and `parse_binary` its
+send and receive functions. `how` is a Run or a Style: DateStyle, TimeZone and their like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from engine.forms import binary, compound, numbers, texts, times
+from engine.forms.compound import Read, Write
+from engine.forms.style import PLAIN, Style, style_of
+from engine.run import Run
+from storage import types as t
+from storage.column import Column
+from storage.errors import FeatureNotSupported
+from storage.types import TEXT, Type
+
+__all__ = ["FORMS", "PLAIN", "Style", "binary_of", "parse_binary", "parse_text", "style_of", "text_of"]
+
+_INTEGER = (numbers.write_integer, numbers.read_integer)
+_TEXT = (texts.write_text, texts.read_text)
+_OBJECT = (compound.write_object, compound.read_object)
+
+FORMS: dict[int, tuple[Write, Read]] = {
+    t.BOOL.oid: (numbers.write_bool, numbers.read_bool),
+    **dict.fromkeys((x.oid for x in (t.INT2, t.INT4, t.INT8, t.OID, t.XID, t.TID)), _INTEGER),
+    **dict.fromkeys((x.oid for x in (t.FLOAT4, t.FLOAT8)), (numbers.write_float, numbers.read_float)),
+    t.NUMERIC.oid: (numbers.write_numeric, numbers.read_numeric),
+    **dict.fromkeys(
+        (
+            x.oid
+            for x in (
+                t.TEXT,
+                t.VARCHAR,
+                t.BPCHAR,
+                t.NAME,
+                t.UNKNOWN,
+                t.CSTRING,
+                t.XML,
+                t.INET,
+                t.ACLITEM,
+                t.PG_NODE_TREE,
+                t.VOID,
+                t.RECORD,
+            )
+        ),
+        _TEXT,
+    ),
+    t.CHAR.oid: (texts.write_char, texts.read_char),
+    t.JSON.oid: (texts.write_text, texts.read_json),
+    t.JSONB.oid: (texts.write_text, texts.read_jsonb),
+    t.BYTEA.oid: (texts.write_bytes, texts.read_bytes),
+    t.BINARY.oid: (texts.write_bytes, texts.read_binary),
+    t.UUID.oid: (texts.write_uuid, texts.read_uuid),
+    t.VECTOR.oid: (compound.write_vector, compound.read_vector),
+    t.DATE.oid: (times.write_date, times.read_date),
+    t.TIME.oid: (times.write_time, times.read_time),
+    t.TIMESTAMP.oid: (times.write_timestamp, times.read_timestamp),
+    t.TIMESTAMPTZ.oid: (times.write_timestamptz, times.read_timestamp),
+    t.INTERVAL.oid: (times.write_interval, times.read_interval),
+    **dict.fromkeys((x.oid for x in t.REG_TYPES), _OBJECT),
+}
+"""(output, input) of every type that is no array, by OID."""
+
+
+def _form(type: Type) -> tuple[Callable[..., pa.Array], Callable[..., list[Any]]]:
+    if type.element is not None:
+        write, read = _form(type.element)
+        return partial(compound.write_array, write=write), partial(compound.read_array, read=read)
+    try:
+        return FORMS[type.oid]
+    except KeyError:
+        raise FeatureNotSupported(f"type {type} has no text form") from None
+
+
+def text_of(column: Column, how: Run | Style | None = None) -> Column:
+    """The column as text, as PostgreSQL's output functions write it; nulls stay null."""
+    written = _form(column.type)[0](column, style_of(how))
+    return Column(TEXT, written, constant=column.constant)
+
+
+def parse_text(type: Type, column: Column, how: Run | Style | None = None) -> Column:
+    """Text as a column of `type`. Raises PostgreSQL's errors, as its input functions do."""
+    items = column.values.to_pylist()
+    there = [item for item in items if item is not None]
+    values = iter(_form(type)[1](type, there, style_of(how)))
+    parsed = Column.of(type, [None if item is None else next(values) for item in items])
+    parsed.constant = column.constant
+    return parsed
+
+
+def binary_of(column: Column) -> Column:
+    """The column as bytea, as PostgreSQL's send functions write it; nulls stay null."""
+    written = binary.write(column)
+    written.constant = column.constant
+    return written
+
+
+def parse_binary(type: Type, column: Column) -> Column:
+    """bytea as a column of `type`. Raises InvalidBinaryRepresentation, as receive functions do."""
+    parsed = binary.read(type, column)
+    parsed.constant = column.constant
+    return parsed

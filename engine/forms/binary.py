@@ -1,0 +1,269 @@
+"""The wire's binary forms, big-endian, without the length in front.
+
+Fixed-width types are one byte swap of the whole column. `(rows, width)` uint8 arrays stand for columns of
+fixed width until they become Arrow's large_binary.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from engine.forms.compound import checked_vector, elements
+from engine.forms.texts import width_error
+from storage.column import Column
+from storage.errors import CharacterNotInRepertoire, InvalidBinaryRepresentation
+from storage.types import BOOL, BY_OID, BYTEA, JSONB, UUID, VECTOR, Form, Type
+
+_NULL = b"\xff\xff\xff\xff"
+_INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
+
+
+def _bytes_of(rows: Any, valid: Any) -> Column:
+    """(n, width) uint8 as bytea."""
+    rows = np.ascontiguousarray(rows)
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
+    return Column(BYTEA, pa.Array.from_buffers(pa.large_binary(), len(rows), buffers))
+
+
+def wire_dtype(type: Type) -> np.dtype[Any] | None:
+    """The big-endian dtype of a fixed-width type's wire form; None for types of other shapes."""
+    if type.form is not Form.FIXED or type.dtype is None:
+        return None
+    return _INTERVAL if type.dtype.names else type.dtype.newbyteorder(">")
+
+
+def fixed_rows(column: Column) -> Any:
+    """(rows, width) uint8 of a FIXED, binary, uuid or vector column's wire form; None for others."""
+    dtype = wire_dtype(column.type)
+    values = column.values
+    if dtype is not None:
+        if dtype.names:
+            swapped = np.empty(len(values), dtype)
+            for name in dtype.names:
+                swapped[name] = values[name]
+        else:
+            swapped = np.ascontiguousarray(values).astype(dtype)
+        return swapped.reshape(len(values), 1).view(np.uint8)
+    if column.type.form is not Form.ROWS:
+        return None
+    if column.type.oid == VECTOR.oid:
+        rows = np.zeros((len(values), 4 + 4 * values.shape[1]), np.uint8)
+        rows[:, :2] = np.frombuffer(struct.pack(">H", values.shape[1]), np.uint8)
+        rows[:, 4:] = np.ascontiguousarray(values.astype(">f4")).view(np.uint8).reshape(len(values), -1)
+        return rows
+    return values
+
+
+def write(column: Column) -> Column:
+    """A column's wire form as bytea; nulls stay null."""
+    rows = fixed_rows(column)
+    if rows is not None:
+        return _bytes_of(rows, column.valid)
+    match column.type.form:
+        case Form.BYTES:
+            return column.retype(BYTEA)
+        case Form.TEXT:
+            raw = column.values.cast(pa.large_binary())
+            if column.type.oid == JSONB.oid:
+                raw = pa.array(
+                    [None if v is None else b"\x01" + v for v in raw.to_pylist()], pa.large_binary()
+                )
+            return Column(BYTEA, raw)
+        case Form.DECIMAL:
+            numerics = [None if v is None else numeric_bytes(v) for v in column.tolist()]
+            return Column(BYTEA, pa.array(numerics, pa.large_binary()))
+        case _:
+            return Column(BYTEA, pa.array(_write_arrays(column), pa.large_binary()))
+
+
+def _write_arrays(column: Column) -> list[bytes | None]:
+    element = column.type.element
+    assert element is not None
+    packed = iter(write(elements(column)).values.to_pylist())
+    lower = 0 if column.type.name.endswith("vector") and not column.type.name.startswith("_") else 1
+    out: list[bytes | None] = []
+    for row in column.values:
+        if not row.is_valid:
+            out.append(None)
+            continue
+        items = [next(packed) for _ in range(len(row))]
+        if not items:
+            out.append(struct.pack(">iiI", 0, 0, element.wire_oid))
+            continue
+        head = struct.pack(">iiIii", 1, int(None in items), element.wire_oid, len(items), lower)
+        body = [
+            b"\xff\xff\xff\xff" if item is None else struct.pack(">i", len(item)) + item for item in items
+        ]
+        out.append(head + b"".join(body))
+    return out
+
+
+def _wrong(type: Type) -> InvalidBinaryRepresentation:
+    return InvalidBinaryRepresentation(f"incorrect binary data format for type {type}")
+
+
+def read(type: Type, column: Column) -> Column:
+    """The inverse of `write`. Raises InvalidBinaryRepresentation, or what the type's input raises."""
+    dtype = wire_dtype(type)
+    valid = column.valid
+    if dtype is not None:
+        rows = _joined(type, column, dtype.itemsize)
+        raw = rows.reshape(-1).view(dtype)
+        if type.oid == BOOL.oid:
+            return Column(type, rows.reshape(-1) != 0, valid)
+        assert type.dtype is not None
+        if not dtype.names:
+            return Column(type, raw.astype(type.dtype), valid)
+        values = np.empty(len(raw), type.dtype)
+        for name in dtype.names:
+            values[name] = raw[name]
+        return Column(type, values, valid)
+    match type.form:
+        case Form.TEXT:
+            return _read_text(type, column)
+        case Form.BYTES:
+            return column.retype(type)
+        case Form.ROWS:
+            return _read_rows(type, column)
+        case _:
+            parse = numeric_of if type.form is Form.DECIMAL else _array_reader(type)
+            return Column.of(type, [None if v is None else parse(v) for v in column.values.to_pylist()])
+
+
+def _joined(type: Type, column: Column, width: int) -> Any:
+    """(rows, width) uint8, each value checked to have that width."""
+    values = column.values
+    items = values.to_pylist() if values.null_count else None
+    if items is not None:
+        if any(item is not None and len(item) != width for item in items):
+            raise _wrong(type)
+        return np.frombuffer(b"".join(item or bytes(width) for item in items), np.uint8).reshape(-1, width)
+    _, offsets, data = values.buffers()
+    spans = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
+    if (np.diff(spans) != width).any():
+        raise _wrong(type)
+    content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return content[spans[0] : spans[-1]].reshape(-1, width)
+
+
+def _read_text(type: Type, column: Column) -> Column:
+    values = column.values
+    if type.oid == JSONB.oid:
+        items = values.to_pylist()
+        if any(item is not None and item[:1] != b"\x01" for item in items):
+            raise InvalidBinaryRepresentation("unsupported jsonb version number")
+        values = pa.array([None if item is None else item[1:] for item in items], pa.large_binary())
+    try:
+        texts = values.cast(pa.large_string())
+    except pa.ArrowInvalid as error:
+        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8"') from error
+    if any(item is not None and "\0" in item for item in texts.to_pylist()):
+        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00')
+    return Column(type, texts)
+
+
+def _read_rows(type: Type, column: Column) -> Column:
+    items = column.values.to_pylist()
+    there = [item for item in items if item is not None]
+    if type.oid == VECTOR.oid:
+        return Column.of(type, [None if item is None else _vector_of(type, item) for item in items])
+    width = type.width if type.width >= 0 else len(there[0]) if there else 0
+    for item in there:
+        if len(item) != width:
+            raise _wrong(type) if type.oid == UUID.oid else width_error(type.of(width), len(item))
+    return Column(type, _joined(type, column, width), column.valid)
+
+
+def _vector_of(type: Type, item: bytes) -> Any:
+    if len(item) < 4 or len(item) != 4 + 4 * struct.unpack_from(">H", item)[0]:
+        raise _wrong(type)
+    return checked_vector(type, np.frombuffer(item, ">f4", offset=4).astype(np.float32))
+
+
+def numeric_bytes(value: Decimal) -> bytes:
+    """numeric's wire form: digits in base 10000, the weight of the first, sign, display scale."""
+    if value.is_nan():
+        return struct.pack(">HhHH", 0, 0, 0xC000, 0)
+    if value.is_infinite():
+        return struct.pack(">HhHH", 0, 0, 0xF000 if value < 0 else 0xD000, 0)
+    sign, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    scale = max(-exponent, 0)
+    text = "".join(map(str, digits)) + "0" * max(exponent, 0)
+    text += "0" * (-scale % 4)
+    text = text.rjust(-(-len(text) // 4) * 4, "0")
+    groups = [int(text[at : at + 4]) for at in range(0, len(text), 4)]
+    weight = len(groups) - (scale + 3) // 4 - 1
+    while groups and groups[0] == 0:
+        groups.pop(0)
+        weight -= 1
+    while groups and groups[-1] == 0:
+        groups.pop()
+    if not groups:
+        sign, weight = 0, 0
+    return struct.pack(f">HhHH{len(groups)}H", len(groups), weight, 0x4000 * sign, scale, *groups)
+
+
+def numeric_of(item: bytes) -> Decimal:
+    """The inverse of numeric_bytes."""
+    if len(item) < 8:
+        raise InvalidBinaryRepresentation("insufficient data left in message")
+    count, weight, sign, scale = struct.unpack_from(">HhHH", item)
+    if len(item) != 8 + 2 * count:
+        raise InvalidBinaryRepresentation('invalid length in external "numeric" value')
+    special = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}.get(sign)
+    if special is not None:
+        return Decimal(special)
+    groups = struct.unpack_from(f">{count}H", item, 8)
+    if sign not in (0, 0x4000) or any(group > 9999 for group in groups):
+        raise InvalidBinaryRepresentation('invalid digit in external "numeric" value')
+    whole = int("".join(f"{group:04d}" for group in groups) or "0")
+    value = Decimal(whole).scaleb(4 * (weight - count + 1)) if whole else Decimal(0)
+    with_scale = format(value, f".{scale}f") if whole else "0" + ("." + "0" * scale if scale else "")
+    return Decimal("-" + with_scale if sign else with_scale)
+
+
+def _array_reader(type: Type) -> Callable[[bytes], list[Any]]:
+    element = type.element
+    assert element is not None
+
+    def parse(item: bytes) -> list[Any]:
+        try:
+            dimensions, _, oid = struct.unpack_from(">iiI", item)
+            if dimensions == 0:
+                return []
+            if dimensions != 1:
+                raise InvalidBinaryRepresentation("arrays of more than one dimension are not supported")
+            (count,) = struct.unpack_from(">i", item, 12)
+            if not 0 <= count <= len(item):
+                raise _wrong(type)
+            parts: list[bytes | None] = []
+            at = 20
+            for _ in range(count):
+                (length,) = struct.unpack_from(">i", item, at)
+                at += 4
+                if length > len(item) - at or length < -1:
+                    raise _wrong(type)
+                parts.append(None if length == -1 else item[at : at + length])
+                at += max(length, 0)
+        except struct.error as error:
+            raise _wrong(type) from error
+        sent = BY_OID.get(oid, element)
+        if sent.form is not element.form or (sent.wire_oid != element.wire_oid and sent.size != element.size):
+            raise InvalidBinaryRepresentation(
+                f"binary data has array element type {oid} ({sent}) instead of expected "
+                f"{element.oid} ({element})"
+            )
+        column = read(element, Column(BYTEA, pa.array(parts, pa.large_binary())))
+        values: list[Any] = column.to_arrow().to_pylist()
+        return values
+
+    return parse

@@ -1,0 +1,199 @@
+"""Text forms of arrays and vectors, and of the types that name objects of the catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.forms import numbers
+from engine.forms.style import Style
+from engine.seams import Kind
+from storage.column import Column
+from storage.errors import DataException, FeatureNotSupported, InvalidTextRepresentation
+from storage.types import FLOAT4, INT2VECTOR, OIDVECTOR, Type
+
+Write = Callable[[Column, Style], pa.Array]
+Read = Callable[[Type, "list[str]", Style], "list[Any]"]
+
+_PLAIN_ELEMENT = re.compile(r'[^\s{},"\\]+(?: +[^\s{},"\\]+)*')
+_KINDS: dict[str, Kind] = {
+    "regclass": "class",
+    "regtype": "type",
+    "regproc": "proc",
+    "regprocedure": "procedure",
+    "regoper": "oper",
+    "regnamespace": "namespace",
+    "regrole": "role",
+    "regcollation": "collation",
+}
+
+
+def elements(column: Column) -> Column:
+    """The elements of all rows of a list column, one after another."""
+    element = column.type.element
+    assert element is not None
+    return Column.from_arrow(element, column.values.flatten())
+
+
+def write_array(column: Column, style: Style, write: Write) -> pa.Array:
+    """{1,NULL,"a b"}; int2vector and oidvector with blanks."""
+    texts = iter(write(elements(column), style).to_pylist())
+    bare = column.type.oid in (INT2VECTOR.oid, OIDVECTOR.oid)
+    out: list[str | None] = []
+    for row in column.values:
+        if not row.is_valid:
+            out.append(None)
+            continue
+        items = [next(texts) for _ in range(len(row))]
+        if bare:
+            out.append(" ".join(str(item) for item in items))
+        else:
+            out.append("{" + ",".join("NULL" if item is None else _quoted(item) for item in items) + "}")
+    return pa.array(out, pa.large_string())
+
+
+def _quoted(item: str) -> str:
+    if _PLAIN_ELEMENT.fullmatch(item) and item.upper() != "NULL":
+        return item if " " not in item else f'"{item}"'
+    escaped = item.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _malformed(text: str, detail: str) -> InvalidTextRepresentation:
+    return InvalidTextRepresentation(f'malformed array literal: "{text}"', detail=detail)
+
+
+def split_array(text: str) -> list[str | None]:
+    """The elements of an array's text. Raises InvalidTextRepresentation."""
+    word = text.strip()
+    bounds = re.match(r"\[-?\d+:-?\d+\]=", word)
+    if bounds:
+        word = word[bounds.end() :]
+    if not word.startswith("{"):
+        raise _malformed(text, 'Array value must start with "{" or dimension information.')
+    if not word.endswith("}"):
+        raise _malformed(text, "Unexpected end of input.")
+    inner = word[1:-1]
+    if not inner.strip():
+        return []
+    items: list[str | None] = []
+    at = 0
+    pattern = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^{},"\\]|\\.)+))\s*(,|$)', re.DOTALL)
+    while True:
+        found = pattern.match(inner, at)
+        if not found:
+            if inner[at:].lstrip().startswith("{"):
+                raise FeatureNotSupported("arrays of more than one dimension are not supported")
+            raise _malformed(text, f'Unexpected "{inner[at : at + 1] or "}"}" character.')
+        quoted, bare = found[1], found[2]
+        if quoted is not None:
+            items.append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
+        else:
+            stripped = bare.strip()
+            if not stripped:
+                raise _malformed(text, f'Unexpected "{found[3] or "}"}" character.')
+            items.append(None if stripped.upper() == "NULL" else re.sub(r"\\(.)", r"\1", stripped))
+        at = found.end()
+        if not found[3]:
+            return items
+
+
+def read_array(type: Type, texts: list[str], style: Style, read: Read) -> list[list[Any]]:
+    """See split_array; int2vector and oidvector take numbers between blanks."""
+    element = type.element
+    assert element is not None
+    if type.modifier != -1:
+        element = element.of(type.modifier)
+    bare = type.oid in (INT2VECTOR.oid, OIDVECTOR.oid)
+    rows: list[list[Any]] = []
+    for text in texts:
+        items = list(text.split()) if bare else split_array(text)
+        there = [item for item in items if item is not None]
+        parsed = Column.of(element, read(element, there, style)).to_arrow().to_pylist()
+        values = iter(parsed)
+        rows.append([None if item is None else next(values) for item in items])
+    return rows
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def write_vector(column: Column, style: Style) -> pa.Array:
+    """[1,2.5,3]"""
+    values = np.ascontiguousarray(column.values)
+    flat = numbers.write_float(Column(FLOAT4, values.reshape(-1)), style)
+    offsets = np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
+    rows = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(offsets), flat), _text(","))
+    texts = pc.binary_join_element_wise(_text("["), rows, _text("]"), _text(""))
+    return texts if column.valid is None else pc.if_else(pa.array(column.valid), texts, None)
+
+
+def read_vector(type: Type, texts: list[str], style: Style) -> list[Any]:
+    """Numbers between brackets; exactly n of them for vector(n)."""
+    return [parse_vector(type, text) for text in texts]
+
+
+def parse_vector(type: Type, text: str) -> Any:
+    """One vector as a float32 array. Raises PostgreSQL-style errors, as pgvector words them."""
+    word = text.strip()
+    if not (word.startswith("[") and word.endswith("]")):
+        raise InvalidTextRepresentation(
+            f'invalid input syntax for type vector: "{text}"',
+            detail='Vector contents must start with "[" and end with "]".',
+        )
+    try:
+        with np.errstate(over="ignore"):
+            wide = np.array([float(item) for item in word[1:-1].split(",")])
+            values = wide.astype(np.float32)
+    except ValueError:
+        raise InvalidTextRepresentation(f'invalid input syntax for type vector: "{text}"') from None
+    return checked_vector(type, values)
+
+
+def checked_vector(type: Type, values: Any) -> Any:
+    """A vector of finite elements and the type's dimensions. Raises DataException."""
+    if type.modifier >= 0 and len(values) != type.modifier:
+        raise DataException(
+            f"expected {type.modifier} dimensions, not {len(values)}",
+            hint="A vector's dimensions are those of its column.",
+        )
+    if np.isnan(values).any():
+        raise DataException("NaN not allowed in vector")
+    if np.isinf(values).any():
+        raise DataException("infinite value not allowed in vector")
+    return values
+
+
+def write_object(column: Column, style: Style) -> pa.Array:
+    """The object's name, '-' for none, its number where nobody knows names."""
+    names = style.names
+    kind = _KINDS[column.type.name]
+    known = {
+        oid: "-" if oid == 0 else str(oid) if names is None else names.name_of(kind, oid)
+        for oid in np.unique(column.values).tolist()
+    }
+    valid = column.is_valid().tolist()
+    texts = [known[oid] if ok else None for oid, ok in zip(column.values.tolist(), valid, strict=True)]
+    return pa.array(texts, pa.large_string())
+
+
+def read_object(type: Type, texts: list[str], style: Style) -> list[int]:
+    """A name, '-', or a number. Raises what the catalog raises."""
+    values = []
+    for text in texts:
+        word = text.strip()
+        if word == "-":
+            values.append(0)
+        elif word.isascii() and word.isdigit():
+            values.append(int(word))
+        elif style.names is None:
+            raise numbers.invalid(type, text)
+        else:
+            values.append(style.names.oid_of(_KINDS[type.name], word))
+    return values

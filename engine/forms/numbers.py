@@ -1,0 +1,175 @@
+"""Text forms of booleans and numbers.
+
+Floats are written with the fewest digits that read back the same; exponents from 1e15 (real: 1e6) on and
+below 1e-4, with two digits at least. Numerics keep their scale and never have an exponent.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.forms.style import Style
+from storage.column import Column
+from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
+from storage.types import FLOAT4, Type
+
+_TRUE = frozenset(("t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"))
+_FALSE = frozenset(("f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"))
+
+
+def invalid(type: Type, text: str) -> InvalidTextRepresentation:
+    """PostgreSQL's words for text that is no value of the type."""
+    return InvalidTextRepresentation(f'invalid input syntax for type {type.base}: "{text}"')
+
+
+def write_bool(column: Column, style: Style) -> pa.Array:
+    """t and f."""
+    flags = pa.array(column.values, mask=None if column.valid is None else ~column.valid)
+    return pc.if_else(flags, pa.scalar("t", pa.large_string()), pa.scalar("f", pa.large_string()))
+
+
+def read_bool(type: Type, texts: list[str], style: Style) -> list[bool]:
+    """Any unambiguous prefix of true, false, yes, no, on, off; 1 and 0."""
+    values = []
+    for text in texts:
+        word = text.strip().lower()
+        if word in _TRUE:
+            values.append(True)
+        elif word in _FALSE:
+            values.append(False)
+        else:
+            raise invalid(type, text)
+    return values
+
+
+def write_integer(column: Column, style: Style) -> pa.Array:
+    """Decimal digits."""
+    return column.to_arrow().cast(pa.large_string())
+
+
+def read_integer(type: Type, texts: list[str], style: Style) -> list[int]:
+    """Decimal digits with a sign, white space around them."""
+    assert type.dtype is not None
+    bounds = np.iinfo(type.dtype)
+    values = []
+    for text in texts:
+        word = text.strip()
+        digits = word[1:] if word[:1] in ("-", "+") else word
+        if not (digits.isascii() and digits.isdigit()):
+            raise invalid(type, text)
+        value = int(word)
+        if type.dtype.kind == "u" and word[0] == "-":
+            value %= 2**32  # as PostgreSQL reads oid
+        if not bounds.min <= value <= bounds.max:
+            raise NumericValueOutOfRange(f'value "{text}" is out of range for type {type}')
+        values.append(value)
+    return values
+
+
+def float_text(value: float, single: bool = False) -> str:
+    """One float as PostgreSQL writes it."""
+    if value != value:
+        return "NaN"
+    if value in (np.inf, -np.inf):
+        return "Infinity" if value > 0 else "-Infinity"
+    shortest = str(np.float32(value)) if single else repr(value)
+    sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    figures = "".join(map(str, digits))
+    point = len(figures) + exponent  # where the decimal point stands among the figures
+    minus = "-" if sign else ""
+    if value == 0:
+        return minus + "0"
+    if not -4 < point <= (6 if single else 15):
+        power = point - 1
+        mantissa = figures[0] + ("." + figures[1:] if len(figures) > 1 else "")
+        return f"{minus}{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    if point <= 0:
+        return f"{minus}0.{'0' * -point}{figures}"
+    if point >= len(figures):
+        return minus + figures + "0" * (point - len(figures))
+    return f"{minus}{figures[:point]}.{figures[point:]}"
+
+
+def write_float(column: Column, style: Style) -> pa.Array:
+    """Arrow's shortest digits where its notation is PostgreSQL's (it takes exponents from 1e10 on)."""
+    single = column.type.oid == FLOAT4.oid
+    values = column.values
+    with np.errstate(invalid="ignore"):
+        size = np.abs(values)
+        usual = (size == 0) | ((size >= 1e-4) & (size < (1e6 if single else 1e10)))
+    texts = column.to_arrow().cast(pa.large_string())
+    texts = pc.replace_substring_regex(texts, r"\.0$", "")
+    if usual.all():
+        return texts
+    odd = np.flatnonzero(~usual & column.is_valid())
+    replacements = [float_text(float(value), single) for value in values[odd]]
+    mask = np.zeros(len(values), np.bool_)
+    mask[odd] = True
+    return pc.replace_with_mask(texts, pa.array(mask), pa.array(replacements, pa.large_string()))
+
+
+def read_float(type: Type, texts: list[str], style: Style) -> list[float]:
+    """Decimal notation, NaN, Infinity, inf, in any case."""
+    single = type.oid == FLOAT4.oid
+    values = []
+    for text in texts:
+        word = text.strip()
+        plain = word.lower().lstrip("+-")
+        if not plain or "_" in word or not (plain[0].isdigit() or plain[0] in ".ni"):
+            raise invalid(type, text)
+        try:
+            value = float(word)
+        except ValueError:
+            raise invalid(type, text) from None
+        infinite = "inf" in plain
+        vanished = value == 0 and any(c in "123456789" for c in plain.split("e")[0])
+        if vanished or (value in (np.inf, -np.inf) and not infinite):
+            raise NumericValueOutOfRange(f'"{text}" is out of range for type {type}')
+        if single and not infinite and value == value:
+            with np.errstate(over="ignore", under="ignore"):
+                narrow = np.float32(value)
+            if np.isinf(narrow) or (narrow == 0 and value != 0):
+                raise NumericValueOutOfRange(f'"{text}" is out of range for type {type}')
+        values.append(value)
+    return values
+
+
+def numeric_text(value: Decimal) -> str:
+    """One numeric: every digit of its scale, no exponent."""
+    if value.is_nan():
+        return "NaN"
+    if value.is_infinite():
+        return "-Infinity" if value < 0 else "Infinity"
+    text = format(value, "f")
+    return text[1:] if value == 0 and text.startswith("-") else text
+
+
+def write_numeric(column: Column, style: Style) -> pa.Array:
+    """See numeric_text."""
+    return pa.array([None if v is None else numeric_text(v) for v in column.tolist()], pa.large_string())
+
+
+def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
+    """Decimal notation, NaN, Infinity; an exponent moves the scale."""
+    values = []
+    for text in texts:
+        word = text.strip()
+        plain = word.lower().lstrip("+-")
+        if "_" in word or not word.isascii() or plain.startswith(("snan", "nan1")):
+            raise invalid(type, text)
+        try:
+            value = Decimal(word)
+        except InvalidOperation:
+            raise invalid(type, text) from None
+        exponent = value.as_tuple().exponent
+        if isinstance(exponent, int) and exponent > 0:
+            if exponent > 131_072:
+                raise NumericValueOutOfRange("value overflows numeric format")
+            value = Decimal(format(value, "f"))
+        values.append(value)
+    return values

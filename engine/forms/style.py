@@ -1,0 +1,65 @@
+"""How values are written and read: the settings that text forms obey, and the names of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from engine.run import Run
+from engine.seams import SessionInfo
+
+
+@dataclass(frozen=True)
+class Style:
+    """DateStyle's field order, TimeZone, IntervalStyle, bytea_output, extra_float_digits.
+
+    `names` resolves reg types; without it they are numbers. `now` is the transaction's start, for
+    'now' and 'today', in microseconds since 2000-01-01 UTC.
+    """
+
+    date_order: str = "MDY"
+    time_zone: str = "UTC"
+    interval_style: str = "postgres"
+    bytea_output: str = "hex"
+    extra_float_digits: int = 1
+    names: SessionInfo | None = None
+    now: int = 0
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The session's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str], names: SessionInfo | None = None, now: int = 0) -> Style:
+        """The style of a session's settings, by their names in lower case."""
+        lowered = {name.lower(): value for name, value in settings.items()}
+        order = lowered.get("datestyle", "ISO, MDY").rpartition(",")[2].strip().upper()
+        return cls(
+            order if order in ("MDY", "DMY", "YMD") else "MDY",
+            lowered.get("timezone", "UTC"),
+            lowered.get("intervalstyle", "postgres"),
+            lowered.get("bytea_output", "hex"),
+            int(lowered.get("extra_float_digits", "1")),
+            names,
+            now,
+        )
+
+
+PLAIN = Style()
+
+
+def style_of(how: Run | Style | None) -> Style:
+    """The style of a run: made once a run."""
+    if how is None:
+        return PLAIN
+    if isinstance(how, Style):
+        return how
+    memo: dict[Any, Any] = how.memo
+    style = memo.get(Style)
+    if style is None:
+        style = memo[Style] = Style.of(how.settings, how.session, how.now)
+    kept: Style = style
+    return kept

@@ -1,0 +1,493 @@
+"""Text forms of dates, times and intervals: ISO out, PostgreSQL's common spellings in.
+
+Dates are days since 2000-01-01, timestamps microseconds since 2000-01-01 00:00 (UTC where they carry a
+zone); the smallest and largest integers stand for -infinity and infinity.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.forms.style import Style
+from storage.column import Array, Column
+from storage.errors import DatetimeFieldOverflow, InvalidDatetimeFormat, InvalidParameterValue
+from storage.types import TIMESTAMPTZ, Type
+
+DAY = 86_400_000_000
+EPOCH_DAYS = 10_957  # from 1970-01-01 to 2000-01-01
+DATE_LOW, DATE_HIGH = -(2**31), 2**31 - 1
+STAMP_LOW, STAMP_HIGH = -(2**63), 2**63 - 1
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SPECIAL = frozenset(("epoch", "now", "today", "tomorrow", "yesterday"))
+
+
+def civil(days: int) -> tuple[int, int, int]:
+    """(year, month, day) of days since 2000-01-01, in the Gregorian calendar at any distance."""
+    cycles, rest = divmod(days, 146_097)
+    day = date(2000, 1, 1) + timedelta(days=rest)
+    return day.year + 400 * cycles, day.month, day.day
+
+
+def days_of(year: int, month: int, day: int) -> int:
+    """The inverse of civil. Raises ValueError where there is no such day."""
+    cycles, rest = divmod(year - 2000, 400)
+    return cycles * 146_097 + (date(2000 + rest, month, day) - date(2000, 1, 1)).days
+
+
+def _date_text(days: int) -> str:
+    year, month, day = civil(days)
+    shown = year if year > 0 else 1 - year
+    return f"{shown:04d}-{month:02d}-{day:02d}" + ("" if year > 0 else " BC")
+
+
+def write_date(column: Column, style: Style) -> pa.Array:
+    """YYYY-MM-DD; years before 1 and infinity one by one."""
+    values = column.values
+    usual = (values > -730_000) & (values < 2_900_000)
+    shifted = np.where(usual, values, 0) + EPOCH_DAYS
+    texts = pa.array(shifted.astype(np.int32), pa.date32()).cast(pa.large_string())
+    return _patched(texts, column, usual, lambda v: _infinite(v, DATE_LOW, DATE_HIGH) or _date_text(v))
+
+
+def _infinite(value: int, low: int, high: int) -> str | None:
+    return "-infinity" if value == low else "infinity" if value == high else None
+
+
+def _patched(texts: pa.Array, column: Column, usual: Array, write: object) -> pa.Array:
+    """`texts` with the unusual rows written one by one, and nulls."""
+    if not usual.all():
+        odd = ~usual
+        assert callable(write)
+        replacements = [write(int(value)) for value in column.values[odd]]
+        texts = pc.replace_with_mask(texts, pa.array(odd), pa.array(replacements, pa.large_string()))
+    return texts if column.valid is None else pc.if_else(pa.array(column.valid), texts, None)
+
+
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _fraction(micros: Array) -> pa.Array | None:
+    """'.5' for half a second, '' for none; None where there are none at all."""
+    rest = micros % 1_000_000
+    if not rest.any():
+        return None
+    digits = pc.utf8_lpad(pa.array(rest).cast(pa.large_string()), 6, "0")
+    written = pc.binary_join_element_wise(_text("."), pc.utf8_rtrim(digits, "0"), _text(""))
+    return pc.if_else(pa.array(rest != 0), written, _text(""))
+
+
+def _stamps(micros: Array) -> pa.Array:
+    """'YYYY-MM-DD HH:MM:SS[.f]' of timestamps in years 1 to 9999."""
+    seconds = micros // 1_000_000 + EPOCH_DAYS * 86_400
+    texts = pa.array(seconds, pa.timestamp("s")).cast(pa.large_string())
+    fraction = _fraction(micros)
+    return texts if fraction is None else pc.binary_join_element_wise(texts, fraction, _text(""))
+
+
+def _time_text(micros: int) -> str:
+    seconds, rest = divmod(micros, 1_000_000)
+    text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return text + (f".{rest:06d}".rstrip("0") if rest else "")
+
+
+def write_time(column: Column, style: Style) -> pa.Array:
+    """HH:MM:SS[.f]"""
+    return pa.array([None if v is None else _time_text(v) for v in column.tolist()], pa.large_string())
+
+
+def _stamp_text(value: int) -> str:
+    days, micros = divmod(value, DAY)
+    day, _, era = _date_text(days).partition(" ")
+    return f"{day} {_time_text(micros)}" + (f" {era}" if era else "")
+
+
+def _usual(values: Array) -> Array:
+    usual: Array = (values > -730_000 * DAY) & (values < 2_900_000 * DAY)
+    return usual
+
+
+def write_timestamp(column: Column, style: Style) -> pa.Array:
+    """YYYY-MM-DD HH:MM:SS[.f]"""
+    usual = _usual(column.values)
+    texts = _stamps(np.where(usual, column.values, 0))
+    return _patched(texts, column, usual, lambda v: _infinite(v, STAMP_LOW, STAMP_HIGH) or _stamp_text(v))
+
+
+def offset_at(micros: int, zone: tzinfo) -> int:
+    """Seconds east of UTC in force in a zone at a moment."""
+    seconds = micros // 1_000_000
+    cycles, rest = divmod(seconds + EPOCH_DAYS * 86_400, 146_097 * 86_400)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        seconds=rest if abs(cycles) > 4 else seconds + EPOCH_DAYS * 86_400
+    )
+    offset = moment.astimezone(zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def offsets_at(micros: Array, zone: tzinfo) -> Array:
+    """offset_at of many moments: asked once a quarter of an hour, for zones change on these."""
+    quarters, places = np.unique(micros // 900_000_000, return_inverse=True)
+    known = [offset_at(int(quarter) * 900_000_000, zone) for quarter in quarters]
+    return np.array(known, np.int64)[places.reshape(-1)]
+
+
+def _offset_text(seconds: int) -> str:
+    sign, rest = "-" if seconds < 0 else "+", abs(seconds)
+    text = f"{sign}{rest // 3600:02d}"
+    if rest % 3600:
+        text += f":{rest // 60 % 60:02d}"
+    return text + (f":{rest % 60:02d}" if rest % 60 else "")
+
+
+def write_timestamptz(column: Column, style: Style) -> pa.Array:
+    """As the session's zone has it, with the offset: 2026-11-23 10:00:00+01"""
+    usual = _usual(column.values)
+    micros = np.where(usual, column.values, 0)
+    if style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT"):
+        texts = pc.binary_join_element_wise(_stamps(micros), _text("+00"), _text(""))
+        suffix = "+00"
+    else:
+        offsets = offsets_at(micros, style.zone)
+        known = {int(offset): _offset_text(int(offset)) for offset in np.unique(offsets)}
+        suffixes = pa.array([known[offset] for offset in offsets.tolist()], pa.large_string())
+        texts = pc.binary_join_element_wise(_stamps(micros + offsets * 1_000_000), suffixes, _text(""))
+        suffix = ""
+
+    def odd(value: int) -> str:
+        infinite = _infinite(value, STAMP_LOW, STAMP_HIGH)
+        if infinite is not None:
+            return infinite
+        offset = 0 if suffix else offset_at(value, style.zone)
+        text, _, era = _stamp_text(value + offset * 1_000_000).partition(" BC")
+        del era
+        bc = " BC" if _stamp_text(value).endswith("BC") else ""
+        return text + _offset_text(offset) + bc
+
+    return _patched(texts, column, usual, odd)
+
+
+def write_interval(column: Column, style: Style) -> pa.Array:
+    """PostgreSQL's style, or iso_8601."""
+    write = iso_interval if style.interval_style == "iso_8601" else interval_text
+    return pa.array([None if v is None else write(*v) for v in column.tolist()], pa.large_string())
+
+
+def interval_text(months: int, days: int, micros: int) -> str:
+    """'1 year 2 mons 3 days 04:05:06'"""
+    years, months = int(months / 12), months - 12 * int(months / 12)
+    parts, negative = [], False
+    for value, unit in ((years, "year"), (months, "mon"), (days, "day")):
+        if value:
+            sign = "+" if negative and value > 0 else ""
+            parts.append(f"{sign}{value} {unit}{'' if value == 1 else 's'}")
+            negative = value < 0
+    if micros or not parts:
+        sign = "-" if micros < 0 else "+" if negative else ""
+        parts.append(sign + _time_text(abs(micros)))
+    return " ".join(parts)
+
+
+def iso_interval(months: int, days: int, micros: int) -> str:
+    """'P1Y2M3DT4H5M6S'"""
+    years, months = int(months / 12), months - 12 * int(months / 12)
+    day = "".join(f"{v}{u}" for v, u in ((years, "Y"), (months, "M"), (days, "D")) if v)
+    sign, rest = (-1, -micros) if micros < 0 else (1, micros)
+    hours, rest = divmod(rest, 3_600_000_000)
+    minutes, rest = divmod(rest, 60_000_000)
+    seconds = _time_text(rest).rpartition(":")[2].lstrip("0") if rest else ""
+    seconds = "0" + seconds if seconds.startswith(".") else seconds
+    time = "".join(f"{sign * v}{u}" for v, u in ((hours, "H"), (minutes, "M")) if v)
+    time += f"{'-' if sign < 0 else ''}{seconds}S" if seconds else ""
+    if not day and not time:
+        return "PT0S"
+    return "P" + day + ("T" + time if time else "")
+
+
+_ISO_DATE = re.compile(r"(\d{4,6})-(\d{1,2})-(\d{1,2})")
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?\s*([ap]m)?", re.IGNORECASE)
+_ZONE = re.compile(
+    r"\s*(z|utc|gmt|[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*)", re.IGNORECASE
+)
+
+
+def zone_of(name: str) -> tzinfo:
+    """A time zone by name, abbreviation UTC/GMT/Z, or offset. Raises InvalidParameterValue."""
+    lowered = name.strip().lower()
+    if lowered in ("z", "utc", "gmt", "zulu"):
+        return UTC
+    offset = re.fullmatch(r"([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?", lowered)
+    if offset:
+        seconds = int(offset[2]) * 3600 + int(offset[3] or 0) * 60 + int(offset[4] or 0)
+        return timezone(timedelta(seconds=-seconds if offset[1] == "-" else seconds))
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+
+
+def _overflow(text: str) -> DatetimeFieldOverflow:
+    return DatetimeFieldOverflow(f'date/time field value out of range: "{text}"')
+
+
+def _days(type: Type, text: str, word: str, style: Style) -> tuple[int, str]:
+    """The day that `word` begins with, and the rest."""
+    iso = _ISO_DATE.match(word)
+    if iso:
+        return _checked_days(text, int(iso[1]), int(iso[2]), int(iso[3])), word[iso.end() :]
+    packed = re.match(r"(\d{4})(\d{2})(\d{2})(?!\d)", word)
+    if packed:
+        return _checked_days(text, int(packed[1]), int(packed[2]), int(packed[3])), word[packed.end() :]
+    numbers = re.match(r"(\d{1,4})[/.-](\d{1,2})[/.-](\d{1,4})", word)
+    if numbers:
+        a, b, c = int(numbers[1]), int(numbers[2]), int(numbers[3])
+        year, month, day = {"MDY": (c, a, b), "DMY": (c, b, a), "YMD": (a, b, c)}[style.date_order]
+        if year < 100:
+            year += 2000 if year < 70 else 1900
+        return _checked_days(text, year, month, day), word[numbers.end() :]
+    named = re.match(
+        r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:([a-z]{3})[a-z]*\.?[\s-]+(\d{1,2})|(\d{1,2})[\s-]+([a-z]{3})[a-z]*)"
+        r"[\s,-]+(\d{4,6})",
+        word,
+        re.IGNORECASE,
+    )
+    if named:
+        month_name = (named[1] or named[4]).lower()
+        if month_name in _MONTHS:
+            day = int(named[2] or named[3])
+            days = _checked_days(text, int(named[5]), _MONTHS.index(month_name) + 1, day)
+            return days, word[named.end() :]
+    raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+
+
+def _checked_days(text: str, year: int, month: int, day: int) -> int:
+    try:
+        if year == 0:
+            raise ValueError
+        return days_of(year, month, day)
+    except (ValueError, OverflowError):
+        raise _overflow(text) from None
+
+
+def _clock(type: Type, text: str, word: str) -> tuple[int, str]:
+    """Microseconds of the time that `word` begins with, and the rest."""
+    found = _TIME.match(word)
+    if not found:
+        raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+    hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
+    if found[5]:
+        if not 1 <= hour <= 12:
+            raise _overflow(text)
+        hour = hour % 12 + (12 if found[5].lower() == "pm" else 0)
+    micros = round(float(found[4]) * 1e6) if found[4] and found[4] != "." else 0
+    total = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
+    if minute > 59 or second > 60 or total > DAY:
+        raise _overflow(text)
+    return total, word[found.end() :]
+
+
+def _moment(type: Type, text: str, style: Style) -> tuple[int, int | None]:
+    """(local microseconds since 2000, seconds east of UTC if a zone is written)."""
+    word = text.strip()
+    lowered = word.lower()
+    if lowered in _SPECIAL:
+        return _special(lowered, style)
+    before = re.search(r"\s*\bbc\b$", lowered)
+    if before:
+        word = word[: before.start()]
+    days, rest = _days(type, text, word, style)
+    if before:
+        year, month, day = civil(days)
+        days = _checked_bc(text, year, month, day)
+    rest = rest.lstrip()
+    if rest[:1] in ("T", "t"):
+        rest = rest[1:]
+    micros, offset = 0, None
+    if rest:
+        micros, rest = _clock(type, text, rest)
+        zone = _ZONE.match(rest)
+        if zone:
+            offset = offset_at(days * DAY + micros, zone_of(zone[1]))
+            rest = rest[zone.end() :]
+    if rest.strip():
+        raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+    return days * DAY + micros, offset
+
+
+def _checked_bc(text: str, year: int, month: int, day: int) -> int:
+    try:
+        return days_of(1 - year, month, day)
+    except ValueError:
+        raise _overflow(text) from None
+
+
+def _special(word: str, style: Style) -> tuple[int, int | None]:
+    if word == "epoch":
+        return -EPOCH_DAYS * DAY, 0
+    local = style.now + offset_at(style.now, style.zone) * 1_000_000
+    if word == "now":
+        return local, None
+    return (local // DAY + {"yesterday": -1, "today": 0, "tomorrow": 1}[word]) * DAY, None
+
+
+def read_date(type: Type, texts: list[str], style: Style) -> list[int]:
+    """A day; a time of day is read and dropped."""
+    values = []
+    for text in texts:
+        word = text.strip().lower()
+        if word in ("infinity", "-infinity"):
+            values.append(DATE_HIGH if word[0] == "i" else DATE_LOW)
+        else:
+            values.append(_moment(type, text, style)[0] // DAY)
+    return values
+
+
+def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
+    """HH:MM[:SS[.f]] [am|pm]; a zone is read and dropped."""
+    values = []
+    for text in texts:
+        word = text.strip()
+        if word.lower() == "allballs":
+            values.append(0)
+            continue
+        micros, rest = _clock(type, text, word)
+        zone = _ZONE.fullmatch(rest) if rest.strip() else None
+        if rest.strip() and zone is None:
+            raise invalid_time(type, text)
+        values.append(rounded(micros, type.modifier))
+    return values
+
+
+def invalid_time(type: Type, text: str) -> InvalidDatetimeFormat:
+    """PostgreSQL's words for text that is no date or time."""
+    return InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+
+
+def rounded(micros: int, digits: int) -> int:
+    """To `digits` decimals of a second, half away from zero; -1: as it is."""
+    if not 0 <= digits < 6:
+        return micros
+    unit: int = 10 ** (6 - digits)
+    whole = (abs(micros) + unit // 2) // unit * unit
+    return whole if micros >= 0 else -whole
+
+
+def read_timestamp(type: Type, texts: list[str], style: Style) -> list[int]:
+    """A day and a time; in UTC for timestamptz, whose missing zone is the session's."""
+    values = []
+    for text in texts:
+        word = text.strip().lower()
+        if word in ("infinity", "-infinity"):
+            values.append(STAMP_HIGH if word[0] == "i" else STAMP_LOW)
+            continue
+        local, offset = _moment(type, text, style)
+        if type.oid == TIMESTAMPTZ.oid:
+            local = to_utc(local, style.zone) if offset is None else local - offset * 1_000_000
+        if not STAMP_LOW < local < STAMP_HIGH:
+            raise DatetimeFieldOverflow(f'timestamp out of range: "{text}"')
+        values.append(rounded(local, type.modifier))
+    return values
+
+
+def to_utc(local: int, zone: tzinfo) -> int:
+    """The moment when clocks in a zone show `local`; in a gap or a fold, by the offset before it."""
+    before = offset_at(local - DAY, zone) * 1_000_000
+    after = offset_at(local + DAY, zone) * 1_000_000
+    candidates = [local - offset for offset in (before, after)]
+    fitting = [c for c in candidates if c + offset_at(c, zone) * 1_000_000 == local]
+    return fitting[-1] if fitting else candidates[0]
+
+
+_UNITS = {
+    "microsecond": (0, 0, 1), "us": (0, 0, 1), "usec": (0, 0, 1),
+    "millisecond": (0, 0, 1_000), "ms": (0, 0, 1_000), "msec": (0, 0, 1_000),
+    "second": (0, 0, 1_000_000), "sec": (0, 0, 1_000_000), "s": (0, 0, 1_000_000),
+    "minute": (0, 0, 60_000_000), "min": (0, 0, 60_000_000), "m": (0, 0, 60_000_000),
+    "hour": (0, 0, 3_600_000_000), "hr": (0, 0, 3_600_000_000), "h": (0, 0, 3_600_000_000),
+    "day": (0, 1, 0), "d": (0, 1, 0), "week": (0, 7, 0), "w": (0, 7, 0),
+    "month": (1, 0, 0), "mon": (1, 0, 0), "year": (12, 0, 0), "yr": (12, 0, 0), "y": (12, 0, 0),
+    "decade": (120, 0, 0), "dec": (120, 0, 0), "century": (1200, 0, 0), "centurie": (1200, 0, 0),
+    "millennium": (12_000, 0, 0), "millennia": (12_000, 0, 0),
+}  # fmt: skip
+_INTERVAL_PART = re.compile(
+    r"\s*([+-]?)\s*(?:(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?|(\d*\.?\d+|\d+\.)\s*([a-z]+)?)(?=\s|$|[+-]|\d|,)\s*,?",
+    re.IGNORECASE,
+)
+
+
+def read_interval(type: Type, texts: list[str], style: Style) -> list[tuple[int, int, int]]:
+    """'1 year 2 days 03:04:05', '-1 day ago', '@ 1 hour', ISO 8601's P1DT2H."""
+    return [_interval(type, text) for text in texts]
+
+
+def _interval(type: Type, text: str) -> tuple[int, int, int]:
+    word = text.strip().lower().lstrip("@").strip()
+    if word.startswith("p"):
+        return _iso_interval(type, text, word)
+    ago = word.endswith(" ago")
+    word = word.removesuffix(" ago")
+    total = [0.0, 0.0, 0.0]
+    at = 0
+    if not word:
+        raise invalid_time(type, text)
+    while at < len(word):
+        part = _INTERVAL_PART.match(word, at)
+        if not part or part.end() == at:
+            raise invalid_time(type, text)
+        at = part.end()
+        sign = -1 if part[1] == "-" else 1
+        if part[2]:
+            seconds = int(part[2]) * 3600 + int(part[3]) * 60 + float(part[4] or 0)
+            total[2] += sign * round(seconds * 1e6)
+            continue
+        unit = part[6] or "second"
+        known = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
+        if known is None:
+            raise invalid_time(type, text)
+        _add(total, sign * float(part[5]), known)
+    return _whole(type, text, total, -1 if ago else 1)
+
+
+def _iso_interval(type: Type, text: str, word: str) -> tuple[int, int, int]:
+    found = re.fullmatch(r"p((?:[+-]?[\d.]+[ymwd])*)(?:t((?:[+-]?[\d.]+[hms])+))?", word)
+    if not found or word == "p":
+        raise invalid_time(type, text)
+    total = [0.0, 0.0, 0.0]
+    for group, units in (
+        (found[1], {"y": "year", "m": "month", "w": "week", "d": "day"}),
+        (found[2] or "", {}),
+    ):
+        for number, letter in re.findall(r"([+-]?[\d.]+)([a-z])", group):
+            _add(total, float(number), _UNITS[units.get(letter, letter)])
+    return _whole(type, text, total, 1)
+
+
+def _add(total: list[float], number: float, unit: tuple[int, int, int]) -> None:
+    """A number of a unit; fractions of months become days, of days time (30 days, 24 hours)."""
+    months, days, micros = unit
+    if months:
+        exact = number * months
+        whole = int(exact)
+        total[0] += whole
+        number, days = (exact - whole) * 30, 1
+        if abs(number - round(number)) < 1e-9:
+            number = round(number)
+    if days:
+        exact = number * days
+        whole = int(exact)
+        total[1] += whole
+        number, micros = exact - whole, DAY
+    total[2] += round(number * micros)
+
+
+def _whole(type: Type, text: str, total: list[float], sign: int) -> tuple[int, int, int]:
+    months, days, micros = (sign * int(part) for part in total)
+    if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31 and -(2**63) <= micros < 2**63):
+        raise DatetimeFieldOverflow(f'interval field value out of range: "{text}"')
+    return months, days, rounded(micros, type.modifier & 0xFFFF if type.modifier >= 0 else -1)
