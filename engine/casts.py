@@ -1,22 +1,428 @@
-"""Casts: `convert` a column to another type; `context` says where PostgreSQL would do so by itself."""
+"""Casts: a whole column to another type, by PostgreSQL's rules of rounding and range.
+
+`convert` first changes the type, then applies the target's modifier: varchar(n) cuts in a written cast and
+refuses in an assignment; numeric(p, s) rounds; timestamp(p) rounds; binary(n) and vector(n) must fit.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import forms
+from engine.castings import context
+from engine.forms import texts, times
+from engine.forms.compound import checked_vector, elements
+from engine.forms.style import Style, style_of
 from engine.run import Run
-from storage.column import Column
-from storage.errors import CannotCoerce
-from storage.types import Type
+from storage import types as t
+from storage.column import Array, Column, Mask
+from storage.errors import CannotCoerce, DataException, InvalidParameterValue, NumericValueOutOfRange
+from storage.types import Form, Type
+
+__all__ = ["context", "convert"]
+
+_WIDE = Context(prec=200_000)
+_TEXTS = frozenset((t.TEXT.oid, t.VARCHAR.oid, t.BPCHAR.oid, t.NAME.oid, t.UNKNOWN.oid, t.CSTRING.oid))
+_OIDS = frozenset((t.OID.oid, *(reg.oid for reg in t.REG_TYPES)))
+_STAMPS = frozenset((t.TIMESTAMP.oid, t.TIMESTAMPTZ.oid))
 
 
-def convert(column: Column, target: Type, run: Run, *, explicit: bool = True) -> Column:
-    """The column as `target`."""
+def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: bool = True) -> Column:
+    """The column as `target`. Raises CannotCoerce where there is no such cast, and what the values ask for."""
     if column.type == target:
         return column
-    raise CannotCoerce(f"cannot cast type {column.type} to {target}")
+    style = style_of(run)
+    converted = column if column.type.oid == target.oid else _changed(column, target, style)
+    result = _modified(converted, target, explicit)
+    result.constant = column.constant
+    return result
 
 
-def context(source: Type, target: Type) -> Literal["i", "a", "e"] | None:
-    """Where the cast applies: implicitly, in assignments, only when written; None: there is none."""
-    return "i" if source == target else None
+def _changed(column: Column, target: Type, style: Style) -> Column:
+    """The column as `target` without its modifier, where source and target differ."""
+    source = column.type
+    if source.element is not None and target.element is not None:
+        return _array(column, target, style)
+    if source.oid in _TEXTS and target.oid in _TEXTS:
+        return _text_to_text(column, target)
+    special = _SPECIAL.get((source.oid, target.oid)) or _by_family(source, target)
+    if special is not None:
+        return special(column, target.base, style)
+    if target.oid in _TEXTS:
+        return _to_text(column, target, style)
+    if source.oid in _TEXTS:
+        # varchar's and its kin's modifiers say what happens to too long text: see _modified
+        plain = target if target.form in (Form.ROWS, Form.LIST) else target.base
+        return forms.parse_text(plain, column, style)
+    raise CannotCoerce(f"cannot cast type {source.base} to {target.base}")
+
+
+def _text_to_text(column: Column, target: Type) -> Column:
+    values = column.values
+    if column.type.oid == t.BPCHAR.oid:
+        values = pc.utf8_rtrim(values, characters=" ")
+    if target.oid == t.NAME.oid:
+        return forms.parse_text(target, Column(t.TEXT, values))
+    return Column(target.base, values)
+
+
+def _to_text(column: Column, target: Type, style: Style) -> Column:
+    if column.type.oid == t.BOOL.oid:
+        words = np.where(column.values, "true", "false").tolist()
+        items = [w if ok else None for w, ok in zip(words, column.is_valid().tolist(), strict=True)]
+        return Column(target.base, pa.array(items, pa.large_string()))
+    return _text_to_text(forms.text_of(column, style), target)
+
+
+def _array(column: Column, target: Type, style: Style) -> Column:
+    assert target.element is not None
+    inner = target.element if target.modifier == -1 else target.element.of(target.modifier)
+    flat = convert(elements(column), inner, style).spread(len(column.values.flatten())).to_arrow()
+    values = column.values
+    offsets = np.concatenate([[0], np.cumsum([len(row) if row.is_valid else 0 for row in values])])
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets.astype(np.int64)), flat)
+    return Column(target.base, lists, column.valid)
+
+
+def _valid_values(column: Column) -> tuple[Array, Mask | None]:
+    """Values with zeros under nulls, and the mask."""
+    valid = column.valid
+    if valid is None:
+        return column.values, None
+    return np.where(valid, column.values, np.zeros(1, column.values.dtype)), valid
+
+
+def _out_of_range(target: Type) -> NumericValueOutOfRange:
+    return NumericValueOutOfRange(f"{target.base} out of range")
+
+
+def _number_to_number(column: Column, target: Type, style: Style) -> Column:
+    """Integers, floats and OIDs among each other."""
+    values, valid = _valid_values(column)
+    dtype = target.dtype
+    assert dtype is not None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore", under="ignore"):
+            floats = values.astype(dtype)
+        if (np.isinf(floats) & np.isfinite(values)).any():
+            raise NumericValueOutOfRange("value out of range: overflow")
+        if ((floats == 0) & (values != 0)).any():
+            raise NumericValueOutOfRange("value out of range: underflow")
+        return Column(target, floats, valid)
+    bounds = np.iinfo(dtype)
+    if values.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = np.rint(values)
+            # the largest integers are no floats: compare with the power of two above them
+            if not ((whole >= float(bounds.min)) & (whole < float(bounds.max) + 1)).all():
+                raise _out_of_range(target)
+        return Column(target, whole.astype(dtype), valid)
+    if values.dtype.itemsize > dtype.itemsize or values.dtype.kind != dtype.kind:
+        wide = values.astype(np.int64)
+        low = -(2**31) if target.oid in _OIDS and values.dtype.itemsize <= 4 else bounds.min
+        if len(wide) and not (low <= wide.min() and wide.max() <= bounds.max):
+            raise NumericValueOutOfRange("OID out of range") if target.oid in _OIDS else _out_of_range(target)
+    return Column(target, values.astype(dtype), valid)
+
+
+def _number_to_numeric(column: Column, target: Type, style: Style) -> Column:
+    """Integers exactly, floats by the digits they are sure of: 15, of real 6."""
+    if column.values.dtype.kind != "f":
+        return Column.of(target, [None if v is None else Decimal(v) for v in column.tolist()])
+    digits = 6 if column.type.oid == t.FLOAT4.oid else 15
+    return Column.of(target, [None if v is None else _decimal(v, digits) for v in column.tolist()])
+
+
+def _decimal(value: float, digits: int) -> Decimal:
+    if value != value or value in (np.inf, -np.inf):
+        return Decimal(value)
+    return Decimal(format(Decimal(f"{value:.{digits}g}"), "f"))
+
+
+def _numeric_to_number(column: Column, target: Type, style: Style) -> Column:
+    """To integers half away from zero, to floats the nearest."""
+    assert target.dtype is not None
+    if target.dtype.kind == "f":
+        return forms.parse_text(target, forms.text_of(column))
+    bounds = np.iinfo(target.dtype)
+    items: list[int | None] = []
+    for value in column.tolist():
+        if value is None:
+            items.append(None)
+            continue
+        if not value.is_finite():
+            word = "NaN" if value.is_nan() else "infinity"
+            raise NumericValueOutOfRange(f"cannot convert {word} to {target.base}")
+        whole = int(value.quantize(Decimal(1), ROUND_HALF_UP, _WIDE))
+        if not bounds.min <= whole <= bounds.max:
+            raise _out_of_range(target)
+        items.append(whole)
+    return Column.of(target, items)
+
+
+def _bool_to_int(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.values.astype(np.int32), column.valid)
+
+
+def _int_to_bool(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.values != 0, column.valid)
+
+
+def _char_to_int(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.values.view(np.int8).astype(np.int32), column.valid)
+
+
+def _int_to_char(column: Column, target: Type, style: Style) -> Column:
+    values, valid = _valid_values(column)
+    if ((values < -128) | (values > 127)).any():
+        raise NumericValueOutOfRange('"char" out of range')
+    return Column(target, values.astype(np.int8).view(np.uint8), valid)
+
+
+def _stamp_of_date(values: Array) -> Array:
+    stamps: Array = values.astype(np.int64)
+    finite = (stamps != times.DATE_LOW) & (stamps != times.DATE_HIGH)
+    if (np.abs(stamps[finite]) > 2**63 // times.DAY - 1).any():
+        raise NumericValueOutOfRange("date out of range for timestamp")
+    ends = np.where(stamps == times.DATE_LOW, times.STAMP_LOW, times.STAMP_HIGH)
+    return np.where(finite, np.where(finite, stamps, 0) * times.DAY, ends)
+
+
+def _date_to_stamp(column: Column, target: Type, style: Style) -> Column:
+    stamps = Column(t.TIMESTAMP, _stamp_of_date(_valid_values(column)[0]), column.valid)
+    return stamps if target.oid == t.TIMESTAMP.oid else _stamp_to_zone(stamps, target, style)
+
+
+def _finite(values: Array) -> Mask:
+    mask: Mask = (values != times.STAMP_LOW) & (values != times.STAMP_HIGH)
+    return mask
+
+
+def _stamp_to_zone(column: Column, target: Type, style: Style) -> Column:
+    """Clocks of the session's zone to moments."""
+    values = column.values
+    if style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT"):
+        return Column(target, values, column.valid)
+    zone = style.zone
+    known = {v: times.to_utc(v, zone) for v in np.unique(values[_finite(values)]).tolist()}
+    moved = [known.get(value, value) for value in values.tolist()]
+    return Column(target, np.array(moved, np.int64), column.valid)
+
+
+def _local(column: Column, style: Style) -> Array:
+    """What the session's clocks show at these moments; timestamps without a zone as they are."""
+    values = column.values
+    if column.type.oid != t.TIMESTAMPTZ.oid or style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT"):
+        return values
+    finite = _finite(values)
+    offsets = times.offsets_at(np.where(finite, values, 0), style.zone) * 1_000_000
+    return np.where(finite, values + np.where(finite, offsets, 0), values)
+
+
+def _zone_to_stamp(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, _local(column, style), column.valid)
+
+
+def _stamp_to_date(column: Column, target: Type, style: Style) -> Column:
+    local = _local(column, style)
+    days = np.where(local == times.STAMP_HIGH, times.DATE_HIGH, local // times.DAY)
+    days = np.where(local == times.STAMP_LOW, times.DATE_LOW, days)
+    return Column(target, days.astype(np.int32), column.valid)
+
+
+def _stamp_to_time(column: Column, target: Type, style: Style) -> Column:
+    local = _local(column, style)
+    finite = _finite(local)
+    valid = column.is_valid() & finite
+    return Column(target, local % times.DAY, None if valid.all() else valid)
+
+
+def _time_to_interval(column: Column, target: Type, style: Style) -> Column:
+    values = np.zeros(len(column), target.dtype)
+    values["micros"] = column.values
+    return Column(target, values, column.valid)
+
+
+def _interval_to_time(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.values["micros"] % times.DAY, column.valid)
+
+
+def _json_to_jsonb(column: Column, target: Type, style: Style) -> Column:
+    return forms.parse_text(target, column.retype(t.TEXT))
+
+
+def _relabel(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.values)
+
+
+def _jsonb_to_scalar(column: Column, target: Type, style: Style) -> Column:
+    items: list[Any] = []
+    for text in column.values.to_pylist():
+        value = None if text is None else json.loads(text, parse_float=Decimal)
+        if text is not None and (value is None or isinstance(value, bool) != (target.oid == t.BOOL.oid)):
+            raise _jsonb_error(value, target)
+        if isinstance(value, str | list | dict):
+            raise _jsonb_error(value, target)
+        items.append(value if value is None or isinstance(value, bool) else Decimal(value))
+    if target.oid == t.BOOL.oid:
+        return Column.of(target, items)
+    numbers = Column.of(t.NUMERIC, items)
+    return numbers if target.oid == t.NUMERIC.oid else _numeric_to_number(numbers, target, style)
+
+
+def _jsonb_error(value: Any, target: Type) -> InvalidParameterValue:
+    kinds = {type(None): "null", str: "string", bool: "boolean", list: "array", dict: "object"}
+    kind = kinds.get(type(value), "numeric")
+    return InvalidParameterValue(f"cannot cast jsonb {kind} to type {target}")
+
+
+def _binary_to_bytes(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, column.to_arrow())
+
+
+def _bytes_to_binary(column: Column, target: Type, style: Style) -> Column:
+    return forms.parse_binary(target, column)
+
+
+def _binary_to_vector(column: Column, target: Type, style: Style) -> Column:
+    values = np.ascontiguousarray(column.values)
+    if values.shape[1] % 4:
+        raise DataException(
+            f"{values.shape[1]} bytes are no vector of float32 elements",
+            hint="A vector of n elements has 4 * n bytes.",
+        )
+    vectors = values.view("<f4")
+    valid = column.valid
+    for row in vectors if valid is None else vectors[valid]:
+        checked_vector(target.base, row)
+    return Column(target, vectors, valid)
+
+
+def _vector_to_binary(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, np.ascontiguousarray(column.values).view(np.uint8), column.valid)
+
+
+def _vector_to_array(column: Column, target: Type, style: Style) -> Column:
+    assert target.element is not None
+    rows = [None if row is None else list(row) for row in column.tolist()]
+    return Column.of(target, rows)
+
+
+def _array_to_rows(column: Column, target: Type, style: Style) -> Column:
+    """A float or integer array as vector(n) or the float32 bytes of binary(n)."""
+    items: list[Any] = []
+    for row in column.values.to_pylist():
+        if row is None:
+            items.append(None)
+            continue
+        if None in row:
+            raise DataException("a vector's elements cannot be null")
+        with np.errstate(over="ignore"):
+            vector = np.array([float(item) for item in row]).astype("<f4")
+        items.append(vector.tobytes() if target.oid == t.BINARY.oid else checked_vector(target.base, vector))
+    widths = {len(item) for item in items if item is not None}
+    if len(widths) > 1:
+        raise DataException("vectors of one column must have equal dimensions")
+    return Column.of(target.of(widths.pop()) if widths and target.modifier == -1 else target, items)
+
+
+Special = Callable[[Column, Type, Style], Column]
+
+_SPECIAL: dict[tuple[int, int], Special] = {
+    (t.BOOL.oid, t.INT4.oid): _bool_to_int,
+    (t.INT4.oid, t.BOOL.oid): _int_to_bool,
+    (t.CHAR.oid, t.INT4.oid): _char_to_int,
+    (t.INT4.oid, t.CHAR.oid): _int_to_char,
+    (t.DATE.oid, t.TIMESTAMP.oid): _date_to_stamp,
+    (t.DATE.oid, t.TIMESTAMPTZ.oid): _date_to_stamp,
+    (t.TIMESTAMP.oid, t.TIMESTAMPTZ.oid): _stamp_to_zone,
+    (t.TIMESTAMPTZ.oid, t.TIMESTAMP.oid): _zone_to_stamp,
+    **{(stamp, t.DATE.oid): _stamp_to_date for stamp in _STAMPS},
+    **{(stamp, t.TIME.oid): _stamp_to_time for stamp in _STAMPS},
+    (t.TIME.oid, t.INTERVAL.oid): _time_to_interval,
+    (t.INTERVAL.oid, t.TIME.oid): _interval_to_time,
+    (t.JSON.oid, t.JSONB.oid): _json_to_jsonb,
+    (t.JSONB.oid, t.JSON.oid): _relabel,
+    (t.PG_NODE_TREE.oid, t.TEXT.oid): _relabel,
+    **{
+        (t.JSONB.oid, x.oid): _jsonb_to_scalar
+        for x in (t.BOOL, t.INT2, t.INT4, t.INT8, t.FLOAT4, t.FLOAT8, t.NUMERIC)
+    },
+    (t.BINARY.oid, t.BYTEA.oid): _binary_to_bytes,
+    (t.BYTEA.oid, t.BINARY.oid): _bytes_to_binary,
+    (t.BINARY.oid, t.VECTOR.oid): _binary_to_vector,
+    (t.VECTOR.oid, t.BINARY.oid): _vector_to_binary,
+}
+_NUMBERS = frozenset(x.oid for x in (t.INT2, t.INT4, t.INT8, t.FLOAT4, t.FLOAT8)) | _OIDS
+
+
+def _by_family(source: Type, target: Type) -> Special | None:
+    if source.oid in _NUMBERS:
+        if target.oid in _NUMBERS:
+            return _number_to_number
+        if target.oid == t.NUMERIC.oid:
+            return _number_to_numeric
+    if source.oid == t.NUMERIC.oid and target.oid in _NUMBERS:
+        return _numeric_to_number
+    if source.element is not None and target.oid in (t.VECTOR.oid, t.BINARY.oid):
+        return _array_to_rows
+    if source.oid == t.VECTOR.oid and target.element is not None:
+        return _vector_to_array
+    return None
+
+
+def _modified(column: Column, target: Type, explicit: bool) -> Column:
+    """The column, of `target`'s type, under its modifier."""
+    if target.modifier == -1 or column.type == target:
+        return column if column.type == target else column.retype(target)
+    if target.oid in (t.VARCHAR.oid, t.BPCHAR.oid):
+        fitted = [
+            None if v is None else texts.fitted(target, v, cut=explicit) for v in column.values.to_pylist()
+        ]
+        return Column(target, pa.array(fitted, pa.large_string()))
+    if target.oid == t.NUMERIC.oid:
+        return Column.of(target, [None if v is None else _rescaled(v, target) for v in column.tolist()])
+    if target.oid in (t.BINARY.oid, t.VECTOR.oid):
+        return _sized(column, target)
+    if target.oid in (t.TIME.oid, *_STAMPS):
+        values = column.values
+        unit = 10 ** (6 - min(target.modifier, 6))
+        whole = np.where(_finite(values), (values + unit // 2) // unit * unit, values)
+        return Column(target, whole, column.valid)
+    return column.retype(target)
+
+
+def _sized(column: Column, target: Type) -> Column:
+    width = column.values.shape[1]
+    if width != target.width and column.is_valid().any():
+        if target.oid == t.BINARY.oid:
+            raise texts.width_error(target, width)
+        raise DataException(f"expected {target.modifier} dimensions, not {width}")
+    if width != target.width:
+        return Column.nulls(target, len(column))
+    return column.retype(target)
+
+
+def _rescaled(value: Decimal, target: Type) -> Decimal:
+    """numeric(p, s) of a numeric. Raises NumericValueOutOfRange."""
+    precision, scale = t.numeric_modifier(target)
+    if value.is_nan():
+        return value
+    if value.is_finite():
+        rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
+        if abs(rounded) < Decimal(10) ** (precision - scale):
+            return rounded
+        detail = (
+            f"A field with precision {precision}, scale {scale} must round to an absolute value less than "
+            f"{'1' if precision == scale else f'10^{precision - scale}'}."
+        )
+    else:
+        detail = f"A field with precision {precision}, scale {scale} cannot hold an infinite value."
+    raise NumericValueOutOfRange("numeric field overflow", detail=detail)
