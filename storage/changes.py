@@ -264,7 +264,8 @@ class OwnMorsel:
         gone = self._rows.gone[self._start : self._stop]
         if not gone.any():
             return None
-        return (gone == 0) | (gone >= self._command)
+        mask: Mask = (gone == 0) | (gone >= self._command)
+        return mask
 
     def select(self, predicate: Conjunction) -> Mask | None:
         """No help."""

@@ -24,11 +24,14 @@ from storage.files import FolderLock
 from storage.locks import Waits
 from storage.log import Log
 from storage.manifest import Manifest
+from storage.merger import merge
 from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
 from storage.transaction import Isolation, Transaction
+
+_TIDY = 1024  # commits between two looks for what can go, where no checkpoint looks
 
 
 def _never() -> None:
@@ -58,6 +61,8 @@ class Database:
         self._folder_lock: FolderLock | None = None
         self._checkpoints: Checkpoints | None = None
         self._closed = False
+        self._dropped: list[tuple[int, int]] = []  # (commit, table): older snapshots may still read it
+        self._merging = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path | None, *, log_bytes: int = 256 << 20) -> Database:
@@ -122,13 +127,13 @@ class Database:
         self,
         isolation: Isolation = "read committed",
         read_only: bool = False,
-        check: Callable[[], None] = _never,
+        cancel: Callable[[], None] | None = None,
     ) -> Transaction:
-        """Begin a transaction. `check` raises when its waiting is to end."""
+        """Begin a transaction. `cancel` is called while it waits, and raises when that is to end."""
         with self._oid_lock:
             number = self._next_transaction
             self._next_transaction += 1
-        transaction = Transaction(self, number, isolation, read_only, check)
+        transaction = Transaction(self, number, isolation, read_only, cancel or _never)
         self._transactions.add(transaction)
         return transaction
 
@@ -191,6 +196,7 @@ class Database:
             position = self._log.append(record.encode()) if self._log is not None else number
             for table_record, keys in parts:
                 self._apply(table_record, number, keys)
+            self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
         if self._log is not None and transaction.synchronous:
@@ -198,6 +204,8 @@ class Database:
         self._publish(position)
         if self._checkpoints is not None:
             self._checkpoints.consider()
+        elif number % _TIDY == 0:
+            self.tidy()
 
     def _apply(self, record: TableRecord, commit: int, keys: Keys | None) -> None:
         """Put a commit's changes of one table into its store."""
@@ -222,6 +230,29 @@ class Database:
             while self._unpublished and self._unpublished[0][0] <= position:
                 _, number, catalog = self._unpublished.popleft()
                 self._published = (number, catalog)
+
+    def tidy(self) -> None:
+        """Let go of what no snapshot can ask for any more."""
+        oldest = self.oldest()
+        with self._commit_lock:
+            for commit, oid in self._dropped:
+                if commit <= oldest:
+                    self._stores.pop(oid, None)
+                    self.sequences.forget(oid)
+            self._dropped = [(commit, oid) for commit, oid in self._dropped if commit > oldest]
+            stores = list(self._stores.values())
+        for store in stores:
+            store.forget(oldest)
+
+    def optimize(self, table: int) -> None:
+        """Make a table's segments anew as far as that helps: OPTIMIZE TABLE. Raises UndefinedTable."""
+        definition = self.catalog.table(table)
+        if self._checkpoints is not None:
+            self._checkpoints.run(whole=table)
+            return
+        with self._merging:
+            self.tidy()
+            merge(self.store(table), definition, self._published[0], self.oldest(), everything=True)
 
     def begin_checkpoint(self) -> Manifest:
         """Begin a new log file: the manifest of all commits so far, without its tables."""

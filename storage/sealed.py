@@ -70,6 +70,11 @@ class Sealed:
                 self._gone = np.zeros(self.rows, np.int64)
             return self._gone
 
+    @property
+    def by_row_id(self) -> Positions | None:
+        """(rows,) positions in ascending order of row id; None where rows lie so already."""
+        return self._order
+
     def gone_in(self, start: int, stop: int) -> Positions | None:
         """See storage.table.Part."""
         return None if self._gone is None else self._gone[start:stop]
