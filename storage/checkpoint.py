@@ -71,12 +71,13 @@ class Checkpoints:
                 # the log still has everything; the next commit that finds it too long tries again
                 print(f"checkpoint failed: {error}", file=sys.stderr)
 
-    def close(self) -> None:
-        """End the background thread and checkpoint a last time."""
+    def close(self, *, last: bool) -> None:
+        """End the background thread, and checkpoint a last time if `last`."""
         self._closing = True
         self._wanted.set()
         self._thread.join()
-        self.run()
+        if last:
+            self.run()
 
     def run(self, whole: int = 0) -> None:
         """One checkpoint, which makes the table with OID `whole` anew as far as that helps.

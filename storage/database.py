@@ -272,15 +272,18 @@ class Database:
         return 0 if self._log is None else self._log.size
 
     def close(self) -> None:
-        """Checkpoint and close; open transactions are lost."""
+        """Checkpoint and close; open transactions are lost. After a failure of the log, only close."""
         if self._closed:
             return
         self._closed = True
-        if self._checkpoints is not None and self._log is not None:
-            self._checkpoints.close()
-            self._log.close()
-        if self._folder_lock is not None:
-            self._folder_lock.release()
+        try:
+            if self._checkpoints is not None and self._log is not None:
+                self._checkpoints.close(last=not self._log.failed)
+        finally:
+            if self._log is not None:
+                self._log.close()
+            if self._folder_lock is not None:
+                self._folder_lock.release()
 
 
 def _changed(catalog: Catalog, put: list[Relation | Schema | Role], drop: list[int]) -> Catalog:

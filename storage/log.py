@@ -82,6 +82,11 @@ class Log:
             self._allocated = goal
 
     @property
+    def failed(self) -> bool:
+        """Whether writing or fsync has failed: nothing is accepted any more."""
+        return self._failed is not None
+
+    @property
     def size(self) -> int:
         """Bytes in the current file."""
         return self._at

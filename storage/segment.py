@@ -9,7 +9,8 @@
 
     foot: {"rows": n, "columns": [column, ...], "row_ids": column}
     column: {"type": [oid, modifier], "encoding": tag, "head": {...},
-             "zones": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...], "valid": [offset, length, CRC32C] or null}
+             "zones": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
+             "valid": [offset, length, CRC32C] or null}
 
 `valid` is a bitmap, first row in the lowest bit. The length of the file is checked against what the foot
 says when it is opened; a buffer's checksum when it is first touched. A file is mapped, not read.
