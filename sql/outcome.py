@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from engine.formats import CopyFormat
+from engine.forms.style import Style
 from storage.batch import Batch
 from storage.column import Column
 from storage.types import Type
@@ -24,24 +26,6 @@ class Field:
     type: Type
     table: int = 0
     number: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CopyFormat:
-    """COPY's options, checked: see PostgreSQL's COPY. `columns` are the types, in order."""
-
-    format: Literal["text", "csv", "binary"]
-    columns: tuple[Type, ...]
-    names: tuple[str, ...] = ()
-    delimiter: str = "\t"
-    null: str = "\\N"
-    header: Literal["", "true", "match"] = ""
-    quote: str = '"'
-    escape: str = '"'
-    force_quote: frozenset[int] = frozenset()
-    force_not_null: frozenset[int] = frozenset()
-    force_null: frozenset[int] = frozenset()
-    table: str = ""  # for the context line of errors
 
 
 @dataclass
@@ -67,7 +51,7 @@ class Empty:
 
 @dataclass
 class CopyIn:
-    """COPY ... FROM STDIN: call `sink(batch)` for what comes, then `complete()`; or `abort(message)`."""
+    """COPY ... FROM STDIN: call `sink(batch)` for what comes, then `complete()`; or the session's `fail()`."""
 
     format: CopyFormat
     sink: Callable[[Batch], None]
@@ -115,16 +99,26 @@ class Portal(Protocol):
 
 
 class SessionSeam(Protocol):
-    """What the wire asks of a session. All calls come from one thread at a time, and may block;
-    `cancel` comes from any thread at any time.
+    """What the wire asks of a session. All calls come from one thread at a time (not always the same
+    one), and may block; `cancel` comes from any thread at any time.
 
     Errors leave as DatabaseError; the session has by then put its transaction into the right state,
     and `status` tells which. After an error in the extended protocol the wire calls nothing before
     `sync`.
     """
 
+    backend_pid: int  # BackendKeyData's and pg_backend_pid()'s
+    on_terminate: Callable[[], None] | None  # set by the wire; pg_terminate_backend(pid) calls it
+
     @property
     def status(self) -> Literal["I", "T", "E"]: ...
+
+    @property
+    def style(self) -> Style:
+        """How text forms are written and read just now: DateStyle, TimeZone and their like."""
+
+    def setting(self, name: str) -> str | None:
+        """The value of a setting (any case), or None where there is none of the name."""
 
     def simple(self, text: str) -> Iterator[Outcome]:
         """The statements of one Query message, each executed when it is asked for."""
@@ -148,7 +142,12 @@ class SessionSeam(Protocol):
     def sync(self) -> None:
         """End of an extended-protocol series: commits or rolls back an implicit transaction."""
 
-    def cancel(self) -> None: ...
+    def fail(self) -> None:
+        """The wire found an error of its own (a parameter, COPY data, the connection): what runs is ended
+        and rolled back, and the transaction fails as after an error of the session's."""
+
+    def cancel(self) -> None:
+        """Ask the running statement to stop."""
 
     def close(self) -> None:
         """The connection is gone: roll back, drop temporary things."""
