@@ -22,7 +22,8 @@ char:i text
 name:a bpchar varchar
 name:i text
 int8:a int2 int4
-int8:i regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole regcollation
+int8:i regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole
+int8:i regcollation
 int2:i int8 int4 regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole
 int2:i regcollation
 int4:a int2
@@ -83,14 +84,16 @@ _numeric:a vector binary
 """
 
 
+_LETTERS: dict[str, Letter] = {"i": "i", "a": "a", "e": "e"}
+
+
 def _read() -> dict[tuple[int, int], Letter]:
     found: dict[tuple[int, int], Letter] = {}
     for line in _TABLE.split("\n"):
         head, _, targets = line.partition(" ")
         source, _, letter = head.partition(":")
         for target in targets.split():
-            assert letter in ("i", "a", "e")
-            found[BY_NAME[source].oid, BY_NAME[target].oid] = letter
+            found[BY_NAME[source].oid, BY_NAME[target].oid] = _LETTERS[letter]
     return found
 
 

@@ -35,7 +35,7 @@ _STAMPS = frozenset((t.TIMESTAMP.oid, t.TIMESTAMPTZ.oid))
 
 
 def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: bool = True) -> Column:
-    """The column as `target`. Raises CannotCoerce where there is no such cast, and what the values ask for."""
+    """The column as `target`. Raises CannotCoerce where there is no such cast."""
     if column.type == target:
         return column
     style = style_of(run)
@@ -220,10 +220,12 @@ def _local(column: Column, style: Style) -> Array:
     """What the session's clocks show at these moments; timestamps without a zone as they are."""
     values = column.values
     if column.type.oid != t.TIMESTAMPTZ.oid or style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT"):
-        return values
+        local: Array = values
+        return local
     finite = _finite(values)
     offsets = times.offsets_at(np.where(finite, values, 0), style.zone) * 1_000_000
-    return np.where(finite, values + np.where(finite, offsets, 0), values)
+    moved: Array = np.where(finite, values + np.where(finite, offsets, 0), values)
+    return moved
 
 
 def _zone_to_stamp(column: Column, target: Type, style: Style) -> Column:

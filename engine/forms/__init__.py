@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.forms import binary, compound, numbers, texts, times
+from engine.forms import binary, compound, fast, numbers, texts, times
 from engine.forms.compound import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
@@ -87,6 +87,9 @@ def text_of(column: Column, how: Run | Style | None = None) -> Column:
 
 def parse_text(type: Type, column: Column, how: Run | Style | None = None) -> Column:
     """Text as a column of `type`. Raises PostgreSQL's errors, as its input functions do."""
+    quick = fast.read(type, column)
+    if quick is not None:
+        return quick
     items = column.values.to_pylist()
     there = [item for item in items if item is not None]
     values = iter(_form(type)[1](type, there, style_of(how)))

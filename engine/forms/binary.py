@@ -139,19 +139,26 @@ def read(type: Type, column: Column) -> Column:
 
 
 def _joined(type: Type, column: Column, width: int) -> Any:
-    """(rows, width) uint8, each value checked to have that width."""
+    """(rows, width) uint8, each value checked to have that width; zeros under nulls."""
     values = column.values
-    items = values.to_pylist() if values.null_count else None
-    if items is not None:
-        if any(item is not None and len(item) != width for item in items):
-            raise _wrong(type)
-        return np.frombuffer(b"".join(item or bytes(width) for item in items), np.uint8).reshape(-1, width)
+    content, spans = _content(values)
+    there = column.is_valid()
+    lengths = np.diff(spans)
+    if (lengths[there] != width).any():
+        raise _wrong(type)
+    if there.all():
+        return content[spans[0] : spans[-1]].reshape(-1, width)
+    rows = np.zeros((len(values), width), np.uint8)
+    rows[there] = content[spans[:-1][there][:, None] + np.arange(width)]
+    return rows
+
+
+def _content(values: pa.Array) -> tuple[Any, Any]:
+    """(bytes, offsets) of an Arrow large_binary."""
     _, offsets, data = values.buffers()
     spans = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
-    if (np.diff(spans) != width).any():
-        raise _wrong(type)
     content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    return content[spans[0] : spans[-1]].reshape(-1, width)
+    return content, spans
 
 
 def _read_text(type: Type, column: Column) -> Column:
@@ -171,14 +178,14 @@ def _read_text(type: Type, column: Column) -> Column:
 
 
 def _read_rows(type: Type, column: Column) -> Column:
-    items = column.values.to_pylist()
-    there = [item for item in items if item is not None]
     if type.oid == VECTOR.oid:
+        items = column.values.to_pylist()
         return Column.of(type, [None if item is None else _vector_of(type, item) for item in items])
-    width = type.width if type.width >= 0 else len(there[0]) if there else 0
-    for item in there:
-        if len(item) != width:
-            raise _wrong(type) if type.oid == UUID.oid else width_error(type.of(width), len(item))
+    lengths = np.diff(_content(column.values)[1])[column.is_valid()]
+    width = type.width if type.width >= 0 else int(lengths[0]) if len(lengths) else 0
+    wrong = lengths[lengths != width]
+    if len(wrong):
+        raise _wrong(type) if type.oid == UUID.oid else width_error(type.of(width), int(wrong[0]))
     return Column(type, _joined(type, column, width), column.valid)
 
 

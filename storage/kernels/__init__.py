@@ -7,16 +7,20 @@ the server runs: nothing compiles on a statement's thread (see storage.kernels.c
 
 from storage.kernels import choice
 from storage.kernels.plain.dot import dot_f32, l2_f32
+from storage.kernels.plain.frames import find_tuples, gather_bytes, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
 
 __all__ = [
     "dot_f32",
+    "find_tuples",
     "find_words",
+    "gather_bytes",
     "group_words",
     "hash_bytes",
     "l2_f32",
     "mix_words",
     "place_words",
+    "scatter_bytes",
     "warm",
 ]
 

@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("dot", "group")
+FAMILIES = ("dot", "frames", "group")
 """The families that have compiled twins."""
 
 _COMPLETE = "complete"

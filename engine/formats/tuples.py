@@ -1,0 +1,206 @@
+"""COPY's binary format.
+
+11 bytes  "PGCOPY\\n\\377\\r\\n\\0"
+ 4 bytes  flags: bit 16 says that OIDs come along, which nobody does any more
+ 4 bytes  length of the header's extension, which is skipped
+tuples    (see storage.kernels.plain.frames), the last with a count of -1
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from engine import forms
+from engine.formats.options import CopyFormat
+from engine.forms.binary import fixed_rows
+from storage import kernels
+from storage.batch import Batch
+from storage.column import Array, Column
+from storage.errors import BadCopyFileFormat, DatabaseError
+from storage.kernels.plain.frames import MISCOUNTED, NEGATIVE, OK, TRAILER
+from storage.types import BYTEA
+
+SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEAD = struct.Struct(">II")
+_ROWS = 65_536
+_BLOCK = 4 << 20
+
+
+class TupleReader:
+    """COPY ... FROM in binary."""
+
+    def __init__(self, format: CopyFormat) -> None:
+        self._format = format
+        self._pending = bytearray()
+        self._begun = False
+        self._ended = False
+        self._row = 1
+
+    def feed(self, data: bytes) -> Iterator[Batch]:
+        """See Reader."""
+        self._pending += data
+        if not self._begun and not self._begin():
+            return
+        if len(self._pending) >= _BLOCK:
+            yield from self._tuples()
+
+    def finish(self) -> Iterator[Batch]:
+        """See Reader. Raises BadCopyFileFormat where the data ends inside a tuple."""
+        if not self._begun and not self._begin():
+            raise BadCopyFileFormat("COPY file signature not recognized")
+        yield from self._tuples()
+        if self._pending and not self._ended:
+            raise self._located(BadCopyFileFormat("unexpected EOF in COPY data"))
+
+    def _begin(self) -> bool:
+        size = len(SIGNATURE) + _HEAD.size
+        head = bytes(self._pending[:size])
+        if not head.startswith(SIGNATURE[: len(head)]):
+            raise BadCopyFileFormat("COPY file signature not recognized")
+        if len(head) < size:
+            return False
+        flags, extension = _HEAD.unpack_from(head, len(SIGNATURE))
+        if flags & (1 << 16):
+            raise BadCopyFileFormat("invalid COPY file header (WITH OIDS)")
+        if flags >> 16:
+            raise BadCopyFileFormat("unrecognized critical flags in COPY file header")
+        if len(self._pending) < size + extension:
+            return False
+        del self._pending[: size + extension]
+        self._begun = True
+        return True
+
+    def _tuples(self) -> Iterator[Batch]:
+        data = np.frombuffer(bytes(self._pending), np.uint8)
+        fields = len(self._format.columns)
+        at = 0
+        while not self._ended:
+            starts = np.empty((_ROWS, fields), np.int64)
+            lengths = np.empty((_ROWS, fields), np.int64)
+            rows, at, why = kernels.find_tuples(data, at, starts, lengths)
+            if rows:
+                yield self._batch(data, starts[:rows], lengths[:rows])
+                self._row += rows
+            if why == TRAILER:
+                self._ended = True
+                if len(data) - at > 2:
+                    raise self._located(BadCopyFileFormat("received copy data after EOF marker"))
+            elif why == MISCOUNTED:
+                count = int.from_bytes(data[at : at + 2].tobytes(), "big", signed=True)
+                raise self._located(BadCopyFileFormat(f"row field count is {count}, expected {fields}"))
+            elif why == NEGATIVE:
+                raise self._located(BadCopyFileFormat("invalid field size"))
+            elif why != OK:
+                break
+        self._pending = bytearray() if self._ended else bytearray(data[at:].tobytes())
+
+    def _batch(self, data: Array, starts: Array, lengths: Array) -> Batch:
+        columns = []
+        for position, type in enumerate(self._format.columns):
+            begin, size = (
+                np.ascontiguousarray(starts[:, position]),
+                np.ascontiguousarray(lengths[:, position]),
+            )
+            try:
+                columns.append(forms.parse_binary(type, _column(data, begin, size)))
+            except DatabaseError as error:
+                raise self._located(error, self._format.names[position]) from None
+        return Batch(tuple(columns), len(starts))
+
+    def _located(self, error: DatabaseError, column: str = "") -> DatabaseError:
+        where = f"COPY {self._format.table}, line {self._row}"
+        error.where = f"{where}, column {column}" if column else where
+        return error
+
+
+def _column(data: Array, starts: Array, lengths: Array) -> Column:
+    """The fields as bytea."""
+    there = lengths >= 0
+    sizes = np.where(there, lengths, 0)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    content = kernels.gather_bytes(data, starts, sizes)
+    bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return Column(BYTEA, pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers))
+
+
+class TupleWriter:
+    """COPY ... TO in binary."""
+
+    def __init__(self, format: CopyFormat) -> None:
+        self._format = format
+
+    def header(self) -> bytes:
+        """Signature, no flags, no extension."""
+        return SIGNATURE + _HEAD.pack(0, 0)
+
+    def write(self, batch: Batch) -> bytes:
+        """The batch's tuples."""
+        head = np.frombuffer(struct.pack(">h", len(batch.columns)), np.uint8)
+        out, _, _ = frame_rows([fields_of(column) for column in batch.columns], batch.rows, head, 0)
+        return out.tobytes()
+
+    def trailer(self) -> bytes:
+        """A tuple of -1 fields."""
+        return b"\xff\xff"
+
+
+Fields = tuple[Array, Array, Array]
+"""(content, starts, lengths) of a column's fields; a length of -1 is a null."""
+
+
+def fields_of(column: Column) -> Fields:
+    """The binary forms of a column."""
+    rows = fixed_rows(column)
+    if rows is not None:
+        rows = np.ascontiguousarray(rows)
+        width = rows.shape[1]
+        lengths = np.full(len(rows), width, np.int64)
+        if column.valid is not None:
+            lengths[~column.valid] = -1
+        return rows.reshape(-1), np.arange(len(rows), dtype=np.int64) * width, lengths
+    return arrow_fields(forms.binary_of(column).values)
+
+
+def arrow_fields(values: pa.Array) -> Fields:
+    """The strings or bytes of an Arrow array."""
+    _, offsets, data = values.buffers()
+    spans = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
+    content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    lengths = np.diff(spans)
+    if values.null_count:
+        lengths = np.where(values.is_valid().to_numpy(zero_copy_only=False), lengths, -1)
+    return content, np.ascontiguousarray(spans[:-1]), lengths
+
+
+def frame_rows(columns: list[Fields], rows: int, head: Array, prefix: int) -> tuple[Array, Array, Array]:
+    """Rows of fields behind lengths, column by column: (bytes, where each row begins, how long it is).
+
+    A row is `prefix` bytes left to the caller, the bytes of `head`, then for each field its length (int32,
+    big-endian) and its bytes.
+    """
+    sizes = np.full(rows, prefix + len(head) + 4 * len(columns), np.int64)
+    for _, _, lengths in columns:
+        sizes += np.maximum(lengths, 0)
+    begins = np.cumsum(sizes) - sizes
+    out = np.zeros(int(sizes.sum()), np.uint8)
+    for at, byte in enumerate(head.tolist()):
+        out[begins + (prefix + at)] = byte
+    places = begins + (prefix + len(head))
+    for content, starts, lengths in columns:
+        put_int32(out, places, lengths)
+        places = places + 4
+        kernels.scatter_bytes(out, places, content, starts, lengths)
+        places = places + np.maximum(lengths, 0)
+    return out, begins, sizes
+
+
+def put_int32(out: Array, places: Array, values: Array) -> None:
+    """Write int32s, big-endian, at these places."""
+    digits = values.astype(">i4").view(np.uint8).reshape(-1, 4)
+    for byte in range(4):
+        out[places + byte] = digits[:, byte]

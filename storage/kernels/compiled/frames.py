@@ -1,0 +1,89 @@
+"""Twins of plain.frames: the same loops, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from storage.kernels.plain.frames import (
+    MISCOUNTED,
+    NEGATIVE,
+    OK,
+    SHORT,
+    TRAILER,
+    Bytes,
+    Integers,
+)
+
+_READ = "Array(uint8, 1, 'C', readonly=True)"
+
+
+@njit(
+    f"UniTuple(int64, 3)({_READ}, int64, int64[:, ::1], int64[:, ::1])",
+    nogil=True,
+    cache=True,
+)
+def _find(data, at, starts, lengths):  # type: ignore[no-untyped-def]
+    rows, fields = starts.shape
+    for row in range(rows):
+        here = at
+        if here + 2 > len(data):
+            return row, at, SHORT
+        count = np.int64(np.int16((np.uint16(data[here]) << 8) | np.uint16(data[here + 1])))
+        here += 2
+        if count == -1:
+            return row, at, TRAILER
+        if count != fields:
+            return row, at, MISCOUNTED
+        for field in range(fields):
+            if here + 4 > len(data):
+                return row, at, SHORT
+            word = np.uint32(0)
+            for byte in range(4):
+                word = np.uint32(word << np.uint32(8)) | np.uint32(data[here + byte])
+            length = np.int64(np.int32(word))
+            here += 4
+            if length < -1:
+                return row, at, NEGATIVE
+            starts[row, field] = here
+            lengths[row, field] = length
+            here += max(length, 0)
+            if here > len(data):
+                return row, at, SHORT
+        at = here
+    return rows, at, OK
+
+
+@njit(f"void(uint8[::1], int64[:], {_READ}, int64[:], int64[:])", nogil=True, cache=True)
+def _scatter(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
+    for i in range(len(places)):
+        source, target = starts[i], places[i]
+        for byte in range(lengths[i]):
+            out[target + byte] = data[source + byte]
+
+
+def find_tuples(data: Bytes, at: int, starts: Integers, lengths: Integers) -> tuple[int, int, int]:
+    """See plain.frames.find_tuples."""
+    rows, end, why = _find(_readonly(data), at, starts, lengths)
+    return int(rows), int(end), int(why)
+
+
+def gather_bytes(data: Bytes, starts: Integers, lengths: Integers) -> Bytes:
+    """See plain.frames.gather_bytes."""
+    sizes = np.maximum(lengths, 0)
+    ends = np.cumsum(sizes)
+    out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    _scatter(out, ends - sizes, _readonly(data), starts, sizes)
+    return out
+
+
+def scatter_bytes(out: Bytes, places: Integers, data: Bytes, starts: Integers, lengths: Integers) -> None:
+    """See plain.frames.scatter_bytes."""
+    _scatter(out, places, _readonly(data), starts, lengths)
+
+
+def _readonly(data: Bytes) -> Bytes:
+    """A read-only view: one signature for mapped files and fresh arrays."""
+    view = np.ascontiguousarray(data).view()
+    view.flags.writeable = False
+    return view
