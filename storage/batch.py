@@ -24,6 +24,11 @@ class Batch:
     columns: tuple[Column, ...]
     rows: int
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        return sum(column.nbytes for column in self.columns)
+
     def take(self, rows: Positions | Mask) -> Batch:
         """The rows at these positions, or where this mask is true."""
         count = int(rows.sum()) if rows.dtype == bool else len(rows)

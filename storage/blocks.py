@@ -19,6 +19,7 @@ from storage.predicate import Conjunction
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 64 << 20
 SMALL_ROWS = 4_096
+SMALL_BYTES = 4 << 20
 MORSEL_BYTES = 32 << 20
 
 
@@ -31,12 +32,12 @@ class Block:
         self._row_ids = row_ids
         self._born = np.full(batch.rows, born, np.int64)
         self._gone = np.zeros(batch.rows, np.int64)
-        self.nbytes = sum(column.nbytes for column in batch.columns)
+        self.nbytes = batch.nbytes
         self.rows = batch.rows
 
     def has_room(self, batch: Batch) -> bool:
         """Whether a batch may join: blocks grow by small appends only."""
-        return self.rows + batch.rows <= SMALL_ROWS and self.nbytes < BLOCK_BYTES // 16
+        return self.rows + batch.rows <= SMALL_ROWS and self.nbytes < SMALL_BYTES
 
     def append(self, batch: Batch, row_ids: Positions, born: int) -> None:
         """Add rows at the end. `rows` grows last, so a reader never sees half of it."""
@@ -51,7 +52,7 @@ class Block:
         self._row_ids[span], self._born[span], self._gone[span] = row_ids, born, 0
         with self._lock:
             self._parts.append(batch)
-        self.nbytes += sum(column.nbytes for column in batch.columns)
+        self.nbytes += batch.nbytes
         self.rows = needed
 
     def batch(self) -> Batch:
@@ -127,6 +128,6 @@ class Block:
 
 def cut(batch: Batch) -> list[Batch]:
     """A batch in pieces of a block's size."""
-    width = max(sum(column.nbytes for column in batch.columns) // max(batch.rows, 1), 1)
+    width = max(batch.nbytes // max(batch.rows, 1), 1)
     step = max(min(BLOCK_ROWS, BLOCK_BYTES // width), 1)
     return [batch.slice(start, start + step) for start in range(0, batch.rows, step)]

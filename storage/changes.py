@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.blocks import SMALL_ROWS
+from storage.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
 from storage.catalog import Constraint, Table
 from storage.column import Column, Mask, Positions
 from storage.keys import Key, keys_of
@@ -28,7 +28,8 @@ Keys = dict[int, list[Key | None]]
 class OwnRows:
     """Rows in the order they were inserted: row ids from `first` (negative) downwards.
 
-    Small inserts join the rows before them; their columns are put together when somebody reads them.
+    Inserts join the rows before them up to a block's size, and their columns are put together at last;
+    or up to a small block's once somebody reads them in between, for each reading puts them together.
     """
 
     def __init__(self, batch: Batch, first: int, command: int, keys: Keys) -> None:
@@ -37,12 +38,20 @@ class OwnRows:
         self.keys = keys
         self._lock = threading.Lock()  # readers in other threads put the parts together
         self._parts = [batch]
+        self._read = False
+        self._nbytes = batch.nbytes
         self._commands = [command]  # ascending, and how many rows there were after each
         self._ends = [batch.rows]
         self._gone = np.zeros(batch.rows, np.int64)
 
+    def has_room(self, batch: Batch) -> bool:
+        """Whether the rows of `batch` may join."""
+        rows, nbytes = (SMALL_ROWS, SMALL_BYTES) if self._read else (BLOCK_ROWS, BLOCK_BYTES)
+        return self.rows + batch.rows <= rows and self._nbytes + batch.nbytes <= nbytes
+
     def append(self, batch: Batch, command: int, keys: Keys) -> Positions:
         """Add rows; returns their row ids."""
+        self._nbytes += batch.nbytes
         start, self.rows = self.rows, self.rows + batch.rows
         if self.rows > len(self._gone):
             gone = np.zeros(max(2 * self.rows, 64), np.int64)
@@ -73,6 +82,7 @@ class OwnRows:
     def batch(self) -> Batch:
         """The rows: at least those counted by a `rows` read before."""
         with self._lock:
+            self._read = True
             if len(self._parts) > 1:
                 self._parts = [Batch.concat(self._parts)]
             return self._parts[0]
@@ -130,10 +140,12 @@ class TableChanges:
     def insert(self, batch: Batch, command: int, keys: Keys) -> Positions:
         """Add rows; returns their (negative) row ids."""
         last = self.inserted[-1] if self.inserted else None
-        if last is not None and last.rows + batch.rows <= SMALL_ROWS and last.keys.keys() == keys.keys():
+        if last is not None and last.has_room(batch) and last.keys.keys() == keys.keys():
             start = last.rows
             row_ids = last.append(batch, command, keys)
         else:
+            if last is not None:
+                last.batch()  # what it was made of can go
             start, last = 0, OwnRows(batch, -1 - self._rows, command, keys)
             self.inserted.append(last)
             row_ids = last.row_ids

@@ -137,8 +137,26 @@ def from_raw_arrow(type: Type, array: pa.Array) -> Column:
     return Column.from_arrow(type, array)
 
 
-def encode_batch(batch: Batch) -> pa.Buffer:
+class _Parts:
+    """A file for Arrow to write to that keeps what it is given, without copying."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.parts: list[memoryview] = []
+
+    def write(self, data: bytes | pa.Buffer) -> None:
+        """Keep a part."""
+        self.parts.append(memoryview(data).cast("B"))
+
+
+def encode_batch(batch: Batch) -> bytes:
     """A batch as an Arrow stream."""
+    return b"".join(encode_parts(batch))
+
+
+def encode_parts(batch: Batch) -> list[memoryview]:
+    """A batch as an Arrow stream, in parts: the values of its columns where they lie."""
     arrays = [to_raw_arrow(column) for column in batch.columns]
     names = [str(position) for position in range(len(arrays))]
     record = (
@@ -146,10 +164,10 @@ def encode_batch(batch: Batch) -> pa.Buffer:
         if arrays
         else pa.RecordBatch.from_arrays([pa.nulls(batch.rows)], ["rows"])
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, record.schema) as writer:
+    sink = _Parts()
+    with pa.ipc.new_stream(pa.PythonFile(sink, "w"), record.schema) as writer:
         writer.write_batch(record)
-    return sink.getvalue()
+    return sink.parts
 
 
 def decode_batch(types: tuple[Type, ...], data: memoryview) -> Batch:

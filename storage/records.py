@@ -24,7 +24,7 @@ import numpy as np
 
 from storage import codec
 from storage.batch import Batch
-from storage.blocks import BLOCK_BYTES
+from storage.blocks import BLOCK_BYTES, BLOCK_ROWS
 from storage.catalog import Relation, Role, Schema, Table
 from storage.changes import TableChanges
 from storage.column import Positions
@@ -80,16 +80,15 @@ def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord
 
 
 def _joined(batches: list[Batch], keys: Keys) -> tuple[list[Batch], Keys]:
-    """Small batches joined to a block's size: COPY hands over many."""
+    """Small batches joined to a block's size."""
     groups: list[list[int]] = []
-    size = BLOCK_BYTES
+    rows = size = 0
     for number, batch in enumerate(batches):
-        nbytes = sum(column.nbytes for column in batch.columns)
-        if size + nbytes > BLOCK_BYTES:
+        rows, size = rows + batch.rows, size + batch.nbytes
+        if not groups or size > BLOCK_BYTES or rows > BLOCK_ROWS:
             groups.append([])
-            size = 0
+            rows, size = batch.rows, batch.nbytes
         groups[-1].append(number)
-        size += nbytes
     joined = [Batch.concat([batches[number] for number in group]) for group in groups]
     entered = [
         {c: [key for number in group for key in keys[number][c]] for c in keys[group[0]]} for group in groups
@@ -112,14 +111,17 @@ class CommitRecord:
         tables: list[dict[str, Any]] = []
         buffers: list[Buffer] = []
         for record in self.tables:
-            batches = [memoryview(codec.encode_batch(batch)) for batch in record.batches]
-            buffers += [*batches, record.deleted.data, record.succeeded.reshape(-1).data]
+            encoded = [codec.encode_parts(batch) for batch in record.batches]
+            lengths = [sum(map(len, parts)) for parts in encoded]
+            for parts, length in zip(encoded, lengths, strict=True):
+                buffers += [*parts, bytes(-length % 8)]
+            buffers += [record.deleted.data.cast("B"), record.succeeded.reshape(-1).data.cast("B")]
             tables.append(
                 {
                     "oid": record.table.oid,
                     "first": record.first,
                     "truncated": record.truncated,
-                    "batches": [len(batch) for batch in batches],
+                    "batches": lengths,
                     "deleted": len(record.deleted),
                     "succeeded": len(record.succeeded),
                 }
@@ -131,7 +133,7 @@ class CommitRecord:
             "drop": self.drop,
             "tables": tables,
         }
-        return [*_headed(head), *(part for buffer in buffers for part in _padded(buffer))]
+        return [*_headed(head), *buffers]
 
 
 @dataclass
@@ -151,11 +153,6 @@ def _headed(head: dict[str, Any]) -> list[Buffer]:
     text = codec.json_bytes(head)
     text += b" " * (-(len(text) + _HEAD.size) % 8)
     return [_HEAD.pack(len(text)), text]
-
-
-def _padded(buffer: Buffer) -> list[Buffer]:
-    view = memoryview(buffer).cast("B")
-    return [view, bytes(-len(view) % 8)]
 
 
 class Reader:
