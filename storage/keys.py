@@ -116,13 +116,12 @@ class KeyIndex:
             if key is not None:
                 self._rows.setdefault(key, []).append(row_id)
 
-    def forget(self, key: Key, gone: set[int]) -> None:
-        """Drop versions that nobody can see any more."""
-        kept = [row_id for row_id in self._rows.get(key, []) if row_id not in gone]
-        if kept:
-            self._rows[key] = kept
+    def keep(self, key: Key, living: list[int]) -> None:
+        """Of the versions that carried the key only these are left."""
+        if living:
+            self._rows[key] = living
         else:
-            self._rows.pop(key, None)
+            del self._rows[key]
 
     def release(self, key: Key, transaction: Any) -> None:
         """An open transaction no longer wants the key."""

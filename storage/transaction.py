@@ -182,8 +182,11 @@ class Transaction:
         """Nobody, another transaction that has to end first, or self: a committed row has the key."""
         rows = [] if changes.truncated else index.rows(key)
         if rows:
-            living = np.array(rows, np.int64)[store.gone_at(np.array(rows, np.int64)) == 0]
-            for row_id in living.tolist():
+            row_ids = np.array(rows, np.int64)
+            living = row_ids[store.gone_at(row_ids) == 0].tolist()
+            if len(living) < len(rows):
+                index.keep(key, living)  # a key that is updated often would gather dead versions
+            for row_id in living:
                 if row_id in changes.deleted:
                     continue
                 deleter: Transaction | None = store.holders.get(row_id)

@@ -1,0 +1,133 @@
+"""Random transactions side by side, with savepoints, merges, checkpoints and crashes, against plain dicts."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import blocks, changes, merger
+from storage.database import Database
+from storage.transaction import Transaction
+from tests.storage.rows import crashed, create, delete, insert, rows, update
+
+KEYS = 8
+
+
+@dataclass
+class Open:
+    """A transaction, and what it should see."""
+
+    transaction: Transaction
+    rows: dict[int, str]
+    touched: set[int] = field(default_factory=set)
+    savepoints: list[tuple[int, dict[int, str]]] = field(default_factory=list)
+
+
+class Model:
+    """A database with one table, and the dicts that tell what is in it."""
+
+    def __init__(self, folder: Path, choose: random.Random) -> None:
+        self.choose = choose
+        self.folder = folder
+        self.opened = 0
+        self.database = Database.open(folder / "0")
+        self.table = create(self.database, primary=[1], sort_key=((2, False),), segment_rows=3)
+        self.committed: dict[int, str] = {}
+        self.open: list[Open] = []
+
+    def step(self) -> None:
+        """Do something, and look at everything."""
+        steps = [self.begin, self.change, self.change, self.change, self.end, self.savepoint]
+        if self.choose.random() < 0.15:
+            steps = [self.merge, self.crash]
+        self.choose.choice(steps)()
+        for each in self.open:
+            assert rows(each.transaction, self.table) == sorted(each.rows.items())
+        assert rows(self.database, self.table) == sorted(self.committed.items())
+
+    def begin(self) -> None:
+        if len(self.open) < 3:
+            self.open.append(Open(self.database.begin(), dict(self.committed)))
+
+    def change(self) -> None:
+        if not self.open:
+            return
+        one = self.choose.choice(self.open)
+        taken = set().union(*(each.touched for each in self.open if each is not one))
+        free = [key for key in range(KEYS) if key not in taken]
+        if not free:
+            return
+        key, word = self.choose.choice(free), self.choose.choice("abc")
+        one.touched.add(key)
+        if key not in one.rows:
+            insert(one.transaction, self.table, (key, word))
+            one.rows[key] = word
+        elif self.choose.random() < 0.5:
+            assert len(delete(one.transaction, self.table, key)) == 1
+            del one.rows[key]
+        else:
+            assert (update(one.transaction, self.table, key, (key, word)) != 0).all()
+            one.rows[key] = word
+
+    def savepoint(self) -> None:
+        if not self.open:
+            return
+        one = self.choose.choice(self.open)
+        if one.savepoints and self.choose.random() < 0.6:
+            at = self.choose.randrange(len(one.savepoints))
+            number, kept = one.savepoints[at]
+            del one.savepoints[at + 1 :]
+            one.transaction.rollback_to(number)
+            for key in one.touched:
+                one.rows.pop(key, None)
+                if key in kept:
+                    one.rows[key] = kept[key]
+        else:
+            one.savepoints.append((one.transaction.savepoint(), dict(one.rows)))
+
+    def end(self) -> None:
+        if not self.open:
+            return
+        one = self.open.pop(self.choose.randrange(len(self.open)))
+        if self.choose.random() < 0.3:
+            one.transaction.rollback()
+            return
+        one.transaction.commit()
+        for key in one.touched:
+            for other in (self.committed, *(each.rows for each in self.open)):
+                other.pop(key, None)
+                if key in one.rows:
+                    other[key] = one.rows[key]
+
+    def merge(self) -> None:
+        self.database.optimize(self.table)
+
+    def crash(self) -> None:
+        """Go on from what is on disk; what is open is lost."""
+        self.opened += 1
+        if self.choose.random() < 0.3:
+            self.database.close()
+        folder = crashed(self.folder / str(self.opened - 1), self.folder / str(self.opened))
+        self.database.close()
+        self.open = []
+        self.database = Database.open(folder)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_database_is_what_the_model_says(seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for module in (blocks, changes):
+            patch.setattr(module, "SMALL_ROWS", 3)
+        patch.setattr(changes, "BLOCK_ROWS", 4)
+        patch.setattr(merger, "SMALL_ROWS", 2)
+        model = Model(Path(folder), random.Random(seed))
+        for _ in range(40):
+            model.step()
+        model.database.close()
