@@ -131,6 +131,8 @@ class LineReader:
         if self._csv:
             if format.escape != format.quote or format.force_null or format.force_not_null:
                 return None
+            if block.count(format.quote.encode()) % 2:
+                return None
         elif b"\\\n" in block or b"\\" + format.delimiter.encode() in block:
             return None
         names = [str(position) for position in range(len(format.columns))]

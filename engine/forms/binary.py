@@ -57,7 +57,9 @@ def fixed_rows(column: Column) -> Any:
     if column.type.oid == VECTOR.oid:
         rows = np.zeros((len(values), 4 + 4 * values.shape[1]), np.uint8)
         rows[:, :2] = np.frombuffer(struct.pack(">H", values.shape[1]), np.uint8)
-        rows[:, 4:] = np.ascontiguousarray(values.astype(">f4")).view(np.uint8).reshape(len(values), -1)
+        rows[:, 4:] = np.frombuffer(values.astype(">f4").tobytes(), np.uint8).reshape(
+            len(values), 4 * values.shape[1]
+        )
         return rows
     return values
 
@@ -147,7 +149,7 @@ def _joined(type: Type, column: Column, width: int) -> Any:
     if (lengths[there] != width).any():
         raise _wrong(type)
     if there.all():
-        return content[spans[0] : spans[-1]].reshape(-1, width)
+        return content[spans[0] : spans[-1]].reshape(len(values), width)
     rows = np.zeros((len(values), width), np.uint8)
     rows[there] = content[spans[:-1][there][:, None] + np.arange(width)]
     return rows
@@ -232,10 +234,15 @@ def numeric_of(item: bytes) -> Decimal:
     groups = struct.unpack_from(f">{count}H", item, 8)
     if sign not in (0, 0x4000) or any(group > 9999 for group in groups):
         raise InvalidBinaryRepresentation('invalid digit in external "numeric" value')
-    whole = int("".join(f"{group:04d}" for group in groups) or "0")
-    value = Decimal(whole).scaleb(4 * (weight - count + 1)) if whole else Decimal(0)
-    with_scale = format(value, f".{scale}f") if whole else "0" + ("." + "0" * scale if scale else "")
-    return Decimal("-" + with_scale if sign else with_scale)
+    # the point stands behind group `weight`: zeros fill what is left out on either side
+    digits = "".join(f"{group:04d}" for group in groups)
+    before = 4 * (weight + 1)
+    if before <= 0:
+        whole, fraction = "0", "0" * -before + digits
+    else:
+        whole, fraction = digits[:before].ljust(before, "0"), digits[before:]
+    fraction = fraction[:scale].ljust(scale, "0")
+    return Decimal(f"{'-' if sign else ''}{whole}{'.' if scale else ''}{fraction}")
 
 
 def _array_reader(type: Type) -> Callable[[bytes], list[Any]]:

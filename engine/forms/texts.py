@@ -16,6 +16,7 @@ from engine.forms.style import Style
 from storage.column import Array, Column
 from storage.errors import (
     DataException,
+    InvalidParameterValue,
     InvalidTextRepresentation,
     StringDataRightTruncation,
 )
@@ -125,9 +126,9 @@ def parse_bytes(text: str) -> bytes:
         digits = re.sub(r"[ \n\t\r]", "", text[2:])
         wrong = re.search(r"[^0-9a-fA-F]", digits)
         if wrong:
-            raise InvalidTextRepresentation(f'invalid hexadecimal digit: "{wrong[0]}"')
+            raise InvalidParameterValue(f'invalid hexadecimal digit: "{wrong[0]}"')
         if len(digits) % 2:
-            raise InvalidTextRepresentation("invalid hexadecimal data: odd number of digits")
+            raise InvalidParameterValue("invalid hexadecimal data: odd number of digits")
         return bytes.fromhex(digits)
     raw = text.encode()
     if b"\\" not in raw:

@@ -229,7 +229,7 @@ def zone_of(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+        raise InvalidParameterValue(f'time zone "{name.lower()}" not recognized') from None
 
 
 def _overflow(text: str) -> DatetimeFieldOverflow:
@@ -263,7 +263,7 @@ def _days(type: Type, text: str, word: str, style: Style) -> tuple[int, str]:
             day = int(named[2] or named[3])
             days = _checked_days(text, int(named[5]), _MONTHS.index(month_name) + 1, day)
             return days, word[named.end() :]
-    raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+    raise invalid_time(type, text)
 
 
 def _checked_days(text: str, year: int, month: int, day: int) -> int:
@@ -279,7 +279,7 @@ def _clock(type: Type, text: str, word: str) -> tuple[int, str]:
     """Microseconds of the time that `word` begins with, and the rest."""
     found = _TIME.match(word)
     if not found:
-        raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+        raise invalid_time(type, text)
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     if found[5]:
         if not 1 <= hour <= 12:
@@ -316,7 +316,7 @@ def _moment(type: Type, text: str, style: Style) -> tuple[int, int | None]:
             offset = offset_at(days * DAY + micros, zone_of(zone[1]))
             rest = rest[zone.end() :]
     if rest.strip():
-        raise InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+        raise invalid_time(type, text)
     return days * DAY + micros, offset
 
 
@@ -366,7 +366,8 @@ def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
 
 def invalid_time(type: Type, text: str) -> InvalidDatetimeFormat:
     """PostgreSQL's words for text that is no date or time."""
-    return InvalidDatetimeFormat(f'invalid input syntax for type {type.base}: "{text}"')
+    name = str(type.base).removesuffix(" without time zone")
+    return InvalidDatetimeFormat(f'invalid input syntax for type {name}: "{text}"')
 
 
 def rounded(micros: int, digits: int) -> int:

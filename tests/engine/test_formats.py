@@ -1,0 +1,118 @@
+"""COPY's formats: what was written is read again however it is cut, and errors say where they are."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine import formats, forms
+from engine.formats import CopyFormat
+from storage import types as t
+from storage.batch import Batch
+from storage.column import Column
+from storage.errors import DatabaseError
+from storage.types import INT4, TEXT
+
+TYPES = (INT4, TEXT, t.binary(2), t.array_of(TEXT), t.FLOAT8)
+NAMES = ("a", "b", "c", "d", "e")
+texts = st.text(
+    st.sampled_from('ab\\\n\r\t",;N.é') | st.characters(exclude_categories=["Cs", "Cc"]), max_size=8
+)
+rows = st.lists(
+    st.tuples(
+        st.none() | st.integers(-5, 5),
+        st.none() | texts,
+        st.none() | st.binary(min_size=2, max_size=2),
+        st.none() | st.lists(st.none() | texts, max_size=3),
+        st.none() | st.floats(),
+    ),
+    max_size=20,
+)
+
+
+def _format(name: str, **options: object) -> CopyFormat:
+    defaults: dict[str, object] = {"columns": TYPES, "names": NAMES, "table": "t"}
+    if name == "csv":
+        defaults |= {"delimiter": ",", "null": ""}
+    return CopyFormat(name, **(defaults | options))  # type: ignore[arg-type]
+
+
+FORMATS = [
+    _format("text"),
+    _format("text", delimiter="|", null="NULL"),
+    _format("csv"),
+    _format("csv", delimiter=";", null="\\N", header="true"),
+    _format("csv", quote="'", escape="\\"),
+    _format("csv", force_quote=frozenset(range(5))),
+    _format("binary"),
+]
+
+
+def _read(format: CopyFormat, data: bytes, step: int) -> list[tuple[object, ...]]:
+    reader = formats.reader(format, forms.PLAIN)
+    batches = [b for at in range(0, len(data), step) for b in reader.feed(data[at : at + step])]
+    return [row for batch in [*batches, *reader.finish()] for row in batch.tuples()]
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.format}-{f.delimiter!r}-{f.quote!r}")
+@given(rows=rows, step=st.sampled_from([1, 3, 1000]))
+def test_what_is_written_is_read_however_it_is_cut(
+    format: CopyFormat, rows: list[tuple[object, ...]], step: int
+) -> None:
+    columns = [Column.of(type, [row[i] for row in rows]) for i, type in enumerate(TYPES)]
+    writer = formats.writer(format, forms.PLAIN)
+    data = writer.header() + writer.write(Batch(tuple(columns), len(rows))) + writer.trailer()
+    expected = list(Batch(tuple(columns), len(rows)).tuples())
+    assert repr(_read(format, data, step)) == repr(expected)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.format}-{f.delimiter!r}-{f.quote!r}")
+@given(data=st.binary(max_size=60), step=st.sampled_from([1, 1000]))
+def test_garbage_is_an_error_and_nothing_worse(format: CopyFormat, data: bytes, step: int) -> None:
+    with suppress(DatabaseError):
+        _read(format, data, step)
+
+
+TWO = {"columns": (INT4, TEXT), "names": ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    ("format", "data", "message", "where"),
+    [
+        ("text", b"1\tx\n2\n", 'missing data for column "b"', 'COPY t, line 2: "2"'),
+        ("text", b"1\tx\ty\n", "extra data after last expected column", 'COPY t, line 1: "1\tx\ty"'),
+        (
+            "text",
+            b"1\tx\nfoo\tb\n",
+            'invalid input syntax for type integer: "foo"',
+            'COPY t, line 2, column a: "foo"',
+        ),
+        ("csv", b'1,"x\n', "unterminated CSV quoted field", ""),
+        (
+            "binary",
+            b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\0\1",
+            "row field count is 1, expected 2",
+            "COPY t, line 1",
+        ),
+        ("binary", b"nothing of the kind", "COPY file signature not recognized", ""),
+    ],
+)
+def test_errors_say_where_they_are(format: str, data: bytes, message: str, where: str) -> None:
+    with pytest.raises(DatabaseError) as raised:
+        _read(_format(format, **TWO), data, 1000)
+    assert (raised.value.message, raised.value.where) == (message, where)
+
+
+def test_a_backslash_and_a_point_end_the_data() -> None:
+    assert _read(_format("text", **TWO), b"1\tx\n\\.\nrubbish\n", 1000) == [(1, "x")]
+
+
+def test_csv_tells_null_from_empty() -> None:
+    assert _read(_format("csv", **TWO), b'1,\n2,""\n', 1000) == [(1, None), (2, "")]
+    forced = _format("csv", **TWO, force_null=frozenset([1]))
+    assert _read(forced, b'1,""\n', 1000) == [(1, None)]
+    kept = _format("csv", **TWO, force_not_null=frozenset([1]))
+    assert _read(kept, b"1,\n", 1000) == [(1, "")]
