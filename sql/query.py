@@ -1,13 +1,121 @@
-"""Queries: a SELECT, VALUES, WITH or set operation to a plan."""
+"""Queries: a SELECT, VALUES, WITH or set operation to a plan that can run.
+
+Binding gives a logical tree (sql.select, sql.setoperations, sql.commontables), rules improve it
+(sql.rules), and sql.physical chooses operators. A subquery in an expression goes the same way, in a frame
+of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from sqlglot import exp
 
+from engine.expressions import Constant, Expression, Reference
+from engine.operators.base import Operator
+from sql.binding import subqueries
+from sql.binding.subqueries import Subplan
+from sql.bound import Bound
+from sql.coerce import assign
+from sql.commontables import bind_with
 from sql.context import BindContext, Plan
-from storage.errors import FeatureNotSupported
+from sql.logical import Node, Project
+from sql.marks import position_of
+from sql.outcome import Field
+from sql.physical import physical
+from sql.rules import optimise
+from sql.scope import Frame, Scope
+from sql.select import bind_select, bind_sorted
+from sql.setoperations import bind_set_operation, bind_values, resolved
+from storage.catalog import ColumnDefinition
+from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.types import BOOL
 
 
 def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
-    """The plan of a query."""
-    raise FeatureNotSupported(f"{type(tree).__name__} is not supported")
+    """The plan of a query. Raises whatever PostgreSQL's analysis would."""
+    bound = bind_query(tree, Frame(), context, {})
+    operator = physical(optimise(bound.node))
+    fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
+    return Plan(
+        operator,
+        fields,
+        context.parameters.final(),
+        frozenset(context.dependencies),
+        context.volatile,
+    )
+
+
+def plan_source(tree: exp.Expression, columns: Sequence[ColumnDefinition], context: BindContext) -> Operator:
+    """A query whose rows are assigned to these columns of a table: INSERT ... SELECT.
+
+    Constants of its select list are read as values of the columns. Raises SqlSyntaxError where it gives
+    more or fewer columns, DatatypeMismatch where one does not fit.
+    """
+    bound = bind_query(tree, Frame(), context, {}, resolve=False)
+    if len(bound.columns) > len(columns):
+        raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(tree))
+    if len(bound.columns) < len(columns):
+        raise SqlSyntaxError("INSERT has more target columns than expressions", position=position_of(tree))
+    node = bound.node
+    if isinstance(node, Project) and not node.sets:
+        child, given = node.child, node.expressions
+    else:
+        child, given = node, tuple(Reference(i, c.type, c.name) for i, c in enumerate(bound.columns))
+    assigned = tuple(
+        assign(expression, column, 0, context) for expression, column in zip(given, columns, strict=True)
+    )
+    return physical(optimise(Project(child, assigned)))
+
+
+def finish(node: Node) -> Operator:
+    """The operator of a logical tree, improved by the rules."""
+    return physical(optimise(node))
+
+
+def bind_query(
+    tree: exp.Expression,
+    frame: Frame,
+    context: BindContext,
+    tables: Mapping[str, Any],
+    *,
+    resolve: bool = True,
+) -> Bound:
+    """A query as a logical tree with its columns."""
+    with_ = tree.args.get("with_")
+    if with_ is not None:
+        tables = bind_with(with_, tree, frame, context, tables, bind_query)
+    match tree:
+        case exp.Select():
+            return bind_select(tree, frame, context, tables, bind_query, resolve=resolve)
+        case exp.Union() | exp.Intersect() | exp.Except():
+            bound = bind_set_operation(tree, frame, context, tables, bind_query)
+        case exp.Values():
+            bound = bind_values(tree, frame, context, tables)
+        case exp.Subquery():
+            for name, value in tree.args.items():
+                if value and name not in ("this", "alias", "with_", "order", "limit", "offset", "joins"):
+                    raise FeatureNotSupported(
+                        f"{name} of a subquery is not supported", position=position_of(tree)
+                    )
+            bound = bind_query(tree.this, frame, context, tables, resolve=resolve)
+        case _:
+            raise FeatureNotSupported(f"{tree.key.upper()} is not supported here", position=position_of(tree))
+    if resolve:
+        bound = resolved(bound, context)
+    return bind_sorted(bound, tree, context, Scope(frame, tables))
+
+
+def _plan_subquery(tree: exp.Expression, frame: Frame, context: BindContext, exists: bool) -> Subplan:
+    """A query inside an expression; for EXISTS only whether there is a row matters."""
+    tables = {} if frame.parent is None else frame.parent.tables
+    bound = bind_query(tree, frame, context, tables)
+    node = bound.node
+    if exists and isinstance(node, Project) and not node.sets:
+        one: Expression = Constant(context.constant(BOOL, True))
+        node = Project(node.child, (one,))
+    return Subplan(physical(optimise(node)), node.types)
+
+
+subqueries.use(_plan_subquery)

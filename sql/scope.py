@@ -8,7 +8,9 @@ FROM have scopes of their own in the same frame.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.expressions import Expression, Outer, Reference
 from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
@@ -43,11 +45,12 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A column of JOIN ... USING: one name for a pair of columns."""
+    """A column of JOIN ... USING: one name for a pair of columns. `relations`: ids of those it joins."""
 
     name: str
     expression: Expression
-    position: int  # where `*` shows it
+    relations: frozenset[int]
+    column: ScopeColumn
 
 
 class Frame:
@@ -69,12 +72,13 @@ class Frame:
 class Scope:
     """The relations of one FROM clause, in the order of their columns in the row."""
 
-    def __init__(self, frame: Frame, views: Scope | None = None) -> None:
+    def __init__(self, frame: Frame, tables: Mapping[str, Any] | None = None) -> None:
         self.frame = frame
         self.relations: list[Relation] = []
         self.merged: list[Merged] = []
         self.width = 0
-        self.views = views
+        # common table expressions by name: see sql.commontables
+        self.tables: Mapping[str, Any] = {} if tables is None else tables
 
     def add(self, relation: Relation, position: int = 0) -> Relation:
         """Put a relation behind those that are there. Raises DuplicateAlias."""
@@ -89,6 +93,13 @@ class Scope:
         """The expression for a relation's column."""
         column = relation.columns[index]
         return Reference(relation.offset + index, column.type, column.name)
+
+    def origin(self, index: int) -> tuple[Relation, ScopeColumn] | None:
+        """The relation and column that stand at a place of the row."""
+        for relation in self.relations:
+            if relation.offset <= index < relation.offset + len(relation.columns):
+                return relation, relation.columns[index - relation.offset]
+        return None
 
     def find(self, name: str, position: int) -> Expression | None:
         """A bare column name in this level and those around it; None: there is none."""

@@ -1,0 +1,171 @@
+"""The state of binding, and the table of what binds which node of the tree.
+
+A handler says which arguments of the node it reads; a node that carries any other is refused by name, so
+nothing of a statement is ignored. Positions come from marks and from the comment in which our tokens
+hide the place of an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlglot import exp
+
+from engine.aggregates.registry import AggregateCall
+from engine.expressions import Call, Expression
+from sql.coerce import can_coerce, coerce
+from sql.context import BindContext
+from sql.functions import Choice, resolve_operator
+from sql.marks import position_of
+from sql.scope import Scope
+from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
+from storage.types import BOOL, TEXT, UNKNOWN, Type
+
+
+@dataclass
+class Aggregates:
+    """The aggregate calls of a query level, in the order in which they were met."""
+
+    calls: list[AggregateCall] = field(default_factory=list)
+
+    def add(self, call: AggregateCall) -> int:
+        """The number of a call; equal ones are one."""
+        if call in self.calls:
+            return self.calls.index(call)
+        self.calls.append(call)
+        return len(self.calls) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateValue:
+    """Stands for the result of aggregate `index` until the query level knows its columns."""
+
+    index: int
+    type: Type
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return ()
+
+    def evaluate(self, batch: Any, run: Any) -> Any:
+        raise AssertionError("an aggregate was evaluated outside its operator")
+
+
+@dataclass
+class Binding:
+    """Where an expression stands: the scope it sees, the clause it is in, what may occur there.
+
+    `aggregates` gathers the level's aggregate calls (None: not allowed here). `aliases` are the select
+    list's names, which WHERE may use where no column has the name. `places` remembers where columns were
+    named. `rows` makes a table function with several columns, called in the select list, part of FROM.
+    """
+
+    context: BindContext
+    scope: Scope
+    clause: str = "SELECT"
+    aggregates: Aggregates | None = None
+    inside_aggregate: bool = False
+    sets: bool = False
+    whole_rows: bool = False
+    aliases: Mapping[str, exp.Expression] = field(default_factory=dict)
+    places: dict[int, tuple[Expression, int]] = field(default_factory=dict)
+    rows: Callable[[exp.Expression], tuple[tuple[str, Expression], ...]] | None = None
+
+    def bind(self, tree: exp.Expression) -> Expression:
+        """The tree as a bound expression; its type may be `unknown`."""
+        handler = _HANDLERS.get(type(tree))
+        if handler is None:
+            raise FeatureNotSupported(f"{_words(tree)} is not supported", position=position_of(tree))
+        bind, known = handler
+        for name, value in tree.args.items():
+            if value and name not in known:
+                raise FeatureNotSupported(
+                    f"{name.rstrip('_')} of {_words(tree)} is not supported", position=position_of(tree)
+                )
+        return bind(self, tree)
+
+    def value(self, tree: exp.Expression) -> Expression:
+        """The tree with a known type: what is still unknown is text."""
+        return self.known(self.bind(tree), position_of(tree))
+
+    def known(self, expression: Expression, position: int = 0) -> Expression:
+        """The expression, text if its type is unknown."""
+        if expression.type.oid != UNKNOWN.oid:
+            return expression
+        return coerce(expression, TEXT, "i", position, self.context)
+
+    def condition(self, tree: exp.Expression, what: str) -> Expression:
+        """The tree as a boolean. Raises DatatypeMismatch: argument of WHERE must be type boolean."""
+        expression = self.bind(tree)
+        position = position_of(tree)
+        if not can_coerce(expression.type, BOOL, "a"):
+            raise DatatypeMismatch(
+                f"argument of {what} must be type boolean, not type {expression.type.base}", position=position
+            )
+        return coerce(expression, BOOL, "a", position, self.context)
+
+    def coerced(self, expression: Expression, type: Type, position: int = 0) -> Expression:
+        """The expression implicitly as `type`."""
+        return coerce(expression, type, "i", position, self.context)
+
+    def operator(self, symbol: str, *operands: Expression, position: int = 0) -> Expression:
+        """An operator's call on bound operands."""
+        choice = resolve_operator(symbol, [o.type for o in operands], position)
+        return self.call(choice, operands, position)
+
+    def call(self, choice: Choice, arguments: tuple[Expression, ...], position: int = 0) -> Expression:
+        """A chosen overload's call, its arguments coerced."""
+        coerced = tuple(
+            self.coerced(argument, type, position)
+            for argument, type in zip(arguments, choice.arguments, strict=True)
+        )
+        return Call(choice.id, coerced, choice.result)
+
+    def within(self, **changes: Any) -> Binding:
+        """The same place with something changed."""
+        return replace(self, **changes)
+
+    def remember(self, expression: Expression, position: int) -> Expression:
+        """Keep where a column was named, for errors that are found later."""
+        self.places[id(expression)] = expression, position
+        return expression
+
+    def refuse_aggregates(self, position: int) -> Aggregates:
+        """The level's aggregates, or why there may be none here."""
+        if self.inside_aggregate:
+            raise GroupingError("aggregate function calls cannot be nested", position=position)
+        if self.aggregates is None:
+            raise GroupingError(f"aggregate functions are not allowed in {self.clause}", position=position)
+        return self.aggregates
+
+
+Handler = Callable[[Binding, Any], Expression]
+_HANDLERS: dict[type, tuple[Handler, frozenset[str]]] = {}
+
+
+def binds(*kinds: type, arguments: str = "this expression") -> Callable[[Handler], Handler]:
+    """Declare what binds these nodes, and which of their arguments it reads."""
+
+    def declare(handler: Handler) -> Handler:
+        for kind in kinds:
+            assert kind not in _HANDLERS, f"{kind.__name__} is bound twice"
+            _HANDLERS[kind] = handler, frozenset(arguments.split())
+        return handler
+
+    return declare
+
+
+def operator_position(tree: exp.Expression) -> int:
+    """Where an operator stands, by what its token hid; else where its left operand begins."""
+    for node in (tree, tree.parent):
+        for comment in (node.comments or ()) if node is not None else ():
+            if comment.isdigit():
+                return int(comment)
+    return position_of(tree)
+
+
+def _words(tree: exp.Expression) -> str:
+    """The name of a construct for an error: 'JSONExtract' is how the tree calls it."""
+    return str(tree.key).upper()

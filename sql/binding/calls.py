@@ -1,0 +1,317 @@
+"""Calls: functions, aggregates, and what looks like a call but is grammar (COALESCE, EXTRACT, EXISTS)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from engine.aggregates.registry import AGGREGATES, AggregateCall
+from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
+from engine.functions.registry import FUNCTIONS, Overload
+from engine.operators import SortKey
+from sql.binding import subqueries
+from sql.binding.base import AggregateValue, Binding, binds
+from sql.binding.literals import number
+from sql.coerce import can_coerce, coerce, common_type
+from sql.expressions import references
+from sql.functions import resolve_aggregate, resolve_function, resolve_operator
+from sql.marks import FunctionMark, mark_of, position_of
+from sql.typenames import ALIASES
+from storage.errors import (
+    FeatureNotSupported,
+    InvalidSchemaName,
+    SqlSyntaxError,
+    UndefinedFunction,
+    WrongObjectType,
+)
+from storage.types import BY_NAME, REGTYPE, UNKNOWN, Type
+
+_SCHEMAS = frozenset(("pg_catalog", "public", "information_schema"))
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """The inside of a call's parentheses."""
+
+    trees: list[exp.Expression]
+    star: bool = False
+    distinct: bool = False
+    order: tuple[exp.Expression, ...] = ()
+
+
+@binds(exp.Anonymous, arguments="this expressions")
+def anonymous(binding: Binding, tree: exp.Anonymous) -> Expression:
+    """name(...): every call is this node, since its name is a mark."""
+    return _call(binding, tree, None)
+
+
+@binds(exp.Filter)
+def filtered(binding: Binding, tree: exp.Filter) -> Expression:
+    """aggregate(...) FILTER (WHERE condition)."""
+    if not isinstance(tree.this, exp.Anonymous):
+        raise SqlSyntaxError('syntax error at or near "filter"', position=position_of(tree))
+    return _call(binding, tree.this, tree.expression.this)
+
+
+@binds(exp.AtTimeZone, arguments="this zone")
+def at_time_zone(binding: Binding, tree: exp.AtTimeZone) -> Expression:
+    """x AT TIME ZONE zone: the function timezone(zone, x)."""
+    return call(
+        binding, "timezone", [binding.bind(tree.args["zone"]), binding.bind(tree.this)], position_of(tree)
+    )
+
+
+def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | None) -> Expression:
+    mark = mark_of(tree.this, FunctionMark)
+    if mark is None:
+        raise SqlSyntaxError('syntax error at or near "("', position=position_of(tree))
+    form = _FORMS.get(mark.form.partition(" ")[0])
+    if form is not None:
+        return form(binding, mark, tree.expressions)
+    schema = mark.names[-2] if len(mark.names) > 1 and mark.form != "keyword" else ""
+    if schema and schema not in _SCHEMAS and binding.context.catalog.schema(schema) is None:
+        raise InvalidSchemaName(f'schema "{schema}" does not exist', position=mark.position)
+    special = _SPECIAL.get(mark.name) if schema in ("", "pg_catalog") else None
+    if special is not None and condition is None:
+        return special(binding, mark, tree.expressions)
+    arguments = _read(tree.expressions)
+    if mark.name in AGGREGATES and schema in ("", "pg_catalog", "public"):
+        return _aggregate(binding, mark, arguments, condition)
+    for said, what in ((arguments.star, "*"), (arguments.distinct, "DISTINCT"), (condition, "FILTER")):
+        if said and mark.name in FUNCTIONS:
+            name = f"{mark.name}(*)" if what == "*" else mark.name
+            raise WrongObjectType(
+                f"{what} specified, but {name} is not an aggregate function", position=mark.position
+            )
+    if arguments.order and mark.name in FUNCTIONS:
+        raise WrongObjectType(
+            f"ORDER BY specified, but {mark.name} is not an aggregate function", position=mark.position
+        )
+    bound = [binding.bind(argument) for argument in arguments.trees]
+    if schema and schema not in _SCHEMAS:
+        raise _undefined(f"{schema}.{mark.name}", bound, mark.position)
+    return call(binding, mark.name, bound, mark.position, ".".join(mark.names) if schema else "")
+
+
+def _undefined(name: str, arguments: Sequence[Expression], position: int) -> UndefinedFunction:
+    types = ", ".join(str(a.type.base) for a in arguments)
+    return UndefinedFunction(
+        f"function {name}({types}) does not exist",
+        hint="No function matches the given name and argument types. "
+        "You might need to add explicit type casts.",
+        position=position,
+    )
+
+
+def call(
+    binding: Binding, name: str, arguments: Sequence[Expression], position: int, shown: str = ""
+) -> Expression:
+    """A function's call on bound arguments; a type's name with one argument is a cast."""
+    try:
+        choice = resolve_function(name, [a.type for a in arguments], position, shown)
+    except UndefinedFunction:
+        target = BY_NAME.get(ALIASES.get(name, name))
+        if target is None or len(arguments) != 1 or not can_coerce(arguments[0].type, target, "e"):
+            raise
+        return coerce(arguments[0], target, "e", position, binding.context)
+    overload = choice.overload
+    if isinstance(overload, Overload) and overload.returns_set:
+        if not binding.sets:
+            where = "aggregate function calls" if binding.inside_aggregate else binding.clause
+            verb = "cannot contain set-returning function calls" if binding.inside_aggregate else ""
+            message = (
+                f"aggregate function calls {verb}"
+                if verb
+                else f"set-returning functions are not allowed in {where}"
+            )
+            raise FeatureNotSupported(message, position=position)
+        if len(overload.columns) > 1 and not binding.whole_rows:
+            raise FeatureNotSupported(
+                f"function {name} gives rows: call it in FROM, or take one of its columns", position=position
+            )
+    return binding.call(choice, tuple(arguments), position)
+
+
+def _read(trees: Sequence[exp.Expression]) -> _Arguments:
+    """The arguments, with what an aggregate says of its rows."""
+    if len(trees) == 1 and isinstance(trees[0], exp.Star):
+        return _Arguments([], star=True)
+    items = list(trees)
+    order: tuple[exp.Expression, ...] = ()
+    if items and isinstance(items[-1], exp.Order):
+        order = tuple(items[-1].expressions)
+        items[-1] = items[-1].this
+    distinct = False
+    if items and isinstance(items[0], exp.Distinct):
+        if items[0].args.get("on"):
+            raise SqlSyntaxError('syntax error at or near "on"', position=position_of(items[0]))
+        distinct = True
+        items[:1] = items[0].expressions
+    return _Arguments(items, distinct=distinct, order=order)
+
+
+def _aggregate(
+    binding: Binding, mark: FunctionMark, arguments: _Arguments, condition: exp.Expression | None
+) -> Expression:
+    aggregates = binding.refuse_aggregates(mark.position)
+    inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
+    bound = [inside.bind(argument) for argument in arguments.trees]
+    if not bound and not arguments.star:
+        if mark.name == "count":
+            raise WrongObjectType(
+                "count(*) must be used to call a parameterless aggregate function", position=mark.position
+            )
+        raise _undefined(mark.name, bound, mark.position)
+    if arguments.star and mark.name != "count":
+        raise UndefinedFunction(f"function {mark.name}() does not exist", position=mark.position)
+    choice = resolve_aggregate(mark.name, [b.type for b in bound], mark.position)
+    values = tuple(
+        inside.coerced(inside.known(b) if t.oid == UNKNOWN.oid else b, t, mark.position)
+        for b, t in zip(bound, choice.arguments, strict=True)
+    )
+    _refuse_outer(values, mark)
+    filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
+    order = tuple(sort_key(inside, item) for item in arguments.order)
+    if arguments.distinct and any(key.expression not in values for key in order):
+        raise FeatureNotSupported(
+            "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+            position=mark.position,
+        )
+    made = AggregateCall(choice.id, values, arguments.distinct, filter, order, choice.result)
+    return AggregateValue(aggregates.add(made), choice.result)
+
+
+def _refuse_outer(values: Sequence[Expression], mark: FunctionMark) -> None:
+    """An aggregate over outer columns alone belongs to the outer query."""
+    outer = any(isinstance(node, Outer) for value in values for node in walk(value))
+    if outer and not references(*values):
+        raise FeatureNotSupported(
+            "aggregates of an outer query's columns inside a subquery are not supported",
+            position=mark.position,
+        )
+
+
+def sort_key(binding: Binding, tree: exp.Expression) -> SortKey:
+    """An item of ORDER BY: expression, direction, where nulls go."""
+    if not isinstance(tree, exp.Ordered):
+        return SortKey(binding.value(tree), False, False)
+    return key_of(tree, binding.value(tree.this))
+
+
+def key_of(tree: exp.Ordered, expression: Expression) -> SortKey:
+    """The key that an item of ORDER BY makes of its expression; nulls are the largest values."""
+    if any(value for name, value in tree.args.items() if name not in ("this", "desc", "nulls_first")):
+        raise FeatureNotSupported("this form of ORDER BY is not supported", position=position_of(tree))
+    return SortKey(expression, bool(tree.args.get("desc")), bool(tree.args.get("nulls_first")))
+
+
+# what is no function though it looks like a call
+
+_Special = Callable[[Binding, FunctionMark, Sequence[exp.Expression]], Expression]
+
+
+def _plain(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> list[Expression]:
+    if any(isinstance(tree, exp.Star | exp.Distinct | exp.Order) for tree in trees):
+        raise SqlSyntaxError(f'syntax error at or near "{mark.name}"', position=mark.position)
+    return [binding.bind(tree) for tree in trees]
+
+
+def _common(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> tuple[Expression, ...]:
+    """The arguments, all of the type that they have in common."""
+    bound = _plain(binding, mark, trees)
+    if not bound:
+        raise SqlSyntaxError('syntax error at or near ")"', position=mark.position)
+    type = common_type([b.type for b in bound], mark.name.upper(), [position_of(t) for t in trees])
+    return tuple(binding.coerced(b, type, position_of(t)) for b, t in zip(bound, trees, strict=True))
+
+
+def _coalesce(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    arguments = _common(binding, mark, trees)
+    return Coalesce(arguments, _one_type(arguments))
+
+
+def _extreme(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    arguments = _common(binding, mark, trees)
+    return Extreme(arguments, _one_type(arguments), mark.name == "greatest")
+
+
+def _one_type(arguments: Sequence[Expression]) -> Type:
+    first = arguments[0].type
+    return first if all(a.type == first for a in arguments) else first.base
+
+
+def _nullif(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    bound = _plain(binding, mark, trees)
+    if len(bound) != 2:
+        raise SqlSyntaxError('syntax error at or near ")"', position=mark.position)
+    left, right = bound
+    choice = resolve_operator("=", (left.type, right.type), mark.position)
+    return NullIf(
+        binding.coerced(left, choice.arguments[0], mark.position),
+        binding.coerced(right, choice.arguments[1], mark.position),
+        choice.id,
+    )
+
+
+def _typeof(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    bound = _plain(binding, mark, trees)
+    if len(bound) != 1:
+        raise _undefined("pg_typeof", bound, mark.position)
+    return Constant(binding.context.constant(REGTYPE, bound[0].type.oid))
+
+
+def _trim(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    """trim(side characters FROM text): btrim, ltrim or rtrim, with the text first."""
+    bound = _plain(binding, mark, trees)
+    side = mark.form.partition(" ")[2]
+    name = {"leading": "ltrim", "trailing": "rtrim"}.get(side, "btrim")
+    if not side:
+        return call(binding, name, bound, mark.position)
+    return call(binding, name, [*bound[1:], bound[0]] if len(bound) == 2 else bound, mark.position)
+
+
+def _position(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    """position(part IN text)."""
+    bound = _plain(binding, mark, trees)
+    if len(bound) != 2:
+        raise SqlSyntaxError('syntax error at or near "position"', position=mark.position)
+    return call(binding, "strpos", [bound[1], bound[0]], mark.position)
+
+
+def _substring(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    """substring(text FOR length)."""
+    bound = _plain(binding, mark, trees)
+    return call(binding, "substring", [bound[0], number(binding, "1"), *bound[1:]], mark.position)
+
+
+def _refused(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    if mark.form == "default":
+        raise SqlSyntaxError("DEFAULT is not allowed in this context", position=mark.position)
+    if mark.form == "row":
+        raise FeatureNotSupported(
+            "row constructors are supported in comparisons only", position=mark.position
+        )
+    raise SqlSyntaxError(f'syntax error at or near "{mark.name}"', position=mark.position)
+
+
+_FORMS: dict[str, _Special] = {
+    "array": subqueries.array,
+    "bound": _refused,
+    "default": _refused,
+    "exists": subqueries.exists,
+    "position": _position,
+    "quantifier": _refused,
+    "row": _refused,
+    "substring": _substring,
+    "trim": _trim,
+}
+_SPECIAL: dict[str, _Special] = {
+    "coalesce": _coalesce,
+    "greatest": _extreme,
+    "least": _extreme,
+    "nullif": _nullif,
+    "pg_typeof": _typeof,
+    "trim": _trim,
+}

@@ -1,0 +1,163 @@
+"""Columns: bare and qualified names, fields of rows, and the marks that stand among them."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from engine.expressions import Constant, Expression
+from sql.binding.base import Binding, binds
+from sql.binding.literals import constant, parameter
+from sql.marks import FunctionMark, Literal, OperatorMark, ParameterMark, position_of, start_of
+from sql.scope import Scope
+from storage.errors import (
+    FeatureNotSupported,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedFunction,
+    WrongObjectType,
+)
+from storage.types import OID, XID
+
+# Columns that every table has without naming them, and that mean something here.
+_SYSTEM = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
+_FUZZY = 3
+
+
+@binds(exp.Column, arguments="this table db catalog")
+def column(binding: Binding, tree: exp.Column) -> Expression:
+    """A column, or a mark that went through the parser as one."""
+    this = tree.this
+    if isinstance(this, exp.Star):
+        raise SqlSyntaxError('syntax error at or near "*"', position=position_of(tree))
+    mark = this.args["this"]
+    table = tree.args.get("table")
+    if not isinstance(mark, str):
+        if table is not None:
+            raise SqlSyntaxError('syntax error at or near "."', position=start_of(this))
+        return _marked(binding, mark)
+    if tree.args.get("catalog") is not None:
+        raise FeatureNotSupported(
+            "references to other databases are not supported", position=position_of(tree)
+        )
+    position = position_of(tree)
+    if table is None:
+        return binding.remember(_bare(binding, mark, position, tree), position)
+    return binding.remember(_qualified(binding, tree, mark, position), position)
+
+
+def _marked(binding: Binding, mark: object) -> Expression:
+    if isinstance(mark, Literal):
+        return constant(binding, mark)
+    if isinstance(mark, ParameterMark):
+        return parameter(binding, mark)
+    if isinstance(mark, FunctionMark | OperatorMark):
+        shown = mark.name if isinstance(mark, FunctionMark) else mark.symbol
+        raise SqlSyntaxError(f'syntax error at or near "{shown}"', position=mark.position)
+    raise SqlSyntaxError("syntax error")
+
+
+def _bare(binding: Binding, name: str, position: int, tree: exp.Expression) -> Expression:
+    found = binding.scope.find(name, position)
+    if found is not None:
+        return found
+    alias = binding.aliases.get(name)
+    if alias is not None:
+        # MySQL's rule: a name of the select list, where no column has it
+        return binding.within(aliases={}).bind(alias)
+    system = _system_column(binding, name, "")
+    if system is not None:
+        return system
+    relation = binding.scope.find_relation(name)
+    if relation is not None:
+        item, scope = relation
+        if item.function and len(item.columns) == 1:
+            return binding.scope.lift(scope.column(item, 0), scope)
+        raise FeatureNotSupported("whole-row references are not supported", position=position)
+    hint = _suggestion(binding.scope, name, "")
+    raise UndefinedColumn(f'column "{name}" does not exist', hint=hint, position=position)
+
+
+def _qualified(binding: Binding, tree: exp.Column, name: str, position: int) -> Expression:
+    table, schema = tree.args["table"].this, tree.args.get("db")
+    if not isinstance(table, str):
+        raise SqlSyntaxError('syntax error at or near "."', position=position)
+    try:
+        return binding.scope.find_qualified(table, name, position, "" if schema is None else schema.this)
+    except UndefinedColumn as error:
+        system = _system_column(binding, name, table)
+        if system is not None:
+            return system
+        error.hint = _suggestion(binding.scope, name, table)
+        raise
+
+
+def _system_column(binding: Binding, name: str, table: str) -> Expression | None:
+    if name not in _SYSTEM:
+        return None
+    relations = [r for r in binding.scope.relations if r.table and (not table or r.name == table)]
+    if len(relations) != 1:
+        return None
+    if name == "tableoid":
+        return Constant(binding.context.constant(OID, relations[0].table))
+    if name in ("xmin", "cmin"):
+        return Constant(binding.context.constant(XID, 1 if name == "xmin" else 0))
+    if name in ("xmax", "cmax"):
+        return Constant(binding.context.constant(XID, 0))
+    raise FeatureNotSupported(f'system column "{name}" is not supported')
+
+
+@binds(exp.Dot)
+def field(binding: Binding, tree: exp.Dot) -> Expression:
+    """(f(x)).field: a column of what a table function gives."""
+    inner, name = tree.this.unnest(), tree.args["expression"]
+    position = position_of(tree)
+    if isinstance(name, exp.Star):
+        raise FeatureNotSupported('row expansion via "*" is not supported here', position=position)
+    if isinstance(inner, exp.Anonymous) and isinstance(name, exp.Identifier) and binding.rows is not None:
+        for column_name, expression in binding.rows(inner):
+            if column_name == name.this:
+                return expression
+        raise UndefinedColumn(f'column "{name.this}" not found in data type record', position=position)
+    if isinstance(inner, exp.Column) and isinstance(name, exp.Identifier):
+        table = inner.this.this
+        if isinstance(table, str) and binding.scope.find_relation(table) is not None:
+            return binding.scope.find_qualified(table, name.this, position)
+    if isinstance(inner, exp.Anonymous):
+        raise UndefinedFunction(
+            "a field of a function's result is supported in the select list only", position=position
+        )
+    raise WrongObjectType("column notation applied to a type that is not a composite type", position=position)
+
+
+def _suggestion(scope: Scope, name: str, table: str) -> str:
+    """PostgreSQL's 'Perhaps you meant' for a name that is close to one there is."""
+    found: list[tuple[int, str]] = []
+    level: Scope | None = scope
+    while level is not None:
+        for relation in level.relations:
+            if table and relation.name != table:
+                continue
+            for candidate in relation.columns:
+                distance = _distance(name, candidate.name)
+                if distance <= min(_FUZZY, len(name) // 2):
+                    found.append((distance, f'"{relation.name}.{candidate.name}"'))
+        level = level.frame.parent
+    if not found:
+        return ""
+    nearest = min(distance for distance, _ in found)
+    best = list(dict.fromkeys(text for distance, text in found if distance == nearest))
+    if len(best) > 2:
+        return ""
+    return f"Perhaps you meant to reference the column {' or the column '.join(best)}."
+
+
+def _distance(left: str, right: str) -> int:
+    """Levenshtein's, cut short where it cannot matter."""
+    if abs(len(left) - len(right)) > _FUZZY:
+        return _FUZZY + 1
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        before, row[0] = row[0], i
+        for j, b in enumerate(right, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (a != b))
+    return row[-1]

@@ -1,0 +1,233 @@
+"""Operators: arithmetic, comparison, everything that PostgreSQL calls an operator; rows; ANY and ALL."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from engine.expressions import And, Call, Expression, Not, Or, Quantified
+from sql.binding.base import Binding, binds, operator_position
+from sql.binding.literals import constant
+from sql.binding.subqueries import as_query, in_subquery, quantified_subquery
+from sql.functions import resolve_operator
+from sql.marks import FunctionMark, Literal, OperatorMark, mark_of, position_of
+from sql.tokens import Kind
+from storage.errors import (
+    FeatureNotSupported,
+    InvalidSchemaName,
+    SqlSyntaxError,
+    UndefinedFunction,
+    WrongObjectType,
+)
+from storage.types import BOOL, UNKNOWN, Type, array_of
+
+_SYMBOLS: dict[type, str] = {
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.Div: "/",
+    exp.Mod: "%",
+    exp.Pow: "^",
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_COMPARISONS = frozenset(("=", "<>", "<", "<=", ">", ">="))
+
+
+@binds(*_SYMBOLS, arguments="this expression typed safe")
+def known_operator(binding: Binding, tree: exp.Expression) -> Expression:
+    """An operator that the parser has a node for."""
+    return apply(binding, _SYMBOLS[type(tree)], tree.this, tree.expression, operator_position(tree))
+
+
+@binds(exp.BitwiseAnd)
+def marked_operator(binding: Binding, tree: exp.BitwiseAnd) -> Expression:
+    """left & mark & right: any other operator."""
+    inner = tree.this
+    mark = mark_of(inner.expression, OperatorMark) if isinstance(inner, exp.BitwiseAnd) else None
+    if mark is None:
+        raise SqlSyntaxError("syntax error", position=position_of(tree))
+    _check_schema(binding, mark)
+    return apply(binding, mark.symbol, inner.this, tree.expression, mark.position)
+
+
+def _check_schema(binding: Binding, mark: OperatorMark) -> None:
+    """OPERATOR(schema.symbol): the built-in ones stand in pg_catalog, the vectors' in public."""
+    if mark.schema and mark.schema not in ("pg_catalog", "public"):
+        if binding.context.catalog.schema(mark.schema) is None:
+            raise InvalidSchemaName(f'schema "{mark.schema}" does not exist', position=mark.position)
+        raise UndefinedFunction(
+            f"operator does not exist: {mark.schema}.{mark.symbol}", position=mark.position
+        )
+
+
+def apply(
+    binding: Binding, symbol: str, left: exp.Expression, right: exp.Expression, position: int
+) -> Expression:
+    """left symbol right, where right may be ANY (...) and both may be rows."""
+    quantifier = _quantifier(right)
+    if quantifier is not None:
+        every = quantifier[0] == "all"
+        return quantified(binding, symbol, left, quantifier[1], every=every, position=position)
+    items = row_items(left)
+    if items is not None:
+        others = row_items(right)
+        if others is None:
+            query = as_query(right)
+            if query is not None:
+                raise FeatureNotSupported(
+                    "comparing a row with a subquery is not supported", position=position
+                )
+            raise WrongObjectType("cannot compare a row with a value", position=position)
+        return _rows(binding, symbol, items, others, position)
+    return binding.operator(symbol, binding.bind(left), binding.bind(right), position=position)
+
+
+def row_items(tree: exp.Expression) -> list[exp.Expression] | None:
+    """The items of (a, b) and ROW(a, b); None for anything else."""
+    if isinstance(tree, exp.Tuple):
+        return list(tree.expressions)
+    if isinstance(tree, exp.Anonymous):
+        mark = mark_of(tree.this, FunctionMark)
+        if mark is not None and mark.form == "row":
+            return list(tree.expressions)
+    return None
+
+
+def _rows(
+    binding: Binding, symbol: str, left: list[exp.Expression], right: list[exp.Expression], position: int
+) -> Expression:
+    """(a, b) = (c, d) and its kin, item by item; < compares the first that differ."""
+    if symbol not in _COMPARISONS:
+        raise FeatureNotSupported(f"operator {symbol} on rows is not supported", position=position)
+    if len(left) != len(right):
+        raise SqlSyntaxError("unequal number of entries in row expressions", position=position)
+    if not left:
+        raise FeatureNotSupported("cannot compare rows of zero length", position=position)
+    pairs = [(binding.bind(a), binding.bind(b)) for a, b in zip(left, right, strict=True)]
+
+    def compare(symbol: str, pair: tuple[Expression, Expression]) -> Expression:
+        return binding.operator(symbol, *pair, position=position)
+
+    if symbol == "=":
+        return And(tuple(compare("=", pair) for pair in pairs))
+    if symbol == "<>":
+        return Or(tuple(compare("<>", pair) for pair in pairs))
+    strict = symbol[0]
+    result = compare(symbol, pairs[-1])
+    for pair in reversed(pairs[:-1]):
+        result = Or((compare(strict, pair), And((compare("=", pair), result))))
+    return result
+
+
+def _quantifier(tree: exp.Expression) -> tuple[str, exp.Expression] | None:
+    """('any' or 'all', what stands in its parentheses)."""
+    if not isinstance(tree, exp.Anonymous):
+        return None
+    mark = mark_of(tree.this, FunctionMark)
+    if mark is None or mark.form != "quantifier":
+        return None
+    if len(tree.expressions) != 1:
+        raise SqlSyntaxError(f'syntax error at or near "{mark.name}"', position=mark.position)
+    return "all" if mark.name == "all" else "any", tree.expressions[0]
+
+
+def quantified(
+    binding: Binding,
+    symbol: str,
+    left: exp.Expression,
+    right: exp.Expression,
+    *,
+    every: bool,
+    position: int,
+) -> Expression:
+    """left symbol ANY (right), or ALL: right is a subquery or an array."""
+    query = as_query(right)
+    if query is not None:
+        if symbol == "=" and not every:
+            return in_subquery(binding, left, query, negated=False, position=position)
+        if symbol == "<>" and every:
+            return in_subquery(binding, left, query, negated=True, position=position)
+        return quantified_subquery(binding, symbol, left, query, every=every, position=position)
+    operand, array = binding.bind(left), binding.bind(right)
+    return quantified_array(binding, symbol, operand, array, every=every, position=position)
+
+
+def quantified_array(
+    binding: Binding, symbol: str, operand: Expression, array: Expression, *, every: bool, position: int
+) -> Expression:
+    """operand symbol ANY (array), of bound parts."""
+    element = array.type.element
+    if element is None:
+        if array.type.oid != UNKNOWN.oid:
+            raise WrongObjectType("op ANY/ALL (array) requires array on right side", position=position)
+        element = UNKNOWN
+    choice = resolve_operator(symbol, (operand.type, element), position)
+    if choice.result.oid != BOOL.oid:
+        raise WrongObjectType("op ANY/ALL (array) requires operator to yield boolean", position=position)
+    operand = binding.coerced(operand, choice.arguments[0], position)
+    target = _array_for(choice.arguments[1], array.type)
+    return Quantified(operand, binding.coerced(array, target, position), choice.id, every)
+
+
+def _array_for(element: Type, given: Type) -> Type:
+    """The array type an array operand becomes: int2vector and oidvector stay what they are."""
+    if given.element is not None and given.element.oid == element.oid:
+        return given
+    return array_of(element)
+
+
+@binds(exp.Neg, arguments="this")
+def negative(binding: Binding, tree: exp.Neg) -> Expression:
+    literal = mark_of(tree.this, Literal)
+    if literal is not None and literal.token.kind is Kind.NUMBER:
+        return constant(binding, literal, "-")
+    return binding.operator("-", binding.bind(tree.this), position=position_of(tree))
+
+
+@binds(exp.BitwiseNot, arguments="this")
+def tilde(binding: Binding, tree: exp.BitwiseNot) -> Expression:
+    return binding.operator("~", binding.bind(tree.this), position=position_of(tree))
+
+
+@binds(exp.Not, arguments="this")
+def negation(binding: Binding, tree: exp.Not) -> Expression:
+    inner = binding.condition(tree.this, "NOT")
+    negated = getattr(inner, "negated", None)
+    if negated is not None and not isinstance(inner, Call):
+        return replace(inner, negated=not negated)  # type: ignore[type-var]
+    return Not(inner)
+
+
+@binds(exp.And)
+def conjunction(binding: Binding, tree: exp.And) -> Expression:
+    return And(tuple(binding.condition(part, "AND") for part in _chain(tree, exp.And)))
+
+
+@binds(exp.Or)
+def disjunction(binding: Binding, tree: exp.Or) -> Expression:
+    return Or(tuple(binding.condition(part, "OR") for part in _chain(tree, exp.Or)))
+
+
+def _chain(tree: exp.Expression, kind: type[exp.Connector]) -> list[exp.Expression]:
+    """The operands of a AND b AND c, without recursion: such chains can be long."""
+    operands: list[exp.Expression] = []
+    node: exp.Expression = tree
+    while isinstance(node, kind):
+        operands.append(node.expression)
+        node = node.this
+    operands.append(node)
+    operands.reverse()
+    return operands
+
+
+@binds(exp.Tuple, arguments="expressions")
+def row(binding: Binding, tree: exp.Tuple) -> Expression:
+    raise FeatureNotSupported(
+        "row constructors are supported in comparisons only", position=position_of(tree)
+    )

@@ -1,0 +1,311 @@
+"""Choosing an overload: PostgreSQL's rules for functions, operators and aggregates.
+
+An exact match wins. Else, of the overloads whose arguments can be had by implicit casts, those with the
+most exact matches stay, then those with the most preferred types, then constants of unknown type are
+taken for strings where an overload allows it, or for what the other arguments are. What is left must be
+one. Polymorphic overloads (anyarray, anyelement) take their types from the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine.aggregates.registry import AGGREGATES, Aggregate
+from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
+from sql.coerce import POLYMORPHIC, can_coerce
+from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction
+from storage.types import (
+    ANY,
+    ANYARRAY,
+    ANYELEMENT,
+    ANYNONARRAY,
+    BPCHAR,
+    NAME,
+    TEXT,
+    UNKNOWN,
+    VARCHAR,
+    Type,
+    array_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An overload with the types its arguments must become, and of its result."""
+
+    overload: Overload | Aggregate
+    arguments: tuple[Type, ...]
+    result: Type
+
+    @property
+    def id(self) -> str:
+        return self.overload.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    overload: Overload | Aggregate
+    declared: tuple[Type, ...]  # one type an argument: a variadic's last one repeated
+
+
+def resolve_function(name: str, arguments: Sequence[Type], position: int, shown: str = "") -> Choice:
+    """The function for these arguments. Raises UndefinedFunction, AmbiguousFunction."""
+    candidates = _arity(FUNCTIONS.get(name, ()), len(arguments))
+    chosen = _choose(candidates, arguments)
+    if chosen is None:
+        raise _missing("function", _call(shown or name, arguments), position)
+    return chosen
+
+
+def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Choice:
+    """The aggregate for these arguments."""
+    candidates = _arity(AGGREGATES.get(name, ()), len(arguments))
+    chosen = _choose(candidates, arguments)
+    if chosen is None:
+        raise _missing("function", _call(name, arguments), position)
+    return chosen
+
+
+def resolve_operator(symbol: str, arguments: Sequence[Type], position: int) -> Choice:
+    """The operator for these operands; one operand: prefix."""
+    choice = find_operator(symbol, arguments, position)
+    if choice is None:
+        types = [str(t.base) for t in arguments]
+        call = f"{symbol} {types[0]}" if len(types) == 1 else f"{types[0]} {symbol} {types[1]}"
+        raise _missing("operator", call, position, len(types))
+    return choice
+
+
+def find_operator(symbol: str, arguments: Sequence[Type], position: int = 0) -> Choice | None:
+    """The operator for these operands, if there is one. Raises AmbiguousFunction."""
+    candidates = _arity(OPERATORS.get(symbol, ()), len(arguments))
+    types = list(arguments)
+    if len(types) == 2:
+        left, right = types
+        # one operand unknown: first of all it is taken for the other's type
+        if left.oid == UNKNOWN.oid and right.oid != UNKNOWN.oid:
+            exact = _exact(candidates, [right, right])
+        elif right.oid == UNKNOWN.oid and left.oid != UNKNOWN.oid:
+            exact = _exact(candidates, [left, left])
+        else:
+            exact = None
+        if exact is not None:
+            return exact
+    try:
+        return _choose(candidates, types)
+    except AmbiguousFunction:
+        shown = (
+            f"{types[0].base} {symbol} {types[-1].base}" if len(types) == 2 else f"{symbol} {types[0].base}"
+        )
+        raise AmbiguousFunction(
+            f"operator is not unique: {shown}",
+            hint="Could not choose a best candidate operator. You might need to add explicit type casts.",
+            position=position,
+        ) from None
+
+
+def _call(name: str, arguments: Sequence[Type]) -> str:
+    return f"{name}({', '.join(str(t.base) for t in arguments)})"
+
+
+def _missing(kind: str, call: str, position: int, count: int = 2) -> DatabaseError:
+    message = f"operator does not exist: {call}" if kind == "operator" else f"function {call} does not exist"
+    types, casts = ("type", "an explicit type cast") if count == 1 else ("types", "explicit type casts")
+    return UndefinedFunction(
+        message,
+        hint=f"No {kind} matches the given name and argument {types}. You might need to add {casts}.",
+        position=position,
+    )
+
+
+def _arity(overloads: Sequence[Overload] | Sequence[Aggregate], count: int) -> list[_Candidate]:
+    """The overloads that take `count` arguments."""
+    found: list[_Candidate] = []
+    for overload in overloads:
+        declared = overload.arguments
+        if isinstance(overload, Overload):
+            if overload.variadic and count >= len(declared):
+                declared = declared + (declared[-1],) * (count - len(declared))
+            elif len(declared) - overload.defaults <= count < len(declared):
+                declared = declared[:count]
+        if len(declared) == count:
+            found.append(_Candidate(overload, declared))
+    return found
+
+
+def _exact(candidates: Sequence[_Candidate], types: Sequence[Type]) -> Choice | None:
+    for candidate in candidates:
+        if all(d.oid == t.oid for d, t in zip(candidate.declared, types, strict=True)):
+            return Choice(candidate.overload, candidate.declared, candidate.overload.result)
+    return None
+
+
+def _choose(candidates: list[_Candidate], types: Sequence[Type]) -> Choice | None:
+    exact = _exact(candidates, types)
+    if exact is not None:
+        return exact
+    usable = [c for c in candidates if _fits(c, types)]
+    if len(usable) > 1:
+        usable = _narrowed(usable, types)
+    if not usable:
+        return None
+    if len(usable) > 1:
+        raise AmbiguousFunction(
+            f"function {_call(usable[0].overload.name, types)} is not unique",
+            hint="Could not choose a best candidate function. You might need to add explicit type casts.",
+        )
+    return _bound(usable[0], types)
+
+
+def _fits(candidate: _Candidate, types: Sequence[Type]) -> bool:
+    if not all(can_coerce(t, d) for t, d in zip(types, candidate.declared, strict=True)):
+        return False
+    return _bound(candidate, types) is not None
+
+
+def _narrowed(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Candidate]:
+    known = [t.oid != UNKNOWN.oid for t in types]
+    places = range(len(types))
+
+    def exact(c: _Candidate) -> int:
+        return sum(known[i] and c.declared[i].oid == types[i].oid for i in places)
+
+    def preferred(c: _Candidate) -> int:
+        return sum(
+            known[i] and (c.declared[i].oid == types[i].oid or _is_preferred(types[i], c.declared[i]))
+            for i in places
+        )
+
+    for score in (exact, preferred):
+        candidates = _best(candidates, score)
+        if len(candidates) == 1:
+            return candidates
+    if all(known):
+        return candidates
+    narrowed = _by_category(candidates, types)
+    if len(narrowed) == 1:
+        return narrowed
+    kinds = {t.oid for t in types if t.oid != UNKNOWN.oid}
+    if len(kinds) == 1:
+        # what is unknown is taken for the one type that the others have
+        one = next(t for t in types if t.oid != UNKNOWN.oid)
+        same = [c for c in narrowed if all(can_coerce(one, d) for d in c.declared)]
+        if len(same) == 1:
+            return same
+    return narrowed
+
+
+def _is_preferred(source: Type, declared: Type) -> bool:
+    return declared.preferred and declared.category == source.category
+
+
+def _best(candidates: list[_Candidate], score: Callable[[_Candidate], int]) -> list[_Candidate]:
+    scores = [score(c) for c in candidates]
+    best = max(scores)
+    return [c for c, s in zip(candidates, scores, strict=True) if s == best]
+
+
+def _by_category(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Candidate]:
+    """Unknown constants: strings where any overload takes one there, else the category all agree on."""
+    wanted: dict[int, tuple[str, bool]] = {}
+    for i, type in enumerate(types):
+        if type.oid != UNKNOWN.oid:
+            continue
+        categories = {c.declared[i].category for c in candidates}
+        if "S" in categories:
+            category = "S"
+        elif len(categories) == 1:
+            category = categories.pop()
+        else:
+            return candidates
+        wanted[i] = (
+            category,
+            any(c.declared[i].category == category and c.declared[i].preferred for c in candidates),
+        )
+    kept = [
+        c
+        for c in candidates
+        if all(
+            c.declared[i].category == category and (c.declared[i].preferred or not must)
+            for i, (category, must) in wanted.items()
+        )
+    ]
+    return kept or candidates
+
+
+def _bound(candidate: _Candidate, types: Sequence[Type]) -> Choice | None:
+    """The candidate with its polymorphic types told by the arguments; None: they disagree."""
+    declared = candidate.declared
+    result = candidate.overload.result
+    if all(d.oid not in POLYMORPHIC for d in declared):
+        return Choice(candidate.overload, declared, result)
+    element = _element(declared, types)
+    if element is None:
+        return (
+            None
+            if any(d.oid != ANY.oid and d.oid in POLYMORPHIC for d in declared)
+            else _any(candidate, types)
+        )
+    places = []
+    for d, t in zip(declared, types, strict=True):
+        if d.oid == ANYARRAY.oid:
+            places.append(t if t.is_array else array_of(element))
+        elif d.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
+            places.append(element)
+        elif d.oid == ANY.oid:
+            places.append(TEXT if t.oid == UNKNOWN.oid else t)
+        else:
+            places.append(d)
+    if result.oid == ANYARRAY.oid:
+        first = next((t for d, t in zip(declared, places, strict=True) if d.oid == ANYARRAY.oid), None)
+        result = first or array_of(element)
+    elif result.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
+        result = element
+    return Choice(candidate.overload, tuple(places), result)
+
+
+def _any(candidate: _Candidate, types: Sequence[Type]) -> Choice:
+    places = tuple(
+        (TEXT if t.oid == UNKNOWN.oid else t) if d.oid == ANY.oid else d
+        for d, t in zip(candidate.declared, types, strict=True)
+    )
+    return Choice(candidate.overload, places, candidate.overload.result)
+
+
+def _element(declared: Sequence[Type], types: Sequence[Type]) -> Type | None:
+    """What anyelement stands for; None where the arguments disagree or none tells."""
+    element: Type | None = None
+    unknown = False
+    for d, t in zip(declared, types, strict=True):
+        if d.oid not in POLYMORPHIC or d.oid == ANY.oid:
+            continue
+        if t.oid == UNKNOWN.oid:
+            unknown = True
+            continue
+        if d.oid == ANYARRAY.oid:
+            if t.element is None:
+                return None
+            here = t.element
+        elif d.oid == ANYNONARRAY.oid and t.is_array:
+            return None
+        else:
+            here = t.base
+        if element is not None and element.oid != here.oid:
+            return None
+        element = here
+    if (
+        element is None
+        and unknown
+        and all(d.oid in (ANYELEMENT.oid, ANYNONARRAY.oid, ANY.oid) for d in declared)
+    ):
+        return TEXT
+    return element
+
+
+_TEXTUAL = frozenset(t.oid for t in (TEXT, VARCHAR, BPCHAR, NAME))
+
+
+def is_textual(type: Type) -> bool:
+    """Whether a type's values are strings to LIKE and its kin."""
+    return type.oid in _TEXTUAL

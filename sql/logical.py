@@ -1,0 +1,309 @@
+"""Logical plans: what a query means, before it is decided how it runs.
+
+A node's expressions are over the columns of its child (of both children, left first, for joins). Rules
+(sql.rules) replace nodes, sql.physical turns them into operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from engine import operators
+from engine.aggregates.registry import AggregateCall
+from engine.expressions import Expression
+from engine.operators import SortKey
+from sql.views.registry import View
+from storage.catalog import Table
+from storage.types import INT8, Type
+
+JoinKind = Literal["inner", "left", "right", "full", "semi", "anti"]
+
+
+class Node(Protocol):
+    """A logical node: the types of its columns, and what it reads."""
+
+    @property
+    def types(self) -> tuple[Type, ...]: ...
+
+    @property
+    def children(self) -> tuple[Node, ...]: ...
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        """The same node over other children."""
+
+
+@dataclass(frozen=True)
+class Get:
+    """The columns at `positions` of a table or a catalog view; `row_ids` appends the row's id."""
+
+    source: Table | View
+    positions: tuple[int, ...]
+    row_ids: bool = False
+    condition: Expression | None = None  # over the columns at `positions`
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        if isinstance(self.source, Table):
+            types = tuple(self.source.columns[p].type for p in self.positions)
+        else:
+            types = tuple(self.source.columns[p][1] for p in self.positions)
+        return (*types, INT8) if self.row_ids else types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return ()
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return self
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """An operator that is finished: a function's rows, VALUES, a common table expression."""
+
+    operator: operators.Operator
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.operator.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return ()
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return self
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The rows whose condition is true."""
+
+    child: Node
+    condition: Expression
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Project:
+    """One column an expression; `sets`: some of them give several rows for one."""
+
+    child: Node
+    expressions: tuple[Expression, ...]
+    sets: bool = False
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return tuple(e.type for e in self.expressions)
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Join:
+    """Pairs of rows for which the condition is true (None: all)."""
+
+    kind: JoinKind
+    left: Node
+    right: Node
+    condition: Expression | None = None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        if self.kind in ("semi", "anti"):
+            return self.left.types
+        return (*self.left.types, *self.right.types)
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, left=children[0], right=children[1])
+
+
+@dataclass(frozen=True)
+class Apply:
+    """LATERAL: `right` is run with `arguments` over each left row as its outer row."""
+
+    kind: Literal["inner", "left"]
+    left: Node
+    right: Node
+    arguments: tuple[Expression, ...]
+    condition: Expression | None = None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return (*self.left.types, *self.right.types)
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, left=children[0], right=children[1])
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """GROUP BY `keys`; the columns are keys, then calls."""
+
+    child: Node
+    keys: tuple[Expression, ...]
+    calls: tuple[AggregateCall, ...]
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return (*(k.type for k in self.keys), *(c.type for c in self.calls))
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Sort:
+    """All rows in order."""
+
+    child: Node
+    keys: tuple[SortKey, ...]
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` rows after `offset` ones."""
+
+    child: Node
+    count: Expression | None
+    offset: Expression | None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Top:
+    """The first rows of an order: a sort and a limit in one."""
+
+    child: Node
+    keys: tuple[SortKey, ...]
+    count: Expression
+    offset: Expression | None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Each row once, or the first of each value of `keys`."""
+
+    child: Node
+    keys: tuple[Expression, ...] | None = None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class Append:
+    """UNION ALL."""
+
+    parts: tuple[Node, ...]
+    types: tuple[Type, ...]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return self.parts
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, parts=children)
+
+
+@dataclass(frozen=True)
+class SetOperation:
+    """INTERSECT and EXCEPT."""
+
+    kind: Literal["intersect", "except"]
+    all: bool
+    left: Node
+    right: Node
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.left.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, left=children[0], right=children[1])
+
+
+@dataclass(frozen=True)
+class Empty:
+    """No rows: a condition is known to be false."""
+
+    types: tuple[Type, ...]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return ()
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return self

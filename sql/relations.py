@@ -1,0 +1,41 @@
+"""Relations by name: the search path, tables of the catalog, the catalog's own views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sql import views
+from sql.context import BindContext
+from sql.views.registry import VIEWS, View
+from storage.catalog import Sequence, Table
+from storage.errors import FeatureNotSupported, UndefinedTable
+
+__all__ = ["Found", "find_relation", "views"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A relation and the schema it was found in."""
+
+    source: Table | View
+    schema: str
+
+
+def find_relation(context: BindContext, name: str, schema: str = "", position: int = 0) -> Found:
+    """The table or view of this name. Raises UndefinedTable (42P01)."""
+    for place in (schema,) if schema else context.search_path:
+        view = VIEWS.get((place, name))
+        if view is not None:
+            return Found(view, place)
+        known = context.catalog.schema(place)
+        relation = None if known is None else context.catalog.relation(known.oid, name)
+        if isinstance(relation, Table):
+            return Found(relation, place)
+        if isinstance(relation, Sequence):
+            raise FeatureNotSupported(
+                f'reading sequence "{name}" as a table is not supported',
+                hint="Use nextval, currval or pg_sequences.",
+                position=position,
+            )
+    shown = f"{schema}.{name}" if schema else name
+    raise UndefinedTable(f'relation "{shown}" does not exist', position=position)

@@ -1,0 +1,110 @@
+"""Constants of immutable functions are computed once, when the plan is made.
+
+    WHERE day >= date '2026-01-01' + 30        WHERE day >= '2026-01-31'
+    WHERE true AND a = 1                       WHERE a = 1
+    WHERE false                                (no rows)
+
+A call that fails stays: whether it is ever evaluated is for the run to find out. Stable functions (now,
+current_setting, casts that depend on TimeZone) are never folded: a plan outlives the transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.expressions import And, Call, Constant, Expression, Not, Or
+from engine.functions.registry import BY_ID
+from engine.run import Run
+from sql import logical
+from sql.logical import Node
+from sql.rules.walk import bottom_up, with_expressions
+from storage.batch import Batch
+from storage.column import Column
+from storage.errors import DatabaseError
+from storage.types import BOOL
+
+_NOTHING: Any = None
+_RUN = Run(_NOTHING, _NOTHING)
+_ONE_ROW = Batch((), 1)
+# A folded text or array may be long; beyond this it stays an expression.
+_MAX_BYTES = 1 << 16
+
+
+def fold(node: Node) -> Node:
+    """The tree with constant expressions computed."""
+    return bottom_up(node, _node)
+
+
+def _node(node: Node) -> Node:
+    node = with_expressions(node, fold_expression)
+    if isinstance(node, logical.Filter):
+        value = truth(node.condition)
+        if value is True:
+            return node.child
+        if value is False:
+            return logical.Empty(node.types)
+    return node
+
+
+def fold_expression(expression: Expression) -> Expression | None:
+    """The expression folded from below; None where it stays as it is."""
+    match expression:
+        case Call() if _is_foldable(expression):
+            arguments = tuple(fold_expression(a) or a for a in expression.arguments)
+            if not all(isinstance(a, Constant) for a in arguments):
+                return None
+            return _computed(Call(expression.function, arguments, expression.type))
+        case And() | Or():
+            return _connective(expression)
+        case Not():
+            inner = fold_expression(expression.argument) or expression.argument
+            value = truth(inner)
+            if value is not None:
+                return Constant(Column.scalar(BOOL, not value))
+            return None if inner is expression.argument else Not(inner)
+    return None
+
+
+def _is_foldable(call: Call) -> bool:
+    overload = BY_ID[call.function]
+    return overload.volatility == "i" and not overload.returns_set and not overload.run
+
+
+def _computed(call: Call) -> Expression | None:
+    try:
+        column = call.evaluate(_ONE_ROW, _RUN)
+    except DatabaseError:
+        return None
+    if column.nbytes > _MAX_BYTES:
+        return None
+    return Constant(Column(call.type, column.values[:1], column.valid, constant=True))
+
+
+def _connective(expression: And | Or) -> Expression | None:
+    """AND without what is true (OR without what is false); decided where an operand decides it."""
+    decides = isinstance(expression, Or)
+    kept: list[Expression] = []
+    changed = False
+    for operand in expression.operands:
+        folded = fold_expression(operand)
+        value = truth(folded or operand)
+        if value is decides:
+            return Constant(Column.scalar(BOOL, decides))
+        if value is (not decides):
+            changed = True
+            continue
+        changed = changed or folded is not None
+        kept.append(folded or operand)
+    if not changed:
+        return None
+    if not kept:
+        return Constant(Column.scalar(BOOL, not decides))
+    return kept[0] if len(kept) == 1 else type(expression)(tuple(kept))
+
+
+def truth(expression: Expression) -> bool | None:
+    """What a constant condition is; None for null and for what is not constant."""
+    if isinstance(expression, Constant) and expression.type.oid == BOOL.oid:
+        value: bool | None = expression.value.tolist()[0]
+        return value
+    return None

@@ -1,0 +1,486 @@
+"""SELECT: its clauses in the order in which they mean something, to a logical plan.
+
+FROM gives rows, WHERE keeps some, GROUP BY makes groups of them, the select list computes, DISTINCT and
+ORDER BY look at what it computed. Keys of ORDER BY that are not in the list are computed beside it and
+cut off at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlglot import exp
+
+from engine.expressions import Call, Expression, Reference
+from engine.operators import FunctionScan, SortKey
+from sql.binding import Binding
+from sql.binding.base import Aggregates
+from sql.binding.calls import key_of
+from sql.bound import Bound, QueryBinder
+from sql.coerce import coerce
+from sql.context import BindContext
+from sql.expressions import is_set
+from sql.grouping import Grouping, is_grouped
+from sql.labels import label
+from sql.logical import Apply, Distinct, Filter, Leaf, Limit, Node, Project, Sort
+from sql.marks import FunctionMark, Literal, mark_of, position_of
+from sql.scope import Frame, Scope, ScopeColumn
+from sql.sources import Sources, StarColumn, bind_rows
+from sql.tokens import Kind
+from storage.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    SqlSyntaxError,
+    UndefinedTable,
+)
+from storage.types import INT8
+
+_KNOWN = frozenset(
+    (
+        "expressions",
+        "from_",
+        "joins",
+        "where",
+        "group",
+        "having",
+        "order",
+        "limit",
+        "offset",
+        "distinct",
+        "with_",
+    )
+)
+
+
+@dataclass
+class Target:
+    """An item of the select list."""
+
+    name: str
+    tree: exp.Expression | None  # None: one of the columns of *
+    expression: Expression
+    table: int = 0
+    number: int = 0
+    named: bool = False  # by AS
+
+
+def bind_select(
+    tree: exp.Select,
+    frame: Frame,
+    context: BindContext,
+    tables: Mapping[str, Any],
+    queries: QueryBinder,
+    *,
+    resolve: bool,
+) -> Bound:
+    """A SELECT with its ORDER BY and LIMIT, without its WITH."""
+    for name, value in tree.args.items():
+        if value and name not in _KNOWN:
+            words = {"windows": "WINDOW", "into": "SELECT INTO", "locks": "FOR UPDATE"}.get(name, name)
+            raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
+    return _Select(tree, frame, context, tables, queries).bind(resolve=resolve)
+
+
+class _Select:
+    def __init__(
+        self,
+        tree: exp.Select,
+        frame: Frame,
+        context: BindContext,
+        tables: Mapping[str, Any],
+        queries: QueryBinder,
+    ) -> None:
+        self.tree = tree
+        self.context = context
+        self.queries = queries
+        self.scope = Scope(frame, tables)
+        self.stars: list[StarColumn] = []
+        self.functions: list[tuple[exp.Anonymous, tuple[tuple[str, Expression], ...]]] = []
+        self.pending: list[tuple[Frame, Leaf]] = []
+
+    def bind(self, *, resolve: bool) -> Bound:
+        node = self._from()
+        node = self._where(node)
+        self.binding = Binding(
+            self.context, self.scope, "SELECT", Aggregates(), sets=True, rows=self._row_function
+        )
+        targets = self._targets()
+        if resolve:
+            for target in targets:
+                target.expression = self.binding.known(target.expression, self._place(target))
+        keys = self._group_keys(targets)
+        having = self._having()
+        orders = self._orders(targets)
+        on = self._distinct_on(targets)
+        node = self._with_functions(node)
+        if is_grouped(keys, self.binding, having):
+            if self.pending:
+                raise FeatureNotSupported("a function that gives rows is not supported beside aggregates")
+            grouping = Grouping(self.binding, keys)
+            expressions = [grouping.over_groups(t.expression) for t in targets]
+            orders = [grouping.over_groups(o) for o in orders]
+            on = None if on is None else [grouping.over_groups(o) for o in on]
+            kept = None if having is None else grouping.over_groups(having)
+            node = grouping.node(node)
+            for target, expression in zip(targets, expressions, strict=True):
+                target.expression = grouping.finish(expression)
+            orders = [grouping.finish(o) for o in orders]
+            on = None if on is None else [grouping.finish(o) for o in on]
+            if kept is not None:
+                node = Filter(node, grouping.finish(kept))
+        node = self._output(node, targets, orders, on)
+        columns = tuple(ScopeColumn(t.name, t.expression.type, t.table, t.number) for t in targets)
+        return Bound(node, columns)
+
+    # clauses
+
+    def _from(self) -> Node:
+        clause = self.tree.args.get("from_")
+        first = None if clause is None else clause.this
+        sources = Sources(self.scope, self.context, self.queries)
+        node, self.stars = sources.bind(first, self.tree.args.get("joins") or ())
+        return node
+
+    def _where(self, node: Node) -> Node:
+        clause = self.tree.args.get("where")
+        if clause is None:
+            return node
+        aliases = {
+            item.args["alias"].this: item.this
+            for item in self.tree.expressions
+            if isinstance(item, exp.Alias) and isinstance(item.args["alias"].this, str)
+        }
+        binding = Binding(self.context, self.scope, "WHERE", aliases=aliases)
+        return Filter(node, binding.condition(clause.this, "WHERE"))
+
+    def _targets(self) -> list[Target]:
+        targets: list[Target] = []
+        for item in self.tree.expressions:
+            if isinstance(item, exp.Star):
+                targets += self._star(item, None)
+            elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+                targets += self._star(item.this, item)
+            elif isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
+                targets += self._row_star(item)
+            elif isinstance(item, exp.Alias):
+                name = item.args["alias"].this
+                if not isinstance(name, str):
+                    raise SqlSyntaxError("syntax error", position=position_of(item))
+                targets.append(self._target(item.this, name, named=True))
+            else:
+                targets.append(self._target(item, label(item)))
+        if len(targets) > 1664:
+            raise FeatureNotSupported("target lists can have at most 1664 entries")
+        return targets
+
+    def _target(self, tree: exp.Expression, name: str, *, named: bool = False) -> Target:
+        expression = self.binding.bind(tree)
+        target = Target(name, tree, expression, named=named)
+        if isinstance(expression, Reference) and isinstance(tree.unnest(), exp.Column):
+            found = self.scope.origin(expression.index)
+            if found is not None:
+                target.table, target.number = found[1].table, found[1].number
+        return target
+
+    def _star(self, star: exp.Star, qualified: exp.Column | None) -> list[Target]:
+        if any(value for value in star.args.values()):
+            raise FeatureNotSupported(
+                "* with EXCEPT, REPLACE or RENAME is not supported", position=position_of(star)
+            )
+        if qualified is None:
+            if not self.scope.relations:
+                raise SqlSyntaxError(
+                    "SELECT * with no tables specified is not valid", position=position_of(self.tree)
+                )
+            return [Target(s.name, None, s.expression, s.column.table, s.column.number) for s in self.stars]
+        name = qualified.args["table"].this
+        schema = qualified.args.get("db")
+        found = self.scope.find_relation(name, "" if schema is None else schema.this)
+        if found is None:
+            raise UndefinedTable(
+                f'missing FROM-clause entry for table "{name}"', position=position_of(qualified)
+            )
+        relation, scope = found
+        return [
+            Target(c.name, None, self.scope.lift(scope.column(relation, i), scope), c.table, c.number)
+            for i, c in enumerate(relation.columns)
+        ]
+
+    def _row_star(self, item: exp.Dot) -> list[Target]:
+        """(relation).* and (function(...)).*"""
+        inner = item.this.unnest()
+        if isinstance(inner, exp.Anonymous):
+            return [Target(name, None, e) for name, e in self._row_function(inner)]
+        if isinstance(inner, exp.Column) and inner.args.get("table") is None:
+            column = exp.Column(this=exp.Star(), table=inner.this)
+            return self._star(column.this, column)
+        raise FeatureNotSupported(
+            "row expansion of an expression is not supported", position=position_of(item)
+        )
+
+    def _row_function(self, tree: exp.Expression) -> tuple[tuple[str, Expression], ...]:
+        """A function with several columns, called in the select list: as if it stood in FROM, LATERAL."""
+        assert isinstance(tree, exp.Anonymous)
+        for known, columns in self.functions:
+            if known == tree:
+                return columns
+        frame = Frame(self.scope)
+        inside = Binding(self.context, Scope(frame, self.scope.tables), "SELECT", sets=True)
+        bound = bind_rows(inside, tree)
+        mark = mark_of(tree.this, FunctionMark)
+        if not bound.columns or not isinstance(bound.expression, Call):
+            name = "" if mark is None else mark.name
+            raise FeatureNotSupported(
+                f"function {name} does not give rows with several columns", position=position_of(tree)
+            )
+        types = tuple(c.type for c in bound.columns)
+        offset = self.scope.width + sum(len(leaf.types) for _, leaf in self.pending)
+        columns = tuple((c.name, Reference(offset + i, c.type, c.name)) for i, c in enumerate(bound.columns))
+        leaf = Leaf(FunctionScan(bound.expression.function, bound.expression.arguments, types))
+        self.pending.append((frame, leaf))
+        self.functions.append((tree, columns))
+        return columns
+
+    def _with_functions(self, node: Node) -> Node:
+        for frame, leaf in self.pending:
+            node = Apply("inner", node, leaf, tuple(frame.arguments), None)
+        return node
+
+    def _group_keys(self, targets: list[Target]) -> list[Expression]:
+        clause = self.tree.args.get("group")
+        if clause is None:
+            return []
+        for name, value in clause.args.items():
+            if value and name != "expressions":
+                words = name.replace("_", " ").upper()
+                raise FeatureNotSupported(f"GROUP BY {words} is not supported", position=position_of(clause))
+        binding = self.binding.within(clause="GROUP BY", aggregates=None, sets=False, rows=None)
+        keys: list[Expression] = []
+        for item in clause.expressions:
+            for part in item.expressions if isinstance(item, exp.Tuple) else [item]:
+                key = self._group_key(part, targets, binding)
+                if key not in keys:
+                    keys.append(key)
+        return keys
+
+    def _group_key(self, tree: exp.Expression, targets: list[Target], binding: Binding) -> Expression:
+        target = self._ordinal(tree, targets, "GROUP BY")
+        if target is None:
+            name = _bare_name(tree)
+            if name is not None and self.scope.find(name, 0) is None:
+                target = _named(targets, name, "GROUP BY", position_of(tree))
+        if target is None:
+            return binding.value(tree)
+        if target.tree is not None:
+            # once more, for the rule that no aggregate may stand in a key
+            binding.bind(target.tree)
+        return binding.known(target.expression)
+
+    def _having(self) -> Expression | None:
+        clause = self.tree.args.get("having")
+        if clause is None:
+            return None
+        binding = self.binding.within(clause="HAVING", sets=False, rows=None)
+        return binding.condition(clause.this, "HAVING")
+
+    def _ordinal(self, tree: exp.Expression, targets: list[Target], clause: str) -> Target | None:
+        """The target that a whole number in ORDER BY or GROUP BY means."""
+        literal = mark_of(tree, Literal)
+        if literal is None:
+            return None
+        if literal.token.kind is not Kind.NUMBER or not literal.token.text.isdigit():
+            raise SqlSyntaxError(f"non-integer constant in {clause}", position=literal.position)
+        number = int(literal.token.text)
+        if not 1 <= number <= len(targets):
+            raise InvalidColumnReference(
+                f"{clause} position {number} is not in select list", position=literal.position
+            )
+        return targets[number - 1]
+
+    def _ordered(self, tree: exp.Expression, targets: list[Target], clause: str) -> Expression:
+        """An expression of ORDER BY or DISTINCT ON: an ordinal, a target's name, or anything else."""
+        target = self._ordinal(tree, targets, clause)
+        name = _bare_name(tree)
+        if target is None and name is not None:
+            target = _named(targets, name, clause, position_of(tree))
+        if target is not None:
+            return self.binding.known(target.expression)
+        return self.binding.within(clause=clause).value(tree)
+
+    def _orders(self, targets: list[Target]) -> list[SortKey]:
+        clause = self.tree.args.get("order")
+        if clause is None:
+            return []
+        keys = []
+        for item in clause.expressions:
+            if not isinstance(item, exp.Ordered):
+                raise FeatureNotSupported(
+                    "this form of ORDER BY is not supported", position=position_of(item)
+                )
+            keys.append(key_of(item, self._ordered(item.this, targets, "ORDER BY")))
+        return keys
+
+    def _distinct_on(self, targets: list[Target]) -> list[Expression] | None:
+        clause = self.tree.args.get("distinct")
+        on = None if clause is None else clause.args.get("on")
+        if on is None:
+            return None
+        trees = on.expressions if isinstance(on, exp.Tuple) else [on.unnest()]
+        return [self._ordered(tree, targets, "DISTINCT ON") for tree in trees]
+
+    # putting it together
+
+    def _output(
+        self, node: Node, targets: list[Target], orders: list[SortKey], on: list[Expression] | None
+    ) -> Node:
+        values = [t.expression for t in targets]
+        distinct = self.tree.args.get("distinct")
+        if distinct is not None and on is None:
+            self._check_distinct_order(values, orders)
+        if on is not None:
+            _check_distinct_on(on, orders, self.tree)
+        columns = list(values)
+        keys = tuple(replace(key, expression=_column_for(key.expression, columns)) for key in orders)
+        on_columns = None if on is None else tuple(_column_for(e, columns) for e in on)
+        node = Project(node, tuple(columns), sets=any(is_set(e) for e in columns))
+        if distinct is not None and on_columns is None:
+            node = Distinct(node)
+        if keys:
+            node = Sort(node, keys)
+        if on_columns is not None:
+            node = Distinct(node, on_columns)
+        node = bind_limits(node, self.tree, self.context, self.scope)
+        if len(columns) > len(values):
+            node = Project(node, tuple(Reference(i, e.type) for i, e in enumerate(values)))
+        return node
+
+    def _check_distinct_order(self, values: Sequence[Expression], orders: Sequence[SortKey]) -> None:
+        for key, item in zip(orders, self._order_trees(), strict=True):
+            if key.expression not in values:
+                raise InvalidColumnReference(
+                    "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    position=position_of(item),
+                )
+
+    def _order_trees(self) -> list[exp.Expression]:
+        clause = self.tree.args.get("order")
+        return [] if clause is None else list(clause.expressions)
+
+    def _place(self, target: Target) -> int:
+        return 0 if target.tree is None else position_of(target.tree)
+
+
+def _check_distinct_on(on: list[Expression], orders: Sequence[SortKey], tree: exp.Select) -> None:
+    wanted = list(on)
+    for key in orders:
+        if key.expression in wanted:
+            wanted.remove(key.expression)
+        elif wanted:
+            raise InvalidColumnReference(
+                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                position=position_of(tree.args["distinct"]),
+            )
+        else:
+            return
+
+
+def _column_for(expression: Expression, columns: list[Expression]) -> Expression:
+    """The place of an expression among the computed columns, where it is put if it is not there."""
+    for index, column in enumerate(columns):
+        if column == expression:
+            return Reference(index, expression.type)
+    columns.append(expression)
+    return Reference(len(columns) - 1, expression.type)
+
+
+def _bare_name(tree: exp.Expression) -> str | None:
+    if (
+        isinstance(tree, exp.Column)
+        and tree.args.get("table") is None
+        and isinstance(tree.this, exp.Identifier)
+    ):
+        name = tree.this.args["this"]
+        return name if isinstance(name, str) else None
+    return None
+
+
+def _named(targets: list[Target], name: str, clause: str, position: int) -> Target | None:
+    """The target of this name; several are one if they compute the same."""
+    found = [t for t in targets if t.name == name]
+    if any(t.expression != found[0].expression for t in found):
+        raise AmbiguousColumn(f'{clause} "{name}" is ambiguous', position=position)
+    return found[0] if found else None
+
+
+def bind_limits(node: Node, tree: exp.Expression, context: BindContext, scope: Scope) -> Node:
+    """LIMIT and OFFSET of any query."""
+    limit, offset = tree.args.get("limit"), tree.args.get("offset")
+    if limit is None and offset is None:
+        return node
+    for clause in (limit, offset):
+        if clause is not None and any(v for k, v in clause.args.items() if k not in ("expression", "this")):
+            raise FeatureNotSupported("this form of LIMIT is not supported", position=position_of(clause))
+    return Limit(
+        node,
+        None if limit is None else _limit(limit.expression, "LIMIT", context, scope),
+        None if offset is None else _limit(offset.expression, "OFFSET", context, scope),
+    )
+
+
+def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
+    binding = Binding(context, Scope(scope.frame, scope.tables), clause)
+    if any(_reads(scope, column) for column in tree.find_all(exp.Column)):
+        raise InvalidColumnReference(
+            f"argument of {clause} must not contain variables", position=position_of(tree)
+        )
+    return coerce(binding.bind(tree), INT8, "i", position_of(tree), context)
+
+
+def _reads(scope: Scope, column: exp.Column) -> bool:
+    name = _bare_name(column)
+    return name is not None and any(c.name == name for r in scope.relations for c in r.columns)
+
+
+def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope: Scope) -> Bound:
+    """ORDER BY, LIMIT and OFFSET of a set operation, VALUES or a query in parentheses."""
+    node = bound.node
+    clause = tree.args.get("order")
+    if clause is not None:
+        names = [c.name for c in bound.columns]
+        keys = []
+        for item in clause.expressions:
+            if not isinstance(item, exp.Ordered):
+                raise FeatureNotSupported(
+                    "this form of ORDER BY is not supported", position=position_of(item)
+                )
+            index = _output_place(item.this, names)
+            column = bound.columns[index]
+            keys.append(key_of(item, Reference(index, column.type, column.name)))
+        node = Sort(node, tuple(keys))
+    return Bound(bind_limits(node, tree, context, scope), bound.columns)
+
+
+def _output_place(tree: exp.Expression, names: list[str]) -> int:
+    position = position_of(tree)
+    literal = mark_of(tree, Literal)
+    if literal is not None and literal.token.kind is Kind.NUMBER and literal.token.text.isdigit():
+        number = int(literal.token.text)
+        if not 1 <= number <= len(names):
+            raise InvalidColumnReference(
+                f"ORDER BY position {number} is not in select list", position=position
+            )
+        return number - 1
+    name = _bare_name(tree)
+    if name is not None and name in names:
+        if names.count(name) > 1:
+            raise AmbiguousColumn(f'ORDER BY "{name}" is ambiguous', position=position)
+        return names.index(name)
+    raise FeatureNotSupported(
+        "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+        detail="Only result column names can be used, not expressions or functions.",
+        hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+        position=position,
+    )

@@ -1,0 +1,447 @@
+"""FROM: tables, views, subqueries, functions and their joins, to a logical plan and a scope of names.
+
+Items and joins are chained from the left, so every relation's columns stand at its offset in the row of
+the query level. A join whose right side must not be chained (RIGHT, FULL, parentheses) is built apart,
+over a row that begins at its first relation, and joined as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from engine.expressions import Call, Coalesce, Expression, Outer
+from engine.functions.registry import BY_ID, FUNCTIONS
+from engine.operators import FunctionScan, OneRow
+from engine.operators import Project as ProjectOperator
+from sql.binding import Binding
+from sql.binding.calls import call
+from sql.bound import Bound, QueryBinder
+from sql.coerce import common_type
+from sql.context import BindContext
+from sql.expressions import conjunction, references, shift, transform
+from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
+from sql.marks import FunctionMark, mark_of, position_of
+from sql.relations import find_relation
+from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
+from sql.viewtexts import bind_view
+from storage.catalog import Table
+from storage.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
+from storage.types import ANYELEMENT, INT8, Type
+
+
+@dataclass(frozen=True, slots=True)
+class StarColumn:
+    """A column as `*` shows it."""
+
+    name: str
+    expression: Expression
+    column: ScopeColumn
+
+
+@dataclass
+class Item:
+    """A part of FROM: its plan over a row that begins at column `start`, and what `*` shows of it."""
+
+    node: Node
+    start: int
+    stars: list[StarColumn]
+    relations: list[Relation] = field(default_factory=list)
+
+
+class Sources:
+    """Binds the FROM clause of one query level into `scope`."""
+
+    def __init__(self, scope: Scope, context: BindContext, queries: QueryBinder) -> None:
+        self.scope = scope
+        self.context = context
+        self.queries = queries
+
+    def bind(self, first: exp.Expression | None, joins: Sequence[exp.Join]) -> tuple[Node, list[StarColumn]]:
+        """The plan of FROM with all its joins; OneRow where there is none."""
+        if first is None:
+            return Leaf(OneRow()), []
+        groups: list[tuple[exp.Expression, list[exp.Join]]] = [(first, [])]
+        for join in joins:
+            if _is_comma(join):
+                groups.append((join.this, []))
+            else:
+                groups[-1][1].append(join)
+        whole: Item | None = None
+        stars: list[StarColumn] = []
+        for tree, inner in groups:
+            apart = any(str(j.args.get("side") or "").upper() in ("RIGHT", "FULL") for j in inner)
+            if whole is None or apart:
+                item = self._chain(tree, inner, None)
+                stars += item.stars
+                if whole is not None:
+                    item = replace(whole, node=self._cross(whole, item))
+                whole = replace(item, start=0)
+            else:
+                item = self._chain(tree, inner, whole)
+                stars += item.stars
+                whole = item
+        assert whole is not None
+        return whole.node, stars
+
+    def _cross(self, left: Item, right: Item) -> Node:
+        return Join("inner", left.node, right.node, None)
+
+    def _chain(self, tree: exp.Expression, joins: Sequence[exp.Join], before: Item | None) -> Item:
+        """An item with its joins; with `before`, chained to all that stands before it."""
+        item = self._item(tree, before, "inner")
+        if before is not None and item.start != before.start:
+            item = replace(item, node=self._cross(before, item), start=before.start)
+        for join in [*(tree.args.get("joins") or ()), *joins]:
+            item = self._join(item, join)
+        return item
+
+    # joins
+
+    def _join(self, left: Item, tree: exp.Join) -> Item:
+        kind = _join_kind(tree)
+        right = self._item(tree.this, left, kind)
+        joined_already = right.start == left.start
+        if tree.this.args.get("joins"):
+            raise FeatureNotSupported(
+                "nested joins are supported in parentheses only", position=position_of(tree)
+            )
+        relations = [*left.relations, *right.relations]
+        condition, stars = self._condition(left, right, tree, kind)
+        if condition is not None:
+            condition = shift(condition, -left.start)
+        if joined_already:
+            node = right.node
+            assert isinstance(node, Apply)
+            return Item(replace(node, condition=condition), left.start, stars, relations)
+        return Item(Join(kind, left.node, right.node, condition), left.start, stars, relations)
+
+    def _condition(
+        self, left: Item, right: Item, tree: exp.Join, kind: JoinKind
+    ) -> tuple[Expression | None, list[StarColumn]]:
+        using = tree.args.get("using")
+        if str(tree.args.get("method") or "").upper() == "NATURAL":
+            names = {s.name for s in right.stars}
+            shared = [s.name for s in left.stars if s.name in names]
+            return self._using(left, right, list(dict.fromkeys(shared)), kind, position_of(tree))
+        if using:
+            return self._using(left, right, [_plain_name(u) for u in using], kind, position_of(tree))
+        on = tree.args.get("on")
+        stars = left.stars + right.stars
+        if on is None:
+            if str(tree.args.get("kind") or "").upper() != "CROSS":
+                raise SqlSyntaxError("syntax error: JOIN needs ON or USING", position=position_of(tree))
+            return None, stars
+        view = self._narrowed([*left.relations, *right.relations])
+        binding = Binding(self.context, view, "JOIN conditions")
+        return binding.condition(on, "JOIN/ON"), stars
+
+    def _narrowed(self, relations: list[Relation]) -> Scope:
+        """The level with these relations only, at their places."""
+        scope = Scope(self.scope.frame, self.scope.tables)
+        scope.relations = relations
+        scope.merged = [m for m in self.scope.merged if m.relations & {id(r) for r in relations}]
+        scope.width = self.scope.width
+        return scope
+
+    def _using(
+        self, left: Item, right: Item, names: list[str], kind: JoinKind, position: int
+    ) -> tuple[Expression | None, list[StarColumn]]:
+        """Columns that both sides have: compared, and shown once."""
+        parts: list[Expression] = []
+        merged: list[StarColumn] = []
+        binding = Binding(self.context, self.scope, "JOIN/USING")
+        for name in names:
+            a = _star_named(left.stars, name, "left", position)
+            b = _star_named(right.stars, name, "right", position)
+            parts.append(binding.operator("=", a.expression, b.expression, position=position))
+            type = common_type([a.expression.type, b.expression.type], "JOIN/USING", (0, position))
+            la = binding.coerced(a.expression, type, position)
+            lb = binding.coerced(b.expression, type, position)
+            expression: Expression = lb if kind == "right" else la
+            if kind == "full":
+                expression = Coalesce((la, lb), type)
+            origin = b.column if kind == "right" else a.column
+            merged.append(StarColumn(name, expression, origin))
+            self._hide(left.relations, name)
+            self._hide(right.relations, name)
+            ids = {id(r) for r in [*left.relations, *right.relations]}
+            self.scope.merged = [m for m in self.scope.merged if m.name != name or not (m.relations & ids)]
+            self.scope.merged.append(Merged(name, expression, frozenset(ids), origin))
+        hidden = set(names)
+        rest = [s for s in left.stars + right.stars if s.name not in hidden]
+        return conjunction(parts), merged + rest
+
+    @staticmethod
+    def _hide(relations: list[Relation], name: str) -> None:
+        for relation in relations:
+            relation.hidden |= {i for i, c in enumerate(relation.columns) if c.name == name}
+
+    # items
+
+    def _item(self, tree: exp.Expression, left: Item | None, kind: JoinKind) -> Item:
+        match tree:
+            case exp.Table() if isinstance(tree.this, exp.Anonymous):
+                _only(tree, "this alias ordinality joins")
+                return self._function(tree, tree.this, left, kind)
+            case exp.Table():
+                _only(tree, "this db catalog alias joins")
+                return self._table(tree)
+            case exp.Lateral():
+                _only(tree, "this alias ordinality")
+                if isinstance(tree.this, exp.Anonymous):
+                    return self._function(tree, tree.this, left, kind)
+                return self._lateral(tree, left, kind)
+            case exp.Subquery() if isinstance(tree.this, exp.Table) or _is_join(tree.this):
+                _only(tree, "this joins")
+                return self._chain(tree.this, (), None)
+            case exp.Subquery():
+                _only(tree, "this alias with_ order limit offset joins")
+                return self._subquery(tree)
+            case exp.Values():
+                _only(tree, "expressions alias order limit offset")
+                return self._subquery(tree)
+        raise FeatureNotSupported(f"{tree.key.upper()} in FROM is not supported", position=position_of(tree))
+
+    def _add(
+        self, node: Node, name: str, columns: Sequence[ScopeColumn], position: int, **more: object
+    ) -> Item:
+        start = self.scope.width
+        relation = Relation(name, tuple(columns), **more)  # type: ignore[arg-type]
+        self.scope.add(relation, position)
+        stars = [
+            StarColumn(column.name, self.scope.column(relation, i), column)
+            for i, column in enumerate(relation.columns)
+        ]
+        return Item(node, start, stars, [relation])
+
+    def _table(self, tree: exp.Table) -> Item:
+        name = _plain_name(tree.this)
+        schema = tree.args.get("db")
+        alias, names = _alias(tree)
+        position = position_of(tree)
+        common = self.scope.tables.get(name) if schema is None else None
+        if common is not None:
+            bound = common.reference()
+            columns = _renamed(bound.columns, names, alias or name, position)
+            return self._add(bound.node, alias or name, columns, position)
+        if tree.args.get("catalog") is not None:
+            raise FeatureNotSupported("cross-database references are not implemented", position=position)
+        found = find_relation(self.context, name, "" if schema is None else _plain_name(schema), position)
+        if isinstance(found.source, Table):
+            table = found.source
+            self.context.dependencies.add((table.oid, table.version))
+            columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
+            node: Node = Get(table, tuple(range(len(columns))))
+            oid = table.oid
+        elif found.source.text:
+            bound = self._expanded(found.source.schema, found.source.name)
+            node, columns, oid = bound.node, bound.columns, found.source.oid
+        else:
+            view = found.source
+            columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
+            node, oid = Get(view, tuple(range(len(columns)))), view.oid
+        columns = _renamed(columns, names, alias or name, position)
+        return self._add(
+            node, alias or name, columns, position, schema="" if alias else found.schema, table=oid
+        )
+
+    def _expanded(self, schema: str, name: str) -> Bound:
+        """A view that is SQL, like a subquery with the catalog's own search path."""
+        return bind_view(schema, name, self.context, self.queries)
+
+    def _subquery(self, tree: exp.Expression) -> Item:
+        alias, names = _alias(tree)
+        bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
+        columns = _renamed(bound.columns, names, alias, position_of(tree))
+        return self._add(bound.node, alias, columns, position_of(tree))
+
+    def _lateral(self, tree: exp.Lateral, left: Item | None, kind: JoinKind) -> Item:
+        """LATERAL (SELECT ...): in a frame of its own, whose outer row is what stands before it."""
+        alias, names = _alias(tree)
+        frame = Frame(self.scope)
+        bound = self.queries(tree.this, frame, self.context, self.scope.tables)
+        columns = _renamed(bound.columns, names, alias, position_of(tree))
+        item = self._add(bound.node, alias, columns, position_of(tree))
+        return self._applied(item, frame, left, kind, position_of(tree))
+
+    def _applied(self, item: Item, frame: Frame, left: Item | None, kind: JoinKind, position: int) -> Item:
+        """An item that reads the row before it, joined to it."""
+        if not frame.arguments:
+            return item
+        if left is None:
+            left = Item(Leaf(OneRow()), item.start, [])
+        if kind not in ("inner", "left"):
+            raise InvalidColumnReference(
+                "invalid reference to FROM-clause entry",
+                detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+                position=position,
+            )
+        if any(i < left.start for i in references(*frame.arguments)):
+            raise FeatureNotSupported(
+                "LATERAL references to items outside a RIGHT or FULL JOIN are not supported",
+                position=position,
+            )
+        arguments = tuple(shift(a, -left.start) for a in frame.arguments)
+        node = Apply("left" if kind == "left" else "inner", left.node, item.node, arguments, None)
+        return replace(item, node=node, start=left.start)
+
+    def _function(
+        self, tree: exp.Expression, inner: exp.Anonymous, left: Item | None, kind: JoinKind
+    ) -> Item:
+        """A function in FROM; its arguments may read what stands before it."""
+        alias, names = _alias(tree)
+        mark = mark_of(inner.this, FunctionMark)
+        assert mark is not None
+        frame = Frame(self.scope)
+        inside = Scope(frame, self.scope.tables)
+        binding = Binding(self.context, inside, "functions in FROM", sets=True)
+        bound = bind_rows(binding, inner)
+        plain = mark.names[0] if mark.form == "keyword" else mark.name
+        columns = list(bound.columns) or [ScopeColumn(alias or plain, bound.expression.type)]
+        ordinality = bool(tree.args.get("ordinality"))
+        if ordinality:
+            columns.append(ScopeColumn("ordinality", INT8))
+        columns = list(_renamed(columns, names, alias or plain, mark.position))
+        expression = bound.expression
+        if not references(*frame.arguments):
+            expression = _outside(expression, frame)
+            frame.arguments = []
+        node = _function_node(expression, bound.columns, ordinality)
+        single = len(columns) == 1
+        item = self._add(node, alias or plain, columns, mark.position, function=single)
+        return self._applied(item, frame, left, kind, mark.position)
+
+
+@dataclass
+class RowFunction:
+    """A function's call, with the columns it gives where it gives several."""
+
+    expression: Expression
+    columns: tuple[ScopeColumn, ...]
+
+
+def bind_rows(binding: Binding, tree: exp.Anonymous) -> RowFunction:
+    """A call in FROM: a table function with its columns, or any other function."""
+    mark = mark_of(tree.this, FunctionMark)
+    overloads = FUNCTIONS.get(mark.name, ()) if mark is not None and not mark.form else ()
+    if mark is None or not any(o.columns for o in overloads):
+        return RowFunction(binding.value(tree), ())
+    arguments = [binding.within(sets=False).bind(argument) for argument in tree.expressions]
+    bound = call(binding.within(whole_rows=True), mark.name, arguments, mark.position)
+    assert isinstance(bound, Call)
+    overload = BY_ID[bound.function]
+    columns = tuple(
+        ScopeColumn(name, bound.type if type.oid == ANYELEMENT.oid else type)
+        for name, type in overload.columns
+    )
+    return RowFunction(bound, columns)
+
+
+def _outside(expression: Expression, frame: Frame) -> Expression:
+    """The expression in the enclosing frame: it reads nothing of the row before it."""
+
+    def put(node: object) -> Expression | None:
+        return frame.arguments[node.index] if isinstance(node, Outer) else None
+
+    return transform(expression, put)
+
+
+def _function_node(expression: Expression, columns: Sequence[ScopeColumn], ordinality: bool) -> Node:
+    if not isinstance(expression, Call):
+        if ordinality:
+            raise FeatureNotSupported("WITH ORDINALITY is supported for functions only")
+        return Leaf(ProjectOperator(OneRow(), (expression,)))
+    types: tuple[Type, ...] = tuple(c.type for c in columns) or (expression.type,)
+    if ordinality:
+        types = (*types, INT8)
+    return Leaf(FunctionScan(expression.function, expression.arguments, types, ordinality))
+
+
+def _is_join(tree: exp.Expression) -> bool:
+    """(a JOIN b ...) inside parentheses, whose names are seen outside."""
+    if isinstance(tree, exp.Subquery):
+        return bool(tree.args.get("joins")) or isinstance(tree.this, exp.Table) or _is_join(tree.this)
+    return False
+
+
+def _is_comma(join: exp.Join) -> bool:
+    return not any(join.args.get(name) for name in ("side", "kind", "method", "on", "using"))
+
+
+def _join_kind(tree: exp.Join) -> JoinKind:
+    _only(tree, "this side kind method on using")
+    side, kind = str(tree.args.get("side") or "").upper(), str(tree.args.get("kind") or "").upper()
+    method = str(tree.args.get("method") or "").upper()
+    if kind not in ("", "INNER", "OUTER", "CROSS") or method not in ("", "NATURAL"):
+        raise FeatureNotSupported(f"{method or kind} JOIN is not supported", position=position_of(tree))
+    kinds: dict[str, JoinKind] = {"LEFT": "left", "RIGHT": "right", "FULL": "full", "": "inner"}
+    return kinds[side]
+
+
+def _only(tree: exp.Expression, known: str) -> None:
+    """Refuse an argument of the node that nobody reads."""
+    names = known.split()
+    for name, value in tree.args.items():
+        if value and name not in names:
+            raise FeatureNotSupported(
+                f"{name.rstrip('_')} of {tree.key.upper()} is not supported", position=position_of(tree)
+            )
+
+
+def _plain_name(tree: exp.Expression) -> str:
+    name = tree.args.get("this")
+    if isinstance(tree, exp.Identifier) and isinstance(name, str):
+        return name
+    raise SqlSyntaxError("syntax error", position=position_of(tree))
+
+
+def _alias(tree: exp.Expression) -> tuple[str, list[str]]:
+    """(alias or '', names for the columns)."""
+    alias = tree.args.get("alias")
+    if alias is None:
+        return "", []
+    _only(alias, "this columns")
+    names = []
+    for column in alias.args.get("columns") or ():
+        if not isinstance(column, exp.Identifier):
+            raise FeatureNotSupported(
+                "a column definition list is not supported", position=position_of(column)
+            )
+        names.append(_plain_name(column))
+    this = alias.args.get("this")
+    return ("" if this is None else _plain_name(this)), names
+
+
+def _renamed(
+    columns: Sequence[ScopeColumn], names: list[str], table: str, position: int
+) -> tuple[ScopeColumn, ...]:
+    if len(names) > len(columns):
+        raise InvalidColumnReference(
+            f'table "{table}" has {len(columns)} columns available but {len(names)} columns specified',
+            position=position,
+        )
+    return tuple(
+        replace(column, name=names[i]) if i < len(names) else column for i, column in enumerate(columns)
+    )
+
+
+def _star_named(stars: list[StarColumn], name: str, side: str, position: int) -> StarColumn:
+    found = [s for s in stars if s.name == name]
+    if len(found) > 1:
+        raise AmbiguousColumn(
+            f'common column name "{name}" appears more than once in {side} table', position=position
+        )
+    if not found:
+        raise UndefinedColumn(
+            f'column "{name}" specified in USING clause does not exist in {side} table', position=position
+        )
+    return found[0]

@@ -1,0 +1,37 @@
+"""Catalog views that are SQL: read once, bound in each query that names them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from sqlglot import exp
+
+from engine.expressions import Reference
+from sql.bound import Bound, QueryBinder
+from sql.coerce import coerce
+from sql.context import BindContext
+from sql.logical import Project
+from sql.parse import parse_query
+from sql.scope import Frame, ScopeColumn
+from sql.tokens import lex
+from sql.views.registry import VIEWS
+
+
+@lru_cache(256)
+def _tree(text: str) -> exp.Expression:
+    return parse_query(lex(text), text)
+
+
+def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder) -> Bound:
+    """The view as a query, its columns under the names and types that the view declares."""
+    view = VIEWS[schema, name]
+    inside = replace(context, search_path=("pg_catalog", "information_schema"), text=view.text)
+    bound = queries(_tree(view.text), Frame(), inside, {}, resolve=False)
+    assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
+    expressions = tuple(
+        coerce(Reference(i, column.type, column.name), type, "e", 0, inside)
+        for i, (column, (_, type)) in enumerate(zip(bound.columns, view.columns, strict=True))
+    )
+    columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
+    return Bound(Project(bound.node, expressions), columns)
