@@ -1,0 +1,207 @@
+"""Names of objects: what reg types print and read, and how a search path finds a relation.
+
+A name is printed bare if the search path finds that object under it, and with its schema if not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from engine.aggregates.registry import AGGREGATES
+from engine.functions.registry import FUNCTIONS, OPERATORS
+from engine.seams import Kind
+from sql.keywords import RESERVED
+from sql.typenames import type_of
+from sql.views.registry import VIEWS, View
+from sql.views.types import IO_OIDS
+from storage.catalog import Catalog, Relation, Table
+from storage.errors import (
+    InvalidName,
+    UndefinedFunction,
+    UndefinedObject,
+    UndefinedTable,
+)
+from storage.types import BY_OID, format_type
+
+_BARE = re.compile(r"[a-z_][a-z0-9_$]*")
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".\s]+)')
+
+
+def quoted(name: str) -> str:
+    """A name as SQL needs it: quoted where it would fold, or is a reserved word."""
+    if _BARE.fullmatch(name) and name not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def split_name(text: str) -> tuple[str, ...]:
+    """The parts of a qualified name in a text. Raises InvalidName."""
+    parts, at = [], 0
+    stripped = text.strip()
+    while True:
+        found = _PART.match(stripped, at)
+        if not found:
+            raise InvalidName("invalid name syntax")
+        parts.append(found[1].replace('""', '"') if found[1] is not None else found[2].lower())
+        at = found.end()
+        if at == len(stripped):
+            return tuple(parts)
+        if stripped[at] != ".":
+            raise InvalidName("invalid name syntax")
+        at += 1
+
+
+def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | View | int | None:
+    """The table, sequence, view or index (its OID) of this name, by the search path."""
+    schema, name = (parts[-2], parts[-1]) if len(parts) > 1 else ("", parts[-1])
+    for place in (schema,) if schema else path:
+        view = VIEWS.get((place, name))
+        if view is not None:
+            return view
+        known = catalog.schema(place)
+        if known is None:
+            continue
+        relation = catalog.relation(known.oid, name)
+        if relation is not None:
+            return relation
+        index = _index_named(catalog, known.oid, name)
+        if index:
+            return index
+    return None
+
+
+def _index_named(catalog: Catalog, schema: int, name: str) -> int:
+    for table in catalog.tables():
+        if table.schema == schema:
+            for key in table.keys:
+                if key.name == name:
+                    return key.index
+    return 0
+
+
+def _relation_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
+    relation = catalog.relations.get(oid)
+    if relation is not None:
+        schema, name = catalog.schemas[relation.schema].name, relation.name
+    else:
+        view = next((v for v in VIEWS.values() if v.oid == oid), None)
+        if view is not None:
+            schema, name = view.schema, view.name
+        else:
+            found = next(((t, k) for t in catalog.tables() for k in t.keys if k.index == oid), None)
+            if found is None:
+                return None
+            schema, name = catalog.schemas[found[0].schema].name, found[1].name
+    seen = find(catalog, path, (name,))
+    visible = seen == oid if isinstance(seen, int) else seen is not None and seen.oid == oid
+    return quoted(name) if visible else f"{quoted(schema)}.{quoted(name)}"
+
+
+def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
+    """See engine.seams.SessionInfo.name_of. `path`: the search path with its implicit schemas."""
+    if oid == 0:
+        return "-"
+    found: str | None = None
+    match kind:
+        case "class":
+            found = _relation_name(catalog, path, oid)
+        case "type":
+            found = _type_name(catalog, path, oid)
+        case "namespace":
+            found = quoted(catalog.schemas[oid].name) if oid in catalog.schemas else None
+        case "role":
+            found = quoted(catalog.roles[oid].name) if oid in catalog.roles else None
+        case "proc" | "procedure":
+            found = _function_name(oid, kind)
+        case "oper":
+            found = next((o.name for os in OPERATORS.values() for o in os if o.oid == oid), None)
+        case "collation":
+            found = {100: '"default"', 950: '"C"', 951: '"POSIX"'}.get(oid)
+    return str(oid) if found is None else found
+
+
+def _type_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
+    if oid in BY_OID:
+        return format_type(BY_OID[oid])
+    table = next((t for t in catalog.tables() if oid in (t.type_oid, t.array_type_oid)), None)
+    if table is None:
+        return None
+    name = _relation_name(catalog, path, table.oid) or ""
+    return name + "[]" if oid == table.array_type_oid else name
+
+
+def _function_name(oid: int, kind: Kind) -> str | None:
+    for overload in (o for os in FUNCTIONS.values() for o in os):
+        if overload.oid == oid:
+            arguments = ",".join(format_type(t) for t in overload.arguments)
+            return f"{overload.name}({arguments})" if kind == "procedure" else overload.name
+    return next((name for name, number in IO_OIDS.items() if number == oid), None)
+
+
+def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
+    """See engine.seams.SessionInfo.oid_of."""
+    if kind == "type":
+        return _type_oid(catalog, path, text)
+    if kind == "oper":
+        return _operator_oid(text)
+    parts = split_name(text.partition("(")[0] if kind == "procedure" else text)
+    match kind:
+        case "class":
+            found = find(catalog, path, parts)
+            if found is None:
+                raise UndefinedTable(f'relation "{".".join(parts)}" does not exist')
+            return found if isinstance(found, int) else found.oid
+        case "namespace":
+            return catalog.must_schema(parts[-1]).oid
+        case "role":
+            role = catalog.role(parts[-1])
+            if role is None:
+                raise UndefinedObject(f'role "{parts[-1]}" does not exist')
+            return role.oid
+        case "collation":
+            known = {"default": 100, "c": 950, "C": 950, "POSIX": 951}.get(parts[-1])
+            if known is None:
+                raise UndefinedObject(f'collation "{parts[-1]}" for encoding "UTF8" does not exist')
+            return known
+        case _:
+            return _function_oid(parts[-1], text)
+
+
+def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
+    try:
+        return type_of(text).oid
+    except UndefinedObject:
+        base = text.strip().removesuffix("[]")
+        found = find(catalog, path, split_name(base))
+        if isinstance(found, Table) and found.type_oid:
+            return found.array_type_oid if text.strip().endswith("[]") else found.type_oid
+        raise
+
+
+def _operator_oid(text: str) -> int:
+    symbol = text.strip().rpartition(".")[2]
+    overloads = OPERATORS.get(symbol, [])
+    if len(overloads) != 1:
+        word = "more than one operator named" if overloads else "operator does not exist:"
+        raise UndefinedFunction(f"{word} {symbol}")
+    return overloads[0].oid
+
+
+def _function_oid(name: str, text: str) -> int:
+    candidates = [o.oid for o in FUNCTIONS.get(name, [])] + [a.oid for a in AGGREGATES.get(name, [])]
+    if name in IO_OIDS:
+        return IO_OIDS[name]
+    if "(" in text:
+        wanted = [
+            type_of(part).oid for part in text.partition("(")[2].rstrip(") ").split(",") if part.strip()
+        ]
+        for overload in FUNCTIONS.get(name, []):
+            if [t.oid for t in overload.arguments] == wanted:
+                return overload.oid
+        candidates = []
+    if len(candidates) > 1:
+        raise UndefinedFunction(f'more than one function named "{name}"')
+    if not candidates:
+        raise UndefinedFunction(f'function "{text}" does not exist')
+    return candidates[0]
