@@ -260,10 +260,11 @@ class Database:
         with self._commit_lock:
             number, catalog = self._latest
             first = self._log.rotate()
+            durable = self._log.written
             manifest = Manifest(
                 first, number, catalog, self._next_oid, self.sequences.kept(exactly=self._closed)
             )
-        self._publish(self._log.written)
+        self._publish(durable)
         return manifest
 
     @property

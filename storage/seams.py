@@ -89,7 +89,10 @@ class Transaction(Protocol):
         """
 
     def latest(self, table: int, row_ids: Positions) -> Positions:
-        """The newest committed versions of rows that others updated, without those deleted."""
+        """The newest versions of rows that others updated, without those deleted.
+
+        Newest as the transaction's last `snapshot` sees it: take one first.
+        """
 
     def truncate(self, table: int) -> None: ...
 

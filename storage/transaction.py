@@ -25,7 +25,7 @@ from storage import catalog as definitions
 from storage.batch import Batch
 from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
 from storage.changes import Savepoint, TableChanges
-from storage.column import Positions
+from storage.column import Mask, Positions
 from storage.errors import (
     FeatureNotSupported,
     InvalidTransactionState,
@@ -93,6 +93,7 @@ class Transaction:
         self._catalog: Catalog | None = None
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
         self._last: Snapshot | None = None
+        self._previous: Snapshot | None = None  # kept, so that `latest` can follow what it saw
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
         self._savepoints: dict[int, tuple[dict[int, Savepoint], Catalog | None, dict[int, object]]] = {}
@@ -118,6 +119,7 @@ class Transaction:
         base = self._fixed or self._database.snapshot()
         if self.isolation in ("repeatable read", "serializable"):
             self._fixed = base
+        self._previous = self._last
         self._last = Snapshot(
             self._database, self._catalog or base.catalog, base.commit, self._command, self.changes
         )
@@ -221,20 +223,18 @@ class Transaction:
         self, changes: TableChanges, store: Store, row_ids: Positions
     ) -> tuple[Positions, Positions, Transaction | None]:
         """Mark what nobody else holds: (marked, still to do, the transaction to wait for)."""
+        # A row whose holder has not ended may be gone by a commit that no snapshot sees yet.
+        holders = [store.holders.get(row_id) for row_id in row_ids.tolist()] if store.holders else ()
+        stop = next((at for at, holder in enumerate(holders) if holder not in (None, self)), len(row_ids))
+        waiting, row_ids = row_ids[stop:], row_ids[:stop]
         gone = store.gone_at(row_ids)
         if self._fixed is not None and (gone > 0).any():
             raise SerializationFailure("could not serialize access due to concurrent update")
-        marked: list[int] = []
-        for place, row_id in enumerate(row_ids.tolist()):
-            if gone[place] or row_id in changes.deleted:
-                continue
-            holder: Transaction | None = store.holders.get(row_id)
-            if holder is not None and holder is not self:
-                return np.array(marked, np.int64), row_ids[place:], holder
+        marked = [row_id for row_id in row_ids[gone == 0].tolist() if row_id not in changes.deleted]
+        for row_id in marked:
             store.holders[row_id] = self
             changes.mark(row_id, self._command)
-            marked.append(row_id)
-        return np.array(marked, np.int64), row_ids[:0], None
+        return np.array(marked, np.int64), waiting, holders[stop] if len(waiting) else None
 
     def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
         """See storage.seams.Transaction."""
@@ -246,18 +246,22 @@ class Transaction:
         return result
 
     def latest(self, table: int, row_ids: Positions) -> Positions:
-        """The newest committed successors of rows that others updated; those deleted are left out."""
+        """See storage.seams.Transaction."""
+        assert self._last is not None
+        commit = self._last.commit
         store = self._database.store(table)
         with store.lock:
             found = []
             for row_id in row_ids.tolist():
                 at = row_id
-                while at in store.successors:
+                while at in store.successors and store.successors[at][0] <= commit:
                     at = store.successors[at][1]
                 if at != row_id:
                     found.append(at)
             newest = np.array(found, np.int64)
-            return newest[store.gone_at(newest) == 0] if len(newest) else newest
+            gone = store.gone_at(newest)
+            seen: Mask = (gone == 0) | (gone > commit)
+            return newest[seen]
 
     def truncate(self, table: int) -> None:
         """See storage.seams.Transaction."""
@@ -422,7 +426,7 @@ class Transaction:
             entered = [rows.keys for rows in changes.inserted]
             changes.keys = {}
             self._release(table, list(changes.deleted), entered)
-        self._fixed = self._last = None
+        self._fixed = self._last = self._previous = None
         self._database.waits.release(self)
         self.ended.set()
         self._database.ended(self)

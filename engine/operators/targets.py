@@ -51,11 +51,12 @@ def each_target(child: Operator, table: int, apply: Apply, run: Run) -> Iterator
         gone = np.concatenate(lost)
         if not len(gone):
             return
+        snapshot = run.transaction.snapshot()
         newest = run.transaction.latest(table, gone)
         if not len(newest):
             return
         memo = {ROOT: root_memo(run), only(table): newest}
-        run = replace(run, snapshot=run.transaction.snapshot(), memo=memo)
+        run = replace(run, snapshot=snapshot, memo=memo)
 
 
 def _first_seen(ids: Positions, seen: Positions) -> Positions:

@@ -120,6 +120,7 @@ def test_a_second_updater_waits_and_follows_the_successor(database: Database, ot
     future = other.start(lambda: second.delete(table, target))
     first.commit()
     assert future.result(STARTED).tolist() == []
+    second.snapshot()
     newest = second.latest(table, target)
     assert newest.tolist() == ids_where(second, table, 1).tolist()
     second.update(table, newest, batch([(1, "c")]))
@@ -137,6 +138,7 @@ def test_a_successor_is_followed_over_several_versions(database: Database) -> No
         update(writer, table, 1, (1, word))
         writer.commit()
     assert late.delete(table, target).tolist() == []
+    late.snapshot()
     assert late.latest(table, target).tolist() == ids_where(late, table, 1).tolist()
 
 
@@ -149,6 +151,7 @@ def test_a_deleted_row_has_no_successor(database: Database, other: Other) -> Non
     future = other.start(lambda: second.delete(table, target))
     first.commit()
     assert future.result(STARTED).tolist() == []
+    second.snapshot()
     assert second.latest(table, target).tolist() == []
 
 

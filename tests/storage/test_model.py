@@ -21,12 +21,16 @@ KEYS = 8
 
 @dataclass
 class Open:
-    """A transaction, and what it should see."""
+    """A transaction, and what it has changed: the word of a key, None for a deleted one."""
 
     transaction: Transaction
-    rows: dict[int, str]
+    changed: dict[int, str | None] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
-    savepoints: list[tuple[int, dict[int, str]]] = field(default_factory=list)
+    savepoints: list[tuple[int, dict[int, str | None]]] = field(default_factory=list)
+
+    def sees(self, committed: dict[int, str]) -> dict[int, str]:
+        """Committed rows with its own changes."""
+        return {key: word for key, word in (committed | self.changed).items() if word is not None}
 
 
 class Model:
@@ -48,12 +52,12 @@ class Model:
             steps = [self.merge, self.crash]
         self.choose.choice(steps)()
         for each in self.open:
-            assert rows(each.transaction, self.table) == sorted(each.rows.items())
+            assert rows(each.transaction, self.table) == sorted(each.sees(self.committed).items())
         assert rows(self.database, self.table) == sorted(self.committed.items())
 
     def begin(self) -> None:
         if len(self.open) < 3:
-            self.open.append(Open(self.database.begin(), dict(self.committed)))
+            self.open.append(Open(self.database.begin()))
 
     def change(self) -> None:
         if not self.open:
@@ -65,15 +69,15 @@ class Model:
             return
         key, word = self.choose.choice(free), self.choose.choice("abc")
         one.touched.add(key)
-        if key not in one.rows:
+        if key not in one.sees(self.committed):
             insert(one.transaction, self.table, (key, word))
-            one.rows[key] = word
+            one.changed[key] = word
         elif self.choose.random() < 0.5:
             assert len(delete(one.transaction, self.table, key)) == 1
-            del one.rows[key]
+            one.changed[key] = None
         else:
             assert (update(one.transaction, self.table, key, (key, word)) != 0).all()
-            one.rows[key] = word
+            one.changed[key] = word
 
     def savepoint(self) -> None:
         if not self.open:
@@ -84,12 +88,9 @@ class Model:
             number, kept = one.savepoints[at]
             del one.savepoints[at + 1 :]
             one.transaction.rollback_to(number)
-            for key in one.touched:
-                one.rows.pop(key, None)
-                if key in kept:
-                    one.rows[key] = kept[key]
+            one.changed = dict(kept)
         else:
-            one.savepoints.append((one.transaction.savepoint(), dict(one.rows)))
+            one.savepoints.append((one.transaction.savepoint(), dict(one.changed)))
 
     def end(self) -> None:
         if not self.open:
@@ -99,11 +100,7 @@ class Model:
             one.transaction.rollback()
             return
         one.transaction.commit()
-        for key in one.touched:
-            for other in (self.committed, *(each.rows for each in self.open)):
-                other.pop(key, None)
-                if key in one.rows:
-                    other[key] = one.rows[key]
+        self.committed = one.sees(self.committed)
 
     def merge(self) -> None:
         self.database.optimize(self.table)
