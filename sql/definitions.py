@@ -1,0 +1,327 @@
+"""CREATE TABLE, read: in the talk's spelling, SingleStore's, the short one and PostgreSQL's.
+
+    CREATE TABLE features (id bigint(11) NOT NULL AUTO_INCREMENT, image binary(4096) DEFAULT NULL,
+                           KEY id (id) USING CLUSTERED COLUMNSTORE)
+    CREATE TABLE t (a int, SORT KEY (a), SHARD KEY (a))        CREATE TABLE t (a int) COLUMNSTORE
+    CREATE TABLE t (a bigserial PRIMARY KEY, b text CHECK (b <> ''), UNIQUE (b))
+
+Every table is a columnstore, so saying so changes nothing but the sort key. Expressions (defaults, checks)
+are kept as text; sqlglot reads them when they are bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sql.commands import CreateTable, sequence_options
+from sql.reading import Reader
+from sql.tokens import Kind, Token
+from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
+from storage.types import INT2, INT4, INT8, Type
+
+_SERIAL = {
+    "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8, "smallserial": INT2, "serial2": INT2,
+}  # fmt: skip
+Options = tuple[tuple[str, int | str | None], ...]
+
+
+@dataclass(frozen=True)
+class ColumnClause:
+    """A column as it was written. `sequence` is its options where it counts by itself."""
+
+    name: str
+    type: Type
+    position: int
+    not_null: bool = False
+    default: tuple[Token, ...] = ()
+    identity: str = ""
+    sequence: Options | None = None
+
+
+@dataclass(frozen=True)
+class ConstraintClause:
+    """PRIMARY KEY, UNIQUE or CHECK; `name` is '' where none was given."""
+
+    kind: str
+    name: str
+    columns: tuple[str, ...] = ()
+    expression: tuple[Token, ...] = ()
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class TableClause:
+    """A whole CREATE TABLE."""
+
+    name: tuple[str, ...]
+    if_not_exists: bool
+    columns: tuple[ColumnClause, ...]
+    constraints: tuple[ConstraintClause, ...]
+    sort_key: tuple[tuple[str, bool], ...] = ()
+    shard_key: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class _Table:
+    columns: list[ColumnClause] = field(default_factory=list)
+    constraints: list[ConstraintClause] = field(default_factory=list)
+    sort_key: tuple[tuple[str, bool], ...] = ()
+    shard_key: tuple[str, ...] = ()
+    options: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_table(command: CreateTable, text: str) -> TableClause:
+    """What CREATE TABLE says. Raises SqlSyntaxError, FeatureNotSupported, DuplicateColumn."""
+    reader = Reader(command.tokens, text)
+    if_not_exists = reader.word("if", "not", "exists")
+    name = reader.qualified()
+    if reader.token is not None and reader.token.is_word("as"):
+        raise FeatureNotSupported("CREATE TABLE AS is not supported", position=reader.token.position)
+    if reader.token is not None and reader.token.is_word("partition", "of"):
+        raise FeatureNotSupported(f"CREATE TABLE ... {reader.token.text.upper()} is not supported")
+    reader.must_mark("(")
+    table = _Table()
+    if not reader.mark(")"):
+        while True:
+            _element(reader, table)
+            if not reader.mark(","):
+                break
+        reader.must_mark(")")
+    _table_options(reader, table)
+    reader.end()
+    seen: set[str] = set()
+    for column in table.columns:
+        if column.name in seen:
+            message = f'column "{column.name}" specified more than once'
+            raise DuplicateColumn(message, position=column.position)
+        seen.add(column.name)
+    if sum(constraint.kind == "p" for constraint in table.constraints) > 1:
+        raise InvalidTableDefinition(f'multiple primary keys for table "{name[-1]}" are not allowed')
+    return TableClause(
+        name,
+        if_not_exists,
+        tuple(table.columns),
+        tuple(table.constraints),
+        table.sort_key,
+        table.shard_key,
+        tuple(table.options),
+    )
+
+
+def _element(reader: Reader, table: _Table) -> None:
+    """A column, a key or a constraint."""
+    token, after = reader.token, reader.peek()
+    key_follows = after is not None and (after.is_word("key") or after.is_mark("("))
+    if token is not None and token.is_word("like"):
+        raise FeatureNotSupported("CREATE TABLE ... (LIKE ...) is not supported", position=token.position)
+    if reader.word("sort", "key"):
+        table.sort_key = _sort_columns(reader)
+        _key_options(reader, table)
+    elif reader.word("shard", "key"):
+        table.shard_key = tuple(name for name, _ in _sort_columns(reader))
+    elif token is not None and token.is_word("key", "index") and after is not None:
+        _columnstore_key(reader, table)
+    elif token is not None and token.is_word("constraint"):
+        reader.index += 1
+        _constraint(reader, table, reader.name())
+    elif token is not None and (
+        (token.is_word("primary", "foreign") and key_follows)
+        or (token.is_word("unique", "check") and after is not None)
+        or token.is_word("exclude")
+    ):
+        _constraint(reader, table, "")
+    else:
+        _column(reader, table)
+
+
+def _sort_columns(reader: Reader) -> tuple[tuple[str, bool], ...]:
+    """(name, descending) between parentheses; none at all is a key too."""
+    reader.must_mark("(")
+    found: list[tuple[str, bool]] = []
+    while not reader.mark(")"):
+        name = reader.name()
+        found.append((name, reader.one_of("asc", "desc") == "desc"))
+        reader.mark(",")
+    return tuple(found)
+
+
+def _columnstore_key(reader: Reader, table: _Table) -> None:
+    """KEY [name] (columns) USING CLUSTERED COLUMNSTORE: the sort key, in its older spelling."""
+    position = reader.token.position if reader.token is not None else 0
+    reader.index += 1
+    if reader.token is not None and not reader.token.is_mark("("):
+        reader.name()
+    columns = _sort_columns(reader)
+    if not reader.word("using", "clustered", "columnstore"):
+        raise FeatureNotSupported(
+            "KEY without USING CLUSTERED COLUMNSTORE is not supported",
+            hint="Scans skip what zone maps rule out; PRIMARY KEY and UNIQUE have indexes.",
+            position=position,
+        )
+    table.sort_key = columns
+    _key_options(reader, table)
+
+
+def _key_options(reader: Reader, table: _Table) -> None:
+    if reader.word("with"):
+        _options(reader, table)
+
+
+def _options(reader: Reader, table: _Table) -> None:
+    reader.must_mark("(")
+    while True:
+        name = reader.name()
+        reader.must_mark("=")
+        table.options.append((name, str(reader.integer())))
+        if not reader.mark(","):
+            break
+    reader.must_mark(")")
+
+
+def _constraint(reader: Reader, table: _Table, name: str) -> None:
+    position = reader.token.position if reader.token is not None else 0
+    if reader.word("primary", "key"):
+        table.constraints.append(ConstraintClause("p", name, reader.names(), position=position))
+    elif reader.word("unique"):
+        reader.one_of("key", "index")
+        if reader.word("nulls", "not", "distinct"):
+            raise FeatureNotSupported("NULLS NOT DISTINCT is not supported", position=position)
+        reader.word("nulls", "distinct")
+        if not name and reader.token is not None and not reader.token.is_mark("("):
+            name = reader.name()
+        table.constraints.append(ConstraintClause("u", name, reader.names(), position=position))
+    elif reader.word("check"):
+        expression = reader.parenthesised()
+        table.constraints.append(ConstraintClause("c", name, (), expression, position))
+    elif reader.token is not None and reader.token.is_word("foreign", "exclude"):
+        word = "FOREIGN KEY" if reader.token.is_word("foreign") else "EXCLUDE"
+        raise FeatureNotSupported(f"{word} constraints are not supported", position=position)
+    else:
+        raise reader.wrong()
+    if reader.word("using", "btree") or reader.word("using", "hash"):
+        pass
+    for word in ("deferrable", "initially"):
+        if reader.token is not None and reader.token.is_word(word):
+            raise FeatureNotSupported("deferrable constraints are not supported", position=position)
+
+
+def _column(reader: Reader, table: _Table) -> None:
+    token = reader.token
+    position = token.position if token is not None else 0
+    name = reader.name()
+    serial = (
+        _SERIAL.get(reader.token.text)
+        if reader.token is not None and reader.token.kind is Kind.WORD
+        else None
+    )
+    if serial is not None:
+        reader.index += 1
+        column = ColumnClause(name, serial, position, not_null=True, sequence=())
+    else:
+        column = ColumnClause(name, reader.type(), position)
+    while (token := reader.token) is not None and not token.is_mark(",") and not token.is_mark(")"):
+        column = _column_clause(reader, table, column)
+    table.columns.append(column)
+
+
+_ENDS = (
+    "not", "null", "default", "primary", "unique", "check", "references", "generated", "constraint",
+    "auto_increment", "collate", "comment", "on", "sparse", "series",
+)  # fmt: skip
+
+
+def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> ColumnClause:
+    """One clause behind a column's type."""
+    start = reader.token
+    assert start is not None
+    constraint = reader.name() if reader.word("constraint") else ""
+    if reader.word("not", "null"):
+        return replace(column, not_null=True)
+    if reader.word("null"):
+        return column
+    if reader.word("default"):
+        return replace(column, default=_default(reader))
+    if reader.word("auto_increment"):
+        return replace(column, sequence=())
+    if reader.word("primary", "key"):
+        table.constraints.append(ConstraintClause("p", constraint, (column.name,), position=start.position))
+        return replace(column, not_null=True)
+    if reader.word("unique"):
+        reader.word("key")
+        table.constraints.append(ConstraintClause("u", constraint, (column.name,), position=start.position))
+        return column
+    if reader.word("check"):
+        expression = reader.parenthesised()
+        table.constraints.append(
+            ConstraintClause("c", constraint, (column.name,), expression, start.position)
+        )
+        return column
+    if reader.word("generated"):
+        return _identity(reader, column)
+    if reader.word("comment"):
+        reader.string()
+        raise FeatureNotSupported(
+            "COMMENT in a column's definition is not supported", position=start.position
+        )
+    if reader.word("collate"):
+        named = reader.qualified()
+        if named[-1] not in ("C", "default", "POSIX", "c"):
+            raise FeatureNotSupported(
+                f'collation "{named[-1]}" is not supported: C is', position=start.position
+            )
+        return column
+    if reader.word("references"):
+        raise FeatureNotSupported("FOREIGN KEY constraints are not supported", position=start.position)
+    raise reader.wrong()
+
+
+def _default(reader: Reader) -> tuple[Token, ...]:
+    """The tokens of a default: up to the next clause of the column at this depth."""
+    first = reader.index
+    reader.index += 1  # NULL and NOT begin an expression too
+    rest = reader.until(*_ENDS)
+    del rest
+    tokens = tuple(reader.tokens[first : reader.index])
+    if not tokens:
+        raise reader.wrong()
+    if tokens[0].is_mark("("):
+        reader.index = first
+        inner = reader.parenthesised()
+        after = reader.until(*_ENDS)
+        tokens = tuple(reader.tokens[first : reader.index]) if after else inner
+    return () if len(tokens) == 1 and tokens[0].is_word("null") else tokens
+
+
+def _identity(reader: Reader, column: ColumnClause) -> ColumnClause:
+    if reader.word("always"):
+        identity = "a"
+    else:
+        reader.must_word("by", "default")
+        identity = "d"
+    reader.must_word("as")
+    if not reader.word("identity"):
+        raise FeatureNotSupported("generated columns are not supported", position=column.position)
+    options: Options = ()
+    if reader.mark("("):
+        options = sequence_options(reader)
+        reader.must_mark(")")
+    return replace(column, identity=identity, sequence=options, not_null=True)
+
+
+def _table_options(reader: Reader, table: _Table) -> None:
+    """What stands behind the closing parenthesis."""
+    while (token := reader.token) is not None:
+        if (
+            reader.one_of("columnstore")
+            or reader.word("using", "columnstore")
+            or reader.word("using", "heap")
+        ):
+            continue
+        if reader.word("with"):
+            _options(reader, table)
+            continue
+        word = token.text.upper() if token.kind is Kind.WORD else ""
+        if word in ("PARTITION", "INHERITS", "TABLESPACE", "ON", "ENGINE", "CHARSET", "DEFAULT", "COMMENT"):
+            raise FeatureNotSupported(f"CREATE TABLE ... {word} is not supported", position=token.position)
+        raise reader.wrong()

@@ -1,0 +1,62 @@
+"""Portals: bound statements that can be read a part at a time.
+
+A portal's rows are one iterator that lives from its first reading to its end; `take` cuts them at a row
+count, so a FETCH and an Execute with a limit may stop inside a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sql.outcome import Field, Outcome
+from storage.batch import Batch
+from storage.column import Column
+
+
+@dataclass
+class BoundPortal:
+    """A statement with its parameters. `start` runs it; `outcome` is what it gave, once it has begun."""
+
+    name: str
+    fields: tuple[Field, ...] | None
+    start: Callable[[], Outcome]
+    parameters: Sequence[Column] = ()
+    outcome: Outcome | None = None
+    hold: bool = False  # a cursor that outlives its transaction
+    statement: str = ""
+    _left: Batch | None = field(default=None, repr=False)
+    _batches: Iterator[Batch] | None = field(default=None, repr=False)
+
+    def read(self, batches: Iterator[Batch]) -> None:
+        """Say where the rows come from."""
+        self._batches = batches
+
+    def take(self, count: int | None) -> Iterator[Batch]:
+        """The next `count` rows (None: all that are left)."""
+        assert self._batches is not None
+        while count is None or count > 0:
+            batch = self._left if self._left is not None else next(self._batches, None)
+            self._left = None
+            if batch is None:
+                return
+            if count is not None and batch.rows > count:
+                batch, self._left = batch.slice(0, count), batch.slice(count, batch.rows)
+            if count is not None:
+                count -= batch.rows
+            yield batch
+
+    def materialise(self) -> None:
+        """Read everything now: the transaction is about to end."""
+        if self._batches is not None:
+            self._batches = iter(list(self.take(None)))
+
+    def close(self) -> None:
+        """Let go of what the rows hold."""
+        close = getattr(self._batches, "close", None)
+        if close is not None:
+            close()
+        batches = getattr(self.outcome, "batches", None)
+        close = getattr(batches, "close", None)
+        if close is not None:
+            close()
