@@ -8,7 +8,9 @@ types whose input depends on the session (now, time zones, the search path) are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from engine import casts
@@ -26,6 +28,7 @@ from storage.types import (
     BINARY,
     BOOL,
     BYTEA,
+    DATE,
     FLOAT4,
     FLOAT8,
     INT2,
@@ -37,6 +40,9 @@ from storage.types import (
     NUMERIC,
     OID,
     TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
     UNKNOWN,
     UUID,
     VECTOR,
@@ -52,6 +58,16 @@ _IMMUTABLE_INPUT = frozenset(
     t.oid
     for t in (BOOL, BYTEA, INT2, INT4, INT8, OID, XID, FLOAT4, FLOAT8, NUMERIC, TEXT, NAME, UUID, JSON, JSONB)
 )
+# Dates and times written in the way that every DateStyle reads alike.
+_DAY = r"\d{4}-\d{2}-\d{2}"
+_CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_ISO = {
+    DATE.oid: re.compile(_DAY),
+    TIME.oid: re.compile(_CLOCK),
+    TIMESTAMP.oid: re.compile(f"{_DAY}([ T]{_CLOCK})?"),
+    TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}(Z|[-+]\\d{{2}}(:?\\d{{2}})?)"),
+}
+_ISO_INPUT = frozenset(_ISO)
 _BINARY_INPUT = frozenset((BINARY.oid, VECTOR.oid))
 
 
@@ -118,7 +134,23 @@ def read_constant(constant: Constant, target: Type, position: int, context: Bind
     cast = Cast(Constant(context.constant(TEXT, text)), target, True)
     if target.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or target.category == "S":
         return _evaluated(cast, context, position, key=(target, text))
+    if target.oid in _ISO_INPUT and _ISO[target.oid].fullmatch(text):
+        return _evaluated(cast, context, position, key=(target, text))
+    if target.oid in _ISO_INPUT:
+        _check_readable(cast, context, position)
     return cast
+
+
+def _check_readable(cast: Cast, context: BindContext, position: int) -> None:
+    """Refuse a date that no setting could read, here where its place is known."""
+    for order in ("MDY", "DMY", "YMD"):
+        try:
+            cast.evaluate(Batch((), 1), replace(context.run(), settings={"datestyle": f"ISO, {order}"}))
+        except DatabaseError as error:
+            refused = error
+        else:
+            return
+    raise refused.at(position)
 
 
 def fold_cast(cast: Cast, context: BindContext, position: int) -> Expression:

@@ -85,5 +85,7 @@ def _cast(tree: exp.Cast) -> tuple[str, int]:
     if strength > 1 or isinstance(mark, CollationMark):
         return name, strength
     assert isinstance(mark, TypeName)
-    spelled = mark.names[-1].strip('"')
+    spelled = mark.names[-1]
+    if spelled.startswith('"'):
+        return spelled[1:-1], 1
     return ("float8" if spelled == "float" else ALIASES.get(spelled, spelled)), 1

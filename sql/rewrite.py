@@ -661,7 +661,7 @@ class _Rewriter:
         return False
 
     def _for(self, token: Token) -> bool:
-        if self.frames[-1].kind == "substring":
+        if self.frames[-1].kind in ("substring", "overlay"):
             self._separate(token)
             return True
         raise self.unsupported("SELECT ... FOR UPDATE or SHARE", token)

@@ -98,7 +98,6 @@ class _Select:
         self.queries = queries
         self.scope = Scope(frame, tables)
         self.stars: list[StarColumn] = []
-        self.functions: list[tuple[exp.Anonymous, tuple[tuple[str, Expression], ...]]] = []
         self.pending: list[tuple[Frame, Leaf]] = []
 
     def bind(self, *, resolve: bool) -> Bound:
@@ -111,12 +110,13 @@ class _Select:
         if resolve:
             for target in targets:
                 target.expression = self.binding.known(target.expression, self._place(target))
+        grouped = self.tree.args.get("group") is not None
         keys = self._group_keys(targets)
         having = self._having()
         orders = self._orders(targets)
         on = self._distinct_on(targets)
         node = self._with_functions(node)
-        if is_grouped(keys, self.binding, having):
+        if grouped or is_grouped(keys, self.binding, having):
             if self.pending:
                 raise FeatureNotSupported("a function that gives rows is not supported beside aggregates")
             grouping = Grouping(self.binding, keys)
@@ -224,9 +224,6 @@ class _Select:
     def _row_function(self, tree: exp.Expression) -> tuple[tuple[str, Expression], ...]:
         """A function with several columns, called in the select list: as if it stood in FROM, LATERAL."""
         assert isinstance(tree, exp.Anonymous)
-        for known, columns in self.functions:
-            if known == tree:
-                return columns
         frame = Frame(self.scope)
         inside = Binding(self.context, Scope(frame, self.scope.tables), "SELECT", sets=True)
         bound = bind_rows(inside, tree)
@@ -237,12 +234,15 @@ class _Select:
                 f"function {name} does not give rows with several columns", position=position_of(tree)
             )
         types = tuple(c.type for c in bound.columns)
-        offset = self.scope.width + sum(len(leaf.types) for _, leaf in self.pending)
-        columns = tuple((c.name, Reference(offset + i, c.type, c.name)) for i, c in enumerate(bound.columns))
         leaf = Leaf(FunctionScan(bound.expression.function, bound.expression.arguments, types))
-        self.pending.append((frame, leaf))
-        self.functions.append((tree, columns))
-        return columns
+        offset = self.scope.width
+        for known, other in self.pending:
+            if other == leaf and known.arguments == frame.arguments:
+                break
+            offset += len(other.types)
+        else:
+            self.pending.append((frame, leaf))
+        return tuple((c.name, Reference(offset + i, c.type, c.name)) for i, c in enumerate(bound.columns))
 
     def _with_functions(self, node: Node) -> Node:
         for frame, leaf in self.pending:

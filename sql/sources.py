@@ -160,8 +160,8 @@ class Sources:
         merged: list[StarColumn] = []
         binding = Binding(self.context, self.scope, "JOIN/USING")
         for name in names:
-            a = _star_named(left.stars, name, "left", position)
-            b = _star_named(right.stars, name, "right", position)
+            a = _star_named(left.stars, name, "left")
+            b = _star_named(right.stars, name, "right")
             parts.append(binding.operator("=", a.expression, b.expression, position=position))
             type = common_type([a.expression.type, b.expression.type], "JOIN/USING", (0, position))
             la = binding.coerced(a.expression, type, position)
@@ -260,6 +260,14 @@ class Sources:
 
     def _subquery(self, tree: exp.Expression) -> Item:
         alias, names = _alias(tree)
+        if not alias:
+            what = "VALUES" if isinstance(tree, exp.Values) else "subquery"
+            example = "VALUES" if isinstance(tree, exp.Values) else "SELECT"
+            raise SqlSyntaxError(
+                f"{what} in FROM must have an alias",
+                hint=f"For example, FROM ({example} ...) [AS] foo.",
+                position=position_of(tree),
+            )
         bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
         columns = _renamed(bound.columns, names, alias, position_of(tree))
         return self._add(bound.node, alias, columns, position_of(tree))
@@ -434,14 +442,10 @@ def _renamed(
     )
 
 
-def _star_named(stars: list[StarColumn], name: str, side: str, position: int) -> StarColumn:
+def _star_named(stars: list[StarColumn], name: str, side: str) -> StarColumn:
     found = [s for s in stars if s.name == name]
     if len(found) > 1:
-        raise AmbiguousColumn(
-            f'common column name "{name}" appears more than once in {side} table', position=position
-        )
+        raise AmbiguousColumn(f'common column name "{name}" appears more than once in {side} table')
     if not found:
-        raise UndefinedColumn(
-            f'column "{name}" specified in USING clause does not exist in {side} table', position=position
-        )
+        raise UndefinedColumn(f'column "{name}" specified in USING clause does not exist in {side} table')
     return found[0]

@@ -11,7 +11,7 @@ from engine.aggregates.registry import AGGREGATES, AggregateCall
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
-from sql.binding import subqueries
+from sql.binding.subqueries import array, exists
 from sql.binding.base import AggregateValue, Binding, binds
 from sql.binding.literals import number
 from sql.coerce import can_coerce, coerce, common_type
@@ -297,10 +297,10 @@ def _refused(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressio
 
 
 _FORMS: dict[str, _Special] = {
-    "array": subqueries.array,
+    "array": array,
     "bound": _refused,
     "default": _refused,
-    "exists": subqueries.exists,
+    "exists": exists,
     "position": _position,
     "quantifier": _refused,
     "row": _refused,
