@@ -1,0 +1,150 @@
+"""INSERT: VALUES, a query or DEFAULT VALUES, with RETURNING."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from engine.expressions import Expression, Reference
+from engine.operators import Insert, Operator, Project, Values
+from sql.binding import Binding
+from sql.coerce import assign
+from sql.context import BindContext, Plan
+from sql.marks import position_of
+from sql.query import plan_source
+from sql.scope import Frame, Scope
+from sql.statements import writing
+from storage.catalog import ColumnDefinition, Table
+from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
+
+_KNOWN = frozenset(("this", "expression", "returning", "default"))
+
+
+def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
+    """The plan of an INSERT; its fields are those of RETURNING."""
+    for name, value in tree.args.items():
+        if value and name not in _KNOWN:
+            words = {"conflict": "ON CONFLICT", "with_": "WITH before INSERT"}.get(name, name.upper())
+            raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
+    schema = tree.this
+    named = schema.expressions if isinstance(schema, exp.Schema) else None
+    target = writing.target_of(schema.this if named is not None else schema, "insert into", context)
+    table = target.table
+    columns = _columns(table, named)
+    source = tree.args.get("expression")
+    if source is None:
+        child = _with_defaults(table, [], None, context)
+    elif _is_plain_values(source):
+        child = _values(table, columns, named, source, context)
+    else:
+        columns = columns if named is not None else _as_many(columns, source)
+        for column in columns:
+            writing.refuse_generated(column)
+        child = _with_defaults(table, columns, plan_source(source, columns, context), context)
+    scope = Scope(Frame())
+    relation = scope.add(target.relation())
+    returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
+    operator = Insert(
+        table.oid,
+        child,
+        None if returned is None else returned.expressions,
+        writing.not_null(table),
+        writing.checks(table, context),
+    )
+    fields = () if returned is None else returned.fields
+    return Plan(
+        operator, fields, context.parameters.final(), frozenset(context.dependencies), context.volatile
+    )
+
+
+def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[ColumnDefinition]:
+    """The columns that are written, in the statement's order."""
+    if named is None:
+        return list(table.columns)
+    found: list[ColumnDefinition] = []
+    for item in named:
+        name = writing.name_of(item)
+        column = writing.column_of(table, name, writing.place(item))
+        if column in found:
+            raise DuplicateColumn(f'column "{name}" specified more than once', position=writing.place(item))
+        found.append(column)
+    return found
+
+
+def _as_many(columns: list[ColumnDefinition], source: exp.Expression) -> list[ColumnDefinition]:
+    """Without a list of columns a query may give fewer than the table has."""
+    query = source.unnest() if isinstance(source, exp.Subquery) else source
+    while isinstance(query, exp.SetOperation):
+        query = query.this.unnest()
+    if isinstance(query, exp.Select) and not any(item.is_star for item in query.expressions):
+        return columns[: max(len(query.expressions), 1)]
+    return columns
+
+
+def _is_plain_values(source: exp.Expression) -> bool:
+    return isinstance(source, exp.Values) and not any(
+        value for name, value in source.args.items() if name != "expressions"
+    )
+
+
+def _values(
+    table: Table,
+    columns: list[ColumnDefinition],
+    named: Sequence[exp.Expression] | None,
+    source: exp.Expression,
+    context: BindContext,
+) -> Operator:
+    """Rows of written values: each is assigned by itself, DEFAULT stands for the column's."""
+    binding = Binding(context, Scope(Frame()), "VALUES")
+    trees = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
+    width = len(trees[0])
+    for row in trees:
+        if len(row) != width:
+            raise SqlSyntaxError(
+                "VALUES lists must all be the same length", position=position_of(row[0]) if row else 0
+            )
+    if width > len(columns):
+        raise SqlSyntaxError(
+            "INSERT has more expressions than target columns", position=position_of(trees[0][len(columns)])
+        )
+    if width < len(columns):
+        if named is not None:
+            raise SqlSyntaxError(
+                "INSERT has more target columns than expressions", position=writing.place(named[width])
+            )
+        columns = columns[:width]
+    written = {column.number: index for index, column in enumerate(columns)}
+    rows = []
+    defaults: dict[int, Expression] = {}
+    for items in trees:
+        cells = []
+        for column in table.columns:
+            item = items[written[column.number]] if column.number in written else None
+            if item is not None and not writing.is_default(item):
+                writing.refuse_generated(column)
+                cells.append(assign(binding.bind(item), column, position_of(item), context))
+                continue
+            if column.number not in defaults:
+                defaults[column.number] = writing.default_of(column, context)
+            cells.append(defaults[column.number])
+        rows.append(tuple(cells))
+    return Values(tuple(rows), tuple(column.type for column in table.columns))
+
+
+def _with_defaults(
+    table: Table, columns: list[ColumnDefinition], source: Operator | None, context: BindContext
+) -> Operator:
+    """All columns of the table: those that `source` gives, and defaults for the others."""
+    places = {column.number: index for index, column in enumerate(columns)}
+    row: tuple[Expression, ...] = tuple(
+        Reference(places[column.number], column.type, column.name)
+        if column.number in places
+        else writing.default_of(column, context)
+        for column in table.columns
+    )
+    if source is None:
+        return Values((row,), tuple(column.type for column in table.columns))
+    if [column.number for column in columns] == [column.number for column in table.columns]:
+        return source
+    return Project(source, row)

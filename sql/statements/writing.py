@@ -1,0 +1,193 @@
+"""What INSERT, UPDATE and DELETE have in common: their target, its defaults and checks, RETURNING."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from engine.expressions import Call, Constant, Expression, Reference
+from engine.operators import Check
+from sql.binding import Binding
+from sql.coerce import assign, coerce
+from sql.context import BindContext
+from sql.labels import label
+from sql.marks import FunctionMark, mark_of, position_of, start_of
+from sql.outcome import Field
+from sql.parse import parse_expression
+from sql.relations import find_relation
+from sql.scope import Frame, Relation, Scope, ScopeColumn
+from storage.catalog import ColumnDefinition, Table
+from storage.errors import (
+    GeneratedAlways,
+    InsufficientPrivilege,
+    ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
+from storage.types import BOOL, INT8, REGCLASS
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The table that is written to, and the name it has in the statement."""
+
+    table: Table
+    name: str
+    schema: str
+
+    @property
+    def columns(self) -> tuple[ScopeColumn, ...]:
+        """Its columns as a scope has them."""
+        return tuple(ScopeColumn(c.name, c.type, self.table.oid, c.number) for c in self.table.columns)
+
+    def relation(self) -> Relation:
+        """It as a relation of a scope."""
+        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid)
+
+
+def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
+    """The table that a statement's tree names. Raises UndefinedTable, and for views as PostgreSQL does."""
+    assert isinstance(tree, exp.Table)
+    name, schema = name_of(tree.this), tree.args.get("db")
+    position = position_of(tree)
+    found = find_relation(context, name, "" if schema is None else name_of(schema), position)
+    if not isinstance(found.source, Table):
+        if found.source.kind == "r":
+            raise InsufficientPrivilege(f'permission denied: "{name}" is a system catalog')
+        doing = {"insert into": "inserting into", "update": "updating", "delete from": "deleting from"}[verb]
+        raise ObjectNotInPrerequisiteState(
+            f'cannot {verb} view "{name}"',
+            detail="Views that do not select from a single table or view are not automatically updatable.",
+            hint=f"There are no rules or triggers here that would enable {doing} the view.",
+        )
+    table = found.source
+    context.dependencies.add((table.oid, table.version))
+    alias = tree.args.get("alias")
+    given = None if alias is None else alias.args.get("this")
+    return Target(table, name if given is None else name_of(given), "" if given else found.schema)
+
+
+def name_of(tree: exp.Expression) -> str:
+    """The name that an identifier is."""
+    name = tree.args.get("this")
+    if isinstance(tree, exp.Column):
+        return name_of(tree.this)
+    if not isinstance(name, str):
+        raise SqlSyntaxError("syntax error", position=position_of(tree))
+    return name
+
+
+def column_of(table: Table, name: str, position: int) -> ColumnDefinition:
+    """The column of this name. Raises UndefinedColumn."""
+    column = table.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" of relation "{table.name}" does not exist', position=position)
+    return column
+
+
+def place(tree: exp.Expression) -> int:
+    """Where an identifier stands."""
+    return start_of(tree) or position_of(tree)
+
+
+def is_default(tree: exp.Expression) -> bool:
+    """Whether an item of VALUES or SET is the word DEFAULT."""
+    mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
+    return mark is not None and mark.form == "default"
+
+
+def default_of(column: ColumnDefinition, context: BindContext) -> Expression:
+    """What a column gets that is not written: its default, its sequence's next value, or null."""
+    if column.default is not None:
+        tree = parse_expression(column.default)
+        binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
+        return assign(binding.bind(tree), column, 0, context)
+    if column.sequence:
+        sequence = Constant(context.constant(REGCLASS, column.sequence))
+        return coerce(Call("nextval(regclass)", (sequence,), INT8), column.type, "a", 0, context)
+    return Constant(context.constant(column.type, None))
+
+
+def refuse_generated(column: ColumnDefinition, update: bool = False) -> None:
+    """Raise for a value where the column is GENERATED ALWAYS."""
+    if column.identity != "a":
+        return
+    detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+    if update:
+        raise GeneratedAlways(f'column "{column.name}" can only be updated to DEFAULT', detail=detail)
+    raise GeneratedAlways(
+        f'cannot insert a non-DEFAULT value into column "{column.name}"',
+        detail=detail,
+        hint="Use OVERRIDING SYSTEM VALUE to override.",
+    )
+
+
+def not_null(table: Table) -> tuple[int, ...]:
+    """The positions of columns that may not be null."""
+    return tuple(i for i, column in enumerate(table.columns) if column.not_null)
+
+
+def checks(table: Table, context: BindContext) -> tuple[Check, ...]:
+    """The CHECK constraints, bound over the table's columns."""
+    found = []
+    for constraint in table.constraints:
+        if constraint.kind == "c":
+            scope = Scope(Frame())
+            scope.add(Relation(table.name, Target(table, table.name, "").columns, table=table.oid))
+            binding = Binding(context, scope, "check constraints")
+            bound = binding.bind(parse_expression(constraint.expression))
+            found.append(Check(constraint.name, coerce(bound, BOOL, "a", 0, context)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """RETURNING: its columns, and their expressions over the rows of the scope."""
+
+    fields: tuple[Field, ...]
+    expressions: tuple[Expression, ...]
+
+
+def returning(
+    tree: exp.Expression | None, scope: Scope, relations: Sequence[Relation], context: BindContext
+) -> Returned | None:
+    """The RETURNING clause, if there is one. `relations`: what * shows, in order."""
+    if tree is None:
+        return None
+    binding = Binding(context, scope, "RETURNING")
+    fields: list[Field] = []
+    expressions: list[Expression] = []
+    for item in tree.expressions:
+        if isinstance(item, exp.Star):
+            shown = list(relations)
+        elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+            shown = [_relation(scope, name_of(item.args["table"]), position_of(item))]
+        else:
+            named = isinstance(item, exp.Alias)
+            name = name_of(item.args["alias"]) if named else label(item)
+            bound = binding.value(item.this if named else item)
+            origin = scope.origin(bound.index) if isinstance(bound, Reference) else None
+            table, number = (0, 0) if origin is None else (origin[1].table, origin[1].number)
+            fields.append(Field(name, bound.type, table, number))
+            expressions.append(bound)
+            continue
+        for relation in shown:
+            for index, column in enumerate(relation.columns):
+                fields.append(Field(column.name, column.type, column.table, column.number))
+                expressions.append(scope.column(relation, index))
+    return Returned(tuple(fields), tuple(expressions))
+
+
+def _relation(scope: Scope, name: str, position: int) -> Relation:
+    scope.find_qualified(name, scope_column(scope, name), position)
+    found = scope.find_relation(name)
+    assert found is not None
+    return found[0]
+
+
+def scope_column(scope: Scope, name: str) -> str:
+    """The first column of a relation, by which its name can be looked up with the usual errors."""
+    found = scope.find_relation(name)
+    return found[0].columns[0].name if found is not None and found[0].columns else ""
