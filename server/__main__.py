@@ -1,0 +1,5 @@
+"""`python -m server` is `glancedb`."""
+
+from server.main import main
+
+main()

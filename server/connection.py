@@ -1,0 +1,360 @@
+"""The protocol after authentication, as a state machine without I/O: messages in, bytes out.
+
+`receive` gives a generator of bytes. Each step of it may run a part of a statement and may block, so it
+is taken on a statement's thread; left alone between two steps, the statement stands still. The bytes
+belong to the client in the order they come, and may be held back until nothing is left to receive.
+
+    messages in a series (P B D E C H)   an error skips everything up to Sync, which answers ReadyForQuery
+    Query, FunctionCall                  answer ReadyForQuery themselves, after an error too
+    COPY FROM STDIN                      `copying` is true: CopyData, CopyDone and CopyFail are expected
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import assert_never
+
+from server import messages, parameters, responses, rows
+from server.copying import CopyRows, Incoming
+from server.messages import (
+    Bind,
+    Close,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    Describe,
+    Execute,
+    Flush,
+    FunctionCall,
+    Message,
+    Parse,
+    Query,
+    Sync,
+    Terminate,
+)
+from server.metrics import Metrics
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Rows, SessionSeam
+from storage.batch import Batch
+from storage.errors import (
+    DatabaseError,
+    FeatureNotSupported,
+    InternalError,
+    OutOfMemory,
+    ProtocolViolation,
+    QueryCanceled,
+    StatementTooComplex,
+)
+
+log = logging.getLogger("glancedb.connection")
+
+_SERIES = frozenset(message.tag for message in (Parse, Bind, Describe, Execute, Close, Flush))
+
+
+class _Lost(Exception):
+    """The client sends what nobody can make sense of: the connection ends with this error."""
+
+    def __init__(self, error: DatabaseError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@dataclass
+class OpenPortal:
+    """What the wire keeps of a portal: its result formats, and where an Execute with a limit stopped."""
+
+    formats: tuple[int, ...] = ()
+    left: Batch | None = None  # rows of the last batch that were not asked for yet
+    resumed: bool = False
+
+
+class Connection:
+    """One client's session on the wire. `closed`: nothing more is to be received or sent."""
+
+    def __init__(self, session: SessionSeam, key: bytes, metrics: Metrics | None = None) -> None:
+        self.session = session
+        self.key = key
+        self.closed = False
+        self.waiting = True  # for a command: ReadyForQuery was the last word
+        self.ending: DatabaseError | None = None  # what the client is told instead of anything else
+        self._metrics = metrics or Metrics()
+        self._skipping = False
+        self._copy: Incoming | None = None
+        self._outcomes: Iterator[Outcome] | None = None  # the rest of a Query that waits for COPY's data
+        self._portals: dict[str, OpenPortal] = {}
+
+    @property
+    def copying(self) -> bool:
+        """Whether COPY's data is expected."""
+        return self._copy is not None
+
+    def start(self) -> bytes:
+        """The greeting after AuthenticationOk."""
+        key = responses.backend_key_data(self.session.backend_pid, self.key)
+        return b"".join([*self._changes(), key, *self._ready()])
+
+    def farewell(self) -> bytes:
+        """What ends the connection, instead of an answer: `ending`."""
+        assert self.ending is not None
+        self.session.fail()
+        self.closed = True
+        return responses.error(self.ending, fatal=True)
+
+    def receive(self, tag: int, body: bytes) -> Iterator[bytes]:
+        """Answer one message."""
+        self.waiting = False
+        if self._skipping and tag not in (Sync.tag, Terminate.tag):
+            return
+        try:
+            message = messages.read(tag, body)
+            yield from self._answer(message) if self._copy is None else self._copied(message, self._copy)
+            if self.ending is not None and not self.closed:
+                raise self.ending
+        except Exception as error:
+            yield from self._failed(tag, error)
+
+    def _answer(self, message: Message) -> Iterator[bytes]:
+        match message:
+            case Query():
+                self._metrics.statements += 1
+                self._portals.pop("", None)
+                self._outcomes = self.session.simple(message.text)
+                yield from self._go_on()
+            case Parse():
+                self.session.prepare(message.name, message.text, message.types)
+                yield responses.PARSE_COMPLETE
+            case Bind():
+                yield self._bind(message)
+            case Describe():
+                yield from self._describe(message)
+            case Execute():
+                self._metrics.statements += 1
+                yield from self._execute(message)
+            case Close():
+                yield self._close(message)
+            case Sync():
+                yield from self._sync()
+            case Flush():
+                pass  # whoever carries the bytes sends them as soon as nothing is left to receive
+            case Terminate():
+                self.closed = True
+            case FunctionCall():
+                raise FeatureNotSupported("the function call protocol is not supported")
+            case CopyData() | CopyDone() | CopyFail():
+                pass  # what is left of a COPY that has failed
+            case _:
+                assert_never(message)
+
+    def _failed(self, tag: int, error: Exception) -> Iterator[bytes]:
+        """Answer with an error, and get back to where the next message makes sense."""
+        told = self.ending or _told(error)
+        fatal = self.ending is not None or told.severity == "FATAL" or isinstance(error, _Lost)
+        series = tag in _SERIES or (self._copy is not None and self._outcomes is None)
+        self._metrics.errors += 1
+        self._copy = None
+        self._drop_outcomes()
+        self.session.fail()
+        yield from self._notices()
+        yield responses.error(told, fatal=fatal)
+        if fatal:
+            self.closed = True
+        elif series:
+            self._skipping = True
+        else:
+            yield from self._ready()
+
+    def _drop_outcomes(self) -> None:
+        """Forget the rest of a Query."""
+        outcomes, self._outcomes = self._outcomes, None
+        close = getattr(outcomes, "close", None)
+        if close is not None:
+            close()
+
+    def _go_on(self) -> Iterator[bytes]:
+        """Run the statements of a Query, or what is left of them after COPY's data."""
+        assert self._outcomes is not None
+        for outcome in self._outcomes:
+            match outcome:
+                case Rows():
+                    formats = (0,) * len(outcome.fields)
+                    yield responses.row_description(outcome.fields, formats)
+                    for batch in outcome.batches:
+                        yield from self._frames(batch, formats)
+                    yield from self._complete(outcome.complete())
+                case Done():
+                    yield from self._complete(outcome.complete())
+                case Empty():
+                    yield responses.EMPTY_QUERY
+                case CopyIn():
+                    yield self._copy_in(outcome)
+                    return
+                case CopyOut():
+                    yield from self._copy_out(outcome)
+                case _:
+                    assert_never(outcome)
+        self._outcomes = None
+        yield from self._ready()
+
+    def _frames(self, batch: Batch, formats: Sequence[int]) -> Iterator[bytes]:
+        self._metrics.rows += batch.rows
+        return rows.frames(batch, formats, self.session.style)
+
+    def _complete(self, tag: str) -> Iterator[bytes]:
+        yield from self._notices()
+        yield responses.command_complete(tag)
+
+    def _bind(self, message: Bind) -> bytes:
+        prepared = self.session.describe(message.statement)
+        columns = parameters.columns(message, prepared, self.session.style)
+        formats = parameters.result_formats(message, prepared)
+        self.session.bind(message.portal, message.statement, columns)
+        self._portals[message.portal] = OpenPortal(formats)
+        return responses.BIND_COMPLETE
+
+    def _describe(self, message: Describe) -> Iterator[bytes]:
+        fields: tuple[Field, ...] | None
+        if message.kind == "S":
+            prepared = self.session.describe(message.name)
+            yield responses.parameter_description(prepared.parameters)
+            fields = prepared.fields
+            formats: tuple[int, ...] = (0,) * len(fields or ())
+        else:
+            fields = self.session.portal(message.name).fields
+            formats = self._formats(message.name, fields or ())
+        yield responses.NO_DATA if fields is None else responses.row_description(fields, formats)
+
+    def _formats(self, portal: str, fields: Sequence[Field]) -> tuple[int, ...]:
+        """A code a column; cursors that SQL declared are text."""
+        return self._portals.setdefault(portal, OpenPortal()).formats or (0,) * len(fields)
+
+    def _execute(self, message: Execute) -> Iterator[bytes]:
+        outcome = self.session.execute(message.portal)
+        match outcome:
+            case Rows():
+                yield from self._rows(outcome, message)
+            case Done():
+                yield from self._complete(outcome.complete())
+            case Empty():
+                yield responses.EMPTY_QUERY
+            case CopyIn():
+                yield self._copy_in(outcome)
+            case CopyOut():
+                yield from self._copy_out(outcome)
+            case _:
+                assert_never(outcome)
+
+    def _rows(self, outcome: Rows, message: Execute) -> Iterator[bytes]:
+        """DataRows up to the limit, and how it ended. A limit that is just reached suspends the portal."""
+        formats = self._formats(message.portal, outcome.fields)
+        portal = self._portals[message.portal]
+        sent = 0
+        left, portal.left = portal.left, None
+        for batch in outcome.batches if left is None else chain((left,), outcome.batches):
+            wanted = message.limit - sent if message.limit > 0 else batch.rows
+            yield from self._frames(batch if wanted >= batch.rows else batch.slice(0, wanted), formats)
+            sent += min(wanted, batch.rows)
+            if wanted < batch.rows:
+                portal.left = batch.slice(wanted, batch.rows)
+            if sent == message.limit:
+                portal.resumed = True
+                yield responses.PORTAL_SUSPENDED
+                return
+        tag = outcome.complete()
+        if portal.resumed and tag.startswith("SELECT "):
+            tag = f"SELECT {sent}"  # PostgreSQL counts the rows of the last Execute
+        yield from self._complete(tag)
+
+    def _close(self, message: Close) -> bytes:
+        if message.kind == "S":
+            self.session.close_statement(message.name)
+        else:
+            self.session.close_portal(message.name)
+            self._portals.pop(message.name, None)
+        return responses.CLOSE_COMPLETE
+
+    def _sync(self) -> Iterator[bytes]:
+        self._skipping = False
+        self.session.sync()
+        yield from self._ready()
+
+    def _copy_in(self, outcome: CopyIn) -> bytes:
+        self._copy = Incoming(outcome, self.session.style)
+        format = outcome.format
+        return responses.copy_in(format.format == "binary", len(format.columns))
+
+    def _copied(self, message: Message, copy: Incoming) -> Iterator[bytes]:
+        """Answer a message while COPY's data is expected."""
+        match message:
+            case CopyData():
+                copy.data(message.data)
+            case CopyDone():
+                tag = copy.done()
+                self._copy = None
+                yield from self._complete(tag)
+                if self._outcomes is not None:
+                    yield from self._go_on()
+            case CopyFail():
+                raise QueryCanceled(f"COPY from stdin failed: {message.message}")
+            case Flush() | Sync():
+                pass  # clients send them without knowing that what they executed is a COPY
+            case Terminate():
+                self.closed = True
+            case _:
+                what = f"unexpected message type 0x{message.tag:02X} during COPY from stdin"
+                raise _Lost(ProtocolViolation(what))
+
+    def _copy_out(self, outcome: CopyOut) -> Iterator[bytes]:
+        format = outcome.format
+        yield responses.copy_out(format.format == "binary", len(format.columns))
+        rows = CopyRows(format, self.session.style)
+        for batch in outcome.batches:
+            self._metrics.rows += batch.rows
+            yield from rows.write(batch)
+        yield rows.end()
+        yield from self._complete(outcome.complete())
+
+    def _ready(self) -> Iterator[bytes]:
+        yield from self._notices()
+        yield from self._changes()
+        status = self.session.status
+        if status == "I" and self._portals:
+            self._forget_portals()
+        self.waiting = True
+        yield responses.ready(status)
+
+    def _forget_portals(self) -> None:
+        """Portals ended with their transaction; but a cursor WITH HOLD may have rows left here."""
+        kept = {n: p for n, p in self._portals.items() if p.left is not None and self._holds(n)}
+        self._portals = kept
+
+    def _holds(self, portal: str) -> bool:
+        try:
+            self.session.portal(portal)
+        except DatabaseError:
+            return False
+        return True
+
+    def _notices(self) -> Iterator[bytes]:
+        return map(responses.notice, self.session.notices())
+
+    def _changes(self) -> Iterator[bytes]:
+        for name, value in self.session.parameter_changes().items():
+            yield responses.parameter_status(name, value)
+
+
+def _told(error: Exception) -> DatabaseError:
+    """What the client is told of an exception."""
+    match error:
+        case DatabaseError():
+            return error
+        case _Lost():
+            return error.error
+        case RecursionError():
+            return StatementTooComplex("stack depth limit exceeded")
+        case MemoryError():
+            return OutOfMemory("out of memory")
+        case _:
+            log.error("a statement ended with an error of the server's own", exc_info=error)
+            return InternalError(f"internal error: {type(error).__name__}: {error}")

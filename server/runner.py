@@ -1,0 +1,333 @@
+"""Whose turn it is on a connection: the client's messages, a statement's thread, the client's reading.
+
+    idle      nothing to do: no thread
+    running   a statement's thread takes messages from the inbox and steps through their answers
+    parked    the client has not read what it was sent: the answer stands still, without a thread
+
+Inbox and output are bounded in bytes: a full inbox stops reading from the socket, output that the client
+does not take parks the answer. The loop's side only appends, wakes and counts; everything that asks the
+session happens on the thread. `_lock` guards the state and the two counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from server import responses
+from server.connection import Connection
+from server.frames import Frame
+from server.messages import CopyData, Terminate
+from server.metrics import Metrics
+from server.threads import Threads
+from storage.errors import DatabaseError, IdleInTransactionTimeout, IdleSessionTimeout, InternalError
+
+log = logging.getLogger("glancedb.connection")
+
+SEND_BYTES = 64 << 10  # answers are sent when they have grown to this, or when there is no more to answer
+OUTPUT_BYTES = 2 << 20  # on their way to the socket: above, the answer is parked
+INBOX_BYTES = 8 << 20  # not answered yet: above, nothing more is read
+COPY_BYTES = 4 << 20  # of CopyData that are taken at once
+
+IdleLimit = tuple[float, DatabaseError]
+
+
+class Outlet(Protocol):
+    """The socket's side. All but `pause` are called from a statement's thread and return at once."""
+
+    def deliver(self, data: bytes, idle: IdleLimit | None) -> None:
+        """Send the bytes; then `sent` is called. `idle`: the runner is idle now, and how long it may be."""
+
+    def end(self) -> None:
+        """Close, when everything is sent."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+
+class Runner:
+    """One connection's turns. `open` makes the Connection, on a thread, and gives the first bytes."""
+
+    def __init__(
+        self,
+        open: Callable[[], Connection],
+        greeting: bytes,
+        outlet: Outlet,
+        threads: Threads,
+        metrics: Metrics,
+    ) -> None:
+        self._open = open
+        self._outlet = outlet
+        self._threads = threads
+        self._metrics = metrics
+        self.connection: Connection | None = None
+        self._lock = threading.Lock()
+        self._busy = False  # running or parked
+        self._parked = False
+        self._inbox: deque[Frame] = deque()
+        self._inbox_bytes = 0
+        self._full = False
+        self._output_bytes = 0
+        self._blocked = False  # the socket takes no more
+        self._lost = False
+        self._ending: DatabaseError | None = None  # tell this as soon as possible
+        self._broken: DatabaseError | None = None  # tell this after what came before it
+        self._answer: Iterator[bytes] | None = None
+        self._greeting = greeting
+        self._finished = False
+
+    # On the loop.
+
+    def begin(self) -> None:
+        """Open the session."""
+        self._wake()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for the client."""
+        return not self._busy
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is idle, and not inside a transaction."""
+        connection = self.connection
+        return not self._busy and connection is not None and connection.session.status == "I"
+
+    def feed(self, frames: list[Frame]) -> bool:
+        """Messages of the client. False: read no more for now."""
+        with self._lock:
+            self._inbox.extend(frames)
+            self._inbox_bytes += sum(len(body) + 5 for _, body in frames)
+            self._full = full = self._inbox_bytes >= INBOX_BYTES
+        self._wake()
+        return not full
+
+    def sent(self, count: int) -> None:
+        """So many bytes of output have gone to the socket's buffer."""
+        with self._lock:
+            self._output_bytes -= count
+        self._unpark()
+
+    def block(self, blocked: bool) -> None:
+        """Whether the socket's buffer is full."""
+        self._blocked = blocked
+        self._unpark()
+
+    def cancel(self) -> None:
+        """Cancel the statement that runs, if one does."""
+        connection = self.connection
+        if connection is not None and self._busy:
+            connection.session.cancel()
+
+    def end(self, error: DatabaseError) -> None:
+        """Tell the client this instead of anything else, and close."""
+        self._ending = error
+        if self.connection is not None:
+            self.connection.ending = error
+        self._stop()
+
+    def broken(self, error: DatabaseError) -> None:
+        """The client's bytes cannot be followed: close with this error after what came before it."""
+        self._broken = error
+        self._wake()
+
+    def lost(self) -> None:
+        """The client is gone. What it has left behind runs on only if it said good-bye."""
+        with self._lock:
+            polite = bool(self._inbox) and self._inbox[-1][0] == Terminate.tag
+        if polite and not self._parked:
+            return
+        self._lost = True
+        self._stop()
+
+    def _stop(self) -> None:
+        """Make the thread look at what has happened."""
+        if self._busy and self.connection is not None:
+            self.connection.session.cancel()
+        with self._lock:
+            wake = not self._busy or self._parked
+            self._busy, self._parked = True, False
+        if wake:
+            self._threads.start(self._run)
+
+    def _wake(self) -> None:
+        with self._lock:
+            wake, self._busy = not self._busy, True
+        if wake:
+            self._threads.start(self._run)
+
+    def _unpark(self) -> None:
+        if not self._parked:
+            return
+        with self._lock:
+            wake = self._parked and not self._congested
+            if wake:
+                self._parked = False
+        if wake:
+            self._threads.start(self._run)
+
+    @property
+    def _congested(self) -> bool:
+        return self._blocked or self._output_bytes > OUTPUT_BYTES
+
+    # On a statement's thread.
+
+    def _run(self) -> None:
+        """Answer until the inbox is empty, the client stops reading, or the connection ends."""
+        if self._finished:
+            return
+        self._metrics.statements_running += 1
+        try:
+            if self._turns():
+                return
+        except Exception as error:
+            log.exception("a connection ended with an error of the server's own")
+            self._send([responses.error(InternalError(str(error)), fatal=True)], None)
+        finally:
+            self._metrics.statements_running -= 1
+        self._finish()
+
+    def _turns(self) -> bool:
+        """False: the connection is at its end."""
+        out: list[bytes] = []
+        if self.connection is None and not self._begin(out):
+            return False
+        connection = self.connection
+        assert connection is not None
+        while True:
+            if self._answer is None:
+                frame = self._next(connection, out)
+                if frame is None:
+                    return not connection.closed
+                self._answer = connection.receive(*frame)
+            if not self._step(self._answer, out):
+                return True
+            self._answer = None
+            if connection.closed:
+                self._send(out, None)
+                return False
+
+    def _begin(self, out: list[bytes]) -> bool:
+        """Open the session and greet the client."""
+        try:
+            self.connection = self._open()
+        except DatabaseError as error:
+            self._send([self._greeting, responses.error(error, fatal=True)], None)
+            return False
+        out += [self._greeting, self.connection.start()]
+        return True
+
+    def _step(self, answer: Iterator[bytes], out: list[bytes]) -> bool:
+        """Go on with an answer. False: it is parked."""
+        size = 0
+        while self._ending is None and not self._lost:
+            piece = next(answer, None)
+            if piece is None:
+                return True
+            out.append(piece)
+            size += len(piece)
+            if size >= SEND_BYTES:
+                self._send(out, None)
+                out.clear()
+                size = 0
+                if self._park():
+                    return False
+        _abandon(answer)
+        return True
+
+    def _park(self) -> bool:
+        with self._lock:
+            self._parked = self._congested and self._ending is None and not self._lost
+            return self._parked
+
+    def _next(self, connection: Connection, out: list[bytes]) -> Frame | None:
+        """The next message. None: there is none, or the connection ends; `out` is then sent."""
+        with self._lock:
+            if self._lost:
+                connection.closed = True
+                return None
+            if self._inbox and self._ending is None:
+                return self._taken(connection.copying)
+            connection.ending = self._ending or self._broken
+            if connection.ending is None:
+                # The bytes go before the state does: a next thread must not send its own before them.
+                self._send_locked(out, _idle_limit(connection))
+                self._busy = False
+                return None
+        self._send([*out, connection.farewell()], None)
+        return None
+
+    def _taken(self, copying: bool) -> Frame:
+        """The first message of the inbox; of COPY's data as much as there is."""
+        tag, body = self._inbox.popleft()
+        taken = len(body) + 5
+        if copying and tag == CopyData.tag:
+            parts, size = [body], len(body)
+            while self._inbox and self._inbox[0][0] == tag and size < COPY_BYTES:
+                parts.append(self._inbox.popleft()[1])
+                size += len(parts[-1])
+            body = b"".join(parts)
+            taken = size + 5 * len(parts)
+        self._inbox_bytes -= taken
+        if self._full and self._inbox_bytes < INBOX_BYTES // 2:
+            self._full = False
+            self._outlet.resume()
+        return tag, body
+
+    def _send(self, out: list[bytes], idle: IdleLimit | None) -> None:
+        with self._lock:
+            self._send_locked(out, idle)
+
+    def _send_locked(self, out: list[bytes], idle: IdleLimit | None) -> None:
+        data = b"".join(out)
+        if data or idle is not None:
+            self._output_bytes += len(data)
+            self._outlet.deliver(data, idle)
+
+    def _finish(self) -> None:
+        """The connection is at its end: so is its session."""
+        self._finished = True
+        self._inbox.clear()
+        if self._answer is not None:
+            _abandon(self._answer)
+            self._answer = None
+        if self.connection is not None:
+            try:
+                self.connection.session.close()
+            except Exception:
+                log.exception("a session could not be closed in order")
+        self._outlet.end()
+
+
+def _abandon(answer: Iterator[bytes]) -> None:
+    """Leave an answer for good, so that what it holds is let go now."""
+    close = getattr(answer, "close", None)
+    if close is not None:
+        close()
+
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+)([a-z]*)")
+
+
+def _idle_limit(connection: Connection) -> IdleLimit | None:
+    """How long the client may leave its session idle, and what it is then told."""
+    if not connection.waiting:
+        return None
+    idle = connection.session.status == "I"
+    name = "idle_session_timeout" if idle else "idle_in_transaction_session_timeout"
+    shown = connection.session.setting(name)
+    if not shown or shown == "0":
+        return None
+    found = _DURATION.fullmatch(shown)
+    assert found is not None, f"{name} is shown as {shown!r}"
+    error = (
+        IdleSessionTimeout("terminating connection due to idle-session timeout")
+        if idle
+        else IdleInTransactionTimeout("terminating connection due to idle-in-transaction timeout")
+    )
+    return int(found[1]) * _UNITS[found[2]], error
