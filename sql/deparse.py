@@ -1,0 +1,117 @@
+"""Bound expressions as SQL-like text, for EXPLAIN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine import expressions as e
+from engine import forms, subqueries
+from engine.aggregates.registry import AggregateCall
+from engine.operators import SortKey
+from storage.column import Column
+from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, format_type
+
+_BARE = frozenset(t.oid for t in (INT2, INT4, INT8, FLOAT4, FLOAT8, NUMERIC, BOOL))
+_WIDEST = 60  # characters of a constant
+
+
+def deparse(node: Any) -> str:
+    """The expression, aggregate call or sort key as text."""
+    writer = _WRITERS.get(type(node))
+    return f"<{type(node).__name__}>" if writer is None else writer(node)
+
+
+def condition(node: Any) -> str:
+    """A condition, in parentheses as PostgreSQL prints it."""
+    text = deparse(node)
+    return text if text.startswith("(") and text.endswith(")") else f"({text})"
+
+
+def listed(nodes: Any) -> str:
+    """Several, with commas."""
+    return ", ".join(deparse(node) for node in nodes)
+
+
+def _constant(value: Column) -> str:
+    text = forms.text_of(value).tolist()[0]
+    if text is None:
+        return "NULL"
+    if value.type.oid in _BARE:
+        return str(text)
+    shown = text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+    return "'" + shown.replace("'", "''") + f"'::{format_type(value.type)}"
+
+
+def _call(node: e.Call) -> str:
+    name = node.function.partition("(")[0]
+    if not name.startswith("operator "):
+        return f"{name}({listed(node.arguments)})"
+    symbol = name.removeprefix("operator ")
+    if len(node.arguments) == 1:
+        return f"({symbol} {deparse(node.arguments[0])})"
+    left, right = node.arguments
+    return f"({deparse(left)} {symbol} {deparse(right)})"
+
+
+def _case(node: e.Case) -> str:
+    whens = " ".join(f"WHEN {deparse(when)} THEN {deparse(then)}" for when, then in node.whens)
+    otherwise = "" if node.otherwise is None else f" ELSE {deparse(node.otherwise)}"
+    return f"CASE {whens}{otherwise} END"
+
+
+def _boolean_test(node: e.BooleanTest) -> str:
+    word = "UNKNOWN" if node.value is None else str(node.value).upper()
+    return f"({deparse(node.argument)} IS {'NOT ' if node.negated else ''}{word})"
+
+
+def _aggregate(node: AggregateCall) -> str:
+    inside = listed(node.arguments) or "*"
+    order = f" ORDER BY {listed(node.order)}" if node.order else ""
+    kept = f" FILTER (WHERE {deparse(node.filter)})" if node.filter is not None else ""
+    return f"{node.function.partition('(')[0]}({'DISTINCT ' if node.distinct else ''}{inside}{order}){kept}"
+
+
+def _sort_key(node: SortKey) -> str:
+    nulls = "" if node.nulls_first == node.descending else f" NULLS {'FIRST' if node.nulls_first else 'LAST'}"
+    return deparse(node.expression) + (" DESC" if node.descending else "") + nulls
+
+
+def _joined(word: str) -> Callable[[Any], str]:
+    return lambda node: "(" + f" {word} ".join(deparse(operand) for operand in node.operands) + ")"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    e.Reference: lambda n: n.name or f"column {n.index + 1}",
+    e.Constant: lambda n: _constant(n.value),
+    e.Parameter: lambda n: f"${n.index + 1}",
+    e.Outer: lambda n: f"outer column {n.index + 1}",
+    e.Call: _call,
+    e.Cast: lambda n: f"({deparse(n.argument)})::{format_type(n.type)}",
+    e.And: _joined("AND"),
+    e.Or: _joined("OR"),
+    e.Not: lambda n: f"(NOT {deparse(n.argument)})",
+    e.IsNull: lambda n: f"({deparse(n.argument)} IS {'NOT ' if n.negated else ''}NULL)",
+    e.BooleanTest: _boolean_test,
+    e.Distinction: lambda n: (
+        f"({deparse(n.left)} IS {'NOT ' if n.negated else ''}DISTINCT FROM {deparse(n.right)})"
+    ),
+    e.InList: lambda n: f"({deparse(n.argument)} {'NOT ' if n.negated else ''}IN ({listed(n.items)}))",
+    e.Case: _case,
+    e.Coalesce: lambda n: f"COALESCE({listed(n.arguments)})",
+    e.NullIf: lambda n: f"NULLIF({deparse(n.left)}, {deparse(n.right)})",
+    e.Extreme: lambda n: f"{'GREATEST' if n.greatest else 'LEAST'}({listed(n.arguments)})",
+    e.MakeArray: lambda n: f"ARRAY[{listed(n.items)}]",
+    e.Subscript: lambda n: f"{deparse(n.array)}[{deparse(n.index)}]",
+    e.Quantified: lambda n: (
+        f"({deparse(n.operand)} {n.operator.removeprefix('operator ').partition('(')[0]} "
+        f"{'ALL' if n.every else 'ANY'} ({deparse(n.array)}))"
+    ),
+    subqueries.ScalarSubquery: lambda n: "(SubPlan)",
+    subqueries.ExistsSubquery: lambda n: f"({'NOT ' if n.negated else ''}EXISTS (SubPlan))",
+    subqueries.ArraySubquery: lambda n: "ARRAY(SubPlan)",
+    subqueries.InSubquery: lambda n: f"({listed(n.operand)} {'NOT ' if n.negated else ''}IN (SubPlan))",
+    subqueries.QuantifiedSubquery: lambda n: "(SubPlan comparison)",
+    AggregateCall: _aggregate,
+    SortKey: _sort_key,
+}

@@ -1,0 +1,272 @@
+"""COPY: its options, the plan of what goes out, and the sink of what comes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from engine.expressions import Expression, Reference
+from engine.formats import CopyFormat
+from engine.operators import Check, Operator, Scan
+from engine.operators.constraints import enforce
+from engine.operators.project import project
+from engine.run import Run
+from sql.commands import Copy
+from sql.context import BindContext
+from sql.parse import parse_query
+from sql.query import plan_query
+from sql.relations import Found, find_relation
+from sql.statements import writing
+from storage.batch import Batch
+from storage.catalog import ColumnDefinition, Table
+from storage.errors import (
+    DuplicateColumn,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    SqlSyntaxError,
+    UndefinedColumn,
+    WrongObjectType,
+)
+from storage.types import Type
+
+_TRUE, _FALSE = ("true", "on", "1", "yes"), ("false", "off", "0", "no")
+_UTF8 = ("utf8", "utf-8", "unicode")
+_PLAIN = frozenset("\\.abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+@dataclass(frozen=True)
+class CopyOutPlan:
+    """COPY TO: what runs, and how its rows are written."""
+
+    operator: Operator
+    format: CopyFormat
+
+
+@dataclass(frozen=True)
+class CopyInPlan:
+    """COPY FROM: `row` makes the table's columns out of those that come."""
+
+    table: Table
+    format: CopyFormat
+    row: tuple[Expression, ...]
+    not_null: tuple[int, ...]
+    checks: tuple[Check, ...]
+
+    def insert(self, batch: Batch, run: Run) -> int:
+        """Put what has come into the table; returns how many rows that was."""
+        rows = project(self.row, batch, run)
+        enforce(self.table, self.not_null, self.checks, rows, run)
+        run.transaction.insert(self.table.oid, rows)
+        return batch.rows
+
+
+def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
+    """COPY table TO, COPY (query) TO."""
+    options = _options(command)
+    if command.table is None:
+        tree = parse_query(list(command.query), context.text)
+        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
+            raise FeatureNotSupported("COPY of a statement that writes is not supported")
+        plan = plan_query(tree, context)
+        names = tuple(field.name for field in plan.fields)
+        format = _format(options, tuple(f.type for f in plan.fields), names, "", True)
+        return CopyOutPlan(plan.operator, format)
+    found = _relation(command, context)
+    if not isinstance(found.source, Table):
+        hint = "Try the COPY (SELECT ...) TO variant."
+        raise WrongObjectType(f'cannot copy from view "{found.source.name}"', hint=hint)
+    table = found.source
+    columns = _columns(table, command.columns)
+    types = tuple(column.type for column in columns)
+    format = _format(options, types, tuple(c.name for c in columns), table.name, True)
+    positions = tuple(table.position(column.number) for column in columns)
+    return CopyOutPlan(Scan(table.oid, table.name, positions, types), format)
+
+
+def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
+    """COPY table FROM."""
+    options = _options(command)
+    found = _relation(command, context)
+    if not isinstance(found.source, Table):
+        raise WrongObjectType(f'cannot copy to view "{found.source.name}"')
+    table = found.source
+    columns = _columns(table, command.columns)
+    format = _format(
+        options, tuple(c.type for c in columns), tuple(c.name for c in columns), table.name, False
+    )
+    places = {column.number: index for index, column in enumerate(columns)}
+    row: tuple[Expression, ...] = tuple(
+        Reference(places[column.number], column.type, column.name)
+        if column.number in places
+        else writing.default_of(column, context)
+        for column in table.columns
+    )
+    return CopyInPlan(table, format, row, writing.not_null(table), writing.checks(table, context))
+
+
+def _relation(command: Copy, context: BindContext) -> Found:
+    assert command.table is not None
+    schema = command.table[-2] if len(command.table) > 1 else ""
+    found = find_relation(context, command.table[-1], schema)
+    if isinstance(found.source, Table):
+        context.dependencies.add((found.source.oid, found.source.version))
+    return found
+
+
+def _columns(table: Table, names: tuple[str, ...] | None) -> list[ColumnDefinition]:
+    if names is None:
+        return list(table.columns)
+    found: list[ColumnDefinition] = []
+    for name in names:
+        column = writing.column_of(table, name, 0)
+        if column in found:
+            raise DuplicateColumn(f'column "{name}" specified more than once')
+        found.append(column)
+    return found
+
+
+def _options(command: Copy) -> dict[str, object]:
+    """The options by name. Raises SqlSyntaxError for doubled and unknown ones."""
+    options: dict[str, object] = {}
+    for name, value in command.options:
+        if name not in _OPTIONS:
+            raise SqlSyntaxError(f'option "{name}" not recognized')
+        if name in options:
+            raise SqlSyntaxError("conflicting or redundant options")
+        options[name] = value
+    return options
+
+
+def _switch(name: str, value: object) -> bool:
+    if isinstance(value, str) and value.lower() in _TRUE:
+        return True
+    if isinstance(value, str) and value.lower() in _FALSE:
+        return False
+    raise SqlSyntaxError(f"{name} requires a Boolean value")
+
+
+def _format(
+    options: dict[str, object],
+    types: tuple[Type, ...],
+    names: tuple[str, ...],
+    table: str,
+    out: bool,
+) -> CopyFormat:
+    """The options as a CopyFormat, checked in PostgreSQL's order and words."""
+    kind = str(options.get("format", "text")).lower()
+    if kind not in ("text", "csv", "binary"):
+        raise InvalidParameterValue(f'COPY format "{options["format"]}" not recognized')
+    encoding = str(options.get("encoding", "utf8")).lower()
+    if encoding not in _UTF8:
+        raise FeatureNotSupported(
+            f"COPY with encoding {options['encoding']} is not supported", hint="Use UTF8."
+        )
+    if "freeze" in options and _switch("freeze", options["freeze"]) and out:
+        raise FeatureNotSupported("COPY freeze only available using COPY FROM")
+    if kind == "binary":
+        for name in ("delimiter", "null"):
+            if name in options:
+                raise SqlSyntaxError(f"cannot specify {name.upper()} in BINARY mode")
+    header = _header(options.get("header"), kind, out)
+    csv = kind == "csv"
+    format = CopyFormat(
+        kind,  # type: ignore[arg-type]  # checked above
+        types,
+        names,
+        delimiter=str(options.get("delimiter", "," if csv else "\t")),
+        null=str(options.get("null", "" if csv else "\\N")),
+        header=header,  # type: ignore[arg-type]  # one of the three
+        quote=str(options.get("quote", '"')),
+        escape=str(options.get("escape", options.get("quote", '"'))),
+        table=table,
+    )
+    _check_characters(format, options)
+    forced = {name: _forced(name, options, format, out) for name in ("quote", "not_null", "null")}
+    return replace(
+        format,
+        force_quote=forced["quote"],
+        force_not_null=forced["not_null"],
+        force_null=forced["null"],
+    )
+
+
+def _header(value: object, kind: str, out: bool) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.lower() == "match":
+        if out:
+            raise FeatureNotSupported('cannot use "match" with HEADER in COPY TO')
+        header = "match"
+    else:
+        try:
+            header = "true" if _switch("header", value) else ""
+        except SqlSyntaxError:
+            raise SqlSyntaxError('header requires a Boolean value or "match"') from None
+    if header and kind == "binary":
+        raise FeatureNotSupported("cannot specify HEADER in BINARY mode")
+    return header
+
+
+def _check_characters(format: CopyFormat, options: dict[str, object]) -> None:
+    csv = format.format == "csv"
+    if len(format.delimiter.encode()) != 1:
+        raise FeatureNotSupported("COPY delimiter must be a single one-byte character")
+    if format.delimiter in "\r\n":
+        raise InvalidParameterValue("COPY delimiter cannot be newline or carriage return")
+    if "\r" in format.null or "\n" in format.null:
+        raise InvalidParameterValue("COPY null representation cannot use newline or carriage return")
+    if not csv and format.delimiter in _PLAIN:
+        raise InvalidParameterValue(f'COPY delimiter cannot be "{format.delimiter}"')
+    for name in ("quote", "escape"):
+        if name in options and not csv:
+            raise FeatureNotSupported(f"COPY {name} available only in CSV mode")
+        if len(str(getattr(format, name)).encode()) != 1 and csv:
+            raise FeatureNotSupported(f"COPY {name} must be a single one-byte character")
+    if csv and format.delimiter == format.quote:
+        raise InvalidParameterValue("COPY delimiter and quote must be different")
+    if format.delimiter in format.null and format.format != "binary":
+        raise FeatureNotSupported("COPY delimiter must not appear in the NULL specification")
+    if csv and format.quote in format.null:
+        raise FeatureNotSupported("CSV quote character must not appear in the NULL specification")
+
+
+def _forced(kind: str, options: dict[str, object], format: CopyFormat, out: bool) -> frozenset[int]:
+    """The columns of FORCE QUOTE, FORCE NOT NULL and FORCE NULL."""
+    value = options.get(f"force_{kind}")
+    if value is None:
+        return frozenset()
+    words = f"force {kind.replace('_', ' ')}"
+    if format.format != "csv":
+        raise FeatureNotSupported(f"COPY {words} available only in CSV mode")
+    if out != (kind == "quote"):
+        direction = "TO" if kind == "quote" else "FROM"
+        raise FeatureNotSupported(f"COPY {words} only available using COPY {direction}")
+    if value == "*" and kind == "quote":
+        return frozenset(range(len(format.names)))
+    if not isinstance(value, tuple):
+        raise SqlSyntaxError(f'argument to option "force_{kind}" must be a list of column names')
+    found = set()
+    for name in value:
+        if name not in format.names:
+            shown = f' of relation "{format.table}"' if format.table else ""
+            raise UndefinedColumn(f'column "{name}"{shown} does not exist')
+        found.add(format.names.index(name))
+    return frozenset(found)
+
+
+_OPTIONS = frozenset(
+    (
+        "format",
+        "freeze",
+        "delimiter",
+        "null",
+        "header",
+        "quote",
+        "escape",
+        "force_quote",
+        "force_not_null",
+        "force_null",
+        "encoding",
+    )
+)

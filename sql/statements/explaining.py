@@ -1,0 +1,156 @@
+"""EXPLAIN: its options, and a plan as lines of text or as JSON.
+
+A projection shows only with VERBOSE, as in PostgreSQL, where it is part of the node below it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine import operators
+from engine.counters import Counters, Figures
+from engine.operators import Operator
+from sql.deparse import condition, listed
+from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError
+
+_SWITCHES = ("analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary")
+_TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
+
+
+@dataclass(frozen=True)
+class Options:
+    """EXPLAIN's options. `costs` are not shown: there is no cost model to print."""
+
+    analyze: bool = False
+    verbose: bool = False
+    timing: bool = False
+    summary: bool = False
+    format: str = "text"
+
+
+def read_options(given: Sequence[tuple[str, str]]) -> Options:
+    """The options, checked. Raises SqlSyntaxError, InvalidParameterValue."""
+    switches: dict[str, bool] = {}
+    format = "text"
+    for name, value in given:
+        if name == "format":
+            if value not in ("text", "json", "xml", "yaml"):
+                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
+            if value in ("xml", "yaml"):
+                raise FeatureNotSupported(f"EXPLAIN with format {value.upper()} is not supported")
+            format = value
+        elif name not in _SWITCHES:
+            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
+        elif value not in _TRUE + _FALSE:
+            raise SqlSyntaxError(f"{name} requires a Boolean value")
+        else:
+            switches[name] = value in _TRUE
+    analyze = switches.get("analyze", False)
+    for name in ("timing", "wal"):
+        if switches.get(name) and not analyze:
+            raise InvalidParameterValue(f"EXPLAIN option {name.upper()} requires ANALYZE")
+    return Options(
+        analyze,
+        switches.get("verbose", False),
+        switches.get("timing", analyze),
+        switches.get("summary", analyze),
+        format,
+    )
+
+
+def explained(
+    operator: Operator, options: Options, counters: Counters | None, planning: float, execution: float
+) -> list[str]:
+    """The lines of EXPLAIN's one column. Times are in seconds."""
+    if options.format == "json":
+        report: dict[str, Any] = {"Plan": _as_json(operator, options, counters)}
+        if options.summary:
+            report["Planning Time"] = round(planning * 1000, 3)
+        if options.analyze and options.summary:
+            report["Execution Time"] = round(execution * 1000, 3)
+        return [json.dumps([report], indent=2)]
+    lines = list(_lines(operator, options, counters, 0))
+    if options.summary:
+        lines.append(f"Planning Time: {planning * 1000:.3f} ms")
+    if options.analyze and options.summary:
+        lines.append(f"Execution Time: {execution * 1000:.3f} ms")
+    return lines
+
+
+def _shown(operator: Operator, options: Options) -> Operator:
+    """The node that is printed in an operator's place."""
+    while isinstance(operator, operators.Project) and not options.verbose:
+        operator = operator.child
+    return operator
+
+
+def _lines(operator: Operator, options: Options, counters: Counters | None, depth: int) -> Iterator[str]:
+    operator = _shown(operator, options)
+    indent = "" if depth == 0 else " " * (6 * depth - 4)
+    yield indent + ("->  " if depth else "") + operator.explain() + _measured(operator, options, counters)
+    below = indent + ("      " if depth else "  ")
+    for name, value in details(operator, options):
+        yield f"{below}{name}: {value}"
+    if counters is not None:
+        for name, count in counters.of(operator).notes.items():
+            yield f"{below}{name}: {count}"
+    for child in operator.children:
+        yield from _lines(child, options, counters, depth + 1)
+
+
+def _measured(operator: Operator, options: Options, counters: Counters | None) -> str:
+    if counters is None:
+        return ""
+    figures = counters.of(operator)
+    if not figures.loops:
+        return " (never executed)"
+    times = f"time={figures.first * 1000:.3f}..{figures.seconds * 1000:.3f} " if options.timing else ""
+    return f" (actual {times}rows={round(figures.rows / figures.loops)} loops={figures.loops})"
+
+
+def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
+    """What is said of an operator below its line."""
+    match operator:
+        case operators.Scan() | operators.Filter():
+            if operator.condition is not None:
+                yield "Filter", condition(operator.condition)
+        case operators.HashJoin():
+            pairs = zip(operator.left_keys, operator.right_keys, strict=True)
+            yield "Hash Cond", " AND ".join(f"({listed([a])} = {listed([b])})" for a, b in pairs)
+            if operator.residual is not None:
+                yield "Join Filter", condition(operator.residual)
+        case operators.LoopJoin():
+            if operator.condition is not None:
+                yield "Join Filter", condition(operator.condition)
+        case operators.Aggregate():
+            if operator.keys:
+                yield "Group Key", listed(operator.keys)
+            if options.verbose and operator.calls:
+                yield "Calls", listed(operator.calls)
+        case operators.Sort() | operators.Top():
+            yield "Sort Key", listed(operator.keys)
+        case operators.Project():
+            yield "Output", listed(operator.expressions)
+
+
+def _as_json(operator: Operator, options: Options, counters: Counters | None) -> dict[str, Any]:
+    operator = _shown(operator, options)
+    kind, _, name = operator.explain().partition(" on ")
+    node: dict[str, Any] = {"Node Type": kind}
+    if name:
+        node["Relation Name"] = name
+    node |= dict(details(operator, options))
+    if counters is not None:
+        figures: Figures = counters.of(operator)
+        if options.timing:
+            node["Actual Startup Time"] = round(figures.first * 1000, 3)
+            node["Actual Total Time"] = round(figures.seconds * 1000, 3)
+        node["Actual Rows"] = round(figures.rows / max(figures.loops, 1))
+        node["Actual Loops"] = figures.loops
+        node |= figures.notes
+    if operator.children:
+        node["Plans"] = [_as_json(child, options, counters) for child in operator.children]
+    return node
