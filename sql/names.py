@@ -52,6 +52,12 @@ def split_name(text: str) -> tuple[str, ...]:
         at += 1
 
 
+def split_list(text: str) -> list[str]:
+    """A comma-separated list of names, as search_path holds it."""
+    found = re.findall(r'\s*(?:"((?:[^"]|"")*)"|([^",\s][^",]*))\s*(?:,|$)', text)
+    return [bare.strip().lower() if bare else quoted_.replace('""', '"') for quoted_, bare in found]
+
+
 def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | View | int | None:
     """The table, sequence, view or index (its OID) of this name, by the search path."""
     schema, name = (parts[-2], parts[-1]) if len(parts) > 1 else ("", parts[-1])

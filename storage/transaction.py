@@ -113,6 +113,11 @@ class Transaction:
         """Whether there is anything to commit."""
         return bool(self.definitions) or any(changes.any for changes in self.changes.values())
 
+    @property
+    def has_read(self) -> bool:
+        """Whether a statement of it has had a snapshot."""
+        return self._last is not None
+
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
         self._command += 1

@@ -1,0 +1,175 @@
+"""Planned statements: what a prepared statement keeps, and when it has to be planned again.
+
+A plan lists the (OID, version) of every relation it read. Before it runs, these are held against the
+catalog; if one has changed, the statement is planned again from its tokens, and if its result would then
+have other columns, it is refused: 'cached plan must not change result type'.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlglot import exp
+
+from engine.seams import SessionInfo
+from sql import commands
+from sql.commands import Command
+from sql.context import BindContext, ParameterTypes, Plan
+from sql.outcome import Field
+from sql.parse import Statement, parse_statement
+from sql.portals import BoundPortal
+from sql.query import plan_query
+from sql.statements.delete import plan_delete
+from sql.statements.insert import plan_insert
+from sql.statements.update import plan_update
+from storage.catalog import Catalog
+from storage.errors import FeatureNotSupported
+from storage.types import TEXT, Type
+
+_ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
+_KEPT = 512  # plans of the simple protocol
+
+
+class Home(SessionInfo, Protocol):
+    """What planning needs of the session."""
+
+    prepared: dict[str, Planned]
+    portals: dict[str, BoundPortal]
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+
+@dataclass
+class Planned:
+    """A statement ready to run: a plan, or a command. `statement` of None: an empty text."""
+
+    text: str
+    statement: Statement | None
+    plan: Plan | None = None
+    fields: tuple[Field, ...] | None = None
+    parameters: tuple[Type, ...] = ()
+    given: tuple[Type | None, ...] = ()
+    path: tuple[str, ...] = field(default=())
+
+    @property
+    def command(self) -> Command | None:
+        """The command, if it is one."""
+        tree = self.statement.tree if self.statement is not None else None
+        return tree if isinstance(tree, Command) else None
+
+    @property
+    def ends_transaction(self) -> bool:
+        """Whether it may run in a failed transaction."""
+        return self.statement is None or isinstance(self.command, _ENDING)
+
+
+class Planner:
+    """Plans statements for one session, and keeps the plans of texts that return."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._kept: OrderedDict[tuple[str, tuple[str, ...]], Planned] = OrderedDict()
+
+    def context(self, parameters: ParameterTypes, text: str) -> BindContext:
+        """What binding is given now."""
+        path = tuple(self._home.search_path(True))
+        return BindContext(self._home.catalog, path, self._home, parameters, text)
+
+    def simple(self, statement: Statement, text: str) -> Planned:
+        """A statement of the simple protocol, out of `text`: it has no parameters."""
+        key = (statement.text, tuple(self._home.search_path(True)))
+        kept = self._kept.get(key)
+        if kept is not None and kept.plan is not None and self._current(kept.plan):
+            self._kept.move_to_end(key)
+            return kept
+        planned = self._planned(statement, ParameterTypes((), fixed=True), text)
+        if planned.plan is not None and not planned.plan.volatile:
+            self._kept[key] = planned
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return planned
+
+    def prepared(self, statement: Statement | None, given: Sequence[Type | None], text: str) -> Planned:
+        """A statement whose parameters are as given, or found out."""
+        if statement is None:
+            return Planned(text, None)
+        planned = self._planned(statement, ParameterTypes(given), text)
+        planned.given = tuple(given)
+        return planned
+
+    def _planned(self, statement: Statement, parameters: ParameterTypes, text: str) -> Planned:
+        if isinstance(statement.tree, Command):
+            return Planned(text, statement, None, self._command_fields(statement.tree))
+        plan = self.plan(statement.tree, parameters, text)
+        path = tuple(self._home.search_path(True))
+        fields = plan.fields if plan.fields or _is_query(statement.tree) else None
+        return Planned(text, statement, plan, fields, plan.parameters, (), path)
+
+    def plan(self, tree: exp.Expression, parameters: ParameterTypes, text: str) -> Plan:
+        """The plan of a query, INSERT, UPDATE or DELETE."""
+        context = self.context(parameters, text)
+        match tree:
+            case exp.Insert():
+                return plan_insert(tree, context)
+            case exp.Update():
+                return plan_update(tree, context)
+            case exp.Delete():
+                return plan_delete(tree, context)
+            case _:
+                return plan_query(tree, context)
+
+    def refresh(self, planned: Planned) -> None:
+        """Plan again what the catalog has left behind. Raises FeatureNotSupported (0A000)."""
+        if planned.statement is None:
+            return
+        if planned.plan is None:
+            if planned.command is not None:
+                planned.fields = self._command_fields(planned.command)
+            return
+        if self._current(planned.plan) and planned.path == tuple(self._home.search_path(True)):
+            return
+        tokens = list(planned.statement.tokens)
+        # a tree is changed by binding: read it afresh
+        statement = parse_statement(tokens, planned.text)
+        fresh = self._planned(statement, ParameterTypes(planned.parameters), planned.text)
+        if _shape(fresh.fields) != _shape(planned.fields):
+            raise FeatureNotSupported("cached plan must not change result type")
+        planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
+        planned.path = fresh.path
+
+    def _current(self, plan: Plan) -> bool:
+        if plan.volatile:
+            return False
+        relations = self._home.catalog.relations
+        return all(oid in relations and relations[oid].version == v for oid, v in plan.dependencies)
+
+    def forget(self) -> None:
+        """DISCARD PLANS."""
+        self._kept.clear()
+
+    def _command_fields(self, command: Command) -> tuple[Field, ...] | None:
+        """The result columns of a command, None where it has none."""
+        match command:
+            case commands.Show("all"):
+                return (Field("name", TEXT), Field("setting", TEXT), Field("description", TEXT))
+            case commands.Show(name):
+                return (Field(name, TEXT),)
+            case commands.Explain():
+                return (Field("QUERY PLAN", TEXT),)
+            case commands.Fetch(name, _, move) if not move and name in self._home.portals:
+                return self._home.portals[name].fields
+            case commands.Execute(name) if name in self._home.prepared:
+                return self._home.prepared[name].fields
+        return None
+
+
+def _is_query(tree: exp.Expression) -> bool:
+    return not isinstance(tree, exp.Insert | exp.Update | exp.Delete)
+
+
+def _shape(fields: Sequence[Field] | None) -> list[tuple[str, int, int]] | None:
+    return None if fields is None else [(f.name, f.type.oid, f.type.modifier) for f in fields]

@@ -1,0 +1,544 @@
+"""A session: its transaction, settings, prepared statements and portals. Implements sql.outcome's seam.
+
+The transaction rules are PostgreSQL's. A Query message is one implicit transaction for all its statements,
+a series of the extended protocol one up to Sync; BEGIN makes either explicit, COMMIT and ROLLBACK end it
+whichever it is. An error rolls an implicit transaction back, and fails an explicit one: until it ends,
+everything but its end (or ROLLBACK TO) is refused with 25P02.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from engine.forms import Style
+from engine.functions import advisory
+from engine.run import Cancel, Run
+from engine.seams import Kind
+from sql import names, statements
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Outcome, Prepared, Rows
+from sql.parse import Statement, parse
+from sql.planned import Planned, Planner
+from sql.portals import BoundPortal
+from sql.settings import Settings
+from storage.batch import Batch
+from storage.catalog import Catalog
+from storage.column import Column
+from storage.database import Database
+from storage.errors import (
+    DatabaseError,
+    DuplicateCursor,
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    InFailedSqlTransaction,
+    InvalidCursorName,
+    InvalidSqlStatementName,
+    ObjectNotInPrerequisiteState,
+    OutOfMemory,
+    SqlSyntaxError,
+    StatementTooComplex,
+    UndefinedObject,
+)
+from storage.transaction import Isolation, Transaction
+from storage.types import BY_OID, Type
+
+_PIDS = itertools.count(1)
+_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
+_SESSIONS: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
+
+
+class Session:
+    """See the module's text. Calls come from one thread at a time; `cancel` and `signal` from any."""
+
+    def __init__(
+        self, database: Database, user: str, database_name: str, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Raises what SET raises for a wrong setting."""
+        self.store = database
+        self.user = self.session_user = user
+        self.database = database_name
+        self.backend_pid = next(_PIDS)
+        self.on_terminate: Callable[[], None] | None = None
+        self.settings = Settings(settings or {})
+        role = database.catalog.role(user)
+        self.superuser = role is not None and role.superuser
+        self.settings.begin_with("is_superuser", "on" if self.superuser else "off")
+        self.settings.begin_with("session_authorization", user)
+        self.planner = Planner(self)
+        self.prepared: dict[str, Planned] = {}
+        self.portals: dict[str, BoundPortal] = {}
+        self.savepoints: list[tuple[str, int, object]] = []
+        self.explicit = False
+        self._failed = False
+        self._transaction: Transaction | None = None
+        self._began = 0
+        self._before: object = self.settings.layers
+        self._cancel = Cancel()
+        self._deadline: float | None = None
+        self._notices: list[Notice] = []
+        self._told: dict[str, str] = {}
+        self._currents: dict[int, int] = {}
+        self._last_sequence: int | None = None
+        self._lock = threading.Lock()
+        _SESSIONS[self.backend_pid] = self
+
+    # The transaction
+
+    @property
+    def status(self) -> Literal["I", "T", "E"]:
+        """ReadyForQuery's letter."""
+        return "E" if self._failed else "T" if self.explicit else "I"
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as the running transaction sees it."""
+        return self._transaction.catalog if self._transaction is not None else self.store.catalog
+
+    @property
+    def now(self) -> int:
+        """The start of the transaction: microseconds since 2000-01-01 UTC."""
+        return self._began or time.time_ns() // 1000 - _EPOCH
+
+    @property
+    def transaction(self) -> Transaction:
+        """The running transaction; an implicit one begins if there is none."""
+        if self._transaction is None:
+            values = self.settings.values
+            isolation = _isolation(values["default_transaction_isolation"])
+            read_only = values["default_transaction_read_only"] == "on"
+            self._before = self.settings.layers
+            self._began = time.time_ns() // 1000 - _EPOCH
+            self._transaction = self.store.begin(isolation, read_only, self._check)
+            self.settings.put("transaction_isolation", isolation, local=True)
+            self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
+        return self._transaction
+
+    def set_modes(self, isolation: str | None, read_only: bool | None) -> None:
+        """Give the running transaction its modes. Raises ActiveSqlTransaction's kin once it has read."""
+        transaction = self.transaction
+        if isolation is not None:
+            transaction.isolation = _isolation(isolation)
+            self.settings.put("transaction_isolation", isolation, local=True)
+        if read_only is not None:
+            transaction.read_only = read_only
+            self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
+
+    def commit(self) -> None:
+        """End the transaction, if there is one: what it did is durable and visible, or it raises."""
+        transaction, self._transaction = self._transaction, None
+        for portal in self.portals.values():
+            if portal.hold and not self._failed:
+                portal.materialise()
+        try:
+            if transaction is not None:
+                transaction.synchronous = self.settings.values["synchronous_commit"] != "off"
+                transaction.commit()
+        except DatabaseError:
+            self.settings.restore(self._before)  # type: ignore[arg-type]  # what `layers` gave
+            raise
+        finally:
+            self._ended()
+        self.settings.end_local()
+
+    def rollback(self) -> None:
+        """End the transaction, if there is one: nothing of it happened."""
+        transaction, self._transaction = self._transaction, None
+        self._ended(dropping_held=True)
+        if transaction is not None:
+            transaction.rollback()
+            self.settings.restore(self._before)  # type: ignore[arg-type]  # what `layers` gave
+
+    def _ended(self, dropping_held: bool = False) -> None:
+        self.explicit = self._failed = False
+        self.savepoints = []
+        self._began = 0
+        for name, portal in list(self.portals.items()):
+            if not portal.hold or dropping_held:
+                portal.close()
+                del self.portals[name]
+
+    def fail(self) -> None:
+        """See sql.outcome.SessionSeam: an error ended what ran."""
+        if not self.explicit:
+            self.rollback()
+            return
+        self._failed = True
+        for name, portal in list(self.portals.items()):
+            if not portal.hold:
+                portal.close()
+                del self.portals[name]
+        if not self.savepoints and self._transaction is not None:
+            # nothing can be gone back to: others need not wait for its locks any longer
+            self._transaction.rollback()
+
+    def recovered(self) -> None:
+        """ROLLBACK TO has brought the transaction back."""
+        self._failed = False
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Whatever ends what runs in here puts the transaction into its right state."""
+        try:
+            yield
+        except DatabaseError:
+            self.fail()
+            raise
+        except RecursionError as error:
+            self.fail()
+            raise StatementTooComplex("stack depth limit exceeded") from error
+        except MemoryError as error:
+            self.fail()
+            raise OutOfMemory("out of memory") from error
+
+    def refuse_if_failed(self, planned: Planned) -> None:
+        """Raise InFailedSqlTransaction unless the statement may end a failed transaction."""
+        if self._failed and not planned.ends_transaction:
+            raise InFailedSqlTransaction(
+                "current transaction is aborted, commands ignored until end of transaction block"
+            )
+
+    # Simple protocol
+
+    def simple(self, text: str) -> Iterator[Outcome]:
+        """See sql.outcome.SessionSeam."""
+        with self.guard():
+            found = parse(text)
+        if not found:
+            yield Empty()
+            return
+        for number, statement in enumerate(found, 1):
+            with self.guard():
+                planned = self.planner.simple(statement, text)
+                outcome = self.run(planned, ())
+            yield self._ending(outcome, number == len(found))
+
+    def _ending(self, outcome: Outcome, last: bool) -> Outcome:
+        """The outcome, whose completion commits an implicit transaction after the last statement."""
+        if isinstance(outcome, Empty):
+            return outcome
+        finish = outcome.complete
+
+        def complete() -> str:
+            with self.guard():
+                tag = finish()
+                if last and not self.explicit:
+                    self.commit()
+            return tag
+
+        outcome.complete = complete
+        return outcome
+
+    # Extended protocol
+
+    def prepare(self, name: str, text: str, parameter_oids: Sequence[int]) -> None:
+        """See sql.outcome.SessionSeam."""
+        with self.guard():
+            if name and name in self.prepared:
+                raise DuplicatePreparedStatement(f'prepared statement "{name}" already exists')
+            found = parse(text)
+            if len(found) > 1:
+                raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
+            types = [_given_type(oid) for oid in parameter_oids]
+            self.prepared[name] = self.define(found[0] if found else None, types, text)
+
+    def define(self, statement: Statement | None, types: Sequence[Type | None], text: str) -> Planned:
+        """A statement with parameters, planned for the first time."""
+        planned = self.planner.prepared(statement, types, text)
+        self.refuse_if_failed(planned)
+        return planned
+
+    def describe(self, name: str) -> Prepared:
+        """See sql.outcome.SessionSeam."""
+        with self.guard():
+            planned = self.statement(name)
+            self.planner.refresh(planned)
+            return Prepared(name, planned.text, planned.parameters, planned.fields)
+
+    def statement(self, name: str) -> Planned:
+        """A prepared statement. Raises InvalidSqlStatementName."""
+        try:
+            return self.prepared[name]
+        except KeyError:
+            word = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+            raise InvalidSqlStatementName(f"{word} does not exist") from None
+
+    def bind(self, portal: str, statement: str, parameters: Sequence[Column]) -> BoundPortal:
+        """See sql.outcome.SessionSeam."""
+        with self.guard():
+            planned = self.statement(statement)
+            self.refuse_if_failed(planned)
+            self.planner.refresh(planned)
+            if portal:
+                self.must_be_free(portal)
+            self.close_portal(portal)
+            bound = BoundPortal(
+                portal,
+                planned.fields,
+                lambda: self.run(planned, parameters),
+                parameters,
+                statement=planned.text,
+            )
+            self.portals[portal] = bound
+            return bound
+
+    def must_be_free(self, portal: str) -> None:
+        """Raise DuplicateCursor where a portal of the name is there."""
+        if portal in self.portals:
+            raise DuplicateCursor(f'cursor "{portal}" already exists')
+
+    def portal(self, name: str) -> BoundPortal:
+        """See sql.outcome.SessionSeam."""
+        try:
+            return self.portals[name]
+        except KeyError:
+            with self.guard():
+                raise InvalidCursorName(f'portal "{name}" does not exist') from None
+        raise AssertionError
+
+    def execute(self, portal: str) -> Outcome:
+        """See sql.outcome.SessionSeam."""
+        bound = self.portal(portal)
+        with self.guard():
+            if bound.outcome is None:
+                bound.outcome = bound.start()
+            return bound.outcome
+
+    def close_statement(self, name: str) -> None:
+        """See sql.outcome.SessionSeam."""
+        self.prepared.pop(name, None)
+
+    def close_portal(self, name: str) -> None:
+        """See sql.outcome.SessionSeam."""
+        bound = self.portals.pop(name, None)
+        if bound is not None:
+            bound.close()
+
+    def sync(self) -> None:
+        """See sql.outcome.SessionSeam."""
+        if not self.explicit and self._transaction is not None:
+            with self.guard():
+                self.commit()
+
+    # Running
+
+    def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome:
+        """Run a statement in the transaction. Errors leave through the caller's guard."""
+        self.refuse_if_failed(planned)
+        self.begin_statement()
+        if planned.statement is None:
+            return Empty()
+        outcome = statements.run(self, planned, parameters)
+        match outcome:
+            case Rows() | CopyOut():
+                outcome.batches = self._guarded(outcome.batches)
+            case CopyIn():
+                sink = outcome.sink
+
+                def guarded(batch: Batch) -> None:
+                    with self.guard():
+                        sink(batch)
+
+                outcome.sink = guarded
+            case Done() | Empty():
+                pass
+        if not isinstance(outcome, Empty):
+            outcome.complete = self._guarded_end(outcome.complete)
+        return outcome
+
+    def begin_statement(self) -> None:
+        """A statement begins: earlier cancels are over, its time runs."""
+        self._cancel.clear()
+        limit = self.settings.milliseconds("statement_timeout")
+        self._deadline = time.monotonic() + limit / 1000 if limit else None
+        transaction = self.transaction
+        transaction.lock_timeout = self.settings.milliseconds("lock_timeout") / 1000
+
+    def _guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        with self.guard():
+            yield from batches
+
+    def _guarded_end(self, finish: Callable[[], str]) -> Callable[[], str]:
+        def complete() -> str:
+            with self.guard():
+                return finish()
+
+        return complete
+
+    def new_run(self, parameters: Sequence[Column], counters: object = None) -> Run:
+        """A run of a plan, with a snapshot of its own."""
+        transaction = self.transaction
+        return Run(
+            transaction.snapshot(),
+            transaction,
+            parameters,
+            cancel=self._cancel,
+            deadline=self._deadline,
+            settings=self.settings.values,
+            session=self,
+            now=self.now,
+            counters=counters,
+        )
+
+    def _check(self) -> None:
+        """What wakes a transaction that waits."""
+        Run(None, None, cancel=self._cancel, deadline=self._deadline).check()  # type: ignore[arg-type]
+
+    def cancel(self) -> None:
+        """See sql.outcome.SessionSeam."""
+        self._cancel.set()
+
+    def close(self) -> None:
+        """See sql.outcome.SessionSeam."""
+        self.rollback()
+        self.portals.clear()
+        self.prepared.clear()
+        advisory.release(self.backend_pid)
+        _SESSIONS.pop(self.backend_pid, None)
+
+    # Messages to the client
+
+    def notice(self, severity: str, sqlstate: str, message: str, hint: str = "") -> None:
+        """Tell the client something that is no error."""
+        self._notices.append(Notice(severity, sqlstate, message, hint=hint))
+
+    def notices(self) -> list[Notice]:
+        """See sql.outcome.SessionSeam."""
+        found, self._notices = self._notices, []
+        return found
+
+    def parameter_changes(self) -> dict[str, str]:
+        """See sql.outcome.SessionSeam."""
+        now = self.settings.reported()
+        changed = {name: value for name, value in now.items() if self._told.get(name) != value}
+        self._told = now
+        return changed
+
+    # What functions ask (engine.seams.SessionInfo)
+
+    @property
+    def style(self) -> Style:
+        """How text forms are written and read just now."""
+        return Style.of(self.settings.values, self, self.now)
+
+    def setting(self, name: str) -> str | None:
+        """See engine.seams.SessionInfo."""
+        return self.settings.get(name)
+
+    def set_setting(self, name: str, value: str, local: bool) -> str:
+        """See engine.seams.SessionInfo."""
+        lowered = name.lower()
+        if lowered == "transaction_isolation":
+            self.set_modes(_isolation(value.lower()), None)
+        elif lowered == "transaction_read_only":
+            self.set_modes(None, self.settings.checked(name, value)[1] == "on")
+        elif lowered in ("session_authorization", "role"):
+            self._become(lowered, value)
+        else:
+            return self.settings.set(name, value, local)
+        return self.settings.get(name) or ""
+
+    def _become(self, setting: str, value: str) -> None:
+        if setting == "role" and value == "none":
+            self.user = self.session_user
+        elif self.catalog.role(value) is None:
+            raise UndefinedObject(f'role "{value}" does not exist')
+        elif not self.superuser and value != self.session_user:
+            raise FeatureNotSupported(f"SET {setting.upper()} to another role is not supported")
+        else:
+            self.user = value
+        self.settings.put(setting, value)
+
+    def search_path(self, implicit: bool) -> list[str]:
+        """See engine.seams.SessionInfo."""
+        catalog = self.catalog
+        text = self.settings.get("search_path") or ""
+        wanted = [self.user if name == "$user" else name for name in names.split_list(text)]
+        path = [name for name in wanted if catalog.schema(name) is not None]
+        if implicit and "pg_catalog" not in path:
+            path.insert(0, "pg_catalog")
+        return path
+
+    def name_of(self, kind: Kind, oid: int) -> str:
+        """See engine.seams.SessionInfo."""
+        return names.name_of(self.catalog, self.search_path(True), kind, oid)
+
+    def oid_of(self, kind: Kind, text: str) -> int:
+        """See engine.seams.SessionInfo."""
+        return names.oid_of(self.catalog, self.search_path(True), kind, text)
+
+    def next_value(self, sequence: int) -> int:
+        """See engine.seams.SessionInfo."""
+        value = self.transaction.next_value(sequence, 1)[0]
+        self.drew(sequence, value)
+        return value
+
+    def drew(self, sequence: int, value: int) -> None:
+        """A sequence gave this session a value."""
+        self._currents[sequence] = value
+        self._last_sequence = sequence
+
+    def current_value(self, sequence: int) -> int:
+        """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
+        if sequence not in self._currents:
+            name = self.name_of("class", sequence)
+            raise ObjectNotInPrerequisiteState(
+                f'currval of sequence "{name}" is not yet defined in this session'
+            )
+        return self._currents[sequence]
+
+    def last_value(self) -> int:
+        """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
+        if self._last_sequence is None:
+            raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
+        return self._currents[self._last_sequence]
+
+    def set_value(self, sequence: int, value: int, called: bool) -> int:
+        """See engine.seams.SessionInfo."""
+        self.transaction.set_value(sequence, value, called)
+        if called:
+            self._currents[sequence] = value
+        return value
+
+    def forget_sequences(self) -> None:
+        """DISCARD SEQUENCES."""
+        self._currents, self._last_sequence = {}, None
+
+    def signal(self, pid: int, terminate: bool) -> bool:
+        """See engine.seams.SessionInfo."""
+        other = _SESSIONS.get(pid)
+        if other is None:
+            return False
+        if terminate and other.on_terminate is not None:
+            other.on_terminate()
+        other.cancel()
+        return True
+
+    def notify(self, channel: str, payload: str) -> None:
+        """See engine.seams.SessionInfo."""
+        raise FeatureNotSupported("NOTIFY is not supported")
+
+
+def sessions() -> list[Session]:
+    """Every open session."""
+    return list(_SESSIONS.values())
+
+
+def _isolation(text: str) -> Isolation:
+    match text:
+        case "serializable" | "repeatable read" | "read committed" | "read uncommitted":
+            return text
+    raise AssertionError(text)
+
+
+def _given_type(oid: int) -> Type | None:
+    if oid in (0, 705):
+        return None
+    known = BY_OID.get(oid)
+    if known is None:
+        raise UndefinedObject(f"type with OID {oid} does not exist")
+    return known

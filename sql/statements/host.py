@@ -1,0 +1,65 @@
+"""What statements ask of the session that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from engine.run import Run
+from engine.seams import SessionInfo
+from sql.outcome import Outcome
+from sql.parse import Statement
+from sql.planned import Planned, Planner
+from sql.portals import BoundPortal
+from sql.settings import Layers, Settings
+from storage.catalog import Catalog
+from storage.column import Column
+from storage.database import Database
+from storage.transaction import Transaction
+from storage.types import Type
+
+
+class Host(SessionInfo, Protocol):
+    """The session, as its statements see it."""
+
+    store: Database
+    settings: Settings
+    planner: Planner
+    superuser: bool
+    explicit: bool
+    prepared: dict[str, Planned]
+    portals: dict[str, BoundPortal]
+    savepoints: list[tuple[str, int, Layers]]
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    @property
+    def transaction(self) -> Transaction: ...
+
+    def set_modes(self, isolation: str | None, read_only: bool | None) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def recovered(self) -> None: ...
+
+    def new_run(self, parameters: Sequence[Column], counters: object = None) -> Run: ...
+
+    def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome: ...
+
+    def define(self, statement: Statement | None, types: Sequence[Type | None], text: str) -> Planned: ...
+
+    def statement(self, name: str) -> Planned: ...
+
+    def must_be_free(self, portal: str) -> None: ...
+
+    def close_portal(self, name: str) -> None: ...
+
+    def notice(self, severity: str, sqlstate: str, message: str, hint: str = "") -> None: ...
+
+    def forget_sequences(self) -> None: ...

@@ -1,0 +1,146 @@
+"""PREPARE, EXECUTE, DEALLOCATE; cursors: DECLARE, FETCH, MOVE, CLOSE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.expressions import Expression
+from sql import commands
+from sql.bind import bind_expression
+from sql.coerce import coerce
+from sql.context import ParameterTypes
+from sql.outcome import Done, Outcome, Rows
+from sql.parse import Statement, parse_expression_tokens, parse_statement
+from sql.portals import BoundPortal
+from sql.reading import Reader
+from sql.scope import Frame, Scope
+from sql.statements.control import done
+from sql.statements.host import Host
+from sql.tokens import Token
+from storage.batch import Batch
+from storage.column import Column
+from storage.errors import (
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    InvalidCursorName,
+    NoActiveSqlTransaction,
+    SqlSyntaxError,
+)
+
+
+def prepare(host: Host, command: commands.Prepare, text: str) -> Outcome:
+    """PREPARE name (types) AS statement."""
+    if command.name in host.prepared:
+        raise DuplicatePreparedStatement(f'prepared statement "{command.name}" already exists')
+    types = [Reader(tokens, text).type() for tokens in command.types]
+    if not command.body:
+        raise SqlSyntaxError("syntax error at end of input", position=len(text) + 1)
+    statement = parse_statement(list(command.body), text)
+    if isinstance(statement.tree, commands.Command):
+        raise SqlSyntaxError(
+            f'syntax error at or near "{command.body[0].text}"', position=command.body[0].position
+        )
+    host.prepared[command.name] = host.define(statement, types, text)
+    return done("PREPARE")
+
+
+def execute(host: Host, command: commands.Execute, text: str) -> Outcome:
+    """EXECUTE name (values)."""
+    planned = host.statement(command.name)
+    host.planner.refresh(planned)
+    expected, given = len(planned.parameters), len(command.arguments)
+    if expected != given:
+        raise SqlSyntaxError(
+            f'wrong number of parameters for prepared statement "{command.name}"',
+            detail=f"Expected {expected} parameters but got {given}.",
+        )
+    context = host.planner.context(ParameterTypes((), fixed=True), text)
+    run = host.new_run(())
+    values: list[Column] = []
+    for tokens, type in zip(command.arguments, planned.parameters, strict=True):
+        tree = parse_expression_tokens(list(tokens), text)
+        bound: Expression = bind_expression(tree, Scope(Frame()), context, "EXECUTE parameters")
+        value = coerce(bound, type, "a", tokens[0].position, context)
+        column = value.evaluate(Batch((), 1), run)
+        values.append(Column(column.type, column.values, column.valid, constant=True))
+    return host.run(planned, values)
+
+
+def deallocate(host: Host, command: commands.Deallocate, text: str) -> Outcome:
+    """DEALLOCATE name, DEALLOCATE ALL."""
+    if command.name is None:
+        host.prepared.clear()
+        return done("DEALLOCATE ALL")
+    host.statement(command.name)
+    del host.prepared[command.name]
+    return done("DEALLOCATE")
+
+
+def declare(host: Host, command: commands.Declare, text: str) -> Outcome:
+    """DECLARE name CURSOR FOR query."""
+    if not host.explicit and not command.hold:
+        raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
+    host.must_be_free(command.name)
+    statement = _query(command.body, text)
+    planned = host.planner.simple(statement, text)
+    if planned.plan is None or planned.fields is None:
+        raise FeatureNotSupported("DECLARE CURSOR for this statement is not supported")
+    outcome = host.run(planned, ())
+    assert isinstance(outcome, Rows)
+    rows = outcome
+    portal = BoundPortal(
+        command.name, planned.fields, lambda: _fetch_all(portal), statement=planned.text, hold=command.hold
+    )
+    portal.read(rows.batches)
+    host.portals[command.name] = portal
+    return done("DECLARE CURSOR")
+
+
+def _query(tokens: Sequence[Token], text: str) -> Statement:
+    if not tokens:
+        raise SqlSyntaxError("syntax error at end of input", position=len(text) + 1)
+    return parse_statement(list(tokens), text)
+
+
+def _fetch_all(portal: BoundPortal) -> Outcome:
+    return _fetched(portal, None)
+
+
+def _fetched(portal: BoundPortal, count: int | None) -> Rows:
+    assert portal.fields is not None
+    total = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal total
+        for batch in portal.take(count):
+            total += batch.rows
+            yield batch
+
+    return Rows(portal.fields, batches(), lambda: f"FETCH {total}")
+
+
+def fetch(host: Host, command: commands.Fetch, text: str) -> Outcome:
+    """FETCH and MOVE, forward."""
+    portal = _cursor(host, command.name)
+    if command.move:
+        moved = sum(batch.rows for batch in portal.take(command.count))
+        return Done(lambda: f"MOVE {moved}")
+    return _fetched(portal, command.count)
+
+
+def _cursor(host: Host, name: str) -> BoundPortal:
+    portal = host.portals.get(name)
+    if portal is None:
+        raise InvalidCursorName(f'cursor "{name}" does not exist')
+    return portal
+
+
+def close(host: Host, command: commands.CloseCursor, text: str) -> Outcome:
+    """CLOSE name, CLOSE ALL."""
+    if command.name is None:
+        for name in list(host.portals):
+            host.close_portal(name)
+        return done("CLOSE CURSOR ALL")
+    _cursor(host, command.name)
+    host.close_portal(command.name)
+    return done("CLOSE CURSOR")

@@ -1,0 +1,45 @@
+"""SELECT, INSERT, UPDATE, DELETE: a plan's run, its rows and its tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlglot import exp
+
+from sql.outcome import Done, Outcome, Rows
+from sql.planned import Planned
+from sql.statements.host import Host
+from storage.batch import Batch
+from storage.column import Column
+
+
+def _verb(tree: object) -> str:
+    match tree:
+        case exp.Insert():
+            return "INSERT 0"
+        case exp.Update():
+            return "UPDATE"
+        case exp.Delete():
+            return "DELETE"
+        case _:
+            return "SELECT"
+
+
+def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
+    """Run a planned query or change. A change is complete before its first row comes out."""
+    assert planned.plan is not None and planned.statement is not None
+    verb = _verb(planned.statement.tree)
+    plan = planned.plan
+    context = host.new_run(parameters)
+    if planned.fields is None:
+        changed = sum(batch.rows for batch in plan.operator.batches(context))
+        return Done(lambda: f"{verb} {changed}")
+    total = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal total
+        for batch in plan.operator.batches(context):
+            total += batch.rows
+            yield batch
+
+    return Rows(planned.fields, batches(), lambda: f"{verb} {total}")
