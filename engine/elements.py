@@ -74,6 +74,47 @@ class Subscript:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """array[lower:upper], both ends included and optional; empty where they leave nothing."""
+
+    array: Expression
+    lower: Expression | None
+    upper: Expression | None
+
+    @property
+    def type(self) -> Type:
+        return self.array.type
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return tuple(node for node in (self.array, self.lower, self.upper) if node is not None)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        given = [None if e is None else e.evaluate(batch, run) for e in (self.array, self.lower, self.upper)]
+        constant = all(column is None or column.constant for column in given)
+        rows = 1 if constant else batch.rows
+        array, lower, upper = (None if column is None else column.spread(rows) for column in given)
+        assert array is not None
+        offsets, elements = lists(array)
+        first = 0 if array.type.base in (INT2VECTOR, OIDVECTOR) else 1
+        lengths = np.diff(offsets)
+        valid = array.is_valid()
+        start, stop = np.zeros(rows, np.int64), lengths
+        if lower is not None:
+            start = np.maximum(lower.values.astype(np.int64) - first, 0)
+            valid = valid & lower.is_valid()
+        if upper is not None:
+            stop = np.minimum(upper.values.astype(np.int64) - first + 1, lengths)
+            valid = valid & upper.is_valid()
+        counts = np.where(valid, np.maximum(stop - start, 0), 0)
+        ends = np.cumsum(counts)
+        within = np.arange(int(ends[-1]) if rows else 0) - np.repeat(ends - counts, counts)
+        picked = elements.take(np.repeat(offsets[:-1] + start, counts) + within)
+        mask = None if valid.all() else valid
+        return list_column(self.type, np.append(0, ends), picked, mask, constant=constant)
+
+
+@dataclass(frozen=True, slots=True)
 class Quantified:
     """operand operator ANY (array), or ALL where `every`; `operator` is the overload's id."""
 

@@ -8,7 +8,7 @@ engine.choices and engine.elements.
 
 from engine.choices import Case, Coalesce, Extreme, NullIf
 from engine.conditions import And, BooleanTest, Distinction, InList, IsNull, Not, Or
-from engine.elements import MakeArray, Quantified, Subscript
+from engine.elements import MakeArray, Quantified, Slice, Subscript
 from engine.nodes import (
     Call,
     Cast,
@@ -46,6 +46,7 @@ __all__ = [
     "Parameter",
     "Quantified",
     "Reference",
+    "Slice",
     "Subscript",
     "concat",
     "gather",

@@ -32,13 +32,16 @@ from storage.types import (
     FLOAT4,
     FLOAT8,
     INT2,
+    INT2VECTOR,
     INT4,
     INT8,
+    INTERVAL,
     JSON,
     JSONB,
     NAME,
     NUMERIC,
     OID,
+    OIDVECTOR,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -52,19 +55,22 @@ from storage.types import (
 
 Letter = Literal["i", "a", "e"]
 POLYMORPHIC = frozenset(t.oid for t in (ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY))
+# Array types of the catalogs' own: a value is one, or is cast to one by name.
+_VECTORS = frozenset((INT2VECTOR.oid, OIDVECTOR.oid))
 _RANK = {"i": 0, "a": 1, "e": 2}
 # Types whose text form means the same in every session: their constants are read when bound.
 _IMMUTABLE_INPUT = frozenset(
     t.oid
     for t in (BOOL, BYTEA, INT2, INT4, INT8, OID, XID, FLOAT4, FLOAT8, NUMERIC, TEXT, NAME, UUID, JSON, JSONB)
 )
-# Dates and times written in the way that every DateStyle reads alike.
+# Dates, times and intervals written in the way that every setting reads alike.
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _ISO = {
     DATE.oid: re.compile(_DAY),
     TIME.oid: re.compile(_CLOCK),
     TIMESTAMP.oid: re.compile(f"{_DAY}([ T]{_CLOCK})?"),
+    INTERVAL.oid: re.compile(r"\d+ (second|minute|hour|day|week|month|year)s?"),
     TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}(Z|[-+]\\d{{2}}(:?\\d{{2}})?)"),
 }
 _ISO_INPUT = frozenset(_ISO)
@@ -79,6 +85,8 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
         return target.oid == ANYELEMENT.oid or not source.is_array
     if target.oid == ANYARRAY.oid:
         return source.is_array
+    if letter == "i" and target.oid in _VECTORS:
+        return False
     context = casts.context(source.base, target.base)
     return context is not None and _RANK[context] <= _RANK[letter]
 
@@ -86,7 +94,11 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
 def coerce(
     expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
 ) -> Expression:
-    """The expression as `target`, modifier included. Raises CannotCoerce (42846)."""
+    """The expression as `target`, modifier included. Raises CannotCoerce (42846).
+
+    An error points at a constant where it was written, else at `position`.
+    """
+    position = context.place(expression, position)
     source = expression.type
     if source.oid == UNKNOWN.oid:
         known = _from_unknown(expression, target, position, context)
@@ -132,7 +144,8 @@ def read_constant(constant: Constant, target: Type, position: int, context: Bind
     if target.oid in (TEXT.oid, NAME.oid) and target.modifier == -1 and len(text) < 64:
         return Constant(context.constant(target, text))
     cast = Cast(Constant(context.constant(TEXT, text)), target, True)
-    if target.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or target.category == "S":
+    inner = target if target.element is None else target.element
+    if inner.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or inner.category == "S":
         return _evaluated(cast, context, position, key=(target, text))
     if target.oid in _ISO_INPUT and _ISO[target.oid].fullmatch(text):
         return _evaluated(cast, context, position, key=(target, text))

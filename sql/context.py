@@ -72,6 +72,7 @@ class BindContext:
     text: str = ""
     dependencies: set[tuple[int, int]] = field(default_factory=set)
     constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
+    places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     _run: Run | None = None
 
@@ -81,6 +82,10 @@ class BindContext:
             nothing: Any = None
             self._run = Run(nothing, nothing, session=self.session)
         return self._run
+
+    def place(self, node: object, position: int) -> int:
+        """Where a column or constant was written, if that was remembered; else `position`."""
+        return self.places.get(id(node), (node, position))[1]
 
     def constant(self, type: Type, value: object) -> Column:
         """The constant column of a value, the same object for equal ones."""

@@ -64,7 +64,7 @@ class Grouping:
 
     def _ungrouped(self, column: Reference) -> Expression:
         found = self.binding.scope.origin(column.index)
-        position = self.binding.places.get(id(column), (column, 0))[1]
+        position = self.binding.context.place(column, 0)
         if found is None:
             raise GroupingError(
                 f'column "{column.name}" must appear in the GROUP BY clause '

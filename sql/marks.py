@@ -115,3 +115,9 @@ def start_of(identifier: exp.Expression) -> int:
     """Where an identifier stands in the text, from 1; 0: unknown."""
     start = identifier.meta.get("start")
     return 0 if start is None else start + 1
+
+
+def opening_of(node: exp.Expression, text: str) -> int:
+    """Where the parenthesis stands that a query is in, from 1; else where the query begins."""
+    first = position_of(node)
+    return text.rfind("(", 0, max(first - 1, 0)) + 1 or first

@@ -105,6 +105,8 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
             "stack depth limit exceeded",
             hint="Split the statement, or write fewer levels of parentheses.",
         ) from None
+    if not rewritten.closed:
+        raise near(text, None)
     tree = trees[0] if trees else None
     if len(trees) != 1 or not isinstance(tree, exp.Expression):
         raise near(text, tokens[0])

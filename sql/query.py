@@ -115,7 +115,7 @@ def _plan_subquery(tree: exp.Expression, frame: Frame, context: BindContext, exi
     if exists and isinstance(node, Project) and not node.sets:
         one: Expression = Constant(context.constant(BOOL, True))
         node = Project(node.child, (one,))
-    return Subplan(physical(optimise(node)), node.types)
+    return Subplan(physical(optimise(node)), node.types, node)
 
 
 subqueries.use(_plan_subquery)

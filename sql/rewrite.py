@@ -111,13 +111,15 @@ class Rewritten:
     tokens: list[ParserToken]
     marks: list[Mark]
     complete: bool  # the last thing written may end a statement
+    closed: bool  # every parenthesis is, and no comma ends the statement
 
 
 def rewrite(tokens: list[Token], text: str) -> Rewritten:
     """The tokens of one statement for the parser. Raises SqlSyntaxError, FeatureNotSupported."""
     rewriter = _Rewriter(tokens, text)
     rewriter.run()
-    return Rewritten(rewriter.out, rewriter.marks, rewriter.operand)
+    open_end = rewriter.comma is not None or len(rewriter.frames) > 1
+    return Rewritten(rewriter.out, rewriter.marks, rewriter.operand, not open_end)
 
 
 class _Rewriter:
@@ -136,10 +138,6 @@ class _Rewriter:
     def run(self) -> None:
         while self.index < len(self.tokens):
             self._step(self.tokens[self.index])
-        if self.comma is not None and self.comma.is_mark(","):
-            raise near(self.text, None)
-        if len(self.frames) > 1:
-            raise near(self.text, None)
 
     # writing
 
@@ -253,6 +251,8 @@ class _Rewriter:
         if len(self.frames) == 1 or frame.bracket is not (token.text == "]"):
             raise near(self.text, token)
         if not opened and not self._may_end():
+            raise near(self.text, token)
+        if frame.kind == "cast" or (opened and self.word_at(-2, "in")):
             raise near(self.text, token)
         self.frames.pop()
         if frame.closing is not None:
@@ -520,6 +520,12 @@ class _Rewriter:
             self.emit(T.RECURSIVE, "RECURSIVE", self.tokens[self.index + 1])
             self.index += 2
             return True
+        return False
+
+    def _join(self, token: Token) -> bool:
+        """JOIN alone says INNER: without a word, the parser takes it for a comma."""
+        if not self.word_at(-1, "inner", "left", "right", "full", "outer", "cross", "natural"):
+            self.emit(T.INNER, "INNER", token)
         return False
 
     def _materialized(self, token: Token) -> bool:
@@ -865,6 +871,7 @@ _HANDLERS: dict[str, _Handler] = {
     "group": _Rewriter._by_pair,
     "in": _Rewriter._in,
     "insert": _Rewriter._statement_word,
+    "join": _Rewriter._join,
     "json": _Rewriter._is_kind,
     "materialized": _Rewriter._materialized,
     "normalized": _Rewriter._is_kind,

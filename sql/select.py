@@ -34,6 +34,7 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidColumnReference,
     SqlSyntaxError,
+    UndefinedColumn,
     UndefinedTable,
 )
 from storage.types import INT8
@@ -478,6 +479,8 @@ def _output_place(tree: exp.Expression, names: list[str]) -> int:
         if names.count(name) > 1:
             raise AmbiguousColumn(f'ORDER BY "{name}" is ambiguous', position=position)
         return names.index(name)
+    if name is not None:
+        raise UndefinedColumn(f'column "{name}" does not exist', position=position)
     raise FeatureNotSupported(
         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
         detail="Only result column names can be used, not expressions or functions.",

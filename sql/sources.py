@@ -23,7 +23,7 @@ from sql.coerce import common_type
 from sql.context import BindContext
 from sql.expressions import conjunction, references, shift, transform
 from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
-from sql.marks import FunctionMark, mark_of, position_of
+from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.relations import find_relation
 from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
 from sql.viewtexts import bind_view
@@ -266,7 +266,7 @@ class Sources:
             raise SqlSyntaxError(
                 f"{what} in FROM must have an alias",
                 hint=f"For example, FROM ({example} ...) [AS] foo.",
-                position=position_of(tree),
+                position=opening_of(tree, self.context.text),
             )
         bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
         columns = _renamed(bound.columns, names, alias, position_of(tree))

@@ -4,7 +4,12 @@
 how a query is planned: `subqueries` is told by sql.query.
 """
 
-from sql.binding import arrays, calls, conditions, literals, names, operators, subqueries
+import sql.binding.arrays
+import sql.binding.calls
+import sql.binding.conditions
+import sql.binding.names
+import sql.binding.operators
+import sql.binding.subqueries  # noqa: F401 - imported for what they declare
 from sql.binding.base import Binding
 
-__all__ = ["Binding", "arrays", "calls", "conditions", "literals", "names", "operators", "subqueries"]
+__all__ = ["Binding"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from engine.expressions import Expression, MakeArray, Subscript
+from engine.expressions import Expression, MakeArray, Slice, Subscript
 from sql.binding.base import Binding, binds
 from sql.coerce import common_type
-from sql.marks import position_of
+from sql.marks import FunctionMark, mark_of, position_of
 from storage.errors import DatatypeMismatch, FeatureNotSupported, IndeterminateDatatype
 from storage.types import INT4, JSON, JSONB, UNKNOWN, array_of
 
@@ -38,8 +38,8 @@ def subscript(binding: Binding, tree: exp.Bracket) -> Expression:
     if len(tree.expressions) != 1:
         raise FeatureNotSupported("multidimensional arrays are not supported", position=position)
     index = tree.expressions[0]
-    if isinstance(index, exp.Slice):
-        raise FeatureNotSupported("array slices are not supported", position=position)
+    if isinstance(index, exp.Slice) and array.type.element is not None:
+        return _slice(binding, array, index)
     if array.type.oid == JSONB.oid:
         return binding.operator("->", array, binding.bind(index), position=position)
     element = array.type.element
@@ -52,3 +52,16 @@ def subscript(binding: Binding, tree: exp.Bracket) -> Expression:
             position=position,
         )
     return Subscript(array, binding.coerced(binding.bind(index), INT4, position_of(index)), element)
+
+
+def _slice(binding: Binding, array: Expression, tree: exp.Slice) -> Expression:
+    """array[lower:upper]; an end that is left out is the array's."""
+    if tree.args.get("step") is not None:
+        raise FeatureNotSupported("array slices with a step are not supported", position=position_of(tree))
+
+    def end(part: exp.Expression | None) -> Expression | None:
+        if part is None or mark_of(part, FunctionMark) is not None:
+            return None
+        return binding.coerced(binding.bind(part), INT4, position_of(part))
+
+    return Slice(array, end(tree.args.get("this")), end(tree.args.get("expression")))

@@ -58,8 +58,8 @@ class Binding:
     """Where an expression stands: the scope it sees, the clause it is in, what may occur there.
 
     `aggregates` gathers the level's aggregate calls (None: not allowed here). `aliases` are the select
-    list's names, which WHERE may use where no column has the name. `places` remembers where columns were
-    named. `rows` makes a table function with several columns, called in the select list, part of FROM.
+    list's names, which WHERE may use where no column has the name. `rows` makes a table function with
+    several columns, called in the select list, part of FROM; `whole_rows` says that FROM is where we are.
     """
 
     context: BindContext
@@ -70,7 +70,6 @@ class Binding:
     sets: bool = False
     whole_rows: bool = False
     aliases: Mapping[str, exp.Expression] = field(default_factory=dict)
-    places: dict[int, tuple[Expression, int]] = field(default_factory=dict)
     rows: Callable[[exp.Expression], tuple[tuple[str, Expression], ...]] | None = None
 
     def bind(self, tree: exp.Expression) -> Expression:
@@ -129,7 +128,7 @@ class Binding:
 
     def remember(self, expression: Expression, position: int) -> Expression:
         """Keep where a column was named, for errors that are found later."""
-        self.places[id(expression)] = expression, position
+        self.context.places[id(expression)] = expression, position
         return expression
 
     def refuse_aggregates(self, position: int) -> Aggregates:

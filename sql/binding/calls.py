@@ -11,9 +11,9 @@ from engine.aggregates.registry import AGGREGATES, AggregateCall
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
-from sql.binding.subqueries import array, exists
 from sql.binding.base import AggregateValue, Binding, binds
 from sql.binding.literals import number
+from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
 from sql.expressions import references
 from sql.functions import resolve_aggregate, resolve_function, resolve_operator
@@ -165,7 +165,7 @@ def _aggregate(
             )
         raise _undefined(mark.name, bound, mark.position)
     if arguments.star and mark.name != "count":
-        raise UndefinedFunction(f"function {mark.name}() does not exist", position=mark.position)
+        raise _undefined(mark.name, bound, mark.position)
     choice = resolve_aggregate(mark.name, [b.type for b in bound], mark.position)
     values = tuple(
         inside.coerced(inside.known(b) if t.oid == UNKNOWN.oid else b, t, mark.position)

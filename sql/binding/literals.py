@@ -30,7 +30,7 @@ def constant(binding: Binding, literal: Literal, sign: str = "") -> Expression:
     token = literal.token
     context = binding.context
     if token.kind is Kind.STRING:
-        return Constant(context.constant(UNKNOWN, token.text))
+        return binding.remember(Constant(context.constant(UNKNOWN, token.text)), token.position)
     if token.kind is Kind.NUMBER:
         return number(binding, sign + token.text)
     if token.kind is Kind.HEX:

@@ -126,7 +126,19 @@ def field(binding: Binding, tree: exp.Dot) -> Expression:
         raise UndefinedFunction(
             "a field of a function's result is supported in the select list only", position=position
         )
-    raise WrongObjectType("column notation applied to a type that is not a composite type", position=position)
+    shown = name.this if isinstance(name, exp.Identifier) else ""
+    raise WrongObjectType(
+        f"column notation .{shown} applied to type {binding.bind(inner).type.base}, "
+        "which is not a composite type",
+        position=position,
+    )
+
+
+@binds(exp.Alias, arguments="this alias")
+def stray_alias(binding: Binding, tree: exp.Alias) -> Expression:
+    """A name behind an operand inside an expression: (a b)."""
+    alias = tree.args["alias"]
+    raise SqlSyntaxError(f'syntax error at or near "{alias.this}"', position=start_of(alias))
 
 
 def _suggestion(scope: Scope, name: str, table: str) -> str:

@@ -21,7 +21,8 @@ from sql.binding.base import Binding, binds
 from sql.coerce import coerce
 from sql.context import BindContext
 from sql.functions import resolve_operator
-from sql.marks import FunctionMark, mark_of, position_of
+from sql.logical import Node
+from sql.marks import FunctionMark, mark_of, opening_of
 from sql.scope import Frame
 from storage.errors import SqlSyntaxError, WrongObjectType
 from storage.types import BOOL, TEXT, UNKNOWN, Type, array_of
@@ -29,10 +30,25 @@ from storage.types import BOOL, TEXT, UNKNOWN, Type, array_of
 
 @dataclass(frozen=True)
 class Subplan:
-    """A planned subquery: its operator and columns."""
+    """A planned subquery: its operator and columns, and the logical tree it was planned from."""
 
     operator: Operator
     types: tuple[Type, ...]
+    node: Node
+
+
+@dataclass(frozen=True)
+class Exists(ExistsSubquery):
+    """EXISTS that a rule may still turn into a join: it knows its logical tree."""
+
+    node: Node | None = None
+
+
+@dataclass(frozen=True)
+class In(InSubquery):
+    """IN that a rule may still turn into a join."""
+
+    node: Node | None = None
 
 
 Planner = Callable[[exp.Expression, Frame, BindContext, bool], Subplan]
@@ -83,14 +99,14 @@ def _one_column(subplan: Subplan, position: int) -> None:
 def scalar(binding: Binding, tree: exp.Expression) -> Expression:
     """(SELECT ...) as a value."""
     subplan, frame = plan(binding, as_query(tree) or tree)
-    _one_column(subplan, position_of(tree))
+    _one_column(subplan, opening_of(tree, binding.context.text))
     return ScalarSubquery(subplan.operator, tuple(frame.arguments), subplan.types[0])
 
 
 def exists(binding: Binding, mark: FunctionMark, arguments: Sequence[exp.Expression]) -> Expression:
     """EXISTS (SELECT ...)."""
     subplan, frame = plan(binding, _query_of(mark, arguments), exists=True)
-    return ExistsSubquery(subplan.operator, tuple(frame.arguments), False)
+    return Exists(subplan.operator, tuple(frame.arguments), False, subplan.node)
 
 
 def array(binding: Binding, mark: FunctionMark, arguments: Sequence[exp.Expression]) -> Expression:
@@ -124,7 +140,15 @@ def in_subquery(
         targets.append(choice.arguments[1])
         equals.append(choice.id)
     operator = retyped(subplan, targets, position, binding.context)
-    return InSubquery(tuple(operands), operator, tuple(frame.arguments), tuple(equals), negated)
+    same = operator is subplan.operator
+    return In(
+        tuple(operands),
+        operator,
+        tuple(frame.arguments),
+        tuple(equals),
+        negated,
+        subplan.node if same else None,
+    )
 
 
 def _items(left: exp.Expression) -> list[exp.Expression]:

@@ -1,7 +1,8 @@
 """Rewriting of logical plans: a tuple of rules, each a function from a tree to a better one.
 
-The order matters: constants first, so that filters can be seen through; filters down, before columns are
-pruned; joins in order when their conditions have arrived.
+The order matters: constants first, so that filters can be seen through; subqueries become joins while
+their conditions stand together; filters down, before columns are pruned; joins in order when their
+conditions have arrived.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sql.logical import Node
+from sql.rules.decorrelate import decorrelate
 from sql.rules.fold import fold
 from sql.rules.merge_projects import merge_projects
 from sql.rules.order_joins import order_joins
@@ -20,6 +22,7 @@ Rule = Callable[[Node], Node]
 RULES: tuple[Rule, ...] = (
     fold,
     merge_projects,
+    decorrelate,
     push_filters,
     order_joins,
     use_top,
