@@ -25,7 +25,7 @@ from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Outcome, Prepared,
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner
 from sql.portals import BoundPortal
-from sql.settings import Settings
+from sql.settings import Layers, Settings
 from storage.batch import Batch
 from storage.catalog import Catalog
 from storage.column import Column
@@ -36,6 +36,7 @@ from storage.errors import (
     DuplicatePreparedStatement,
     FeatureNotSupported,
     InFailedSqlTransaction,
+    InternalError,
     InvalidCursorName,
     InvalidSqlStatementName,
     ObjectNotInPrerequisiteState,
@@ -72,12 +73,12 @@ class Session:
         self.planner = Planner(self)
         self.prepared: dict[str, Planned] = {}
         self.portals: dict[str, BoundPortal] = {}
-        self.savepoints: list[tuple[str, int, object]] = []
+        self.savepoints: list[tuple[str, int, Layers]] = []
         self.explicit = False
         self._failed = False
         self._transaction: Transaction | None = None
         self._began = 0
-        self._before: object = self.settings.layers
+        self._before: Layers = self.settings.layers
         self._cancel = Cancel()
         self._deadline: float | None = None
         self._notices: list[Notice] = []
@@ -139,7 +140,7 @@ class Session:
                 transaction.synchronous = self.settings.values["synchronous_commit"] != "off"
                 transaction.commit()
         except DatabaseError:
-            self.settings.restore(self._before)  # type: ignore[arg-type]  # what `layers` gave
+            self.settings.restore(self._before)
             raise
         finally:
             self._ended()
@@ -151,7 +152,7 @@ class Session:
         self._ended(dropping_held=True)
         if transaction is not None:
             transaction.rollback()
-            self.settings.restore(self._before)  # type: ignore[arg-type]  # what `layers` gave
+            self.settings.restore(self._before)
 
     def _ended(self, dropping_held: bool = False) -> None:
         self.explicit = self._failed = False
@@ -194,6 +195,10 @@ class Session:
         except MemoryError as error:
             self.fail()
             raise OutOfMemory("out of memory") from error
+        except Exception as error:
+            # a bug of ours: the client hears of it, the connection stays usable
+            self.fail()
+            raise InternalError(f"{type(error).__name__}: {error}") from error
 
     def refuse_if_failed(self, planned: Planned) -> None:
         """Raise InFailedSqlTransaction unless the statement may end a failed transaction."""
@@ -213,6 +218,7 @@ class Session:
             return
         for number, statement in enumerate(found, 1):
             with self.guard():
+                self.refuse_if_failed(Planned(text, statement))
                 planned = self.planner.simple(statement, text)
                 outcome = self.run(planned, ())
             yield self._ending(outcome, number == len(found))
@@ -248,9 +254,8 @@ class Session:
 
     def define(self, statement: Statement | None, types: Sequence[Type | None], text: str) -> Planned:
         """A statement with parameters, planned for the first time."""
-        planned = self.planner.prepared(statement, types, text)
-        self.refuse_if_failed(planned)
-        return planned
+        self.refuse_if_failed(Planned(text, statement))
+        return self.planner.prepared(statement, types, text)
 
     def describe(self, name: str) -> Prepared:
         """See sql.outcome.SessionSeam."""

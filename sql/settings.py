@@ -240,6 +240,7 @@ def _rows() -> Iterator[Setting]:
     yield switch("check_function_bodies", "on", description="Checks bodies of functions.")
     yield Setting("client_encoding", "UTF8", _encoding, "The client's character set.", reported=True)
     yield choice("client_min_messages", "notice", description="The least level of messages that are sent.", choices=_LEVELS)
+    yield whole("columnstore_segment_rows", "1024000", description="The most rows of a new table's segments.", least="1", most=_FOREVER)
     yield choice("constraint_exclusion", "partition", description="Uses constraints in planning.", choices=("partition", "on", "off"))
     yield real("cursor_tuple_fraction", "0.1", description="The share of a cursor's rows that is expected to be read.", least="0", most="1")
     yield switch("data_checksums", "on", description="Whether blocks carry checksums.", context="internal")

@@ -64,8 +64,11 @@ class Snapshot(Protocol):
 class Transaction(Protocol):
     """A transaction: one thread at a time. Ends with `commit` or `rollback`, both once."""
 
-    catalog: Catalog  # as this transaction sees it; set through `define` and its kin only
     read_only: bool
+
+    @property
+    def catalog(self) -> Catalog:
+        """As this transaction sees it; changed through `define` and its kin only."""
 
     def snapshot(self) -> Snapshot:
         """A new one a statement under READ COMMITTED, the first one's under REPEATABLE READ."""

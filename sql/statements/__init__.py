@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from sql import commands
 from sql.commands import Command
 from sql.outcome import Outcome
 from sql.planned import Planned
-from sql.statements import control, copying, explain, prepared, queries, roles, tables
+from sql.statements import control, copies, explains, prepared, queries, roles, tables
 from sql.statements.host import Host
 from storage.column import Column
 
 
-def _plain(run: Callable[[Host, Any], Outcome], host: Host, command: Command, text: str) -> Outcome:
+def _plain(start: Callable[[Host, Any], Outcome]) -> Callable[[Host, Any, str], Outcome]:
     """A statement that does not look at its text."""
-    return run(host, command)
+    return lambda host, command, text: start(host, command)
 
 
 def _drop(host: Host, command: commands.Drop, text: str) -> Outcome:
@@ -26,28 +25,28 @@ def _drop(host: Host, command: commands.Drop, text: str) -> Outcome:
 
 
 RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
-    commands.Begin: partial(_plain, control.begin),
-    commands.Commit: partial(_plain, control.commit),
-    commands.Rollback: partial(_plain, control.rollback),
-    commands.Savepoint: partial(_plain, control.savepoint),
-    commands.Release: partial(_plain, control.release),
-    commands.RollbackTo: partial(_plain, control.rollback_to),
-    commands.SetTransaction: partial(_plain, control.set_transaction),
-    commands.SetSetting: partial(_plain, control.set_setting),
-    commands.Show: partial(_plain, control.show),
-    commands.Reset: partial(_plain, control.reset),
-    commands.Discard: partial(_plain, control.discard),
-    commands.Listen: partial(_plain, control.listen),
-    commands.Unlisten: partial(_plain, control.unlisten),
-    commands.Notify: partial(_plain, control.notify),
+    commands.Begin: _plain(control.begin),
+    commands.Commit: _plain(control.commit),
+    commands.Rollback: _plain(control.rollback),
+    commands.Savepoint: _plain(control.savepoint),
+    commands.Release: _plain(control.release),
+    commands.RollbackTo: _plain(control.rollback_to),
+    commands.SetTransaction: _plain(control.set_transaction),
+    commands.SetSetting: _plain(control.set_setting),
+    commands.Show: _plain(control.show),
+    commands.Reset: _plain(control.reset),
+    commands.Discard: _plain(control.discard),
+    commands.Listen: _plain(control.listen),
+    commands.Unlisten: _plain(control.unlisten),
+    commands.Notify: _plain(control.notify),
     commands.Prepare: prepared.prepare,
     commands.Execute: prepared.execute,
     commands.Deallocate: prepared.deallocate,
     commands.Declare: prepared.declare,
     commands.Fetch: prepared.fetch,
     commands.CloseCursor: prepared.close,
-    commands.Explain: explain.run,
-    commands.Copy: copying.run,
+    commands.Explain: explains.run,
+    commands.Copy: copies.run,
     commands.CreateTable: tables.create_table,
     commands.CreateSequence: tables.create_sequence,
     commands.CreateSchema: tables.create_schema,

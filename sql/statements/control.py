@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from engine.functions import advisory
@@ -25,7 +27,7 @@ def done(tag: str) -> Done:
     return Done(lambda: tag)
 
 
-def table(fields: tuple[str, ...], rows: list[tuple[str, ...]], tag: str) -> Rows:
+def table(fields: tuple[str, ...], rows: Sequence[tuple[str, ...]], tag: str) -> Rows:
     """A small result of text."""
     columns = [
         Column(TEXT, pa.array([row[i] for row in rows], pa.large_string())) for i in range(len(fields))

@@ -27,7 +27,8 @@ def _verb(tree: object) -> str:
 
 def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """Run a planned query or change. A change is complete before its first row comes out."""
-    assert planned.plan is not None and planned.statement is not None
+    assert planned.plan is not None
+    assert planned.statement is not None
     verb = _verb(planned.statement.tree)
     plan = planned.plan
     context = host.new_run(parameters)

@@ -1,0 +1,29 @@
+"""EXPLAIN as a statement: a query or change planned, run if ANALYZE says so, and described."""
+
+from __future__ import annotations
+
+import time
+
+from engine.counters import Counters
+from sql import commands
+from sql.context import ParameterTypes
+from sql.outcome import Outcome
+from sql.parse import parse_query
+from sql.statements.control import table
+from sql.statements.explaining import explained, read_options
+from sql.statements.host import Host
+
+
+def run(host: Host, command: commands.Explain, text: str) -> Outcome:
+    """EXPLAIN [ANALYZE] query."""
+    options = read_options(command.options)
+    start = time.perf_counter()
+    plan = host.planner.plan(parse_query(list(command.body), text), ParameterTypes((), fixed=True), text)
+    planned = time.perf_counter()
+    counters = Counters() if options.analyze else None
+    if options.analyze:
+        for _ in plan.operator.batches(host.new_run((), counters)):
+            pass
+    ended = time.perf_counter()
+    lines = explained(plan.operator, options, counters, planned - start, ended - planned)
+    return table(("QUERY PLAN",), [(line,) for line in lines], "EXPLAIN")
