@@ -1,0 +1,220 @@
+"""Options, and the collection of tests/slt: each file is a test in each mode.
+
+session    in this process, without a wire (always)
+wire       a server on loopback, simple protocol (always)
+extended   the same by the extended protocol
+restart    the database on disk is closed and opened before each statement
+batch1     batches of one row
+plain      kernels in numpy only
+pg         a real PostgreSQL, for tests/slt/pg, where PG_URI names one
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from sql.session import Session
+from storage import kernels
+from storage.database import Database
+from tests import slt
+
+ALWAYS = ("session", "wire")
+MODES = (*ALWAYS, "extended", "restart", "batch1", "plain")
+FOLDER = Path(__file__).parent / "slt"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of this suite."""
+    parser.addoption("--all-modes", action="store_true", help="run tests/slt in every mode")
+    parser.addoption("--slow", action="store_true", help="run the tests that are marked slow")
+    parser.addoption("--complete", action="store_true", help="write the answers of tests/slt")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is slow, unless asked."""
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow") is not None:
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Every .slt file is a collection of one test a mode."""
+    if file_path.suffix == ".slt":
+        collected: pytest.Collector = SltFile.from_parent(parent, path=file_path)
+        return collected
+    return None
+
+
+class SltFile(pytest.File):
+    """A .slt file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item a mode."""
+        script = slt.read(self.path)
+        modes: list[str] = list(MODES if self.config.getoption("--all-modes") else ALWAYS)
+        postgres = FOLDER / "pg" in self.path.parents and bool(os.environ.get("PG_URI"))
+        if self.config.getoption("--complete"):
+            modes = ["pg" if postgres else "session"]
+        elif postgres:
+            modes.insert(0, "pg")
+        for mode in modes:
+            item = SltItem.from_parent(self, name=mode, script=script)
+            if mode in script.skips:
+                item.add_marker(pytest.mark.skip(reason=script.skips[mode]))
+            yield item
+
+
+class WrongAnswer(Exception):
+    """A record whose answer is not the expected one."""
+
+
+class SltItem(pytest.Item):
+    """A .slt file in one mode."""
+
+    def __init__(self, *, script: slt.Script, **more: Any) -> None:
+        super().__init__(**more)
+        self.script = script
+
+    def runtest(self) -> None:
+        """Run every record; with --complete write what came."""
+        folder = self.config._tmp_path_factory.mktemp(f"slt-{self.name}")  # type: ignore[attr-defined]
+        answers: dict[int, list[str]] = {}
+        with runner(self.name, folder) as running:
+            for record in self.script.records:
+                got = slt.answer(running, record)
+                if self.config.getoption("--complete") and record.path == self.path:
+                    answers[record.line] = got
+                elif got != record.expected:
+                    raise WrongAnswer(_difference(record, got))
+        if answers:
+            slt.write(self.path, answers)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """A wrong answer as itself, everything else with its traceback."""
+        if isinstance(excinfo.value, WrongAnswer):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """What pytest prints of it."""
+        return self.path, 0, f"{self.path.name} [{self.name}]"
+
+
+def _difference(record: slt.Record, got: list[str]) -> str:
+    return "\n".join(
+        [
+            f"{record.path}:{record.line}: another answer",
+            record.text,
+            "---- expected",
+            *record.expected,
+            "---- came",
+            *got,
+        ]
+    )
+
+
+@contextmanager
+def runner(mode: str, folder: Path) -> Iterator[slt.Runner]:
+    """What runs records in this mode."""
+    if mode == "pg":
+        with postgres_database(os.environ["PG_URI"]) as address:
+            wire = slt.Wire(address)
+            try:
+                yield wire
+            finally:
+                wire.close()
+        return
+    if mode in ("wire", "extended"):
+        from server.listener import Config, Server
+
+        with closing_database(folder) as database:
+            config = Config(port=0)
+            sessions = lambda user, name, given: Session(database, user, name, given)  # noqa: E731
+            with Server(database, config, sessions=sessions) as server:
+                address = f"host=127.0.0.1 port={server.port} user=glancedb dbname=glancedb"
+                wire = slt.Wire(address, extended=mode == "extended")
+                try:
+                    yield wire
+                finally:
+                    wire.close()
+        return
+    if mode == "restart":
+        running: slt.Runner = slt.Direct(lambda: Database.open(folder / "data"), restart=True)
+    else:
+        running = slt.Direct(lambda: Database.open(None))
+    with _patched(mode):
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+@contextmanager
+def postgres_database(uri: str) -> Iterator[str]:
+    """The address of a new database of a PostgreSQL server, which is dropped at the end."""
+    name = f"slt_{uuid.uuid4().hex}"
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'")
+        try:
+            yield make_conninfo(uri, dbname=name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def closing_database(folder: Path) -> Iterator[Database]:
+    """A database in a folder, closed at the end."""
+    database = Database.open(folder / "data")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _patched(mode: str) -> Iterator[None]:
+    """What a mode changes in the whole process."""
+    with mock.patch.dict(os.environ):
+        if mode == "batch1":
+            modules = [m for m in list(sys.modules.values()) if getattr(m, "BATCH_ROWS", None) is not None]
+            patches = [mock.patch.object(module, "BATCH_ROWS", 1) for module in modules]
+        elif mode == "plain":
+            patches = [mock.patch.object(kernels, name, kernel) for name, kernel in plain_kernels()]
+        else:
+            patches = []
+        for patch in patches:
+            patch.start()
+        try:
+            yield
+        finally:
+            for patch in reversed(patches):
+                patch.stop()
+
+
+def plain_kernels() -> list[tuple[str, Any]]:
+    """Every kernel's numpy twin, by its name."""
+    import importlib
+
+    from storage.kernels.choice import FAMILIES
+
+    found = []
+    for family in FAMILIES:
+        module = importlib.import_module(f"storage.kernels.plain.{family}")
+        for name in vars(kernels):
+            kernel = getattr(module, name, None)
+            if callable(kernel) and not name.startswith("_") and not isinstance(kernel, type):
+                found.append((name, kernel))
+    return found
