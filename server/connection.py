@@ -156,13 +156,11 @@ class Connection:
         self._copy = None
         self._drop_outcomes()
         self.session.fail()
+        self.closed = fatal
+        self._skipping = series
         yield from self._notices()
         yield responses.error(told, fatal=fatal)
-        if fatal:
-            self.closed = True
-        elif series:
-            self._skipping = True
-        else:
+        if not fatal and not series:
             yield from self._ready()
 
     def _drop_outcomes(self) -> None:

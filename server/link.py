@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 from server import responses
 from server.auth import Policy
@@ -83,9 +84,9 @@ class Link(asyncio.Protocol):
     # asyncio's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(OUTPUT_BYTES)
+        # uvloop's transports are Transports in all but name
+        self._transport = tcp = cast(asyncio.Transport, transport)
+        tcp.set_write_buffer_limits(OUTPUT_BYTES)
         hub = self._hub
         hub.links.add(self)
         hub.metrics.connections += 1

@@ -23,6 +23,7 @@ from server.config import Config
 from server.link import Hub, Link, Sessions
 from server.metrics import Metrics
 from server.tls import Identity
+from sql.session import Session
 from storage.database import Database
 
 log = logging.getLogger("glancedb.server")
@@ -39,13 +40,15 @@ except ImportError:  # not on every platform
 class Server:
     """A database on the network. `run` blocks until a signal; as a context manager it has its own thread."""
 
-    def __init__(self, database: Database, config: Config | None = None, *, sessions: Sessions) -> None:
+    def __init__(
+        self, database: Database, config: Config | None = None, *, sessions: Sessions | None = None
+    ) -> None:
         self._config = config or Config()
         certificate = self._config.tls_certificate
         self._hub = Hub(
             self._config,
             catalog=lambda: database.catalog,
-            sessions=sessions,
+            sessions=partial(Session, database) if sessions is None else sessions,
             policy=Policy(trusted=is_loopback(self._config.host)),
             identity=None if certificate is None else Identity.load(certificate, self._config.tls_key),
         )

@@ -1,7 +1,7 @@
 """A session that does what its text says, in a language of its own: for tests of the wire without SQL.
 
     rows N [B]      N rows (number, 'text N') in batches of B
-    wide N          one row of text of N bytes
+    wide N          N rows of 100,000 bytes of text, a batch each
     do TAG          a statement without a result
     begin, commit, rollback
     fail            division by zero
@@ -58,6 +58,11 @@ def numbered(rows: int, size: int) -> Iterator[Batch]:
         yield Batch.of(Column.of(INT8, numbers), Column.of(TEXT, [f"text {n}" for n in numbers]))
 
 
+def _wide(rows: int) -> Iterator[Batch]:
+    for _ in range(rows):
+        yield Batch.of(Column.of(TEXT, ["x" * 100_000]))
+
+
 class FakePortal:
     """A bound text."""
 
@@ -84,7 +89,9 @@ def fields_of(text: str, types: Sequence[Type]) -> tuple[Field, ...] | None:
 class FakeSession:
     """See the module's text. `calls` is what was asked of it."""
 
-    def __init__(self, user: str = "u", database: str = "d", settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, user: str = "u", database: str = "d", settings: Mapping[str, str] | None = None
+    ) -> None:
         if settings and "nonsense" in settings:
             raise UndefinedObject('unrecognized configuration parameter "nonsense"')
         self.user, self.database = user, database
@@ -135,7 +142,8 @@ class FakeSession:
                 size = int(rest[1]) if len(rest) > 1 else 1000
                 return Rows(FIELDS, self._checked(numbered(rows, size)), lambda: f"SELECT {rows}")
             case "wide":
-                return self._one(Column.of(TEXT, ["x" * int(rest[0])]))
+                rows = int(rest[0])
+                return Rows(FIELDS[1:], self._checked(_wide(rows)), lambda: f"SELECT {rows}")
             case "echo":
                 fields = tuple(Field(f"p{n}", c.type) for n, c in enumerate(parameters))
                 batch = Batch(tuple(c.spread(1) for c in parameters), 1)
@@ -166,9 +174,6 @@ class FakeSession:
                 return Rows(FIELDS[1:], self._waiting(), lambda: "SELECT 0")
         raise AssertionError(f"the fake does not know {word!r}")
 
-    def _one(self, column: Column) -> Rows:
-        return Rows(FIELDS[1:], iter([Batch.of(column)]), lambda: "SELECT 1")
-
     def _checked(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         try:
             for batch in batches:
@@ -186,7 +191,11 @@ class FakeSession:
         yield  # a generator
 
     def _copy(self, rest: list[str]) -> Outcome:
-        formats: dict[str, Literal["text", "csv", "binary"]] = {"text": "text", "csv": "csv", "binary": "binary"}
+        formats: dict[str, Literal["text", "csv", "binary"]] = {
+            "text": "text",
+            "csv": "csv",
+            "binary": "binary",
+        }
         null, delimiter = ("", ",") if rest[1] == "csv" else ("\\N", "\t")
         format = CopyFormat(
             formats[rest[1]], (INT8, TEXT), ("n", "t"), null=null, delimiter=delimiter, table="t"
