@@ -112,6 +112,6 @@ def context(source: Type, target: Type) -> Letter | None:
         return None
     if source.element is not None and target.element is not None:
         return context(source.element, target.element)
-    if target.oid in _TEXTS and target.name != "name":
+    if target.oid in _TEXTS:
         return "a"
     return "e" if source.oid in _TEXTS else None
