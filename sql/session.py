@@ -8,10 +8,8 @@ everything but its end (or ROLLBACK TO) is refused with 25P02.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -20,7 +18,7 @@ from engine.forms import Style
 from engine.functions import advisory
 from engine.run import Cancel, Run
 from engine.seams import Kind
-from sql import names, statements
+from sql import activity, names, statements
 from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Outcome, Prepared, Rows
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner
@@ -48,9 +46,7 @@ from storage.errors import (
 from storage.transaction import Isolation, Transaction
 from storage.types import BY_OID, Type
 
-_PIDS = itertools.count(1)
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
-_SESSIONS: weakref.WeakValueDictionary[int, Session] = weakref.WeakValueDictionary()
 
 
 class Session:
@@ -63,7 +59,9 @@ class Session:
         self.store = database
         self.user = self.session_user = user
         self.database = database_name
-        self.backend_pid = next(_PIDS)
+        self.backend_pid = 0
+        self.backend_start = _clock()
+        self.query, self.query_start = "", 0
         self.on_terminate: Callable[[], None] | None = None
         self.settings = Settings(settings or {})
         role = database.catalog.role(user)
@@ -86,7 +84,7 @@ class Session:
         self._currents: dict[int, int] = {}
         self._last_sequence: int | None = None
         self._lock = threading.Lock()
-        _SESSIONS[self.backend_pid] = self
+        activity.enter(self)
 
     # The transaction
 
@@ -103,7 +101,12 @@ class Session:
     @property
     def now(self) -> int:
         """The start of the transaction: microseconds since 2000-01-01 UTC."""
-        return self._began or time.time_ns() // 1000 - _EPOCH
+        return self._began or _clock()
+
+    @property
+    def transaction_start(self) -> int:
+        """The start of the transaction that runs, 0 for none."""
+        return self._began
 
     @property
     def transaction(self) -> Transaction:
@@ -113,7 +116,7 @@ class Session:
             isolation = _isolation(values["default_transaction_isolation"])
             read_only = values["default_transaction_read_only"] == "on"
             self._before = self.settings.layers
-            self._began = time.time_ns() // 1000 - _EPOCH
+            self._began = _clock()
             self._transaction = self.store.begin(isolation, read_only, self._check)
             self.settings.put("transaction_isolation", isolation, local=True)
             self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
@@ -334,6 +337,7 @@ class Session:
     def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome:
         """Run a statement in the transaction. Errors leave through the caller's guard."""
         self.refuse_if_failed(planned)
+        self.query, self.query_start = planned.text, _clock()
         self.begin_statement()
         if planned.statement is None:
             return Empty()
@@ -403,7 +407,7 @@ class Session:
         self.portals.clear()
         self.prepared.clear()
         advisory.release(self.backend_pid)
-        _SESSIONS.pop(self.backend_pid, None)
+        activity.leave(self)
 
     # Messages to the client
 
@@ -515,7 +519,7 @@ class Session:
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """See engine.seams.SessionInfo."""
-        other = _SESSIONS.get(pid)
+        other = activity.sessions().get(pid)
         if other is None:
             return False
         if terminate and other.on_terminate is not None:
@@ -528,9 +532,9 @@ class Session:
         raise FeatureNotSupported("NOTIFY is not supported")
 
 
-def sessions() -> list[Session]:
-    """Every open session."""
-    return list(_SESSIONS.values())
+def _clock() -> int:
+    """Microseconds since 2000-01-01 UTC."""
+    return time.time_ns() // 1000 - _EPOCH
 
 
 def _isolation(text: str) -> Isolation:

@@ -89,7 +89,7 @@ def declare(host: Host, command: commands.Declare, text: str) -> Outcome:
     assert isinstance(outcome, Rows)
     rows = outcome
     portal = BoundPortal(
-        command.name, planned.fields, lambda: _fetch_all(portal), statement=planned.text, hold=command.hold
+        command.name, planned.fields, lambda: _fetch_all(portal), statement=statement.text, hold=command.hold
     )
     portal.read(rows.batches)
     host.portals[command.name] = portal

@@ -1,5 +1,6 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
-from sql.views import relations, server, standard, types
+from engine import aggregates, functions
+from sql.views import activity, relations, server, standard, types
 
-__all__ = ["relations", "server", "standard", "types"]
+__all__ = ["activity", "aggregates", "functions", "relations", "server", "standard", "types"]

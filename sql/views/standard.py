@@ -54,6 +54,29 @@ sql_view(
     """,
 )
 
+for _scope, _schemas in (
+    ("all", "true"),
+    ("user", "n.nspname NOT IN ('pg_catalog', 'information_schema')"),
+    ("sys", "n.nspname IN ('pg_catalog', 'information_schema')"),
+):
+    sql_view(
+        "pg_catalog",
+        f"pg_stat_{_scope}_tables",
+        f"""
+        SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, 0::int8 AS seq_scan,
+               0::int8 AS seq_tup_read, 0::int8 AS idx_scan, 0::int8 AS idx_tup_fetch, 0::int8 AS n_tup_ins,
+               0::int8 AS n_tup_upd, 0::int8 AS n_tup_del, 0::int8 AS n_tup_hot_upd,
+               pg_stat_get_live_tuples(c.oid) AS n_live_tup, 0::int8 AS n_dead_tup,
+               0::int8 AS n_mod_since_analyze, 0::int8 AS n_ins_since_vacuum,
+               NULL::timestamptz AS last_vacuum, NULL::timestamptz AS last_autovacuum,
+               NULL::timestamptz AS last_analyze, NULL::timestamptz AS last_autoanalyze,
+               0::int8 AS vacuum_count, 0::int8 AS autovacuum_count, 0::int8 AS analyze_count,
+               0::int8 AS autoanalyze_count
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND {_schemas}
+        """,
+    )
+
 # rows that a table view of the standard shows: what the user can see, system relations included
 _VISIBLE = "c.relkind IN ('r', 'v')"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.aggregates.registry import AGGREGATES
+from engine.castings import CASTS
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.seams import SessionInfo
 from sql.views import names
@@ -220,3 +222,34 @@ def operators(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 
 assert BINARY.oid < _FIRST_IO_OID
+
+
+@view("pg_catalog", "pg_proc", fixed=True)
+def aggregates(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for aggregate in (a for signatures in AGGREGATES.values() for a in signatures):
+        arguments = [type.oid for type in aggregate.arguments]
+        yield _proc(aggregate.oid, aggregate.name, arguments, aggregate.result.oid, kind="a") | {
+            "proisstrict": False,
+            "prosrc": "aggregate_dummy",
+        }
+
+
+@view("pg_catalog", "pg_aggregate", fixed=True)
+def pg_aggregate(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for aggregate in (a for signatures in AGGREGATES.values() for a in signatures):
+        yield {"aggfnoid": aggregate.oid, "aggkind": ord("n"), "aggfinalmodify": ord("r")}
+
+
+_FIRST_CAST_OID = 10_100
+
+
+@view("pg_catalog", "pg_cast", fixed=True)
+def pg_cast(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for number, ((source, target), letter) in enumerate(CASTS.items()):
+        yield {
+            "oid": _FIRST_CAST_OID + number,
+            "castsource": source,
+            "casttarget": target,
+            "castcontext": ord(letter),
+            "castmethod": ord("f"),
+        }

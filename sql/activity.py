@@ -1,0 +1,50 @@
+"""The open sessions of this process, by backend pid: for pg_stat_activity and pg_cancel_backend."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from engine.seams import SessionInfo
+from sql.portals import BoundPortal
+
+
+class Active(SessionInfo, Protocol):
+    """What others may see of a session. Times are microseconds since 2000-01-01 UTC; 0: never."""
+
+    on_terminate: Callable[[], None] | None
+    prepared: dict[str, Any]  # name -> sql.planned.Planned
+    portals: dict[str, BoundPortal]
+    query: str
+    query_start: int
+    backend_start: int
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def transaction_start(self) -> int: ...
+
+    def cancel(self) -> None: ...
+
+
+_PIDS = itertools.count(1)
+_SESSIONS: weakref.WeakValueDictionary[int, Active] = weakref.WeakValueDictionary()
+
+
+def enter(session: Active) -> None:
+    """A session is there; its backend_pid is set."""
+    session.backend_pid = next(_PIDS)
+    _SESSIONS[session.backend_pid] = session
+
+
+def leave(session: Active) -> None:
+    """A session has closed."""
+    _SESSIONS.pop(session.backend_pid, None)
+
+
+def sessions() -> Mapping[int, Active]:
+    """Every open session by its pid."""
+    return dict(_SESSIONS)

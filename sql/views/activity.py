@@ -1,0 +1,80 @@
+"""Views of what goes on: settings, sessions, prepared statements, cursors. Built for each statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.seams import SessionInfo
+from sql.activity import sessions
+from sql.settings import SETTINGS
+from sql.views.registry import Row, view
+from storage.catalog import DATABASE_OID, Catalog
+
+
+@view("pg_catalog", "pg_settings", volatile=True)
+def pg_settings(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for setting in sorted(SETTINGS.values(), key=lambda setting: setting.name.lower()):
+        yield {
+            "name": setting.name,
+            "setting": session.setting(setting.name),
+            "unit": setting.unit or None,
+            "category": "Settings",
+            "short_desc": setting.description,
+            "context": setting.context,
+            "vartype": setting.kind,
+            "source": "default",
+            "min_val": setting.least or None,
+            "max_val": setting.most or None,
+            "enumvals": list(setting.choices) or None,
+            "boot_val": setting.default,
+            "reset_val": setting.default,
+            "pending_restart": False,
+        }
+
+
+@view("pg_catalog", "pg_stat_activity", volatile=True)
+def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    roles = {role.name: role.oid for role in catalog.roles.values()}
+    states = {"I": "idle", "T": "idle in transaction", "E": "idle in transaction (aborted)"}
+    for pid, other in sorted(sessions().items()):
+        yield {
+            "datid": DATABASE_OID,
+            "datname": other.database,
+            "pid": pid,
+            "usesysid": roles.get(other.session_user),
+            "usename": other.session_user,
+            "application_name": other.setting("application_name"),
+            "backend_start": other.backend_start,
+            "xact_start": other.transaction_start or None,
+            "query_start": other.query_start or None,
+            "state": "active" if pid == session.backend_pid else states[other.status],
+            "query": other.query,
+            "backend_type": "client backend",
+        }
+
+
+@view("pg_catalog", "pg_prepared_statements", volatile=True)
+def pg_prepared_statements(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    own = sessions().get(session.backend_pid)
+    for name, planned in own.prepared.items() if own is not None else ():
+        yield {
+            "name": name,
+            "statement": planned.text,
+            "parameter_types": [type.oid for type in planned.parameters],
+            "from_sql": planned.text[:7].lower() == "prepare",
+            "generic_plans": 0,
+            "custom_plans": 0,
+        }
+
+
+@view("pg_catalog", "pg_cursors", volatile=True)
+def pg_cursors(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    own = sessions().get(session.backend_pid)
+    for name, portal in own.portals.items() if own is not None else ():
+        yield {
+            "name": name,
+            "statement": portal.statement,
+            "is_holdable": portal.hold,
+            "is_binary": False,
+            "is_scrollable": False,
+        }
