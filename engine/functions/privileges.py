@@ -274,6 +274,13 @@ def fork_size(oid: Column, fork: Column, run: Run) -> Column:
     return each(lambda o, f: _size(run, o) if f == "main" else 0, oid, fork, type=INT8)
 
 
+@scalar("pg_stat_get_live_tuples", [OID], INT8, volatility="s", run=True)
+def live_tuples(oid: Column, run: Run) -> Column:
+    """About how many rows a table has; nothing has no rows."""
+    tables = {table.oid for table in run.snapshot.catalog.tables()}
+    return each(lambda o: run.snapshot.table(o).estimated_rows if o in tables else 0, oid, type=INT8)
+
+
 @scalar("pg_indexes_size", [REGCLASS], INT8, volatility="v")
 def pg_indexes_size(oid: Column) -> Column:
     """What indexes take: keys are kept with their rows."""
