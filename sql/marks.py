@@ -99,16 +99,29 @@ def mark_of(node: object, kind: type[M]) -> M | None:
     return None
 
 
+_LEFT_FIRST = (
+    exp.Alias,
+    exp.Anonymous,
+    exp.Between,
+    exp.Binary,
+    exp.Bracket,
+    exp.Cast,
+    exp.Column,
+    exp.In,
+    exp.Ordered,
+)
+
+
 def position_of(node: exp.Expression | None) -> int:
     """Where a tree begins in the text, from 1; 0 if nothing in it tells."""
+    while isinstance(node, _LEFT_FIRST):
+        node = node.args.get("table") or node.args["this"]
     if node is None:
         return 0
-    best = 0
-    for identifier in node.find_all(exp.Identifier):
-        start = identifier.meta.get("start")
-        if start is not None and (best == 0 or start + 1 < best):
-            best = start + 1
-    return best
+    if isinstance(node, exp.Identifier):
+        return start_of(node)
+    starts = [i.meta["start"] for i in node.find_all(exp.Identifier) if "start" in i.meta]
+    return min(starts) + 1 if starts else 0
 
 
 def start_of(identifier: exp.Expression) -> int:

@@ -29,14 +29,19 @@ from sql.scope import Frame, Scope
 from sql.select import bind_select, bind_sorted
 from sql.setoperations import bind_set_operation, bind_values, resolved
 from storage.catalog import ColumnDefinition
-from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 from storage.types import BOOL
 
 
 def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     """The plan of a query. Raises whatever PostgreSQL's analysis would."""
-    bound = bind_query(tree, Frame(), context, {})
-    operator = physical(optimise(bound.node))
+    try:
+        bound = bind_query(tree, Frame(), context, {})
+        operator = finish(bound.node)
+    except RecursionError:
+        raise StatementTooComplex(
+            "stack depth limit exceeded", hint="Split the statement, or write shorter expressions."
+        ) from None
     fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
     return Plan(
         operator,

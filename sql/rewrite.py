@@ -304,6 +304,8 @@ class _Rewriter:
         handler = _HANDLERS.get(word)
         if handler is not None and handler(self, token):
             return
+        if word == "grouping" and self.word_at(1, "sets"):
+            raise self.unsupported("GROUP BY GROUPING SETS", token)
         if word in _UNSUPPORTED and (word in TYPE_OR_FUNCTION or self.mark_at(1, "(")):
             raise self.unsupported(_UNSUPPORTED[word], token)
         native = _WORDS.get(word)

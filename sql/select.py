@@ -261,6 +261,11 @@ class _Select:
         binding = self.binding.within(clause="GROUP BY", aggregates=None, sets=False, rows=None)
         keys: list[Expression] = []
         for item in clause.expressions:
+            mark = mark_of(item.this, FunctionMark) if isinstance(item, exp.Anonymous) else None
+            if mark is not None and mark.names in (("rollup",), ("cube",)):
+                raise FeatureNotSupported(
+                    f"GROUP BY {mark.name.upper()} is not supported", position=mark.position
+                )
             for part in item.expressions if isinstance(item, exp.Tuple) else [item]:
                 key = self._group_key(part, targets, binding)
                 if key not in keys:

@@ -36,7 +36,8 @@ def is_test(binding: Binding, tree: exp.Is) -> Expression:
         if items is not None:
             # a row is null if all of it is, and not null if none of it is
             return And(tuple(IsNull(binding.value(item), negated) for item in items))
-        return IsNull(binding.value(tree.this), negated)
+        # a parameter stays unknown: IS NULL tells nothing of its type
+        return IsNull(binding.bind(tree.this), negated)
     if isinstance(right, exp.Boolean):
         words = f"IS {'NOT ' if negated else ''}{'TRUE' if right.this else 'FALSE'}"
         return BooleanTest(binding.condition(tree.this, words), bool(right.this), negated)

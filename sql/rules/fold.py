@@ -16,6 +16,7 @@ from engine.expressions import And, Call, Constant, Expression, Not, Or
 from engine.functions.registry import BY_ID
 from engine.run import Run
 from sql import logical
+from sql.expressions import transform
 from sql.logical import Node
 from sql.rules.walk import bottom_up, with_expressions
 from storage.batch import Batch
@@ -50,18 +51,16 @@ def fold_expression(expression: Expression) -> Expression | None:
     """The expression folded from below; None where it stays as it is."""
     match expression:
         case Call() if _is_foldable(expression):
-            arguments = tuple(fold_expression(a) or a for a in expression.arguments)
-            if not all(isinstance(a, Constant) for a in arguments):
-                return None
-            return _computed(Call(expression.function, arguments, expression.type))
+            arguments = tuple(transform(a, fold_expression) for a in expression.arguments)
+            call = Call(expression.function, arguments, expression.type)
+            computed = _computed(call) if all(isinstance(a, Constant) for a in arguments) else None
+            return computed or call
         case And() | Or():
             return _connective(expression)
         case Not():
-            inner = fold_expression(expression.argument) or expression.argument
+            inner = transform(expression.argument, fold_expression)
             value = truth(inner)
-            if value is not None:
-                return Constant(Column.scalar(BOOL, not value))
-            return None if inner is expression.argument else Not(inner)
+            return Not(inner) if value is None else Constant(Column.scalar(BOOL, not value))
     return None
 
 
@@ -86,17 +85,17 @@ def _connective(expression: And | Or) -> Expression | None:
     kept: list[Expression] = []
     changed = False
     for operand in expression.operands:
-        folded = fold_expression(operand)
-        value = truth(folded or operand)
+        folded = transform(operand, fold_expression)
+        value = truth(folded)
         if value is decides:
             return Constant(Column.scalar(BOOL, decides))
         if value is (not decides):
             changed = True
             continue
-        changed = changed or folded is not None
-        kept.append(folded or operand)
+        changed = changed or folded is not operand
+        kept.append(folded)
     if not changed:
-        return None
+        return expression
     if not kept:
         return Constant(Column.scalar(BOOL, not decides))
     return kept[0] if len(kept) == 1 else type(expression)(tuple(kept))

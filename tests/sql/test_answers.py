@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sql.planning import answer, filled
 
 from storage.database import Database
 from storage.errors import DatabaseError
+from tests.sql.planning import answer, filled
 
 RECORDS = [json.loads(line) for line in (Path(__file__).parent / "answers.jsonl").read_text().splitlines()]
 
