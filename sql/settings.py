@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from engine.functions.calendar import zone
@@ -366,7 +366,9 @@ class Settings:
             raise CantChangeRuntimeParameter(
                 f'parameter "{setting.name}" cannot be changed without restarting the server'
             )
-        shown = setting.check(setting, value)
+        # PostgreSQL calls a setting what the statement calls it, but for those with a check of their own
+        named = setting if setting.kind == "string" else replace(setting, name=name)
+        shown = named.check(named, value)
         if shown == "ISO, ":
             shown += self.values["datestyle"].rpartition(" ")[2]
         return setting.name.lower(), shown

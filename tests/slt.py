@@ -19,7 +19,8 @@
 A record ends at an empty line. Rows come as text forms joined by '|', in order (`sorted`: sorted as text;
 `header`: with the columns' names first); NULL is `NULL`, an empty text `(empty)`, a line break `\\n`.
 What gives no rows comes as its tag, an error as SQLSTATE and message with DETAIL and HINT below, a notice
-as its severity and message. `@name` runs in a session of that name. `--complete` writes the answers.
+as its severity and message, before everything else (clients see them as early). `@name` runs in a
+session of that name. `--complete` writes the answers.
 """
 
 from __future__ import annotations
@@ -202,13 +203,10 @@ class Direct:
         lines: list[str] = []
         try:
             for outcome in chosen.simple(text):
-                given = list(self._lines(chosen, outcome, header))
-                lines += [notice(n.severity, n.message) for n in chosen.notices()]
-                lines += given
+                lines += self._lines(chosen, outcome, header)
         except DatabaseError as error:
-            lines += [notice(n.severity, n.message) for n in chosen.notices()]
             lines += failure(error.sqlstate, error.message, error.detail, error.hint)
-        return lines
+        return [notice(n.severity, n.message) for n in chosen.notices()] + lines
 
     def _lines(self, session: Session, outcome: Outcome, header: bool) -> Iterator[str]:
         match outcome:
@@ -272,11 +270,9 @@ class Wire:
         else:
             connection.send_query(text.encode())
         while (result := connection.get_result()) is not None:
-            given = list(_result_lines(result, header))
-            lines += self._notices
-            self._notices = []
-            lines += given
-        return lines
+            lines += _result_lines(result, header)
+        notices, self._notices = self._notices, []
+        return notices + lines
 
     def close(self) -> None:
         """See Runner."""

@@ -26,6 +26,7 @@ from storage.catalog import (
     Table,
 )
 from storage.errors import (
+    ActiveSqlTransaction,
     DependentObjectsStillExist,
     DuplicateSchema,
     DuplicateTable,
@@ -408,6 +409,8 @@ def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
 
 def maintain(host: Host, command: commands.Maintain, text: str) -> Outcome:
     """ANALYZE, VACUUM: there is nothing to do by hand. OPTIMIZE TABLE merges its segments now."""
+    if command.tag == "VACUUM" and host.explicit:
+        raise ActiveSqlTransaction("VACUUM cannot run inside a transaction block")
     tables = [must_table(host, parts) for parts in command.names]
     if command.tag == "OPTIMIZE TABLE":
         for table in tables:
