@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine import formats
 from engine.formats import CopyFormat
+from engine.formats.rows import copy_frames
 from engine.forms.style import Style
 from server import responses
 from server.rows import pieces
@@ -38,20 +39,26 @@ class CopyRows:
 
     def __init__(self, format: CopyFormat, style: Style) -> None:
         self._writer = formats.writer(format, style)
+        self._binary = format.format == "binary"
         self._header = self._writer.header()
 
     def write(self, batch: Batch) -> Iterator[bytes]:
         """The rows of a batch."""
+        if self._header and batch.rows:
+            yield self._first(batch.slice(0, 1))
+            batch = batch.slice(1, batch.rows)
         for piece in pieces(batch):
-            rows = [self._writer.write(piece.slice(row, row + 1)) for row in range(piece.rows)]
-            rows[0] = self._take_header() + rows[0]
-            yield b"".join(map(responses.copy_data, rows))
+            yield copy_frames(self._writer, piece)
+
+    def _first(self, row: Batch) -> bytes:
+        """The first row, with the header before it."""
+        header, self._header = self._header, b""
+        data = self._writer.write(row)
+        if self._binary:
+            return responses.copy_data(header + data)
+        return responses.copy_data(header) + responses.copy_data(data)
 
     def end(self) -> bytes:
         """What follows the last row."""
-        rest = self._take_header() + self._writer.trailer()
+        rest = self._header + self._writer.trailer()
         return (responses.copy_data(rest) if rest else b"") + responses.COPY_DONE
-
-    def _take_header(self) -> bytes:
-        header, self._header = self._header, b""
-        return header

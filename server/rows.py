@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 
-from engine import forms
+from engine.formats.rows import row_frames
 from engine.forms.style import Style
 from storage.batch import Batch
 
@@ -15,7 +14,7 @@ PIECE_BYTES = 1 << 20
 def frames(batch: Batch, formats: Sequence[int], style: Style) -> Iterator[bytes]:
     """DataRow messages of all rows; `formats` has one code a column: 0 text, 1 binary."""
     for piece in pieces(batch):
-        yield _interim(piece, formats, style)
+        yield row_frames(piece.columns, formats, piece.rows, style)
 
 
 def pieces(batch: Batch) -> Iterator[Batch]:
@@ -28,19 +27,3 @@ def pieces(batch: Batch) -> Iterator[Batch]:
     rows = max(1, batch.rows * PIECE_BYTES // size)
     for start in range(0, batch.rows, rows):
         yield batch.slice(start, start + rows)
-
-
-def _interim(piece: Batch, formats: Sequence[int], style: Style) -> bytes:
-    columns = [
-        (forms.binary_of(c) if f else forms.text_of(c, style)).values.to_pylist()
-        for c, f in zip(piece.columns, formats, strict=True)
-    ]
-    out = []
-    for row in zip(*columns, strict=True) if columns else [()] * piece.rows:
-        fields = []
-        for value in row:
-            raw = value.encode() if isinstance(value, str) else value
-            fields.append(b"\xff\xff\xff\xff" if raw is None else struct.pack(">i", len(raw)) + raw)
-        body = struct.pack(">H", len(row)) + b"".join(fields)
-        out.append(b"D" + struct.pack(">I", len(body) + 4) + body)
-    return b"".join(out)

@@ -54,7 +54,8 @@ class _Thread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._threads = threads
         self._work: Work | None = work
-        self._given = threading.Semaphore(0)
+        self._given = threading.Lock()  # held while there is no work; a semaphore wakes more slowly
+        self._given.acquire()
 
     def give(self, work: Work) -> None:
         """Wake the thread for `work`."""

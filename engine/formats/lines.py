@@ -337,24 +337,27 @@ class LineWriter:
         if not self._format.header:
             return b""
         names = [Column.of(TEXT, [name]) for name in self._format.names]
-        return self._lines(names, 1)
+        return _joined(self._lines(names, 1))
 
     def write(self, batch: Batch) -> bytes:
         """A line a row."""
+        return _joined(self.lines(batch))
+
+    def lines(self, batch: Batch) -> pa.Array:
+        """The line of each row, its break included."""
         return self._lines([forms.text_of(column, self._style) for column in batch.columns], batch.rows)
 
     def trailer(self) -> bytes:
         """Nothing."""
         return b""
 
-    def _lines(self, texts: list[Column], rows: int) -> bytes:
+    def _lines(self, texts: list[Column], rows: int) -> pa.Array:
         if not texts:
-            return b"\n" * rows
+            return pa.array(["\n"] * rows, pa.large_string())
         escape = self._quoted if self._csv else self._escaped
         fields = [escape(position, column.values) for position, column in enumerate(texts)]
-        lines = pc.binary_join_element_wise(*fields, pa.scalar(self._format.delimiter, pa.large_string()))
-        text: str = "\n".join(lines.to_pylist())
-        return text.encode() + b"\n" if rows else b""
+        fields[-1] = pc.binary_join_element_wise(fields[-1], _large("\n"), _large(""))
+        return pc.binary_join_element_wise(*fields, _large(self._format.delimiter))
 
     def _escaped(self, position: int, values: pa.Array) -> pa.Array:
         values = pc.replace_substring(values, "\\", "\\\\")
@@ -383,3 +386,14 @@ class LineWriter:
         mark = pa.scalar(format.quote, pa.large_string())
         quoted = pc.binary_join_element_wise(mark, doubled, mark, pa.scalar("", pa.large_string()))
         return pc.if_else(needs.fill_null(False), quoted, values).fill_null(format.null)
+
+
+def _large(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _joined(lines: pa.Array) -> bytes:
+    """The lines one after another: the array's own bytes."""
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, np.int64)[[lines.offset, lines.offset + len(lines)]]
+    return data[int(ends[0]) : int(ends[1])].to_pybytes() if data is not None else b""

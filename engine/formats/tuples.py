@@ -187,20 +187,11 @@ def frame_rows(columns: list[Fields], rows: int, head: Array, prefix: int) -> tu
     for _, _, lengths in columns:
         sizes += np.maximum(lengths, 0)
     begins = np.cumsum(sizes) - sizes
-    out = np.zeros(int(sizes.sum()), np.uint8)
+    out = np.empty(int(sizes.sum()), np.uint8)
     for at, byte in enumerate(head.tolist()):
         out[begins + (prefix + at)] = byte
     places = begins + (prefix + len(head))
     for content, starts, lengths in columns:
-        put_int32(out, places, lengths)
-        places = places + 4
-        kernels.scatter_bytes(out, places, content, starts, lengths)
-        places = places + np.maximum(lengths, 0)
+        kernels.put_fields(out, places, content, starts, lengths)
+        places = places + (4 + np.maximum(lengths, 0))
     return out, begins, sizes
-
-
-def put_int32(out: Array, places: Array, values: Array) -> None:
-    """Write int32s, big-endian, at these places."""
-    digits = values.astype(">i4").view(np.uint8).reshape(-1, 4)
-    for byte in range(4):
-        out[places + byte] = digits[:, byte]

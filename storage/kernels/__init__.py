@@ -7,7 +7,7 @@ the server runs: nothing compiles on a statement's thread (see storage.kernels.c
 
 from storage.kernels import choice
 from storage.kernels.plain.dot import dot_f32, l2_f32
-from storage.kernels.plain.frames import find_tuples, gather_bytes, scatter_bytes
+from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "l2_f32",
     "mix_words",
     "place_words",
+    "put_fields",
+    "put_int32",
     "scatter_bytes",
     "warm",
 ]

@@ -62,6 +62,25 @@ def _scatter(out, places, data, starts, lengths):  # type: ignore[no-untyped-def
             out[target + byte] = data[source + byte]
 
 
+@njit("void(uint8[::1], int64[:], int64[:])", nogil=True, cache=True)
+def _put(out, places, values):  # type: ignore[no-untyped-def]
+    for i in range(len(places)):
+        at, value = places[i], np.uint32(values[i])
+        for byte in range(4):
+            out[at + byte] = np.uint8(value >> np.uint32(24 - 8 * byte))
+
+
+@njit(f"void(uint8[::1], int64[:], {_READ}, int64[:], int64[:])", nogil=True, cache=True)
+def _fields(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
+    for i in range(len(places)):
+        at, length, source = places[i], lengths[i], starts[i]
+        value = np.uint32(length)
+        for byte in range(4):
+            out[at + byte] = np.uint8(value >> np.uint32(24 - 8 * byte))
+        for byte in range(length):
+            out[at + 4 + byte] = data[source + byte]
+
+
 def find_tuples(data: Bytes, at: int, starts: Integers, lengths: Integers) -> tuple[int, int, int]:
     """See plain.frames.find_tuples."""
     rows, end, why = _find(_readonly(data), at, starts, lengths)
@@ -80,6 +99,16 @@ def gather_bytes(data: Bytes, starts: Integers, lengths: Integers) -> Bytes:
 def scatter_bytes(out: Bytes, places: Integers, data: Bytes, starts: Integers, lengths: Integers) -> None:
     """See plain.frames.scatter_bytes."""
     _scatter(out, places, _readonly(data), starts, lengths)
+
+
+def put_int32(out: Bytes, places: Integers, values: Integers) -> None:
+    """See plain.frames.put_int32."""
+    _put(out, places, values)
+
+
+def put_fields(out: Bytes, places: Integers, data: Bytes, starts: Integers, lengths: Integers) -> None:
+    """See plain.frames.put_fields."""
+    _fields(out, places, _readonly(data), starts, lengths)
 
 
 def _readonly(data: Bytes) -> Bytes:

@@ -66,3 +66,16 @@ def scatter_bytes(out: Bytes, places: Integers, data: Bytes, starts: Integers, l
     total = int(ends[-1]) if len(ends) else 0
     within = np.arange(total) - np.repeat(ends - sizes, sizes)
     out[np.repeat(places, sizes) + within] = data[np.repeat(starts, sizes) + within]
+
+
+def put_int32(out: Bytes, places: Integers, values: Integers) -> None:
+    """Write `values[i]` to `out[places[i]:]` as an int32, big-endian."""
+    digits = values.astype(">i4").view(np.uint8).reshape(-1, 4)
+    for byte in range(4):
+        out[places + byte] = digits[:, byte]
+
+
+def put_fields(out: Bytes, places: Integers, data: Bytes, starts: Integers, lengths: Integers) -> None:
+    """Write to `out[places[i]:]` the int32 `lengths[i]` and the bytes `data[starts[i] : ...]` behind it."""
+    put_int32(out, places, lengths)
+    scatter_bytes(out, places + 4, data, starts, lengths)

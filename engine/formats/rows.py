@@ -1,0 +1,107 @@
+"""Rows as the wire frames them, a whole batch at once: DataRow, and CopyData of COPY's binary format.
+
+    byte  tag ('D' or 'd')
+    int32 length, itself included
+    int16 fields, and for each: int32 length (-1: null) and the bytes of its text or binary form
+
+A few rows are put together value by value, because a kernel call a column costs more than they do.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from engine import forms
+from engine.formats.lines import LineWriter
+from engine.formats.options import Writer
+from engine.formats.tuples import Fields, arrow_fields, fields_of, frame_rows
+from engine.forms.binary import fixed_rows
+from engine.forms.style import PLAIN, Style
+from storage import kernels
+from storage.batch import Batch
+from storage.column import Column
+from storage.types import BOOL, INTEGERS, OID, Form
+
+FEW = 16  # rows
+_LENGTH = struct.Struct(">i")
+_HEAD = struct.Struct(">BIH")
+_NULL = b"\xff\xff\xff\xff"
+_DIGITS = frozenset((*(type.oid for type in INTEGERS), OID.oid))
+
+
+def row_frames(
+    columns: Sequence[Column], formats: Sequence[int], rows: int, style: Style, tag: bytes = b"D"
+) -> bytes:
+    """The messages of `rows` rows; `formats` has a code a column: 0 text, 1 binary."""
+    if rows <= FEW:
+        return _few(columns, formats, rows, style, tag)
+    fields = [_fields(column, format, style) for column, format in zip(columns, formats, strict=True)]
+    head = np.frombuffer(struct.pack(">H", len(columns)), np.uint8)
+    out, begins, sizes = frame_rows(fields, rows, head, 5)
+    out[begins] = tag[0]
+    kernels.put_int32(out, begins + 1, sizes - 1)
+    return out.tobytes()
+
+
+def copy_frames(writer: Writer, batch: Batch) -> bytes:
+    """CopyData messages, one a row, of what `writer` would write."""
+    if isinstance(writer, LineWriter):
+        return _line_frames(writer.lines(batch))
+    return row_frames(batch.columns, (1,) * len(batch.columns), batch.rows, PLAIN, b"d")
+
+
+def _line_frames(lines: pa.Array) -> bytes:
+    content, starts, lengths = arrow_fields(lines)
+    places = np.cumsum(lengths + 5) - (lengths + 5)
+    out = np.empty(int(lengths.sum()) + 5 * len(lengths), np.uint8)
+    kernels.put_fields(out, places + 1, content, starts, lengths)
+    out[places] = ord("d")
+    kernels.put_int32(out, places + 1, lengths + 4)
+    return out.tobytes()
+
+
+def _fields(column: Column, format: int, style: Style) -> Fields:
+    return fields_of(column) if format else arrow_fields(forms.text_of(column, style).values)
+
+
+def _few(columns: Sequence[Column], formats: Sequence[int], rows: int, style: Style, tag: bytes) -> bytes:
+    values = [
+        _binary(column) if format else _texts(column, style)
+        for column, format in zip(columns, formats, strict=True)
+    ]
+    out = []
+    for row in range(rows):
+        body = b"".join(
+            [_NULL if (item := column[row]) is None else _LENGTH.pack(len(item)) + item for column in values]
+        )
+        out.append(_HEAD.pack(tag[0], len(body) + 6, len(values)))
+        out.append(body)
+    return b"".join(out)
+
+
+def _texts(column: Column, style: Style) -> list[bytes | None]:
+    oid = column.type.oid
+    if column.type.form is Form.TEXT:
+        items: list[str | None] = column.values.to_pylist()
+    elif oid in _DIGITS:
+        items = [None if item is None else str(item) for item in column.tolist()]
+    elif oid == BOOL.oid:
+        items = [None if item is None else "t" if item else "f" for item in column.tolist()]
+    else:
+        items = forms.text_of(column, style).values.to_pylist()
+    return [None if item is None else item.encode() for item in items]
+
+
+def _binary(column: Column) -> list[bytes | None]:
+    rows = fixed_rows(column)
+    if rows is None:
+        found: list[bytes | None] = forms.binary_of(column).values.to_pylist()
+        return found
+    raw, width = rows.tobytes(), rows.shape[1]
+    items = [raw[at : at + width] for at in range(0, len(raw), width)] if width else [b""] * len(rows)
+    valid = column.valid
+    return list(items) if valid is None else [i if ok else None for i, ok in zip(items, valid, strict=True)]
