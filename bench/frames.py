@@ -51,8 +51,8 @@ def main() -> None:
     texts = [forms.text_of(column).tolist() for column in batch.columns]
     style = forms.PLAIN
     works = {
-        "DataRow, text": lambda: [rows.frames(piece, (0,) * 4, style) for piece in pieces],
-        "DataRow, binary": lambda: [rows.frames(piece, (1,) * 4, style) for piece in pieces],
+        "DataRow, text": lambda: [b"".join(rows.frames(piece, (0,) * 4, style)) for piece in pieces],
+        "DataRow, binary": lambda: [b"".join(rows.frames(piece, (1,) * 4, style)) for piece in pieces],
         "DataRow, plain Python, values already text": lambda: _python(texts),
     }
     for name in ("text", "csv", "binary"):

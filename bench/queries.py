@@ -51,11 +51,9 @@ def main() -> None:
     for name, seconds in figures.items():
         rate = vectors.nbytes / seconds / 1e9
         table.row(name, seconds * 1e3, ROWS / seconds / 1e6, rate, rate / read, rate / numpy_rate)
-    table.row("numpy X @ q", vectors.nbytes / numpy_rate / 1e6, ROWS * numpy_rate / vectors.nbytes * 1e3,
-              numpy_rate, numpy_rate / read, 1.0)  # fmt: skip
-    table.row(
-        "memory read, one thread a core", vectors.nbytes / read / 1e6, 0.0, read, 1.0, read / numpy_rate
-    )
+    for name, rate in (("numpy X @ q", numpy_rate), ("memory read, one thread a core", read)):
+        seconds = vectors.nbytes / rate / 1e9
+        table.row(name, seconds * 1e3, ROWS / seconds / 1e6, rate, rate / read, rate / numpy_rate)
     table.print()
 
 
@@ -71,7 +69,7 @@ async def _measure(port: int, vectors: np.ndarray) -> dict[str, float]:
     for state in ("unsealed", "sealed"):
         for name, text in (("threshold 0.9", THRESHOLD), ("top 10", TOP)):
             statement = await connection.prepare(text)
-            assert [row["id"] for row in await statement.fetch(query)][0] == 6
+            assert (await statement.fetch(query))[0]["id"] == 6
             figures[f"{name}, {state}"] = await _median(lambda s=statement: s.fetch(query))
         await connection.execute("OPTIMIZE TABLE features")
     await connection.close()
