@@ -1,0 +1,62 @@
+"""Calls whose arguments PostgreSQL separates by words: EXTRACT, SUBSTRING, TRIM, POSITION, OVERLAY."""
+
+from __future__ import annotations
+
+from sql.marks import Literal
+from sql.rewriting.writer import Frame, Writer, call
+from sql.tokens import Kind, Token, near
+
+
+@call("extract")
+def extract(w: Writer, place: int) -> None:
+    """extract(field FROM x): the field becomes a string."""
+    field = w.peek(1)
+    if field is None or not w.word_at(2, "from") or field.kind not in (Kind.WORD, Kind.QUOTED, Kind.STRING):
+        raise near(w.text, w.peek(2))
+    w.emit_open(w.tokens[w.index], Frame())
+    w.index += 1
+    w.emit_mark(Literal(Token(Kind.STRING, field.text, field.start, field.end)), field)
+    w.index += 1
+    w.separate(w.tokens[w.index])
+
+
+def framed(w: Writer, kind: str) -> None:
+    w.emit_open(w.tokens[w.index], Frame(kind))
+    w.comma = w.tokens[w.index]
+    w.index += 1
+
+
+@call("substring")
+def substring(w: Writer, place: int) -> None:
+    framed(w, "substring")
+    if w.inside_has("for") and not w.inside_has("from"):
+        w.set_form("substring for")
+    elif w.inside_has("similar"):
+        raise w.unsupported("SUBSTRING ... SIMILAR", w.tokens[place])
+
+
+@call("position")
+def position(w: Writer, place: int) -> None:
+    w.set_form("position")
+    framed(w, "position")
+
+
+@call("overlay")
+def overlay(w: Writer, place: int) -> None:
+    framed(w, "overlay")
+
+
+@call("trim")
+def trim(w: Writer, place: int) -> None:
+    """trim([LEADING|TRAILING|BOTH] [characters] FROM x): side and characters come first."""
+    framed(w, "trim")
+    token = w.tokens[w.index] if w.index < len(w.tokens) else None
+    side = "both"
+    if token is not None and token.is_word("leading", "trailing", "both"):
+        side = token.text
+        w.index += 1
+    elif not w.inside_has("from"):
+        return
+    w.set_form(f"trim {side}")
+    if w.word_at(0, "from"):
+        w.index += 1

@@ -1,0 +1,231 @@
+"""Words of clauses and statements: WITH, GROUP BY, LIMIT, FETCH, VALUES, JOIN, INSERT, UPDATE."""
+
+from __future__ import annotations
+
+from sqlglot.tokenizer_core import TokenType as T
+
+from sql.marks import FunctionMark, Literal
+from sql.rewriting.operands import quantifier
+from sql.rewriting.writer import Writer, word
+from sql.tokens import Kind, Token, near
+
+
+@word("default")
+def default(w: Writer, token: Token) -> bool:
+    if w.word_at(1, "values"):
+        w.emit(T.DEFAULT, "DEFAULT", token)
+    else:
+        w.emit_mark(FunctionMark(("default",), token.position, "default"), token)
+        w.emit(T.L_PAREN, "(", token)
+        w.emit(T.R_PAREN, ")", token, operand=True)
+    w.index += 1
+    return True
+
+
+@word("all")
+def on_all(w: Writer, token: Token) -> bool:
+    previous = w.peek(-1)
+    if w.mark_at(1, "(") and not (previous and previous.is_word("union", "intersect", "except", "select")):
+        return quantifier(w, token)
+    if previous is not None and previous.is_word("limit"):
+        w.out.pop()  # LIMIT ALL is no limit
+        w.operand = True
+    elif previous is None or not previous.is_word("select"):
+        if previous is None or not (
+            previous.is_word("union", "intersect", "except") or previous.is_mark("(")
+        ):
+            raise near(w.text, token)
+        if not previous.is_mark("("):
+            w.emit(T.ALL, "ALL", token)
+    w.index += 1
+    return True
+
+
+@word("row", "rows")
+def row(w: Writer, token: Token) -> bool:
+    if after_offset(w, token):
+        return True
+    if w.mark_at(1, "(") and not w.operand:
+        w.emit_mark(FunctionMark(("row",), token.position, "row"), token)
+        w.index += 1
+        return True
+    return False
+
+
+def after_offset(w: Writer, token: Token) -> bool:
+    """OFFSET n ROWS: the word says nothing."""
+    frame = w.frames[-1]
+    if frame.offset and w.operand:
+        frame.offset = False
+        w.index += 1
+        return True
+    return False
+
+
+@word("offset")
+def offset(w: Writer, token: Token) -> bool:
+    w.frames[-1].offset = True
+    return False
+
+
+@word("values")
+def values(w: Writer, token: Token) -> bool:
+    previous = w.peek(-1)
+    if w.mark_at(1, "(") or (previous is not None and previous.is_word("default")):
+        w.emit(T.VALUES, "VALUES", token)
+        w.index += 1
+        return True
+    return False
+
+
+@word("group", "order", "partition")
+def by_pair(w: Writer, token: Token) -> bool:
+    """GROUP BY, ORDER BY, PARTITION BY."""
+    if not w.word_at(1, "by"):
+        if token.is_word("partition"):
+            return False
+        raise near(w.text, w.peek())
+    if w.comma is not None and w.comma.is_mark(","):
+        raise near(w.text, token)
+    kinds = {"group": T.GROUP_BY, "order": T.ORDER_BY, "partition": T.PARTITION_BY}
+    w.emit(kinds[token.text], f"{token.text.upper()} BY", token)
+    w.index += 2
+    return True
+
+
+@word("nulls")
+def nulls(w: Writer, token: Token) -> bool:
+    if not w.word_at(1, "first", "last"):
+        return False
+    w.emit(T.VAR, "NULLS", token)
+    w.index += 1
+    w.emit(T.VAR, w.tokens[w.index].text.upper(), w.tokens[w.index])
+    w.index += 1
+    return True
+
+
+@word("with")
+def on_with(w: Writer, token: Token) -> bool:
+    if w.word_at(1, "ordinality"):
+        w.emit(T.WITH, "WITH", token)
+        w.emit(T.ORDINALITY, "ORDINALITY", w.tokens[w.index + 1])
+        w.operand = True
+        w.index += 2
+        return True
+    if w.word_at(1, "recursive"):
+        w.emit(T.WITH, "WITH", token)
+        w.emit(T.RECURSIVE, "RECURSIVE", w.tokens[w.index + 1])
+        w.index += 2
+        return True
+    return False
+
+
+@word("join")
+def join(w: Writer, token: Token) -> bool:
+    """JOIN alone says INNER: without a word, the parser takes it for a comma."""
+    if not w.word_at(-1, "inner", "left", "right", "full", "outer", "cross", "natural"):
+        w.emit(T.INNER, "INNER", token)
+    return False
+
+
+@word("materialized")
+def materialized(w: Writer, token: Token) -> bool:
+    previous = w.peek(-1)
+    if previous is not None and previous.is_word("as", "not") and w.mark_at(1, "("):
+        w.emit(T.VAR, "MATERIALIZED", token)
+        w.index += 1
+        return True
+    return False
+
+
+@word("only")
+def only(w: Writer, token: Token) -> bool:
+    w.index += 1  # no table has children
+    return True
+
+
+@word("fetch")
+def fetch(w: Writer, token: Token) -> bool:
+    """FETCH FIRST n ROWS ONLY, as LIMIT n."""
+    if not w.word_at(1, "first", "next"):
+        raise near(w.text, w.peek())
+    w.emit(T.LIMIT, "LIMIT", token)
+    w.index += 2
+    if w.word_at(0, "row", "rows"):
+        one = Token(Kind.NUMBER, "1", token.start, token.end)
+        w.emit_mark(Literal(one), token)
+    while not w.word_at(0, "row", "rows"):
+        here = w.peek(0)
+        if here is None:
+            raise near(w.text, None)
+        w.step(here)
+    if w.word_at(1, "with"):
+        raise w.unsupported("FETCH ... WITH TIES", token)
+    if not w.word_at(1, "only"):
+        raise near(w.text, w.peek())
+    w.index += 2
+    w.operand = True
+    return True
+
+
+@word("for")
+def on_for(w: Writer, token: Token) -> bool:
+    if w.frames[-1].kind in ("substring", "overlay"):
+        w.separate(token)
+        return True
+    raise w.unsupported("SELECT ... FOR UPDATE or SHARE", token)
+
+
+@word("delete", "insert", "set", "update")
+def statement_word(w: Writer, token: Token) -> bool:
+    """INSERT, UPDATE, DELETE, SET where they are verbs."""
+    kinds = {"insert": T.INSERT, "update": T.UPDATE, "delete": T.DELETE, "set": T.SET}
+    previous = w.peek(-1)
+    verb = previous is None or (token.text != "set" and (previous.is_mark("(") or previous.is_word("do")))
+    if token.is_word("insert"):
+        verb = verb and w.word_at(1, "into")
+    elif token.is_word("delete"):
+        verb = verb and w.word_at(1, "from")
+    elif token.is_word("set"):
+        verb = w.statement in ("update", "insert", "with") and sets(w, token)
+    if not verb:
+        return False
+    w.emit(kinds[token.text], token.text.upper(), token)
+    w.index += 1
+    return True
+
+
+def sets(w: Writer, token: Token) -> bool:
+    following = w.peek()
+    behind = w.peek(2)
+    if following is None:
+        return True
+    if following.is_mark("("):
+        return True
+    named = following.kind in (Kind.WORD, Kind.QUOTED)
+    return named and behind is not None and (behind.text in ("=", ".", "["))
+
+
+@word("do")
+def do(w: Writer, token: Token) -> bool:
+    w.emit(T.VAR, "DO", token)
+    w.index += 1
+    if w.word_at(0, "nothing"):
+        w.emit(T.VAR, "NOTHING", w.tokens[w.index], operand=True)
+        w.index += 1
+    return True
+
+
+@word("conflict")
+def conflict(w: Writer, token: Token) -> bool:
+    previous = w.peek(-1)
+    if previous is not None and previous.is_word("on") and w.statement == "insert":
+        raise w.unsupported("ON CONFLICT", token)
+    return False
+
+
+@word("overriding")
+def overriding(w: Writer, token: Token) -> bool:
+    if w.statement == "insert" and w.word_at(2, "value") and w.word_at(1, "system", "user"):
+        raise w.unsupported("OVERRIDING", token)
+    return False

@@ -1,0 +1,395 @@
+"""The writer: our tokens in, the parser's out; parentheses, operands, operators, names, types.
+
+A word that PostgreSQL's grammar treats specially has a handler in WORDS, which returns whether it has
+dealt with it; a function whose arguments have a grammar has one in CALLS. `operand` and `comma` say what
+was written last, so that what the parser would let pass (two operands side by side, a comma too many) is
+refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlglot.tokenizer_core import Token as ParserToken
+from sqlglot.tokenizer_core import TokenType as T
+
+from sql.keywords import RESERVED, TYPE_OR_FUNCTION, words
+from sql.marks import FunctionMark, Literal, Mark, OperatorMark, ParameterMark, TypeName
+from sql.tokens import Kind, Token, near
+from sql.typenames import read_interval_fields, read_type, starts_type
+from storage.errors import DatabaseError, FeatureNotSupported, SqlSyntaxError
+
+NAME, MARK = "\x02", "\x01"
+
+_NATIVE = {
+    "+": T.PLUS,
+    "-": T.DASH,
+    "*": T.STAR,
+    "/": T.SLASH,
+    "%": T.MOD,
+    "^": T.CARET,
+    "=": T.EQ,
+    "<": T.LT,
+    ">": T.GT,
+    "<=": T.LTE,
+    ">=": T.GTE,
+    "<>": T.NEQ,
+}
+# Words that mean the same to the parser wherever they stand unquoted.
+_GRAMMAR = {
+    word: getattr(T, word.upper())
+    for word in words("""and any array asc case cross desc distinct else end except false from full having in
+    inner intersect into is join lateral left like ilike limit natural not null offset on or outer returning
+    right select table then true union using when where window with as isnull notnull""")
+    if hasattr(T, word.upper())
+}
+_GRAMMAR |= {"as": T.ALIAS, "isnull": T.ISNULL, "notnull": T.NOTNULL}
+# Words of the grammar that begin no operand: nothing but these may follow a list's end.
+_ENDS = words(
+    """from where group having order limit offset fetch union intersect except for window returning on using
+    join inner left right full cross natural as when then else end and or is in like ilike asc desc into
+    to"""
+)
+_UNSUPPORTED = {
+    "overlaps": "OVERLAPS",
+    "tablesample": "TABLESAMPLE",
+    "grouping": "GROUPING",
+    "xmlelement": "xmlelement",
+    "xmlforest": "xmlforest",
+    "xmltable": "xmltable",
+    "treat": "TREAT",
+}
+
+
+@dataclass
+class Frame:
+    """An open parenthesis: what it belongs to."""
+
+    kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay': words inside mean something
+    bracket: bool = False
+    offset: bool = False  # an OFFSET clause is being read: ROWS may follow
+
+
+class Writer:
+    """A place in our tokens, and what has been written so far."""
+
+    def __init__(self, tokens: list[Token], text: str) -> None:
+        self.tokens = tokens
+        self.text = text
+        self.index = 0
+        self.out: list[ParserToken] = []
+        self.marks: list[Mark] = []
+        self.frames: list[Frame] = [Frame()]
+        self.operand = False  # the last thing written ends an operand
+        self.comma: Token | None = None  # the last thing written is a comma or an opening
+        first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
+        self.statement = first
+
+    def run(self) -> None:
+        while self.index < len(self.tokens):
+            self.step(self.tokens[self.index])
+
+    def emit(self, type: T, text: str, token: Token, *, operand: bool = False) -> None:
+        line = self.index + 2
+        self.out.append(ParserToken(type, text, line, 1, token.start, token.end - 1))
+        self.operand = operand
+        self.comma = None
+
+    def emit_mark(self, mark: Mark, token: Token) -> None:
+        """A mark, as an identifier of its own."""
+        self.emit(T.IDENTIFIER, f"{MARK}{len(self.marks)}", token, operand=True)
+        self.marks.append(mark)
+
+    def emit_name(self, token: Token) -> None:
+        self.emit(T.IDENTIFIER, NAME + token.text, token, operand=True)
+
+    def emit_open(self, token: Token, frame: Frame) -> None:
+        self.emit(T.L_BRACKET if frame.bracket else T.L_PAREN, "(", token)
+        self.frames.append(frame)
+
+    def peek(self, ahead: int = 1) -> Token | None:
+        place = self.index + ahead
+        return self.tokens[place] if 0 <= place < len(self.tokens) else None
+
+    def word_at(self, ahead: int, *words: str) -> bool:
+        token = self.peek(ahead)
+        return token is not None and token.is_word(*words)
+
+    def mark_at(self, ahead: int, mark: str) -> bool:
+        token = self.peek(ahead)
+        return token is not None and token.is_mark(mark)
+
+    def unsupported(self, what: str, token: Token) -> DatabaseError:
+        return FeatureNotSupported(f"{what} is not supported", position=token.position)
+
+    def step(self, token: Token) -> None:
+        match token.kind:
+            case Kind.WORD:
+                self._word(token)
+            case Kind.QUOTED:
+                self._name(token)
+            case Kind.OPERATOR:
+                self._operator(token)
+            case Kind.PUNCTUATION:
+                self._punctuation(token)
+            case Kind.PARAMETER:
+                self._before_operand(token)
+                self.emit_mark(ParameterMark(int(token.text), token.position), token)
+                self.index += 1
+            case _:
+                self._before_operand(token)
+                self._constant(token)
+                self.index += 1
+
+    def _constant(self, token: Token) -> None:
+        previous = self.peek(-1)
+        if previous is not None and previous.is_word("escape"):
+            # the only place where the grammar wants a string and no expression
+            self.emit(T.STRING, f"{MARK}{len(self.marks)}", token, operand=True)
+            self.marks.append(Literal(token))
+            return
+        self.emit_mark(Literal(token), token)
+
+    def _before_operand(self, token: Token) -> None:
+        """A constant behind a finished operand is an error that the parser would take for an alias."""
+        if self.operand:
+            raise near(self.text, token)
+
+    def _punctuation(self, token: Token) -> None:
+        match token.text:
+            case "(":
+                self.emit_open(token, Frame())
+                self.comma = token
+            case "[":
+                self.emit_open(token, Frame(bracket=True))
+                self.comma = token
+                if self.mark_at(1, ":"):  # a[:2], which the parser would take for a placeholder
+                    self.emit_mark(FunctionMark(("",), token.position, "bound"), token)
+            case ")" | "]":
+                self._close(token)
+            case ",":
+                if self.comma is not None or not self.out or not self._may_end():
+                    raise near(self.text, token)
+                self.emit(T.COMMA, ",", token)
+                self.comma = token
+            case "::" | ":>":
+                self.cast(token)
+                return
+            case ":" if self.frames[-1].bracket:
+                self.emit(T.COLON, ":", token)
+            case ".":
+                self.emit(T.DOT, ".", token)
+            case "=>" | ":=":
+                raise self.unsupported("named argument notation", token)
+            case _:
+                raise near(self.text, token)
+        self.index += 1
+
+    def _may_end(self) -> bool:
+        """Whether what was written last may stand before a comma or a closing parenthesis."""
+        return self.operand or self.out[-1].token_type in (T.STAR, T.ASC, T.DESC, T.VAR, T.COLON)
+
+    def _close(self, token: Token) -> None:
+        frame = self.frames[-1]
+        opened = self.comma is not None and not self.comma.is_mark(",")
+        if len(self.frames) == 1 or frame.bracket is not (token.text == "]"):
+            raise near(self.text, token)
+        if not opened and not self._may_end():
+            raise near(self.text, token)
+        if frame.kind == "cast" or (opened and self.word_at(-2, "in")):
+            raise near(self.text, token)
+        self.frames.pop()
+        self.emit(T.R_BRACKET if frame.bracket else T.R_PAREN, token.text, token, operand=True)
+
+    def cast(self, token: Token) -> None:
+        self.emit(T.DCOLON, "::", token)
+        name, after = read_type(self.tokens, self.index + 1, self.text)
+        self.emit_mark(name, self.tokens[self.index + 1])
+        self.index = after
+
+    def _operator(self, token: Token) -> None:
+        symbol = token.text
+        if symbol == "!" and self.mark_at(1, ":>"):
+            raise self.unsupported("the operator !:>", token)
+        if symbol in _NATIVE:
+            if self.comma is not None and self.comma.is_mark(",") and symbol not in "+-*":
+                raise near(self.text, token)
+            binary = self.operand
+            self.emit(_NATIVE[symbol], symbol, token)
+            if binary:
+                self.out[-1] = _with_place(self.out[-1], token)
+        elif self.operand:
+            self.binary(OperatorMark(symbol, token.position), token)
+        elif symbol == "~":
+            self.emit(T.TILDE, symbol, token)
+        else:
+            raise self.unsupported(f"the prefix operator {symbol}", token)
+        self.index += 1
+
+    def binary(self, mark: OperatorMark, token: Token) -> None:
+        self.emit(T.AMP, "&", token)
+        self.emit_mark(mark, token)
+        self.emit(T.AMP, "&", token)
+
+    def _word(self, token: Token) -> None:
+        previous = self.peek(-1)
+        word = token.text
+        if previous is not None and previous.is_mark("."):
+            self._name(token)
+            return
+        if previous is not None and previous.is_word("as") and not self._is_as_grammar(token):
+            self._label(token)
+            return
+        handler = WORDS.get(word)
+        if handler is not None and handler(self, token):
+            return
+        if word == "grouping" and self.word_at(1, "sets"):
+            raise self.unsupported("GROUP BY GROUPING SETS", token)
+        if word in _UNSUPPORTED and (word in TYPE_OR_FUNCTION or self.mark_at(1, "(")):
+            raise self.unsupported(_UNSUPPORTED[word], token)
+        native = _GRAMMAR.get(word)
+        if native is not None:
+            self._native(native, token)
+            return
+        if word in RESERVED:
+            raise near(self.text, token)
+        if starts_type(token) and self._typed_constant(token):
+            return
+        self._name(token)
+
+    def _native(self, type: T, token: Token) -> None:
+        if token.text in _ENDS and self.comma is not None and self.comma.is_mark(","):
+            raise near(self.text, token)
+        self.emit(type, token.text.upper(), token, operand=token.text in ("null", "true", "false", "end"))
+        if token.text == "end":
+            self.operand = True
+        if token.text in ("isnull", "notnull"):
+            self.operand = True
+        self.index += 1
+
+    def _is_as_grammar(self, token: Token) -> bool:
+        """AS MATERIALIZED ( and AS NOT MATERIALIZED (, of WITH."""
+        if token.is_word("materialized"):
+            return self.mark_at(1, "(")
+        return token.is_word("not") and self.word_at(1, "materialized") and self.mark_at(2, "(")
+
+    def _label(self, token: Token) -> None:
+        """The name behind AS, which may be any word."""
+        self.emit_name(token)
+        self.index += 1
+
+    def _name(self, token: Token) -> None:
+        """A name: of a column, a table or, where a parenthesis follows, a function."""
+        names, after = [token.text], self.index + 1
+        place = self.index
+        while after + 1 < len(self.tokens) and self.tokens[after].is_mark("."):
+            part = self.tokens[after + 1]
+            if part.kind not in (Kind.WORD, Kind.QUOTED):
+                break
+            names.append(part.text)
+            after += 2
+        called = after < len(self.tokens) and self.tokens[after].is_mark("(")
+        previous = self.peek(-1)
+        if called and previous is not None and previous.is_word("into"):
+            called = False  # INSERT INTO t (a, b)
+        dotted = previous is not None and previous.is_mark(".")
+        if self.operand and previous is not None and previous.is_mark(")") and token.is_word("over"):
+            nearest = self.peek()
+            if nearest is not None and (nearest.is_mark("(") or nearest.kind in (Kind.WORD, Kind.QUOTED)):
+                raise FeatureNotSupported("window functions are not supported", position=token.position)
+        if called and not dotted:
+            self.emit_mark(FunctionMark(tuple(names), token.position), token)
+            self.index = after
+            if len(names) == 1 and token.kind is Kind.WORD and token.text in CALLS:
+                CALLS[token.text](self, place)
+            return
+        self.emit_name(token)
+        self.index += 1
+
+    def _typed_constant(self, token: Token) -> bool:
+        """date '...' and its kin, as a cast."""
+        if self.operand:
+            return False
+        try:
+            name, after = read_type(self.tokens, self.index, self.text)
+        except SqlSyntaxError:
+            return False
+        if after >= len(self.tokens) or self.tokens[after].kind is not Kind.STRING or name.arrays:
+            return False
+        constant = self.tokens[after]
+        self.index = after
+        if name.names == ("interval",):
+            fields, after_fields = read_interval_fields(self.tokens, after + 1)
+            if fields:
+                name = TypeName(name.names, name.position, (fields, *name.modifiers), 0)
+                after = after_fields - 1
+        self.emit_mark(Literal(constant), constant)
+        self.emit(T.DCOLON, "::", constant)
+        self.emit_mark(name, token)
+        self.index = after + 1
+        return True
+
+    def separate(self, token: Token) -> None:
+        if not self.operand:
+            raise near(self.text, token)
+        self.emit(T.COMMA, ",", token)
+        self.comma = Token(Kind.PUNCTUATION, ",", token.start, token.end)
+        self.index += 1
+
+    def set_form(self, form: str) -> None:
+        """Say in the mark of the function, written last, how it was spelled."""
+        for number in range(len(self.marks) - 1, -1, -1):
+            mark = self.marks[number]
+            if isinstance(mark, FunctionMark):
+                self.marks[number] = FunctionMark(mark.names, mark.position, form)
+                return
+
+    def inside_has(self, word: str) -> bool:
+        """Whether this word stands inside the parenthesis that was just opened, and in no inner one."""
+        depth, place = 0, self.index
+        while place < len(self.tokens):
+            token = self.tokens[place]
+            if token.kind is Kind.PUNCTUATION:
+                depth += (token.text in "([") - (token.text in ")]")
+                if depth < 0:
+                    return False
+            elif depth == 0 and token.is_word(word):
+                return True
+            place += 1
+        return False
+
+
+def _with_place(written: ParserToken, token: Token) -> ParserToken:
+    """An operator whose node remembers where it stood, in the one field that the parser keeps."""
+    place = [str(token.position)]
+    return ParserToken(written.token_type, written.text, written.line, 1, written.start, written.end, place)
+
+
+WordHandler = Callable[[Writer, Token], bool]
+CallHandler = Callable[[Writer, int], None]
+WORDS: dict[str, WordHandler] = {}
+CALLS: dict[str, CallHandler] = {}
+H = TypeVar("H", bound=WordHandler)
+C = TypeVar("C", bound=CallHandler)
+
+
+def word(*names: str) -> Callable[[H], H]:
+    """Declare what deals with these words; it returns false to have them taken as they are."""
+
+    def declare(handler: H) -> H:
+        WORDS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return declare
+
+
+def call(name: str) -> Callable[[C], C]:
+    """Declare what deals with the arguments of a function; its name has been written."""
+
+    def declare(handler: C) -> C:
+        CALLS[name] = handler
+        return handler
+
+    return declare
