@@ -34,11 +34,11 @@ def listed(nodes: Any) -> str:
 
 
 def _constant(value: Column) -> str:
-    text = forms.text_of(value).tolist()[0]
+    text: str | None = forms.text_of(value).tolist()[0]
     if text is None:
         return "NULL"
     if value.type.oid in _BARE:
-        return str(text)
+        return text
     shown = text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
     return "'" + shown.replace("'", "''") + f"'::{format_type(value.type)}"
 

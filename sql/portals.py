@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import GeneratorType
 
 from sql.outcome import Field, Outcome
 from storage.batch import Batch
@@ -53,10 +54,11 @@ class BoundPortal:
 
     def close(self) -> None:
         """Let go of what the rows hold."""
-        close = getattr(self._batches, "close", None)
-        if close is not None:
-            close()
-        batches = getattr(self.outcome, "batches", None)
-        close = getattr(batches, "close", None)
-        if close is not None:
-            close()
+        _close(self._batches)
+        _close(getattr(self.outcome, "batches", None))
+
+
+def _close(batches: Iterator[Batch] | None) -> None:
+    """End a generator, unless its own error brought us here: then it is ending already."""
+    if isinstance(batches, GeneratorType) and not batches.gi_running:
+        batches.close()

@@ -36,6 +36,7 @@ from storage.errors import (
     InFailedSqlTransaction,
     InternalError,
     InvalidCursorName,
+    InvalidParameterValue,
     InvalidSqlStatementName,
     ObjectNotInPrerequisiteState,
     OutOfMemory,
@@ -455,7 +456,7 @@ class Session:
         if setting == "role" and value == "none":
             self.user = self.session_user
         elif self.catalog.role(value) is None:
-            raise UndefinedObject(f'role "{value}" does not exist')
+            raise InvalidParameterValue(f'role "{value}" does not exist')
         elif not self.superuser and value != self.session_user:
             raise FeatureNotSupported(f"SET {setting.upper()} to another role is not supported")
         else:

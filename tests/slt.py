@@ -25,11 +25,13 @@ session of that name. `--complete` writes the answers.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 from psycopg import pq
 
 from engine import forms
@@ -245,17 +247,15 @@ class Wire:
     def __init__(self, conninfo: str, extended: bool = False) -> None:
         self._conninfo = conninfo
         self._extended = extended
-        self._connections: dict[str, pq.PGconn] = {}
+        self._connections: dict[str, psycopg.Connection] = {}
         self._notices: list[str] = []
 
-    def _connection(self, name: str) -> pq.PGconn:
+    def _connection(self, name: str) -> pq.abc.PGconn:
         if name not in self._connections:
-            connection = pq.PGconn.connect(self._conninfo.encode())
-            if connection.status != pq.ConnStatus.OK:
-                raise ConnectionError(connection.error_message.decode())
-            connection.notice_handler = self._on_notice
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+            connection.pgconn.notice_handler = self._on_notice
             self._connections[name] = connection
-        return self._connections[name]
+        return self._connections[name].pgconn
 
     def _on_notice(self, result: pq.abc.PGresult) -> None:
         severity = _field(result, pq.DiagnosticField.SEVERITY_NONLOCALIZED)
@@ -269,7 +269,7 @@ class Wire:
             connection.send_query_params(text.encode(), [], result_format=pq.Format.TEXT)
         else:
             connection.send_query(text.encode())
-        while (result := connection.get_result()) is not None:
+        while (result := _next_result(connection)) is not None:
             lines += _result_lines(result, header)
         notices, self._notices = self._notices, []
         return notices + lines
@@ -277,8 +277,16 @@ class Wire:
     def close(self) -> None:
         """See Runner."""
         for connection in self._connections.values():
-            connection.finish()
+            connection.close()
         self._connections = {}
+
+
+def _next_result(connection: pq.abc.PGconn) -> pq.abc.PGresult | None:
+    """The next result. Waiting inside libpq would keep a server in this process from running."""
+    while connection.is_busy():
+        select.select([connection.socket], [], [], 60)
+        connection.consume_input()
+    return connection.get_result()
 
 
 def _field(result: pq.abc.PGresult, which: pq.DiagnosticField) -> str:

@@ -59,9 +59,34 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
 """What runs each command."""
 
 
+def _writes(command: Command) -> str:
+    """The statement's name if it writes, '' if not."""
+    match command:
+        case commands.CreateTable():
+            return "CREATE TABLE"
+        case commands.CreateSequence():
+            return "CREATE SEQUENCE"
+        case commands.CreateSchema():
+            return "CREATE SCHEMA"
+        case commands.CreateRole(alter=alter):
+            return "ALTER ROLE" if alter else "CREATE ROLE"
+        case commands.Drop(kind):
+            return f"DROP {kind.upper()}"
+        case commands.Truncate():
+            return "TRUNCATE TABLE"
+        case commands.Comment():
+            return "COMMENT"
+        case commands.Copy(to=False):
+            return "COPY FROM"
+    return ""
+
+
 def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """Run a statement."""
     command = planned.command
     if command is None:
         return queries.run(host, planned, parameters)
+    verb = _writes(command)
+    if verb:
+        queries.refuse_read_only(host, verb)
     return RUN[type(command)](host, command, planned.text)

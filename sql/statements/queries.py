@@ -11,6 +11,7 @@ from sql.planned import Planned
 from sql.statements.host import Host
 from storage.batch import Batch
 from storage.column import Column
+from storage.errors import ReadOnlySqlTransaction
 
 
 def _verb(tree: object) -> str:
@@ -25,12 +26,20 @@ def _verb(tree: object) -> str:
             return "SELECT"
 
 
+def refuse_read_only(host: Host, verb: str) -> None:
+    """Raise for a statement that writes where the transaction may only read."""
+    if host.transaction.read_only:
+        raise ReadOnlySqlTransaction(f"cannot execute {verb} in a read-only transaction")
+
+
 def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """Run a planned query or change. A change is complete before its first row comes out."""
     assert planned.plan is not None
     assert planned.statement is not None
     verb = _verb(planned.statement.tree)
     plan = planned.plan
+    if verb != "SELECT":
+        refuse_read_only(host, verb.partition(" ")[0])
     context = host.new_run(parameters)
     if planned.fields is None:
         changed = sum(batch.rows for batch in plan.operator.batches(context))
