@@ -20,11 +20,11 @@ from storage.types import (
     ANYARRAY,
     ANYELEMENT,
     ANYNONARRAY,
-    BPCHAR,
-    NAME,
+    BINARY,
+    BYTEA,
     TEXT,
     UNKNOWN,
-    VARCHAR,
+    VECTOR,
     Type,
     array_of,
 )
@@ -141,8 +141,22 @@ def _exact(candidates: Sequence[_Candidate], types: Sequence[Type]) -> Choice | 
     return None
 
 
+_PACKED = frozenset((BINARY.oid, VECTOR.oid))
+
+
+def _as_packed(types: Sequence[Type]) -> list[Type]:
+    """The types with what may be read as a vector beside one (bytes, an array, JSON text) taken for one."""
+    packed = next((t for t in types if t.oid in _PACKED), None)
+    if packed is None:
+        return list(types)
+    return [
+        packed if t.oid not in _PACKED and (t.is_array or t.oid in (BYTEA.oid, TEXT.oid)) else t
+        for t in types
+    ]
+
+
 def _choose(candidates: list[_Candidate], types: Sequence[Type]) -> Choice | None:
-    exact = _exact(candidates, types)
+    exact = _exact(candidates, types) or _exact(candidates, _as_packed(types))
     if exact is not None:
         return exact
     usable = [c for c in candidates if _fits(c, types)]
@@ -301,11 +315,3 @@ def _element(declared: Sequence[Type], types: Sequence[Type]) -> Type | None:
     ):
         return TEXT
     return element
-
-
-_TEXTUAL = frozenset(t.oid for t in (TEXT, VARCHAR, BPCHAR, NAME))
-
-
-def is_textual(type: Type) -> bool:
-    """Whether a type's values are strings to LIKE and its kin."""
-    return type.oid in _TEXTUAL

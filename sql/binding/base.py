@@ -15,13 +15,13 @@ from sqlglot import exp
 
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Call, Expression
-from sql.coerce import can_coerce, coerce
+from sql.coerce import Letter, can_coerce, coerce
 from sql.context import BindContext
 from sql.functions import Choice, resolve_operator
 from sql.marks import position_of
 from sql.scope import Scope
 from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
-from storage.types import BOOL, TEXT, UNKNOWN, Type
+from storage.types import BINARY, BOOL, TEXT, UNKNOWN, VECTOR, Type
 
 
 @dataclass
@@ -106,8 +106,9 @@ class Binding:
         return coerce(expression, BOOL, "a", position, self.context)
 
     def coerced(self, expression: Expression, type: Type, position: int = 0) -> Expression:
-        """The expression implicitly as `type`."""
-        return coerce(expression, type, "i", position, self.context)
+        """The expression implicitly as `type`; a vector is read from text as by a cast."""
+        letter: Letter = "e" if type.oid in (BINARY.oid, VECTOR.oid) else "i"
+        return coerce(expression, type, letter, position, self.context)
 
     def operator(self, symbol: str, *operands: Expression, position: int = 0) -> Expression:
         """An operator's call on bound operands."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sql.bind import bind_condition, bind_expression, table_scope
@@ -11,10 +12,26 @@ from sql.context import BindContext, ParameterTypes
 from sql.functions import find_operator, resolve_function
 from sql.parse import parse_expression
 from sql.scope import Frame, Scope
+from storage.batch import Batch
 from storage.column import Column
+from storage.database import Database
 from storage.errors import DatabaseError
-from storage.types import INT4, INT8, NAME, NUMERIC, TEXT, UNKNOWN, VARCHAR, Type, array_of
-from tests.sql.planning import SESSION, answer, catalog, filled, plan
+from storage.types import (
+    BYTEA,
+    FLOAT8,
+    INT4,
+    INT8,
+    NAME,
+    NUMERIC,
+    TEXT,
+    UNKNOWN,
+    VARCHAR,
+    Type,
+    array_of,
+    binary,
+    vector,
+)
+from tests.sql.planning import FEATURES, SESSION, VECTORS, answer, catalog, filled, plan
 
 
 @pytest.mark.parametrize(
@@ -156,4 +173,52 @@ def test_parameters_in_a_run() -> None:
     database = filled()
     given = [Column.scalar(INT4, 4), Column.scalar(TEXT, "x")]
     assert answer(database, "SELECT a, v FROM t WHERE a = $1 AND b = $2", given)[2] == [("4", "0")]
+    database.close()
+
+
+def _vectors() -> Database:
+    database = filled()
+    rows = np.eye(4, dtype=np.float32)
+    transaction = database.begin()
+    ids = Column.of(INT8, [1, 2, 3, 4])
+    packed = Column(binary(16), rows.view(np.uint8).reshape(4, 16).copy())
+    transaction.insert(FEATURES.oid, Batch.of(ids, packed, Column.of(TEXT, list("abcd"))))
+    transaction.insert(VECTORS.oid, Batch.of(ids, Column(vector(4), rows)))
+    transaction.commit()
+    return database
+
+
+_SECOND = np.eye(4, dtype=np.float32)[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [f"0x{_SECOND.hex()}", f"X'{_SECOND.hex()}'", "'[0,1,0,0]'", "array[0,1,0,0]::float8[]",
+     "array[0,1,0,0]::float4[]", "JSON_ARRAY_PACK('[0,1,0,0]')", "'[0,1,0,0]'::vector(4)",
+     "'[0,1,0,0]' :> vector(4)", "'[0,1,0,0]'::text"],
+)  # fmt: skip
+def test_a_query_vector_in_every_spelling(query: str) -> None:
+    database = _vectors()
+    for table, column in (("features", "image"), ("vectors", "v")):
+        if table == "vectors" and query.startswith(("0x", "X'", "JSON")):
+            continue
+        text = f"SELECT id FROM {table} WHERE DOT_PRODUCT({column}, {query}) > 0.9"
+        assert answer(database, text)[2] == [("2",)]
+        text = f"SELECT id, {column} <*> {query} AS score FROM {table} WHERE score > 0.9"
+        assert answer(database, text)[2] == [("2", "1")]
+        text = f"SELECT id FROM {table} ORDER BY {column} <-> {query} LIMIT 1"
+        assert answer(database, text)[2] == [("2",)]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [Column.scalar(BYTEA, _SECOND), Column.scalar(array_of(FLOAT8), [0.0, 1.0, 0.0, 0.0]),
+     Column.scalar(TEXT, "[0,1,0,0]")],
+    ids=["bytes", "array", "text"],
+)  # fmt: skip
+def test_a_query_vector_as_a_parameter(given: Column) -> None:
+    database = _vectors()
+    text = "SELECT id FROM features WHERE DOT_PRODUCT(image, $1) > 0.9"
+    assert answer(database, text, [given])[2] == [("2",)]
     database.close()
