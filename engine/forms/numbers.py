@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.forms.style import Style
+from engine.forms.style import FEW, Style
 from storage.column import Column
 from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
 from storage.types import FLOAT4, Type
@@ -77,6 +77,8 @@ def float_text(value: float, single: bool = False) -> str:
     if value in (np.inf, -np.inf):
         return "Infinity" if value > 0 else "-Infinity"
     shortest = str(np.float32(value)) if single else repr(value)
+    if "e" not in shortest and 1e-4 <= abs(value) < (1e6 if single else 1e15):
+        return shortest.removesuffix(".0")
     sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
     assert isinstance(exponent, int)
     figures = "".join(map(str, digits))
@@ -99,11 +101,15 @@ def write_float(column: Column, style: Style) -> pa.Array:
     """Arrow's shortest digits where its notation is PostgreSQL's (it takes exponents from 1e10 on)."""
     single = column.type.oid == FLOAT4.oid
     values = column.values
+    if len(values) <= FEW:
+        few = [None if value is None else float_text(value, single) for value in column.tolist()]
+        return pa.array(few, pa.large_string())
     with np.errstate(invalid="ignore"):
         size = np.abs(values)
         usual = (size == 0) | ((size >= 1e-4) & (size < (1e6 if single else 1e10)))
     texts = column.to_arrow().cast(pa.large_string())
-    texts = pc.replace_substring_regex(texts, r"\.0$", "")
+    if (values == np.trunc(values)).any():
+        texts = pc.replace_substring_regex(texts, r"\.0$", "")
     if usual.all():
         return texts
     odd = np.flatnonzero(~usual & column.is_valid())

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 from engine.run import Run
 from engine.seams import SessionInfo
 
+FEW = 16
+"""So many values are written one by one: calls of array functions cost more than they do."""
+
 
 @dataclass(frozen=True)
 class Style:

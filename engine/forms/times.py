@@ -7,6 +7,7 @@ zone); the smallest and largest integers stand for -infinity and infinity.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.forms.style import Style
+from engine.forms.style import FEW, Style
 from storage.column import Array, Column
 from storage.errors import DatetimeFieldOverflow, InvalidDatetimeFormat, InvalidParameterValue
 from storage.types import TIMESTAMPTZ, Type
@@ -49,10 +50,24 @@ def _date_text(days: int) -> str:
 def write_date(column: Column, style: Style) -> pa.Array:
     """YYYY-MM-DD; years before 1 and infinity one by one."""
     values = column.values
+    if len(values) <= FEW:
+        return _each(column, _any_date)
     usual = (values > -730_000) & (values < 2_900_000)
     shifted = np.where(usual, values, 0) + EPOCH_DAYS
     texts = pa.array(shifted.astype(np.int32), pa.date32()).cast(pa.large_string())
-    return _patched(texts, column, usual, lambda v: _infinite(v, DATE_LOW, DATE_HIGH) or _date_text(v))
+    return _patched(texts, column, usual, _any_date)
+
+
+def _each(column: Column, write: Callable[[int], str]) -> pa.Array:
+    return pa.array([None if value is None else write(value) for value in column.tolist()], pa.large_string())
+
+
+def _any_date(value: int) -> str:
+    return _infinite(value, DATE_LOW, DATE_HIGH) or _date_text(value)
+
+
+def _any_stamp(value: int) -> str:
+    return _infinite(value, STAMP_LOW, STAMP_HIGH) or _stamp_text(value)
 
 
 def _infinite(value: int, low: int, high: int) -> str | None:
@@ -115,9 +130,11 @@ def _usual(values: Array) -> Array:
 
 def write_timestamp(column: Column, style: Style) -> pa.Array:
     """YYYY-MM-DD HH:MM:SS[.f]"""
+    if len(column) <= FEW:
+        return _each(column, _any_stamp)
     usual = _usual(column.values)
     texts = _stamps(np.where(usual, column.values, 0))
-    return _patched(texts, column, usual, lambda v: _infinite(v, STAMP_LOW, STAMP_HIGH) or _stamp_text(v))
+    return _patched(texts, column, usual, _any_stamp)
 
 
 def offset_at(micros: int, zone: tzinfo) -> int:
@@ -148,29 +165,28 @@ def _offset_text(seconds: int) -> str:
 
 def write_timestamptz(column: Column, style: Style) -> pa.Array:
     """As the session's zone has it, with the offset: 2026-11-23 10:00:00+01"""
+    utc = style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT")
+
+    def any_stamp(value: int) -> str:
+        infinite = _infinite(value, STAMP_LOW, STAMP_HIGH)
+        if infinite is not None:
+            return infinite
+        offset = 0 if utc else offset_at(value, style.zone)
+        text, bc, _ = _stamp_text(value + offset * 1_000_000).partition(" BC")
+        return text + _offset_text(offset) + bc
+
+    if len(column) <= FEW:
+        return _each(column, any_stamp)
     usual = _usual(column.values)
     micros = np.where(usual, column.values, 0)
-    if style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT"):
+    if utc:
         texts = pc.binary_join_element_wise(_stamps(micros), _text("+00"), _text(""))
-        suffix = "+00"
     else:
         offsets = offsets_at(micros, style.zone)
         known = {int(offset): _offset_text(int(offset)) for offset in np.unique(offsets)}
         suffixes = pa.array([known[offset] for offset in offsets.tolist()], pa.large_string())
         texts = pc.binary_join_element_wise(_stamps(micros + offsets * 1_000_000), suffixes, _text(""))
-        suffix = ""
-
-    def odd(value: int) -> str:
-        infinite = _infinite(value, STAMP_LOW, STAMP_HIGH)
-        if infinite is not None:
-            return infinite
-        offset = 0 if suffix else offset_at(value, style.zone)
-        text, _, era = _stamp_text(value + offset * 1_000_000).partition(" BC")
-        del era
-        bc = " BC" if _stamp_text(value).endswith("BC") else ""
-        return text + _offset_text(offset) + bc
-
-    return _patched(texts, column, usual, odd)
+    return _patched(texts, column, usual, any_stamp)
 
 
 def write_interval(column: Column, style: Style) -> pa.Array:
