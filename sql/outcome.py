@@ -51,7 +51,7 @@ class Empty:
 
 @dataclass
 class CopyIn:
-    """COPY ... FROM STDIN: call `sink(batch)` for what comes, then `complete()`; or the session's `fail()`."""
+    """COPY ... FROM STDIN: `sink(batch)` for what comes, then `complete()`; or the session's `fail()`."""
 
     format: CopyFormat
     sink: Callable[[Batch], None]
