@@ -194,9 +194,21 @@ def test_one_format_for_all() -> None:
 @pytest.mark.parametrize(
     ("bind", "code", "said"),
     [
-        (Bind("", "", (), (b"1",)), "08P01", "bind message supplies 1 parameters, but prepared statement \"\" requires 2"),
-        (Bind("", "", (0, 0, 0), (b"1", b"1")), "08P01", "bind message has 3 parameter formats but 2 parameters"),
-        (Bind("", "", (), (b"1", b"1"), (0, 0, 0)), "08P01", "bind message has 3 result formats but query has 2 columns"),
+        (
+            Bind("", "", (), (b"1",)),
+            "08P01",
+            'bind message supplies 1 parameters, but prepared statement "" requires 2',
+        ),
+        (
+            Bind("", "", (0, 0, 0), (b"1", b"1")),
+            "08P01",
+            "bind message has 3 parameter formats but 2 parameters",
+        ),
+        (
+            Bind("", "", (), (b"1", b"1"), (0, 0, 0)),
+            "08P01",
+            "bind message has 3 result formats but query has 2 columns",
+        ),
         (Bind("", "", (7,), (b"1", b"1")), "22023", "unsupported format code: 7"),
         (Bind("", "", (), (b"1", b"1"), (2,)), "22023", "unsupported format code: 2"),
         (Bind("", "", (), (b"x", b"1")), "22P02", 'invalid input syntax for type bigint: "x"'),

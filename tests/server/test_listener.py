@@ -381,7 +381,7 @@ def test_tls_from_the_first_byte(
         if protocols:
             assert client.until("ZE")[-1] == ("Z", b"I")
         else:
-            with pytest.raises(OSError, match="reset|closed|EOF|abort"):
+            with pytest.raises(OSError, match=r"reset|closed|EOF|abort"):
                 assert client.until("ZE") == []
                 raise ConnectionResetError("closed")
 
