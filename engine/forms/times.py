@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.forms.style import FEW, Style
+from storage import kernels
 from storage.column import Array, Column
 from storage.errors import DatetimeFieldOverflow, InvalidDatetimeFormat, InvalidParameterValue
 from storage.types import TIMESTAMPTZ, Type
@@ -88,22 +89,15 @@ def _text(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
 
 
-def _fraction(micros: Array) -> pa.Array | None:
-    """'.5' for half a second, '' for none; None where there are none at all."""
-    rest = micros % 1_000_000
-    if not rest.any():
-        return None
-    digits = pc.utf8_lpad(pa.array(rest).cast(pa.large_string()), 6, "0")
-    written = pc.binary_join_element_wise(_text("."), pc.utf8_rtrim(digits, "0"), _text(""))
-    return pc.if_else(pa.array(rest != 0), written, _text(""))
-
-
 def _stamps(micros: Array) -> pa.Array:
     """'YYYY-MM-DD HH:MM:SS[.f]' of timestamps in years 1 to 9999."""
-    seconds = micros // 1_000_000 + EPOCH_DAYS * 86_400
-    texts = pa.array(seconds, pa.timestamp("s")).cast(pa.large_string())
-    fraction = _fraction(micros)
-    return texts if fraction is None else pc.binary_join_element_wise(texts, fraction, _text(""))
+    texts, lengths = kernels.stamp_texts(micros)
+    ends = np.cumsum(lengths)
+    starts = np.arange(len(micros), dtype=np.int64) * texts.shape[1]
+    content = kernels.gather_bytes(texts.reshape(-1), starts, lengths)
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.large_string(), len(micros), buffers)
 
 
 def _time_text(micros: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from storage import types as t
 from storage.batch import Batch
 from storage.column import Column
 from storage.kernels.compiled import frames as compiled
+from storage.kernels.compiled import stamps as compiled_stamps
 from storage.kernels.plain import frames as plain
+from storage.kernels.plain import stamps as plain_stamps
 from storage.types import Type
 
 TYPES: dict[Type, st.SearchStrategy[Any]] = {
@@ -112,3 +115,21 @@ def test_the_compiled_twins_agree(items: list[bytes | None]) -> None:
     for kernels in (plain, compiled):
         kernels.put_int32(out[0], places, lengths)
     assert out[0].tobytes() == out[1].tobytes()
+
+
+@given(st.lists(st.integers(-719_162, 2_932_896), max_size=20), st.data())
+def test_stamps_agree_with_pythons_calendar(days: list[int], data: st.DataObject) -> None:
+    """Years 1 to 9999, in both kernels."""
+    first, day = datetime(2000, 1, 1), 86_400_000_000
+    days = [max(d - 10_957, -730_119) for d in days]
+    fractions = st.sampled_from([0, 1, 10, 500_000, 999_999, 86_399_999_999]) | st.integers(0, day - 1)
+    micros = np.array([d * day + data.draw(fractions) for d in days], np.int64)
+    wanted = []
+    for value in micros.tolist():
+        moment = first + timedelta(microseconds=value)
+        text = moment.isoformat(" ")
+        wanted.append(text.rstrip("0") if moment.microsecond else text)
+    for kernel in (plain_stamps.stamp_texts, compiled_stamps.stamp_texts):
+        texts, lengths = kernel(micros)
+        rows = zip(texts, lengths.tolist(), strict=True)
+        assert [row[:length].tobytes().decode() for row, length in rows] == wanted

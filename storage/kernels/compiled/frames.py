@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from storage.kernels.plain.frames import (
     MISCOUNTED,
@@ -16,6 +19,21 @@ from storage.kernels.plain.frames import (
 )
 
 _READ = "Array(uint8, 1, 'C', readonly=True)"
+
+
+@intrinsic
+def _copy(context, out, at, data, start, length):  # type: ignore[no-untyped-def]
+    """memcpy of `length` bytes from `data[start:]` to `out[at:]`: short fields are most of the work."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        target = make_array(signature.args[0])(context, builder, values[0]).data
+        source = make_array(signature.args[2])(context, builder, values[2]).data
+        cgutils.raw_memcpy(
+            builder, builder.gep(target, [values[1]]), builder.gep(source, [values[3]]), values[4], 1
+        )
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, data, types.int64, types.int64), generate
 
 
 @njit(
@@ -57,9 +75,8 @@ def _find(data, at, starts, lengths):  # type: ignore[no-untyped-def]
 @njit(f"void(uint8[::1], int64[:], {_READ}, int64[:], int64[:])", nogil=True, cache=True)
 def _scatter(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
     for i in range(len(places)):
-        source, target = starts[i], places[i]
-        for byte in range(lengths[i]):
-            out[target + byte] = data[source + byte]
+        if lengths[i] > 0:
+            _copy(out, places[i], data, starts[i], lengths[i])
 
 
 @njit("void(uint8[::1], int64[:], int64[:])", nogil=True, cache=True)
@@ -77,8 +94,8 @@ def _fields(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
         value = np.uint32(length)
         for byte in range(4):
             out[at + byte] = np.uint8(value >> np.uint32(24 - 8 * byte))
-        for byte in range(length):
-            out[at + 4 + byte] = data[source + byte]
+        if length > 0:
+            _copy(out, at + 4, data, source, length)
 
 
 def find_tuples(data: Bytes, at: int, starts: Integers, lengths: Integers) -> tuple[int, int, int]:
