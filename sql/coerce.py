@@ -101,7 +101,7 @@ def coerce(
     position = context.place(expression, position)
     source = expression.type
     if source.oid == UNKNOWN.oid:
-        known = _from_unknown(expression, target, position, context)
+        known = _from_unknown(expression, target, letter, position, context)
         if known is not None:
             return known
     if source == target:
@@ -116,25 +116,27 @@ def coerce(
 
 
 def _from_unknown(
-    expression: Expression, target: Type, position: int, context: BindContext
+    expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
 ) -> Expression | None:
     if isinstance(expression, Parameter):
         number = expression.index + 1
         known = context.parameters.use(number, position)
         if known is None:
             context.parameters.resolve(number, target)
-            return _modified(Parameter(expression.index, target.base), target)
+            return _modified(Parameter(expression.index, target.base), target, letter)
         return coerce(Parameter(expression.index, known), target, "e", position, context)
     if isinstance(expression, Constant):
-        return read_constant(expression, target, position, context)
+        return read_constant(expression, target, letter, position, context)
     return None
 
 
-def _modified(expression: Expression, target: Type) -> Expression:
-    return expression if target.modifier == -1 else Cast(expression, target, True)
+def _modified(expression: Expression, target: Type, letter: Letter) -> Expression:
+    return expression if target.modifier == -1 else Cast(expression, target, letter == "e")
 
 
-def read_constant(constant: Constant, target: Type, position: int, context: BindContext) -> Expression:
+def read_constant(
+    constant: Constant, target: Type, letter: Letter, position: int, context: BindContext
+) -> Expression:
     """A string constant (or NULL) as a value of `target`, read now where its meaning is fixed."""
     text = constant.value.tolist()[0]
     if text is None:
@@ -143,12 +145,14 @@ def read_constant(constant: Constant, target: Type, position: int, context: Bind
         return constant
     if target.oid in (TEXT.oid, NAME.oid) and target.modifier == -1 and len(text) < 64:
         return Constant(context.constant(target, text))
-    cast = Cast(Constant(context.constant(TEXT, text)), target, True)
+    # a written cast cuts what is too long, an assignment refuses it
+    cut = letter == "e"
+    cast = Cast(Constant(context.constant(TEXT, text)), target, cut)
     inner = target if target.element is None else target.element
     if inner.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or inner.category == "S":
-        return _evaluated(cast, context, position, key=(target, text))
+        return _evaluated(cast, context, position, key=(target, text, cut))
     if target.oid in _ISO_INPUT and _ISO[target.oid].fullmatch(text):
-        return _evaluated(cast, context, position, key=(target, text))
+        return _evaluated(cast, context, position, key=(target, text, cut))
     if target.oid in _ISO_INPUT:
         _check_readable(cast, context, position)
     return cast
