@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import assert_never
 
+from engine.forms.style import Style
 from server import messages, parameters, responses, rows
 from server.copying import CopyRows, Incoming
 from server.messages import (
@@ -178,8 +179,9 @@ class Connection:
                 case Rows():
                     formats = (0,) * len(outcome.fields)
                     yield responses.row_description(outcome.fields, formats)
+                    style = self.session.style
                     for batch in outcome.batches:
-                        yield from self._frames(batch, formats)
+                        yield from self._frames(batch, formats, style)
                     yield from self._complete(outcome.complete())
                 case Done():
                     yield from self._complete(outcome.complete())
@@ -195,9 +197,9 @@ class Connection:
         self._outcomes = None
         yield from self._ready()
 
-    def _frames(self, batch: Batch, formats: Sequence[int]) -> Iterator[bytes]:
+    def _frames(self, batch: Batch, formats: Sequence[int], style: Style) -> Iterator[bytes]:
         self._metrics.rows += batch.rows
-        return rows.frames(batch, formats, self.session.style)
+        return rows.frames(batch, formats, style)
 
     def _complete(self, tag: str) -> Iterator[bytes]:
         yield from self._notices()
@@ -247,11 +249,12 @@ class Connection:
         """DataRows up to the limit, and how it ended. A limit that is just reached suspends the portal."""
         formats = self._formats(message.portal, outcome.fields)
         portal = self._portals[message.portal]
+        style = self.session.style
         sent = 0
         left, portal.left = portal.left, None
         for batch in outcome.batches if left is None else chain((left,), outcome.batches):
             wanted = message.limit - sent if message.limit > 0 else batch.rows
-            yield from self._frames(batch if wanted >= batch.rows else batch.slice(0, wanted), formats)
+            yield from self._frames(batch if wanted >= batch.rows else batch.slice(0, wanted), formats, style)
             sent += min(wanted, batch.rows)
             if wanted < batch.rows:
                 portal.left = batch.slice(wanted, batch.rows)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal
 
 from engine.forms import Style
@@ -80,6 +81,7 @@ class Session:
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
         self._deadline: float | None = None
+        self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
         self._currents: dict[int, int] = {}
@@ -433,7 +435,11 @@ class Session:
     @property
     def style(self) -> Style:
         """How text forms are written and read just now."""
-        return Style.of(self.settings.values, self, self.now)
+        values, now = self.settings.values, self.now
+        if self._style is None or self._style[0] is not values:
+            self._style = (values, Style.of(values, self, now))
+        style = self._style[1]
+        return style if style.now == now else replace(style, now=now)
 
     def setting(self, name: str) -> str | None:
         """See engine.seams.SessionInfo."""

@@ -38,14 +38,13 @@ class Style:
     @classmethod
     def of(cls, settings: Mapping[str, str], names: SessionInfo | None = None, now: int = 0) -> Style:
         """The style of a session's settings, by their names in lower case."""
-        lowered = {name.lower(): value for name, value in settings.items()}
-        order = lowered.get("datestyle", "ISO, MDY").rpartition(",")[2].strip().upper()
+        order = settings.get("datestyle", "ISO, MDY").rpartition(",")[2].strip().upper()
         return cls(
             order if order in ("MDY", "DMY", "YMD") else "MDY",
-            lowered.get("timezone", "UTC"),
-            lowered.get("intervalstyle", "postgres"),
-            lowered.get("bytea_output", "hex"),
-            int(lowered.get("extra_float_digits", "1")),
+            settings.get("timezone", "UTC"),
+            settings.get("intervalstyle", "postgres"),
+            settings.get("bytea_output", "hex"),
+            int(settings.get("extra_float_digits", "1")),
             names,
             now,
         )
