@@ -191,7 +191,11 @@ def _narrowed(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Cand
             for i in places
         )
 
-    for score in (exact, preferred):
+    def standard(c: _Candidate) -> int:
+        # what PostgreSQL has no type for is chosen only where an argument is of that type
+        return -sum(d.oid in _PACKED and t.oid not in _PACKED for d, t in zip(c.declared, types, strict=True))
+
+    for score in (exact, preferred, standard):
         candidates = _best(candidates, score)
         if len(candidates) == 1:
             return candidates

@@ -220,6 +220,18 @@ def scale(column: Column) -> Column:
     return Column.of(INT4, [decimals.scale_of(v) if v.is_finite() else None for v in column.values.tolist()])
 
 
+@scalar("min_scale", [NUMERIC], INT4)
+def min_scale(column: Column) -> Column:
+    """The digits after the point that are needed."""
+    return Column.of(
+        INT4,
+        [
+            decimals.scale_of(decimals.EXACT.normalize(v)) if v.is_finite() else None
+            for v in column.values.tolist()
+        ],
+    )
+
+
 @scalar("trim_scale", [NUMERIC], NUMERIC)
 def trim_scale(column: Column) -> Column:
     """Without zeros at the end of the fraction."""

@@ -250,7 +250,7 @@ class Writer:
         if word in _UNSUPPORTED and (word in TYPE_OR_FUNCTION or self.mark_at(1, "(")):
             raise self.unsupported(_UNSUPPORTED[word], token)
         native = _GRAMMAR.get(word)
-        if native is not None:
+        if native is not None and not self._is_call(word):
             self._native(native, token)
             return
         if word in RESERVED:
@@ -258,6 +258,10 @@ class Writer:
         if starts_type(token) and self._typed_constant(token):
             return
         self._name(token)
+
+    def _is_call(self, word: str) -> bool:
+        """left(x, 2) and right(x, 2): functions whose names begin joins elsewhere."""
+        return word in ("left", "right") and self.mark_at(1, "(") and not self.operand
 
     def _native(self, type: T, token: Token) -> None:
         if token.text in _ENDS and self.comma is not None and self.comma.is_mark(","):
