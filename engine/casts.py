@@ -406,7 +406,10 @@ def _sized(column: Column, target: Type) -> Column:
     if width != target.width and column.is_valid().any():
         if target.oid == t.BINARY.oid:
             raise texts.width_error(target, width)
-        raise DataException(f"expected {target.modifier} dimensions, not {width}")
+        raise DataException(
+            f"expected {target.modifier} dimensions, not {width}",
+            hint="A vector's dimensions are those of its column.",
+        )
     if width != target.width:
         return Column.nulls(target, len(column))
     return column.retype(target)

@@ -7,26 +7,29 @@ have other columns, it is refused: 'cached plan must not change result type'.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlglot import exp
 
+from engine.forms import Style
 from engine.seams import SessionInfo
 from sql import commands
 from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.outcome import Field
-from sql.parse import Statement, parse_statement
+from sql.parse import Statement, parse_statement, split
+from sql.plancache import PlanCache, Shape, shape_of, values_of
 from sql.portals import BoundPortal
 from sql.query import plan_query
 from sql.statements.delete import plan_delete
 from sql.statements.insert import plan_insert
 from sql.statements.update import plan_update
+from sql.tokens import Token, lex
 from storage.catalog import Catalog
-from storage.errors import FeatureNotSupported
+from storage.column import Column
+from storage.errors import DatabaseError, FeatureNotSupported
 from storage.types import TEXT, Type
 
 _ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
@@ -41,6 +44,9 @@ class Home(SessionInfo, Protocol):
 
     @property
     def catalog(self) -> Catalog: ...
+
+    @property
+    def style(self) -> Style: ...
 
 
 @dataclass
@@ -67,31 +73,85 @@ class Planned:
         return self.statement is None or isinstance(self.command, _ENDING)
 
 
+# Stands in the cache for a shape whose statements are planned one by one.
+_PLAIN = Planned("", None)
+
+
+@dataclass
+class Reading:
+    """One statement of a Query message. `statement` of None: its plan is likely to be kept."""
+
+    text: str
+    tokens: list[Token]
+    shape: Shape | None
+    statement: Statement | None = None
+
+    @property
+    def ends_transaction(self) -> bool:
+        """Whether it may run in a failed transaction."""
+        return self.statement is not None and isinstance(self.statement.tree, _ENDING)
+
+
 class Planner:
     """Plans statements for one session, and keeps the plans of texts that return."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._kept: OrderedDict[tuple[str, tuple[str, ...]], Planned] = OrderedDict()
+        self._kept: PlanCache[Planned] = PlanCache(_KEPT)
 
     def context(self, parameters: ParameterTypes, text: str) -> BindContext:
         """What binding is given now."""
         path = tuple(self._home.search_path(True))
         return BindContext(self._home.catalog, path, self._home, parameters, text)
 
+    def read(self, text: str) -> list[Reading]:
+        """The statements of a Query message. Raises SqlSyntaxError for any of them."""
+        path = tuple(self._home.search_path(True))
+        readings = []
+        for tokens in split(lex(text)):
+            reading = Reading(text, tokens, shape_of(tokens, path))
+            if reading.shape is None or self._kept.get(reading.shape.key) is None:
+                reading.statement = parse_statement(tokens, text)
+            readings.append(reading)
+        return readings
+
+    def ready(self, reading: Reading) -> tuple[Planned, Sequence[Column]]:
+        """What has been read, planned, with the values of its lifted constants."""
+        shape = reading.shape
+        if shape is not None:
+            try:
+                planned = self._lifted(shape, reading.text)
+                if planned is not None:
+                    return planned, values_of(shape, planned.parameters, self._home.style)
+            except DatabaseError:
+                pass  # the plain way tells where
+        statement = reading.statement or parse_statement(reading.tokens, reading.text)
+        return self.simple(statement, reading.text), ()
+
+    def _lifted(self, shape: Shape, text: str) -> Planned | None:
+        """The plan of a shape; None where it has none."""
+        kept = self._kept.get(shape.key)
+        if kept is _PLAIN:
+            return None
+        if kept is not None and kept.plan is not None and self._current(kept.plan):
+            return kept
+        try:
+            statement = parse_statement(list(shape.tokens), text)
+            planned = self._planned(statement, ParameterTypes(shape.types, fixed=True), text)
+        except DatabaseError:
+            # without constants of its own the statement itself is wrong, perhaps only for now
+            if shape.literals:
+                self._kept.put(shape.key, _PLAIN)
+            raise
+        if planned.plan is None or planned.plan.volatile:
+            self._kept.put(shape.key, _PLAIN)
+            return None
+        self._kept.put(shape.key, planned)
+        return planned
+
     def simple(self, statement: Statement, text: str) -> Planned:
         """A statement of the simple protocol, out of `text`: it has no parameters."""
-        key = (statement.text, tuple(self._home.search_path(True)))
-        kept = self._kept.get(key)
-        if kept is not None and kept.plan is not None and self._current(kept.plan):
-            self._kept.move_to_end(key)
-            return kept
-        planned = self._planned(statement, ParameterTypes((), fixed=True), text)
-        if planned.plan is not None and not planned.plan.volatile:
-            self._kept[key] = planned
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return planned
+        return self._planned(statement, ParameterTypes((), fixed=True), text)
 
     def prepared(self, statement: Statement | None, given: Sequence[Type | None], text: str) -> Planned:
         """A statement whose parameters are as given, or found out."""

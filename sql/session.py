@@ -22,7 +22,7 @@ from engine.seams import Kind
 from sql import activity, names, statements
 from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Outcome, Prepared, Rows
 from sql.parse import Statement, parse
-from sql.planned import Planned, Planner
+from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
 from sql.settings import Layers, Settings
 from storage.batch import Batch
@@ -206,7 +206,7 @@ class Session:
             self.fail()
             raise InternalError(f"{type(error).__name__}: {error}") from error
 
-    def refuse_if_failed(self, planned: Planned) -> None:
+    def refuse_if_failed(self, planned: Planned | Reading) -> None:
         """Raise InFailedSqlTransaction unless the statement may end a failed transaction."""
         if self._failed and not planned.ends_transaction:
             raise InFailedSqlTransaction(
@@ -218,15 +218,15 @@ class Session:
     def simple(self, text: str) -> Iterator[Outcome]:
         """See sql.outcome.SessionSeam."""
         with self.guard():
-            found = parse(text)
+            found = self.planner.read(text)
         if not found:
             yield Empty()
             return
-        for number, statement in enumerate(found, 1):
+        for number, reading in enumerate(found, 1):
             with self.guard():
-                self.refuse_if_failed(Planned(text, statement))
-                planned = self.planner.simple(statement, text)
-                outcome = self.run(planned, ())
+                self.refuse_if_failed(reading)
+                planned, values = self.planner.ready(reading)
+                outcome = self.run(planned, values)
             yield self._ending(outcome, number == len(found))
 
     def _ending(self, outcome: Outcome, last: bool) -> Outcome:

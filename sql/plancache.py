@@ -1,0 +1,186 @@
+"""The plan cache of the simple protocol: statements that differ in constants only share a plan.
+
+    SELECT id FROM t WHERE score > 0.7      SELECT id FROM t WHERE score > 0.8
+
+Both are lexed; their constants are lifted out as parameters, and what is left is the key. A hit needs no
+parser. A constant is lifted where it is a value and nothing else: behind a comparison, as an argument of a
+function, as a cell of INSERT's VALUES. Ordinals, type modifiers, limits and what a cast or a type name
+follows or leads stay. Numbers are lifted with their type, strings without, so binding chooses as before.
+
+Where the lifted statement cannot be planned (GROUP BY f(a, 1) with f(a, 1) selected: the two are no longer
+the same) or a constant cannot be read as what it became, the statement goes the plain way, which also says
+where an error is.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Generic, TypeVar
+
+from engine import forms
+from engine.forms import Style
+from sql.keywords import COLUMN_NAMES, RESERVED
+from sql.tokens import Kind, Token
+from sql.typenames import starts_type
+from storage.column import Column
+from storage.types import BYTEA, INT4, INT8, NUMERIC, TEXT, Type
+
+V = TypeVar("V")
+Key = tuple[object, ...]
+
+_QUERIES = frozenset(("select", "insert", "update", "delete", "with"))
+_COMPARISONS = frozenset(("=", "<>", "<", ">", "<=", ">=", "<*>", "<->"))
+# Words that may stand behind a constant without saying anything of it.
+_AFTER = frozenset(
+    ("and", "or", "where", "from", "group", "order", "limit", "offset", "having", "returning", "then", "end")
+)
+_NO_CALL = RESERVED | COLUMN_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A statement without its constants: its key, its tokens with parameters, the constants' tokens."""
+
+    key: Key
+    tokens: tuple[Token, ...]
+    literals: tuple[Token, ...]
+
+    @property
+    def types(self) -> tuple[Type | None, ...]:
+        """The types that the constants have by themselves."""
+        return tuple(_type(token) for token in self.literals)
+
+
+def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
+    """The shape of a statement, None where it has parameters of its own or is no query."""
+    if not tokens[0].is_word(*_QUERIES):
+        return None
+    insert = tokens[0].text == "insert"
+    key: list[object] = [path]
+    lifted: list[Token] = []
+    literals: list[Token] = []
+    # what each open parenthesis is: 'call', 'cells' (a row of INSERT's VALUES) or ''
+    opened: list[str] = []
+    values = False
+    last: Token | None = None
+    for place, token in enumerate(tokens):
+        kind, text = token.kind, token.text
+        if kind is Kind.PARAMETER:
+            return None
+        if kind is Kind.PUNCTUATION:
+            if text == "(":
+                opened.append("cells" if values and not opened else _opens(last))
+            elif text == ")" and opened:
+                opened.pop()
+        elif kind is Kind.WORD and insert and not opened and text in ("values", "select", "returning"):
+            values = text == "values"
+        elif kind in (Kind.NUMBER, Kind.STRING, Kind.HEX) and _is_value(tokens, place, last, opened):
+            type = _type(token)
+            key.append("'" if type is None else type.oid)
+            literals.append(token)
+            token = Token(Kind.PARAMETER, str(len(literals)), token.start, token.end)
+            lifted.append(token)
+            last = token
+            continue
+        key += (kind, text)
+        lifted.append(token)
+        last = token
+    return Shape(tuple(key), tuple(lifted), tuple(literals))
+
+
+def _opens(last: Token | None) -> str:
+    """What a parenthesis behind this token opens."""
+    if last is None or last.kind not in (Kind.WORD, Kind.QUOTED):
+        return ""
+    if last.kind is Kind.WORD and (last.text in _NO_CALL or starts_type(last)):
+        return ""
+    return "call"
+
+
+def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: list[str]) -> bool:
+    """Whether the constant at `place` is a value and nothing else."""
+    if last is None or (tokens[place].kind is Kind.HEX and len(tokens[place].text) % 2):
+        return False
+    after = tokens[place + 1] if place + 1 < len(tokens) else None
+    compared = last.kind is Kind.OPERATOR and last.text in _COMPARISONS
+    inside = bool(opened and opened[-1]) and (last.is_mark("(") or last.is_mark(","))
+    if not compared and not inside:
+        return False
+    if after is None:
+        return True
+    if after.is_mark(")") or after.is_mark(","):
+        return True
+    # in a call, FROM and the like may be the grammar of its arguments
+    return compared and (after.is_word(*_AFTER) or (after.kind is Kind.OPERATOR and _compares(after)))
+
+
+def _compares(token: Token) -> bool:
+    return token.text in ("<", ">", "<=", ">=")
+
+
+def _type(token: Token) -> Type | None:
+    """The type of a constant: see sql.binding.literals."""
+    if token.kind is Kind.STRING:
+        return None
+    if token.kind is Kind.HEX:
+        return BYTEA
+    if token.text.isdigit() and len(token.text) < 20:
+        value = int(token.text)
+        if value < 2**31:
+            return INT4
+        if value < 2**63:
+            return INT8
+    return NUMERIC
+
+
+def values_of(shape: Shape, types: Sequence[Type], style: Style) -> list[Column]:
+    """The constants as parameters of these types. Raises what reading them raises."""
+    return [_value(token, type, style) for token, type in zip(shape.literals, types, strict=True)]
+
+
+def _value(token: Token, type: Type, style: Style) -> Column:
+    if token.kind is Kind.STRING:
+        text = Column.scalar(TEXT, token.text)
+        return text if type is TEXT else forms.parse_text(type, text, style)
+    if token.kind is Kind.HEX:
+        return Column.scalar(BYTEA, bytes.fromhex(token.text))
+    if type is NUMERIC:
+        decimal = Decimal(token.text)
+        exponent = decimal.as_tuple().exponent
+        return Column.scalar(
+            NUMERIC, Decimal(f"{decimal:f}") if isinstance(exponent, int) and exponent > 0 else decimal
+        )
+    return Column.scalar(type, int(token.text))
+
+
+class PlanCache(Generic[V]):
+    """Values by key; the one that was not used for longest goes first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Key, V] = OrderedDict()
+
+    def get(self, key: Key) -> V | None:
+        """The value, None where there is none."""
+        value = self._kept.get(key)
+        if value is not None:
+            self._kept.move_to_end(key)
+        return value
+
+    def put(self, key: Key, value: V) -> None:
+        """Keep a value."""
+        self._kept[key] = value
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def drop(self, key: Key) -> None:
+        """Forget a value."""
+        self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
