@@ -319,6 +319,7 @@ class Connection:
     def _ready(self) -> Iterator[bytes]:
         yield from self._notices()
         yield from self._changes()
+        yield from self.news()
         status = self.session.status
         if status == "I" and self._portals:
             self._forget_portals()
@@ -336,6 +337,12 @@ class Connection:
         except DatabaseError:
             return False
         return True
+
+    def news(self) -> list[bytes]:
+        """What the client is told unasked, outside transactions."""
+        if self.session.status != "I":
+            return []
+        return [responses.notification(told) for told in self.session.notifications()]
 
     def _notices(self) -> Iterator[bytes]:
         return map(responses.notice, self.session.notices())

@@ -223,6 +223,7 @@ class Link(asyncio.Protocol):
         """On a thread: the session and its connection."""
         session = self._hub.sessions(admitted.user, admitted.database, admitted.settings)
         session.on_terminate = self.terminate
+        session.on_notify = self.tell
         self._pid = session.backend_pid
         self._hub.admitted[self._pid] = self
         return Connection(session, self._key, self._hub.metrics)
@@ -256,6 +257,15 @@ class Link(asyncio.Protocol):
     def resume(self) -> None:
         """See Outlet."""
         self._loop.call_soon_threadsafe(self._resume)
+
+    def tell(self) -> None:
+        """Something has come for a channel that is listened to: from any thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        if self._runner is not None:
+            self._runner.tell()
 
     def terminate(self) -> None:
         """pg_terminate_backend: from any thread."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 
-from sql.outcome import Field, Notice
+from sql.outcome import Field, Notice, Notification
 from storage.errors import DatabaseError
 from storage.types import Type
 
@@ -144,6 +144,12 @@ def notice(notice: Notice) -> bytes:
         ("H", notice.hint),
     ]
     return _message(b"N", _fields(fields))
+
+
+def notification(notification: Notification) -> bytes:
+    """NotificationResponse."""
+    body = notification.pid.to_bytes(4, "big") + _text(notification.channel) + _text(notification.payload)
+    return _message(b"A", body)
 
 
 def _fields(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -86,6 +86,10 @@ class Runner:
         """Open the session."""
         self._wake()
 
+    def tell(self) -> None:
+        """The session has something to tell the client unasked."""
+        self._wake()
+
     @property
     def idle(self) -> bool:
         """Whether it waits for the client."""
@@ -254,6 +258,7 @@ class Runner:
                 return self._taken(connection.copying)
             connection.ending = self._ending or self._broken
             if connection.ending is None:
+                out += connection.news()
                 # The bytes go before the state does: a next thread must not send its own before them.
                 self._send_locked(out, _idle_limit(connection))
                 self._busy = False

@@ -91,6 +91,15 @@ class Notice:
     hint: str = ""
 
 
+@dataclass(frozen=True)
+class Notification:
+    """NotificationResponse's fields: what a NOTIFY of session `pid` told."""
+
+    pid: int
+    channel: str
+    payload: str
+
+
 class Portal(Protocol):
     """A bound statement, perhaps half-read. The wire keeps it between two Execute messages."""
 
@@ -109,6 +118,8 @@ class SessionSeam(Protocol):
 
     backend_pid: int  # BackendKeyData's and pg_backend_pid()'s
     on_terminate: Callable[[], None] | None  # set by the wire; pg_terminate_backend(pid) calls it
+
+    on_notify: Callable[[], None] | None  # set by the wire; called, on any thread, when something has come
 
     @property
     def status(self) -> Literal["I", "T", "E"]: ...
@@ -154,6 +165,9 @@ class SessionSeam(Protocol):
 
     def notices(self) -> list[Notice]:
         """Notices since the last call."""
+
+    def notifications(self) -> list[Notification]:
+        """What channels that are listened to told since the last call. To be asked outside transactions."""
 
     def parameter_changes(self) -> dict[str, str]:
         """Reported settings (ParameterStatus) that changed since the last call; all at the first."""

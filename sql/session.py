@@ -20,7 +20,8 @@ from engine.functions import advisory
 from engine.run import Cancel, Run
 from engine.seams import Kind
 from sql import activity, names, statements
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Outcome, Prepared, Rows
+from sql.channels import Mailbox
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outcome, Prepared, Rows
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
@@ -65,6 +66,7 @@ class Session:
         self.backend_start = _clock()
         self.query, self.query_start = "", 0
         self.on_terminate: Callable[[], None] | None = None
+        self.on_notify: Callable[[], None] | None = None
         self.settings = Settings(settings or {})
         role = database.catalog.role(user)
         self.superuser = role is not None and role.superuser
@@ -88,6 +90,8 @@ class Session:
         self._last_sequence: int | None = None
         self._lock = threading.Lock()
         activity.enter(self)
+        self.mailbox = Mailbox(database, self.backend_pid)
+        self.mailbox.rings = self._ring
 
     # The transaction
 
@@ -145,7 +149,9 @@ class Session:
             if transaction is not None:
                 transaction.synchronous = self.settings.values["synchronous_commit"] != "off"
                 transaction.commit()
+            self.mailbox.commit()
         except DatabaseError:
+            self.mailbox.rollback()
             self.settings.restore(self._before)
             raise
         finally:
@@ -156,6 +162,7 @@ class Session:
         """End the transaction, if there is one: nothing of it happened."""
         transaction, self._transaction = self._transaction, None
         self._ended(dropping_held=True)
+        self.mailbox.rollback()
         if transaction is not None:
             transaction.rollback()
             self.settings.restore(self._before)
@@ -410,6 +417,7 @@ class Session:
         self.portals.clear()
         self.prepared.clear()
         advisory.release(self.backend_pid)
+        self.mailbox.close()
         activity.leave(self)
 
     # Messages to the client
@@ -422,6 +430,14 @@ class Session:
         """See sql.outcome.SessionSeam."""
         found, self._notices = self._notices, []
         return found
+
+    def _ring(self) -> None:
+        if self.on_notify is not None:
+            self.on_notify()
+
+    def notifications(self) -> list[Notification]:
+        """See sql.outcome.SessionSeam."""
+        return self.mailbox.take()
 
     def parameter_changes(self) -> dict[str, str]:
         """See sql.outcome.SessionSeam."""
@@ -536,7 +552,7 @@ class Session:
 
     def notify(self, channel: str, payload: str) -> None:
         """See engine.seams.SessionInfo."""
-        raise FeatureNotSupported("NOTIFY is not supported")
+        self.mailbox.notify(channel, payload, len(self.savepoints))
 
 
 def _clock() -> int:

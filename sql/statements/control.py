@@ -15,7 +15,6 @@ from storage.batch import Batch
 from storage.column import Column
 from storage.errors import (
     ActiveSqlTransaction,
-    FeatureNotSupported,
     InvalidSavepoint,
     NoActiveSqlTransaction,
 )
@@ -106,6 +105,7 @@ def _find(host: Host, name: str, verb: str) -> int:
 def release(host: Host, command: commands.Release) -> Outcome:
     """RELEASE SAVEPOINT."""
     del host.savepoints[_find(host, command.name, "RELEASE SAVEPOINT") :]
+    host.mailbox.released(len(host.savepoints))
     return done("RELEASE")
 
 
@@ -116,6 +116,7 @@ def rollback_to(host: Host, command: commands.RollbackTo) -> Outcome:
     host.transaction.rollback_to(number)
     host.settings.restore(layers)
     del host.savepoints[place + 1 :]
+    host.mailbox.rolled_back_to(len(host.savepoints))
     host.recovered()
     return done("ROLLBACK")
 
@@ -219,6 +220,7 @@ def discard(host: Host, command: commands.Discard) -> Outcome:
         reset(host, commands.Reset("session_authorization"))
         host.settings.reset_all(_KEPT)
         advisory.release(host.backend_pid)
+        host.mailbox.unlisten(None, 0)
     if command.what in ("all", "plans"):
         host.planner.forget()
     if command.what in ("all", "sequences"):
@@ -227,15 +229,18 @@ def discard(host: Host, command: commands.Discard) -> Outcome:
 
 
 def listen(host: Host, command: commands.Listen) -> Outcome:
-    """LISTEN: nobody could be told anything."""
-    raise FeatureNotSupported("LISTEN is not supported")
+    """LISTEN: from the commit on."""
+    host.mailbox.listen(command.channel, len(host.savepoints))
+    return done("LISTEN")
 
 
 def unlisten(host: Host, command: commands.Unlisten) -> Outcome:
-    """UNLISTEN: there is nothing that was listened to."""
+    """UNLISTEN: from the commit on."""
+    host.mailbox.unlisten(command.channel, len(host.savepoints))
     return done("UNLISTEN")
 
 
 def notify(host: Host, command: commands.Notify) -> Outcome:
-    """NOTIFY: nobody listens."""
-    raise FeatureNotSupported("NOTIFY is not supported")
+    """NOTIFY: told at the commit."""
+    host.notify(command.channel, command.payload)
+    return done("NOTIFY")

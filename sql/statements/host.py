@@ -7,6 +7,7 @@ from typing import Protocol
 
 from engine.run import Run
 from engine.seams import SessionInfo
+from sql.channels import Mailbox
 from sql.outcome import Outcome
 from sql.parse import Statement
 from sql.planned import Planned, Planner
@@ -27,6 +28,7 @@ class Host(SessionInfo, Protocol):
     planner: Planner
     superuser: bool
     explicit: bool
+    mailbox: Mailbox
     prepared: dict[str, Planned]
     portals: dict[str, BoundPortal]
     savepoints: list[tuple[str, int, Layers]]

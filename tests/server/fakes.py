@@ -24,7 +24,7 @@ from typing import Literal
 from engine import forms
 from engine.formats import CopyFormat
 from engine.forms.style import PLAIN, Style
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Notice, Outcome, Prepared, Rows
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Notice, Notification, Outcome, Prepared, Rows
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import (
@@ -98,6 +98,7 @@ class FakeSession:
         self.settings = {**BASE, **(settings or {})}
         self.backend_pid = next(_PIDS)
         self.on_terminate: Callable[[], None] | None = None
+        self.on_notify: Callable[[], None] | None = None
         self.status: Literal["I", "T", "E"] = "I"
         self.calls: list[str] = []
         self.taken: list[Batch] = []  # by COPY
@@ -254,6 +255,9 @@ class FakeSession:
 
     def close(self) -> None:
         self.closed = True
+
+    def notifications(self) -> list[Notification]:
+        return []
 
     def notices(self) -> list[Notice]:
         notices, self._notices = self._notices, []
