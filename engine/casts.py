@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from engine import forms
 from engine.castings import context
-from engine.forms import texts, times
+from engine.forms import intervals, texts, times
 from engine.forms.compound import checked_vector, elements
 from engine.forms.style import Style, style_of
 from engine.run import Run
@@ -59,7 +59,8 @@ def _changed(column: Column, target: Type, style: Style) -> Column:
         return _to_text(column, target, style)
     if source.oid in _TEXTS:
         # varchar's and its kin's modifiers say what happens to too long text: see _modified
-        plain = target if target.form in (Form.ROWS, Form.LIST) else target.base
+        whole = target.form in (Form.ROWS, Form.LIST) or target.oid == t.INTERVAL.oid
+        plain = target if whole else target.base
         return forms.parse_text(plain, column, style)
     raise CannotCoerce(f"cannot cast type {source.base} to {target.base}")
 
@@ -398,6 +399,10 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         unit = 10 ** (6 - min(target.modifier, 6))
         whole = np.where(_finite(values), (values + unit // 2) // unit * unit, values)
         return Column(target, whole, column.valid)
+    if target.oid == t.INTERVAL.oid:
+        return Column.of(
+            target, [None if v is None else intervals.fitted(target, v) for v in column.tolist()]
+        )
     return column.retype(target)
 
 

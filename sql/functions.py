@@ -208,7 +208,7 @@ def _narrowed(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Cand
     if len(kinds) == 1:
         # what is unknown is taken for the one type that the others have
         one = next(t for t in types if t.oid != UNKNOWN.oid)
-        same = [c for c in narrowed if all(can_coerce(one, d) for d in c.declared)]
+        same = [c for c in narrowed if _fits(c, [one] * len(types))]
         if len(same) == 1:
             return same
     return narrowed

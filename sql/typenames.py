@@ -108,6 +108,14 @@ def read_interval_fields(tokens: Sequence[Token], index: int) -> tuple[str, int]
     return words[0], index + 1
 
 
+def read_interval_modifiers(
+    tokens: Sequence[Token], index: int, text: str
+) -> tuple[tuple[str, ...], int]:
+    """The fields and the precision behind INTERVAL '...', and the index after them."""
+    reader = _Reader(tokens, index, text)
+    return reader.interval_modifiers(), reader.index
+
+
 class _Reader:
     """A place in the tokens, moved on by what is read."""
 
@@ -192,7 +200,7 @@ class _Reader:
         if word in ("character", "char", "nchar") and self.words("varying"):
             word = "character varying"
         if word == "interval":
-            return ("interval",), self._interval_modifiers()
+            return ("interval",), self.interval_modifiers()
         modifiers = self._modifiers()
         if word in ("timestamp", "time"):
             if self.words("with", "time", "zone"):
@@ -201,7 +209,7 @@ class _Reader:
                 self.words("without", "time", "zone")
         return (word,), modifiers
 
-    def _interval_modifiers(self) -> tuple[str, ...]:
+    def interval_modifiers(self) -> tuple[str, ...]:
         fields, self.index = read_interval_fields(self.tokens, self.index)
         precision = self._modifiers()
         return ((fields,) if fields else ()) + precision

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.forms import binary, compound, fast, numbers, texts, times
+from engine.forms import binary, compound, fast, intervals, numbers, texts, times
 from engine.forms.compound import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
@@ -63,7 +63,7 @@ FORMS: dict[int, tuple[Write, Read]] = {
     t.TIME.oid: (times.write_time, times.read_time),
     t.TIMESTAMP.oid: (times.write_timestamp, times.read_timestamp),
     t.TIMESTAMPTZ.oid: (times.write_timestamptz, times.read_timestamp),
-    t.INTERVAL.oid: (times.write_interval, times.read_interval),
+    t.INTERVAL.oid: (intervals.write_interval, intervals.read_interval),
     **dict.fromkeys((x.oid for x in t.REG_TYPES), _OBJECT),
 }
 """(output, input) of every type that is no array, by OID."""

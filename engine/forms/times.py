@@ -1,4 +1,4 @@
-"""Text forms of dates, times and intervals: ISO out, PostgreSQL's common spellings in.
+"""Text forms of dates and times: ISO out, PostgreSQL's common spellings in.
 
 Dates are days since 2000-01-01, timestamps microseconds since 2000-01-01 00:00 (UTC where they carry a
 zone); the smallest and largest integers stand for -infinity and infinity.
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.forms.intervals import rounded
 from engine.forms.style import FEW, Style
 from storage import kernels
 from storage.column import Array, Column
@@ -183,45 +184,8 @@ def write_timestamptz(column: Column, style: Style) -> pa.Array:
     return _patched(texts, column, usual, any_stamp)
 
 
-def write_interval(column: Column, style: Style) -> pa.Array:
-    """PostgreSQL's style, or iso_8601."""
-    write = iso_interval if style.interval_style == "iso_8601" else interval_text
-    return pa.array([None if v is None else write(*v) for v in column.tolist()], pa.large_string())
-
-
-def interval_text(months: int, days: int, micros: int) -> str:
-    """'1 year 2 mons 3 days 04:05:06'"""
-    years, months = int(months / 12), months - 12 * int(months / 12)
-    parts, negative = [], False
-    for value, unit in ((years, "year"), (months, "mon"), (days, "day")):
-        if value:
-            sign = "+" if negative and value > 0 else ""
-            parts.append(f"{sign}{value} {unit}{'' if value == 1 else 's'}")
-            negative = value < 0
-    if micros or not parts:
-        sign = "-" if micros < 0 else "+" if negative else ""
-        parts.append(sign + _time_text(abs(micros)))
-    return " ".join(parts)
-
-
-def iso_interval(months: int, days: int, micros: int) -> str:
-    """'P1Y2M3DT4H5M6S'"""
-    years, months = int(months / 12), months - 12 * int(months / 12)
-    day = "".join(f"{v}{u}" for v, u in ((years, "Y"), (months, "M"), (days, "D")) if v)
-    sign, rest = (-1, -micros) if micros < 0 else (1, micros)
-    hours, rest = divmod(rest, 3_600_000_000)
-    minutes, rest = divmod(rest, 60_000_000)
-    seconds = _time_text(rest).rpartition(":")[2].lstrip("0") if rest else ""
-    seconds = "0" + seconds if seconds.startswith(".") else seconds
-    time = "".join(f"{sign * v}{u}" for v, u in ((hours, "H"), (minutes, "M")) if v)
-    time += f"{'-' if sign < 0 else ''}{seconds}S" if seconds else ""
-    if not day and not time:
-        return "PT0S"
-    return "P" + day + ("T" + time if time else "")
-
-
 _ISO_DATE = re.compile(r"(\d{4,6})-(\d{1,2})-(\d{1,2})")
-_TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?\s*([ap]m)?", re.IGNORECASE)
+_TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?(?:\s*([ap]m)\b)?", re.IGNORECASE)
 _ZONE = re.compile(
     r"\s*(z|utc|gmt|[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*)", re.IGNORECASE
 )
@@ -242,8 +206,8 @@ def zone_of(name: str) -> tzinfo:
         raise InvalidParameterValue(f'time zone "{name.lower()}" not recognized') from None
 
 
-def _overflow(text: str) -> DatetimeFieldOverflow:
-    return DatetimeFieldOverflow(f'date/time field value out of range: "{text}"')
+def _overflow(text: str, hint: str = "") -> DatetimeFieldOverflow:
+    return DatetimeFieldOverflow(f'date/time field value out of range: "{text}"', hint=hint)
 
 
 def _days(type: Type, text: str, word: str, style: Style) -> tuple[int, str]:
@@ -277,6 +241,8 @@ def _days(type: Type, text: str, word: str, style: Style) -> tuple[int, str]:
 
 
 def _checked_days(text: str, year: int, month: int, day: int) -> int:
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        raise _overflow(text, 'Perhaps you need a different "datestyle" setting.')
     try:
         if year == 0:
             raise ValueError
@@ -380,15 +346,6 @@ def invalid_time(type: Type, text: str) -> InvalidDatetimeFormat:
     return InvalidDatetimeFormat(f'invalid input syntax for type {name}: "{text}"')
 
 
-def rounded(micros: int, digits: int) -> int:
-    """To `digits` decimals of a second, half away from zero; -1: as it is."""
-    if not 0 <= digits < 6:
-        return micros
-    unit: int = 10 ** (6 - digits)
-    whole = (abs(micros) + unit // 2) // unit * unit
-    return whole if micros >= 0 else -whole
-
-
 def read_timestamp(type: Type, texts: list[str], style: Style) -> list[int]:
     """A day and a time; in UTC for timestamptz, whose missing zone is the session's."""
     values = []
@@ -413,92 +370,3 @@ def to_utc(local: int, zone: tzinfo) -> int:
     candidates = [local - offset for offset in (before, after)]
     fitting = [c for c in candidates if c + offset_at(c, zone) * 1_000_000 == local]
     return fitting[-1] if fitting else candidates[0]
-
-
-_UNITS = {
-    "microsecond": (0, 0, 1), "us": (0, 0, 1), "usec": (0, 0, 1),
-    "millisecond": (0, 0, 1_000), "ms": (0, 0, 1_000), "msec": (0, 0, 1_000),
-    "second": (0, 0, 1_000_000), "sec": (0, 0, 1_000_000), "s": (0, 0, 1_000_000),
-    "minute": (0, 0, 60_000_000), "min": (0, 0, 60_000_000), "m": (0, 0, 60_000_000),
-    "hour": (0, 0, 3_600_000_000), "hr": (0, 0, 3_600_000_000), "h": (0, 0, 3_600_000_000),
-    "day": (0, 1, 0), "d": (0, 1, 0), "week": (0, 7, 0), "w": (0, 7, 0),
-    "month": (1, 0, 0), "mon": (1, 0, 0), "year": (12, 0, 0), "yr": (12, 0, 0), "y": (12, 0, 0),
-    "decade": (120, 0, 0), "dec": (120, 0, 0), "century": (1200, 0, 0), "centurie": (1200, 0, 0),
-    "millennium": (12_000, 0, 0), "millennia": (12_000, 0, 0),
-}  # fmt: skip
-_INTERVAL_PART = re.compile(
-    r"\s*([+-]?)\s*(?:(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?|(\d*\.?\d+|\d+\.)\s*([a-z]+)?)(?=\s|$|[+-]|\d|,)\s*,?",
-    re.IGNORECASE,
-)
-
-
-def read_interval(type: Type, texts: list[str], style: Style) -> list[tuple[int, int, int]]:
-    """'1 year 2 days 03:04:05', '-1 day ago', '@ 1 hour', ISO 8601's P1DT2H."""
-    return [_interval(type, text) for text in texts]
-
-
-def _interval(type: Type, text: str) -> tuple[int, int, int]:
-    word = text.strip().lower().lstrip("@").strip()
-    if word.startswith("p"):
-        return _iso_interval(type, text, word)
-    ago = word.endswith(" ago")
-    word = word.removesuffix(" ago")
-    total = [0.0, 0.0, 0.0]
-    at = 0
-    if not word:
-        raise invalid_time(type, text)
-    while at < len(word):
-        part = _INTERVAL_PART.match(word, at)
-        if not part or part.end() == at:
-            raise invalid_time(type, text)
-        at = part.end()
-        sign = -1 if part[1] == "-" else 1
-        if part[2]:
-            seconds = int(part[2]) * 3600 + int(part[3]) * 60 + float(part[4] or 0)
-            total[2] += sign * round(seconds * 1e6)
-            continue
-        unit = part[6] or "second"
-        known = _UNITS.get(unit) or _UNITS.get(unit.removesuffix("s"))
-        if known is None:
-            raise invalid_time(type, text)
-        _add(total, sign * float(part[5]), known)
-    return _whole(type, text, total, -1 if ago else 1)
-
-
-def _iso_interval(type: Type, text: str, word: str) -> tuple[int, int, int]:
-    found = re.fullmatch(r"p((?:[+-]?[\d.]+[ymwd])*)(?:t((?:[+-]?[\d.]+[hms])+))?", word)
-    if not found or word == "p":
-        raise invalid_time(type, text)
-    total = [0.0, 0.0, 0.0]
-    for group, units in (
-        (found[1], {"y": "year", "m": "month", "w": "week", "d": "day"}),
-        (found[2] or "", {}),
-    ):
-        for number, letter in re.findall(r"([+-]?[\d.]+)([a-z])", group):
-            _add(total, float(number), _UNITS[units.get(letter, letter)])
-    return _whole(type, text, total, 1)
-
-
-def _add(total: list[float], number: float, unit: tuple[int, int, int]) -> None:
-    """A number of a unit; fractions of months become days, of days time (30 days, 24 hours)."""
-    months, days, micros = unit
-    if months:
-        exact = number * months
-        whole = int(exact)
-        total[0] += whole
-        number, days = (exact - whole) * 30, 1
-        if abs(number - round(number)) < 1e-9:
-            number = round(number)
-    if days:
-        exact = number * days
-        whole = int(exact)
-        total[1] += whole
-        number, micros = exact - whole, DAY
-    total[2] += round(number * micros)
-
-
-def _whole(type: Type, text: str, total: list[float], sign: int) -> tuple[int, int, int]:
-    months, days, micros = (sign * int(part) for part in total)
-    if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31 and -(2**63) <= micros < 2**63):
-        raise DatetimeFieldOverflow(f'interval field value out of range: "{text}"')
-    return months, days, rounded(micros, type.modifier & 0xFFFF if type.modifier >= 0 else -1)

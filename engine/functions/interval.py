@@ -130,10 +130,15 @@ def justify_days(column: Column) -> Column:
     return Column(INTERVAL, interval(months, days, micros))
 
 
+def _moved(high: Array, low: Array, unit: int) -> tuple[Array, Array]:
+    """Whole units of the lower field moved up."""
+    whole = np.sign(low) * (np.abs(low) // unit)
+    return high + whole, low - whole * unit
+
+
 def _carry(high: Array, low: Array, unit: int) -> tuple[Array, Array]:
     """Whole units of the lower field moved up, so that both have one sign."""
-    whole = np.trunc(low / unit).astype(np.int64)
-    high, low = high + whole, low - whole * unit
+    high, low = _moved(high, low, unit)
     up = (high > 0) & (low < 0)
     down = (high < 0) & (low > 0)
     return high - up + down, low + unit * up - unit * down
@@ -143,10 +148,15 @@ def _carry(high: Array, low: Array, unit: int) -> tuple[Array, Array]:
 def justify_interval(column: Column) -> Column:
     """Days and months out of hours and days, all of one sign."""
     months, days, micros = fields(column.values)
-    days, micros = _carry(days, micros, DAY)
-    months, days = _carry(months, days, 30)
-    days, micros = _carry(days, micros, DAY)
-    return Column(INTERVAL, interval(months, days, micros))
+    days, micros = _moved(days, micros, DAY)
+    months, days = _moved(months, days, 30)
+    # what is left of a sign of its own borrows from the field above: months first, for days and time alike
+    under = (days < 0) | ((days == 0) & (micros < 0))
+    over = (days > 0) | ((days == 0) & (micros > 0))
+    down, up = (months > 0) & under, (months < 0) & over
+    months, days = months - down + up, days + 30 * down - 30 * up
+    down, up = (days > 0) & (micros < 0), (days < 0) & (micros > 0)
+    return Column(INTERVAL, interval(months, days - down + up, micros + DAY * down - DAY * up))
 
 
 @scalar("make_interval", [INT4] * 6 + [FLOAT8], INTERVAL)

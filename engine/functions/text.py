@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import forms
+from engine.casts import convert
 from engine.functions.compare import truth
 from engine.functions.registry import operator, scalar
 from engine.run import Run
@@ -80,13 +80,13 @@ def bytes_concat(left: Column, right: Column) -> Column:
 @operator("||", [TEXT, ANYNONARRAY], TEXT, volatility="s", run=True)
 def text_and_other(left: Column, right: Column, run: Run) -> Column:
     """A text and another value's text."""
-    return _joined(left, forms.text_of(right, run), TEXT)
+    return _joined(left, convert(right, TEXT, run), TEXT)
 
 
 @operator("||", [ANYNONARRAY, TEXT], TEXT, volatility="s", run=True)
 def other_and_text(left: Column, right: Column, run: Run) -> Column:
     """Another value's text and a text."""
-    return _joined(forms.text_of(left, run), right, TEXT)
+    return _joined(convert(left, TEXT, run), right, TEXT)
 
 
 @scalar("initcap", [TEXT], TEXT)

@@ -277,7 +277,7 @@ def _position(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressi
     bound = _plain(binding, mark, trees)
     if len(bound) != 2:
         raise SqlSyntaxError('syntax error at or near "position"', position=mark.position)
-    return call(binding, "strpos", [bound[1], bound[0]], mark.position)
+    return call(binding, "position", [bound[1], bound[0]], mark.position)
 
 
 def _substring(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 from sqlglot import exp
@@ -10,7 +9,7 @@ from sqlglot import exp
 from engine.expressions import Constant, Expression, MakeArray, Parameter
 from sql.binding.base import Binding, binds
 from sql.coerce import coerce
-from sql.marks import CollationMark, Literal, ParameterMark, TypeName, mark_of, position_of
+from sql.marks import CollationMark, Literal, ParameterMark, TypeName, position_of
 from sql.tokens import Kind
 from sql.typenames import type_of
 from storage.errors import (
@@ -20,7 +19,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
-from storage.types import BOOL, BYTEA, INT4, INT8, INTERVAL, NUMERIC, UNKNOWN, array_of
+from storage.types import BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN, array_of
 
 _COLLATIONS = frozenset(("default", "C", "c", "POSIX", "posix", "ucs_basic"))
 
@@ -94,8 +93,6 @@ def cast(binding: Binding, tree: exp.Cast) -> Expression:
         return _collated(binding, tree, mark)
     target = type_of(mark)
     inner = tree.this.unnest()
-    if target.oid == INTERVAL.oid and mark.modifiers:
-        return _interval(binding, inner, mark)
     if isinstance(inner, exp.Array) and target.element is not None:
         element = target.element
         items = tuple(
@@ -106,29 +103,6 @@ def cast(binding: Binding, tree: exp.Cast) -> Expression:
     expression = binding.bind(tree.this)
     position = position_of(tree.this) if expression.type.oid == UNKNOWN.oid else mark.position
     return coerce(expression, target, "e", position, binding.context)
-
-
-_BARE = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
-_CLOCK = re.compile(r"\s*\d+:\d+(\.\d+)?\s*")
-
-
-def _interval(binding: Binding, tree: exp.Expression, mark: TypeName) -> Expression:
-    """INTERVAL '3' day: the field is the unit of a bare number."""
-    fields = mark.modifiers[0]
-    literal = mark_of(tree, Literal)
-    if literal is None or literal.token.kind is not Kind.STRING or fields.isdigit():
-        raise FeatureNotSupported("interval with a precision is not supported", position=mark.position)
-    text = literal.token.text
-    if _BARE.fullmatch(text):
-        text = f"{text} {fields.rpartition(' ')[2]}"
-    elif fields == "minute to second" and _CLOCK.fullmatch(text):
-        text = f"00:{text.strip()}"
-    elif " to " not in fields:
-        raise FeatureNotSupported(
-            f"INTERVAL '...' {fields.upper()} is supported for a number only", position=mark.position
-        )
-    value = Constant(binding.context.constant(UNKNOWN, text))
-    return coerce(value, INTERVAL, "e", literal.position, binding.context)
 
 
 def cast_mark(tree: exp.Cast) -> TypeName | CollationMark:

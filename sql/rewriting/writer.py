@@ -18,7 +18,7 @@ from sqlglot.tokenizer_core import TokenType as T
 from sql.keywords import RESERVED, TYPE_OR_FUNCTION, words
 from sql.marks import FunctionMark, Literal, Mark, OperatorMark, ParameterMark, TypeName
 from sql.tokens import Kind, Token, near
-from sql.typenames import read_interval_fields, read_type, starts_type
+from sql.typenames import read_interval_modifiers, read_type, starts_type
 from storage.errors import DatabaseError, FeatureNotSupported, SqlSyntaxError
 
 NAME, MARK = "\x02", "\x01"
@@ -160,6 +160,7 @@ class Writer:
     def _punctuation(self, token: Token) -> None:
         match token.text:
             case "(":
+                self._refuse_called(token)
                 self.emit_open(token, Frame())
                 self.comma = token
             case "[":
@@ -186,6 +187,12 @@ class Writer:
             case _:
                 raise near(self.text, token)
         self.index += 1
+
+    def _refuse_called(self, token: Token) -> None:
+        """A constant or a type is not called; the parser would drop what is in the parentheses."""
+        written = self.out[-1].text if self.operand else ""
+        if written.startswith(MARK) and not isinstance(self.marks[int(written[1:])], FunctionMark):
+            raise near(self.text, token)
 
     def _may_end(self) -> bool:
         """Whether what was written last may stand before a comma or a closing parenthesis."""
@@ -325,10 +332,10 @@ class Writer:
         constant = self.tokens[after]
         self.index = after
         if name.names == ("interval",):
-            fields, after_fields = read_interval_fields(self.tokens, after + 1)
-            if fields:
-                name = TypeName(name.names, name.position, (fields, *name.modifiers), 0)
-                after = after_fields - 1
+            modifiers, behind = read_interval_modifiers(self.tokens, after + 1, self.text)
+            if modifiers and self.tokens[after + 1].kind is Kind.WORD:
+                name = TypeName(name.names, name.position, (*modifiers, *name.modifiers), 0)
+                after = behind - 1
         self.emit_mark(Literal(constant), constant)
         self.emit(T.DCOLON, "::", constant)
         self.emit_mark(name, token)
