@@ -40,6 +40,7 @@ class Relation:
     schema: str = ""
     hidden: set[int] = field(default_factory=set)
     table: int = 0  # OID of the table behind it
+    behind: str = ""  # the table's name, where an alias hides it
     function: bool = False  # a function's result: its name may mean its one column
 
 
@@ -128,8 +129,7 @@ class Scope:
         """table.name. Raises UndefinedTable, UndefinedColumn, AmbiguousColumn."""
         found = self.find_relation(table, schema)
         if found is None:
-            shown = f"{schema}.{table}" if schema else table
-            raise UndefinedTable(f'missing FROM-clause entry for table "{shown}"', position=position)
+            raise self._no_entry(table, schema, position)
         relation, scope = found
         places = [i for i, column in enumerate(relation.columns) if column.name == name]
         if len(places) > 1:
@@ -137,6 +137,21 @@ class Scope:
         if not places:
             raise UndefinedColumn(f"column {table}.{name} does not exist", position=position)
         return self.lift(scope.column(relation, places[0]), scope)
+
+    def _no_entry(self, table: str, schema: str, position: int) -> UndefinedTable:
+        """The error for a name that no item of FROM has; an alias may hide it."""
+        level: Scope | None = self
+        while level is not None and not schema:
+            for relation in level.relations:
+                if relation.behind == table:
+                    return UndefinedTable(
+                        f'invalid reference to FROM-clause entry for table "{table}"',
+                        hint=f'Perhaps you meant to reference the table alias "{relation.name}".',
+                        position=position,
+                    )
+            level = level.frame.parent
+        shown = f"{schema}.{table}" if schema else table
+        return UndefinedTable(f'missing FROM-clause entry for table "{shown}"', position=position)
 
     def lift(self, expression: Expression, scope: Scope) -> Expression:
         """An expression over the rows of an enclosing level, as this level sees it."""

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from engine.expressions import Call, Coalesce, Expression, Outer
 from engine.functions.registry import BY_ID, FUNCTIONS
-from engine.operators import FunctionScan, OneRow
+from engine.operators import FunctionScan, OneRow, RowsFrom
 from engine.operators import Project as ProjectOperator
 from sql.binding import Binding
 from sql.binding.calls import call
@@ -251,7 +251,13 @@ class Sources:
             node, oid = Get(view, tuple(range(len(columns)))), view.oid
         columns = _renamed(columns, names, alias or name, position)
         return self._add(
-            node, alias or name, columns, position, schema="" if alias else found.schema, table=oid
+            node,
+            alias or name,
+            columns,
+            position,
+            schema="" if alias else found.schema,
+            table=oid,
+            behind=name if alias else "",
         )
 
     def _expanded(self, schema: str, name: str) -> Bound:
@@ -319,11 +325,11 @@ class Sources:
         if ordinality:
             columns.append(ScopeColumn("ordinality", INT8))
         columns = list(_renamed(columns, names, alias or plain, mark.position))
-        expression = bound.expression
+        calls = [bound.expression, *bound.beside]
         if not references(*frame.arguments):
-            expression = _outside(expression, frame)
+            calls = [_outside(expression, frame) for expression in calls]
             frame.arguments = []
-        node = _function_node(expression, bound.columns, ordinality)
+        node = _function_node(calls, bound.columns, ordinality)
         single = len(columns) == 1
         item = self._add(node, alias or plain, columns, mark.position, function=single)
         return self._applied(item, frame, left, kind, mark.position)
@@ -331,16 +337,19 @@ class Sources:
 
 @dataclass
 class RowFunction:
-    """A function's call, with the columns it gives where it gives several."""
+    """A function's call, with the columns it gives where it gives several; `beside`: more calls."""
 
     expression: Expression
     columns: tuple[ScopeColumn, ...]
+    beside: tuple[Expression, ...] = ()
 
 
 def bind_rows(binding: Binding, tree: exp.Anonymous) -> RowFunction:
     """A call in FROM: a table function with its columns, or any other function."""
     mark = mark_of(tree.this, FunctionMark)
     overloads = FUNCTIONS.get(mark.name, ()) if mark is not None and not mark.form else ()
+    if mark is not None and mark.name == "unnest" and len(tree.expressions) > 1:
+        return _side_by_side(binding, tree, mark)
     if mark is None or not any(o.columns for o in overloads):
         return RowFunction(binding.value(tree), ())
     arguments = [binding.within(sets=False).bind(argument) for argument in tree.expressions]
@@ -354,6 +363,13 @@ def bind_rows(binding: Binding, tree: exp.Anonymous) -> RowFunction:
     return RowFunction(bound, columns)
 
 
+def _side_by_side(binding: Binding, tree: exp.Anonymous, mark: FunctionMark) -> RowFunction:
+    """unnest(a, b): the arrays next to each other."""
+    inner = binding.within(sets=False)
+    calls = [call(binding, "unnest", [inner.bind(item)], mark.position) for item in tree.expressions]
+    return RowFunction(calls[0], tuple(ScopeColumn("unnest", c.type) for c in calls), tuple(calls[1:]))
+
+
 def _outside(expression: Expression, frame: Frame) -> Expression:
     """The expression in the enclosing frame: it reads nothing of the row before it."""
 
@@ -363,7 +379,8 @@ def _outside(expression: Expression, frame: Frame) -> Expression:
     return transform(expression, put)
 
 
-def _function_node(expression: Expression, columns: Sequence[ScopeColumn], ordinality: bool) -> Node:
+def _function_node(calls: Sequence[Expression], columns: Sequence[ScopeColumn], ordinality: bool) -> Node:
+    expression = calls[0]
     if not isinstance(expression, Call):
         if ordinality:
             raise FeatureNotSupported("WITH ORDINALITY is supported for functions only")
@@ -371,6 +388,9 @@ def _function_node(expression: Expression, columns: Sequence[ScopeColumn], ordin
     types: tuple[Type, ...] = tuple(c.type for c in columns) or (expression.type,)
     if ordinality:
         types = (*types, INT8)
+    if len(calls) > 1:
+        sets = tuple((c.function, c.arguments) for c in calls if isinstance(c, Call))
+        return Leaf(RowsFrom(sets, types, ordinality))
     return Leaf(FunctionScan(expression.function, expression.arguments, types, ordinality))
 
 

@@ -18,6 +18,7 @@ from engine.operators.onerow import OneRow
 from engine.operators.project import Project
 from engine.operators.projectsets import ProjectSets
 from engine.operators.recursiveunion import RecursiveUnion
+from engine.operators.rowsfrom import RowsFrom
 from engine.operators.scan import Bound, Scan
 from engine.operators.setoperation import SetOperation
 from engine.operators.shared import Shared
@@ -48,6 +49,7 @@ __all__ = [
     "Project",
     "ProjectSets",
     "RecursiveUnion",
+    "RowsFrom",
     "Scan",
     "SetOperation",
     "Shared",
