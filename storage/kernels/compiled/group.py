@@ -39,7 +39,7 @@ def _hash(offsets, data, base, salt, out):  # type: ignore[no-untyped-def]
         total = _U(0)
         for j in range(offsets[i], offsets[i + 1]):
             total = total * base + (_U(data[j]) + _ONE)
-        out[i] = _mixed(total, _U(offsets[i + 1] - offsets[i]), salt)
+        out[i] = _mixed(total * MIX, _U(offsets[i + 1] - offsets[i]), salt)
 
 
 @njit(types.int64(_WORDS, types.uint64, _OUT, _OUT, _OUT), nogil=True, cache=True)

@@ -47,7 +47,8 @@ def hash_bytes(offsets: Codes, data: npt.NDArray[np.uint8], salt: int) -> Words:
     filled = lengths > 0
     if filled.any():
         sums[filled] = np.add.reduceat(text, (offsets[:-1] - first)[filled])
-    return mix_words(sums, lengths.astype(np.uint64), salt)
+    # multiplied, or a short string's sum and its length could cancel each other
+    return mix_words(sums * MIX, lengths.astype(np.uint64), salt)
 
 
 def base_of(salt: int) -> np.uint64:
