@@ -108,9 +108,7 @@ def read_interval_fields(tokens: Sequence[Token], index: int) -> tuple[str, int]
     return words[0], index + 1
 
 
-def read_interval_modifiers(
-    tokens: Sequence[Token], index: int, text: str
-) -> tuple[tuple[str, ...], int]:
+def read_interval_modifiers(tokens: Sequence[Token], index: int, text: str) -> tuple[tuple[str, ...], int]:
     """The fields and the precision behind INTERVAL '...', and the index after them."""
     reader = _Reader(tokens, index, text)
     return reader.interval_modifiers(), reader.index
