@@ -17,10 +17,14 @@ from storage.seams import Snapshot, Transaction
 
 
 class Cancel:
-    """A flag that stops a run from another thread. `reason` is the message of the 57014."""
+    """A flag that stops a run from another thread. `reason` is the message of the 57014.
+
+    `deadline` is time.monotonic() of statement_timeout: a run that is gone on with gets a new one.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self.deadline: float | None = None
         self.reason = "canceling statement due to user request"
 
     def set(self, reason: str | None = None) -> None:
@@ -56,18 +60,23 @@ class Run:
     parameters: Sequence[Column] = ()  # constant columns
     outer: Sequence[Column] = ()  # constant columns
     cancel: Cancel = field(default_factory=Cancel)
-    deadline: float | None = None  # time.monotonic() of statement_timeout
     settings: Mapping[str, str] = field(default_factory=dict)
     session: Any = None
     now: int = 0
     counters: Any = None  # EXPLAIN ANALYZE's figures by operator id, where wanted
     memo: dict[Any, Any] = field(default_factory=dict)  # shared tables of a run: CTEs, subqueries
 
+    @property
+    def deadline(self) -> float | None:
+        """time.monotonic() of statement_timeout."""
+        return self.cancel.deadline
+
     def check(self) -> None:
         """Raise QueryCanceled if the client or statement_timeout wants the run to end: once a batch."""
         if self.cancel.is_set:
             raise QueryCanceled(self.cancel.reason)
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        deadline = self.cancel.deadline
+        if deadline is not None and time.monotonic() > deadline:
             raise QueryCanceled("canceling statement due to statement timeout")
 
     def within(self, outer: Sequence[Column]) -> Run:

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
 from typing import assert_never
 
 from engine.forms.style import Style
@@ -62,15 +60,6 @@ class _Lost(Exception):
         self.error = error
 
 
-@dataclass
-class OpenPortal:
-    """What the wire keeps of a portal: its result formats, and where an Execute with a limit stopped."""
-
-    formats: tuple[int, ...] = ()
-    left: Batch | None = None  # rows of the last batch that were not asked for yet
-    resumed: bool = False
-
-
 class Connection:
     """One client's session on the wire. `closed`: nothing more is to be received or sent."""
 
@@ -84,7 +73,7 @@ class Connection:
         self._skipping = False
         self._copy: Incoming | None = None
         self._outcomes: Iterator[Outcome] | None = None  # the rest of a Query that waits for COPY's data
-        self._portals: dict[str, OpenPortal] = {}
+        self._formats: dict[str, tuple[int, ...]] = {}  # of the results of portals
 
     @property
     def copying(self) -> bool:
@@ -120,7 +109,6 @@ class Connection:
         match message:
             case Query():
                 self._metrics.statements += 1
-                self._portals.pop("", None)
                 self._outcomes = self.session.simple(message.text)
                 yield from self._go_on()
             case Parse():
@@ -210,7 +198,7 @@ class Connection:
         columns = parameters.columns(message, prepared, self.session.style)
         formats = parameters.result_formats(message, prepared)
         self.session.bind(message.portal, message.statement, columns)
-        self._portals[message.portal] = OpenPortal(formats)
+        self._formats[message.portal] = formats
         return responses.BIND_COMPLETE
 
     def _describe(self, message: Describe) -> Iterator[bytes]:
@@ -222,15 +210,15 @@ class Connection:
             formats: tuple[int, ...] = (0,) * len(fields or ())
         else:
             fields = self.session.portal(message.name).fields
-            formats = self._formats(message.name, fields or ())
+            formats = self._portal_formats(message.name, fields or ())
         yield responses.NO_DATA if fields is None else responses.row_description(fields, formats)
 
-    def _formats(self, portal: str, fields: Sequence[Field]) -> tuple[int, ...]:
+    def _portal_formats(self, portal: str, fields: Sequence[Field]) -> tuple[int, ...]:
         """A code a column; cursors that SQL declared are text."""
-        return self._portals.setdefault(portal, OpenPortal()).formats or (0,) * len(fields)
+        return self._formats.get(portal) or (0,) * len(fields)
 
     def _execute(self, message: Execute) -> Iterator[bytes]:
-        outcome = self.session.execute(message.portal)
+        outcome = self.session.execute(message.portal, message.limit)
         match outcome:
             case Rows():
                 yield from self._rows(outcome, message)
@@ -246,33 +234,24 @@ class Connection:
                 assert_never(outcome)
 
     def _rows(self, outcome: Rows, message: Execute) -> Iterator[bytes]:
-        """DataRows up to the limit, and how it ended. A limit that is just reached suspends the portal."""
-        formats = self._formats(message.portal, outcome.fields)
-        portal = self._portals[message.portal]
+        """DataRows, and how it ended. A limit that is just reached suspends the portal, as in PostgreSQL."""
+        formats = self._portal_formats(message.portal, outcome.fields)
         style = self.session.style
         sent = 0
-        left, portal.left = portal.left, None
-        for batch in outcome.batches if left is None else chain((left,), outcome.batches):
-            wanted = message.limit - sent if message.limit > 0 else batch.rows
-            yield from self._frames(batch if wanted >= batch.rows else batch.slice(0, wanted), formats, style)
-            sent += min(wanted, batch.rows)
-            if wanted < batch.rows:
-                portal.left = batch.slice(wanted, batch.rows)
-            if sent == message.limit:
-                portal.resumed = True
-                yield responses.PORTAL_SUSPENDED
-                return
-        tag = outcome.complete()
-        if portal.resumed and tag.startswith("SELECT "):
-            tag = f"SELECT {sent}"  # PostgreSQL counts the rows of the last Execute
-        yield from self._complete(tag)
+        for batch in outcome.batches:
+            yield from self._frames(batch, formats, style)
+            sent += batch.rows
+        if sent == message.limit > 0:
+            yield responses.PORTAL_SUSPENDED
+        else:
+            yield from self._complete(outcome.complete())
 
     def _close(self, message: Close) -> bytes:
         if message.kind == "S":
             self.session.close_statement(message.name)
         else:
             self.session.close_portal(message.name)
-            self._portals.pop(message.name, None)
+            self._formats.pop(message.name, None)
         return responses.CLOSE_COMPLETE
 
     def _sync(self) -> Iterator[bytes]:
@@ -321,22 +300,10 @@ class Connection:
         yield from self._changes()
         yield from self.news()
         status = self.session.status
-        if status == "I" and self._portals:
-            self._forget_portals()
+        if status == "I":
+            self._formats.clear()  # portals end with their transaction
         self.waiting = True
         yield responses.ready(status)
-
-    def _forget_portals(self) -> None:
-        """Portals ended with their transaction; but a cursor WITH HOLD may have rows left here."""
-        kept = {n: p for n, p in self._portals.items() if p.left is not None and self._holds(n)}
-        self._portals = kept
-
-    def _holds(self, portal: str) -> bool:
-        try:
-            self.session.portal(portal)
-        except DatabaseError:
-            return False
-        return True
 
     def news(self) -> list[bytes]:
         """What the client is told unasked, outside transactions."""

@@ -143,8 +143,12 @@ class SessionSeam(Protocol):
 
     def portal(self, name: str) -> Portal: ...
 
-    def execute(self, portal: str) -> Outcome:
-        """Begin, or go on with, a portal. A Rows' iterator may be left and continued by the next call."""
+    def execute(self, portal: str, limit: int = 0) -> Outcome:
+        """Begin, or go on with, a portal: up to `limit` rows of it (0: all).
+
+        A Rows that has given as many as its limit is not completed: the portal is suspended, and the next
+        call (or FETCH) goes on with it.
+        """
 
     def close_statement(self, name: str) -> None: ...
 

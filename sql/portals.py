@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import GeneratorType
 
-from sql.outcome import Field, Outcome
+from sql.outcome import Field, Outcome, Rows
 from storage.batch import Batch
 from storage.column import Column
 
@@ -33,8 +33,18 @@ class BoundPortal:
         """Say where the rows come from."""
         self._batches = batches
 
+    def begin(self) -> Outcome:
+        """Run the statement, unless it runs already."""
+        if self.outcome is None:
+            self.outcome = self.start()
+            if isinstance(self.outcome, Rows) and self._batches is None:
+                self.read(self.outcome.batches)
+        return self.outcome
+
     def take(self, count: int | None) -> Iterator[Batch]:
         """The next `count` rows (None: all that are left)."""
+        if self._batches is None:
+            self.begin()
         assert self._batches is not None
         while count is None or count > 0:
             batch = self._left if self._left is not None else next(self._batches, None)

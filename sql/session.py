@@ -82,7 +82,6 @@ class Session:
         self._began = 0
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
-        self._deadline: float | None = None
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
@@ -318,13 +317,30 @@ class Session:
                 raise InvalidCursorName(f'portal "{name}" does not exist') from None
         raise AssertionError
 
-    def execute(self, portal: str) -> Outcome:
+    def execute(self, portal: str, limit: int = 0) -> Outcome:
         """See sql.outcome.SessionSeam."""
         bound = self.portal(portal)
         with self.guard():
-            if bound.outcome is None:
-                bound.outcome = bound.start()
-            return bound.outcome
+            if bound.outcome is not None:
+                self.begin_statement()  # it goes on
+            outcome = bound.begin()
+        return self._part(bound, outcome, limit) if isinstance(outcome, Rows) else outcome
+
+    def _part(self, bound: BoundPortal, whole: Rows, limit: int) -> Rows:
+        """The next rows of a portal; the tag counts these, as PostgreSQL's does."""
+        taken = 0
+
+        def batches() -> Iterator[Batch]:
+            nonlocal taken
+            for batch in bound.take(limit if limit > 0 else None):
+                taken += batch.rows
+                yield batch
+
+        def complete() -> str:
+            tag = whole.complete()
+            return f"SELECT {taken}" if tag.startswith(("SELECT ", "FETCH ")) else tag
+
+        return Rows(whole.fields, batches(), complete)
 
     def close_statement(self, name: str) -> None:
         """See sql.outcome.SessionSeam."""
@@ -373,7 +389,7 @@ class Session:
         """A statement begins: earlier cancels are over, its time runs."""
         self._cancel.clear()
         limit = self.settings.milliseconds("statement_timeout")
-        self._deadline = time.monotonic() + limit / 1000 if limit else None
+        self._cancel.deadline = time.monotonic() + limit / 1000 if limit else None
         transaction = self.transaction
         transaction.lock_timeout = self.settings.milliseconds("lock_timeout") / 1000
 
@@ -396,7 +412,6 @@ class Session:
             transaction,
             parameters,
             cancel=self._cancel,
-            deadline=self._deadline,
             settings=self.settings.values,
             session=self,
             now=self.now,
@@ -405,7 +420,7 @@ class Session:
 
     def _check(self) -> None:
         """What wakes a transaction that waits."""
-        Run(None, None, cancel=self._cancel, deadline=self._deadline).check()  # type: ignore[arg-type]
+        Run(None, None, cancel=self._cancel).check()  # type: ignore[arg-type]
 
     def cancel(self) -> None:
         """See sql.outcome.SessionSeam."""

@@ -72,6 +72,21 @@ class FakePortal:
         self.parameters = parameters
         self.fields = fields_of(text, [c.type for c in parameters])
         self.outcome: Outcome | None = None
+        self.left: Batch | None = None
+
+    def take(self, batches: Iterator[Batch], limit: int) -> Iterator[Batch]:
+        """Up to `limit` rows, the rest of the last batch kept."""
+        while True:
+            batch = self.left or next(batches, None)
+            self.left = None
+            if batch is None:
+                return
+            if 0 < limit < batch.rows:
+                self.left, batch = batch.slice(limit, batch.rows), batch.slice(0, limit)
+            yield batch
+            if limit == batch.rows:
+                return
+            limit -= batch.rows
 
 
 def fields_of(text: str, types: Sequence[Type]) -> tuple[Field, ...] | None:
@@ -226,12 +241,15 @@ class FakeSession:
             raise InvalidCursorName(f'portal "{name}" does not exist')
         return self._portals[name]
 
-    def execute(self, portal: str) -> Outcome:
+    def execute(self, portal: str, limit: int = 0) -> Outcome:
         found = self.portal(portal)
         if not found.text:
             return Empty()
         if found.outcome is None:
             found.outcome = self._run(found.text, found.parameters)
+        if isinstance(found.outcome, Rows):
+            outcome = found.outcome
+            return Rows(outcome.fields, found.take(outcome.batches, limit), outcome.complete)
         return found.outcome
 
     def close_statement(self, name: str) -> None:

@@ -241,7 +241,6 @@ def test_a_limit_suspends_the_portal() -> None:
     said = send(connection, Bind("p", ""), *[Execute("p", 3)] * 4, Sync())
     assert tags(said) == "2" + "DDDs" * 3 + "DC" + "Z"
     assert [int(r[0] or 0) for r in rows_of(said)] == list(range(10))
-    assert said[-2] == ("C", b"SELECT 1\0"), "PostgreSQL counts the rows of the last Execute"
 
 
 def test_a_limit_that_is_just_reached_suspends_too() -> None:
