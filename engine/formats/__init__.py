@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.formats.lines import LineReader, LineWriter
+from engine.formats.lines import LineReader
+from engine.formats.linewriter import LineWriter
 from engine.formats.options import CopyFormat, Reader, Writer
 from engine.formats.tuples import TupleReader, TupleWriter
 from engine.forms.style import Style

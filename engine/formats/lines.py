@@ -1,14 +1,12 @@
-"""Text and CSV in: whole lines at a time through Arrow's parser, and a plain one for what is unusual.
+"""Text and CSV in: a block of whole lines at a time through Arrow's parser.
 
-A block of bytes ends at the last line break outside quotes. Arrow splits it into columns of text, which
-the types' input functions read as columns. Blocks with escapes that hide a delimiter or a line break,
-with lone carriage returns, or with a wrong number of fields go to a parser that goes character by
-character, and knows the line of an error.
+Arrow splits a block into columns of text, which the types' input functions read as columns. Blocks that
+Arrow might read unlike PostgreSQL, and blocks with an error, go record by record (see
+engine.formats.records): that is the meaning, and it knows the line and the column of an error.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 
@@ -19,17 +17,18 @@ from pyarrow import csv
 
 from engine import forms
 from engine.formats.options import CopyFormat
+from engine.formats.records import Place, Records, Row, invalid_at, not_text, unescape
 from engine.forms.style import Style
 from storage.batch import Batch
 from storage.column import Column
-from storage.errors import BadCopyFileFormat, CharacterNotInRepertoire, DatabaseError
-from storage.types import TEXT
+from storage.errors import DatabaseError
+from storage.types import TEXT, Type
 
 BLOCK_BYTES = 1 << 20
-_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
-
-Row = list[str | None]
+BATCH_ROWS = 1 << 16
+_MARK = "\ufeff".encode()
+# an odd number of backslashes before a point, a tab, a line break: these are in the plain parser's charge
+_HIDDEN = rb"(?<!\\)(?:\\\\)*+\\[.\n%s]"
 
 
 class LineReader:
@@ -39,106 +38,156 @@ class LineReader:
         self._format = format
         self._style = style
         self._csv = format.format == "csv"
-        self._pending = bytearray()
-        self._line = 1  # of the first pending byte
+        self._records = Records(format)
+        self._place = Place()
         self._head = bool(format.header)
-        self._ended = False  # by \.
+        self._hidden = re.compile(_HIDDEN % re.escape(format.delimiter.encode()))
+        self._pending = bytearray()
+        self._guess = b""  # the kind of line break, as the first record has it
+        self._mark = b""  # the byte that ends records, once one is there
+        self._scanned = 0  # bytes of `pending` that are known to end no record that can be read now
+        self._inside = False  # whether quotes are open there
 
     def feed(self, data: bytes) -> Iterator[Batch]:
         """See Reader."""
-        if self._ended:
-            return
-        self._pending += data
-        if len(self._pending) < BLOCK_BYTES:
-            return
-        end = self._last_break()
-        if end:
-            block = bytes(self._pending[:end])
-            del self._pending[:end]
-            yield from self._block(block)
+        for at in range(0, len(data), BLOCK_BYTES):
+            if self._place.ended:
+                return
+            self._pending += data[at : at + BLOCK_BYTES]
+            if len(self._pending) < BLOCK_BYTES:
+                return
+            end = self._last_break()
+            if end:
+                block = bytes(memoryview(self._pending)[:end])
+                del self._pending[:end]
+                self._scanned -= min(end, self._scanned)
+                yield from self._block(block)
 
     def finish(self) -> Iterator[Batch]:
         """See Reader."""
         block = bytes(self._pending)
         self._pending.clear()
-        if block and not self._ended:
-            yield from self._block(block if block.endswith((b"\n", b"\r")) else block + b"\n")
+        if block and not self._place.ended:
+            yield from self._block(block)
 
     def _last_break(self) -> int:
-        """After the last line break that ends a record; 0: there is none."""
-        data = np.frombuffer(self._pending, np.uint8)
-        breaks = data == 10
-        if self._csv:
-            if self._format.escape != self._format.quote:
-                return self._last_break_escaped()
-            inside = np.cumsum(data == ord(self._format.quote)) % 2
-            breaks &= inside == 0
-        else:
-            # a backslash before the break makes it data, unless it is itself escaped
-            hidden = breaks.copy()
-            hidden[1:] &= data[:-1] == 92
-            hidden[:1] = False
-            breaks &= ~hidden
-        found = np.flatnonzero(breaks)
-        del data
-        return int(found[-1]) + 1 if len(found) else 0
+        """After the last line break that ends a record; 0: there is none yet."""
+        mark = self._mark = self._mark or self._first_break()
+        if not mark:
+            return 0
+        if not self._csv:
+            return self._last_break_of_text(mark)
+        if self._format.escape == self._format.quote:
+            return self._last_break_of_csv(mark)
+        end, record = self._scanned, self._records.record
+        while (found := record.match(self._pending, end)) and found.end() + 1 < len(self._pending):
+            end = found.end() + (2 if self._pending.startswith(b"\r\n", found.end()) else 1)
+        self._scanned = end
+        return end
 
-    def _last_break_escaped(self) -> int:
-        quote, escape = ord(self._format.quote), ord(self._format.escape)
-        inside, end, at = False, 0, 0
-        data = self._pending
-        while at < len(data):
-            byte = data[at]
-            if inside and byte == escape and at + 1 < len(data) and data[at + 1] in (quote, escape):
-                at += 1
-            elif byte == quote:
-                inside = not inside
-            elif byte == 10 and not inside:
-                end = at + 1
-            at += 1
+    def _first_break(self) -> bytes:
+        """The byte that ends records; nothing where none has ended yet."""
+        found = self._records.record.match(self._pending)
+        end = len(self._pending) if found is None else found.end()
+        if end + 1 >= len(self._pending):
+            return b""
+        return b"\r" if self._pending[end] == 13 and self._pending[end + 1] != 10 else b"\n"
+
+    def _last_break_of_text(self, mark: bytes) -> int:
+        data, at = self._pending, len(self._pending)
+        if mark == b"\r":
+            at -= 1  # what comes next may belong to it
+        while (at := data.rfind(mark, self._scanned, at)) >= 0:
+            before = at
+            while before > 0 and data[before - 1] == 92:
+                before -= 1
+            if (at - before) % 2 == 0:
+                self._scanned = at + 1
+                return at + 1
+        self._scanned = max(len(data) - 1, 0)
+        return 0
+
+    def _last_break_of_csv(self, mark: bytes) -> int:
+        new = np.frombuffer(self._pending, np.uint8, offset=self._scanned)
+        quotes = np.cumsum(new == ord(self._format.quote), dtype=np.int64) + self._inside
+        stop = len(new) - (mark == b"\r")
+        breaks = np.flatnonzero((new[:stop] == mark[0]) & (quotes[:stop] % 2 == 0))
+        end = self._scanned + int(breaks[-1]) + 1 if len(breaks) else 0
+        if end:
+            self._scanned, self._inside = end, False
+        elif stop:
+            self._scanned, self._inside = self._scanned + stop, bool(quotes[stop - 1] % 2)
+        del new
         return end
 
     def _block(self, block: bytes) -> Iterator[Batch]:
-        try:
-            block.decode()
-        except UnicodeDecodeError as error:
-            wrong = " ".join(f"0x{byte:02x}" for byte in block[error.start : error.start + 1])
-            raise self._located(
-                CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {wrong}'),
-                block.count(b"\n", 0, error.start),
-            ) from None
-        lines = block.count(b"\n")
-        columns = None if self._head else self._quick(block)
+        """The batches of a block."""
+        first = b""
+        if self._head or not self._place.eol:
+            block, first = self._begin(block)
+        if not block or self._place.ended:
+            return
+        columns = self._quick(block, first)
         if columns is None:
-            rows, starts = self._slow(block.decode())
-            if rows:
-                columns = [
-                    Column.of(TEXT, [row[position] for row in rows])
-                    for position in range(len(self._format.columns))
-                ]
-                yield self._typed(columns, len(rows), starts)
-        elif columns or lines:
-            yield self._typed(columns, lines, None)
-        self._line += lines
+            columns = self._slow(block)
+        rows = len(columns[0]) if columns else 0
+        for at in range(0, rows, BATCH_ROWS):
+            stop = min(at + BATCH_ROWS, rows)
+            yield Batch(tuple(column.slice(at, stop) for column in columns), stop - at)
 
-    def _quick(self, block: bytes) -> list[Column] | None:
-        """The block's columns of text through Arrow; None where it needs the plain parser."""
-        format = self._format
-        if b"\r" in block or b"\0" in block or not format.columns:
+    def _begin(self, block: bytes) -> tuple[bytes, bytes]:
+        """(what stands behind the header, the first record where the kind of line break is not known)."""
+        if not self._head:
+            place = Place()
+            try:
+                first = next(self._records.split(block, place), b"")
+            except DatabaseError:
+                return block, b""  # the plain parser meets it again
+            self._guess = place.eol
+            return block, first
+        record = next(self._records.split(block, self._place), None)
+        self._head = False
+        self._guess = self._place.eol
+        if record is not None and self._format.header == "match":
+            self._records.header(record, self._place.line)
+        return block[self._records.end :], b""
+
+    def _quick(self, block: bytes, first: bytes) -> list[Column] | None:
+        """The block's columns through Arrow; None where it needs the plain parser."""
+        texts = self._split(block)
+        if texts is None:
             return None
-        if re.search(rb"^\\\.$", block, re.MULTILINE):
+        try:
+            columns = [
+                forms.parse_text(type, column, self._style)
+                for type, column in zip(self._format.columns, texts, strict=True)
+            ]
+        except DatabaseError:
             return None
-        if self._csv:
-            if format.escape != format.quote or format.force_null or format.force_not_null:
+        # breaks inside quotes count as lines as soon as PostgreSQL knows the kind of break
+        lines = block.count(b"\n") + (not block.endswith(b"\n")) - first.count(b"\n")
+        self._place.line += lines
+        self._place.eol = self._guess
+        return columns
+
+    def _split(self, block: bytes) -> list[Column] | None:
+        format, eol = self._format, self._guess
+        if block.startswith(_MARK) or b"\0" in block or not format.columns:
+            return None
+        if eol == b"\r\n":
+            if not block.count(eol) == block.count(b"\r") == block.count(b"\n"):
                 return None
-            if block.count(format.quote.encode()) % 2:
-                return None
-        elif b"\\\n" in block or b"\\" + format.delimiter.encode() in block:
+            block = block.replace(eol, b"\n")
+        elif eol != b"\n" or b"\r" in block:
+            return None
+        if not block.endswith(b"\n"):
+            block += b"\n"
+        if block.startswith(b"\n") or b"\n\n" in block or not self._usual(block):
             return None
         names = [str(position) for position in range(len(format.columns))]
         try:
             table = csv.read_csv(
-                io.BytesIO(block),
+                pa.BufferReader(block),
                 csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
                 csv.ParseOptions(
                     delimiter=format.delimiter,
@@ -157,243 +206,111 @@ class LineReader:
             )
         except pa.ArrowInvalid:
             return None
-        if table.num_rows != block.count(b"\n"):
-            return None  # line breaks inside values: let the plain parser count lines
+        if eol == b"\r\n" and table.num_rows != block.count(b"\n"):
+            return None  # quotes around line breaks, which must stay as they were
         columns = [Column(TEXT, column) for column in table.columns]
-        return columns if self._csv else [self._unescaped(column) for column in columns]
+        if self._csv or b"\\" not in block:
+            return columns
+        return self._unescaped(columns)
 
-    def _unescaped(self, column: Column) -> Column:
-        escaped = pc.match_substring(column.values, "\\").fill_null(False)
-        if not pc.any(escaped).as_py():
-            return column
-        mask = np.asarray(escaped.to_numpy(zero_copy_only=False))
-        items = [unescape(item) for item in column.values.filter(escaped).to_pylist()]
-        return Column(
-            TEXT, pc.replace_with_mask(column.values, pa.array(mask), pa.array(items, pa.large_string()))
-        )
+    def _usual(self, block: bytes) -> bool:
+        """Whether Arrow's idea of quotes and backslashes is PostgreSQL's in this block."""
+        format = self._format
+        if self._csv:
+            if format.force_null or format.force_not_null or block.startswith(b"\\.") or b"\n\\." in block:
+                return False
+            quote = format.quote.encode()
+            return quote not in block or (format.escape == format.quote and self._well_quoted(block))
+        delimiter = format.delimiter.encode()
+        if not (b"\\." in block or b"\\\n" in block or b"\\" + delimiter in block):
+            return True
+        return self._hidden.search(block) is None
 
-    def _slow(self, text: str) -> tuple[list[Row], list[int]]:
-        """The block's rows and the line, from 0, that each begins on."""
-        split = csv_rows if self._csv else text_rows
+    def _well_quoted(self, block: bytes) -> bool:
+        """Whether quotes stand around whole fields only: then Arrow and PostgreSQL agree."""
+        data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+        quote, delimiter = ord(self._format.quote), ord(self._format.delimiter)
+        places = np.flatnonzero(data == quote)
+        if len(places) % 2:
+            return False
+        before, after = data[places[0::2] - 1], data[places[1::2] + 1]
+        opens = (before == delimiter) | (before == 10) | (before == quote)
+        closes = (after == delimiter) | (after == 10) | (after == quote)
+        return bool(opens.all() and closes.all())
+
+    def _unescaped(self, columns: list[Column]) -> list[Column] | None:
+        """The columns with their backslash escapes read; None where they make no text."""
+        read = []
+        for column in columns:
+            escaped = pc.match_substring(column.values, "\\").fill_null(False)
+            if pc.any(escaped).as_py():
+                raw = [unescape(item.encode()) for item in column.values.filter(escaped).to_pylist()]
+                if any(invalid_at(item) is not None for item in raw):
+                    return None
+                items = pa.array([item.decode() for item in raw], pa.large_string())
+                column = Column(TEXT, pc.replace_with_mask(column.values, escaped, items))
+            read.append(column)
+        return read
+
+    def _slow(self, block: bytes) -> list[Column]:
+        """The block's columns, record by record. Raises the first error of the block."""
         rows: list[Row] = []
-        starts: list[int] = []
-        for line, raw, row in split(text, self._format):
-            if self._head:
-                self._head = False
-                self._check_header(row)
-                continue
-            if raw == "\\.":
-                self._ended = True
-                break
-            if len(row) != len(self._format.columns):
-                raise self._located(self._miscounted(row), line, raw)
-            rows.append(row)
-            starts.append(line)
-        return rows, starts
+        lines: list[int] = []
+        try:
+            self._collect(block, rows, lines)
+        except DatabaseError:
+            self._typed(rows, lines, self._format.columns)  # what stands before it comes first
+            raise
+        return self._typed(rows, lines, self._format.columns)
 
-    def _miscounted(self, row: Row) -> BadCopyFileFormat:
-        names = self._format.names
-        if len(row) > len(names):
-            return BadCopyFileFormat("extra data after last expected column")
-        return BadCopyFileFormat(f'missing data for column "{names[len(row)]}"')
-
-    def _check_header(self, row: Row) -> None:
-        if self._format.header == "match" and tuple(row) != self._format.names:
-            raise self._located(
-                BadCopyFileFormat("column name mismatch in header line", hint="Compare it with the table."), 0
-            )
-
-    def _typed(self, columns: list[Column], rows: int, starts: list[int] | None) -> Batch:
-        format = self._format
-        typed = []
-        for position, column in enumerate(columns):
-            type = format.columns[position]
+    def _collect(self, block: bytes, rows: list[Row], lines: list[int]) -> None:
+        wrong = invalid_at(block)
+        behind = None if wrong is None else not_text(block, wrong)
+        for record in self._records.split(block[:wrong], self._place, behind):
+            line = self._place.line
             try:
-                typed.append(forms.parse_text(type, column, self._style))
-            except DatabaseError:
-                self._blame(position, column, starts)
-                raise
-        return Batch(tuple(typed), rows)
-
-    def _blame(self, position: int, column: Column, starts: list[int] | None) -> None:
-        """Raise the error of the first value of a column that cannot be read, with its line."""
-        for row, item in enumerate(column.values.to_pylist()):
-            if item is None:
-                continue
-            try:
-                forms.parse_text(self._format.columns[position], Column.of(TEXT, [item]), self._style)
+                row = self._records.fields(record)
             except DatabaseError as error:
-                where = f'column {self._format.names[position]}: "{item[:100]}"'
-                raise self._located(error, row if starts is None else starts[row], column=where) from None
+                raise self._records.located(error, line, record) from None
+            wrong_count = self._records.miscounted(row)
+            if wrong_count is not None:
+                self._typed(rows, lines, self._format.columns)
+                if len(row) < len(self._format.columns):
+                    self._typed([row], [line], self._format.columns[: len(row)])
+                raise self._records.located(wrong_count, line, record)
+            rows.append(row)
+            lines.append(line)
 
-    def _located(
-        self, error: DatabaseError, line: int, raw: str | None = None, column: str = ""
-    ) -> DatabaseError:
-        rest = column or (f'"{raw[:100]}"' if raw is not None else "")
-        where = f"COPY {self._format.table}, line {self._line + line}"
-        error.where = f"{where}, {rest}" if column else f"{where}: {rest}" if rest else where
-        return error
+    def _typed(self, rows: list[Row], lines: list[int], types: tuple[Type, ...]) -> list[Column]:
+        """The rows as columns. Raises the error of the first row that has one, of its first such column."""
+        columns: list[Column] = []
+        first: tuple[int, int] | None = None  # (row, column) of the error
+        for position, type in enumerate(types):
+            texts = Column.of(TEXT, [row[position] for row in rows])
+            if first is not None:
+                texts = texts.slice(0, first[0])
+            try:
+                columns.append(forms.parse_text(type, texts, self._style))
+            except DatabaseError:
+                first = (self._first_bad(type, texts), position)
+        if first is not None:
+            row, position = first
+            value = rows[row][position]
+            assert value is not None
+            try:
+                forms.parse_text(types[position], Column.of(TEXT, [value]), self._style)
+            except DatabaseError as error:
+                raise self._records.located(error, lines[row], column=(position, value)) from None
+        return columns
 
-
-def unescape(text: str) -> str:
-    """COPY's backslash escapes."""
-
-    def one(found: re.Match[str]) -> str:
-        if found[1]:
-            return chr(int(found[1], 8) & 255)
-        if found[2]:
-            return chr(int(found[2], 16))
-        return _ESCAPES.get(found[3], found[3])
-
-    return _ESCAPE.sub(one, text)
-
-
-def text_rows(text: str, format: CopyFormat) -> Iterator[tuple[int, str, Row]]:
-    """(line from 0, raw text, fields) of each line of the text format."""
-    delimiter = re.escape(format.delimiter)
-    field = re.compile(rf"(?:[^\\\n\r{delimiter}]|\\.)*", re.DOTALL)
-    at, line = 0, 0
-    while at < len(text):
-        start, first = at, line
-        row: Row = []
-        while True:
-            found = field.match(text, at)
-            assert found is not None
-            raw = found[0]
-            at = found.end()
-            line += raw.count("\n")
-            row.append(None if raw == format.null else unescape(raw) if "\\" in raw else raw)
-            if at < len(text) and text[at] == format.delimiter:
-                at += 1
-                continue
-            break
-        end = at
-        if text.startswith("\r\n", at):
-            at += 1
-        at += 1
-        line += 1
-        yield first, text[start:end], row
-
-
-def csv_rows(text: str, format: CopyFormat) -> Iterator[tuple[int, str, Row]]:
-    """(line from 0, raw text, fields) of each record of the csv format."""
-    at, line = 0, 0
-    while at < len(text):
-        start, first = at, line
-        row: Row = []
-        more = True
-        while more:
-            at, value, quoted = _csv_field(text, at, format)
-            position = len(row)
-            null = value == format.null and (not quoted or position in format.force_null)
-            row.append(None if null and position not in format.force_not_null else value)
-            more = at < len(text) and text[at] == format.delimiter
-            at += more
-        end = at
-        line += text.count("\n", start, end) + 1
-        if text.startswith("\r\n", at):
-            at += 1
-        at += 1
-        yield first, text[start:end], row
-
-
-def _csv_field(text: str, at: int, format: CopyFormat) -> tuple[int, str, bool]:
-    """(where the field ends, its value, whether a part of it was quoted)."""
-    quote, escape = format.quote, format.escape
-    parts: list[str] = []
-    quoted = inside = False
-    while at < len(text):
-        char = text[at]
-        if inside:
-            if char == escape and text[at + 1 : at + 2] in (quote, escape) and text[at + 1 : at + 2]:
-                parts.append(text[at + 1])
-                at += 1
-            elif char == quote:
-                inside = False
-            else:
-                parts.append(char)
-        elif char == quote:
-            inside = quoted = True
-        elif char == format.delimiter or char in "\r\n":
-            break
-        else:
-            parts.append(char)
-        at += 1
-    if inside:
-        raise BadCopyFileFormat("unterminated CSV quoted field")
-    return at, "".join(parts), quoted
-
-
-class LineWriter:
-    """COPY ... TO in text and csv."""
-
-    def __init__(self, format: CopyFormat, style: Style) -> None:
-        self._format = format
-        self._style = style
-        self._csv = format.format == "csv"
-
-    def header(self) -> bytes:
-        """The names, if the options ask for them."""
-        if not self._format.header:
-            return b""
-        names = [Column.of(TEXT, [name]) for name in self._format.names]
-        return _joined(self._lines(names, 1))
-
-    def write(self, batch: Batch) -> bytes:
-        """A line a row."""
-        return _joined(self.lines(batch))
-
-    def lines(self, batch: Batch) -> pa.Array:
-        """The line of each row, its break included."""
-        return self._lines([forms.text_of(column, self._style) for column in batch.columns], batch.rows)
-
-    def trailer(self) -> bytes:
-        """Nothing."""
-        return b""
-
-    def _lines(self, texts: list[Column], rows: int) -> pa.Array:
-        if not texts:
-            return pa.array(["\n"] * rows, pa.large_string())
-        escape = self._quoted if self._csv else self._escaped
-        fields = [escape(position, column.values) for position, column in enumerate(texts)]
-        fields[-1] = pc.binary_join_element_wise(fields[-1], _large("\n"), _large(""))
-        return pc.binary_join_element_wise(*fields, _large(self._format.delimiter))
-
-    def _escaped(self, position: int, values: pa.Array) -> pa.Array:
-        values = pc.replace_substring(values, "\\", "\\\\")
-        for char, letter in (("\b", "b"), ("\f", "f"), ("\n", "n"), ("\r", "r"), ("\t", "t"), ("\v", "v")):
-            values = pc.replace_substring(values, char, "\\" + letter)
-        if self._format.delimiter not in "\b\f\n\r\t\v":
-            values = pc.replace_substring(values, self._format.delimiter, "\\" + self._format.delimiter)
-        return values.fill_null(self._format.null)
-
-    def _quoted(self, position: int, values: pa.Array) -> pa.Array:
-        format = self._format
-        if position in format.force_quote:
-            needs = values.is_valid()
-        else:
-            special = "[" + re.escape(format.delimiter + format.quote) + "\\n\\r]"
-            needs = pc.or_(
-                pc.match_substring_regex(values, special),
-                pc.equal(values, pa.scalar(format.null, pa.large_string())),
-            )
-            if len(format.columns) == 1:
-                needs = pc.or_(needs, pc.equal(values, pa.scalar("\\.", pa.large_string())))
-        doubled = values
-        if format.escape != format.quote:
-            doubled = pc.replace_substring(doubled, format.escape, format.escape * 2)
-        doubled = pc.replace_substring(doubled, format.quote, format.escape + format.quote)
-        mark = pa.scalar(format.quote, pa.large_string())
-        quoted = pc.binary_join_element_wise(mark, doubled, mark, pa.scalar("", pa.large_string()))
-        return pc.if_else(needs.fill_null(False), quoted, values).fill_null(format.null)
-
-
-def _large(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
-
-
-def _joined(lines: pa.Array) -> bytes:
-    """The lines one after another: the array's own bytes."""
-    _, offsets, data = lines.buffers()
-    ends = np.frombuffer(offsets, np.int64)[[lines.offset, lines.offset + len(lines)]]
-    return data[int(ends[0]) : int(ends[1])].to_pybytes() if data is not None else b""
+    def _first_bad(self, type: Type, texts: Column) -> int:
+        """The first row that cannot be read, by halving."""
+        low, high = 0, len(texts)  # rows before `low` can be read, those before `high` cannot
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                forms.parse_text(type, texts.slice(low, middle), self._style)
+                low = middle
+            except DatabaseError:
+                high = middle
+        return low

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine import forms
-from engine.formats.lines import LineWriter
+from engine.formats.linewriter import LineWriter
 from engine.formats.options import Writer
 from engine.formats.tuples import Fields, arrow_fields, fields_of, frame_rows
 from engine.forms.binary import fixed_rows

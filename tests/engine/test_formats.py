@@ -90,7 +90,7 @@ TWO = {"columns": (INT4, TEXT), "names": ("a", "b")}
             'invalid input syntax for type integer: "foo"',
             'COPY t, line 2, column a: "foo"',
         ),
-        ("csv", b'1,"x\n', "unterminated CSV quoted field", ""),
+        ("csv", b'1,"x\n', "unterminated CSV quoted field", 'COPY t, line 1: "1,"x\n"'),
         (
             "binary",
             b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\0\1",
