@@ -21,7 +21,6 @@ record behind it is damage, and stops the start.
 
 from __future__ import annotations
 
-import mmap
 import os
 import struct
 import threading
@@ -180,14 +179,13 @@ def replay(folder: Path, first: int) -> Iterator[memoryview]:
 
 
 def _records(path: Path, number: int, last: bool) -> Iterator[memoryview]:
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < _HEADER.size:
-            if last:
-                return _trim(path, 0)  # the server died while it began this file
-            raise _damage(path, 0)
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    data = memoryview(mapped)
+    # read, not mapped: rows keep views of it for long, and each mapping would keep a descriptor
+    data = memoryview(path.read_bytes())
+    size = len(data)
+    if size < _HEADER.size:
+        if last:
+            return _trim(path, 0)  # the server died while it began this file
+        raise _damage(path, 0)
     if _HEADER.unpack_from(data) != (_MAGIC, number):
         if last and not any(data[: _HEADER.size]):
             return _trim(path, 0)
