@@ -23,7 +23,13 @@ from engine.forms.style import Style, style_of
 from engine.run import Run
 from storage import types as t
 from storage.column import Array, Column, Mask
-from storage.errors import CannotCoerce, DataException, InvalidParameterValue, NumericValueOutOfRange
+from storage.errors import (
+    CannotCoerce,
+    DataException,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    NumericValueOutOfRange,
+)
 from storage.types import Form, Type
 
 __all__ = ["context", "convert"]
@@ -160,7 +166,7 @@ def _numeric_to_number(column: Column, target: Type, style: Style) -> Column:
             continue
         if not value.is_finite():
             word = "NaN" if value.is_nan() else "infinity"
-            raise NumericValueOutOfRange(f"cannot convert {word} to {target.base}")
+            raise FeatureNotSupported(f"cannot convert {word} to {target.base}")
         whole = int(value.quantize(Decimal(1), ROUND_HALF_UP, _WIDE))
         if not bounds.min <= whole <= bounds.max:
             raise _out_of_range(target)

@@ -37,7 +37,7 @@ _COMPARISONS = frozenset(("=", "<>", "<", ">", "<=", ">=", "<*>", "<->"))
 _AFTER = frozenset(
     ("and", "or", "where", "from", "group", "order", "limit", "offset", "having", "returning", "then", "end")
 )
-_NO_CALL = RESERVED | COLUMN_NAMES
+_NO_CALL = RESERVED | COLUMN_NAMES | {"by"}  # ORDER BY (1)
 
 
 @dataclass(frozen=True, slots=True)

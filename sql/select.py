@@ -294,12 +294,13 @@ class _Select:
 
     def _ordinal(self, tree: exp.Expression, targets: list[Target], clause: str) -> Target | None:
         """The target that a whole number in ORDER BY or GROUP BY means."""
-        literal = mark_of(tree, Literal)
-        if literal is None:
+        constant = _constant(tree)
+        if constant is None:
             return None
+        literal, sign = constant
         if literal.token.kind is not Kind.NUMBER or not literal.token.text.isdigit():
             raise SqlSyntaxError(f"non-integer constant in {clause}", position=literal.position)
-        number = int(literal.token.text)
+        number = sign * int(literal.token.text)
         if not 1 <= number <= len(targets):
             raise InvalidColumnReference(
                 f"{clause} position {number} is not in select list", position=literal.position
@@ -467,6 +468,16 @@ def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope:
             keys.append(key_of(item, Reference(index, column.type, column.name)))
         node = Sort(node, tuple(keys))
     return Bound(bind_limits(node, tree, context, scope), bound.columns)
+
+
+def _constant(tree: exp.Expression) -> tuple[Literal, int] | None:
+    """A written constant and its sign, in parentheses or not."""
+    sign = 1
+    while isinstance(tree, exp.Paren | exp.Neg):
+        sign = -sign if isinstance(tree, exp.Neg) else sign
+        tree = tree.this
+    literal = mark_of(tree, Literal)
+    return None if literal is None else (literal, sign)
 
 
 def _output_place(tree: exp.Expression, names: list[str]) -> int:

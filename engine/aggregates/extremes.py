@@ -59,12 +59,13 @@ class Folded(State):
         self.seen = grown(self.seen, count)
 
     def _fold(self, groups: Positions, values: Array) -> None:
-        if self.count == 1:
-            self.values[0] = self.ufunc(self.values[0], self.ufunc.reduce(values))
-            self.seen[0] = True
-        else:
-            self.ufunc.at(self.values, groups, values)
-            self.seen[groups] = True
+        with np.errstate(invalid="ignore"):  # some processors tell of NaN
+            if self.count == 1:
+                self.values[0] = self.ufunc(self.values[0], self.ufunc.reduce(values))
+                self.seen[0] = True
+            else:
+                self.ufunc.at(self.values, groups, values)
+                self.seen[groups] = True
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         self._fold(groups, columns[0].values)

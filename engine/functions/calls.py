@@ -24,6 +24,8 @@ def call(function: str, columns: Sequence[Column], rows: int, run: Run, type: Ty
     once = all(column.constant for column in columns) and overload.volatility != "v"
     if overload.strict and any(column.constant and not column.is_valid()[0] for column in columns):
         return Column.scalar(type, None)
+    if not rows and not once:
+        return Column.of(type, [])
     count = 1 if once else rows
     if overload.strict:
         result = _strict(overload, columns, count, run, type)

@@ -294,11 +294,9 @@ def _age(left: Array, right: Array) -> Array:
     days = da - db
     months = (ya - yb) * 12 + ma - mb
     days, time = days - (time < 0), time + DAY * (time < 0)
-    # a missing day is borrowed from the month of the later time's predecessor as PostgreSQL does it
+    # missing days are borrowed from the earlier time's month, as PostgreSQL does it
     short = days < 0
-    year, month = np.where(sign > 0, yb, ya), np.where(sign > 0, mb, ma)
-    borrowed = calendar.month_length(year, month)
-    months, days = months - short, days + borrowed * short
+    months, days = months - short, days + calendar.month_length(yb, mb) * short
     return interval(sign * months, sign * days, sign * time)
 
 

@@ -20,6 +20,7 @@ from sql.binding.base import Binding, binds
 from sql.binding.operators import apply, row_items
 from sql.binding.subqueries import in_subquery
 from sql.coerce import common_type
+from sql.expressions import references
 from sql.functions import resolve_function, resolve_operator
 from sql.marks import Literal, position_of
 from storage.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError
@@ -81,6 +82,9 @@ def membership(binding: Binding, tree: exp.In) -> Expression:
         )
     except DatatypeMismatch:
         return Or(tuple(binding.operator("=", operand, b, position=position) for b in bound))
+    if references(*listed):
+        # items that differ by row are tried from left to right, and no further than needed
+        return Or(tuple(binding.operator("=", operand, item, position=position) for item in listed))
     return InList(binding.coerced(operand, choice.arguments[0], position), listed, False, choice.id)
 
 
