@@ -42,7 +42,9 @@ class Records:
         delimiter = re.escape(format.delimiter.encode())
         self._delimiter = format.delimiter.encode()
         if self._csv:
-            hidden = rb"[^%s%s]|%s." % (quote, escape, escape) if escape != quote else rb"[^%s]" % quote
+            hidden = (
+                rb"[^%s%s]|%s(?:.|\Z)" % (quote, escape, escape) if escape != quote else rb"[^%s]" % quote
+            )
             self.record = re.compile(
                 rb"(?:[^%s\r\n]|%s(?:%s)*+(?:%s|\Z))*+" % (quote, quote, hidden, quote), re.DOTALL
             )

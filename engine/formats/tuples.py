@@ -36,6 +36,7 @@ class TupleReader:
     def __init__(self, format: CopyFormat) -> None:
         self._format = format
         self._pending = bytearray()
+        self._enough = _BLOCK
         self._begun = False
         self._ended = False
         self._row = 1
@@ -45,8 +46,10 @@ class TupleReader:
         self._pending += data
         if not self._begun and not self._begin():
             return
-        if len(self._pending) >= _BLOCK:
+        if len(self._pending) >= self._enough:
             yield from self._tuples()
+            # a tuple longer than a block is looked for again when there is twice as much of it
+            self._enough = max(_BLOCK, 2 * len(self._pending))
 
     def finish(self) -> Iterator[Batch]:
         """See Reader. Raises BadCopyFileFormat where the data ends inside a tuple."""
@@ -79,8 +82,9 @@ class TupleReader:
         fields = len(self._format.columns)
         at = 0
         while not self._ended:
-            starts = np.empty((_ROWS, fields), np.int64)
-            lengths = np.empty((_ROWS, fields), np.int64)
+            room = min(_ROWS, (len(data) - at) // (2 + 4 * fields) + 1)
+            starts = np.empty((room, fields), np.int64)
+            lengths = np.empty((room, fields), np.int64)
             rows, at, why = kernels.find_tuples(data, at, starts, lengths)
             if rows:
                 yield self._batch(data, starts[:rows], lengths[:rows])

@@ -87,12 +87,14 @@ def text_of(column: Column, how: Run | Style | None = None) -> Column:
 
 def parse_text(type: Type, column: Column, how: Run | Style | None = None) -> Column:
     """Text as a column of `type`. Raises PostgreSQL's errors, as its input functions do."""
-    quick = fast.read(type, column)
+    style = style_of(how)
+    quick = fast.read(type, column, lambda odd: _form(type)[1](type, odd, style))
     if quick is not None:
+        quick.constant = column.constant
         return quick
     items = column.values.to_pylist()
     there = [item for item in items if item is not None]
-    values = iter(_form(type)[1](type, there, style_of(how)))
+    values = iter(_form(type)[1](type, there, style))
     parsed = Column.of(type, [None if item is None else next(values) for item in items])
     parsed.constant = column.constant
     return parsed

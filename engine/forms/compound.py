@@ -11,16 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.forms import numbers
+from engine.forms.numbers import BLANKS
 from engine.forms.style import Style
 from engine.seams import Kind
 from storage.column import Column
-from storage.errors import DataException, FeatureNotSupported, InvalidTextRepresentation
+from storage.errors import ArraySubscriptError, DataException, FeatureNotSupported, InvalidTextRepresentation
 from storage.types import FLOAT4, INT2VECTOR, OIDVECTOR, Type
 
 Write = Callable[[Column, Style], pa.Array]
 Read = Callable[[Type, "list[str]", Style], "list[Any]"]
 
 _PLAIN_ELEMENT = re.compile(r'[^\s{},"\\]+(?: +[^\s{},"\\]+)*')
+# blanks around an element are not of it; escaped ones are
+_ELEMENT = re.compile(
+    r'[ \t\n\v\f\r]*+(?:"((?:[^"\\]|\\.)*+)"|((?:(?:[^ \t\n\v\f\r{},"\\]|\\.)'
+    r'|[ \t\n\v\f\r]++(?=[^ \t\n\v\f\r{},"]))*+))[ \t\n\v\f\r]*+',
+    re.DOTALL,
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_BOUNDS = re.compile(r"\[(?:(-?\d+):)?(-?\d+)\][ \t\n\v\f\r]*=")
 _KINDS: dict[str, Kind] = {
     "regclass": "class",
     "regtype": "type",
@@ -70,37 +79,62 @@ def _malformed(text: str, detail: str) -> InvalidTextRepresentation:
 
 def split_array(text: str) -> list[str | None]:
     """The elements of an array's text. Raises InvalidTextRepresentation."""
-    word = text.strip()
-    bounds = re.match(r"\[-?\d+:-?\d+\]=", word)
+    word = text.strip(BLANKS)
+    bounds = _BOUNDS.match(word)
+    count = None
     if bounds:
-        word = word[bounds.end() :]
+        low, high = int(bounds[1] or 1), int(bounds[2])
+        if high < low:
+            raise ArraySubscriptError("upper bound cannot be less than lower bound")
+        if low != 1:
+            raise FeatureNotSupported(f"arrays that count from {low} are not supported")
+        count = high
+        word = word[bounds.end() :].lstrip(BLANKS)
     if not word.startswith("{"):
         raise _malformed(text, 'Array value must start with "{" or dimension information.')
-    if not word.endswith("}"):
-        raise _malformed(text, "Unexpected end of input.")
-    inner = word[1:-1]
-    if not inner.strip():
-        return []
+    items, end = _items(text, word)
+    if word[end:].strip(BLANKS):
+        raise _malformed(text, "Junk after closing right brace.")
+    if count is not None and count != len(items):
+        raise _malformed(text, "Specified array dimensions do not match array contents.")
+    return items
+
+
+def _items(text: str, word: str) -> tuple[list[str | None], int]:
+    """(the elements, where the closing brace ends) of what opens with a brace."""
     items: list[str | None] = []
-    at = 0
-    pattern = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^{},"\\]|\\.)+))\s*(,|$)', re.DOTALL)
+    at = 1
     while True:
-        found = pattern.match(inner, at)
-        if not found:
-            if inner[at:].lstrip().startswith("{"):
-                raise FeatureNotSupported("arrays of more than one dimension are not supported")
-            raise _malformed(text, f'Unexpected "{inner[at : at + 1] or "}"}" character.')
-        quoted, bare = found[1], found[2]
+        found = _ELEMENT.match(word, at)
+        assert found is not None
+        quoted, bare, at = found[1], found[2], found.end()
+        mark = word[at : at + 1]
+        if not mark or mark == "\\":
+            raise _malformed(text, "Unexpected end of input.")
+        if mark == '"' and quoted is None and not bare and not _closed(word, at):
+            raise _malformed(text, "Unexpected end of input.")
+        if mark == "{" and quoted is None and not bare:
+            if word[at + 1 :].lstrip(BLANKS)[:1] in ("}", ","):
+                raise _malformed(text, f'Unexpected "{word[at + 1 :].lstrip(BLANKS)[0]}" character.')
+            raise FeatureNotSupported("arrays of more than one dimension are not supported")
+        if mark == "{":
+            raise _malformed(text, 'Unexpected "{" character.')
+        if mark not in ",}":
+            raise _malformed(text, "Unexpected array element.")
         if quoted is not None:
-            items.append(re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
-        else:
-            stripped = bare.strip()
-            if not stripped:
-                raise _malformed(text, f'Unexpected "{found[3] or "}"}" character.')
-            items.append(None if stripped.upper() == "NULL" else re.sub(r"\\(.)", r"\1", stripped))
-        at = found.end()
-        if not found[3]:
-            return items
+            items.append(_ESCAPED.sub(r"\1", quoted))
+        elif bare:
+            items.append(None if bare.upper() == "NULL" else _ESCAPED.sub(r"\1", bare))
+        elif mark == "," or items:
+            raise _malformed(text, f'Unexpected "{mark}" character.')
+        at += 1
+        if mark == "}":
+            return items, at
+
+
+def _closed(word: str, at: int) -> bool:
+    """Whether the quotes that open at `at` close."""
+    return re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL).match(word, at) is not None
 
 
 def read_array(type: Type, texts: list[str], style: Style, read: Read) -> list[list[Any]]:

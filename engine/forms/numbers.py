@@ -6,6 +6,7 @@ below 1e-4, with two digits at least. Numerics keep their scale and never have a
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -18,7 +19,15 @@ from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
 from storage.types import FLOAT4, Type
 
 _TRUE = frozenset(("t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"))
+_NUMERIC = re.compile(
+    r"nan|[+-]?(?:inf(?:inity)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)", re.IGNORECASE
+)
+_WHOLE, _SCALE = 131_072, 16_383  # digits before the point and behind it
 _FALSE = frozenset(("f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"))
+
+
+BLANKS = " \t\n\v\f\r"
+"""What PostgreSQL takes for white space around a value."""
 
 
 def invalid(type: Type, text: str) -> InvalidTextRepresentation:
@@ -36,7 +45,7 @@ def read_bool(type: Type, texts: list[str], style: Style) -> list[bool]:
     """Any unambiguous prefix of true, false, yes, no, on, off; 1 and 0."""
     values = []
     for text in texts:
-        word = text.strip().lower()
+        word = text.strip(BLANKS).lower()
         if word in _TRUE:
             values.append(True)
         elif word in _FALSE:
@@ -57,13 +66,13 @@ def read_integer(type: Type, texts: list[str], style: Style) -> list[int]:
     bounds = np.iinfo(type.dtype)
     values = []
     for text in texts:
-        word = text.strip()
+        word = text.strip(BLANKS)
         digits = word[1:] if word[:1] in ("-", "+") else word
         if not (digits.isascii() and digits.isdigit()):
             raise invalid(type, text)
         value = int(word)
-        if type.dtype.kind == "u" and word[0] == "-":
-            value %= 2**32  # as PostgreSQL reads oid
+        if type.dtype.kind == "u" and -(2**31) <= value < 0:
+            value += 2**32  # as PostgreSQL reads oid
         if not bounds.min <= value <= bounds.max:
             raise NumericValueOutOfRange(f'value "{text}" is out of range for type {type}')
         values.append(value)
@@ -124,12 +133,14 @@ def read_float(type: Type, texts: list[str], style: Style) -> list[float]:
     single = type.oid == FLOAT4.oid
     values = []
     for text in texts:
-        word = text.strip()
+        word = text.strip(BLANKS)
         plain = word.lower().lstrip("+-")
-        if not plain or "_" in word or not (plain[0].isdigit() or plain[0] in ".ni"):
+        if not (plain and word.isascii()) or "_" in word or plain[0] not in "0123456789.ni":
             raise invalid(type, text)
         try:
-            value = float(word)
+            value = float.fromhex(word) if plain.startswith("0x") else float(word)
+        except OverflowError:
+            raise NumericValueOutOfRange(f'"{text}" is out of range for type {type}') from None
         except ValueError:
             raise invalid(type, text) from None
         infinite = "inf" in plain
@@ -164,18 +175,18 @@ def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
     """Decimal notation, NaN, Infinity; an exponent moves the scale."""
     values = []
     for text in texts:
-        word = text.strip()
-        plain = word.lower().lstrip("+-")
-        if "_" in word or not word.isascii() or plain.startswith(("snan", "nan1")):
+        word = text.strip(BLANKS)
+        if not _NUMERIC.fullmatch(word):
             raise invalid(type, text)
         try:
             value = Decimal(word)
         except InvalidOperation:
             raise invalid(type, text) from None
         exponent = value.as_tuple().exponent
-        if isinstance(exponent, int) and exponent > 0:
-            if exponent > 131_072:
+        if isinstance(exponent, int):
+            if exponent < -_SCALE or (value != 0 and value.adjusted() >= _WHOLE) or exponent > _WHOLE:
                 raise NumericValueOutOfRange("value overflows numeric format")
-            value = Decimal(format(value, "f"))
+            if exponent > 0:
+                value = Decimal(format(value, "f"))
         values.append(value)
     return values

@@ -18,12 +18,16 @@ from storage.errors import (
     DataException,
     InvalidParameterValue,
     InvalidTextRepresentation,
+    StatementTooComplex,
     StringDataRightTruncation,
+    UntranslatableCharacter,
 )
 from storage.types import BPCHAR, NAME, Type
 
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _NAME_BYTES = 63
+_HALF = re.compile("[\ud800-\udfff]")
+_BETWEEN_PAIRS = re.compile(r"[ \n\t\r]*([0-9a-fA-F]{2})[ \n\t\r]*")
 
 
 def write_text(column: Column, style: Style) -> pa.Array:
@@ -64,8 +68,8 @@ def read_char(type: Type, texts: list[str], style: Style) -> list[int]:
     values = []
     for text in texts:
         raw = text.encode()
-        escaped = re.fullmatch(r"\\([0-3][0-7]{2})", text)
-        values.append(int(escaped[1], 8) if escaped else raw[0] if raw else 0)
+        escaped = re.fullmatch(r"\\([0-7]{3}).*", text, re.DOTALL)
+        values.append(int(escaped[1], 8) & 255 if escaped else raw[0] if raw else 0)
     return values
 
 
@@ -123,7 +127,7 @@ def _escaped(item: bytes) -> str:
 def parse_bytes(text: str) -> bytes:
     r"""bytea's input: \x and hex digits (white space between pairs), or escapes."""
     if text.startswith("\\x"):
-        digits = re.sub(r"[ \n\t\r]", "", text[2:])
+        digits = _BETWEEN_PAIRS.sub(r"\1", text[2:])
         wrong = re.search(r"[^0-9a-fA-F]", digits)
         if wrong:
             raise InvalidParameterValue(f'invalid hexadecimal digit: "{wrong[0]}"')
@@ -211,7 +215,11 @@ def read_uuid(type: Type, texts: list[str], style: Style) -> list[bytes]:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_float=Decimal, parse_int=int, parse_constant=_refuse)
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
+
+
+def _too_deep() -> StatementTooComplex:
+    return StatementTooComplex("stack depth limit exceeded")
 
 
 def _refuse(word: str) -> Any:
@@ -236,7 +244,9 @@ def read_json(type: Type, texts: list[str], style: Style) -> list[str]:
     for text in texts:
         try:
             _loads(text)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise _too_deep() from None
+        except ValueError:
             raise json_error(text) from None
     return texts
 
@@ -246,10 +256,41 @@ def read_jsonb(type: Type, texts: list[str], style: Style) -> list[str]:
     values = []
     for text in texts:
         try:
-            values.append(jsonb_text(_loads(text)))
-        except (ValueError, RecursionError):
+            value = _loads(text)
+            written = jsonb_text(value)
+        except RecursionError:
+            raise _too_deep() from None
+        except UnicodeEncodeError:  # of a key: half a surrogate pair
+            raise _half_pair() from None
+        except ValueError:
             raise json_error(text) from None
+        if "\\u0000" in written and _has_zero(value):
+            raise UntranslatableCharacter(
+                "unsupported Unicode escape sequence", detail="\\u0000 cannot be converted to text."
+            )
+        if not written.isascii() and _HALF.search(written):
+            raise _half_pair()
+        values.append(written)
     return values
+
+
+def _half_pair() -> InvalidTextRepresentation:
+    return InvalidTextRepresentation(
+        "invalid input syntax for type json",
+        detail="Unicode low surrogate must follow a high surrogate.",
+    )
+
+
+def _has_zero(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any("\0" in key or _has_zero(item) for key, item in value.items())
+        case list():
+            return any(map(_has_zero, value))
+        case _:
+            return False
 
 
 def jsonb_text(value: Any) -> str:
