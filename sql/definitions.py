@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from sql.commands import CreateTable, sequence_options
+from sql.commands import CreateTable
+from sql.commands.sequences import Options, sequence_options
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
@@ -22,7 +23,6 @@ from storage.types import INT2, INT4, INT8, Type
 _SERIAL = {
     "serial": INT4, "serial4": INT4, "bigserial": INT8, "serial8": INT8, "smallserial": INT2, "serial2": INT2,
 }  # fmt: skip
-Options = tuple[tuple[str, int | str | None], ...]
 
 
 @dataclass(frozen=True)

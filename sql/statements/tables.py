@@ -8,8 +8,9 @@ from sql import commands, names
 from sql.bind import bind_condition, bind_expression, table_scope
 from sql.coerce import assign
 from sql.commands import CreateTable
+from sql.commands.sequences import Options
 from sql.context import ParameterTypes
-from sql.definitions import ColumnClause, ConstraintClause, Options, TableClause, read_table
+from sql.definitions import ColumnClause, ConstraintClause, TableClause, read_table
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.scope import Frame, Scope

@@ -1,0 +1,111 @@
+"""Statements of our own small parser: what sqlglot does not read, or reads as something else.
+
+One file a family. Each statement is a frozen dataclass that holds what it says, and a reader under its
+first word in its family's READERS; CREATE, ALTER, DROP and COMMENT have tables of their own by the kind of
+object (sql.commands.objects).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sql.commands import (
+    channels,
+    copying,
+    explaining,
+    maintaining,
+    objects,
+    prepared,
+    settings,
+    transactions,
+)
+from sql.commands.base import Command
+from sql.commands.channels import Listen, Notify, Unlisten
+from sql.commands.copying import Copy
+from sql.commands.explaining import Explain
+from sql.commands.maintaining import Maintain, Truncate
+from sql.commands.objects import Comment, Drop
+from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
+from sql.commands.roles import CreateRole
+from sql.commands.schemas import CreateSchema
+from sql.commands.sequences import CreateSequence
+from sql.commands.settings import Discard, Reset, SetSetting, SetTransaction, Show
+from sql.commands.tables import CreateTable
+from sql.commands.transactions import Begin, Commit, Release, Rollback, RollbackTo, Savepoint
+from sql.reading import Reader
+from sql.tokens import Kind, Token
+from storage.errors import FeatureNotSupported
+
+__all__ = [
+    "Begin",
+    "CloseCursor",
+    "Command",
+    "Comment",
+    "Commit",
+    "Copy",
+    "CreateRole",
+    "CreateSchema",
+    "CreateSequence",
+    "CreateTable",
+    "Deallocate",
+    "Declare",
+    "Discard",
+    "Drop",
+    "Execute",
+    "Explain",
+    "Fetch",
+    "Listen",
+    "Maintain",
+    "Notify",
+    "Prepare",
+    "Release",
+    "Reset",
+    "Rollback",
+    "RollbackTo",
+    "Savepoint",
+    "SetSetting",
+    "SetTransaction",
+    "Show",
+    "Truncate",
+    "Unlisten",
+    "parse_command",
+]
+
+_FAMILIES = (channels, copying, explaining, maintaining, objects, prepared, settings, transactions)
+_READERS: dict[str, Callable[[Reader], Command]] = {
+    word: read for family in _FAMILIES for word, read in family.READERS.items()
+}
+
+
+def parse_command(tokens: list[Token], text: str) -> Command | None:
+    """The command that these tokens are, or None: sqlglot reads it. Raises SqlSyntaxError, 0A000."""
+    first = tokens[0]
+    if first.kind is not Kind.WORD:
+        return None
+    read = _READERS.get(first.text)
+    if read is None:
+        if first.text in _UNSUPPORTED:
+            raise FeatureNotSupported(f"{_UNSUPPORTED[first.text]} is not supported", position=first.position)
+        return None
+    reader = Reader(tokens, text, 1)
+    command = read(reader)
+    reader.end()
+    return command
+
+
+_UNSUPPORTED = {
+    "merge": "MERGE",
+    "grant": "GRANT",
+    "revoke": "REVOKE",
+    "call": "CALL",
+    "do": "DO",
+    "refresh": "REFRESH MATERIALIZED VIEW",
+    "reindex": "REINDEX",
+    "cluster": "CLUSTER",
+    "checkpoint": "CHECKPOINT",
+    "load": "LOAD",
+    "import": "IMPORT FOREIGN SCHEMA",
+    "security": "SECURITY LABEL",
+    "reassign": "REASSIGN OWNED",
+    "lock": "LOCK TABLE",
+}

@@ -1,0 +1,139 @@
+"""PREPARE, EXECUTE, DEALLOCATE, and cursors: DECLARE, FETCH, MOVE, CLOSE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sql.commands.base import Command
+from sql.reading import Reader
+from sql.tokens import Kind, Token
+from storage.errors import FeatureNotSupported
+
+
+@dataclass(frozen=True)
+class Prepare(Command):
+    name: str
+    types: tuple[tuple[Token, ...], ...]
+    body: tuple[Token, ...]
+
+
+@dataclass(frozen=True)
+class Execute(Command):
+    name: str
+    arguments: tuple[tuple[Token, ...], ...]
+
+
+@dataclass(frozen=True)
+class Deallocate(Command):
+    name: str | None  # None: ALL
+
+
+@dataclass(frozen=True)
+class Declare(Command):
+    name: str
+    hold: bool
+    scroll: bool
+    body: tuple[Token, ...]
+
+
+@dataclass(frozen=True)
+class Fetch(Command):
+    """FETCH and MOVE. `count` of None: ALL."""
+
+    name: str
+    count: int | None
+    move: bool = False
+
+
+@dataclass(frozen=True)
+class CloseCursor(Command):
+    name: str | None  # None: ALL
+
+
+def _list(reader: Reader) -> tuple[tuple[Token, ...], ...]:
+    """Expressions or types between parentheses."""
+    found = []
+    while True:
+        found.append(reader.until())
+        if not found[-1]:
+            raise reader.wrong()
+        if not reader.mark(","):
+            reader.must_mark(")")
+            return tuple(found)
+
+
+def _prepare(reader: Reader) -> Command:
+    if reader.word("transaction"):
+        raise FeatureNotSupported("PREPARE TRANSACTION is not supported")
+    name = reader.name()
+    types = _list(reader) if reader.mark("(") else ()
+    reader.must_word("as")
+    return Prepare(name, types, reader.rest())
+
+
+def _execute(reader: Reader) -> Command:
+    name = reader.name()
+    return Execute(name, _list(reader) if reader.mark("(") else ())
+
+
+def _deallocate(reader: Reader) -> Command:
+    reader.word("prepare")
+    return Deallocate(None if reader.word("all") else reader.name())
+
+
+def _declare(reader: Reader) -> Command:
+    name = reader.name()
+    scroll = hold = False
+    while not reader.word("cursor"):
+        if reader.word("no", "scroll"):
+            scroll = False
+        elif reader.word("scroll"):
+            scroll = True
+        elif not reader.one_of("binary", "insensitive", "asensitive"):
+            raise reader.wrong()
+    if reader.one_of("with", "without") == "with":
+        hold = True
+    if hold or reader.word("hold"):
+        reader.word("hold")
+    reader.must_word("for")
+    return Declare(name, hold, scroll, reader.rest())
+
+
+def _fetch(reader: Reader) -> Command:
+    return _fetched(reader, move=False)
+
+
+def _move(reader: Reader) -> Command:
+    return _fetched(reader, move=True)
+
+
+def _fetched(reader: Reader, move: bool) -> Command:
+    count: int | None = 1
+    backward = reader.one_of("backward", "prior", "first", "last", "absolute", "relative")
+    if backward:
+        raise FeatureNotSupported(f"FETCH {backward.upper()} is not supported: cursors only go forward")
+    reader.one_of("next", "forward")
+    if reader.word("all"):
+        count = None
+    elif reader.token is not None and (reader.token.kind is Kind.NUMBER or reader.token.text == "-"):
+        count = reader.integer()
+    if count is not None and count < 0:
+        raise FeatureNotSupported("FETCH BACKWARD is not supported: cursors only go forward")
+    reader.one_of("from", "in")
+    return Fetch(reader.name(), count, move)
+
+
+def _close(reader: Reader) -> Command:
+    return CloseCursor(None if reader.word("all") else reader.name())
+
+
+READERS: dict[str, Callable[[Reader], Command]] = {
+    "prepare": _prepare,
+    "execute": _execute,
+    "deallocate": _deallocate,
+    "declare": _declare,
+    "fetch": _fetch,
+    "move": _move,
+    "close": _close,
+}

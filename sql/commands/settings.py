@@ -1,0 +1,109 @@
+"""SET, SHOW, RESET and DISCARD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sql.commands.base import Command, value_or_default
+from sql.commands.transactions import TransactionModes, modes
+from sql.reading import Reader
+from storage.errors import FeatureNotSupported
+
+
+@dataclass(frozen=True)
+class SetTransaction(Command):
+    modes: TransactionModes
+    session: bool
+
+
+@dataclass(frozen=True)
+class SetSetting(Command):
+    """SET name = values; None: DEFAULT."""
+
+    name: str
+    values: tuple[str, ...] | None
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class Show(Command):
+    name: str  # 'all' for SHOW ALL
+
+
+@dataclass(frozen=True)
+class Reset(Command):
+    name: str  # 'all' for RESET ALL
+
+
+@dataclass(frozen=True)
+class Discard(Command):
+    what: str
+
+
+def _set(reader: Reader) -> Command:
+    if reader.word("transaction"):
+        return SetTransaction(modes(reader), False)
+    if reader.word("session", "characteristics", "as", "transaction"):
+        return SetTransaction(modes(reader), True)
+    if reader.word("constraints"):
+        reader.rest()
+        raise FeatureNotSupported("SET CONSTRAINTS is not supported")
+    if reader.word("session", "authorization"):
+        return SetSetting("session_authorization", value_or_default(reader))
+    local = reader.one_of("local", "session") == "local"
+    if reader.word("time", "zone"):
+        return SetSetting("timezone", _zone(reader), local)
+    if reader.word("names"):
+        return SetSetting("client_encoding", value_or_default(reader), local)
+    if reader.word("role"):
+        values = None if reader.word("none") else value_or_default(reader)
+        return SetSetting("role", values, local)
+    name = ".".join(reader.qualified())
+    if not (reader.word("to") or reader.mark("=")):
+        raise reader.wrong()
+    return SetSetting(name, value_or_default(reader), local)
+
+
+def _zone(reader: Reader) -> tuple[str, ...] | None:
+    if reader.one_of("local"):
+        return None
+    if reader.word("interval"):
+        value = reader.string()
+        if reader.word("hour"):
+            reader.must_word("to", "minute")
+        return (value,)
+    return value_or_default(reader)
+
+
+def _setting_name(reader: Reader) -> str:
+    if reader.word("time", "zone"):
+        return "timezone"
+    if reader.word("transaction", "isolation", "level"):
+        return "transaction_isolation"
+    if reader.word("session", "authorization"):
+        return "session_authorization"
+    return ".".join(reader.qualified())
+
+
+def _show(reader: Reader) -> Command:
+    return Show(_setting_name(reader))
+
+
+def _reset(reader: Reader) -> Command:
+    return Reset(_setting_name(reader))
+
+
+def _discard(reader: Reader) -> Command:
+    what = reader.one_of("all", "plans", "sequences", "temp", "temporary")
+    if not what:
+        raise reader.wrong()
+    return Discard(what.replace("temporary", "temp"))
+
+
+READERS: dict[str, Callable[[Reader], Command]] = {
+    "set": _set,
+    "show": _show,
+    "reset": _reset,
+    "discard": _discard,
+}
