@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
-from engine.keys import Key, Words, key_count, keys_of, same_rows
 from storage import kernels
 from storage.column import Column, Positions
+from storage.comparable import Key, Words, hash_keys, key_count, keys_of, same_rows
 from storage.types import Type
-
-_NULL = np.uint64(0x6E75_6C6C_6B65_7921)
 
 
 def number(columns: Sequence[Column], rows: int) -> tuple[Positions, Positions]:
@@ -51,26 +48,6 @@ def _number_key(key: Key) -> tuple[Positions, Positions]:
     # Words alone first, then nulls apart from the zeros they look like.
     codes, _ = kernels.group_words(words)
     return kernels.group_words(codes.view(np.uint64) * np.uint64(2) + key.valid)
-
-
-def hash_keys(keys: Sequence[Key], rows: int, salt: int = 0) -> Words:
-    """One word a row that equal keys share; the word of a single key stands for itself."""
-    if len(keys) == 1 and salt == 0 and keys[0].words is not None:
-        return keys[0].words if keys[0].valid is None else np.where(keys[0].valid, keys[0].words, _NULL)
-    state = np.full(rows, salt, np.uint64)
-    for key in keys:
-        words = key.words if key.words is not None else _hash_strings(key.strings, salt)
-        if key.valid is not None:
-            words = np.where(key.valid, words, _NULL)
-        state = kernels.mix_words(state, words, salt)
-    return state
-
-
-def _hash_strings(strings: pa.Array, salt: int) -> Words:
-    _, offsets, data = strings.buffers()
-    starts = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
-    text = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return kernels.hash_bytes(starts, text, salt)
 
 
 class KeyIndex:

@@ -1,7 +1,7 @@
 """Orders: ORDER BY keys as unsigned words that sort as SQL says, and the permutation that sorts them.
 
 A sort key becomes one or more uint64 arrays: first, where there are nulls, one that sets them apart;
-then the words of engine.keys, all bits turned for DESC. Byte strings are ranked among themselves, so
+then the words of storage.comparable, all bits turned for DESC. Byte strings are ranked among themselves, so
 their words compare within one batch only: `absolute` says whether words of two batches compare.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.keys import Words, column_keys
 from engine.pool import ordered
 from engine.run import Run
 from storage.column import Column, Positions
+from storage.comparable import Words, column_keys
 
 # Rows that are sorted in one go: a few milliseconds.
 PIECE = 131_072

@@ -17,7 +17,6 @@ import numpy as np
 from engine.aggregates.registry import BY_ID, AggregateCall, State, start
 from engine.counters import timed
 from engine.groups import KeyIndex, number_keys
-from engine.keys import Key, keys_of
 from engine.nodes import true_rows
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.sort import key_columns, sort_words
@@ -28,6 +27,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Positions
+from storage.comparable import Key, keys_of
 from storage.types import Type
 
 

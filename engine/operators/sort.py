@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.counters import timed
-from engine.keys import Words
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.rows import Rows
 from engine.orders import order_words, sorted_rows
@@ -17,6 +16,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column
+from storage.comparable import Words
 from storage.types import Type
 
 

@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 
 from engine.counters import timed
-from engine.keys import Words
 from engine.operators.base import Operator, Task, given, tasks_of
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
@@ -26,6 +25,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
+from storage.comparable import Words
 from storage.types import Type
 
 

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage import kernels
 from storage.column import Array, Column, Mask, Positions
 from storage.types import BPCHAR, UUID, Form, Type
 
@@ -33,6 +34,7 @@ Words = npt.NDArray[np.uint64]
 
 _SIGN = np.uint64(1 << 63)
 _DAY = 86_400_000_000
+_NULL = np.uint64(0x6E75_6C6C_6B65_7921)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +222,23 @@ def same_rows(left: Sequence[Key], left_rows: Positions, right: Sequence[Key], r
         if a.valid is not None or b.valid is not None:
             mask &= a.is_valid()[left_rows] == b.is_valid()[right_rows]
     return mask
+
+
+def hash_keys(keys: Sequence[Key], rows: int, salt: int = 0) -> Words:
+    """One word a row that equal keys share; the word of a single key stands for itself."""
+    if len(keys) == 1 and salt == 0 and keys[0].words is not None:
+        return keys[0].words if keys[0].valid is None else np.where(keys[0].valid, keys[0].words, _NULL)
+    state = np.full(rows, salt, np.uint64)
+    for key in keys:
+        words = key.words if key.words is not None else _hash_strings(key.strings, salt)
+        if key.valid is not None:
+            words = np.where(key.valid, words, _NULL)
+        state = kernels.mix_words(state, words, salt)
+    return state
+
+
+def _hash_strings(strings: pa.Array, salt: int) -> Words:
+    _, offsets, data = strings.buffers()
+    starts = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
+    text = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    return kernels.hash_bytes(starts, text, salt)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.groups import KeyIndex, hash_keys, number
-from engine.keys import Key, column_keys, keys_of
 from engine.orders import order_words, sorted_rows
 from storage.column import Column
+from storage.comparable import Key, column_keys, keys_of
 from storage.types import (
     BOOL,
     BPCHAR,
