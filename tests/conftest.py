@@ -1,4 +1,4 @@
-"""Options, and the collection of tests/slt: each file is a test in each mode.
+"""Options, and the collection of tests/slt: each file is a test in some of the modes.
 
 session    in this process, without a wire (always)
 wire       a server on loopback, simple protocol (always)
@@ -7,6 +7,10 @@ restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
 pg         a real PostgreSQL, for tests/slt/pg, where PG_URI names one
+
+Of the modes that are not run always, each takes a tenth of the files: file and mode have a fixed place in a
+round of ten, and --slt-seed says whose turn it is. It is the day's number unless it is given, so ten days
+in a row run everything; --all-modes does so at once.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -31,14 +37,33 @@ from tests import slt
 
 ALWAYS = ("session", "wire")
 MODES = (*ALWAYS, "extended", "restart", "batch1", "plain")
+ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of this suite."""
     parser.addoption("--all-modes", action="store_true", help="run tests/slt in every mode")
+    parser.addoption("--slt-seed", type=int, help="whose turn it is in modes that are not run always")
     parser.addoption("--slow", action="store_true", help="run the tests that are marked slow")
     parser.addoption("--complete", action="store_true", help="write the answers of tests/slt")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed here, so that xdist hands the same one to all of its workers."""
+    if config.option.slt_seed is None:
+        config.option.slt_seed = date.today().toordinal()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which files run in which modes follows from this."""
+    return f"tests/slt: --slt-seed={config.option.slt_seed}"
+
+
+def turn(path: Path, mode: str, seed: int) -> bool:
+    """Whether it is this file's turn in this mode."""
+    name = f"{os.path.relpath(path, FOLDER)} {mode}"
+    return (zlib.crc32(name.encode()) + seed) % ROUND == 0
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -64,7 +89,8 @@ class SltFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item a mode."""
         script = slt.read(self.path)
-        modes: list[str] = list(MODES if self.config.getoption("--all-modes") else ALWAYS)
+        every, seed = self.config.getoption("--all-modes"), self.config.getoption("--slt-seed")
+        modes = [mode for mode in MODES if every or mode in ALWAYS or turn(self.path, mode, seed)]
         postgres = FOLDER / "pg" in self.path.parents and bool(os.environ.get("PG_URI"))
         if self.config.getoption("--complete"):
             modes = ["pg" if postgres else "session"]
