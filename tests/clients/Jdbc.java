@@ -38,6 +38,10 @@ public class Jdbc {
     }
 
     static void prepared(Connection connection) throws SQLException {
+        // before 42.7 the driver writes a "?" for bytes where it puts parameters into the text by itself
+        DatabaseMetaData driver = connection.getMetaData();
+        boolean bytes = driver.getDriverMajorVersion() * 100 + driver.getDriverMinorVersion() >= 4207
+            || !driver.getURL().contains("preferQueryMode=simple");
         String text = "insert into jdbc (name, price, at, flag, data, tags) values (?, ?, ?, ?, ?, ?)";
         try (PreparedStatement insert = connection.prepareStatement(text, Statement.RETURN_GENERATED_KEYS)) {
             for (int n = 0; n < 12; n++) {
@@ -45,7 +49,7 @@ public class Jdbc {
                 insert.setBigDecimal(2, new java.math.BigDecimal("12.34"));
                 insert.setTimestamp(3, Timestamp.valueOf("2026-11-23 17:00:00.5"));
                 insert.setBoolean(4, n % 2 == 0);
-                insert.setBytes(5, new byte[] {0, (byte) n});
+                if (bytes) insert.setBytes(5, new byte[] {0, (byte) n}); else insert.setNull(5, Types.BINARY);
                 insert.setArray(6, connection.createArrayOf("text", new String[] {"x", null}));
                 insert.executeUpdate();
                 try (ResultSet keys = insert.getGeneratedKeys()) {
@@ -74,7 +78,7 @@ public class Jdbc {
                     check(rows.getBigDecimal(2), "12.34", "price");
                     check(rows.getTimestamp(3), "2026-11-23 17:00:00.5", "timestamp");
                     check(rows.getBoolean(4), n % 2 == 0, "flag");
-                    check(rows.getBytes(5)[1], n, "bytes");
+                    if (bytes) check(rows.getBytes(5)[1], n, "bytes");
                     check(((String[]) rows.getArray(6).getArray())[0], "x", "array");
                     check(rows.getDouble(7), (n + 3) / 2.0, "double");
                 }

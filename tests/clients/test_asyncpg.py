@@ -82,8 +82,11 @@ def test_planned_again_after_ddl(reached: Reached) -> None:
     async def use(connection: Any) -> None:
         await connection.execute("create table planned (a int8)")
         statement = await connection.prepare("select * from planned")
+        count = await connection.prepare("select count(*) from planned")
         assert await statement.fetch() == []
         await connection.execute("drop table planned; create table planned (a int8, b text)")
+        await connection.execute("insert into planned values (1, 'x')")
+        assert await count.fetchval() == 1
         with pytest.raises(asyncpg.FeatureNotSupportedError, match="cached plan must not change result type"):
             await statement.fetch()
         await connection.execute("drop table planned")
@@ -121,6 +124,18 @@ def test_transactions(reached: Reached) -> None:
             async with connection.transaction(isolation=isolation, readonly=True):
                 assert await connection.fetchval("select sum(a) from moved") == 2
         await connection.execute("drop table moved")
+
+    connected(reached, use)
+
+
+def test_a_key_that_is_there_twice(reached: Reached) -> None:
+    async def use(connection: Any) -> None:
+        await connection.execute("create table keyed (a int primary key)")
+        with pytest.raises(asyncpg.UniqueViolationError, match="keyed_pkey"):
+            async with connection.transaction():
+                await connection.executemany("insert into keyed values ($1)", [(1,), (1,)])
+        assert await connection.fetchval("select count(*) from keyed") == 0
+        await connection.execute("drop table keyed")
 
     connected(reached, use)
 
@@ -166,6 +181,9 @@ def test_a_timeout_cancels(reached: Reached) -> None:
         with pytest.raises(asyncio.TimeoutError):
             await connection.fetch("select pg_sleep(30)", timeout=0.2)
         assert await connection.fetchval("select 1") == 1
+        await connection.execute("set statement_timeout = 100")
+        with pytest.raises(asyncpg.QueryCanceledError, match="statement timeout"):
+            await connection.fetch("select pg_sleep(30)")
 
     connected(reached, use)
 
@@ -242,6 +260,8 @@ def test_vectors_as_the_product_has_them(reached: Reached) -> None:
         assert [r["id"] for r in await connection.fetch(query, near)] == [1]
         literal = f"SELECT id FROM features WHERE DOT_PRODUCT(image, 0x{near.hex()}) > 0.9"
         assert [r["id"] for r in await connection.fetch(literal)] == [1]
+        top = "SELECT id FROM features ORDER BY DOT_PRODUCT(image, $1) DESC, id LIMIT 2"
+        assert [r["id"] for r in await connection.fetch(top, far)] == [2, 1]
         await connection.execute("DROP TABLE features")
 
     connected(reached, use)

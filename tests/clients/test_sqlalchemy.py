@@ -62,7 +62,8 @@ def test_reflection(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             sa.text(
-                "create table reflected (id bigint primary key, name varchar(20) not null unique, "
+                "create table reflected (id bigint primary key, "
+                "name varchar(20) not null constraint names unique, "
                 "amount numeric(10,2) default 1.5, at timestamptz, tags text[])"
             )
         )
@@ -75,7 +76,9 @@ def test_reflection(engine: sa.Engine) -> None:
     ]  # fmt: skip
     assert [c["nullable"] for c in columns.values()] == [False, False, True, True, True]
     assert inspector.get_pk_constraint("reflected")["constrained_columns"] == ["id"]
-    assert [u["column_names"] for u in inspector.get_unique_constraints("reflected")] == [["name"]]
+    assert [(u["name"], u["column_names"]) for u in inspector.get_unique_constraints("reflected")] == [
+        ("names", ["name"])
+    ]
     assert inspector.get_foreign_keys("reflected") == []
     table = sa.Table("reflected", sa.MetaData(), autoload_with=engine)
     with engine.begin() as connection:
@@ -83,6 +86,23 @@ def test_reflection(engine: sa.Engine) -> None:
         found = connection.execute(sa.select(table.c.amount, table.c.tags).where(table.c.id == 7)).one()
         assert tuple(found) == (Decimal("1.50"), ["x"])
         table.drop(connection)
+
+
+def test_returning_and_groups(engine: sa.Engine) -> None:
+    metadata = sa.MetaData()
+    items = sa.Table(
+        "items", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text)
+    )
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        ids = connection.execute(items.insert().returning(items.c.id), [{"name": "a"}, {"name": "b"}])
+        assert sorted(ids.scalars()) == [1, 2]
+        connection.execute(items.update().where(items.c.id == 2).values(name="c"))
+    with engine.connect() as connection:
+        query = sa.select(items.c.name, sa.func.count()).group_by(items.c.name).order_by(items.c.name)
+        assert connection.execute(query).all() == [("a", 1), ("c", 1)]
+    metadata.drop_all(engine)
+    assert "items" not in sa.inspect(engine).get_table_names()
 
 
 def test_isolation_levels_and_streaming(engine: sa.Engine) -> None:
