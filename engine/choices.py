@@ -103,7 +103,7 @@ class NullIf:
         constant = left.constant and right.constant
         if not constant:
             left = left.spread(batch.rows)
-        return Column(left.type, left.values, left.is_valid() & ~equal, constant=constant)
+        return left.with_valid(left.is_valid() & ~equal, constant=constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +131,4 @@ class Extreme:
             wins = (wins | ~best.is_valid())[:rows] & column.is_valid()
             parts = [(np.flatnonzero(wins), column.take(wins)), (np.flatnonzero(~wins), best.take(~wins))]
             best = gather(self.type, parts, rows)
-        return Column(self.type, best.values, best.valid, constant=constant)
+        return best.retype(self.type).with_valid(best.valid, constant=constant)

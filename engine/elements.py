@@ -70,7 +70,7 @@ class Subscript:
         position = np.where(inside, offsets[:-1] + at, 0)
         picked = elements.take(position)
         valid = inside & picked.is_valid()
-        return Column(self.type, picked.values, None if valid.all() else valid, constant=constant)
+        return picked.retype(self.type).with_valid(None if valid.all() else valid, constant=constant)
 
 
 @dataclass(frozen=True, slots=True)

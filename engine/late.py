@@ -29,9 +29,11 @@ class LateColumn(Column):
     def __init__(
         self, type: Type, morsel: Morsel, position: int, rows: Positions | None, start: int, stop: int
     ) -> None:
-        # `values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
+        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
         self.type = type
         self.constant = False
+        self._units = None
+        self.scale = 0
         self._morsel = morsel
         self._position = position
         self._rows = rows
@@ -39,11 +41,11 @@ class LateColumn(Column):
         self._stop = stop
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("values", "_valid"):
+        if name not in ("_values", "_valid"):
             raise AttributeError(name)
         column = self._fetch()
         self._valid = None if column.arrow else column.valid
-        self.values = column.values
+        self._values = column.values
         return getattr(self, name)
 
     def _fetch(self) -> Column:

@@ -196,7 +196,7 @@ def _evaluated(cast: Cast, context: BindContext, position: int, key: object) -> 
 def evaluate(expression: Expression, context: BindContext) -> Column:
     """The value of an expression of constants and immutable functions, as a constant column."""
     column = expression.evaluate(Batch((), 1), context.run())
-    return Column(column.type, column.values[:1], column.valid, constant=True)
+    return column.slice(0, 1).with_valid(column.valid, constant=True)
 
 
 def assign(

@@ -1,7 +1,8 @@
 """Definitions and batches as bytes: the catalog as JSON, batches as Arrow's IPC stream.
 
 A batch in bytes is a schema-bearing Arrow stream whose fields are named by position; fixed-width rows
-(binary, vector, uuid, interval) are fixed_size_binary, so that writing one copies nothing.
+(binary, vector, uuid, interval) are fixed_size_binary, so that writing one copies nothing. A numeric
+column of units is int64, and its field's name is `position:scale`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from storage.catalog import (
     Table,
 )
 from storage.column import Column
-from storage.types import BY_OID, Form, Type
+from storage.types import BY_OID, INT8, Form, Type
 
 _KINDS: dict[str, type[Any]] = {"table": Table, "sequence": Sequence, "schema": Schema, "role": Role}
 
@@ -119,6 +120,9 @@ def to_raw_arrow(column: Column) -> pa.Array:
         return pa.Array.from_buffers(
             kind, len(values), [bits, pa.py_buffer(values.reshape(-1).view(np.uint8))]
         )
+    if column.units is not None:
+        mask = None if column.valid is None else ~column.valid
+        return pa.array(np.ascontiguousarray(column.units), mask=mask)
     return column.to_arrow()
 
 
@@ -158,7 +162,7 @@ def encode_batch(batch: Batch) -> bytes:
 def encode_parts(batch: Batch) -> list[memoryview]:
     """A batch as an Arrow stream, in parts: the values of its columns where they lie."""
     arrays = [to_raw_arrow(column) for column in batch.columns]
-    names = [str(position) for position in range(len(arrays))]
+    names = [_field(position, column) for position, column in enumerate(batch.columns)]
     record = (
         pa.RecordBatch.from_arrays(arrays, names)
         if arrays
@@ -174,5 +178,17 @@ def decode_batch(types: tuple[Type, ...], data: memoryview) -> Batch:
     """The inverse of encode_batch; its columns may view `data`."""
     with pa.ipc.open_stream(pa.py_buffer(data)) as reader:
         record = reader.read_next_batch()
-    columns = (from_raw_arrow(type, array) for type, array in zip(types, record.columns, strict=False))
-    return Batch(tuple(columns), record.num_rows)
+    fields = zip(types, record.columns, record.schema.names, strict=False)
+    return Batch(tuple(_read(type, array, name) for type, array, name in fields), record.num_rows)
+
+
+def _field(position: int, column: Column) -> str:
+    return str(position) if column.units is None else f"{position}:{column.scale}"
+
+
+def _read(type: Type, array: pa.Array, name: str) -> Column:
+    _, _, scale = name.partition(":")
+    if not scale:
+        return from_raw_arrow(type, array)
+    units = Column.from_arrow(INT8, array)
+    return Column.scaled(type, units.values, int(scale), units.valid)

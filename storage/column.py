@@ -4,6 +4,11 @@ Nulls of a numpy-valued column stand in a mask `valid` (None: no nulls); what li
 defined but meaningless. Nulls of an Arrow-valued column stand inside the array, and `valid` is read
 off it, so that Arrow's functions pass them on by themselves.
 
+A numeric column has one of two bodies: objects (decimal.Decimal, each with its own display scale), or
+`units`, an int64 array that counts units of 10^-scale, all values having the display scale `scale`. Whoever
+can works on `units`; `values` makes the objects for those who cannot, once. NaN, infinity, values of
+several scales and those beyond int64 exist as objects only.
+
 A `constant` column holds one value that stands for every row: expressions make them, numpy spreads
 them for nothing, and `spread(rows)` writes them out. Batches hold none.
 """
@@ -11,18 +16,23 @@ them for nothing, and `spread(rows)` writes them out. Batches hold none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.types import BYTEA, Form, Type
+from storage.types import BYTEA, NUMERIC, Form, Type, numeric_modifier
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
+
+MAX_SCALE = 18
+"""The finest scale that units are kept at."""
+_DIGITS = 18  # a numeric(p, s) of so many digits fits int64 whatever its values
+_EXACT = Context(prec=64)
 
 
 def arrow_type(type: Type) -> pa.DataType:
@@ -43,7 +53,7 @@ def arrow_type(type: Type) -> pa.DataType:
 class Column:
     """Values of one SQL type: `values` (numpy or Arrow), `valid` (mask or None), `constant`."""
 
-    __slots__ = ("_valid", "constant", "type", "values")
+    __slots__ = ("_units", "_valid", "_values", "constant", "scale", "type")
 
     def __init__(self, type: Type, values: Any, valid: Mask | None = None, *, constant: bool = False) -> None:
         self.type = type
@@ -52,29 +62,54 @@ class Column:
             values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
         if isinstance(values, pa.Array) and valid is not None and not valid.all():
             values = _with_nulls(values, valid)
-        self.values = values
+        self._values = values
         self._valid = valid
+        self._units: Positions | None = None
+        self.scale = 0
+
+    @classmethod
+    def scaled(
+        cls, type: Type, units: Positions, scale: int, valid: Mask | None = None, *, constant: bool = False
+    ) -> Column:
+        """A numeric column of `units` (rows,) int64, each worth 10^-scale, 0 <= scale <= MAX_SCALE."""
+        column = cls(type, None, valid, constant=constant)
+        column._units = units
+        column.scale = scale
+        return column
+
+    @property
+    def values(self) -> Any:
+        """The values: numpy or Arrow, as the type's form says."""
+        if self._values is None:
+            assert self._units is not None
+            self._values = _objects(self._units, self.scale)
+        return self._values
+
+    @property
+    def units(self) -> Positions | None:
+        """(rows,) int64, a numeric column's values in units of 10^-scale; None where it has objects only."""
+        return self._units
 
     @property
     def valid(self) -> Mask | None:
         """True where there is a value; None where there are no nulls."""
-        if isinstance(self.values, pa.Array):
-            if self.values.null_count == 0:
+        if isinstance(self._values, pa.Array):
+            if self._values.null_count == 0:
                 return None
-            return np.asarray(self.values.is_valid().to_numpy(zero_copy_only=False))
+            return np.asarray(self._values.is_valid().to_numpy(zero_copy_only=False))
         return self._valid
 
     @property
     def arrow(self) -> bool:
         """Whether the values are an Arrow array."""
-        return isinstance(self.values, pa.Array)
+        return isinstance(self._values, pa.Array)
 
     @property
     def nbytes(self) -> int:
-        return int(self.values.nbytes)
+        return int((self._values if self._units is None else self._units).nbytes)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self._values if self._units is None else self._units)
 
     def __repr__(self) -> str:
         return f"Column({self.type}, {self.tolist()!r})"
@@ -86,34 +121,59 @@ class Column:
 
     def take(self, rows: Positions | Mask) -> Column:
         """The rows at these positions, or where this mask is true."""
-        if isinstance(self.values, pa.Array):
+        if isinstance(self._values, pa.Array):
             if rows.dtype == np.bool_:
-                return Column(self.type, self.values.filter(pa.array(rows)))
-            return Column(self.type, self.values.take(pa.array(rows)))
+                return Column(self.type, self._values.filter(pa.array(rows)))
+            return Column(self.type, self._values.take(pa.array(rows)))
         valid = None if self._valid is None else self._valid[rows]
-        return Column(self.type, self.values[rows], valid)
+        if self._units is not None:
+            return Column.scaled(self.type, self._units[rows], self.scale, valid)
+        return Column(self.type, self._values[rows], valid)
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows start to stop, without copying."""
-        if isinstance(self.values, pa.Array):
-            return Column(self.type, self.values.slice(start, max(stop - start, 0)))
+        if isinstance(self._values, pa.Array):
+            return Column(self.type, self._values.slice(start, max(stop - start, 0)))
         valid = None if self._valid is None else self._valid[start:stop]
-        return Column(self.type, self.values[start:stop], valid)
+        if self._units is not None:
+            return Column.scaled(self.type, self._units[start:stop], self.scale, valid)
+        return Column(self.type, self._values[start:stop], valid)
 
     def spread(self, rows: int) -> Column:
         """A constant written out to `rows` rows; any other column as it is."""
         if not self.constant:
             return self
-        if isinstance(self.values, pa.Array):
-            return Column(self.type, self.values.take(pa.array(np.zeros(rows, np.int64))))
-        values = np.repeat(self.values, rows, axis=0)
+        if isinstance(self._values, pa.Array):
+            return Column(self.type, self._values.take(pa.array(np.zeros(rows, np.int64))))
         valid = None if self._valid is None else np.repeat(self._valid, rows)
-        return Column(self.type, values, valid)
+        if self._units is not None:
+            return Column.scaled(self.type, np.repeat(self._units, rows), self.scale, valid)
+        return Column(self.type, np.repeat(self._values, rows, axis=0), valid)
 
     def retype(self, type: Type) -> Column:
         """The same values under another type of the same form (text as varchar, int4 as date)."""
         assert type.form is self.type.form
-        return Column(type, self.values, self._valid, constant=self.constant)
+        if self._units is not None:
+            return Column.scaled(type, self._units, self.scale, self._valid, constant=self.constant)
+        return Column(type, self._values, self._valid, constant=self.constant)
+
+    def with_valid(self, valid: Mask | None, *, constant: bool = False) -> Column:
+        """The same values, null where `valid` is false; a constant one if that is said."""
+        if self._units is not None:
+            return Column.scaled(self.type, self._units, self.scale, valid, constant=constant)
+        return Column(self.type, self.values, valid, constant=constant)
+
+    def in_units(self) -> Column:
+        """A numeric column with `units` where its values have one scale and fit; else as it is.
+
+        Raises nothing; costs a Python step a value where it has objects.
+        """
+        if self._units is not None or self.type.form is not Form.DECIMAL:
+            return self
+        units = _units_of(self.values, self._valid)
+        if units is None:
+            return self
+        return Column.scaled(self.type, *units, self._valid, constant=self.constant)
 
     def tolist(self) -> list[Any]:
         """Python values, None for null: bytes a row for binary and uuid, lists for vectors."""
@@ -156,7 +216,8 @@ class Column:
         if type.form is Form.DECIMAL:
             values = np.empty(len(items), object)
             values[:] = items
-            return cls(type, values, valid)
+            column = cls(type, values, valid)
+            return column.in_units() if is_narrow(type) else column
         return cls(type, _fixed(type, items), valid)
 
     @classmethod
@@ -172,6 +233,8 @@ class Column:
         if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
             return cls(type, pa.nulls(rows, arrow_type(type)))
         valid = np.zeros(rows, np.bool_)
+        if type.form is Form.DECIMAL and is_narrow(type):
+            return cls.scaled(type, np.zeros(rows, np.int64), numeric_modifier(type)[1], valid)
         if type.form is Form.DECIMAL:
             return cls(type, np.full(rows, None, object), valid)
         shape = (rows, max(type.width, 0)) if type.form is Form.ROWS else (rows,)
@@ -198,10 +261,46 @@ class Column:
             return first
         if first.arrow:
             return cls(first.type, pa.concat_arrays([c.values for c in columns]))
-        values = np.concatenate([c.values for c in columns])
-        if all(c._valid is None for c in columns):
-            return cls(first.type, values)
-        return cls(first.type, values, np.concatenate([c.is_valid() for c in columns]))
+        valid = None
+        if any(c._valid is not None for c in columns):
+            valid = np.concatenate([c.is_valid() for c in columns])
+        units = [c._units for c in columns if c._units is not None and c.scale == first.scale]
+        if len(units) == len(columns):
+            return cls.scaled(first.type, np.concatenate(units), first.scale, valid)
+        return cls(first.type, np.concatenate([c.values for c in columns]), valid)
+
+
+def is_narrow(type: Type) -> bool:
+    """Whether every number of the type counts in int64 units: numeric(p, s) with p and s up to 18."""
+    if type.oid != NUMERIC.oid or type.modifier == -1:
+        return False
+    precision, scale = numeric_modifier(type)
+    return precision <= _DIGITS and 0 <= scale <= MAX_SCALE
+
+
+def _objects(units: Positions, scale: int) -> Array:
+    """Units as Decimals."""
+    values = np.empty(len(units), object)
+    values[:] = [Decimal(unit).scaleb(-scale, _EXACT) for unit in units.tolist()]
+    return values
+
+
+def _units_of(values: Array, valid: Mask | None) -> tuple[Positions, int] | None:
+    """(units, scale) of Decimals; None where they have not all one scale, or one does not fit."""
+    there = values if valid is None else values[valid]
+    if not len(there):
+        return None
+    exponent = there[0].as_tuple().exponent
+    if not isinstance(exponent, int) or not -MAX_SCALE <= exponent <= 0:
+        return None
+    found = [value.as_tuple() for value in there.tolist()]
+    if any(value.exponent != exponent or len(value.digits) > _DIGITS for value in found):
+        return None
+    units = np.zeros(len(values), np.int64)
+    units[slice(None) if valid is None else valid] = [
+        int(value.scaleb(-exponent, _EXACT)) for value in there.tolist()
+    ]
+    return units, -exponent
 
 
 def _with_nulls(values: pa.Array, valid: Mask) -> pa.Array:

@@ -84,7 +84,7 @@ class SegmentColumn:
         if valid is None:
             return column
         mask = valid[start:stop] if rows is None else valid[start:stop][rows]
-        return Column(column.type, column.values, None if mask.all() else mask)
+        return column.with_valid(None if mask.all() else mask)
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Where `column op value` may hold; None: no help."""
@@ -186,11 +186,11 @@ def _filled(column: Column) -> Column:
     if column.type.form is Form.LIST:
         empty = pa.array([[]], column.values.type)
         return Column(column.type, column.values.fill_null(empty[0]))
-    if column.type.form is Form.DECIMAL:
+    if column.type.form is Form.DECIMAL and column.units is None:
         values = column.values.copy()
         values[~column.valid] = _ZERO
         return Column(column.type, values)
-    return Column(column.type, column.values)
+    return column.with_valid(None)
 
 
 def _content(rows: int, columns: Sequence[SegmentColumn], row_ids: SegmentColumn) -> Iterator[Buffer]:
@@ -215,7 +215,7 @@ def _content(rows: int, columns: Sequence[SegmentColumn], row_ids: SegmentColumn
                 "type": codec.encode_type(column.type),
                 "encoding": encoded.tag,
                 "head": encoded.head(),
-                "zones": [[z.rows, z.nulls, z.low, z.high] for z in column.zones],
+                "zones": [[z.rows, z.nulls, _stated(z.low), _stated(z.high)] for z in column.zones],
                 "valid": places.pop() if valid is not None else None,
                 "buffers": places,
             }
@@ -241,14 +241,24 @@ def _opened(path: Path) -> tuple[memoryview, dict[str, Any]]:
     return data[:at], foot
 
 
+def _stated(bound: Any) -> Any:
+    return str(bound) if isinstance(bound, Decimal) else bound
+
+
+def _zone(type: Type, rows: int, nulls: int, low: Any, high: Any) -> Zone:
+    if type.form is Form.DECIMAL:
+        low, high = (None if bound is None else Decimal(bound) for bound in (low, high))
+    return Zone(rows, nulls, low, high)
+
+
 def _mapped(path: Path, data: memoryview, described: dict[str, Any]) -> SegmentColumn:
     type = codec.decode_type(described["type"])
-    zones = [Zone(*zone) for zone in described["zones"]]
+    zones = [_zone(type, *zone) for zone in described["zones"]]
     rows = sum(zone.rows for zone in zones)
 
     def load() -> tuple[Encoded, Mask | None]:
         buffers = [_checked(path, data, *place) for place in described["buffers"]]
-        encoded = encodings.BY_TAG[described["encoding"]].read(type, described["head"], buffers)
+        encoded = encodings.read(described["encoding"], type, described["head"], buffers)
         if described["valid"] is None:
             return encoded, None
         bits = np.unpackbits(_checked(path, data, *described["valid"]), count=rows, bitorder="little")

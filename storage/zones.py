@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ class Zone:
         if value is None or value != value:
             return True
         low, high = self.low, self.high
+        if type(value) is Decimal and not value.is_finite():
+            return True
         if type(value) is str and low is not None:
             low, high, value = low.encode(), high.encode(), value.encode()
         match op:
@@ -68,6 +71,10 @@ def zone_of(column: Column) -> Zone:
     if column.type.oid in _TEXTS:
         bounds = pc.min_max(column.values).as_py()
         return Zone(len(column), nulls, bounds["min"], bounds["max"])
+    if column.units is not None:
+        units = column.units if valid is None else column.units[valid]
+        low, high = (Decimal(end.item()).scaleb(-column.scale) for end in (units.min(), units.max()))
+        return Zone(len(column), nulls, low, high)
     if column.type.form is not Form.FIXED or column.values.dtype.names:
         return Zone(len(column), nulls)
     values = column.values if valid is None else column.values[valid]

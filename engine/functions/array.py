@@ -118,7 +118,7 @@ def array_prepend(item: Column, array: Column) -> Column:
 def array_cat(left: Column, right: Column) -> Column:
     """The elements of both."""
     joined = _with_items(left.type, [left, right])
-    return Column(left.type, joined.values, left.is_valid() | right.is_valid())
+    return joined.with_valid(left.is_valid() | right.is_valid())
 
 
 Same = Callable[[Any, Any], bool]

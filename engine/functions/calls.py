@@ -34,7 +34,7 @@ def call(function: str, columns: Sequence[Column], rows: int, run: Run, type: Ty
     if result.type != type:
         result = result.retype(type)
     if once and not result.constant:
-        result = Column(type, result.values, result.valid, constant=True)
+        result = result.with_valid(result.valid, constant=True)
     return result
 
 
@@ -62,7 +62,7 @@ def _strict(overload: Overload, columns: Sequence[Column], rows: int, run: Run, 
         if result.constant:
             result = result.spread(rows)
         inner = result.valid
-        return Column(result.type, result.values, valid if inner is None else valid & inner)
+        return result.with_valid(valid if inner is None else valid & inner)
     kept = np.flatnonzero(valid)
     if not len(kept):
         return Column.scalar(type, None)
@@ -78,7 +78,7 @@ def _scatter(column: Column, valid: Mask) -> Column:
     order = np.maximum(np.cumsum(valid) - 1, 0)
     spread = column.take(order)
     inner = spread.valid
-    return Column(column.type, spread.values, valid if inner is None else valid & inner)
+    return spread.with_valid(valid if inner is None else valid & inner)
 
 
 def call_set(function: str, arguments: Sequence[Column], run: Run) -> list[Column]:

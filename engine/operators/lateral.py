@@ -76,7 +76,7 @@ def row_of(columns: list[Column], row: int) -> list[Column]:
     result = []
     for column in columns:
         cell = column.slice(row, row + 1)
-        result.append(Column(cell.type, cell.values, cell.valid, constant=True))
+        result.append(cell.with_valid(cell.valid, constant=True))
     return result
 
 

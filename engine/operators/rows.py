@@ -76,4 +76,4 @@ def without(column: Column, kept: np.ndarray) -> Column:
         positions = pa.array(np.arange(len(column)), mask=~kept)
         return Column(column.type, column.values.take(positions))
     valid = column.valid
-    return Column(column.type, column.values, kept if valid is None else kept & valid)
+    return column.with_valid(kept if valid is None else kept & valid)

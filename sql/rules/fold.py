@@ -76,7 +76,7 @@ def _computed(call: Call) -> Expression | None:
         return None
     if column.nbytes > _MAX_BYTES:
         return None
-    return Constant(Column(call.type, column.values[:1], column.valid, constant=True))
+    return Constant(column.slice(0, 1).retype(call.type).with_valid(column.valid, constant=True))
 
 
 def _connective(expression: And | Or) -> Expression | None:

@@ -62,7 +62,7 @@ def execute(host: Host, command: commands.Execute, text: str) -> Outcome:
         bound: Expression = bind_expression(tree, Scope(Frame()), context, "EXECUTE parameters")
         value = coerce(bound, type, "a", tokens[0].position, context)
         column = value.evaluate(Batch((), 1), run)
-        values.append(Column(column.type, column.values, column.valid, constant=True))
+        values.append(column.with_valid(column.valid, constant=True))
     return host.run(planned, values)
 
 

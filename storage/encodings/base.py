@@ -23,7 +23,9 @@ Bytes = npt.NDArray[np.uint8]
 class Encoded(Protocol):
     """Encoded values of a segment column."""
 
-    tag: ClassVar[str]
+    @property
+    def tag(self) -> str:
+        """What reads them again: see storage.encodings.read."""
 
     @property
     def nbytes(self) -> int: ...

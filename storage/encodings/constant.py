@@ -31,7 +31,7 @@ class Constant:
         """See Encoded."""
         count = stop - start if rows is None else len(rows)
         column = self._column
-        return Column(column.type, column.values, constant=True).spread(count)
+        return column.with_valid(None, constant=True).spread(count)
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""
