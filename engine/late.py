@@ -1,6 +1,6 @@
 """Columns that have not been fetched yet: wide values travel as row references until somebody asks.
 
-A `LateColumn` knows a morsel, a position and which of the morsel's rows it means. Taking and slicing
+A `LateColumn` knows a morsel, a column of it and which of the morsel's rows it means. Taking and slicing
 compose row numbers; the first look at `values` or `valid` fetches. So a projection that drops a column
 never copies it, and a top-k fetches its winners only.
 """
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from storage.batch import BATCH_BYTES, BATCH_ROWS, Batch
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.seams import Morsel
 from storage.types import Form, Type
@@ -24,10 +25,16 @@ WIDE = 64
 class LateColumn(Column):
     """Rows of a morsel's column; `rows` are numbers within the morsel, or the range start to stop."""
 
-    __slots__ = ("_morsel", "_position", "_rows", "_start", "_stop")
+    __slots__ = ("_definition", "_morsel", "_rows", "_start", "_stop")
 
     def __init__(
-        self, type: Type, morsel: Morsel, position: int, rows: Positions | None, start: int, stop: int
+        self,
+        type: Type,
+        morsel: Morsel,
+        definition: ColumnDefinition,
+        rows: Positions | None,
+        start: int,
+        stop: int,
     ) -> None:
         # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
         self.type = type
@@ -35,7 +42,7 @@ class LateColumn(Column):
         self._units = None
         self.scale = 0
         self._morsel = morsel
-        self._position = position
+        self._definition = definition
         self._rows = rows
         self._start = start
         self._stop = stop
@@ -50,8 +57,8 @@ class LateColumn(Column):
 
     def _fetch(self) -> Column:
         if self._rows is not None:
-            return self._morsel.column(self._position, self._rows)
-        whole = self._morsel.column(self._position)
+            return self._morsel.column(self._definition, self._rows)
+        whole = self._morsel.column(self._definition)
         if self._start == 0 and self._stop == len(whole):
             return whole
         return whole.slice(self._start, self._stop)
@@ -64,20 +71,20 @@ class LateColumn(Column):
         if rows.dtype == np.bool_:
             rows = np.flatnonzero(rows)
         mine = rows + self._start if self._rows is None else self._rows[rows]
-        return LateColumn(self.type, self._morsel, self._position, mine, 0, 0)
+        return LateColumn(self.type, self._morsel, self._definition, mine, 0, 0)
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows start to stop, still not fetched."""
         stop = max(min(stop, len(self)), start)
         if self._rows is not None:
             rows = self._rows[start:stop]
-            return LateColumn(self.type, self._morsel, self._position, rows, 0, 0)
+            return LateColumn(self.type, self._morsel, self._definition, rows, 0, 0)
         first = self._start
-        return LateColumn(self.type, self._morsel, self._position, None, first + start, first + stop)
+        return LateColumn(self.type, self._morsel, self._definition, None, first + start, first + stop)
 
     def retype(self, type: Type) -> Column:
         """The same rows under another type of the same form, still not fetched."""
-        return LateColumn(type, self._morsel, self._position, self._rows, self._start, self._stop)
+        return LateColumn(type, self._morsel, self._definition, self._rows, self._start, self._stop)
 
 
 def is_wide(type: Type) -> bool:

@@ -64,13 +64,14 @@ def _get(node: logical.Get) -> Operator:
     if not isinstance(source, Table):
         scan: Operator = ViewScan(source.schema, source.name, node.positions, node.types)
         return scan if node.condition is None else operators.Filter(scan, node.condition)
+    numbers = tuple(source.columns[p].number for p in node.positions)
     types = tuple(source.columns[p].type for p in node.positions)
     return operators.Scan(
         source.oid,
         source.name,
-        node.positions,
+        numbers,
         types,
-        bounds(node.condition, node.positions, types),
+        bounds(node.condition, numbers, types),
         node.condition,
         node.row_ids,
     )
@@ -80,23 +81,23 @@ def _get(node: logical.Get) -> Operator:
 
 
 def bounds(
-    condition: Expression | None, positions: tuple[int, ...], types: tuple[Type, ...]
+    condition: Expression | None, numbers: tuple[int, ...], types: tuple[Type, ...]
 ) -> tuple[Bound, ...]:
     """What zone maps can use of a scan's condition: `column op constant` among its conjuncts."""
     found = []
     for part in conjuncts(condition):
-        bound = _bound(part, positions, types)
+        bound = _bound(part, numbers, types)
         if bound is not None:
             found.append(bound)
     return tuple(found)
 
 
-def _bound(part: Expression, positions: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
+def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
     if isinstance(part, IsNull):
         index = _column(part.argument, types)
         if index is None:
             return None
-        return Bound(positions[index], Comparison.IS_NOT_NULL if part.negated else Comparison.IS_NULL)
+        return Bound(numbers[index], Comparison.IS_NOT_NULL if part.negated else Comparison.IS_NULL)
     symbol = comparison(part)
     if symbol is None:
         return None
@@ -108,7 +109,7 @@ def _bound(part: Expression, positions: tuple[int, ...], types: tuple[Type, ...]
     if index is None or not is_constant(right) or not _is_cheap(right):
         return None
     value = _as_type(right, types[index])
-    return None if value is None else Bound(positions[index], _COMPARISONS[symbol], value)
+    return None if value is None else Bound(numbers[index], _COMPARISONS[symbol], value)
 
 
 def comparison(part: Expression) -> str | None:

@@ -25,6 +25,11 @@ class Batch:
     rows: int
 
     @property
+    def types(self) -> tuple[Type, ...]:
+        """The types of the columns."""
+        return tuple(column.type for column in self.columns)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all columns."""
         return sum(column.nbytes for column in self.columns)

@@ -13,7 +13,9 @@ import threading
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
+from storage.missing import Numbers, defined, missing_column
 from storage.predicate import Conjunction
 
 BLOCK_ROWS = 65_536
@@ -26,7 +28,9 @@ MORSEL_BYTES = 32 << 20
 class Block:
     """Neighbouring rows of a write segment."""
 
-    def __init__(self, batch: Batch, row_ids: Positions, born: int) -> None:
+    def __init__(self, numbers: Numbers, batch: Batch, row_ids: Positions, born: int) -> None:
+        """`numbers` are the attribute numbers of the batch's columns."""
+        self.numbers = numbers
         self._parts = [batch]
         self._lock = threading.Lock()
         self._row_ids = row_ids
@@ -35,9 +39,14 @@ class Block:
         self.nbytes = batch.nbytes
         self.rows = batch.rows
 
-    def has_room(self, batch: Batch) -> bool:
-        """Whether a batch may join: blocks grow by small appends only."""
-        return self.rows + batch.rows <= SMALL_ROWS and self.nbytes < SMALL_BYTES
+    def has_room(self, numbers: Numbers, batch: Batch) -> bool:
+        """Whether a batch may join: blocks grow by small appends only, of the same columns."""
+        return (
+            self.rows + batch.rows <= SMALL_ROWS
+            and self.nbytes < SMALL_BYTES
+            and numbers == self.numbers
+            and batch.types == self._parts[0].types
+        )
 
     def append(self, batch: Batch, row_ids: Positions, born: int) -> None:
         """Add rows at the end. `rows` grows last, so a reader never sees half of it."""
@@ -92,7 +101,7 @@ class Block:
     def rest(self, start: int) -> Block:
         """The rows from `start` on as a block of their own."""
         rows = self.rows
-        block = Block(self.batch().slice(start, rows), self._row_ids[start:rows].copy(), 0)
+        block = Block(self.numbers, self.batch().slice(start, rows), self._row_ids[start:rows].copy(), 0)
         block._born = self._born[start:rows].copy()
         block._gone = self._gone[start:rows].copy()
         return block
@@ -103,10 +112,12 @@ class Block:
         found = np.minimum(np.searchsorted(own, row_ids), len(own) - 1)
         return np.where(own[found] == row_ids, found, -1)
 
-    def column(self, position: int, start: int, stop: int, rows: Positions | None) -> Column:
-        """Column `position` of rows start to stop, or of the positions `rows` counted from start."""
-        column = self.batch().columns[position].slice(start, stop)
-        return column if rows is None else column.take(rows)
+    def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
+        """A column of rows start to stop, or of the positions `rows` counted from start."""
+        if definition.number not in self.numbers:
+            return missing_column(definition, stop - start if rows is None else len(rows))
+        stored = self.batch().columns[self.numbers.index(definition.number)].slice(start, stop)
+        return defined(stored if rows is None else stored.take(rows), definition)
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
         """The row ids of rows start to stop, or of the positions `rows` counted from start."""

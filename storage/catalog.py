@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from storage.errors import DuplicateSchema, DuplicateTable, InvalidSchemaName, UndefinedTable
 from storage.types import Type
@@ -31,6 +32,7 @@ class ColumnDefinition:
     default: str | None = None  # SQL text of an expression
     identity: str = ""  # '', 'a' (always), 'd' (by default)
     sequence: int = 0  # OID of the sequence behind serial, identity, AUTO_INCREMENT
+    missing: Any = None  # the value, as Column.tolist gives it, of rows older than the column
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class Table:
     def position(self, number: int) -> int:
         """Where the column with attnum `number` stands among `columns`."""
         return next(i for i, c in enumerate(self.columns) if c.number == number)
+
+    def definition(self, number: int) -> ColumnDefinition:
+        """The column with attnum `number`."""
+        return next(c for c in self.columns if c.number == number)
 
     @property
     def keys(self) -> tuple[Constraint, ...]:

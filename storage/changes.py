@@ -16,9 +16,10 @@ import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
 from storage.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
-from storage.catalog import Constraint, Table
+from storage.catalog import ColumnDefinition, Constraint, Table
 from storage.column import Column, Mask, Positions
 from storage.keys import Key, keys_of
+from storage.missing import Numbers, conform, defined, missing_column, numbers_of
 from storage.predicate import Conjunction
 
 Keys = dict[int, list[Key | None]]
@@ -32,7 +33,9 @@ class OwnRows:
     or up to a small block's once somebody reads them in between, for each reading puts them together.
     """
 
-    def __init__(self, batch: Batch, first: int, command: int, keys: Keys) -> None:
+    def __init__(self, numbers: Numbers, batch: Batch, first: int, command: int, keys: Keys) -> None:
+        """`numbers` are the attribute numbers of the batch's columns."""
+        self.numbers = numbers
         self.first = first
         self.rows = batch.rows
         self.keys = keys
@@ -44,10 +47,15 @@ class OwnRows:
         self._ends = [batch.rows]
         self._gone = np.zeros(batch.rows, np.int64)
 
-    def has_room(self, batch: Batch) -> bool:
+    def has_room(self, numbers: Numbers, batch: Batch) -> bool:
         """Whether the rows of `batch` may join."""
         rows, nbytes = (SMALL_ROWS, SMALL_BYTES) if self._read else (BLOCK_ROWS, BLOCK_BYTES)
-        return self.rows + batch.rows <= rows and self._nbytes + batch.nbytes <= nbytes
+        return (
+            self.rows + batch.rows <= rows
+            and self._nbytes + batch.nbytes <= nbytes
+            and numbers == self.numbers
+            and batch.types == self._parts[0].types
+        )
 
     def append(self, batch: Batch, command: int, keys: Keys) -> Positions:
         """Add rows; returns their row ids."""
@@ -140,13 +148,14 @@ class TableChanges:
     def insert(self, batch: Batch, command: int, keys: Keys) -> Positions:
         """Add rows; returns their (negative) row ids."""
         last = self.inserted[-1] if self.inserted else None
-        if last is not None and last.has_room(batch) and last.keys.keys() == keys.keys():
+        numbers = numbers_of(self.table)
+        if last is not None and last.has_room(numbers, batch) and last.keys.keys() == keys.keys():
             start = last.rows
             row_ids = last.append(batch, command, keys)
         else:
             if last is not None:
                 last.batch()  # what it was made of can go
-            start, last = 0, OwnRows(batch, -1 - self._rows, command, keys)
+            start, last = 0, OwnRows(numbers, batch, -1 - self._rows, command, keys)
             self.inserted.append(last)
             row_ids = last.row_ids
         self._rows += batch.rows
@@ -166,7 +175,8 @@ class TableChanges:
     def add_key(self, table: Table, constraint: Constraint) -> None:
         """A constraint that was defined after rows were inserted: theirs are its keys, too."""
         for rows in self.inserted:
-            rows.keys[constraint.oid] = list(keys_of(table, constraint, rows.batch()))
+            batch = conform(rows.batch(), rows.numbers, table)
+            rows.keys[constraint.oid] = list(keys_of(table, constraint, batch))
         self._enter_all()
 
     def _enter_all(self) -> None:
@@ -283,10 +293,13 @@ class OwnMorsel:
         """No help."""
         return None
 
-    def column(self, position: int, rows: Positions | None = None) -> Column:
+    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
-        column = self._rows.batch().columns[position].slice(self._start, self._stop)
-        return column if rows is None else column.take(rows)
+        own = self._rows
+        if definition.number not in own.numbers:
+            return missing_column(definition, self.rows if rows is None else len(rows))
+        stored = own.batch().columns[own.numbers.index(definition.number)].slice(self._start, self._stop)
+        return defined(stored if rows is None else stored.take(rows), definition)
 
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""

@@ -8,6 +8,7 @@ column of units is int64, and its field's name is `position:scale`.
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -48,10 +49,7 @@ def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
     kind = next(kind for kind, of in _KINDS.items() if isinstance(item, of))
     if isinstance(item, Table):
         fields = {name: getattr(item, name) for name in Table.__dataclass_fields__}
-        columns = [
-            {name: getattr(c, name) for name in ColumnDefinition.__dataclass_fields__} for c in item.columns
-        ]
-        fields["columns"] = [column | {"type": encode_type(column["type"])} for column in columns]
+        fields["columns"] = [_encode_column(column) for column in item.columns]
         fields["constraints"] = [asdict(constraint) for constraint in item.constraints]
         return {"kind": kind} | fields
     if isinstance(item, Sequence):
@@ -65,10 +63,7 @@ def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
     fields = {name: item for name, item in value.items() if name != "kind"}
     match value["kind"]:
         case "table":
-            fields["columns"] = tuple(
-                ColumnDefinition(**column | {"type": decode_type(column["type"])})
-                for column in fields["columns"]
-            )
+            fields["columns"] = tuple(_decode_column(column) for column in fields["columns"])
             fields["constraints"] = tuple(
                 Constraint(**constraint | {"columns": tuple(constraint["columns"])})
                 for constraint in fields["constraints"]
@@ -82,6 +77,25 @@ def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
                 fields["owned_by"] = tuple(fields["owned_by"])
     item: Relation | Schema | Role = _KINDS[value["kind"]](**fields)
     return item
+
+
+def _encode_column(column: ColumnDefinition) -> dict[str, Any]:
+    """A missing value as the batch of it, in base64; a column without one does not mention it."""
+    fields = {name: getattr(column, name) for name in ColumnDefinition.__dataclass_fields__}
+    fields["type"] = encode_type(column.type)
+    if fields.pop("missing") is not None:
+        batch = Batch.of(Column.of(column.type, [column.missing]))
+        fields["missing"] = b64encode(encode_batch(batch)).decode("ascii")
+    return fields
+
+
+def _decode_column(fields: Mapping[str, Any]) -> ColumnDefinition:
+    type = decode_type(fields["type"])
+    missing = fields.get("missing")
+    if missing is not None:
+        data = memoryview(b64decode(missing))
+        missing = decode_batch((type,), data).columns[0].tolist()[0]
+    return ColumnDefinition(**{**fields, "type": type, "missing": missing})
 
 
 def encode_catalog(catalog: Catalog) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Database:
         for oid, (value, called) in manifest.sequences.items():
             self.sequences.restore(oid, value, called)
         for oid, state in manifest.tables.items():
-            self._stores[oid] = state.open(folder, manifest.catalog.table(oid))
+            self._stores[oid] = state.open(folder)
         for payload in log.replay(folder, manifest.log):
             self._replay(Reader(payload))
         numbers = [int(path.name[4:]) for path in folder.glob("log-*")]

@@ -20,7 +20,7 @@ from typing import Any
 import crc32c
 
 from storage import codec, files
-from storage.catalog import FIRST_USER_OID, Catalog, Table
+from storage.catalog import FIRST_USER_OID, Catalog
 from storage.errors import DataCorrupted
 from storage.sealed import Sealed
 from storage.table import Store
@@ -46,12 +46,11 @@ class TableFiles:
     next_row_id: int
     segments: tuple[SegmentFile, ...]
 
-    def open(self, folder: Path, table: Table) -> Store:
+    def open(self, folder: Path) -> Store:
         """The table's store, its segments opened and not loaded."""
         store = Store()
-        types = tuple(column.type for column in table.columns)
         store.parts = tuple(
-            Sealed.open(folder / SEGMENTS, segment.file, segment.deleted, types) for segment in self.segments
+            Sealed.open(folder / SEGMENTS, segment.file, segment.deleted) for segment in self.segments
         )
         store.next_row_id = self.next_row_id
         return store

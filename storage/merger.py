@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.blocks import Block
-from storage.catalog import Table
+from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Positions
+from storage.missing import numbers_of
 from storage.sealed import Sealed
 from storage.segment import Segment
 from storage.table import Part, Store
@@ -84,15 +85,15 @@ def _rewrite(store: Store, table: Table, old: Sequence[Part], counts: Sequence[i
     built: list[tuple[Segment, Positions, list[Piece], Positions | None]] = []
     for pieces in _groups(table, old, counts, oldest):
         columns = [
-            Column.concat([_values(old[number], position, rows) for number, rows in pieces])
-            for position in range(len(table.columns))
+            Column.concat([_values(old[number], definition, rows) for number, rows in pieces])
+            for definition in table.columns
         ]
         row_ids = np.concatenate([old[n].row_ids_of(0, old[n].rows, None)[rows] for n, rows in pieces])
         order = None
         if table.sort_key and (_gathered(pieces, [_born(part) for part in old]) <= oldest).all():
             order = _sorted(table, columns, row_ids)
             columns, row_ids = [column.take(order) for column in columns], row_ids[order]
-        built.append((Segment.build(columns, row_ids), row_ids, pieces, order))
+        built.append((Segment.build(numbers_of(table), columns, row_ids), row_ids, pieces, order))
     with store.lock:
         if not all(part in store.parts for part in old):
             return  # truncated meanwhile
@@ -136,11 +137,11 @@ def _groups(table: Table, old: Sequence[Part], counts: Sequence[int], oldest: in
         yield group
 
 
-def _values(part: Part, position: int, rows: Positions) -> Column:
+def _values(part: Part, definition: ColumnDefinition, rows: Positions) -> Column:
     """Those rows of a column, as a slice where they are neighbours."""
     if (np.diff(rows) == 1).all():
-        return part.column(position, int(rows[0]), int(rows[-1]) + 1, None)
-    return part.column(position, 0, part.rows, rows)
+        return part.column(definition, int(rows[0]), int(rows[-1]) + 1, None)
+    return part.column(definition, 0, part.rows, rows)
 
 
 def _gathered(pieces: Sequence[Piece], marks: Sequence[Positions | None]) -> Positions:

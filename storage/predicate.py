@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from storage.catalog import ColumnDefinition
+
 
 class Comparison(Enum):
     """The comparisons that zone maps and encodings know."""
@@ -26,10 +28,10 @@ class Comparison(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`column op value`: `column` is the position in the table, `value` a Python value as
-    `Column.tolist` gives it for the column's type (None only for the null tests)."""
+    """`column op value`: `value` is a Python value as `Column.tolist` gives it for the column's type
+    (None only for the null tests)."""
 
-    column: int
+    column: ColumnDefinition
     op: Comparison
     value: Any
 

@@ -30,6 +30,7 @@ from storage.changes import TableChanges
 from storage.column import Positions
 from storage.files import Buffer
 from storage.keys import Key
+from storage.missing import conform
 
 _HEAD = struct.Struct("<I")
 
@@ -61,7 +62,8 @@ def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord
     for rows, start, living in changes.live():
         entered = {constraint: keys[start:] for constraint, keys in rows.keys.items()}
         row_ids = rows.row_ids[start:]
-        batch = rows.batch().slice(start, rows.rows) if start else rows.batch()
+        batch = conform(rows.batch(), rows.numbers, table)
+        batch = batch.slice(start, rows.rows) if start else batch
         if living is not None:
             batch, row_ids = batch.take(living), row_ids[living]
             kept = living.tolist()

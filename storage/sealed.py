@@ -18,11 +18,11 @@ import crc32c
 import numpy as np
 
 from storage import files
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.errors import DataCorrupted
 from storage.predicate import Conjunction
 from storage.segment import Segment
-from storage.types import Type
 
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
@@ -46,9 +46,9 @@ class Sealed:
         self.file = ""  # its name on disk, once it is there
 
     @classmethod
-    def open(cls, folder: Path, file: str, deleted: str | None, types: tuple[Type, ...]) -> Sealed:
+    def open(cls, folder: Path, file: str, deleted: str | None) -> Sealed:
         """A segment of the manifest's. Raises DataCorrupted."""
-        segment = Segment.open(folder / file, types)
+        segment = Segment.open(folder / file)
         gone = None
         if deleted is not None:
             gone = np.zeros(segment.rows, np.int64)
@@ -94,9 +94,9 @@ class Sealed:
         places = found if self._order is None else self._order[found]
         return np.where(self._sorted[found] == row_ids, places, -1)
 
-    def column(self, position: int, start: int, stop: int, rows: Positions | None) -> Column:
+    def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
         """See storage.table.Part."""
-        return self.segment.column(position, start, stop, rows)
+        return self.segment.column(definition, start, stop, rows)
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
         """See storage.table.Part."""

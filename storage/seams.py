@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, Relation, Role, Schema, Table
+from storage.catalog import Catalog, ColumnDefinition, Relation, Role, Schema, Table
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
 
@@ -30,8 +30,11 @@ class Morsel(Protocol):
     def select(self, predicate: Conjunction) -> Mask | None:
         """(rows,) false where the predicate, tried on the encoded form, rules the row out; None: no help."""
 
-    def column(self, position: int, rows: Positions | None = None) -> Column:
-        """Column `position` of the table, decoded: of all rows, or of these positions in the morsel."""
+    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
+        """A column of the table, decoded: of all rows, or of these positions in the morsel.
+
+        `definition` is of the view's table. Rows older than the column have its `missing` value.
+        """
 
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """The 64-bit row ids."""

@@ -1,6 +1,6 @@
 """A segment: immutable rows, each column encoded on its own.
 
-    8 bytes   magic "GDBSEG01"
+    8 bytes   magic "GDBSEG02"
     buffers   each at a multiple of 64 bytes
     n bytes   foot: JSON
     8 bytes   length of the foot, little-endian
@@ -8,9 +8,11 @@
     8 bytes   magic "GDBSEGEN"
 
     foot: {"rows": n, "columns": [column, ...], "row_ids": column}
-    column: {"type": [oid, modifier], "encoding": tag, "head": {...},
+    column: {"number": attnum, "type": [oid, modifier], "encoding": tag, "head": {...},
              "zones": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
              "valid": [offset, length, CRC32C] or null}
+
+Format 1 ("GDBSEG01") had no numbers: its columns are those with attnum 1, 2, and so on.
 
 `valid` is a bitmap, first row in the lowest bit. The length of the file is checked against what the foot
 says when it is opened; a buffer's checksum when it is first touched. A file is mapped, not read.
@@ -22,7 +24,7 @@ import json
 import mmap
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,15 +34,18 @@ import numpy as np
 import pyarrow as pa
 
 from storage import codec, encodings, files
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Encoded
 from storage.errors import DataCorrupted
 from storage.files import Buffer
-from storage.predicate import Comparison, Conjunction
+from storage.missing import Numbers, defined, missing_column, missing_zone
+from storage.predicate import Compare, Comparison, Conjunction
 from storage.types import INT8, Form, Type
 from storage.zones import ZONE_ROWS, Zone, joined, zones_of
 
-_MAGIC, _END = b"GDBSEG01", b"GDBSEGEN"
+_MAGIC, _END = b"GDBSEG02", b"GDBSEGEN"
+_MAGICS = (b"GDBSEG01", _MAGIC)
 _TAIL = struct.Struct("<QI8s")
 _ALIGN = 64
 _ZERO = Decimal(0)
@@ -112,29 +117,32 @@ class SegmentColumn:
 class Segment:
     """See the module's text."""
 
-    def __init__(self, rows: int, columns: Sequence[SegmentColumn], row_ids: SegmentColumn) -> None:
+    def __init__(self, rows: int, columns: Mapping[int, SegmentColumn], row_ids: SegmentColumn) -> None:
+        """`columns` are by attribute number."""
         self.rows = rows
-        self.columns = tuple(columns)
+        self.columns = dict(columns)
         self._row_ids = row_ids
-        self._row_bytes = sum(_row_bytes(column.type) for column in self.columns)
+        self._row_bytes = sum(_row_bytes(column.type) for column in self.columns.values())
 
     @classmethod
-    def build(cls, columns: Sequence[Column], row_ids: Positions) -> Segment:
-        """Encode columns of equal length; (rows,) int64 row ids."""
-        return cls(
-            len(row_ids),
-            [SegmentColumn.build(column) for column in columns],
-            SegmentColumn.build(Column(INT8, row_ids)),
-        )
+    def build(cls, numbers: Numbers, columns: Sequence[Column], row_ids: Positions) -> Segment:
+        """Encode columns of equal length, which have these attribute numbers; (rows,) int64 row ids."""
+        built = {n: SegmentColumn.build(column) for n, column in zip(numbers, columns, strict=True)}
+        return cls(len(row_ids), built, SegmentColumn.build(Column(INT8, row_ids)))
 
     @property
     def nbytes(self) -> int:
         """About how many bytes its rows take when they are decoded: for the size of morsels."""
         return self.rows * self._row_bytes
 
-    def column(self, position: int, start: int, stop: int, rows: Positions | None = None) -> Column:
-        """Column `position`: rows start to stop, or those at the positions `rows` counted from start."""
-        return self.columns[position].decode(start, stop, rows)
+    def column(
+        self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None = None
+    ) -> Column:
+        """A column of rows start to stop, or of those at the positions `rows` counted from start."""
+        stored = self.columns.get(definition.number)
+        if stored is None:
+            return missing_column(definition, stop - start if rows is None else len(rows))
+        return defined(stored.decode(start, stop, rows), definition)
 
     def row_ids(self, start: int, stop: int, rows: Positions | None = None) -> Positions:
         """The row ids, likewise."""
@@ -145,27 +153,34 @@ class Segment:
         """(stop - start,) false where the encoded form rules a row out; None: no help."""
         mask: Mask | None = None
         for term in predicate:
-            part = self.columns[term.column].select(term.op, term.value, start, stop)
+            stored = self.columns.get(term.column.number)
+            part = None if stored is None else stored.select(term.op, term.value, start, stop)
             if part is not None:
                 mask = part if mask is None else mask & part
         return mask
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zone maps."""
-        return all(self.columns[t.column].may_match(t.op, t.value, start, stop) for t in predicate)
+        return all(self._may_match(term, start, stop) for term in predicate)
+
+    def _may_match(self, term: Compare, start: int, stop: int) -> bool:
+        stored = self.columns.get(term.column.number)
+        if stored is None:
+            return missing_zone(term.column).may_match(term.op, term.value)
+        return stored.may_match(term.op, term.value, start, stop)
 
     def write(self, path: Path) -> None:
         """Write the segment's file: whole, fsynced. Raises DiskFull or FileError."""
         files.replace(path, _content(self.rows, self.columns, self._row_ids))
 
     @classmethod
-    def open(cls, path: Path, types: Sequence[Type]) -> Segment:
+    def open(cls, path: Path) -> Segment:
         """Open a file, without reading its values. Raises DataCorrupted, naming file and offset."""
         data, foot = _opened(path)
-        stated = [codec.decode_type(column["type"]) for column in foot["columns"]]
-        if [type.oid for type in stated] != [type.oid for type in types]:
-            raise _damage(path, 0, "its columns are not those of the table")
-        columns = [_mapped(path, data, column) for column in foot["columns"]]
+        columns = {
+            described.get("number", at): _mapped(path, data, described)
+            for at, described in enumerate(foot["columns"], 1)
+        }
         return cls(foot["rows"], columns, _mapped(path, data, foot["row_ids"]))
 
 
@@ -193,12 +208,12 @@ def _filled(column: Column) -> Column:
     return column.with_valid(None)
 
 
-def _content(rows: int, columns: Sequence[SegmentColumn], row_ids: SegmentColumn) -> Iterator[Buffer]:
+def _content(rows: int, columns: Mapping[int, SegmentColumn], row_ids: SegmentColumn) -> Iterator[Buffer]:
     """The file's bytes, in order."""
     at = len(_MAGIC)
     yield _MAGIC
     described = []
-    for column in (*columns, row_ids):
+    for number, column in (*columns.items(), (0, row_ids)):
         encoded, valid = column.loaded()
         parts = list(encoded.buffers())
         if valid is not None:
@@ -212,6 +227,7 @@ def _content(rows: int, columns: Sequence[SegmentColumn], row_ids: SegmentColumn
             at += padding + len(part)
         described.append(
             {
+                "number": number,
                 "type": codec.encode_type(column.type),
                 "encoding": encoded.tag,
                 "head": encoded.head(),
@@ -231,7 +247,7 @@ def _opened(path: Path) -> tuple[memoryview, dict[str, Any]]:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         raise _damage(path, 0, str(error)) from error
-    if len(data) < len(_MAGIC) + _TAIL.size or data[: len(_MAGIC)] != _MAGIC:
+    if len(data) < len(_MAGIC) + _TAIL.size or bytes(data[: len(_MAGIC)]) not in _MAGICS:
         raise _damage(path, 0, "it does not begin as a segment")
     length, stated, end = _TAIL.unpack_from(data, len(data) - _TAIL.size)
     at = len(data) - _TAIL.size - length

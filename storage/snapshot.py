@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from storage.catalog import Catalog, Table
+from storage.catalog import Catalog, ColumnDefinition, Table
 from storage.changes import OwnMorsel, TableChanges
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
@@ -53,9 +53,9 @@ class PartMorsel:
         """See storage.seams.Morsel."""
         return self._part.select(predicate, self._start, self._stop)
 
-    def column(self, position: int, rows: Positions | None = None) -> Column:
+    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
-        return self._part.column(position, self._start, self._stop, rows)
+        return self._part.column(definition, self._start, self._stop, rows)
 
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""

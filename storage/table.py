@@ -16,9 +16,10 @@ import numpy as np
 
 from storage.batch import Batch
 from storage.blocks import Block, cut
-from storage.catalog import Constraint, Table
+from storage.catalog import ColumnDefinition, Constraint, Table
 from storage.column import Column, Mask, Positions
 from storage.keys import Key, KeyIndex, keys_in, keys_of
+from storage.missing import numbers_of
 from storage.predicate import Conjunction
 
 
@@ -42,7 +43,11 @@ class Part(Protocol):
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""
 
-    def column(self, position: int, start: int, stop: int, rows: Positions | None) -> Column: ...
+    def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
+        """A column of rows start to stop, or of the positions `rows` counted from start.
+
+        Rows older than the column have its `missing` value.
+        """
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions: ...
 
@@ -82,13 +87,14 @@ class Store:
         row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
         self.next_row_id += batch.rows
         last = self.parts[-1] if self.parts else None
-        if isinstance(last, Block) and last.has_room(batch):
+        numbers = numbers_of(table)
+        if isinstance(last, Block) and last.has_room(numbers, batch):
             last.append(batch, row_ids, commit)
         else:
             pieces = cut(batch)
             starts = np.cumsum([0, *(piece.rows for piece in pieces)])
             blocks = tuple(
-                Block(piece, row_ids[start : start + piece.rows], commit)
+                Block(numbers, piece, row_ids[start : start + piece.rows], commit)
                 for piece, start in zip(pieces, starts.tolist(), strict=False)
             )
             self.parts = (*self.parts, *blocks)
@@ -104,10 +110,10 @@ class Store:
         index = self._indexes.get(constraint.oid)
         if index is None:
             index = self._indexes[constraint.oid] = KeyIndex()
-            positions = [table.position(number) for number in constraint.columns]
+            definitions = [table.definition(number) for number in constraint.columns]
             for part in self.parts:
                 living = np.flatnonzero(part.gone == 0)
-                columns = [part.column(position, 0, part.rows, living) for position in positions]
+                columns = [part.column(column, 0, part.rows, living) for column in definitions]
                 index.add(list(keys_in(columns)), part.row_ids_of(0, part.rows, living))
         return index
 

@@ -316,10 +316,12 @@ class Transaction:
         if not isinstance(old, Table):
             return
         changes, store = self.changes.get(table.oid), self._database.store(table.oid)
-        if [(c.number, c.type.base) for c in old.columns] != [(c.number, c.type.base) for c in table.columns]:
-            if store.parts or (changes is not None and changes.inserted):
-                raise FeatureNotSupported("changing the columns of a table that has rows is not supported")
-            return
+        types = {column.number: column.type.base for column in old.columns}
+        retyped = any(types.get(c.number, c.type.base) != c.type.base for c in table.columns)
+        if retyped and (store.parts or (changes is not None and changes.inserted)):
+            raise FeatureNotSupported(
+                "changing the type of a column of a table that has rows is not supported"
+            )
         for constraint in table.keys:
             if all(known.oid != constraint.oid for known in old.keys):
                 self._check_new_key(table, constraint)
@@ -340,7 +342,7 @@ class Transaction:
             self.check()
             visible = morsel.visible()
             rows = None if visible is None else np.flatnonzero(visible)
-            columns = [morsel.column(table.position(number), rows) for number in constraint.columns]
+            columns = [morsel.column(table.definition(number), rows) for number in constraint.columns]
             for key in keys_in(columns):
                 if key in seen:
                     raise UniqueViolation(

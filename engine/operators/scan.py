@@ -22,6 +22,7 @@ from engine.parallel import pool_safe, prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
+from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Mask, Positions
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Compare, Comparison, Conjunction
@@ -41,20 +42,20 @@ _NULL_TESTS = (Comparison.IS_NULL, Comparison.IS_NOT_NULL)
 
 @dataclass(frozen=True)
 class Bound:
-    """Advice for zone maps and encodings: column `position` of the table `op` value.
+    """Advice for zone maps and encodings: the table's column with attnum `number` `op` value.
 
     `value` needs no row (constants, parameters, outer columns) and has the column's type; it stands for
     nothing with IS NULL and IS NOT NULL. The scan's condition says the same once more.
     """
 
-    position: int
+    number: int
     op: Comparison
     value: Expression | None = None
 
 
 @dataclass(frozen=True)
 class Scan:
-    """The columns at `positions` of table `table` (an OID; `name` is for EXPLAIN).
+    """The columns with attnums `numbers` of table `table` (an OID; `name` is for EXPLAIN).
 
     `condition` is over the scan's output columns. `row_ids` appends the row's id as INT8. A scan with
     row ids is the target of UPDATE or DELETE: while a row is re-evaluated there, `run.memo` holds the
@@ -63,14 +64,14 @@ class Scan:
 
     table: int
     name: str
-    positions: tuple[int, ...]
+    numbers: tuple[int, ...]
     types: tuple[Type, ...]
     bounds: tuple[Bound, ...] = ()
     condition: Expression | None = None
     row_ids: bool = False
 
     def __post_init__(self) -> None:
-        if self.row_ids and len(self.types) == len(self.positions):
+        if self.row_ids and len(self.types) == len(self.numbers):
             object.__setattr__(self, "types", (*self.types, INT8))
 
     @property
@@ -85,11 +86,12 @@ class Scan:
 
     def morsels(self, run: Run) -> Iterator[Task]:
         """One task a morsel; of wide columns in a condition, several."""
-        predicate = self._predicate(run)
+        view = run.snapshot.table(self.table)
+        predicate = self._predicate(view.table, run)
         if predicate is None:
             return
         prepare(run, self.condition)
-        view = run.snapshot.table(self.table)
+        columns = tuple(view.table.definition(number) for number in self.numbers)
         if run.counters is not None:
             skipped, segments = view.skipped(predicate)
             count(run, self, Segments_Skipped=skipped, Segments=segments)
@@ -99,7 +101,7 @@ class Scan:
         for morsel in view.morsels(predicate):
             for start in range(0, morsel.rows, step):
                 stop = min(start + step, morsel.rows)
-                task = partial(self._part, morsel, predicate, start, stop, wanted, run)
+                task = partial(self._part, morsel, columns, predicate, start, stop, wanted, run)
                 if safe:
                     yield task
                 else:
@@ -107,12 +109,13 @@ class Scan:
                     batch = task()
                     yield given(batch)
 
-    def _predicate(self, run: Run) -> Conjunction | None:
+    def _predicate(self, table: Table, run: Run) -> Conjunction | None:
         """The bounds with their values; None where one of them can never be true."""
         compares = []
         for bound in self.bounds:
+            column = table.definition(bound.number)
             if bound.value is None or bound.op in _NULL_TESTS:
-                compares.append(Compare(bound.position, bound.op, None))
+                compares.append(Compare(column, bound.op, None))
                 continue
             try:
                 value = bound.value.evaluate(Batch((), 1), run).tolist()[0]
@@ -122,12 +125,12 @@ class Scan:
                 continue  # the condition will raise it, if there is a row to raise it for
             if value is None:
                 return None
-            compares.append(Compare(bound.position, bound.op, value))
+            compares.append(Compare(column, bound.op, value))
         return tuple(compares)
 
     def _wide(self) -> tuple[int, ...]:
         """The output columns that the condition reads and that are wide."""
-        return tuple(i for i in sorted(self._read()) if i < len(self.positions) and is_wide(self.types[i]))
+        return tuple(i for i in sorted(self._read()) if i < len(self.numbers) and is_wide(self.types[i]))
 
     def _read(self) -> set[int]:
         if self.condition is None:
@@ -142,6 +145,7 @@ class Scan:
     def _part(
         self,
         morsel: Morsel,
+        columns: tuple[ColumnDefinition, ...],
         predicate: Conjunction,
         start: int,
         stop: int,
@@ -154,8 +158,8 @@ class Scan:
         if not found:
             count(run, self, 0, 1, Rows_Removed_by_Filter=stop - start)
             return None
-        whole = _Rows(morsel, None, start, stop)
-        batch = self._survivors(whole if rows is None else _Rows(morsel, rows, 0, 0), whole, run)
+        whole = _Rows(morsel, columns, None, start, stop)
+        batch = self._survivors(whole if rows is None else _Rows(morsel, columns, rows, 0, 0), whole, run)
         left = 0 if batch is None else batch.rows
         count(run, self, left, 1, Rows_Removed_by_Filter=stop - start - left)
         return batch
@@ -218,18 +222,18 @@ class Scan:
     def _fetch(self, rows: _Rows, fetched: dict[int, Column]) -> Batch:
         """All output columns of these rows; `fetched` are there already."""
         columns = [
-            fetched[i] if i in fetched else self._column(rows, i, late=i < len(self.positions))
+            fetched[i] if i in fetched else self._column(rows, i, late=i < len(self.numbers))
             for i in range(len(self.types))
         ]
         return Batch(tuple(columns), rows.count)
 
     def _column(self, rows: _Rows, index: int, *, late: bool) -> Column:
-        if index == len(self.positions):
+        if index == len(self.numbers):
             return rows.row_ids()
-        type, position = self.types[index], self.positions[index]
+        type, definition = self.types[index], rows.columns[index]
         if late and is_wide(type):
-            return LateColumn(type, rows.morsel, position, rows.positions, rows.start, rows.stop)
-        return rows.column(position)
+            return LateColumn(type, rows.morsel, definition, rows.positions, rows.start, rows.stop)
+        return rows.column(definition)
 
 
 def only(table: int) -> tuple[str, int]:
@@ -239,9 +243,13 @@ def only(table: int) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows of a morsel: at these positions, or (None) all from start to stop."""
+    """Rows of a morsel: at these positions, or (None) all from start to stop.
+
+    `columns` are those of the scan, as the snapshot defines them.
+    """
 
     morsel: Morsel
+    columns: tuple[ColumnDefinition, ...]
     positions: Positions | None
     start: int
     stop: int
@@ -252,14 +260,14 @@ class _Rows:
 
     def take(self, rows: Positions) -> _Rows:
         mine = rows + self.start if self.positions is None else self.positions[rows]
-        return _Rows(self.morsel, mine, 0, 0)
+        return _Rows(self.morsel, self.columns, mine, 0, 0)
 
     def slice(self, start: int, stop: int) -> _Rows:
         if start == 0 and stop == self.count:
             return self
         if self.positions is None:
-            return _Rows(self.morsel, None, self.start + start, self.start + stop)
-        return _Rows(self.morsel, self.positions[start:stop], 0, 0)
+            return _Rows(self.morsel, self.columns, None, self.start + start, self.start + stop)
+        return _Rows(self.morsel, self.columns, self.positions[start:stop], 0, 0)
 
     def _asked(self) -> Positions | None:
         """What to ask the morsel for: None where all of it is meant."""
@@ -267,8 +275,8 @@ class _Rows:
             return self.positions
         return np.arange(self.start, self.stop)
 
-    def column(self, position: int) -> Column:
-        return self.morsel.column(position, self._asked())
+    def column(self, definition: ColumnDefinition) -> Column:
+        return self.morsel.column(definition, self._asked())
 
     def row_ids(self) -> Column:
         return Column(INT8, self.morsel.row_ids(self._asked()))

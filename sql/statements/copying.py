@@ -80,8 +80,8 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
     columns = _columns(table, command.columns)
     types = tuple(column.type for column in columns)
     format = _format(options, types, tuple(c.name for c in columns), table.name, True)
-    positions = tuple(table.position(column.number) for column in columns)
-    return CopyOutPlan(Scan(table.oid, table.name, positions, types), format)
+    numbers = tuple(column.number for column in columns)
+    return CopyOutPlan(Scan(table.oid, table.name, numbers, types), format)
 
 
 def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:

@@ -32,7 +32,8 @@ class RowsMorsel:
     def select(self, predicate: Conjunction) -> Mask | None:
         return None
 
-    def column(self, position: int, rows: Positions | None = None) -> Column:
+    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
+        position = definition.number - 1
         column = self.columns[position]
         self.fetched.append((position, self.rows if rows is None else len(rows)))
         return column if rows is None else column.take(rows)

@@ -106,7 +106,7 @@ def test_many_groups_in_the_pool_give_the_same_bits() -> None:
     keys = random.integers(0, 30_000, 100_000).astype(np.int32)
     values = random.normal(size=100_000) * 10.0 ** random.integers(-20, 20, 100_000)
     columns = [Column(INT4, keys), Column(FLOAT8, values)]
-    scan = Scan(1, "t", (0, 1), (INT4, FLOAT8))
+    scan = Scan(1, "t", (1, 2), (INT4, FLOAT8))
     plan = Aggregate(scan, (A,), (COUNT, aggregate("sum(float8)", (Reference(1, FLOAT8),), FLOAT8)))
     whole = rows_of(plan, run_over(MemoryTable(columns, 100_000)))
     assert [row[0] for row in whole] == list(dict.fromkeys(keys.tolist()))

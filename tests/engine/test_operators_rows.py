@@ -61,7 +61,7 @@ def table(morsel: int = 8, **options: Any) -> MemoryTable:
 
 @pytest.mark.parametrize("morsel", [1, 8, 100])
 def test_scan_gives_the_rows_whose_condition_is_true(morsel: int) -> None:
-    scan = Scan(1, "t", (1, 0), (TEXT, INT4), condition=operation("<", Reference(1, INT4), four(20)))
+    scan = Scan(1, "t", (2, 1), (TEXT, INT4), condition=operation("<", Reference(1, INT4), four(20)))
     expected = [(b, a) for a, b in ROWS if a is not None and a < 20]
     assert rows_of(scan, run_over(table(morsel))) == expected
 
@@ -69,7 +69,7 @@ def test_scan_gives_the_rows_whose_condition_is_true(morsel: int) -> None:
 def test_scan_leaves_out_what_the_snapshot_does_not_see_before_it_evaluates() -> None:
     visible = [i % 5 != 0 for i in range(50)]
     condition = operation("=", operation("/", four(10), operation("%", A, four(5), INT4), INT4), four(10))
-    scan = Scan(1, "t", (0,), (INT4,), condition=condition, row_ids=True)
+    scan = Scan(1, "t", (1,), (INT4,), condition=condition, row_ids=True)
     assert scan.types == (INT4, INT8)
     rows = rows_of(scan, run_over(table(visible=visible)))
     assert rows == [(a, i) for i, (a, _) in enumerate(ROWS) if visible[i] and a is not None and a % 5 == 1]
@@ -80,7 +80,7 @@ def test_scan_leaves_out_what_the_snapshot_does_not_see_before_it_evaluates() ->
 def test_scan_of_a_target_gives_only_the_ids_it_is_asked_for() -> None:
     run = run_over(table())
     run.memo[only(1)] = np.array([3, 14, 49])
-    assert rows_of(Scan(1, "t", (1,), (TEXT,), row_ids=True), run) == [
+    assert rows_of(Scan(1, "t", (2,), (TEXT,), row_ids=True), run) == [
         ("row 3", 3),
         ("row 14", 14),
         ("row 49", 49),
@@ -88,17 +88,17 @@ def test_scan_of_a_target_gives_only_the_ids_it_is_asked_for() -> None:
 
 
 def test_a_bound_that_is_null_means_no_rows_and_one_that_fails_means_nothing() -> None:
-    none = Bound(0, Comparison.EQ, Parameter(0, INT4))
+    none = Bound(1, Comparison.EQ, Parameter(0, INT4))
     run = run_over(table(), parameters=[Column.scalar(INT4, None)])
-    assert rows_of(Scan(1, "t", (0,), (INT4,), (none,)), run) == []
-    failing = Bound(0, Comparison.EQ, operation("/", four(1), four(0), INT4))
-    assert len(rows_of(Scan(1, "t", (0,), (INT4,), (failing,)), run_over(table()))) == 50
+    assert rows_of(Scan(1, "t", (1,), (INT4,), (none,)), run) == []
+    failing = Bound(1, Comparison.EQ, operation("/", four(1), four(0), INT4))
+    assert len(rows_of(Scan(1, "t", (1,), (INT4,), (failing,)), run_over(table()))) == 50
 
 
 def test_wide_columns_are_fetched_for_survivors_only_and_when_asked() -> None:
     wide = Column(binary(4096), np.arange(20 * 4096, dtype=np.uint8).reshape(20, 4096))
     memory = MemoryTable([Column.of(INT4, range(20)), wide], 10)
-    scan = Scan(1, "t", (0, 1), (INT4, binary(4096)), condition=operation("=", A, four(7)))
+    scan = Scan(1, "t", (1, 2), (INT4, binary(4096)), condition=operation("=", A, four(7)))
     (batch,) = scan.batches(run_over(memory))
     assert isinstance(batch.columns[1], LateColumn)
     assert (1, 1) not in memory.parts[0].fetched
@@ -119,14 +119,14 @@ def test_a_condition_on_wide_columns_never_fails_for_deleted_rows(
     divided = operation("=", operation("/", four(10), A, INT4), four(2))
     close = Call("operator >(float8,float8)", (dot, constant(FLOAT8, 0.5)), BOOL)
     for condition in (And((divided, close)), And((close, divided))):
-        scan = Scan(1, "t", (0, 1), (INT4, binary(128)), condition=condition, row_ids=True)
+        scan = Scan(1, "t", (1, 2), (INT4, binary(128)), condition=condition, row_ids=True)
         assert [row[2] for row in rows_of(scan, run_over(memory))] == [7]
 
 
 def test_batches_of_wide_rows_are_of_bounded_size_and_not_copied() -> None:
     values = np.zeros((3000, 4096), np.uint8)
     memory = MemoryTable([Column(binary(4096), values)], 3000)
-    batches = list(Scan(1, "t", (0,), (binary(4096),)).batches(run_over(memory)))
+    batches = list(Scan(1, "t", (1,), (binary(4096),)).batches(run_over(memory)))
     assert sum(batch.rows for batch in batches) == 3000
     assert all(batch.rows * 4096 <= BATCH_BYTES for batch in batches)
     assert all(np.shares_memory(batch.columns[0].values, values) for batch in batches)
@@ -140,7 +140,7 @@ def test_filter_and_project_over_anything() -> None:
 
 
 def test_counters_tell_rows_and_what_was_removed() -> None:
-    scan = Scan(1, "t", (0,), (INT4,), condition=operation("<", A, four(20)))
+    scan = Scan(1, "t", (1,), (INT4,), condition=operation("<", A, four(20)))
     plan = Project(scan, (operation("+", A, A, INT4),))
     run = run_over(table())
     object.__setattr__(run, "counters", Counters())
@@ -175,7 +175,7 @@ def test_negative_limits_are_errors() -> None:
 def test_cancel_ends_any_plan() -> None:
     run = run_over(table())
     run.cancel.set("canceling statement due to user request")
-    for plan in (Scan(1, "t", (0,), (INT4,)), Source((INT4,), ((1,),)), OneRow()):
+    for plan in (Scan(1, "t", (1,), (INT4,)), Source((INT4,), ((1,),)), OneRow()):
         with pytest.raises(QueryCanceled):
             rows_of(plan, run)
 

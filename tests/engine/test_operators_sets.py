@@ -90,7 +90,7 @@ def test_top_of_many_rows_cuts_as_it_goes() -> None:
     values = random.integers(0, 1000, 200_000).astype(float)
     values[::1000] = np.nan
     memory = MemoryTable([Column(FLOAT8, values), Column(INT4, np.arange(200_000, dtype=np.int32))], 4096)
-    scan = Scan(1, "t", (0, 1), (FLOAT8, INT4))
+    scan = Scan(1, "t", (1, 2), (FLOAT8, INT4))
     for descending, limit in ((False, 10), (True, 300), (True, 5000)):
         keys = (SortKey(Reference(0, FLOAT8), descending, descending),)
         top = Top(scan, keys, constant(INT8, limit))
@@ -103,7 +103,7 @@ def test_sort_leaves_wide_columns_where_they_are_until_they_go_out() -> None:
     width = 4096
     values = np.repeat(np.arange(100, dtype=np.uint8)[:, None], width, axis=1)
     memory = MemoryTable([Column(INT4, np.arange(100, dtype=np.int32)), Column(binary(width), values)], 30)
-    scan = Scan(1, "t", (0, 1), (INT4, binary(width)))
+    scan = Scan(1, "t", (1, 2), (INT4, binary(width)))
     plan = Sort(scan, (SortKey(A, True),))
     rows = rows_of(plan, run_over(memory))
     assert [(a, image[0], len(image)) for a, image in rows] == [(i, i, width) for i in range(99, -1, -1)]
@@ -199,7 +199,7 @@ def test_left_join_keeps_the_order_of_the_left_rows() -> None:
 def test_a_join_of_very_many_pairs_comes_in_pieces(kind: Any) -> None:
     ones = Column(INT4, np.ones(600, np.int32))
     memory = MemoryTable([ones], 300)
-    scan = Scan(1, "t", (0,), (INT4,))
+    scan = Scan(1, "t", (1,), (INT4,))
     plan = HashJoin(kind, scan, scan, (A,), (A,))
     batches = list(plan.batches(run_over(memory)))
     assert sum(batch.rows for batch in batches) == 360_000
@@ -213,7 +213,7 @@ def test_joins_of_large_tables_in_the_pool() -> None:
     keys = random.permutation(100_000).astype(np.int32)
     memory = MemoryTable([Column(INT4, keys), Column(INT4, keys * 2)], 8192)
     other = MemoryTable([Column(INT4, np.arange(0, 200_000, 4, dtype=np.int32))], 8192)
-    plan = HashJoin("inner", Scan(1, "t", (0, 1), (INT4, INT4)), Scan(2, "u", (0,), (INT4,)), (A,), (A,))
+    plan = HashJoin("inner", Scan(1, "t", (1, 2), (INT4, INT4)), Scan(2, "u", (1,), (INT4,)), (A,), (A,))
     rows = rows_of(plan, run_over(memory, other))
     assert [row[0] for row in rows] == [int(key) for key in keys if key % 4 == 0]
     assert all(a == c and b == 2 * a for a, b, c in rows)

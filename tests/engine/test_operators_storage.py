@@ -58,7 +58,7 @@ def operation(symbol: str, left: Expression, right: Expression, type: Type = BOO
 
 def target(table: int, limit: int) -> Scan:
     condition = operation("<", A, four(limit))
-    return Scan(table, "t", (0, 1), (INT4, TEXT), condition=condition, row_ids=True)
+    return Scan(table, "t", (1, 2), (INT4, TEXT), condition=condition, row_ids=True)
 
 
 def add(table: int, limit: int, amount: int) -> Update:
@@ -67,15 +67,15 @@ def add(table: int, limit: int, amount: int) -> Update:
 
 
 def content(database: Database, table: int) -> list[Any]:
-    return sorted(rows_of(Scan(table, "t", (0, 1), (INT4, TEXT)), run_of(begin(database))))
+    return sorted(rows_of(Scan(table, "t", (1, 2), (INT4, TEXT)), run_of(begin(database))))
 
 
 def test_a_statement_does_not_see_its_own_rows(database: Database, table: int) -> None:
     transaction = begin(database)
     run = run_of(transaction)
-    rows_of(Insert(table, Scan(table, "t", (0, 1), (INT4, TEXT))), run)
-    assert len(rows_of(Scan(table, "t", (0,), (INT4,)), run)) == 5
-    assert len(rows_of(Scan(table, "t", (0,), (INT4,)), run_of(transaction))) == 10
+    rows_of(Insert(table, Scan(table, "t", (1, 2), (INT4, TEXT))), run)
+    assert len(rows_of(Scan(table, "t", (1,), (INT4,)), run)) == 5
+    assert len(rows_of(Scan(table, "t", (1,), (INT4,)), run_of(transaction))) == 10
     assert rows_of(add(table, 1, 10), run_of(transaction)) == [(10, "0"), (10, "0")]
 
 

@@ -77,7 +77,7 @@ def four(value: int | None) -> Constant:
 
 
 def target(limit: int) -> Scan:
-    return Scan(1, "t", (0, 1), (INT4, TEXT), condition=operation("<", A, four(limit)), row_ids=True)
+    return Scan(1, "t", (1, 2), (INT4, TEXT), condition=operation("<", A, four(limit)), row_ids=True)
 
 
 def test_insert_tells_how_many_and_returns_what_was_asked() -> None:

@@ -144,7 +144,7 @@ def test_a_plain_subquery_runs_once_in_the_pool_and_its_error_waits_for_a_row() 
     plan = Counted(source([3]))
     memory = MemoryTable([Column.of(INT4, range(100))], 10)
     condition = Call(EQ, (A, ScalarSubquery(plan, (), INT4)), BOOL)
-    assert rows_of(Scan(1, "t", (0,), (INT4,), condition=condition), run_over(memory)) == [(3,)]
+    assert rows_of(Scan(1, "t", (1,), (INT4,), condition=condition), run_over(memory)) == [(3,)]
     assert len(plan.runs) == 1
     zero = Constant(Column.scalar(INT4, 0))
     failing = Project(source([1]), (Call("operator /(int4,int4)", (A, zero), INT4),))

@@ -33,33 +33,33 @@ def operators(text: str, kind: type[Operator]) -> list[Any]:
 
 def test_a_scan_reads_what_is_asked_for() -> None:
     (scan,) = operators("SELECT c FROM t WHERE a = 1", Scan)
-    assert scan.positions == (0, 2)
+    assert scan.numbers == (1, 3)
     (scan,) = operators("SELECT count(*) FROM t", Scan)
-    assert scan.positions == ()
+    assert scan.numbers == ()
 
 
 @pytest.mark.parametrize(
     ("condition", "bounds"),
     [
-        ("a = 1", [(0, Comparison.EQ)]),
-        ("3 > a", [(0, Comparison.LT)]),
-        ("a BETWEEN 2 AND 4", [(0, Comparison.GE), (0, Comparison.LE)]),
-        ("b = 'x' AND v < 2.5", [(1, Comparison.EQ), (3, Comparison.LT)]),
-        ("c = 'x'", [(2, Comparison.EQ)]),
-        ("b IS NULL", [(1, Comparison.IS_NULL)]),
-        ("b IS NOT NULL", [(1, Comparison.IS_NOT_NULL)]),
-        ("a = $1", [(0, Comparison.EQ)]),
+        ("a = 1", [(1, Comparison.EQ)]),
+        ("3 > a", [(1, Comparison.LT)]),
+        ("a BETWEEN 2 AND 4", [(1, Comparison.GE), (1, Comparison.LE)]),
+        ("b = 'x' AND v < 2.5", [(2, Comparison.EQ), (4, Comparison.LT)]),
+        ("c = 'x'", [(3, Comparison.EQ)]),
+        ("b IS NULL", [(2, Comparison.IS_NULL)]),
+        ("b IS NOT NULL", [(2, Comparison.IS_NOT_NULL)]),
+        ("a = $1", [(1, Comparison.EQ)]),
         ("a = 1 OR a = 2", []),
         ("a + 1 = 2", []),
         ("a = random()", []),
         ("a = (SELECT 1)", []),
         ("a = 3000000000", []),
-        ("d >= date '2026-01-01'", [(4, Comparison.GE)]),
+        ("d >= date '2026-01-01'", [(5, Comparison.GE)]),
     ],
 )
 def test_bounds_for_zone_maps(condition: str, bounds: list[tuple[int, Comparison]]) -> None:
     (scan,) = operators(f"SELECT a, b, c, v, d FROM t WHERE {condition}", Scan)
-    assert [(b.position, b.op) for b in scan.bounds] == bounds
+    assert [(b.number, b.op) for b in scan.bounds] == bounds
 
 
 def test_bounds_have_the_columns_type() -> None:

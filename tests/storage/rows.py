@@ -87,7 +87,7 @@ def rows_with_ids(snapshot: Snapshot, table: int) -> dict[int, tuple[Any, ...]]:
     for morsel in view.morsels():
         visible = morsel.visible()
         at = np.arange(morsel.rows) if visible is None else np.flatnonzero(visible)
-        columns = [morsel.column(position, at).tolist() for position in range(len(view.table.columns))]
+        columns = [morsel.column(column, at).tolist() for column in view.table.columns]
         tuples = zip(*columns, strict=True)
         found |= dict(zip(morsel.row_ids(at).tolist(), tuples, strict=True))
     return found

@@ -11,6 +11,7 @@ import pytest
 from storage import merger
 from storage.column import Column, Positions
 from storage.database import Database
+from storage.missing import Numbers
 from storage.segment import Segment
 from tests.storage.rows import (
     batch,
@@ -100,7 +101,7 @@ def test_older_snapshots_read_on(database: Database) -> None:
     database.optimize(table)
     assert rows(database, table) == [(2, "B"), (3, "c")]
     assert rows(seen, table) == rows(old, table) == [(1, "a"), (2, "b")]
-    assert held[0].column(0).tolist()[:2] == [1, 2]
+    assert held[0].column(seen.catalog.table(table).columns[0]).tolist()[:2] == [1, 2]
     old.rollback()
     del old, seen
     database.optimize(table)
@@ -147,8 +148,8 @@ class During:
         build = Segment.build
         pending = [work]
 
-        def built(columns: Sequence[Column], row_ids: Positions) -> Segment:
-            segment = build(columns, row_ids)
+        def built(numbers: Numbers, columns: Sequence[Column], row_ids: Positions) -> Segment:
+            segment = build(numbers, columns, row_ids)
             if pending:
                 pending.pop()()
             return segment
