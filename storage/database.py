@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from storage import kernels, log
+from storage import files, kernels, log
 from storage.catalog import FIRST_USER_OID, Catalog, Relation, Role, Schema, Table
 from storage.checkpoint import Checkpoints
 from storage.files import FolderLock
@@ -26,6 +26,7 @@ from storage.log import Log
 from storage.manifest import Manifest
 from storage.merger import merge
 from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
+from storage.replay import replay
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
@@ -73,7 +74,7 @@ class Database:
         """
         database = cls(folder)
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.make_folder(folder)
             database._folder_lock = FolderLock(folder)
             try:
                 database._recover(folder, log_bytes)
@@ -84,6 +85,8 @@ class Database:
         return database
 
     def _recover(self, folder: Path, log_bytes: int) -> None:
+        for unfinished in folder.glob("*" + files.PART):
+            files.remove(unfinished)
         manifest = Manifest.read(folder)
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
@@ -91,10 +94,9 @@ class Database:
             self.sequences.restore(oid, value, called)
         for oid, state in manifest.tables.items():
             self._stores[oid] = state.open(folder)
-        for payload in log.replay(folder, manifest.log):
+        for payload in replay(folder, manifest.log):
             self._replay(Reader(payload))
-        numbers = [int(path.name[4:]) for path in folder.glob("log-*")]
-        self._log = Log(folder, max([manifest.log - 1, *numbers]) + 1)
+        self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
         self._checkpoints = Checkpoints(self, folder, log_bytes)
         self._checkpoints.collect(manifest)
 
@@ -199,8 +201,11 @@ class Database:
             self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
-        if self._log is not None and transaction.synchronous:
-            self._log.flush(position)
+        if self._log is not None:
+            if transaction.synchronous:
+                self._log.flush(position)
+            else:
+                self._log.flush_later()
         self._publish(position)
         if self._checkpoints is not None:
             self._checkpoints.consider()
