@@ -9,6 +9,7 @@ from storage.kernels import choice
 from storage.kernels.plain.dot import dot_f32, l2_f32
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
+from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.stamps import stamp_texts
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "place_words",
     "put_fields",
     "put_int32",
+    "run_program",
     "scatter_bytes",
     "stamp_texts",
     "warm",
