@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from storage import files, kernels, log
+from storage import kernels, log
 from storage.catalog import FIRST_USER_OID, Catalog, Relation, Role, Schema, Table
 from storage.checkpoint import Checkpoints
 from storage.files import FolderLock
@@ -25,8 +25,7 @@ from storage.locks import Waits
 from storage.log import Log
 from storage.manifest import Manifest
 from storage.merger import merge
-from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
-from storage.replay import replay
+from storage.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
@@ -74,7 +73,7 @@ class Database:
         """
         database = cls(folder)
         if folder is not None:
-            files.make_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             database._folder_lock = FolderLock(folder)
             try:
                 database._recover(folder, log_bytes)
@@ -85,8 +84,6 @@ class Database:
         return database
 
     def _recover(self, folder: Path, log_bytes: int) -> None:
-        for unfinished in folder.glob("*" + files.PART):
-            files.remove(unfinished)
         manifest = Manifest.read(folder)
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
@@ -94,9 +91,10 @@ class Database:
             self.sequences.restore(oid, value, called)
         for oid, state in manifest.tables.items():
             self._stores[oid] = state.open(folder)
-        for payload in replay(folder, manifest.log):
+        for payload in log.replay(folder, manifest.log):
             self._replay(Reader(payload))
-        self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
+        numbers = [int(path.name[4:]) for path in folder.glob("log-*")]
+        self._log = Log(folder, max([manifest.log - 1, *numbers]) + 1)
         self._checkpoints = Checkpoints(self, folder, log_bytes)
         self._checkpoints.collect(manifest)
 
@@ -112,7 +110,7 @@ class Database:
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
             if isinstance(table, Table):
-                self._apply(reader.table(value, table), commit, None)
+                self._apply(reader.table(value, table), commit)
         self._latest = self._published = (commit, catalog)
 
     @property
@@ -189,38 +187,33 @@ class Database:
                     record.put.append(item)
             if transaction.definitions:
                 catalog = transaction.catalog  # nobody else changed it: see Transaction._begin_ddl
-            parts = []
             for oid, changes in transaction.changes.items():
                 if isinstance(catalog.relations.get(oid), Table):
-                    table_record, keys = gather(changes, catalog.table(oid), self.store(oid).next_row_id)
-                    record.tables.append(table_record)
-                    parts.append((table_record, keys))
+                    first = self.store(oid).next_row_id
+                    record.tables.append(gather(changes, catalog.table(oid), first))
             position = self._log.append(record.encode()) if self._log is not None else number
-            for table_record, keys in parts:
-                self._apply(table_record, number, keys)
+            for table_record in record.tables:
+                self._apply(table_record, number)
             self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
-        if self._log is not None:
-            if transaction.synchronous:
-                self._log.flush(position)
-            else:
-                self._log.flush_later()
+        if self._log is not None and transaction.synchronous:
+            self._log.flush(position)
         self._publish(position)
         if self._checkpoints is not None:
             self._checkpoints.consider()
         elif number % _TIDY == 0:
             self.tidy()
 
-    def _apply(self, record: TableRecord, commit: int, keys: Keys | None) -> None:
+    def _apply(self, record: TableRecord, commit: int) -> None:
         """Put a commit's changes of one table into its store."""
         store = self.store(record.table.oid)
         with store.lock:
             if record.truncated:
                 store.truncate(commit)
             store.next_row_id = record.first
-            for number, batch in enumerate(record.batches):
-                store.append(record.table, batch, commit, None if keys is None else keys[number])
+            for batch in record.batches:
+                store.append(record.table, batch, commit)
             store.mark_gone(record.deleted, commit)
             for old, new in record.succeeded.tolist():
                 store.successors[old] = (commit, new)
