@@ -146,7 +146,7 @@ def may_fail(expression: Expression) -> bool:
 
 
 # Nodes of the other files that never raise by themselves.
-_TOTAL = frozenset({"And", "Or", "Not", "IsNull", "BooleanTest"})
+_TOTAL = frozenset({"And", "Fused", "Or", "Not", "IsNull", "BooleanTest"})
 
 
 def narrow(batch: Batch, expressions: Sequence[Expression], rows: Positions) -> Batch:

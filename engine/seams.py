@@ -62,5 +62,8 @@ class SessionInfo(Protocol):
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel another session's statement, or end the session; false where there is no such session."""
 
+    def blockers(self, pid: int) -> list[int]:
+        """The sessions that a session waits for, by pid."""
+
     def notify(self, channel: str, payload: str) -> None:
         """NOTIFY: told at commit."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from engine.seams import SessionInfo
 from sql.portals import BoundPortal
+from storage.database import Database
 
 
 class Active(SessionInfo, Protocol):
@@ -20,6 +21,7 @@ class Active(SessionInfo, Protocol):
     query: str
     query_start: int
     backend_start: int
+    store: Database
 
     @property
     def status(self) -> str: ...
@@ -29,6 +31,8 @@ class Active(SessionInfo, Protocol):
 
     def cancel(self) -> None: ...
 
+
+_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
 
 _PIDS = itertools.count(1)
 _SESSIONS: weakref.WeakValueDictionary[int, Active] = weakref.WeakValueDictionary()
@@ -48,3 +52,8 @@ def leave(session: Active) -> None:
 def sessions() -> Mapping[int, Active]:
     """Every open session by its pid."""
     return dict(_SESSIONS)
+
+
+def microseconds(seconds: float) -> int:
+    """time.time() as microseconds since 2000-01-01 UTC."""
+    return int(seconds * 1_000_000) - _EPOCH

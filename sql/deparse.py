@@ -8,6 +8,7 @@ from typing import Any
 from engine import expressions as e
 from engine import forms, subqueries
 from engine.aggregates.registry import AggregateCall
+from engine.fused import Fused
 from engine.operators import SortKey
 from storage.column import Column
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, format_type
@@ -88,6 +89,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     e.Outer: lambda n: f"outer column {n.index + 1}",
     e.Call: _call,
     e.Cast: lambda n: f"({deparse(n.argument)})::{format_type(n.type)}",
+    Fused: lambda n: deparse(n.original),
     e.And: _joined("AND"),
     e.Or: _joined("OR"),
     e.Not: lambda n: f"(NOT {deparse(n.argument)})",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from engine import operators
 from engine.expressions import Call, Cast, Expression, IsNull, Reference, walk
+from engine.fused import fuse
 from engine.operators import Bound, Operator
 from sql import logical
-from sql.expressions import conjunction, conjuncts, is_constant, references, shift
+from sql.expressions import E, conjunction, conjuncts, is_constant, references, shift, transform
 from sql.logical import Node
 from sql.viewscan import ViewScan
 from storage.catalog import Table
@@ -31,19 +32,19 @@ def physical(node: Node) -> Operator:
         case logical.Empty():
             return operators.Nothing(node.types)
         case logical.Filter():
-            return operators.Filter(physical(node.child), node.condition)
+            return operators.Filter(physical(node.child), _fused(node.condition))
         case logical.Project():
             child = physical(node.child)
             if node.sets:
                 return operators.ProjectSets(child, node.expressions)
-            return operators.Project(child, node.expressions)
+            return operators.Project(child, _fused(node.expressions))
         case logical.Join():
             return _join(node)
         case logical.Apply():
             left, right = physical(node.left), physical(node.right)
             return operators.Lateral(node.kind, left, right, node.arguments, node.condition)
         case logical.Aggregate():
-            return operators.Aggregate(physical(node.child), node.keys, node.calls)
+            return operators.Aggregate(physical(node.child), _fused(node.keys), _fused(node.calls))
         case logical.Sort():
             return operators.Sort(physical(node.child), node.keys)
         case logical.Top():
@@ -63,7 +64,7 @@ def _get(node: logical.Get) -> Operator:
     source = node.source
     if not isinstance(source, Table):
         scan: Operator = ViewScan(source.schema, source.name, node.positions, node.types)
-        return scan if node.condition is None else operators.Filter(scan, node.condition)
+        return scan if node.condition is None else operators.Filter(scan, _fused(node.condition))
     numbers = tuple(source.columns[p].number for p in node.positions)
     types = tuple(source.columns[p].type for p in node.positions)
     return operators.Scan(
@@ -72,9 +73,14 @@ def _get(node: logical.Get) -> Operator:
         numbers,
         types,
         bounds(node.condition, numbers, types),
-        node.condition,
+        _fused(node.condition),
         node.row_ids,
     )
+
+
+def _fused(expressions: E) -> E:
+    """The expressions, or calls of aggregates, with programs in place of their numeric trees."""
+    return transform(expressions, fuse)
 
 
 # bounds
@@ -173,8 +179,9 @@ def _join(node: logical.Join) -> Operator:
             left_keys.append(pair[0])
             right_keys.append(shift(pair[1], -width))
     if not left_keys:
-        return operators.LoopJoin(node.kind, left, right, node.condition)
-    return operators.HashJoin(node.kind, left, right, tuple(left_keys), tuple(right_keys), conjunction(rest))
+        return operators.LoopJoin(node.kind, left, right, _fused(node.condition))
+    residual = _fused(conjunction(rest))
+    return operators.HashJoin(node.kind, left, right, tuple(left_keys), tuple(right_keys), residual)
 
 
 def equality(part: Expression, width: int) -> tuple[Expression, Expression] | None:

@@ -124,6 +124,7 @@ class Session:
             self._before = self.settings.layers
             self._began = _clock()
             self._transaction = self.store.begin(isolation, read_only, self._check)
+            self._transaction.session = self.backend_pid
             self.settings.put("transaction_isolation", isolation, local=True)
             self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
         return self._transaction
@@ -185,8 +186,12 @@ class Session:
             if not portal.hold:
                 portal.close()
                 del self.portals[name]
-        if not self.savepoints and self._transaction is not None:
-            # nothing can be gone back to: others need not wait for its locks any longer
+        if self._transaction is None:
+            return
+        # what is lost anyway, nobody needs to wait for any longer
+        if self.savepoints:
+            self._transaction.rollback_to(self.savepoints[-1][1])
+        else:
             self._transaction.rollback()
 
     def recovered(self) -> None:
@@ -391,7 +396,9 @@ class Session:
         limit = self.settings.milliseconds("statement_timeout")
         self._cancel.deadline = time.monotonic() + limit / 1000 if limit else None
         transaction = self.transaction
+        transaction.deadline = self._cancel.deadline
         transaction.lock_timeout = self.settings.milliseconds("lock_timeout") / 1000
+        transaction.deadlock_timeout = self.settings.milliseconds("deadlock_timeout") / 1000
 
     def _guarded(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         with self.guard():
@@ -425,6 +432,9 @@ class Session:
     def cancel(self) -> None:
         """See sql.outcome.SessionSeam."""
         self._cancel.set()
+        transaction = self._transaction
+        if transaction is not None:
+            transaction.interrupt()
 
     def close(self) -> None:
         """See sql.outcome.SessionSeam."""
@@ -564,6 +574,10 @@ class Session:
             other.on_terminate()
         other.cancel()
         return True
+
+    def blockers(self, pid: int) -> list[int]:
+        """See engine.seams.SessionInfo."""
+        return self.store.waits.blockers(pid)
 
     def notify(self, channel: str, payload: str) -> None:
         """See engine.seams.SessionInfo."""

@@ -245,6 +245,7 @@ def _rows() -> Iterator[Setting]:
     yield real("cursor_tuple_fraction", "0.1", description="The share of a cursor's rows that is expected to be read.", least="0", most="1")
     yield switch("data_checksums", "on", description="Whether blocks carry checksums.", context="internal")
     yield Setting("DateStyle", "ISO, MDY", _date_style, "The text form of dates, and the order in which they are read.", reported=True)
+    yield whole("deadlock_timeout", "1s", description="How long a wait for a lock goes on before deadlocks are looked for.", unit="ms", context="superuser", least="1", most=_FOREVER)
     yield whole("default_statistics_target", "100", description="How much ANALYZE looks at.", least="1", most="10000")
     yield text("default_table_access_method", "heap", description="How new tables are kept.")
     yield text("default_tablespace", "", description="Where new tables are kept.")

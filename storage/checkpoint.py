@@ -16,7 +16,7 @@ from typing import Protocol
 from storage import log
 from storage.catalog import Table
 from storage.errors import DatabaseError
-from storage.files import fsync_folder
+from storage.files import fsync_folder, make_folder, remove
 from storage.manifest import SEGMENTS, Manifest, SegmentFile, TableFiles
 from storage.merger import merge
 from storage.sealed import Sealed
@@ -50,7 +50,7 @@ class Checkpoints:
         self._running = threading.Lock()
         self._wanted = threading.Event()
         self._closing = False
-        (folder / SEGMENTS).mkdir(exist_ok=True)
+        make_folder(folder / SEGMENTS)
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
 
@@ -117,7 +117,7 @@ class Checkpoints:
         named = manifest.files()
         for path in (self._folder / SEGMENTS).iterdir():
             if path.name not in named:
-                path.unlink()
-        for path in self._folder.glob("log-*"):
-            if path.name < log.name(manifest.log):
-                path.unlink()
+                remove(path)
+        for number in log.numbers(self._folder):
+            if number < manifest.log:
+                remove(self._folder / log.name(number))

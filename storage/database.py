@@ -17,15 +17,16 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from storage import kernels, log
+from storage import files, kernels, log
 from storage.catalog import FIRST_USER_OID, Catalog, Relation, Role, Schema, Table
 from storage.checkpoint import Checkpoints
 from storage.files import FolderLock
-from storage.locks import Waits
+from storage.locks import LockRow, Waits
 from storage.log import Log
 from storage.manifest import Manifest
 from storage.merger import merge
-from storage.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
+from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
+from storage.replay import replay
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
@@ -73,7 +74,7 @@ class Database:
         """
         database = cls(folder)
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files.make_folder(folder)
             database._folder_lock = FolderLock(folder)
             try:
                 database._recover(folder, log_bytes)
@@ -84,6 +85,8 @@ class Database:
         return database
 
     def _recover(self, folder: Path, log_bytes: int) -> None:
+        for unfinished in folder.glob("*" + files.PART):
+            files.remove(unfinished)
         manifest = Manifest.read(folder)
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
@@ -91,10 +94,9 @@ class Database:
             self.sequences.restore(oid, value, called)
         for oid, state in manifest.tables.items():
             self._stores[oid] = state.open(folder)
-        for payload in log.replay(folder, manifest.log):
+        for payload in replay(folder, manifest.log):
             self._replay(Reader(payload))
-        numbers = [int(path.name[4:]) for path in folder.glob("log-*")]
-        self._log = Log(folder, max([manifest.log - 1, *numbers]) + 1)
+        self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
         self._checkpoints = Checkpoints(self, folder, log_bytes)
         self._checkpoints.collect(manifest)
 
@@ -110,7 +112,7 @@ class Database:
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
             if isinstance(table, Table):
-                self._apply(reader.table(value, table), commit)
+                self._apply(reader.table(value, table), commit, None)
         self._latest = self._published = (commit, catalog)
 
     @property
@@ -140,6 +142,16 @@ class Database:
     def ended(self, transaction: Transaction) -> None:
         """A transaction of this database has committed or rolled back."""
         self._transactions.discard(transaction)
+
+    def locks(self) -> list[LockRow]:
+        """Every lock that is held or waited for, as pg_locks tells them."""
+        rows = self.waits.rows()
+        for transaction in self._transactions.copy():
+            number, session = transaction.number, transaction.session
+            rows.append(LockRow("virtualxid", (number,), "ExclusiveLock", True, session, number))
+            if transaction.changed or transaction.locks_rows:
+                rows.append(LockRow("transactionid", (number,), "ExclusiveLock", True, session, number))
+        return rows
 
     def snapshot(self) -> Snapshot:
         """The newest visible commit."""
@@ -187,36 +199,43 @@ class Database:
                     record.put.append(item)
             if transaction.definitions:
                 catalog = transaction.catalog  # nobody else changed it: see Transaction._begin_ddl
+            parts = []
             for oid, changes in transaction.changes.items():
                 if isinstance(catalog.relations.get(oid), Table):
-                    first = self.store(oid).next_row_id
-                    record.tables.append(gather(changes, catalog.table(oid), first))
+                    table_record, keys = gather(changes, catalog.table(oid), self.store(oid).next_row_id)
+                    record.tables.append(table_record)
+                    parts.append((table_record, keys))
             position = self._log.append(record.encode()) if self._log is not None else number
-            for table_record in record.tables:
-                self._apply(table_record, number)
+            for table_record, keys in parts:
+                self._apply(table_record, number, keys)
             self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
-        if self._log is not None and transaction.synchronous:
-            self._log.flush(position)
+        if self._log is not None:
+            if transaction.synchronous:
+                self._log.flush(position)
+            else:
+                self._log.flush_later()
         self._publish(position)
         if self._checkpoints is not None:
             self._checkpoints.consider()
         elif number % _TIDY == 0:
             self.tidy()
 
-    def _apply(self, record: TableRecord, commit: int) -> None:
+    def _apply(self, record: TableRecord, commit: int, keys: Keys | None) -> None:
         """Put a commit's changes of one table into its store."""
         store = self.store(record.table.oid)
         with store.lock:
             if record.truncated:
                 store.truncate(commit)
             store.next_row_id = record.first
-            for batch in record.batches:
-                store.append(record.table, batch, commit)
+            for number, batch in enumerate(record.batches):
+                store.append(record.table, batch, commit, None if keys is None else keys[number])
             store.mark_gone(record.deleted, commit)
             for old, new in record.succeeded.tolist():
                 store.successors[old] = (commit, new)
+                if store.locks.held:
+                    store.locks.carry(old, new)
 
     def flush(self) -> None:
         """Make durable what the log has."""

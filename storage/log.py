@@ -1,22 +1,28 @@
 """The write-ahead log: what commit promises, in order.
 
-A log is a series of files `log-<number>`, each
+A log is a series of files `log-<number>`, all integers little-endian:
 
-    8 bytes   magic "GDBLOG01"
-    8 bytes   number, little-endian
-    records   until a length of zero, or the end of the file
+    8 bytes   magic "GDBLOG02"
+    8 bytes   number
+    4 bytes   salt: any number, drawn when the file is made
+    4 bytes   CRC32C of all before
+    records   each at a multiple of 8, until there is no valid one
 
-    record:   8 bytes   length of the payload, little-endian
-              4 bytes   CRC32C of the length's 8 bytes and the payload
-              n bytes   payload
+    record:   4 bytes   CRC32C of the salt and of all of the record that follows
+              4 bytes   mark "Rec\\n"
+              8 bytes   length of the payload, without its padding
+              8 bytes   durable: how many bytes of this file were known to be on disk when it was written
+              n bytes   payload (see storage.records), padded to a multiple of 8
 
 Files are preallocated in steps, so a full disk shows when space is taken and not when a commit is
-written; a preallocated tail reads as a length of zero. `append` writes, `flush` makes durable: commits
-that wait at the same time share one fsync. After a failed fsync nothing can be known of what reached the
-disk, so the log refuses everything from then on, and the server has to be started again from it.
+written; a preallocated tail reads as zeros. `append` writes, `flush` makes durable: one that waits does it
+for all. A file is whole and durable before the next one is begun. After a failed fsync nothing can be known
+of what reached the disk, so the log refuses everything from then on, and the server has to be started again
+from it.
 
-A record cut short or garbled at the very end was never acknowledged and is dropped; one that has a valid
-record behind it is damage, and stops the start.
+Where the last file stops being valid, it ends: what follows was never acknowledged, and is cut off. But if
+a valid record further on knew that place to be on disk, or the file is not the last, that is damage to what
+was acknowledged, and stops the start. Reading is storage.replay's.
 """
 
 from __future__ import annotations
@@ -24,19 +30,22 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import crc32c
 
 from storage import files
-from storage.errors import CrashShutdown, DatabaseError, DataCorrupted
+from storage.errors import DatabaseError, FileError
 from storage.files import Buffer
 
-_MAGIC = b"GDBLOG01"
-_HEADER = struct.Struct("<8sQ")
-_RECORD = struct.Struct("<QI")
+MAGIC = b"GDBLOG02"
+HEADER_BYTES = 24
+RECORD = struct.Struct("<I4sQQ")
+MARK = b"Rec\n"
 _STEP = 16 << 20
+LATE = 0.2  # seconds after which a commit that did not wait is durable, about
 
 
 def name(number: int) -> str:
@@ -44,30 +53,73 @@ def name(number: int) -> str:
     return f"log-{number:08d}"
 
 
+def numbers(folder: Path) -> list[int]:
+    """The log files in a folder, ascending."""
+    return sorted(int(path.name[4:]) for path in folder.glob("log-*") if path.name[4:].isdigit())
+
+
+def header(number: int, salt: bytes) -> bytes:
+    """What file `number` begins with."""
+    head = MAGIC + number.to_bytes(8, "little") + salt
+    return head + crc32c.crc32c(head).to_bytes(4, "little")
+
+
 class Log:
-    """The log's open end. Positions count the bytes appended since it was opened."""
+    """The log's open end. Positions count the records appended since it was opened."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        """Begin file `number` in the folder; it must not exist."""
+        """Begin file `number` in the folder; it must not exist. Raises DiskFull or FileError."""
         self._folder = folder
         self._lock = threading.Lock()  # appending
-        self._flushing = threading.Lock()  # fsync: held by the one that does it for all
-        self._written = 0
-        self._flushed = 0
+        self._flushing = threading.Condition()  # guards `_flusher`, and wakes those that wait for it
+        self._flusher = False  # whether somebody is at fsync, for all
+        self._written = self._flushed = 0  # positions
         self._failed: DatabaseError | None = None
-        self._descriptor = -1
-        self._begin(number)
+        self._late: threading.Thread | None = None
+        self._late_wanted = threading.Event()
+        self._closing = threading.Event()
+        self._begin(number, self._prepared(number))
 
-    def _begin(self, number: int) -> None:
+    def _prepared(self, number: int) -> tuple[int, bytes]:
+        """The next file, durable under a name that no start looks at: (descriptor, salt)."""
+        aside = self._folder / (name(number) + files.PART)
+        salt = os.urandom(4)
+        try:
+            if aside.exists():
+                files.disk.unlink(aside)
+            descriptor = files.disk.create(aside)
+        except OSError as error:
+            raise files.failure(error) from error
+        try:
+            files.disk.allocate(descriptor, 0, _STEP)
+            files.write_all(descriptor, [header(number, salt)])
+            files.disk.sync(descriptor)
+        except (OSError, DatabaseError) as error:
+            files.disk.close(descriptor)
+            files.remove(aside)
+            raise files.failure(error) if isinstance(error, OSError) else error from error
+        return descriptor, salt
+
+    def _begin(self, number: int, prepared: tuple[int, bytes]) -> None:
+        """Go on in a prepared file."""
         path = self._folder / name(number)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        aside = path.with_name(path.name + files.PART)
+        try:
+            files.disk.rename(aside, path)
+        except OSError as error:
+            files.disk.close(prepared[0])
+            files.remove(aside)
+            raise files.failure(error) from error
+        try:
+            files.disk.sync_folder(self._folder)
+        except OSError as error:  # whether the file will be found after a crash is not known
+            self._failed = files.failure(error)
+            self._check()
         self.number = number
-        self._at = 0
-        self._allocated = 0
-        self._allocate(_HEADER.size)
-        self._at = files.write_all(self._descriptor, [_HEADER.pack(_MAGIC, number)])
-        os.fsync(self._descriptor)
-        files.fsync_folder(self._folder)
+        self._descriptor, salt = prepared
+        self._seed = crc32c.crc32c(salt)
+        self._at = self._durable = HEADER_BYTES
+        self._allocated = _STEP
 
     def _allocate(self, size: int) -> None:
         """Take disk space for `size` bytes more. Raises DiskFull, with nothing written."""
@@ -75,7 +127,7 @@ class Log:
         if end > self._allocated:
             goal = -(-end // _STEP) * _STEP
             try:
-                os.posix_fallocate(self._descriptor, self._allocated, goal - self._allocated)
+                files.disk.allocate(self._descriptor, self._allocated, goal - self._allocated)
             except OSError as error:
                 raise files.failure(error) from error
             self._allocated = goal
@@ -97,143 +149,115 @@ class Log:
 
     def append(self, payload: Sequence[Buffer]) -> int:
         """Write a record; returns the position that `flush` takes. Raises DiskFull with nothing written."""
-        views = [memoryview(part).cast("B") for part in payload]
-        length = sum(len(view) for view in views)
-        crc = crc32c.crc32c(length.to_bytes(8, "little"))
-        for view in views:
-            crc = crc32c.crc32c(view, crc)
+        length = sum(memoryview(part).nbytes for part in payload)
+        padded = [*payload, bytes(-length % 8)]
         with self._lock:
             self._check()
-            self._allocate(_RECORD.size + length)
+            head = RECORD.pack(0, MARK, length, self._durable)[4:]
+            crc = crc32c.crc32c(head, self._seed)
+            for part in padded:
+                crc = crc32c.crc32c(part, crc)
+            self._allocate(RECORD.size + length + 8)
             try:
-                self._at += files.write_all(self._descriptor, [_RECORD.pack(length, crc), *views])
+                self._at += files.write_all(self._descriptor, [crc.to_bytes(4, "little"), head, *padded])
             except DatabaseError as error:
-                self._fail(error)
+                self._failed = error
                 raise
             self._written += 1
             return self._written
 
     def flush(self, position: int) -> None:
-        """Wait until the record at `position` and all before it are on disk."""
+        """Wait until the record at `position` and all before it are on disk. Raises FileError."""
         while self._flushed < position:
             with self._flushing:
+                if self._flusher:
+                    self._flushing.wait()
+                    continue
                 if self._flushed >= position:
                     return
                 self._check()
-                with self._lock:
-                    target, descriptor = self._written, self._descriptor
-                try:
-                    os.fdatasync(descriptor)
-                except OSError as error:
-                    self._fail(files.failure(error))
-                    self._check()
-                self._flushed = target
+                self._flusher = True
+            try:
+                self._sync()
+            finally:
+                with self._flushing:
+                    self._flusher = False
+                    self._flushing.notify_all()
+
+    def _sync(self) -> None:
+        """Make what was appended so far durable; for the one that is the flusher."""
+        with self._lock:
+            target, end, descriptor = self._written, self._at, self._descriptor
+        try:
+            files.disk.sync(descriptor)
+        except OSError as error:
+            self._failed = files.failure(error)
+            self._check()
+        self._flushed, self._durable = target, end
+
+    def flush_later(self) -> None:
+        """Have what was appended made durable within about LATE seconds, and do not wait."""
+        if self._late is None:
+            with self._lock:
+                if self._late is None:
+                    self._late = threading.Thread(target=self._flush_late, name="log", daemon=True)
+                    self._late.start()
+        self._late_wanted.set()
+
+    def _flush_late(self) -> None:
+        while not self._closing.is_set() and self._failed is None:
+            self._late_wanted.wait()
+            self._closing.wait(LATE)
+            self._late_wanted.clear()
+            with suppress(FileError):  # the next that writes is told
+                self.flush(self._written)
 
     def rotate(self) -> int:
-        """Begin the next file; what was appended before is durable. Returns its number."""
-        with self._flushing, self._lock:
-            self._check()
-            try:
-                os.fdatasync(self._descriptor)
-            except OSError as error:
-                self._fail(files.failure(error))
-                self._check()
-            self._flushed = self._written
-            os.close(self._descriptor)
-            self._begin(self.number + 1)
-            return self.number
+        """Begin the next file; what was appended before is durable. Returns its number.
+
+        Raises DiskFull or FileError with the current file still the last; appending waits for an fsync and
+        a rename, the next file being made before. One rotation at a time.
+        """
+        prepared = self._prepared(self.number + 1)
+        with self._flushing:
+            while self._flusher:
+                self._flushing.wait()
+            self._flusher = True
+        try:
+            self._sync()  # so that little is left to do under the lock
+            with self._lock:
+                old = self._descriptor
+                try:
+                    self._check()
+                    files.disk.sync(old)
+                except OSError as error:
+                    self._failed = files.failure(error)
+                    self._check()
+                self._flushed = self._written
+                self._begin(self.number + 1, prepared)
+                files.disk.close(old)
+        finally:
+            with self._flushing:
+                self._flusher = False
+                self._flushing.notify_all()
+        return self.number
 
     def close(self) -> None:
-        """Make durable what was appended, and close."""
-        with self._flushing, self._lock:
+        """Make durable what was appended, and close. Raises FileError where that fails."""
+        self._closing.set()
+        self._late_wanted.set()
+        if self._late is not None:
+            self._late.join()
+        try:
             if self._failed is None:
-                os.fdatasync(self._descriptor)
-            os.close(self._descriptor)
-
-    def _fail(self, error: DatabaseError) -> None:
-        self._failed = error
+                self.flush(self._written)
+        finally:
+            files.disk.close(self._descriptor)
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise CrashShutdown(
-                "the log could not be written, and the server no longer accepts changes",
+            raise FileError(
+                "the log could not be written, and no changes are accepted any more",
                 detail=self._failed.message,
                 hint="Restart the server: it recovers from what reached the disk.",
             )
-
-
-def replay(folder: Path, first: int) -> Iterator[memoryview]:
-    """The payloads from file `first` on, in order.
-
-    Raises DataCorrupted, naming file and offset, where the log cannot be read.
-    """
-    numbers = sorted(int(path.name[4:]) for path in folder.glob("log-*"))
-    numbers = [number for number in numbers if number >= first]
-    for expected, number in enumerate(numbers, first):
-        if number != expected:
-            raise DataCorrupted(
-                f'log file "{folder / name(expected)}" is missing',
-                hint="Restore it, or the whole folder, from a backup.",
-            )
-        yield from _records(folder / name(number), number, last=number == numbers[-1])
-
-
-def _records(path: Path, number: int, last: bool) -> Iterator[memoryview]:
-    # read, not mapped: rows keep views of it for long, and each mapping would keep a descriptor
-    data = memoryview(path.read_bytes())
-    size = len(data)
-    if size < _HEADER.size:
-        if last:
-            return _trim(path, 0)  # the server died while it began this file
-        raise _damage(path, 0)
-    if _HEADER.unpack_from(data) != (_MAGIC, number):
-        if last and not any(data[: _HEADER.size]):
-            return _trim(path, 0)
-        raise _damage(path, 0)
-    at = _HEADER.size
-    while (end := _valid(data, at)) is not None:
-        yield data[at + _RECORD.size : end]
-        at = end
-    if at + _RECORD.size <= size and any(data[at : at + _RECORD.size]):
-        (length, _) = _RECORD.unpack_from(data, at)
-        behind = at + _RECORD.size + length
-        if not last or (behind <= size and _valid(data, behind) is not None):
-            raise _damage(path, at)
-    if last:
-        _trim(path, at)
-
-
-def _trim(path: Path, at: int) -> None:
-    """Cut off what was never acknowledged, so that a later start does not take it for damage."""
-    if at == 0:
-        path.unlink()
-        files.fsync_folder(path.parent)
-        return
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.ftruncate(descriptor, at)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _valid(data: memoryview, at: int) -> int | None:
-    """The end of the valid record at `at`, or None."""
-    if at + _RECORD.size > len(data):
-        return None
-    length, crc = _RECORD.unpack_from(data, at)
-    end = at + _RECORD.size + length
-    if length == 0 or end > len(data):
-        return None
-    payload = data[at + _RECORD.size : end]
-    if crc32c.crc32c(payload, crc32c.crc32c(length.to_bytes(8, "little"))) != crc:
-        return None
-    return int(end)
-
-
-def _damage(path: Path, offset: int) -> DataCorrupted:
-    return DataCorrupted(
-        f'log file "{path}" is damaged at offset {offset}',
-        detail="Records behind the damage were acknowledged, so it is not the end of the log.",
-        hint="Restore the data folder from a backup.",
-    )

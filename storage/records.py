@@ -1,6 +1,6 @@
 """What stands in a log record: one transaction, or one sequence's advance.
 
-    4 bytes   length of the head, little-endian
+    4 bytes   length of the head, little-endian as all of it
     n bytes   head: JSON
     buffers   one after another, each padded to 8 bytes; the head says how long each is
 
@@ -10,7 +10,24 @@
     head of a sequence: {"sequence": oid, "value": n, "called": bool}
 
 A table's buffers are its batches (Arrow streams), the deleted row ids, then pairs (old, new) of updated
-rows (int64 each).
+rows (int64 each). A small commit without definitions has no JSON and its batches as storage.compact has
+them:
+
+    4 bytes   0: no head is that long
+    4 bytes   number of tables
+    8 bytes   commit
+    8 bytes   next_oid
+    tables    each: 8 bytes oid, 8 first, 4 truncated, 4 deleted, 4 succeeded, 4 number of batches, then
+              the length of each batch, 4 bytes; all together padded to 8
+    buffers   as above
+
+and a sequence's advance
+
+    4 bytes   0
+    4 bytes   2**32 - 1
+    8 bytes   oid
+    8 bytes   value
+    8 bytes   called: 0 or 1
 """
 
 from __future__ import annotations
@@ -22,16 +39,22 @@ from typing import Any
 
 import numpy as np
 
-from storage import codec
+from storage import codec, compact
 from storage.batch import Batch
 from storage.blocks import BLOCK_BYTES, BLOCK_ROWS
 from storage.catalog import Relation, Role, Schema, Table
 from storage.changes import TableChanges
 from storage.column import Positions
 from storage.files import Buffer
+from storage.keys import Key
 from storage.missing import conform
 
 _HEAD = struct.Struct("<I")
+_SMALL = struct.Struct("<IIQQ")
+_TABLE = struct.Struct("<QQIIII")
+_SEQUENCE = struct.Struct("<IIQqQ")
+_NO_TABLES = (1 << 32) - 1
+_SMALL_BATCHES = 16
 
 
 @dataclass
@@ -46,32 +69,41 @@ class TableRecord:
     succeeded: Positions  # (n, 2): old row id, new row id
 
 
-def gather(changes: TableChanges, table: Table, first: int) -> TableRecord:
+Keys = list[dict[int, list[Key | None]]]
+"""For each batch, the keys of each constraint."""
+
+
+def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord, Keys]:
     """What a transaction leaves of a table when it commits, its rows numbered from `first` on."""
     batches: list[Batch] = []
+    keys: Keys = []
     final: dict[int, int] = {}  # own row ids that successors name
     successors = dict(changes.successors())
     named = set(successors.values())
     next_id = first
     for rows, start, living in changes.live():
+        entered = {constraint: keys[start:] for constraint, keys in rows.keys.items()}
         row_ids = rows.row_ids[start:]
         batch = conform(rows.batch(), rows.numbers, table)
         batch = batch.slice(start, rows.rows) if start else batch
         if living is not None:
             batch, row_ids = batch.take(living), row_ids[living]
+            kept = living.tolist()
+            entered = {c: [key for key, ok in zip(k, kept, strict=True) if ok] for c, k in entered.items()}
         if named:
             final |= {r: next_id + at for at, r in enumerate(row_ids.tolist()) if r in named}
         next_id += batch.rows
         if batch.rows:
             batches.append(batch)
-    batches = _joined(batches)
+            keys.append(entered)
+    batches, keys = _joined(batches, keys)
     deleted = np.array(sorted(changes.deleted), np.int64)
     pairs = [(old, final[new]) for old, new in successors.items() if new in final]
     succeeded = np.array(pairs, np.int64).reshape(-1, 2)
-    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded)
+    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded), keys
 
 
-def _joined(batches: list[Batch]) -> list[Batch]:
+def _joined(batches: list[Batch], keys: Keys) -> tuple[list[Batch], Keys]:
     """Small batches joined to a block's size."""
     groups: list[list[int]] = []
     rows = size = 0
@@ -81,7 +113,11 @@ def _joined(batches: list[Batch]) -> list[Batch]:
             groups.append([])
             rows, size = batch.rows, batch.nbytes
         groups[-1].append(number)
-    return [Batch.concat([batches[number] for number in group]) for group in groups]
+    joined = [Batch.concat([batches[number] for number in group]) for group in groups]
+    entered = [
+        {c: [key for number in group for key in keys[number][c]] for c in keys[group[0]]} for group in groups
+    ]
+    return joined, entered
 
 
 @dataclass
@@ -94,7 +130,32 @@ class CommitRecord:
     drop: list[int] = field(default_factory=list)
     tables: list[TableRecord] = field(default_factory=list)
 
+    @property
+    def small(self) -> bool:
+        """Whether it is written without JSON."""
+        return not (self.put or self.drop) and all(
+            len(record.batches) <= _SMALL_BATCHES and all(map(compact.suits, record.batches))
+            for record in self.tables
+        )
+
     def encode(self) -> list[Buffer]:
+        """The record's payload as buffers."""
+        return self._encode_small() if self.small else self._encode()
+
+    def _encode_small(self) -> list[Buffer]:
+        head: list[Buffer] = [_SMALL.pack(0, len(self.tables), self.commit, self.next_oid)]
+        buffers: list[Buffer] = []
+        odd = 0
+        for record in self.tables:
+            batches = [compact.encode(batch) for batch in record.batches]
+            counts = len(record.deleted), len(record.succeeded), len(batches)
+            head.append(_TABLE.pack(record.table.oid, record.first, record.truncated, *counts))
+            head.append(struct.pack(f"<{len(batches)}I", *map(len, batches)))
+            odd += len(batches)
+            buffers += [*batches, record.deleted.tobytes(), record.succeeded.tobytes()]
+        return [b"".join([*head, bytes(4 * (odd % 2)), *buffers])]
+
+    def _encode(self) -> list[Buffer]:
         """The record's payload as buffers."""
         tables: list[dict[str, Any]] = []
         buffers: list[Buffer] = []
@@ -134,7 +195,7 @@ class SequenceRecord:
 
     def encode(self) -> list[Buffer]:
         """The record's payload as buffers."""
-        return _headed({"sequence": self.oid, "value": self.value, "called": self.called})
+        return [_SEQUENCE.pack(0, _NO_TABLES, self.oid, self.value, self.called)]
 
 
 def _headed(head: dict[str, Any]) -> list[Buffer]:
@@ -147,10 +208,14 @@ class Reader:
     """A record read back: the head, then buffers in turn."""
 
     def __init__(self, payload: memoryview) -> None:
-        (length,) = _HEAD.unpack_from(payload)
-        self.head: dict[str, Any] = json.loads(bytes(payload[_HEAD.size : _HEAD.size + length]))
         self._payload = payload
-        self._at = _HEAD.size + length
+        (length,) = _HEAD.unpack_from(payload)
+        self._decode = codec.decode_batch if length else compact.decode
+        if length:
+            self.head: dict[str, Any] = json.loads(bytes(payload[_HEAD.size : _HEAD.size + length]))
+            self._at = _HEAD.size + length
+        else:
+            self.head, self._at = _small_head(payload)
 
     def take(self, length: int) -> memoryview:
         """The next buffer."""
@@ -175,7 +240,33 @@ class Reader:
     def table(self, value: dict[str, Any], table: Table) -> TableRecord:
         """What the commit did to a table, of which `value` is the head's part."""
         types = tuple(column.type for column in table.columns)
-        batches = [codec.decode_batch(types, self.take(length)) for length in value["batches"]]
+        batches = [self._decode(types, self.take(length)) for length in value["batches"]]
         deleted = self.integers(value["deleted"])
         succeeded = self.integers(2 * value["succeeded"]).reshape(-1, 2)
         return TableRecord(table, value["first"], value["truncated"], batches, deleted, succeeded)
+
+
+def _small_head(payload: memoryview) -> tuple[dict[str, Any], int]:
+    """The head of a record without JSON as if it had one, and where the buffers begin."""
+    if _SMALL.unpack_from(payload)[1] == _NO_TABLES:
+        _, _, oid, value, called = _SEQUENCE.unpack_from(payload)
+        return {"sequence": oid, "value": value, "called": bool(called)}, _SEQUENCE.size
+    _, count, commit, next_oid = _SMALL.unpack_from(payload)
+    at = _SMALL.size
+    tables: list[dict[str, Any]] = []
+    for _ in range(count):
+        oid, first, truncated, deleted, succeeded, batches = _TABLE.unpack_from(payload, at)
+        at += _TABLE.size
+        tables.append(
+            {
+                "oid": oid,
+                "first": first,
+                "truncated": bool(truncated),
+                "batches": list(struct.unpack_from(f"<{batches}I", payload, at)),
+                "deleted": deleted,
+                "succeeded": succeeded,
+            }
+        )
+        at += 4 * batches
+    head = {"commit": commit, "next_oid": next_oid, "put": [], "drop": [], "tables": tables}
+    return head, at + -at % 8

@@ -18,10 +18,9 @@ import crc32c
 import numpy as np
 
 from storage import files
-from storage.catalog import ColumnDefinition, KeyColumns
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.errors import DataCorrupted
-from storage.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.segment import Segment
 
@@ -45,7 +44,6 @@ class Sealed:
         self._order = None if ascending else np.argsort(row_ids, kind="stable")
         self._sorted = row_ids if self._order is None else row_ids[self._order]
         self.file = ""  # its name on disk, once it is there
-        self.indexes: dict[KeyColumns, HashIndex] = {}
 
     @classmethod
     def open(cls, folder: Path, file: str, deleted: str | None) -> Sealed:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Relation, Role, Schema, Table
+from storage.catalog import Catalog, ColumnDefinition, Relation, Role, Schema, Table
 from storage.column import Column, Mask, Positions
+from storage.locks import Policy, RowMode, TableMode
 from storage.predicate import Conjunction
 
 
@@ -40,10 +41,6 @@ class Morsel(Protocol):
         """The 64-bit row ids."""
 
 
-Found = tuple[Morsel, Positions, Positions]
-"""(morsel, positions in it, which of the keys asked for each has)"""
-
-
 class TableView(Protocol):
     """One table as one statement sees it."""
 
@@ -55,12 +52,6 @@ class TableView(Protocol):
 
     def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """The table in row order, without the segments and blocks whose zone maps rule them out."""
-
-    def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
-        """The visible rows that have one of the keys that `values` make, row by row, by a hash index.
-
-        `values` have the types of the columns; a key with a null finds nothing, unless `columns.nulls`.
-        """
 
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """(segments skipped by zone maps, segments in all): for EXPLAIN ANALYZE."""
@@ -92,17 +83,31 @@ class Transaction(Protocol):
         Raises UniqueViolation. Not-null, checks and defaults are the caller's.
         """
 
-    def delete(self, table: int, row_ids: Positions) -> Positions:
+    def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """Mark rows deleted; returns the ids that this call deleted (not those already gone).
 
-        Waits for a concurrent transaction that marked one of them.
+        Waits for concurrent transactions that marked or locked one of them. Raises SerializationFailure,
+        DeadlockDetected, LockNotAvailable.
         """
 
-    def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
+    def update(
+        self, table: int, row_ids: Positions, batch: Batch, mode: RowMode = RowMode.UPDATE
+    ) -> Positions:
         """Delete `row_ids` and insert `batch` as their successors, row by row.
 
-        Returns the new row ids, 0 for a row that a concurrent transaction has deleted or updated.
+        Returns the new row ids, 0 for a row that a concurrent transaction has deleted or updated. `mode` is
+        NO_KEY_UPDATE where the new rows have the keys of the old: it lets KEY SHARE locks be.
         """
+
+    def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
+        """Lock rows, one after the other, until the transaction's end.
+
+        Returns, row by row, the version that is locked now: the row itself, a newer one that a concurrent
+        transaction made, or 0 where it was deleted or `policy` passes it over. Raises as `delete` does.
+        """
+
+    def lock_table(self, table: int, mode: TableMode, refusal: str = "") -> None:
+        """Lock a table until the transaction's end. With a `refusal`, LockNotAvailable rather than a wait."""
 
     def latest(self, table: int, row_ids: Positions) -> Positions:
         """The newest versions of rows that others updated, without those deleted.

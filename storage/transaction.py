@@ -22,18 +22,19 @@ from typing import Literal, Protocol
 import numpy as np
 
 from storage import catalog as definitions
-from storage import uniqueness
+from storage import rowlocks
 from storage.batch import Batch
-from storage.catalog import Catalog, Relation, Role, Schema, Table
+from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
 from storage.changes import Savepoint, TableChanges
 from storage.column import Mask, Positions
 from storage.errors import (
     FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
-    SerializationFailure,
+    UniqueViolation,
 )
-from storage.locks import Waits
+from storage.keys import Key, KeyIndex, describe, keys_in, keys_of
+from storage.locks import ROW_WAIT, Policy, RowMode, TableMode, Wait, Waits
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot, TableView
 from storage.table import Store
@@ -56,8 +57,6 @@ class Home(Protocol):
     def snapshot(self) -> Snapshot: ...
 
     def watch(self, snapshot: Snapshot) -> None: ...
-
-    def oldest(self) -> int: ...
 
     def allocate_oid(self) -> int: ...
 
@@ -85,10 +84,15 @@ class Transaction:
         self.isolation = isolation
         self.read_only = read_only
         self.check = check
+        self.session = -number
         self.lock_timeout = 0.0
+        self.deadlock_timeout = 1.0
+        self.deadline: float | None = None
+        self.woken = threading.Event()
         self.synchronous = True
         self.ended = threading.Event()
         self.changes: dict[int, TableChanges] = {}
+        self._locked: set[int] = set()  # tables of which it has locked rows
         self.definitions: dict[int, Relation | Schema | Role | None] = {}  # by OID; None: dropped
         self._database = database
         self._catalog: Catalog | None = None
@@ -115,6 +119,21 @@ class Transaction:
         return bool(self.definitions) or any(changes.any for changes in self.changes.values())
 
     @property
+    def level(self) -> int:
+        """Grows with each savepoint: see storage.locks."""
+        return self._next_savepoint
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its snapshot stays the same."""
+        return self._fixed is not None
+
+    @property
+    def locks_rows(self) -> bool:
+        """Whether it has locked rows without changing them."""
+        return bool(self._locked)
+
+    @property
     def has_read(self) -> bool:
         """Whether a statement of it has had a snapshot."""
         return self._last is not None
@@ -135,7 +154,7 @@ class Transaction:
     def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
         """What a change to `table` needs; takes the table's shared lock."""
         self._must_write()
-        self._database.waits.table(self, table, exclusive=False)
+        self._database.waits.table(self, table, TableMode.RowExclusiveLock)
         definition = self.catalog.table(table)
         changes = self.changes.setdefault(table, TableChanges(definition))
         changes.table = definition
@@ -150,56 +169,102 @@ class Transaction:
     def insert(self, table: int, batch: Batch) -> Positions:
         """See storage.seams.Transaction."""
         definition, changes, store = self._write(table)
-        schema = self.catalog.schemas[definition.schema].name
-        keys = uniqueness.entering(definition, batch)
-        while True:
-            with store.lock:
-                other = uniqueness.blocker(self, schema, changes, store, keys, self._database.oldest)
-                if other is None:
-                    row_ids = changes.insert(batch, self._command)
-                    uniqueness.enter(self, changes, store, keys, row_ids)
-                    return row_ids
-            self._database.waits.until_ended(self, other)
+        keys = {c.oid: list(keys_of(definition, c, batch)) for c in definition.keys}
+        with Wait(self._database.waits, self) as wait:
+            while True:
+                with store.lock:
+                    other = self._conflict(definition, changes, store, keys)
+                    if other is None:
+                        for constraint in definition.keys:
+                            index = store.index(definition, constraint)
+                            for key in keys[constraint.oid]:
+                                if key is not None:
+                                    index.pending[key].add(self)
+                        return changes.insert(batch, self._command, keys)
+                    wait.begin([other], ROW_WAIT)
+                wait.sleep()
 
-    def delete(self, table: int, row_ids: Positions) -> Positions:
+    def _conflict(
+        self, table: Table, changes: TableChanges, store: Store, keys: dict[int, list[Key | None]]
+    ) -> Transaction | None:
+        """The transaction to wait for before these keys can be entered. Raises UniqueViolation."""
+        for constraint in table.keys:
+            seen: set[Key] = set()
+            own = changes.keys.get(constraint.oid, {})
+            index = store.index(table, constraint)
+            for key in keys[constraint.oid]:
+                if key is None:
+                    continue
+                if key in seen or key in own:
+                    raise self._violation(table, constraint, key)
+                seen.add(key)
+                holder = self._key_holder(changes, store, index, key)
+                if holder is self:
+                    raise self._violation(table, constraint, key)
+                if holder is not None:
+                    return holder
+        return None
+
+    def _key_holder(
+        self, changes: TableChanges, store: Store, index: KeyIndex, key: Key
+    ) -> Transaction | None:
+        """Nobody, another transaction that has to end first, or self: a committed row has the key."""
+        rows = [] if changes.truncated else index.rows(key)
+        if rows:
+            row_ids = np.array(rows, np.int64)
+            living = row_ids[store.gone_at(row_ids) == 0].tolist()
+            if len(living) < len(rows):
+                index.keep(key, living)  # a key that is updated often would gather dead versions
+            for row_id in living:
+                if row_id in changes.deleted:
+                    continue
+                deleter: Transaction | None = store.holders.get(row_id)
+                return self if deleter is None else deleter
+        others = index.pending.get(key)
+        return next((other for other in others if other is not self), None) if others else None
+
+    def _violation(self, table: Table, constraint: Constraint, key: Key) -> UniqueViolation:
+        return UniqueViolation(
+            f'duplicate key value violates unique constraint "{constraint.name}"',
+            detail=describe(table, constraint, key),
+            schema=self.catalog.schemas[table.schema].name,
+            table=table.name,
+            constraint=constraint.name,
+        )
+
+    def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """See storage.seams.Transaction."""
         _, changes, store = self._write(table)
         own = changes.delete_own(row_ids[row_ids < 0], self._command)
-        done = [own]
-        waiting = row_ids[row_ids > 0]
-        while len(waiting):
-            with store.lock:
-                marked, waiting, holder = self._mark(changes, store, waiting)
-            done.append(marked)
-            if holder is not None:
-                self._database.waits.until_ended(self, holder)
-        return np.concatenate(done)
+        others = row_ids[row_ids > 0]
+        marked = rowlocks.mark(self._database.waits, store, table, self, others, mode, self._command)
+        return np.concatenate([own, marked])
 
-    def _mark(
-        self, changes: TableChanges, store: Store, row_ids: Positions
-    ) -> tuple[Positions, Positions, Transaction | None]:
-        """Mark what nobody else holds: (marked, still to do, the transaction to wait for)."""
-        # A row whose holder has not ended may be gone by a commit that no snapshot sees yet.
-        holders = [store.holders.get(row_id) for row_id in row_ids.tolist()] if store.holders else ()
-        stop = next((at for at, holder in enumerate(holders) if holder not in (None, self)), len(row_ids))
-        waiting, row_ids = row_ids[stop:], row_ids[:stop]
-        gone = store.gone_at(row_ids)
-        if self._fixed is not None and (gone > 0).any():
-            raise SerializationFailure("could not serialize access due to concurrent update")
-        marked = [row_id for row_id in row_ids[gone == 0].tolist() if row_id not in changes.deleted]
-        for row_id in marked:
-            store.holders[row_id] = self
-            changes.mark(row_id, self._command)
-        return np.array(marked, np.int64), waiting, holders[stop] if len(waiting) else None
-
-    def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
+    def update(
+        self, table: int, row_ids: Positions, batch: Batch, mode: RowMode = RowMode.UPDATE
+    ) -> Positions:
         """See storage.seams.Transaction."""
-        kept = np.isin(row_ids, self.delete(table, row_ids))
+        kept = np.isin(row_ids, self.delete(table, row_ids, mode))
         result = np.zeros(len(row_ids), np.int64)
         if kept.any():
             result[kept] = self.insert(table, batch if kept.all() else batch.take(kept))
             self.changes[table].succeed(row_ids[kept], result[kept])
         return result
+
+    def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
+        """See storage.seams.Transaction."""
+        self.lock_table(table, TableMode.RowShareLock)
+        self._locked.add(table)
+        store = self._database.store(table)
+        return rowlocks.lock_all(self._database.waits, store, table, self, row_ids, mode, policy)
+
+    def lock_table(self, table: int, mode: TableMode, refusal: str = "") -> None:
+        """See storage.seams.Transaction."""
+        self._database.waits.table(self, table, mode, refusal)
+
+    def interrupt(self) -> None:
+        """Have it look at once whether its waiting is to end: from any thread."""
+        self.woken.set()
 
     def latest(self, table: int, row_ids: Positions) -> Positions:
         """See storage.seams.Transaction."""
@@ -222,7 +287,7 @@ class Transaction:
     def truncate(self, table: int) -> None:
         """See storage.seams.Transaction."""
         self._must_write()
-        self._database.waits.table(self, table, exclusive=True)
+        self.lock_table(table, TableMode.AccessExclusiveLock)
         _, changes, _ = self._write(table)
         changes.truncate(self._command)
         self._command += 1  # rows inserted from now on are later than the truncation
@@ -273,21 +338,44 @@ class Transaction:
             raise FeatureNotSupported(
                 "changing the type of a column of a table that has rows is not supported"
             )
-        known = old.unique_keys
-        new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
-        if not new:
-            return
+        for constraint in table.keys:
+            if all(known.oid != constraint.oid for known in old.keys):
+                self._check_new_key(table, constraint)
+                if changes is not None:
+                    changes.add_key(table, constraint)
+
+    def _check_new_key(self, table: Table, constraint: Constraint) -> None:
         newest = self._database.snapshot().commit
-        parts = self._database.store(table.oid).parts_at(newest)
-        view = TableView(table, store, parts, newest, self._command + 1, changes)
-        for unique in new:
-            uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
+        view = TableView(
+            table,
+            self._database.store(table.oid).parts_at(newest),
+            newest,
+            self._command + 1,
+            self.changes.get(table.oid),
+        )
+        seen: set[Key] = set()
+        for morsel in view.morsels():
+            self.check()
+            visible = morsel.visible()
+            rows = None if visible is None else np.flatnonzero(visible)
+            columns = [morsel.column(table.definition(number), rows) for number in constraint.columns]
+            for key in keys_in(columns):
+                if key in seen:
+                    raise UniqueViolation(
+                        f'could not create unique index "{constraint.name}"',
+                        detail=describe(table, constraint, key, "is duplicated"),
+                        schema=self.catalog.schemas[table.schema].name,
+                        table=table.name,
+                        constraint=constraint.name,
+                    )
+                if key is not None:
+                    seen.add(key)
 
     def _begin_ddl(self, item: Relation | Schema | Role) -> None:
         self._must_write()
-        self._database.waits.table(self, DDL, exclusive=True)
+        self.lock_table(DDL, TableMode.AccessExclusiveLock)
         if isinstance(item, Table):
-            self._database.waits.table(self, item.oid, exclusive=True)
+            self.lock_table(item.oid, TableMode.AccessExclusiveLock)
         # What committed since this transaction's snapshot must not be undone by its copy; and no version
         # is used twice, not even one that was rolled back, for plans are checked by them.
         base = self._database.catalog if self._catalog is None else self._catalog
@@ -320,18 +408,25 @@ class Transaction:
         marks, self._catalog, known = self._savepoints[savepoint]
         self.definitions = dict(known)  # type: ignore[arg-type]  # a copy of what savepoint() kept
         for table, changes in self.changes.items():
-            self._release(table, changes.cut(marks.get(table, Savepoint())), ended=False)
+            self._release(table, *changes.cut(marks.get(table, Savepoint())))
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]
+        self._unlock(savepoint)
 
-    def _release(self, table: int, row_ids: Sequence[int], *, ended: bool) -> None:
+    def _release(
+        self, table: int, row_ids: Sequence[int], entered: Sequence[dict[int, list[Key | None]]]
+    ) -> None:
         """Let go of rows and keys that this transaction held."""
         store = self._database.store(table)
         with store.lock:
             for row_id in row_ids:
                 if store.holders.get(row_id) is self:
                     del store.holders[row_id]
-            uniqueness.release(self, self.changes[table], store, ended=ended)
+            kept = self.changes[table].keys
+            for oid, key in ((oid, key) for keys in entered for oid, own in keys.items() for key in own):
+                index = store.known_index(oid)
+                if key is not None and index is not None and key not in kept.get(oid, {}):
+                    index.release(key, self)
 
     def commit(self) -> None:
         """See storage.seams.Transaction."""
@@ -352,8 +447,18 @@ class Transaction:
 
     def _end(self) -> None:
         for table, changes in self.changes.items():
-            self._release(table, list(changes.deleted), ended=True)
+            entered = [rows.keys for rows in changes.inserted]
+            changes.keys = {}
+            self._release(table, list(changes.deleted), entered)
         self._fixed = self._last = self._previous = None
-        self._database.waits.release(self)
         self.ended.set()
+        self._unlock()
         self._database.ended(self)
+
+    def _unlock(self, savepoint: int = -1) -> None:
+        """Give up the locks taken since a savepoint, or all; whoever waits for it looks again."""
+        for table in self._locked:
+            store = self._database.store(table)
+            with store.lock:
+                store.locks.release(self, savepoint)
+        self._database.waits.release(self, savepoint)

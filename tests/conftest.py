@@ -1,4 +1,4 @@
-"""Options, and the collection of tests/slt: each file is a test in some of the modes.
+"""Options, and the collection of .slt files: each is a test in some of the modes.
 
 session    in this process, without a wire (always)
 wire       a server on loopback, simple protocol (always)
@@ -6,7 +6,9 @@ extended   the same by the extended protocol
 restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
-pg         a real PostgreSQL, for tests/slt/pg, where PG_URI names one
+pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one
+
+Sessions of tests/isolation wait for each other: see tests.interleaving. They need a wire.
 
 Of the modes that are not run always, each takes a tenth of the files: file and mode have a fixed place in a
 round of ten, and --slt-seed says whose turn it is. It is the day's number unless it is given, so ten days
@@ -34,11 +36,14 @@ from sql.session import Session
 from storage import kernels
 from storage.database import Database
 from tests import slt
+from tests.interleaving import Interleaved
 
 ALWAYS = ("session", "wire")
 MODES = (*ALWAYS, "extended", "restart", "batch1", "plain")
 ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
+ISOLATION = Path(__file__).parent / "isolation"
+WIRES = ("wire", "extended")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,10 +95,12 @@ class SltFile(pytest.File):
         """One item a mode."""
         script = slt.read(self.path)
         every, seed = self.config.getoption("--all-modes"), self.config.getoption("--slt-seed")
-        modes = [mode for mode in MODES if every or mode in ALWAYS or turn(self.path, mode, seed)]
-        postgres = FOLDER / "pg" in self.path.parents and bool(os.environ.get("PG_URI"))
+        parents = self.path.parents
+        possible = WIRES if ISOLATION in parents else MODES
+        modes = [mode for mode in possible if every or mode in ALWAYS or turn(self.path, mode, seed)]
+        postgres = {FOLDER / "pg", ISOLATION} & set(parents) and bool(os.environ.get("PG_URI"))
         if self.config.getoption("--complete"):
-            modes = ["pg" if postgres else "session"]
+            modes = ["pg" if postgres else modes[0]]
         elif postgres:
             modes.insert(0, "pg")
         for mode in modes:
@@ -118,7 +125,7 @@ class SltItem(pytest.Item):
         """Run every record; with --complete write what came."""
         folder = self.config._tmp_path_factory.mktemp(f"slt-{self.name}")  # type: ignore[attr-defined]
         answers: dict[int, list[str]] = {}
-        with runner(self.name, folder) as running:
+        with runner(self.name, folder, ISOLATION in self.path.parents) as running:
             for record in self.script.records:
                 got = slt.answer(running, record)
                 if self.config.getoption("--complete") and record.path == self.path:
@@ -153,17 +160,18 @@ def _difference(record: slt.Record, got: list[str]) -> str:
 
 
 @contextmanager
-def runner(mode: str, folder: Path) -> Iterator[slt.Runner]:
+def runner(mode: str, folder: Path, interleaved: bool = False) -> Iterator[slt.Runner]:
     """What runs records in this mode."""
+    connect = Interleaved if interleaved else slt.Wire
     if mode == "pg":
         with postgres_database(os.environ["PG_URI"]) as address:
-            wire = slt.Wire(address)
+            wire = connect(address)
             try:
                 yield wire
             finally:
                 wire.close()
         return
-    if mode in ("wire", "extended"):
+    if mode in WIRES:
         from server.listener import Config, Server
 
         with closing_database(folder) as database:
@@ -171,7 +179,7 @@ def runner(mode: str, folder: Path) -> Iterator[slt.Runner]:
             sessions = lambda user, name, given: Session(database, user, name, given)  # noqa: E731
             with Server(database, config, sessions=sessions) as server:
                 address = f"host=127.0.0.1 port={server.port} user=glancedb dbname=glancedb"
-                wire = slt.Wire(address, extended=mode == "extended")
+                wire = connect(address, extended=mode == "extended")
                 try:
                     yield wire
                 finally:

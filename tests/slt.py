@@ -20,7 +20,8 @@ A record ends at an empty line. Rows come as text forms joined by '|', in order 
 `header`: with the columns' names first); NULL is `NULL`, an empty text `(empty)`, a line break `\\n`.
 What gives no rows comes as its tag, an error as SQLSTATE and message with DETAIL and HINT below, a notice
 as its severity and message, before everything else (clients see them as early). `@name` runs in a
-session of that name. `--complete` writes the answers.
+session of that name. `--complete` writes the answers. `answer @name`, of a statement that waits for other
+sessions, is for tests/isolation: see tests.interleaving.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from storage.errors import DatabaseError
 
 @dataclass
 class Record:
-    """One `run`: its place, words and text, and the answer that is expected."""
+    """One `run` or `answer`: its place, words and text, and the answer that is expected."""
 
     path: Path
     line: int
@@ -87,10 +88,10 @@ def read(path: Path) -> Script:
                 raise ValueError(f"{path}:{at + 1}: skip needs a reason: skip MODE: REASON")
             script.skips[mode.strip()] = reason.strip()
             at += 1
-        elif word == "run":
-            at = _read_record(path, lines, at, tuple(rest.split()), script.records)
+        elif word in ("run", "answer"):
+            at = _read_record(path, lines, at, (word, *rest.split()), script.records)
         else:
-            raise ValueError(f"{path}:{at + 1}: neither run, include, skip nor a comment: {line!r}")
+            raise ValueError(f"{path}:{at + 1}: neither run, answer, include, skip nor a comment: {line!r}")
     return script
 
 
@@ -132,14 +133,20 @@ def write(path: Path, answers: dict[int, list[str]]) -> None:
 class Runner(Protocol):
     """A way to run texts: each gives the lines of its answer."""
 
-    def run(self, session: str, text: str, header: bool) -> list[str]: ...
+    def run(self, session: str, text: str, words: tuple[str, ...]) -> list[str]: ...
+
+    def answer(self, session: str, words: tuple[str, ...]) -> list[str]:
+        """What comes of a statement of the session that waits: in tests.interleaving only."""
 
     def close(self) -> None: ...
 
 
 def answer(runner: Runner, record: Record) -> list[str]:
     """What a record gives."""
-    lines = runner.run(record.session, record.text, "header" in record.words)
+    if record.words[0] == "answer":
+        lines = runner.answer(record.session, record.words)
+    else:
+        lines = runner.run(record.session, record.text, record.words)
     return sorted(lines) if "sorted" in record.words else lines
 
 
@@ -199,16 +206,20 @@ class Direct:
             self._sessions[name] = Session(self.database, "glancedb", "glancedb", {})
         return self._sessions[name]
 
-    def run(self, session: str, text: str, header: bool) -> list[str]:
+    def run(self, session: str, text: str, words: tuple[str, ...]) -> list[str]:
         """See Runner."""
         chosen = self._session(session)
         lines: list[str] = []
         try:
             for outcome in chosen.simple(text):
-                lines += self._lines(chosen, outcome, header)
+                lines += self._lines(chosen, outcome, "header" in words)
         except DatabaseError as error:
             lines += failure(error.sqlstate, error.message, error.detail, error.hint)
         return [notice(n.severity, n.message) for n in chosen.notices()] + lines
+
+    def answer(self, session: str, words: tuple[str, ...]) -> list[str]:
+        """See Runner."""
+        raise AssertionError("nothing waits in one thread: put the file under tests/isolation")
 
     def _lines(self, session: Session, outcome: Outcome, header: bool) -> Iterator[str]:
         match outcome:
@@ -250,29 +261,48 @@ class Wire:
         self._connections: dict[str, psycopg.Connection] = {}
         self._notices: list[str] = []
 
-    def _connection(self, name: str) -> pq.abc.PGconn:
+    def connection(self, name: str) -> pq.abc.PGconn:
+        """The connection of a session."""
         if name not in self._connections:
             connection = psycopg.connect(self._conninfo, autocommit=True)
             connection.pgconn.notice_handler = self._on_notice
             self._connections[name] = connection
         return self._connections[name].pgconn
 
+    def connections(self) -> Iterator[tuple[str, pq.abc.PGconn]]:
+        """Every session's name and connection."""
+        for name, connection in self._connections.items():
+            yield name, connection.pgconn
+
     def _on_notice(self, result: pq.abc.PGresult) -> None:
         severity = _field(result, pq.DiagnosticField.SEVERITY_NONLOCALIZED)
         self._notices.append(notice(severity, _field(result, pq.DiagnosticField.MESSAGE_PRIMARY)))
 
-    def run(self, session: str, text: str, header: bool) -> list[str]:
+    def run(self, session: str, text: str, words: tuple[str, ...]) -> list[str]:
         """See Runner."""
-        connection = self._connection(session)
+        self.send(session, text)
+        connection = self.connection(session)
         lines: list[str] = []
+        while (result := _next_result(connection)) is not None:
+            lines += result_lines(result, "header" in words)
+        return self.take_notices() + lines
+
+    def send(self, session: str, text: str) -> None:
+        """Send a text, whose results are then to be taken from the connection."""
+        connection = self.connection(session)
         if self._extended and ";" not in text.rstrip().rstrip(";"):
             connection.send_query_params(text.encode(), [], result_format=pq.Format.TEXT)
         else:
             connection.send_query(text.encode())
-        while (result := _next_result(connection)) is not None:
-            lines += _result_lines(result, header)
+
+    def take_notices(self) -> list[str]:
+        """The notices that have come since."""
         notices, self._notices = self._notices, []
-        return notices + lines
+        return notices
+
+    def answer(self, session: str, words: tuple[str, ...]) -> list[str]:
+        """See Runner."""
+        raise AssertionError("statements that wait: put the file under tests/isolation")
 
     def close(self) -> None:
         """See Runner."""
@@ -294,7 +324,7 @@ def _field(result: pq.abc.PGresult, which: pq.DiagnosticField) -> str:
     return "" if value is None else value.decode()
 
 
-def _result_lines(result: pq.abc.PGresult, header: bool) -> Iterator[str]:
+def result_lines(result: pq.abc.PGresult, header: bool) -> Iterator[str]:
     match result.status:
         case pq.ExecStatus.TUPLES_OK:
             if header:

@@ -212,10 +212,10 @@ def pg_trigger_depth() -> Column:
     return Column.of(INT4, [0])
 
 
-@scalar("pg_blocking_pids", [INT4], array_of(INT4), volatility="v")
-def pg_blocking_pids(pid: Column) -> Column:
+@scalar("pg_blocking_pids", [INT4], array_of(INT4), volatility="v", run=True)
+def pg_blocking_pids(pid: Column, run: Run) -> Column:
     """The sessions a session waits for."""
-    return Column.of(array_of(INT4), [[] for _ in range(len(pid))])
+    return each(session_of(run).blockers, pid, type=array_of(INT4))
 
 
 @scalar("pg_my_temp_schema", [], OID, volatility="s", run=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.seams import SessionInfo
-from sql.activity import sessions
+from sql.activity import microseconds, sessions
 from sql.settings import SETTINGS
 from sql.views.registry import Row, view
 from storage.catalog import DATABASE_OID, Catalog
@@ -36,7 +36,13 @@ def pg_settings(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     roles = {role.name: role.oid for role in catalog.roles.values()}
     states = {"I": "idle", "T": "idle in transaction", "E": "idle in transaction (aborted)"}
+    waits = {
+        waiting.party.session: waiting
+        for store in {other.store for other in sessions().values()}
+        for waiting in store.waits.waiting()
+    }
     for pid, other in sorted(sessions().items()):
+        waiting = waits.get(pid)
         yield {
             "datid": DATABASE_OID,
             "datname": other.database,
@@ -47,7 +53,9 @@ def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "backend_start": other.backend_start,
             "xact_start": other.transaction_start or None,
             "query_start": other.query_start or None,
-            "state": "active" if pid == session.backend_pid else states[other.status],
+            "wait_event_type": None if waiting is None else "Lock",
+            "wait_event": None if waiting is None else waiting.reason.kind,
+            "state": "active" if waiting or pid == session.backend_pid else states[other.status],
             "query": other.query,
             "backend_type": "client backend",
         }
@@ -78,3 +86,41 @@ def pg_cursors(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "is_binary": False,
             "is_scrollable": False,
         }
+
+
+@view("pg_catalog", "pg_locks", volatile=True)
+def pg_locks(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    """Locks on tables, transactions and advisory keys; those on rows are told of by who waits for them."""
+    own = sessions().get(session.backend_pid)
+    for lock in own.store.locks() if own is not None else ():
+        row: dict[str, object] = {
+            "locktype": lock.kind,
+            "virtualtransaction": f"{lock.session}/{lock.transaction}",
+            "pid": lock.session,
+            "mode": lock.mode,
+            "granted": lock.granted,
+            "fastpath": False,
+            "waitstart": None if lock.granted else microseconds(lock.since),
+        }
+        match lock.kind:
+            case "virtualxid":
+                row["virtualxid"] = f"{lock.session}/{lock.thing[0]}"
+            case "transactionid":
+                row["transactionid"] = lock.thing[0]
+            case "relation":
+                row |= {"database": DATABASE_OID, "relation": lock.thing[0]}
+            case "advisory":
+                row |= _advisory(lock.thing)
+        yield row
+
+
+def _advisory(key: tuple[int, ...]) -> dict[str, object]:
+    """One bigint as two halves, two integers as they are."""
+    one = len(key) == 1
+    first, second = (key[0] >> 32, key[0]) if one else key
+    return {
+        "database": DATABASE_OID,
+        "classid": first & 0xFFFFFFFF,
+        "objid": second & 0xFFFFFFFF,
+        "objsubid": 1 if one else 2,
+    }

@@ -211,6 +211,7 @@ def test_deadlock_is_told_to_one(database: Database, other: Other) -> None:
     table = create(database)
     put(database, table, (1, "a"), (2, "b"))
     first, second = database.begin(), database.begin()
+    first.deadlock_timeout, second.deadlock_timeout = 0.001, STARTED
     delete(first, table, 1)
     delete(second, table, 2)
     theirs, mine = ids_where(second, table, 1), ids_where(first, table, 2)
@@ -235,6 +236,7 @@ def test_waiting_ends_on_cancel(database: Database, other: Other) -> None:
     target = ids_where(second, table, 1)
     future = other.start(lambda: second.delete(table, target))
     canceled.set()
+    second.interrupt()
     with pytest.raises(QueryCanceled):
         future.result(STARTED)
 

@@ -69,7 +69,7 @@ def test_transfers(
 
     def until_done(work: Callable[[], None]) -> int:
         count = 0
-        while not done.wait(0.001):  # the others need the interpreter, too
+        while not count or not done.wait(0.001):  # the others need the interpreter, too
             work()
             count += 1
         return count

@@ -1,0 +1,331 @@
+"""Twin of plain.programs: one pass over the rows, a block of them at a time, so registers stay in cache.
+
+Columns are loaded and the result is stored by address, each in its own width. An instruction is one
+loop over a block, which LLVM makes vectors of; checks gather in a flag that is looked at once a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+from storage.kernels.plain.programs import INT8_MAX, INT8_MIN, Array, Code, Op
+
+_BLOCK = 1024
+_KINDS = {
+    np.dtype(name): number
+    for number, name in enumerate(("?", "u1", "<i2", "<i4", "<u4", "<i8", "<f4", "<f8"), 1)
+}
+_BOOL, _U1, _I2, _I4, _U4, _I8, _F4, _F8 = range(1, 9)
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE = (int(op) for op in list(Op)[:6])
+ADD_F, SUBTRACT_F, MULTIPLY_F, DIVIDE_F, NEGATE_F, TO_FLOAT = (int(op) for op in list(Op)[6:12])
+EQUAL, NOT_EQUAL, LESS, LESS_EQUAL = (int(op) for op in list(Op)[12:16])
+EQUAL_F, NOT_EQUAL_F, LESS_F, LESS_EQUAL_F = (int(op) for op in list(Op)[16:20])
+AND, OR, NOT, IS_NULL, IS_NOT_NULL = (int(op) for op in list(Op)[20:])
+
+
+def _array(element: Any) -> Any:
+    """A function f(address, n) -> the n elements there as an array."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+    def pointer(typing: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+        return types.CPointer(element)(types.int64), codegen
+
+    @njit(inline="always")
+    def array(address, n):  # type: ignore[no-untyped-def]
+        return carray(pointer(address), n)
+
+    return array
+
+
+_u1, _i2, _i4, _u4, _i8, _f4, _f8 = (
+    _array(element)
+    for element in (
+        types.uint8,
+        types.int16,
+        types.int32,
+        types.uint32,
+        types.int64,
+        types.float32,
+        types.float64,
+    )
+)
+
+
+@njit(inline="always")
+def _copy(source, out):  # type: ignore[no-untyped-def]
+    for i in range(len(source)):
+        out[i] = source[i]
+
+
+@njit("void(int64, int64, int64, int64, int64[::1], float64[::1])", nogil=True, cache=True)
+def _load(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-def]
+    if kind in (_BOOL, _U1):
+        _copy(_u1(address + start, n), ints)
+    elif kind == _I2:
+        _copy(_i2(address + 2 * start, n), ints)
+    elif kind == _I4:
+        _copy(_i4(address + 4 * start, n), ints)
+    elif kind == _U4:
+        _copy(_u4(address + 4 * start, n), ints)
+    elif kind == _I8:
+        _copy(_i8(address + 8 * start, n), ints)
+    elif kind == _F4:
+        _copy(_f4(address + 4 * start, n), floats)
+    else:
+        _copy(_f8(address + 8 * start, n), floats)
+
+
+@njit("void(int64, int64, int64, int64, int64[::1], float64[::1])", nogil=True, cache=True)
+def _store(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-def]
+    if kind in (_BOOL, _U1):
+        _copy(ints[:n], _u1(address + start, n))
+    elif kind == _I2:
+        _copy(ints[:n], _i2(address + 2 * start, n))
+    elif kind in (_I4, _U4):
+        _copy(ints[:n], _i4(address + 4 * start, n))
+    elif kind == _I8:
+        _copy(ints[:n], _i8(address + 8 * start, n))
+    elif kind == _F4:
+        _copy(floats[:n], _f4(address + 4 * start, n))
+    else:
+        _copy(floats[:n], _f8(address + 8 * start, n))
+
+
+@njit(
+    "boolean(int64, int64, int64, int64[::1], int64[::1], int64[::1])",
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+)
+def _integers(op, size, n, a, b, out):  # type: ignore[no-untyped-def]
+    """out = a op b; whether that stands for every row."""
+    low, high = -(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1
+    bad = np.int64(0)
+    if op == ADD:
+        for i in range(n):
+            r = a[i] + b[i]
+            bad |= (a[i] ^ r) & (b[i] ^ r)
+            out[i] = r
+    elif op == SUBTRACT:
+        for i in range(n):
+            r = a[i] - b[i]
+            bad |= (a[i] ^ b[i]) & (a[i] ^ r)
+            out[i] = r
+    elif op == NEGATE:
+        for i in range(n):
+            bad |= -np.int64(a[i] == INT8_MIN)
+            out[i] = -a[i]
+    elif op == MULTIPLY:
+        low_a = high_a = low_b = high_b = np.int64(0)
+        for i in range(n):
+            low_a, high_a = min(low_a, a[i]), max(high_a, a[i])
+            low_b, high_b = min(low_b, b[i]), max(high_b, b[i])
+            out[i] = a[i] * b[i]
+        if low_a < -INT8_MAX or low_b < -INT8_MAX:
+            return False
+        left, right = max(-low_a, high_a), max(-low_b, high_b)
+        if right != 0 and left > INT8_MAX // right:
+            return False
+    else:
+        for i in range(n):
+            bad |= -np.int64(b[i] == 0) | -np.int64((a[i] == INT8_MIN) & (b[i] == -1))
+        if bad < 0:
+            return False
+        for i in range(n):
+            q = a[i] // b[i]
+            if q * b[i] != a[i] and (a[i] < 0) != (b[i] < 0):
+                q += 1
+            out[i] = q if op == DIVIDE else a[i] - q * b[i]
+    outside = np.int64(0)
+    if size < 8:
+        for i in range(n):
+            outside |= np.int64((out[i] < low) | (out[i] > high))
+    return bad >= 0 and outside == 0
+
+
+@njit(
+    "boolean(int64, int64, int64, float64[::1], float64[::1], float64[::1])",
+    nogil=True,
+    cache=True,
+    error_model="numpy",
+)
+def _floats(op, size, n, a, b, out):  # type: ignore[no-untyped-def]
+    """out = a op b; whether that stands for every row."""
+    bad = False
+    if op == ADD_F:
+        for i in range(n):
+            out[i] = a[i] + b[i]
+    elif op == SUBTRACT_F:
+        for i in range(n):
+            out[i] = a[i] - b[i]
+    elif op == MULTIPLY_F:
+        for i in range(n):
+            out[i] = a[i] * b[i]
+    else:
+        for i in range(n):
+            bad |= (b[i] == 0) & (a[i] == a[i])
+            out[i] = a[i] / b[i]
+    if size == 4:
+        for i in range(n):
+            out[i] = np.float64(np.float32(out[i]))
+    infinite = np.inf
+    for i in range(n):
+        bad |= (abs(out[i]) == infinite) & (abs(a[i]) != infinite) & (abs(b[i]) != infinite)
+    if op in (MULTIPLY_F, DIVIDE_F):
+        for i in range(n):
+            bad |= (out[i] == 0) & (a[i] != 0) & (b[i] != 0) & (abs(b[i]) != infinite)
+    return not bad
+
+
+@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", nogil=True, cache=True)
+def _compared(op, n, a, b, out):  # type: ignore[no-untyped-def]
+    if op == EQUAL:
+        for i in range(n):
+            out[i] = a[i] == b[i]
+    elif op == NOT_EQUAL:
+        for i in range(n):
+            out[i] = a[i] != b[i]
+    elif op == LESS:
+        for i in range(n):
+            out[i] = a[i] < b[i]
+    else:
+        for i in range(n):
+            out[i] = a[i] <= b[i]
+
+
+@njit("void(int64, int64, float64[::1], float64[::1], int64[::1])", nogil=True, cache=True)
+def _compared_floats(op, n, a, b, out):  # type: ignore[no-untyped-def]
+    if op == EQUAL_F:
+        for i in range(n):
+            out[i] = (a[i] == b[i]) | ((a[i] != a[i]) & (b[i] != b[i]))
+    elif op == NOT_EQUAL_F:
+        for i in range(n):
+            out[i] = not ((a[i] == b[i]) | ((a[i] != a[i]) & (b[i] != b[i])))
+    elif op == LESS_F:
+        for i in range(n):
+            out[i] = (a[i] < b[i]) | ((b[i] != b[i]) & (a[i] == a[i]))
+    else:
+        for i in range(n):
+            out[i] = (a[i] <= b[i]) | (b[i] != b[i])
+
+
+@njit(
+    "void(int64, int64, int64[::1], int64[::1], uint8[::1], uint8[::1], int64[::1], uint8[::1])",
+    nogil=True,
+    cache=True,
+)
+def _logic(op, n, a, b, va, vb, out, valid):  # type: ignore[no-untyped-def]
+    """Truth values with their nulls; every other operation is null where an operand is."""
+    if op == AND:
+        for i in range(n):
+            valid[i] = (va[i] & vb[i]) | (va[i] & (a[i] == 0)) | (vb[i] & (b[i] == 0))
+            out[i] = a[i] & b[i] & va[i] & vb[i]
+    elif op == OR:
+        for i in range(n):
+            valid[i] = (va[i] & vb[i]) | (va[i] & (a[i] != 0)) | (vb[i] & (b[i] != 0))
+            out[i] = (a[i] & va[i]) | (b[i] & vb[i])
+    elif op == NOT:
+        for i in range(n):
+            valid[i] = va[i]
+            out[i] = 1 - a[i]
+    else:
+        for i in range(n):
+            valid[i] = 1
+            out[i] = va[i] if op == IS_NOT_NULL else 1 - va[i]
+
+
+@njit("void(int64, int64, int64[::1], int64[::1], int64[::1])", nogil=True, cache=True)
+def _known_logic(op, n, a, b, out):  # type: ignore[no-untyped-def]
+    """The same where nothing is null."""
+    if op == AND:
+        for i in range(n):
+            out[i] = a[i] & b[i]
+    elif op == OR:
+        for i in range(n):
+            out[i] = a[i] | b[i]
+    elif op == NOT:
+        for i in range(n):
+            out[i] = 1 - a[i]
+    else:
+        out[:n] = op == IS_NOT_NULL
+
+
+@njit("boolean(int32[:, ::1], int64[:, ::1], int64, int64, int64, int64)", nogil=True, cache=True)
+def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-def]
+    """`loads`: (kind, address of the values, of the mask or 0, 1 where one value stands for all rows)."""
+    count = len(loads)
+    ints = np.empty((count + len(code), _BLOCK), np.int64)
+    floats = ints.view(np.float64)
+    known = np.ones((count + len(code), _BLOCK), np.uint8)
+    for k in range(count):
+        if loads[k, 3]:
+            _load(loads[k, 0], loads[k, 1], 0, 1, ints[k], floats[k])
+            ints[k, :] = ints[k, 0]
+    for start in range(0, rows, _BLOCK):
+        n = min(_BLOCK, rows - start)
+        for k in range(count):
+            if not loads[k, 3]:
+                _load(loads[k, 0], loads[k, 1], start, n, ints[k], floats[k])
+                if loads[k, 2]:
+                    _copy(_u1(loads[k, 2] + start, n), known[k])
+        for step in range(len(code)):
+            op, left, right, mode = code[step, 0], code[step, 1], code[step, 2], code[step, 3]
+            to = count + step
+            if op >= AND:
+                if valids:
+                    _logic(op, n, ints[left], ints[right], known[left], known[right], ints[to], known[to])
+                else:
+                    _known_logic(op, n, ints[left], ints[right], ints[to])
+                continue
+            if op <= NEGATE:
+                if not _integers(op, mode, n, ints[left], ints[right], ints[to]):
+                    return False
+            elif op < NEGATE_F:
+                if not _floats(op, mode, n, floats[left], floats[right], floats[to]):
+                    return False
+            elif op == NEGATE_F:
+                for i in range(n):
+                    floats[to, i] = -floats[left, i]
+            elif op == TO_FLOAT:
+                for i in range(n):
+                    floats[to, i] = (
+                        np.float64(np.float32(ints[left, i])) if mode == 4 else np.float64(ints[left, i])
+                    )
+            elif op <= LESS_EQUAL:
+                _compared(op, n, ints[left], ints[right], ints[to])
+            else:
+                _compared_floats(op, n, floats[left], floats[right], ints[to])
+            if valids:
+                for i in range(n):
+                    known[to, i] = known[left, i] & known[right, i]
+        last = count + len(code) - 1
+        _store(kind, values, start, n, ints[last], floats[last])
+        if valids:
+            _copy(known[last, :n], _u1(valids + start, n))
+    return True
+
+
+def run_program(
+    code: Code, columns: Sequence[Array], valids: Sequence[Array | None], rows: int, dtype: Any
+) -> tuple[Array, Array | None] | None:
+    """See plain.programs.run_program."""
+    columns = [np.ascontiguousarray(column) for column in columns]
+    masks = [None if valid is None else np.ascontiguousarray(valid) for valid in valids]
+    loads = np.empty((len(columns), 4), np.int64)
+    for at, (column, mask) in enumerate(zip(columns, masks, strict=True)):
+        address = 0 if mask is None else mask.ctypes.data
+        loads[at] = _KINDS[column.dtype], column.ctypes.data, address, len(column) == 1 and mask is None
+    values = np.empty(rows, dtype)
+    valid = None if all(mask is None for mask in masks) else np.empty(rows, np.bool_)
+    where = 0 if valid is None else valid.ctypes.data
+    done = _run(code, loads, rows, _KINDS[values.dtype], values.ctypes.data, where)
+    return (values, valid) if done else None

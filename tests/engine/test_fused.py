@@ -1,0 +1,142 @@
+"""Fused expressions answer, null and raise as the trees they stand for."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from engine.expressions import And, Call, Cast, Constant, Expression, InList, IsNull, Not, Or, Reference
+from engine.fused import FEW_ROWS, Fused, fuse
+from storage.batch import Batch
+from storage.column import Column
+from storage.errors import DatabaseError, NumericValueOutOfRange
+from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, TEXT, Type
+from tests.engine.calls import run_with
+
+ROWS = FEW_ROWS + 3
+COLUMNS = (INT2, INT4, INT8, FLOAT4, FLOAT8, BOOL, INT4)
+ITEMS: dict[str, list[Any]] = {
+    "int2": [0, 1, -7, 32_767, -32_768],
+    "int4": [0, 3, -2, 2**31 - 1, None],
+    "int8": [5, -1, 2**40, -(2**63), 2**63 - 1],
+    "float4": [0.5, -1.0, 3.0e38, None, 0.0],
+    "float8": [1.5, float("nan"), float("inf"), 1e300, -2.25],
+    "bool": [True, False, None],
+}
+WIDER = {INT2: 0, INT4: 1, INT8: 2}
+
+
+def reference(index: int) -> Reference:
+    return Reference(index, COLUMNS[index])
+
+
+def of(type: Type) -> SearchStrategy[Expression]:
+    """Columns and constants of a type."""
+    columns = [reference(i) for i, t in enumerate(COLUMNS) if t is type]
+    constants = [Constant(Column.scalar(type, item)) for item in ITEMS[type.name]]
+    return st.sampled_from([*columns, *columns, *constants])
+
+
+@st.composite
+def numbers(draw: st.DrawFn, depth: int) -> Expression:
+    """A numeric tree."""
+    if depth == 0:
+        return draw(of(draw(st.sampled_from([INT2, INT4, INT8, FLOAT4, FLOAT8]))))
+    left, right = draw(numbers(depth - 1)), draw(numbers(depth - 1))
+    if left.type in WIDER and right.type in WIDER:
+        wider = left.type if WIDER[left.type] >= WIDER[right.type] else right.type
+        symbol = draw(st.sampled_from("+-*/"))
+    else:
+        left, right = (Cast(n, FLOAT8) if n.type in WIDER else n for n in (left, right))
+        wider = FLOAT4 if left.type is right.type is FLOAT4 else FLOAT8
+        symbol = draw(st.sampled_from("+-*/"))
+    return Call(f"operator {symbol}({left.type.name},{right.type.name})", (left, right), wider)
+
+
+@st.composite
+def conditions(draw: st.DrawFn, depth: int) -> Expression:
+    """A condition over numeric trees."""
+    kind = draw(st.sampled_from(["compare", "compare", "and", "or", "not", "null", "column"]))
+    if depth == 0 or kind == "column":
+        return draw(of(BOOL))
+    if kind == "compare":
+        left, right = draw(numbers(depth - 1)), draw(numbers(depth - 1))
+        if (left.type in WIDER) != (right.type in WIDER):
+            left, right = (Cast(n, FLOAT8) if n.type in WIDER else n for n in (left, right))
+        symbol = draw(st.sampled_from(["=", "<>", "<", "<=", ">", ">="]))
+        return Call(f"operator {symbol}({left.type.name},{right.type.name})", (left, right), BOOL)
+    if kind == "not":
+        return Not(draw(conditions(depth - 1)))
+    if kind == "null":
+        return IsNull(draw(numbers(depth - 1)), draw(st.booleans()))
+    operands = tuple(draw(st.lists(conditions(depth - 1), min_size=2, max_size=3)))
+    return And(operands) if kind == "and" else Or(operands)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    columns = []
+    for type in COLUMNS:
+        tame = st.sampled_from([item for item in ITEMS[type.name] if item is not None][:3])
+        wild = st.sampled_from(ITEMS[type.name])
+        items = draw(st.lists(wild if draw(st.booleans()) else tame, min_size=1, max_size=5))
+        columns.append(Column.of(type, (items * ROWS)[:ROWS]))
+    return Batch.of(*columns)
+
+
+def outcome(expression: Expression, batch: Batch) -> Any:
+    try:
+        column = expression.evaluate(batch, run_with()).spread(batch.rows)
+    except DatabaseError as error:
+        return error.sqlstate, error.message
+    return [repr(item) for item in column.tolist()]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(conditions(3), numbers(3)), batches())
+def test_fused_is_the_tree(expression: Expression, batch: Batch) -> None:
+    fused = fuse(expression)
+    if fused is not None:
+        assert outcome(fused, batch) == outcome(expression, batch)
+
+
+X, Y, NAME = Reference(0, INT4), Reference(1, FLOAT8), Reference(2, TEXT)
+
+
+def constant(type: Type, value: Any) -> Constant:
+    return Constant(Column.scalar(type, value))
+
+
+def test_neighbours_of_what_does_not_fit_become_one_program() -> None:
+    less = Call("operator <(int4,int4)", (X, constant(INT4, 5)), BOOL)
+    more = Call("operator >(float8,float8)", (Y, constant(FLOAT8, 0.5)), BOOL)
+    named = InList(NAME, (constant(TEXT, "a"),), False, "operator =(text,text)")
+    fused = fuse(And((less, more, named, more)))
+    assert isinstance(fused, And)
+    first, second, third = fused.operands
+    assert isinstance(first, Fused)
+    assert (first.original, second, third) == (And((less, more)), named, more)
+    assert fuse(less) is None
+
+
+def test_a_program_shares_what_stands_twice() -> None:
+    double = Call("operator +(int4,int4)", (X, X), INT4)
+    fused = fuse(Call("operator *(int4,int4)", (double, double), INT4))
+    assert isinstance(fused, Fused)
+    assert (len(fused.inputs), len(fused.code)) == (1, 2)
+    assert pickle.loads(pickle.dumps(fused)) == fused
+
+
+def test_what_must_raise_raises_as_the_tree_does() -> None:
+    square = Call("operator *(int4,int4)", (X, X), INT4)
+    fused = fuse(Call("operator +(int4,int4)", (square, X), INT4))
+    assert fused is not None
+    batch = Batch.of(Column(INT4, np.arange(100_000, dtype=np.int32)))
+    with pytest.raises(NumericValueOutOfRange, match="integer out of range"):
+        fused.evaluate(batch, run_with())
