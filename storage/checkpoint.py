@@ -17,9 +17,10 @@ from storage import log
 from storage.catalog import Table
 from storage.errors import DatabaseError
 from storage.files import fsync_folder, make_folder, remove
-from storage.manifest import SEGMENTS, Manifest, SegmentFile, TableFiles
+from storage.manifest import SEGMENTS, Manifest, TableFiles
 from storage.merger import merge
-from storage.sealed import Sealed
+from storage.sealed import Sealed, SegmentEntry
+from storage.segmentfile import in_use
 from storage.table import Store
 
 
@@ -107,16 +108,16 @@ class Checkpoints:
             if not part.file:
                 # no other checkpoint begins this log file, and no other part this row id
                 file = f"{table.oid}-{manifest.log}-{part.first_row_id}.segment"
-                part.segment.write(folder / file)
-                part.file = file
-            segments.append(SegmentFile(part.file, part.rows, part.write_gone(folder, manifest.commit)))
+                part.save(folder, file)
+            deleted = part.write_gone(folder, manifest.commit)
+            segments.append(SegmentEntry(part.file, part.rows, deleted, part.base, part.nbytes))
         return TableFiles(next_row_id, tuple(segments))
 
     def collect(self, manifest: Manifest) -> None:
-        """Remove what the manifest no longer needs."""
-        named = manifest.files()
+        """Remove what the manifest no longer needs, and no snapshot reads."""
+        named, reading = manifest.files(), in_use()
         for path in (self._folder / SEGMENTS).iterdir():
-            if path.name not in named:
+            if path.name not in named and path not in reading:
                 remove(path)
         for number in log.numbers(self._folder):
             if number < manifest.log:

@@ -2,18 +2,21 @@
 
 `manifest` is JSON, written aside, fsynced and renamed:
 
-    {"format": 1, "crc32c": of the rest without this field, "log": first log file to replay, "commit": n,
+    {"format": 2, "crc32c": of the rest without this field, "log": first log file to replay, "commit": n,
      "catalog": {...}, "next_oid": n, "sequences": {oid: [value, called]},
-     "tables": {oid: {"next_row_id": n, "segments": [{"file": name, "rows": n, "deleted": file or null}]}}}
+     "tables": {oid: {"next_row_id": n, "segments": [segment, ...]}}}
+
+    segment: {"file": name, "rows": n, "deleted": file or null, "base": row id, "nbytes": length of the file}
 
 Everything up to `commit` is in what it names, everything later in the log from file `log` on. Files that
-it does not name are left over from a checkpoint that did not finish, and are removed.
+it does not name are left over from a checkpoint that did not finish, and are removed. Format 1 did not say
+a segment's `base` and `nbytes`: its row ids are absolute, and its length is not known.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +25,13 @@ import crc32c
 from storage import codec, files
 from storage.catalog import FIRST_USER_OID, Catalog
 from storage.errors import DataCorrupted
-from storage.sealed import Sealed
+from storage.sealed import Sealed, SegmentEntry
 from storage.table import Store
 
 NAME = "manifest"
 SEGMENTS = "segments"
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class SegmentFile:
-    """A sealed segment on disk, and the file of its deleted rows, if any."""
-
-    file: str
-    rows: int
-    deleted: str | None
+_FORMAT = 2
+_FORMATS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -44,14 +39,12 @@ class TableFiles:
     """What a table is made of on disk."""
 
     next_row_id: int
-    segments: tuple[SegmentFile, ...]
+    segments: tuple[SegmentEntry, ...]
 
     def open(self, folder: Path) -> Store:
         """The table's store, its segments opened and not loaded."""
         store = Store()
-        store.parts = tuple(
-            Sealed.open(folder / SEGMENTS, segment.file, segment.deleted) for segment in self.segments
-        )
+        store.parts = tuple(Sealed.open(folder / SEGMENTS, entry) for entry in self.segments)
         store.next_row_id = self.next_row_id
         return store
 
@@ -84,7 +77,7 @@ class Manifest:
             "tables": {
                 str(oid): {
                     "next_row_id": table.next_row_id,
-                    "segments": [vars_of(segment) for segment in table.segments],
+                    "segments": [asdict(entry) for entry in table.segments],
                 }
                 for oid, table in self.tables.items()
             },
@@ -107,7 +100,7 @@ class Manifest:
             raise _damage(path, str(error)) from error
         if crc32c.crc32c(codec.json_bytes(body)) != stated:
             raise _damage(path, "its checksum is wrong")
-        if body["format"] != _FORMAT:
+        if body["format"] not in _FORMATS:
             raise DataCorrupted(
                 f'"{path}" has format {body["format"]}, this server reads {_FORMAT}',
                 hint="Use the version of the server that wrote it.",
@@ -120,16 +113,11 @@ class Manifest:
             {int(oid): (value, called) for oid, (value, called) in body["sequences"].items()},
             {
                 int(oid): TableFiles(
-                    table["next_row_id"], tuple(SegmentFile(**segment) for segment in table["segments"])
+                    table["next_row_id"], tuple(SegmentEntry(**segment) for segment in table["segments"])
                 )
                 for oid, table in body["tables"].items()
             },
         )
-
-
-def vars_of(segment: SegmentFile) -> dict[str, Any]:
-    """A segment's fields as JSON's values."""
-    return {"file": segment.file, "rows": segment.rows, "deleted": segment.deleted}
 
 
 def _damage(path: Path, why: str) -> DataCorrupted:

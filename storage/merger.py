@@ -56,6 +56,10 @@ def _wanted(parts: Sequence[Part], counts: Sequence[int], oldest: int, share: fl
     wanted: list[bool] = []
     behind = False
     for part, rows in zip(reversed(parts), reversed(counts), strict=True):
+        if isinstance(part, Sealed) and part.damaged:
+            behind = False
+            wanted.append(False)
+            continue
         small = rows < SMALL_ROWS and rows * row_bytes(part) < SMALL_BYTES
         behind = rows > 0 and (
             isinstance(part, Block) or (behind and small) or _dead(part, rows, oldest) > share * rows
@@ -71,8 +75,9 @@ def _dead(part: Part, rows: int, oldest: int) -> int:
 
 def row_bytes(part: Part) -> int:
     """About how many bytes a row of the part takes when it is decoded."""
-    nbytes = part.nbytes if isinstance(part, Block) else _sealed(part).segment.nbytes
-    return max(nbytes // max(part.rows, 1), 1)
+    if isinstance(part, Block):
+        return max(part.nbytes // max(part.rows, 1), 1)
+    return max(_sealed(part).segment.row_bytes, 1)
 
 
 def _sealed(part: Part) -> Sealed:
@@ -82,7 +87,7 @@ def _sealed(part: Part) -> Sealed:
 
 def _rewrite(store: Store, table: Table, old: Sequence[Part], counts: Sequence[int], oldest: int) -> None:
     """Put segments in the place of the first `counts` rows of neighbouring parts."""
-    built: list[tuple[Segment, Positions, list[Piece], Positions | None]] = []
+    built: list[tuple[Segment, int, list[Piece], Positions | None]] = []
     for pieces in _groups(table, old, counts, oldest):
         columns = [
             Column.concat([_values(old[number], definition, rows) for number, rows in pieces])
@@ -93,18 +98,19 @@ def _rewrite(store: Store, table: Table, old: Sequence[Part], counts: Sequence[i
         if table.sort_key and (_gathered(pieces, [_born(part) for part in old]) <= oldest).all():
             order = _sorted(table, columns, row_ids)
             columns, row_ids = [column.take(order) for column in columns], row_ids[order]
-        built.append((Segment.build(numbers_of(table), columns, row_ids), row_ids, pieces, order))
+        base = int(row_ids.min())
+        built.append((Segment.build(numbers_of(table), columns, row_ids - base), base, pieces, order))
     with store.lock:
         if not all(part in store.parts for part in old):
             return  # truncated meanwhile
         new: list[Part] = []
-        for segment, row_ids, pieces, order in built:
+        for segment, base, pieces, order in built:
             gone = _gathered(pieces, [part.gone_in(0, part.rows) for part in old])
             born = _gathered(pieces, [_born(part) for part in old])
             if order is not None:
                 gone, born = gone[order], born[order]
             marks = gone if gone.any() else None
-            new.append(Sealed(segment, row_ids, marks, born if (born > oldest).any() else None))
+            new.append(Sealed(segment, base, marks, born if (born > oldest).any() else None))
         last = old[-1]
         if isinstance(last, Block) and last.rows > counts[-1]:
             new.append(last.rest(counts[-1]))

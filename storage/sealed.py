@@ -11,7 +11,9 @@ A delete file `<segment>.<commit>.gone` holds
 from __future__ import annotations
 
 import struct
+import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import crc32c
@@ -23,6 +25,7 @@ from storage.column import Column, Mask, Positions
 from storage.errors import DataCorrupted
 from storage.predicate import Conjunction
 from storage.segment import Segment
+from storage.segmentfile import damage
 
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
@@ -30,42 +33,76 @@ MORSEL_BYTES = 32 << 20
 MORSEL_ROWS = 65_536
 
 
-class Sealed:
-    """See the module's text. `born` is kept while a snapshot may be older than some of the rows."""
+@dataclass(frozen=True)
+class SegmentEntry:
+    """How the manifest names a segment: its file, and the file of its deleted rows, if any.
 
-    def __init__(self, segment: Segment, row_ids: Positions, gone: Positions | None, born: Positions | None):
+    `nbytes` is the file's length, 0 where an older manifest did not say; `base` is what row ids count from.
+    """
+
+    file: str
+    rows: int
+    deleted: str | None
+    base: int = 0
+    nbytes: int = 0
+
+
+class Sealed:
+    """See the module's text."""
+
+    def __init__(self, segment: Segment, base: int, gone: Positions | None, born: Positions | None) -> None:
+        """`base` is what the segment's row ids count from.
+
+        `born`, the commit that made each row, is given where a snapshot may be older than some of them.
+        """
         self.segment = segment
+        self.base = base
         self.rows = segment.rows
         self._born = born
         self._gone = gone
         self._lock = threading.Lock()
-        self._ends = (int(row_ids.min()), int(row_ids.max())) if len(row_ids) else (0, -1)
-        ascending = bool((np.diff(row_ids) > 0).all())
-        self._order = None if ascending else np.argsort(row_ids, kind="stable")
-        self._sorted = row_ids if self._order is None else row_ids[self._order]
+        self._damage: DataCorrupted | None = None
+        self._saved_gone: str | None = None  # the newest file of deleted rows
         self.file = ""  # its name on disk, once it is there
+        self.nbytes = 0  # the length of that file
 
     @classmethod
-    def open(cls, folder: Path, file: str, deleted: str | None) -> Sealed:
-        """A segment of the manifest's. Raises DataCorrupted."""
-        segment = Segment.open(folder / file)
-        gone = None
-        if deleted is not None:
-            gone = np.zeros(segment.rows, np.int64)
-            gone[_read_gone(folder / deleted, segment.rows)] = 1
-        sealed = cls(segment, segment.row_ids(0, segment.rows, None), gone, None)
-        sealed.file = file
+    def open(cls, folder: Path, entry: SegmentEntry) -> Sealed:
+        """A segment of the manifest's.
+
+        One whose file is damaged is told to standard error and stays in its place: whoever asks for what is
+        damaged gets DataCorrupted, and everything else can be read.
+        """
+        sealed = cls(_segment(folder, entry), entry.base, None, None)
+        sealed.file, sealed.nbytes = entry.file, entry.nbytes
+        sealed._saved_gone = entry.deleted
+        if entry.deleted is not None:
+            try:
+                positions = _read_gone(folder / entry.deleted, sealed.rows)
+            except DataCorrupted as error:
+                print(error, file=sys.stderr)
+                sealed._damage = error
+                return sealed
+            sealed._gone = np.zeros(sealed.rows, np.int64)
+            sealed._gone[positions] = 1
         return sealed
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a file of it could not be opened: it stays as it is then."""
+        return self._damage is not None or self.segment.damage is not None
 
     @property
     def first_row_id(self) -> int:
         """The smallest row id."""
-        return self._ends[0]
+        return self.base + self.segment.ids[0]
 
     @property
     def gone(self) -> Positions:
         """(rows,) the commit that deleted each row, 0 for none; made at the first delete."""
         with self._lock:
+            if self._damage is not None:
+                raise self._damage
             if self._gone is None:
                 self._gone = np.zeros(self.rows, np.int64)
             return self._gone
@@ -73,10 +110,12 @@ class Sealed:
     @property
     def by_row_id(self) -> Positions | None:
         """(rows,) positions in ascending order of row id; None where rows lie so already."""
-        return self._order
+        return None if self.segment.ascending else self.segment.by_row_id()[1]
 
     def gone_in(self, start: int, stop: int) -> Positions | None:
         """See storage.table.Part."""
+        if self._damage is not None:
+            raise self._damage
         return None if self._gone is None else self._gone[start:stop]
 
     @property
@@ -90,9 +129,17 @@ class Sealed:
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""
-        found = np.minimum(np.searchsorted(self._sorted, row_ids), self.rows - 1)
-        places = found if self._order is None else self._order[found]
-        return np.where(self._sorted[found] == row_ids, places, -1)
+        relative = row_ids - self.base
+        low, high = self.segment.ids
+        inside = (relative >= low) & (relative <= high)
+        if not inside.any():
+            return np.full(len(row_ids), -1, np.int64)
+        if self.segment.consecutive:
+            return np.where(inside, relative - low, -1)
+        ids, order = self.segment.by_row_id()
+        found = np.minimum(np.searchsorted(ids, relative), self.rows - 1)
+        places = found if order is None else order[found]
+        return np.where(ids[found] == relative, places, -1)
 
     def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
         """See storage.table.Part."""
@@ -100,7 +147,7 @@ class Sealed:
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
         """See storage.table.Part."""
-        return self.segment.row_ids(start, stop, rows)
+        return self.segment.row_ids(start, stop, rows) + self.base
 
     def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
         """See storage.table.Part."""
@@ -112,24 +159,44 @@ class Sealed:
 
     def morsel_rows(self) -> int:
         """How many rows make a morsel: wide rows fewer."""
-        width = self.segment.nbytes // max(self.rows, 1)
-        return max(min(MORSEL_ROWS, MORSEL_BYTES // max(width, 1)), 64)
+        fitting = max(min(MORSEL_ROWS, MORSEL_BYTES // max(self.segment.row_bytes, 1)), 64)
+        return 1 << (fitting.bit_length() - 1)  # a power of two lies within one extent of wide rows
+
+    def save(self, folder: Path, file: str) -> None:
+        """Write the segment's file, and read from it from now on. Raises DiskFull or FileError."""
+        self.nbytes = self.segment.write(folder / file)
+        self.segment = Segment.open(folder / file, self.nbytes)
+        self.file = file
 
     def write_gone(self, folder: Path, commit: int) -> str | None:
         """Write the rows deleted by `commit` to a file of their own; its name, None where there are none."""
         if self._gone is None:
-            return None
+            return self._saved_gone
         positions = np.flatnonzero((self._gone > 0) & (self._gone <= commit))
         if not len(positions):
             return None
-        name = f"{self.file}.{commit}.gone"
+        name = self._saved_gone = f"{self.file}.{commit}.gone"
         body = _HEAD.pack(_MAGIC, len(positions)) + positions.astype("<i8").tobytes()
         files.replace(folder / name, [body, struct.pack("<I", crc32c.crc32c(body))])
         return name
 
 
+def _segment(folder: Path, entry: SegmentEntry) -> Segment:
+    try:
+        segment = Segment.open(folder / entry.file, entry.nbytes or None)
+        if segment.rows != entry.rows:
+            raise damage(folder / entry.file, 0, f"it has {segment.rows} rows, not {entry.rows}")
+    except DataCorrupted as error:
+        print(error, file=sys.stderr)
+        return Segment.damaged(entry.rows, error)
+    return segment
+
+
 def _read_gone(path: Path, rows: int) -> Positions:
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damage(path, 0, error.strerror or str(error)) from error
     if len(data) >= _HEAD.size + 4:
         magic, count = _HEAD.unpack_from(data)
         body, (stated,) = data[:-4], struct.unpack("<I", data[-4:])

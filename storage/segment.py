@@ -1,53 +1,34 @@
-"""A segment: immutable rows, each column encoded on its own.
+"""A segment: immutable rows, each column encoded on its own, in memory or in a file.
 
-    8 bytes   magic "GDBSEG02"
-    buffers   each at a multiple of 64 bytes
-    n bytes   foot: JSON
-    8 bytes   length of the foot, little-endian
-    4 bytes   CRC32C of the foot
-    8 bytes   magic "GDBSEGEN"
-
-    foot: {"rows": n, "columns": [column, ...], "row_ids": column}
-    column: {"number": attnum, "type": [oid, modifier], "encoding": tag, "head": {...},
-             "zones": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
-             "valid": [offset, length, CRC32C] or null}
-
-Format 1 ("GDBSEG01") had no numbers: its columns are those with attnum 1, 2, and so on.
-
-`valid` is a bitmap, first row in the lowest bit. The length of the file is checked against what the foot
-says when it is opened; a buffer's checksum when it is first touched. A file is mapped, not read.
+Columns are known by attribute number; row ids are relative to a base that whoever holds the segment knows.
+A segment of a file holds nothing of its values: they come out of the buffer cache (storage.cache) and are
+read again where it let them go. See storage.segmentfile for the bytes.
 """
 
 from __future__ import annotations
 
-import json
-import mmap
-import struct
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import crc32c
 import numpy as np
 import pyarrow as pa
 
-from storage import codec, encodings, files
+from storage import codec, encodings
 from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Encoded
 from storage.errors import DataCorrupted
-from storage.files import Buffer
 from storage.missing import Numbers, defined, missing_column, missing_zone
 from storage.predicate import Compare, Comparison, Conjunction
+from storage.segmentfile import Content, SegmentFile
 from storage.types import INT8, Form, Type
 from storage.zones import ZONE_ROWS, Zone, joined, zones_of
 
-_MAGIC, _END = b"GDBSEG02", b"GDBSEGEN"
-_MAGICS = (b"GDBSEG01", _MAGIC)
-_TAIL = struct.Struct("<QI8s")
-_ALIGN = 64
+Loaded = tuple[Encoded, Mask | None]
+RowIdOrder = tuple[Positions, Positions | None]
 _ZERO = Decimal(0)
 
 
@@ -55,32 +36,32 @@ class SegmentColumn:
     """One column of a segment: encoded values, the mask of values that are there, zones."""
 
     def __init__(
-        self, type: Type, zones: Sequence[Zone], load: Callable[[], tuple[Encoded, Mask | None]], tag: str
+        self, type: Type, zones: Sequence[Zone], tag: str, raw: int, nbytes: int, load: Callable[[], Loaded]
     ) -> None:
+        """`raw` and `nbytes` are the bytes of the values decoded and encoded."""
         self.type = type
         self.zones = tuple(zones)
         self.zone = joined(self.zones)
         self.tag = tag
-        self._load = load
-        self._lock = threading.Lock()
-        self._loaded: tuple[Encoded, Mask | None] | None = None
+        self.raw = raw
+        self.nbytes = nbytes
+        self.loaded = load
+        """The encoded values and the mask. Raises DataCorrupted where the file is damaged."""
 
     @classmethod
     def build(cls, column: Column) -> SegmentColumn:
         """Encode a column."""
-        valid = column.valid
         encoded = encodings.encode(_filled(column))
-        built = cls(column.type, zones_of(column), lambda: (encoded, valid), encoded.tag)
-        built.loaded()
-        return built
-
-    def loaded(self) -> tuple[Encoded, Mask | None]:
-        """The encoded values and the mask. Raises DataCorrupted at the first touch of a damaged file."""
-        if self._loaded is None:
-            with self._lock:
-                if self._loaded is None:
-                    self._loaded = self._load()
-        return self._loaded
+        loaded = encoded, column.valid
+        masked = 0 if column.valid is None else -(-len(column) // 8)
+        return cls(
+            column.type,
+            zones_of(column),
+            encoded.tag,
+            column.nbytes,
+            encoded.nbytes + masked,
+            lambda: loaded,
+        )
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """Rows start to stop, or those at the positions `rows` counted from start."""
@@ -108,32 +89,92 @@ class SegmentColumn:
         zones = self.zones[start // ZONE_ROWS : -(-stop // ZONE_ROWS)]
         return any(zone.may_match(op, value) for zone in zones)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the encoded values."""
-        return self.loaded()[0].nbytes
+
+@dataclass(frozen=True)
+class Section:
+    """Something that belongs to a segment's rows besides their columns: a head and buffers."""
+
+    head: Mapping[str, Any]
+    load: Callable[[], Sequence[Bytes]]
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any], buffers: Sequence[Bytes]) -> Section:
+        """A section that is in memory."""
+        return cls(head, lambda: buffers)
 
 
 class Segment:
     """See the module's text."""
 
-    def __init__(self, rows: int, columns: Mapping[int, SegmentColumn], row_ids: SegmentColumn) -> None:
-        """`columns` are by attribute number."""
+    def __init__(
+        self,
+        rows: int,
+        columns: Mapping[int, SegmentColumn],
+        row_ids: SegmentColumn,
+        ascending: bool | None,
+        sections: Mapping[str, Section] | None = None,
+        file: SegmentFile | None = None,
+    ) -> None:
+        """`columns` are by attribute number. Row ids of which it is not known whether they ascend: None."""
+        self._file = file
+        self._by_row_id: RowIdOrder | None = None
+        self.damage: DataCorrupted | None = None
         self.rows = rows
-        self.columns = dict(columns)
+        self.columns = columns
+        self.sections = dict(sections or {})
         self._row_ids = row_ids
-        self._row_bytes = sum(_row_bytes(column.type) for column in self.columns.values())
+        self._ascending = ascending
+        self.row_bytes = sum(_row_bytes(column.type) for column in self.columns.values())
+        """About how many bytes a row takes when it is decoded."""
 
     @classmethod
-    def build(cls, numbers: Numbers, columns: Sequence[Column], row_ids: Positions) -> Segment:
+    def build(
+        cls,
+        numbers: Numbers,
+        columns: Sequence[Column],
+        row_ids: Positions,
+        sections: Mapping[str, Section] | None = None,
+    ) -> Segment:
         """Encode columns of equal length, which have these attribute numbers; (rows,) int64 row ids."""
         built = {n: SegmentColumn.build(column) for n, column in zip(numbers, columns, strict=True)}
-        return cls(len(row_ids), built, SegmentColumn.build(Column(INT8, row_ids)))
+        ids = SegmentColumn.build(Column(INT8, row_ids))
+        return cls(len(row_ids), built, ids, bool((np.diff(row_ids) > 0).all()), sections)
 
     @property
-    def nbytes(self) -> int:
-        """About how many bytes its rows take when they are decoded: for the size of morsels."""
-        return self.rows * self._row_bytes
+    def ids(self) -> tuple[int, int]:
+        """The smallest and the largest relative row id."""
+        zone = self._row_ids.zone
+        return (0, -1) if zone.low is None else (zone.low, zone.high)
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether the row ids count up by one, so that nobody has to look at them."""
+        low, high = self.ids
+        return high - low + 1 == self.rows and bool(self._ascending)
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the row ids grow from row to row."""
+        if self._ascending is None:
+            self._ascending = bool((np.diff(self.row_ids(0, self.rows)) > 0).all())
+        return self._ascending
+
+    def by_row_id(self) -> RowIdOrder:
+        """((rows,) row ids ascending, (rows,) where they stand; None: in that order)."""
+
+        def load() -> tuple[RowIdOrder, int]:
+            row_ids = self.row_ids(0, self.rows)
+            if self.ascending:
+                return (row_ids, None), row_ids.nbytes
+            order = np.argsort(row_ids, kind="stable")
+            return (row_ids[order], order), 2 * row_ids.nbytes
+
+        if self._file is not None:
+            kept: RowIdOrder = self._file.kept("by row id", load)
+            return kept
+        if self._by_row_id is None:
+            self._by_row_id, _ = load()
+        return self._by_row_id
 
     def column(
         self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None = None
@@ -145,7 +186,7 @@ class Segment:
         return defined(stored.decode(start, stop, rows), definition)
 
     def row_ids(self, start: int, stop: int, rows: Positions | None = None) -> Positions:
-        """The row ids, likewise."""
+        """The relative row ids, likewise."""
         values: Positions = self._row_ids.decode(start, stop, rows).values
         return values
 
@@ -169,19 +210,71 @@ class Segment:
             return missing_zone(term.column).may_match(term.op, term.value)
         return stored.may_match(term.op, term.value, start, stop)
 
-    def write(self, path: Path) -> None:
-        """Write the segment's file: whole, fsynced. Raises DiskFull or FileError."""
-        files.replace(path, _content(self.rows, self.columns, self._row_ids))
+    def write(self, path: Path) -> int:
+        """Write the segment's file, whole and fsynced; its length. Raises DiskFull or FileError."""
+        content = Content()
+        columns = [_described(content, column, number) for number, column in self.columns.items()]
+        row_ids = _described(content, self._row_ids, 0)
+        sections = {
+            name: {"head": section.head, "buffers": [content.place(part) for part in section.load()]}
+            for name, section in self.sections.items()
+        }
+        foot = {
+            "rows": self.rows,
+            "columns": columns,
+            "row_ids": row_ids,
+            "ascending": self.ascending,
+            "sections": sections,
+        }
+        return content.write(path, foot)
 
     @classmethod
-    def open(cls, path: Path) -> Segment:
-        """Open a file, without reading its values. Raises DataCorrupted, naming file and offset."""
-        data, foot = _opened(path)
+    def open(cls, path: Path, nbytes: int | None = None) -> Segment:
+        """A file's segment, of which only the foot is read; `nbytes` is the length that it is to have.
+
+        Raises DataCorrupted, naming file and offset.
+        """
+        file = SegmentFile(path, nbytes)
+        foot = file.foot
         columns = {
-            described.get("number", at): _mapped(path, data, described)
+            number: _stored(file, number, described)
             for at, described in enumerate(foot["columns"], 1)
+            for number in (described.get("number", at),)
         }
-        return cls(foot["rows"], columns, _mapped(path, data, foot["row_ids"]))
+        sections = {
+            name: Section(described["head"], _section(file, name, described["buffers"]))
+            for name, described in foot.get("sections", {}).items()
+        }
+        row_ids = _stored(file, 0, foot["row_ids"])
+        return cls(foot["rows"], columns, row_ids, foot.get("ascending"), sections, file)
+
+    @classmethod
+    def damaged(cls, rows: int, error: DataCorrupted) -> Segment:
+        """What stands for a segment whose file cannot be opened: its rows can be counted and not read."""
+
+        def load() -> Loaded:
+            raise error
+
+        row_ids = SegmentColumn(INT8, [Zone(rows, 0)], "", 0, 0, load)
+        segment = cls(rows, _Damaged(error), row_ids, None)
+        segment.damage = error
+        return segment
+
+
+class _Damaged(Mapping[int, SegmentColumn]):
+    """The columns of a file that cannot be opened: asking for one raises what is wrong."""
+
+    def __init__(self, error: DataCorrupted) -> None:
+        self._error = error
+
+    def __getitem__(self, number: int) -> SegmentColumn:
+        raise self._error
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def _row_bytes(type: Type) -> int:
@@ -208,56 +301,25 @@ def _filled(column: Column) -> Column:
     return column.with_valid(None)
 
 
-def _content(rows: int, columns: Mapping[int, SegmentColumn], row_ids: SegmentColumn) -> Iterator[Buffer]:
-    """The file's bytes, in order."""
-    at = len(_MAGIC)
-    yield _MAGIC
-    described = []
-    for number, column in (*columns.items(), (0, row_ids)):
-        encoded, valid = column.loaded()
-        parts = list(encoded.buffers())
-        if valid is not None:
-            parts.append(np.packbits(valid, bitorder="little"))
-        places = []
-        for part in parts:
-            padding = -at % _ALIGN
-            yield bytes(padding)
-            yield part.data
-            places.append([at + padding, len(part), crc32c.crc32c(part.data)])
-            at += padding + len(part)
-        described.append(
-            {
-                "number": number,
-                "type": codec.encode_type(column.type),
-                "encoding": encoded.tag,
-                "head": encoded.head(),
-                "zones": [[z.rows, z.nulls, _stated(z.low), _stated(z.high)] for z in column.zones],
-                "valid": places.pop() if valid is not None else None,
-                "buffers": places,
-            }
-        )
-    foot = codec.json_bytes({"rows": rows, "columns": described[:-1], "row_ids": described[-1]})
-    yield foot
-    yield _TAIL.pack(len(foot), crc32c.crc32c(foot), _END)
-
-
-def _opened(path: Path) -> tuple[memoryview, dict[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
-        raise _damage(path, 0, str(error)) from error
-    if len(data) < len(_MAGIC) + _TAIL.size or bytes(data[: len(_MAGIC)]) not in _MAGICS:
-        raise _damage(path, 0, "it does not begin as a segment")
-    length, stated, end = _TAIL.unpack_from(data, len(data) - _TAIL.size)
-    at = len(data) - _TAIL.size - length
-    if end != _END or at < len(_MAGIC) or crc32c.crc32c(data[at : at + length]) != stated:
-        raise _damage(path, len(data) - _TAIL.size, "its end is missing or wrong")
-    foot: dict[str, Any] = json.loads(bytes(data[at : at + length]))
-    return data[:at], foot
+def _described(content: Content, column: SegmentColumn, number: int) -> dict[str, Any]:
+    """A column's part of the foot, its buffers placed."""
+    encoded, valid = column.loaded()
+    buffers = [content.place(part) for part in encoded.buffers()]
+    bits = None if valid is None else content.place(np.packbits(valid, bitorder="little"))
+    return {
+        "number": number,
+        "type": codec.encode_type(column.type),
+        "encoding": encoded.tag,
+        "head": encoded.head(),
+        "raw": column.raw,
+        "zones": [[z.rows, z.nulls, _stated(z.low), _stated(z.high)] for z in column.zones],
+        "buffers": buffers,
+        "valid": bits,
+    }
 
 
 def _stated(bound: Any) -> Any:
+    """A zone's bound as JSON has it."""
     return str(bound) if isinstance(bound, Decimal) else bound
 
 
@@ -267,31 +329,44 @@ def _zone(type: Type, rows: int, nulls: int, low: Any, high: Any) -> Zone:
     return Zone(rows, nulls, low, high)
 
 
-def _mapped(path: Path, data: memoryview, described: dict[str, Any]) -> SegmentColumn:
+def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> SegmentColumn:
+    """A column of a file."""
     type = codec.decode_type(described["type"])
     zones = [_zone(type, *zone) for zone in described["zones"]]
     rows = sum(zone.rows for zone in zones)
+    places, bits = described["buffers"], described["valid"]
+    nbytes = sum(length for _, length, _ in places) + (0 if bits is None else bits[1])
 
-    def load() -> tuple[Encoded, Mask | None]:
-        buffers = [_checked(path, data, *place) for place in described["buffers"]]
-        encoded = encodings.read(described["encoding"], type, described["head"], buffers)
-        if described["valid"] is None:
-            return encoded, None
-        bits = np.unpackbits(_checked(path, data, *described["valid"]), count=rows, bitorder="little")
-        return encoded, bits.astype(np.bool_)
+    tag, head = described["encoding"], described["head"]
+    buffers = [file.buffer((number, at), place) for at, place in enumerate(places)]
+    in_place = encodings.in_place(tag, type, head, buffers)
 
-    return SegmentColumn(type, zones, load, described["encoding"])
+    def load_mask() -> tuple[Mask, int]:
+        packed = file.buffer(number, bits).read()
+        return np.unpackbits(packed, count=rows, bitorder="little").astype(np.bool_), rows
+
+    def load() -> tuple[Encoded, int]:
+        read = [buffer.read() for buffer in buffers]
+        return encodings.read(tag, type, head, read), sum(len(buffer) for buffer in read)
+
+    def kept() -> Loaded:
+        # what stays where it is holds the file, so the cache, which outlives it, must not hold that
+        encoded: Encoded = in_place or file.kept((number, "values"), load)
+        mask: Mask | None = None if bits is None else file.kept((number, "valid"), load_mask)
+        return encoded, mask
+
+    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept)
 
 
-def _checked(path: Path, data: memoryview, offset: int, length: int, stated: int) -> Bytes:
-    part = data[offset : offset + length]
-    if len(part) != length or crc32c.crc32c(part) != stated:
-        raise _damage(path, offset, "a checksum is wrong")
-    return np.frombuffer(part, np.uint8)
+def _section(file: SegmentFile, name: str, places: Sequence[Sequence[int]]) -> Callable[[], Sequence[Bytes]]:
+    """What loads a section's buffers."""
 
+    def load() -> tuple[Sequence[Bytes], int]:
+        buffers = [file.buffer((name, at), place).read() for at, place in enumerate(places)]
+        return buffers, sum(len(buffer) for buffer in buffers)
 
-def _damage(path: Path, offset: int, why: str) -> DataCorrupted:
-    return DataCorrupted(
-        f'segment file "{path}" is damaged at offset {offset}: {why}',
-        hint="Restore the data folder from a backup.",
-    )
+    def kept() -> Sequence[Bytes]:
+        buffers: Sequence[Bytes] = file.kept(name, load)
+        return buffers
+
+    return kept

@@ -7,17 +7,43 @@ is a few flat buffers and a small JSON head, so writing and mapping a file copie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from storage.column import Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions
+from storage.errors import DataCorrupted
 from storage.predicate import Comparison
 from storage.types import Type
 
 Bytes = npt.NDArray[np.uint8]
+
+
+class Stored(Protocol):
+    """A buffer in a file, not read yet."""
+
+    def read(self) -> Bytes:
+        """All of it. Raises DataCorrupted where its checksum is wrong."""
+
+    def kept(self) -> Bytes:
+        """All of it, from the buffer cache. Raises as `read` does."""
+
+    def part(self, start: int, stop: int) -> Bytes:
+        """Its bytes start to stop, whose checksum is the caller's to see to. Raises DataCorrupted."""
+
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        """These (start, stop) will be asked for one by one."""
+
+    def peek(self, name: Hashable) -> Any | None:
+        """What `keep` was given under this name, if it is still there."""
+
+    def keep(self, name: Hashable, load: Callable[[], Array]) -> Array:
+        """An array made of it: kept in the buffer cache where that has room."""
+
+    def damage(self, at: int, why: str) -> DataCorrupted:
+        """The error that byte `at` of it is wrong."""
 
 
 class Encoded(Protocol):

@@ -244,18 +244,6 @@ def test_a_damaged_manifest_stops_the_start(tmp_path: Path, damage: bytes) -> No
         Database.open(tmp_path)
 
 
-def test_a_cut_segment_file_stops_the_start(tmp_path: Path) -> None:
-    database = Database.open(tmp_path)
-    table = create(database)
-    put(database, table, (1, "a"))
-    database.close()
-    (path,) = (tmp_path / "segments").iterdir()
-    os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(DataCorrupted) as caught:
-        Database.open(tmp_path)
-    assert path.name in caught.value.message
-
-
 def test_a_second_server_is_refused_with_the_pid_of_the_first(tmp_path: Path) -> None:
     database = Database.open(tmp_path)
     with pytest.raises(CannotConnectNow, match=f"pid {os.getpid()}"):

@@ -1,0 +1,71 @@
+"""Sequence: integers at an even distance, told by the first and the step. Row ids of a load are such."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Several
+from typing import Any, ClassVar
+
+import numpy as np
+
+from storage.column import Array, Column, Mask, Positions
+from storage.encodings.base import Bytes, compare
+from storage.predicate import Comparison
+from storage.types import Form, Type
+
+_LOW, _HIGH = -(2**63), 2**63 - 1
+
+
+class Sequence:
+    """A column whose value i is first + i * step."""
+
+    tag: ClassVar[str] = "sequence"
+
+    def __init__(self, type: Type, first: int, step: int) -> None:
+        self._type, self._first, self._step = type, first, step
+
+    @property
+    def nbytes(self) -> int:
+        return 16
+
+    def _values(self, start: int, stop: int, rows: Positions | None) -> Array:
+        at = np.arange(start, stop) if rows is None else rows + start
+        dtype = self._type.dtype
+        assert dtype is not None
+        values: Array = (at * self._step + self._first).astype(dtype)
+        return values
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded."""
+        return Column(self._type, self._values(start, stop, rows))
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """See Encoded."""
+        return compare(self._values(start, stop, None), op, value)
+
+    def head(self) -> dict[str, Any]:
+        """See Encoded."""
+        return {"first": self._first, "step": self._step}
+
+    def buffers(self) -> Several[Bytes]:
+        """None: the head says everything."""
+        return []
+
+    @classmethod
+    def encode(cls, column: Column) -> Sequence | None:
+        """See Encoding."""
+        if column.type.form is not Form.FIXED or column.values.dtype.kind not in "iu" or len(column) < 3:
+            return None
+        values = column.values
+        first, last = int(values[0]), int(values[-1])
+        step = int(values[1]) - first
+        fits = min(first, last, step) >= _LOW and max(first, last, step, abs(step) * len(values)) <= _HIGH
+        if not fits or first + step * (len(values) - 1) != last:
+            return None
+        if not (np.diff(values.astype(np.int64)) == step).all():
+            return None
+        return cls(column.type, first, step)
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Several[Bytes]) -> Sequence:
+        """See Encoding."""
+        return cls(type, head["first"], head["step"])

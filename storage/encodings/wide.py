@@ -1,0 +1,204 @@
+"""Wide: rows of a fixed width of 256 bytes or more, where they lie, each with a checksum of its own.
+
+Three buffers: the rows one after another, the CRC32C of each row (uint32), and that of each extent. An
+extent is a number of rows that is a power of two and takes up to 32 MB; morsels begin and end within one.
+A scan reads and keeps whole extents; where few rows of one are asked for, only these are read, neighbours
+together, in the order in which they lie in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import crc32c
+import numpy as np
+import numpy.typing as npt
+
+from storage.column import Array, Column, Mask, Positions
+from storage.encodings.base import Bytes, Stored, flat
+from storage.predicate import Comparison
+from storage.types import Form, Type
+
+WIDE = 256
+"""Bytes of a row from which on it is wide."""
+EXTENT_BYTES = 32 << 20
+_SPARSE = 8  # rows are read one by one where fewer than one in so many are asked for
+
+Checksums = npt.NDArray[np.uint32]
+
+
+def is_wide(type: Type) -> bool:
+    """Whether values of the type are kept so."""
+    return type.form is Form.ROWS and type.dtype is not None and type.width * type.dtype.itemsize >= WIDE
+
+
+def extent_rows(row_bytes: int) -> int:
+    """Rows of an extent: a power of two."""
+    return 1 << max((EXTENT_BYTES // row_bytes).bit_length() - 1, 0)
+
+
+class Wide:
+    """A column of wide rows in memory, as it was given."""
+
+    tag: ClassVar[str] = "wide"
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+
+    @property
+    def nbytes(self) -> int:
+        return self._column.nbytes
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded."""
+        column = self._column.slice(start, stop)
+        return column if rows is None else column.take(rows)
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """No help."""
+        return None
+
+    def head(self) -> dict[str, Any]:
+        """See Encoded."""
+        values = self._column.values
+        rows = extent_rows(values.shape[1] * values.dtype.itemsize)
+        return {"shape": list(values.shape), "extent": rows}
+
+    def buffers(self) -> Sequence[Bytes]:
+        """See Encoded."""
+        values = np.ascontiguousarray(self._column.values).view(np.uint8)
+        rows = extent_rows(values.shape[1])
+        ends = range(0, len(values), rows)
+        extents = np.array([crc32c.crc32c(flat(values[at : at + rows]).data) for at in ends], np.uint32)
+        return [flat(values), flat(_checksums(values)), flat(extents)]
+
+    @classmethod
+    def encode(cls, column: Column) -> Wide | None:
+        """See Encoding."""
+        return cls(column) if is_wide(column.type) and len(column) else None
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Wide:
+        """See Encoding."""
+        assert type.dtype is not None
+        return cls(Column(type, buffers[0].view(type.dtype).reshape(head["shape"])))
+
+
+class StoredWide:
+    """A column of wide rows in a file."""
+
+    tag: ClassVar[str] = Wide.tag
+
+    def __init__(self, type: Type, head: dict[str, Any], buffers: Sequence[Stored]) -> None:
+        assert type.dtype is not None
+        self._type, self._dtype = type, type.dtype
+        (self._rows, self._width), self._extent = map(int, head["shape"]), int(head["extent"])
+        self._row_bytes = self._width * type.dtype.itemsize
+        self._head = head
+        self._data = buffers[0]
+        self._of_rows, self._of_extents = buffers[1], buffers[2]
+
+    @property
+    def _checks(self) -> Checksums:
+        """(rows,) the checksum of each row."""
+        return self._of_rows.kept().view(np.uint32)
+
+    @property
+    def _extents(self) -> Checksums:
+        """The checksum of each extent."""
+        return self._of_extents.kept().view(np.uint32)
+
+    @property
+    def nbytes(self) -> int:
+        return self._rows * self._row_bytes
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded. Raises DataCorrupted."""
+        raw = self._range(start, min(stop, self._rows)) if rows is None else self._gather(rows + start)
+        return Column(self._type, raw.reshape(-1).view(self._dtype).reshape(len(raw), self._width))
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """No help."""
+        return None
+
+    def head(self) -> dict[str, Any]:
+        """See Encoded."""
+        return self._head
+
+    def buffers(self) -> Sequence[Bytes]:
+        """See Encoded."""
+        return [flat(self._range(0, self._rows)), flat(self._checks), flat(self._extents)]
+
+    def _range(self, start: int, stop: int) -> Array:
+        """(stop - start, row bytes) uint8."""
+        pieces = []
+        for number in range(start // self._extent, -(-stop // self._extent)):
+            first = number * self._extent
+            low, high = max(start, first), min(stop, first + self._extent)
+            extent = self._kept(number, high - low)
+            pieces.append(self._read(low, high) if extent is None else extent[low - first : high - first])
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.zeros((0, self._row_bytes), np.uint8)
+
+    def _gather(self, positions: Positions) -> Array:
+        """(len(positions), row bytes) uint8."""
+        result = np.empty((len(positions), self._row_bytes), np.uint8)
+        extents = positions // self._extent
+        for number in np.unique(extents).tolist():
+            places = np.flatnonzero(extents == number)
+            wanted = positions[places]
+            extent = self._kept(number, len(wanted))
+            if extent is None:
+                result[places] = self._sparse(wanted)
+            else:
+                result[places] = extent[wanted - number * self._extent]
+        return result
+
+    def _kept(self, number: int, wanted: int) -> Array | None:
+        """An extent, read if so many rows of it are worth that."""
+        first = number * self._extent
+        stop = min(first + self._extent, self._rows)
+        kept: Array | None = self._data.peek(number)
+        if kept is not None or wanted * _SPARSE < stop - first:
+            return kept
+
+        def load() -> Array:
+            raw = self._data.part(first * self._row_bytes, stop * self._row_bytes)
+            if crc32c.crc32c(raw.data) != self._extents[number]:
+                raise self._data.damage(self._damaged(raw, first), "a checksum is wrong")
+            return raw.reshape(stop - first, self._row_bytes)
+
+        return self._data.keep(number, load)
+
+    def _damaged(self, raw: Bytes, first: int) -> int:
+        """Where, in the buffer, the first row stands whose checksum is wrong too."""
+        rows = raw.reshape(-1, self._row_bytes)
+        wrong = np.flatnonzero(_checksums(rows) != self._checks[first : first + len(rows)])
+        return (first + (int(wrong[0]) if len(wrong) else 0)) * self._row_bytes
+
+    def _sparse(self, positions: Positions) -> Array:
+        """Rows of one extent that is not kept."""
+        distinct, places = np.unique(positions, return_inverse=True)
+        starts = np.flatnonzero(np.diff(distinct, prepend=-2) > 1)
+        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(distinct, starts[1:])]
+        width = self._row_bytes
+        if len(runs) > 1:
+            self._data.expect([(low * width, high * width) for low, high in runs])
+        return np.concatenate([self._read(low, high) for low, high in runs])[places.reshape(-1)]
+
+    def _read(self, start: int, stop: int) -> Array:
+        """Neighbouring rows, checked one by one."""
+        raw = self._data.part(start * self._row_bytes, stop * self._row_bytes)
+        rows = raw.reshape(stop - start, self._row_bytes)
+        wrong = np.flatnonzero(_checksums(rows) != self._checks[start:stop])
+        if len(wrong):
+            raise self._data.damage((start + int(wrong[0])) * self._row_bytes, "a row's checksum is wrong")
+        return rows
+
+
+def _checksums(rows: Array) -> Checksums:
+    """The CRC32C of each row of (n, bytes) uint8."""
+    crc = crc32c.crc32c
+    return np.array([crc(row.data) for row in rows], np.uint32)
