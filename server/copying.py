@@ -26,6 +26,11 @@ class Incoming:
         for batch in self._reader.feed(data):
             self._outcome.sink(batch)
 
+    @property
+    def where(self) -> str:
+        """How far the data has come, as the context of an error."""
+        return self._reader.where
+
     def done(self) -> str:
         """The end of the data: the command tag."""
         for batch in self._reader.finish():

@@ -13,7 +13,8 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from storage.errors import CharacterNotInRepertoire, DatabaseError, FeatureNotSupported, ProtocolViolation
+from engine.forms.utf8 import decoded
+from storage.errors import DatabaseError, FeatureNotSupported, ProtocolViolation
 
 _INT16 = struct.Struct(">H")
 _INT32 = struct.Struct(">i")
@@ -79,18 +80,6 @@ class Reader:
         """Raise ProtocolViolation if anything is left."""
         if self._at != len(self._data):
             raise ProtocolViolation("invalid message format")
-
-
-def decoded(raw: bytes) -> str:
-    """UTF-8 as text, or CharacterNotInRepertoire naming the bytes as PostgreSQL does."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        # PostgreSQL shows as many bytes as the first one announces, or as there are.
-        first = raw[error.start]
-        announced = 1 if first < 0xC0 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
-        shown = " ".join(f"0x{byte:02x}" for byte in raw[error.start : error.start + announced])
-        raise CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {shown}') from None
 
 
 def _string(text: str) -> bytes:

@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from engine import forms
 from engine.forms.style import Style
-from server.messages import Bind, decoded
+from engine.forms.utf8 import decoded
+from server.messages import Bind
 from sql.outcome import Prepared
 from storage.column import Column
 from storage.errors import DatabaseError, InvalidParameterValue, ProtocolViolation
@@ -26,19 +27,26 @@ def columns(message: Bind, prepared: Prepared, style: Style) -> list[Column]:
             f'but prepared statement "{message.statement}" requires {len(prepared.parameters)}'
         )
     formats = _spread(message.formats, count)
+    name = f'portal "{message.portal}"' if message.portal else "unnamed portal"
     found = []
     for number, (type, value) in enumerate(zip(prepared.parameters, message.parameters, strict=True)):
         try:
-            found.append(_column(type, value, formats[number], style))
+            column = _column(type, value, formats[number], style, number + 1)
+        except _Unreadable as error:
+            error.cause.where = f"{name} parameter ${number + 1} = '...'"
+            raise error.cause from None
         except DatabaseError as error:
-            error.where = error.where or _where(message.portal, number, value, formats[number])
+            error.where = f"{name} parameter ${number + 1}"
             raise
+        found.append(column)
     return found
 
 
 def result_formats(message: Bind, prepared: Prepared) -> tuple[int, ...]:
-    """A format code a result column."""
-    count = len(prepared.fields or ())
+    """A format code a result column; none matter where there is no result."""
+    if prepared.fields is None:
+        return ()
+    count = len(prepared.fields)
     if len(message.results) > 1 and len(message.results) != count:
         raise ProtocolViolation(
             f"bind message has {len(message.results)} result formats but query has {count} columns"
@@ -60,19 +68,26 @@ def _check(format: int) -> None:
         raise InvalidParameterValue(f"unsupported format code: {format}")
 
 
-def _column(type: Type, value: bytes | None, format: int, style: Style) -> Column:
+class _Unreadable(Exception):
+    """A text that its type's input function refuses: PostgreSQL shows it, or that there is one."""
+
+    def __init__(self, cause: DatabaseError) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _column(type: Type, value: bytes | None, format: int, style: Style, number: int) -> Column:
     _check(format)
     if value is None:
         column = Column.nulls(type, 1)
     elif format == 1:
-        column = forms.parse_binary(type, Column(BYTEA, pa.array([value], pa.large_binary())))
+        raw = Column(BYTEA, pa.array([value], pa.large_binary()))
+        column = forms.parse_binary(type, raw, f"incorrect binary data format in bind parameter {number}")
     else:
-        column = forms.parse_text(type, Column(TEXT, pa.array([decoded(value)], pa.large_string())), style)
+        text = Column(TEXT, pa.array([decoded(value)], pa.large_string()))
+        try:
+            column = forms.parse_text(type, text, style)
+        except DatabaseError as error:
+            raise _Unreadable(error) from error
     column.constant = True
     return column
-
-
-def _where(portal: str, number: int, value: bytes | None, format: int) -> str:
-    name = f'portal "{portal}"' if portal else "unnamed portal"
-    where = f"{name} parameter ${number + 1}"
-    return where if value is None or format == 1 else f"{where} = '...'"

@@ -17,8 +17,9 @@ from pyarrow import csv
 
 from engine import forms
 from engine.formats.options import CopyFormat
-from engine.formats.records import Place, Records, Row, invalid_at, not_text, unescape
+from engine.formats.records import Place, Records, Row, unescape
 from engine.forms.style import Style
+from engine.forms.utf8 import invalid_at, not_text
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -69,6 +70,12 @@ class LineReader:
         self._pending.clear()
         if block and not self._place.ended:
             yield from self._block(block)
+
+    @property
+    def where(self) -> str:
+        """See Reader."""
+        pending = self._pending.count(self._mark or self._first_break() or b"\n")
+        return f"COPY {self._format.table}, line {self._place.line + pending + 1}"
 
     def _last_break(self) -> int:
         """After the last line break that ends a record; 0: there is none yet."""

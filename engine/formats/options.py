@@ -40,6 +40,10 @@ class Reader(Protocol):
 
     def finish(self) -> Iterator[Batch]: ...
 
+    @property
+    def where(self) -> str:
+        """The line or row that would come next, as the context of an error."""
+
 
 class Writer(Protocol):
     """COPY ... TO."""

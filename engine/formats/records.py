@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.formats.options import CopyFormat
-from storage.errors import BadCopyFileFormat, CharacterNotInRepertoire, DatabaseError
+from engine.forms.utf8 import decoded
+from storage.errors import BadCopyFileFormat, DatabaseError
 
 Row = list[str | None]
 
@@ -244,29 +245,3 @@ def unescape(raw: bytes) -> bytes:
         return _NAMED.get(found[3], found[3]) if found[3] is not None else b""
 
     return _ESCAPE.sub(one, raw)
-
-
-def decoded(raw: bytes) -> str:
-    """Bytes as text. Raises CharacterNotInRepertoire."""
-    at = invalid_at(raw)
-    if at is not None:
-        raise not_text(raw, at)
-    return raw.decode()
-
-
-def invalid_at(raw: bytes) -> int | None:
-    """Where the first byte stands that no UTF-8 text has there; zero bytes are none of text."""
-    zero = raw.find(b"\0")
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        return error.start if zero < 0 else min(zero, error.start)
-    return None if zero < 0 else zero
-
-
-def not_text(raw: bytes, at: int) -> CharacterNotInRepertoire:
-    """PostgreSQL's words for the bytes at `at`."""
-    first = raw[at]
-    length = 2 if first >> 5 == 6 else 3 if first >> 4 == 14 else 4 if first >> 3 == 30 else 1
-    shown = " ".join(f"0x{byte:02x}" for byte in raw[at : at + length])
-    return CharacterNotInRepertoire(f'invalid byte sequence for encoding "UTF8": {shown}')

@@ -59,6 +59,14 @@ class TupleReader:
         if self._pending and not self._ended:
             raise self._located(BadCopyFileFormat("unexpected EOF in COPY data"))
 
+    @property
+    def where(self) -> str:
+        """See Reader."""
+        if self._begun:
+            for _ in self._tuples():
+                pass
+        return f"COPY {self._format.table}, line {self._row}"
+
     def _begin(self) -> bool:
         size = len(SIGNATURE) + _HEAD.size
         head = bytes(self._pending[:size])

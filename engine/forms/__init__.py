@@ -107,8 +107,10 @@ def binary_of(column: Column) -> Column:
     return written
 
 
-def parse_binary(type: Type, column: Column) -> Column:
-    """bytea as a column of `type`. Raises InvalidBinaryRepresentation, as receive functions do."""
-    parsed = binary.read(type, column)
+def parse_binary(type: Type, column: Column, excess: str = binary.EXCESS) -> Column:
+    """bytea as a column of `type`. Raises what receive functions raise: ProtocolViolation for values that
+    are cut off, InvalidBinaryRepresentation with the words `excess` for those that go on behind their end.
+    """
+    parsed = binary.read(type, column, excess)
     parsed.constant = column.constant
     return parsed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,21 @@ import pyarrow as pa
 
 from engine.forms.compound import checked_vector, elements
 from engine.forms.texts import width_error
+from engine.forms.utf8 import decoded
 from storage.column import Column
-from storage.errors import CharacterNotInRepertoire, InvalidBinaryRepresentation
+from storage.errors import (
+    DatatypeMismatch,
+    FeatureNotSupported,
+    InternalError,
+    InvalidBinaryRepresentation,
+    ProtocolViolation,
+)
 from storage.types import BOOL, BY_OID, BYTEA, JSONB, UUID, VECTOR, Form, Type
 
 _NULL = b"\xff\xff\xff\xff"
+_SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
+_MAX_SCALE = 0x3FFF
+EXCESS = "incorrect binary data format"
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -108,16 +119,17 @@ def _write_arrays(column: Column) -> list[bytes | None]:
     return out
 
 
-def _wrong(type: Type) -> InvalidBinaryRepresentation:
-    return InvalidBinaryRepresentation(f"incorrect binary data format for type {type}")
+def _cut() -> ProtocolViolation:
+    return ProtocolViolation("insufficient data left in message")
 
 
-def read(type: Type, column: Column) -> Column:
-    """The inverse of `write`. Raises InvalidBinaryRepresentation, or what the type's input raises."""
+def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
+    """The inverse of `write`. Raises ProtocolViolation for what is cut off, InvalidBinaryRepresentation
+    (in the words `excess` for what goes on behind its end), or what the type's input raises."""
     dtype = wire_dtype(type)
     valid = column.valid
     if dtype is not None:
-        rows = _joined(type, column, dtype.itemsize)
+        rows = _joined(type, column, dtype.itemsize, excess)
         raw = rows.reshape(-1).view(dtype)
         if type.oid == BOOL.oid:
             return Column(type, rows.reshape(-1) != 0, valid)
@@ -134,20 +146,27 @@ def read(type: Type, column: Column) -> Column:
         case Form.BYTES:
             return column.retype(type)
         case Form.ROWS:
-            return _read_rows(type, column)
+            return _read_rows(type, column, excess)
         case _:
-            parse = numeric_of if type.form is Form.DECIMAL else _array_reader(type)
+            parse = (
+                partial(numeric_of, excess=excess)
+                if type.form is Form.DECIMAL
+                else _array_reader(type, excess)
+            )
             return Column.of(type, [None if v is None else parse(v) for v in column.values.to_pylist()])
 
 
-def _joined(type: Type, column: Column, width: int) -> Any:
+def _joined(type: Type, column: Column, width: int, excess: str) -> Any:
     """(rows, width) uint8, each value checked to have that width; zeros under nulls."""
     values = column.values
     content, spans = _content(values)
     there = column.is_valid()
-    lengths = np.diff(spans)
-    if (lengths[there] != width).any():
-        raise _wrong(type)
+    lengths = np.diff(spans)[there]
+    wrong = lengths[lengths != width]
+    if len(wrong) and wrong[0] > width:
+        raise InvalidBinaryRepresentation(excess)
+    if len(wrong):
+        raise ProtocolViolation("no data left in message") if type.oid == BOOL.oid else _cut()
     if there.all():
         return content[spans[0] : spans[-1]].reshape(len(values), width)
     rows = np.zeros((len(values), width), np.uint8)
@@ -167,33 +186,42 @@ def _read_text(type: Type, column: Column) -> Column:
     values = column.values
     if type.oid == JSONB.oid:
         items = values.to_pylist()
-        if any(item is not None and item[:1] != b"\x01" for item in items):
-            raise InvalidBinaryRepresentation("unsupported jsonb version number")
+        for item in items:
+            if item == b"":
+                raise _cut()
+            if item is not None and item[0] != 1:
+                raise InternalError(f"unsupported jsonb version number {item[0]}")
         values = pa.array([None if item is None else item[1:] for item in items], pa.large_binary())
     try:
         texts = values.cast(pa.large_string())
-    except pa.ArrowInvalid as error:
-        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8"') from error
-    if any(item is not None and "\0" in item for item in texts.to_pylist()):
-        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00')
+    except pa.ArrowInvalid:
+        texts = pa.array([None if v is None else decoded(v) for v in values.to_pylist()], pa.large_string())
+    content, spans = _content(values)
+    if not content[spans[0] : spans[-1]].all():
+        for item in values.to_pylist():
+            if item is not None:
+                decoded(item)  # raises for a zero byte
     return Column(type, texts)
 
 
-def _read_rows(type: Type, column: Column) -> Column:
+def _read_rows(type: Type, column: Column, excess: str) -> Column:
     if type.oid == VECTOR.oid:
         items = column.values.to_pylist()
-        return Column.of(type, [None if item is None else _vector_of(type, item) for item in items])
+        return Column.of(type, [None if item is None else _vector_of(type, item, excess) for item in items])
     lengths = np.diff(_content(column.values)[1])[column.is_valid()]
     width = type.width if type.width >= 0 else int(lengths[0]) if len(lengths) else 0
     wrong = lengths[lengths != width]
-    if len(wrong):
-        raise _wrong(type) if type.oid == UUID.oid else width_error(type.of(width), int(wrong[0]))
-    return Column(type, _joined(type, column, width), column.valid)
+    if len(wrong) and type.oid != UUID.oid:
+        raise width_error(type.of(width), int(wrong[0]))
+    return Column(type, _joined(type, column, width, excess), column.valid)
 
 
-def _vector_of(type: Type, item: bytes) -> Any:
-    if len(item) < 4 or len(item) != 4 + 4 * struct.unpack_from(">H", item)[0]:
-        raise _wrong(type)
+def _vector_of(type: Type, item: bytes, excess: str) -> Any:
+    length = 4 if len(item) < 4 else 4 + 4 * struct.unpack_from(">H", item)[0]
+    if len(item) < length:
+        raise _cut()
+    if len(item) > length:
+        raise InvalidBinaryRepresentation(excess)
     return checked_vector(type, np.frombuffer(item, ">f4", offset=4).astype(np.float32))
 
 
@@ -221,19 +249,25 @@ def numeric_bytes(value: Decimal) -> bytes:
     return struct.pack(f">HhHH{len(groups)}H", len(groups), weight, 0x4000 * sign, scale, *groups)
 
 
-def numeric_of(item: bytes) -> Decimal:
-    """The inverse of numeric_bytes."""
+def numeric_of(item: bytes, excess: str = EXCESS) -> Decimal:
+    """The inverse of numeric_bytes. Raises ProtocolViolation, InvalidBinaryRepresentation."""
     if len(item) < 8:
-        raise InvalidBinaryRepresentation("insufficient data left in message")
+        raise _cut()
     count, weight, sign, scale = struct.unpack_from(">HhHH", item)
-    if len(item) != 8 + 2 * count:
-        raise InvalidBinaryRepresentation('invalid length in external "numeric" value')
-    special = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}.get(sign)
+    special = _SPECIAL.get(sign)
+    if special is None and sign not in (0, 0x4000):
+        raise InvalidBinaryRepresentation('invalid sign in external "numeric" value')
+    if scale > _MAX_SCALE:
+        raise InvalidBinaryRepresentation('invalid scale in external "numeric" value')
+    if len(item) < 8 + 2 * count:
+        raise _cut()
+    groups = struct.unpack_from(f">{count}H", item, 8)
+    if any(group > 9999 for group in groups):
+        raise InvalidBinaryRepresentation('invalid digit in external "numeric" value')
+    if len(item) > 8 + 2 * count:
+        raise InvalidBinaryRepresentation(excess)
     if special is not None:
         return Decimal(special)
-    groups = struct.unpack_from(f">{count}H", item, 8)
-    if sign not in (0, 0x4000) or any(group > 9999 for group in groups):
-        raise InvalidBinaryRepresentation('invalid digit in external "numeric" value')
     # the point stands behind group `weight`: zeros fill what is left out on either side
     digits = "".join(f"{group:04d}" for group in groups)
     before = 4 * (weight + 1)
@@ -245,39 +279,48 @@ def numeric_of(item: bytes) -> Decimal:
     return Decimal(f"{'-' if sign else ''}{whole}{'.' if scale else ''}{fraction}")
 
 
-def _array_reader(type: Type) -> Callable[[bytes], list[Any]]:
+def _array_reader(type: Type, excess: str) -> Callable[[bytes], list[Any]]:
     element = type.element
     assert element is not None
 
     def parse(item: bytes) -> list[Any]:
         try:
-            dimensions, _, oid = struct.unpack_from(">iiI", item)
-            if dimensions == 0:
-                return []
-            if dimensions != 1:
-                raise InvalidBinaryRepresentation("arrays of more than one dimension are not supported")
-            (count,) = struct.unpack_from(">i", item, 12)
-            if not 0 <= count <= len(item):
-                raise _wrong(type)
-            parts: list[bytes | None] = []
-            at = 20
-            for _ in range(count):
-                (length,) = struct.unpack_from(">i", item, at)
-                at += 4
-                if length > len(item) - at or length < -1:
-                    raise _wrong(type)
-                parts.append(None if length == -1 else item[at : at + length])
-                at += max(length, 0)
-        except struct.error as error:
-            raise _wrong(type) from error
-        sent = BY_OID.get(oid, element)
-        if sent.form is not element.form or (sent.wire_oid != element.wire_oid and sent.size != element.size):
-            raise InvalidBinaryRepresentation(
-                f"binary data has array element type {oid} ({sent}) instead of expected "
-                f"{element.oid} ({element})"
-            )
+            parts, end = _parts(item, element)
+        except struct.error:
+            raise _cut() from None
+        if end != len(item):
+            raise InvalidBinaryRepresentation(excess)
         column = read(element, Column(BYTEA, pa.array(parts, pa.large_binary())))
         values: list[Any] = column.to_arrow().to_pylist()
         return values
 
     return parse
+
+
+def _parts(item: bytes, element: Type) -> tuple[list[bytes | None], int]:
+    """(the elements' forms, where they end). Raises struct.error where the item ends before them."""
+    dimensions, flags, oid = struct.unpack_from(">iiI", item)
+    if dimensions < 0:
+        raise InvalidBinaryRepresentation(f"invalid number of dimensions: {dimensions}")
+    if flags not in (0, 1):
+        raise InvalidBinaryRepresentation("invalid array flags")
+    sent = BY_OID.get(oid, element)
+    if sent.form is not element.form or (sent.wire_oid != element.wire_oid and sent.size != element.size):
+        raise DatatypeMismatch(
+            f"binary data has array element type {oid} ({sent}) instead of expected {element.oid} ({element})"
+        )
+    if dimensions == 0:
+        return [], 12
+    if dimensions > 1:
+        raise FeatureNotSupported("arrays of more than one dimension are not supported")
+    (count,) = struct.unpack_from(">i", item, 12)
+    parts: list[bytes | None] = []
+    at = 20
+    for _ in range(count):
+        (length,) = struct.unpack_from(">i", item, at)
+        at += 4
+        if length > len(item) - at or length < -1:
+            raise InvalidBinaryRepresentation("insufficient data left in message")
+        parts.append(None if length == -1 else item[at : at + length])
+        at += max(length, 0)
+    return parts, at
