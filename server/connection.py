@@ -35,7 +35,7 @@ from server.messages import (
     Terminate,
 )
 from server.metrics import Metrics
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Rows, SessionSeam
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Portal, Rows, SessionSeam
 from storage.batch import Batch
 from storage.errors import (
     DatabaseError,
@@ -52,8 +52,11 @@ log = logging.getLogger("glancedb.connection")
 _SERIES = frozenset(message.tag for message in (Parse, Bind, Describe, Execute, Close, Flush))
 
 
+_SYNCHRONY = ProtocolViolation("terminating connection because protocol synchronization was lost")
+
+
 class _Lost(Exception):
-    """The client sends what nobody can make sense of: the connection ends with this error."""
+    """The client sends what nobody can make sense of: the connection ends after this error."""
 
     def __init__(self, error: DatabaseError) -> None:
         super().__init__(error)
@@ -139,17 +142,20 @@ class Connection:
     def _failed(self, tag: int, error: Exception) -> Iterator[bytes]:
         """Answer with an error, and get back to where the next message makes sense."""
         told = self.ending or _told(error)
-        fatal = self.ending is not None or told.severity == "FATAL" or isinstance(error, _Lost)
+        lost = isinstance(error, _Lost) and self.ending is None
+        fatal = self.ending is not None or told.severity == "FATAL"
         series = tag in _SERIES or (self._copy is not None and self._outcomes is None)
         self._metrics.errors += 1
         self._copy = None
         self._drop_outcomes()
         self.session.fail()
-        self.closed = fatal
+        self.closed = fatal or lost
         self._skipping = series
         yield from self._notices()
         yield responses.error(told, fatal=fatal)
-        if not fatal and not series:
+        if lost:
+            yield responses.error(_SYNCHRONY, fatal=True)
+        elif not fatal and not series:
             yield from self._ready()
 
     def _drop_outcomes(self) -> None:
@@ -165,7 +171,7 @@ class Connection:
         for outcome in self._outcomes:
             match outcome:
                 case Rows():
-                    formats = (0,) * len(outcome.fields)
+                    formats = (int(outcome.binary),) * len(outcome.fields)
                     yield responses.row_description(outcome.fields, formats)
                     style = self.session.style
                     for batch in outcome.batches:
@@ -209,13 +215,14 @@ class Connection:
             fields = prepared.fields
             formats: tuple[int, ...] = (0,) * len(fields or ())
         else:
-            fields = self.session.portal(message.name).fields
-            formats = self._portal_formats(message.name, fields or ())
+            portal = self.session.portal(message.name)
+            fields = portal.fields
+            formats = self._portal_formats(portal)
         yield responses.NO_DATA if fields is None else responses.row_description(fields, formats)
 
-    def _portal_formats(self, portal: str, fields: Sequence[Field]) -> tuple[int, ...]:
-        """A code a column; cursors that SQL declared are text."""
-        return self._formats.get(portal) or (0,) * len(fields)
+    def _portal_formats(self, portal: Portal) -> tuple[int, ...]:
+        """A code a column; a cursor that SQL declared is what it was declared as."""
+        return self._formats.get(portal.name) or (int(portal.binary),) * len(portal.fields or ())
 
     def _execute(self, message: Execute) -> Iterator[bytes]:
         outcome = self.session.execute(message.portal, message.limit)
@@ -235,7 +242,7 @@ class Connection:
 
     def _rows(self, outcome: Rows, message: Execute) -> Iterator[bytes]:
         """DataRows, and how it ended. A limit that is just reached suspends the portal, as in PostgreSQL."""
-        formats = self._portal_formats(message.portal, outcome.fields)
+        formats = self._portal_formats(self.session.portal(message.portal))
         style = self.session.style
         sent = 0
         for batch in outcome.batches:
@@ -276,14 +283,14 @@ class Connection:
                 if self._outcomes is not None:
                     yield from self._go_on()
             case CopyFail():
-                raise QueryCanceled(f"COPY from stdin failed: {message.message}")
+                raise QueryCanceled(f"COPY from stdin failed: {message.message}", where=copy.where)
             case Flush() | Sync():
                 pass  # clients send them without knowing that what they executed is a COPY
             case Terminate():
                 self.closed = True
             case _:
                 what = f"unexpected message type 0x{message.tag:02X} during COPY from stdin"
-                raise _Lost(ProtocolViolation(what))
+                raise _Lost(ProtocolViolation(what, where=copy.where))
 
     def _copy_out(self, outcome: CopyOut) -> Iterator[bytes]:
         format = outcome.format

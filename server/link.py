@@ -268,8 +268,9 @@ class Link(asyncio.Protocol):
             self._runner.tell()
 
     def terminate(self) -> None:
-        """pg_terminate_backend: from any thread."""
-        self._loop.call_soon_threadsafe(self.finish)
+        """pg_terminate_backend: from any thread, the session's own included."""
+        if self._runner is not None:
+            self._runner.end(AdminShutdown("terminating connection due to administrator command"))
 
     def _deliver(self, data: bytes, idle: IdleLimit | None) -> None:
         assert self._runner is not None

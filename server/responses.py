@@ -57,7 +57,7 @@ def backend_key_data(pid: int, key: bytes) -> bytes:
 
 def negotiate_protocol_version(minor: int, unknown: Sequence[str]) -> bytes:
     """NegotiateProtocolVersion: the newest 3.x spoken here, and the options nobody knows."""
-    head = struct.pack(">II", minor, len(unknown))
+    head = struct.pack(">HHI", 3, minor, len(unknown))
     return _message(b"v", head + b"".join(map(_text, unknown)))
 
 

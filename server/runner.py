@@ -37,7 +37,7 @@ IdleLimit = tuple[float, DatabaseError]
 
 
 class Outlet(Protocol):
-    """The socket's side. All but `pause` are called from a statement's thread and return at once."""
+    """The socket's side. All are called from a statement's thread and return at once."""
 
     def deliver(self, data: bytes, idle: IdleLimit | None) -> None:
         """Send the bytes; then `sent` is called. `idle`: the runner is idle now, and how long it may be."""
@@ -72,6 +72,7 @@ class Runner:
         self._inbox_bytes = 0
         self._full = False
         self._output_bytes = 0
+        self._held_bytes = 0  # of answers that are not sent yet
         self._blocked = False  # the socket takes no more
         self._lost = False
         self._ending: DatabaseError | None = None  # tell this as soon as possible
@@ -128,7 +129,7 @@ class Runner:
             connection.session.cancel()
 
     def end(self, error: DatabaseError) -> None:
-        """Tell the client this instead of anything else, and close."""
+        """Tell the client this instead of anything else, and close. From any thread."""
         self._ending = error
         if self.connection is not None:
             self.connection.ending = error
@@ -214,6 +215,8 @@ class Runner:
             if connection.closed:
                 self._send(out, None)
                 return False
+            if connection.waiting and not self._pass_on(out):
+                return True
 
     def _begin(self, out: list[bytes]) -> bool:
         """Open the session and greet the client."""
@@ -227,21 +230,25 @@ class Runner:
 
     def _step(self, answer: Iterator[bytes], out: list[bytes]) -> bool:
         """Go on with an answer. False: it is parked."""
-        size = 0
         while self._ending is None and not self._lost:
             piece = next(answer, None)
             if piece is None:
                 return True
             out.append(piece)
-            size += len(piece)
-            if size >= SEND_BYTES:
-                self._send(out, None)
-                out.clear()
-                size = 0
-                if self._park():
-                    return False
+            self._held_bytes += len(piece)
+            if self._held_bytes >= SEND_BYTES and not self._pass_on(out):
+                return False
         _abandon(answer)
         return True
+
+    def _pass_on(self, out: list[bytes]) -> bool:
+        """Send what there is now: a client that sent more need not wait for the rest. False: it is parked."""
+        with self._lock:
+            if not self._inbox and self._answer is None:
+                return True  # nothing comes behind it: it is sent as the thread leaves
+        self._send(out, None)
+        out.clear()
+        return not self._park()
 
     def _park(self) -> bool:
         with self._lock:
@@ -289,6 +296,7 @@ class Runner:
 
     def _send_locked(self, out: list[bytes], idle: IdleLimit | None) -> None:
         data = b"".join(out)
+        self._held_bytes = 0
         if data or idle is not None:
             self._output_bytes += len(data)
             self._outlet.deliver(data, idle)

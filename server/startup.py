@@ -18,7 +18,7 @@ from server import responses
 from server.auth import Exchange, Policy, admit
 from server.messages import CancelRequest, GssRequest, SslRequest, Startup, read_first
 from storage.catalog import Catalog
-from storage.errors import FeatureNotSupported, InvalidAuthorization, InvalidCatalogName, ProtocolViolation
+from storage.errors import FeatureNotSupported, InvalidAuthorization, InvalidCatalogName, SqlSyntaxError
 
 _NAMES = 63  # bytes of a user's or a database's name that count, as in PostgreSQL
 
@@ -153,10 +153,10 @@ def options(text: str) -> dict[str, str]:
         elif word != "-c" and word.startswith(("-c", "--")):
             pair = word[2:]
         else:
-            raise ProtocolViolation(f"invalid command-line argument for server process: {word}")
+            raise SqlSyntaxError(f"invalid command-line argument for server process: {word}")
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ProtocolViolation(f"-c {pair} requires a value")
+            raise SqlSyntaxError(f"{word[:2]} {pair} requires a value")
         settings[name.replace("-", "_")] = value
     return settings
 

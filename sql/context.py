@@ -7,6 +7,7 @@ every relation that was read, and the types of parameters that were found out.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from engine.seams import SessionInfo
 from sql.outcome import Field
 from storage.catalog import Catalog
 from storage.column import Column
-from storage.errors import IndeterminateDatatype, UndefinedParameter
+from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
 from storage.types import TEXT, Type
 
 MAX_PARAMETERS = 65_535
@@ -30,7 +31,6 @@ class ParameterTypes:
 
     def __init__(self, given: Sequence[Type | None] = (), *, fixed: bool = False) -> None:
         self._types: list[Type | None] = list(given)
-        self._positions: dict[int, int] = {}
         self.fixed = fixed
 
     def use(self, number: int, position: int) -> Type | None:
@@ -39,7 +39,6 @@ class ParameterTypes:
             raise UndefinedParameter(f"there is no parameter ${number}", position=position)
         while len(self._types) < number:
             self._types.append(None)
-        self._positions.setdefault(number, position)
         return self._types[number - 1]
 
     def resolve(self, number: int, type: Type) -> None:
@@ -50,10 +49,7 @@ class ParameterTypes:
         """All types; raises IndeterminateDatatype (42P18) for one that nothing told."""
         for number, type in enumerate(self._types, 1):
             if type is None:
-                raise IndeterminateDatatype(
-                    f"could not determine data type of parameter ${number}",
-                    position=self._positions.get(number, 0),
-                )
+                raise IndeterminateDatatype(f"could not determine data type of parameter ${number}")
         return tuple(type for type in self._types if type is not None)
 
 
@@ -105,13 +101,22 @@ def type_key(value: object) -> object:
 
 @dataclass(frozen=True)
 class Plan:
-    """A bound query: its operator, result columns, parameter types and what it was planned against."""
+    """A bound query: its operator, result columns, parameter types and what it was planned against.
+
+    `failure`: a constant in it cannot be computed.
+    """
 
     operator: Operator
     fields: tuple[Field, ...]
     parameters: tuple[Type, ...] = ()
     dependencies: frozenset[tuple[int, int]] = frozenset()
     volatile: bool = False
+    failure: DatabaseError | None = None
+
+    def check(self) -> None:
+        """Raise the plan's failure: PostgreSQL computes constants before anything is sent or run."""
+        if self.failure is not None:
+            raise copy(self.failure)
 
 
 UNKNOWN_RESULT = TEXT  # the type of a result column that nothing tells, as in PostgreSQL

@@ -30,11 +30,12 @@ class Field:
 
 @dataclass
 class Rows:
-    """A result set. Draining `batches` executes the statement."""
+    """A result set. Draining `batches` executes the statement. `binary`: of a binary cursor."""
 
     fields: tuple[Field, ...]
     batches: Iterator[Batch]
     complete: Callable[[], str]
+    binary: bool = False
 
 
 @dataclass
@@ -105,6 +106,7 @@ class Portal(Protocol):
 
     name: str
     fields: tuple[Field, ...] | None
+    binary: bool
 
 
 class SessionSeam(Protocol):

@@ -1,18 +1,22 @@
 """Portals: bound statements that can be read a part at a time.
 
 A portal's rows are one iterator that lives from its first reading to its end; `take` cuts them at a row
-count, so a FETCH and an Execute with a limit may stop inside a batch.
+count, so a FETCH and an Execute with a limit may stop inside a batch. What gives no rows runs once. A portal
+whose reading failed is dead: its name stays taken until its transaction, or the savepoint it was made
+under, is gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import GeneratorType
 
-from sql.outcome import Field, Outcome, Rows
+from sql.outcome import Empty, Field, Outcome, Rows
 from storage.batch import Batch
 from storage.column import Column
+from storage.errors import ObjectNotInPrerequisiteState
 
 
 @dataclass
@@ -25,7 +29,11 @@ class BoundPortal:
     parameters: Sequence[Column] = ()
     outcome: Outcome | None = None
     hold: bool = False  # a cursor that outlives its transaction
+    held: bool = False  # it has outlived it
+    binary: bool = False  # DECLARE BINARY
     statement: str = ""
+    level: int = 0  # of savepoints that it was made under
+    dead: bool = False
     _left: Batch | None = field(default=None, repr=False)
     _batches: Iterator[Batch] | None = field(default=None, repr=False)
 
@@ -34,9 +42,12 @@ class BoundPortal:
         self._batches = batches
 
     def begin(self) -> Outcome:
-        """Run the statement, unless it runs already."""
+        """Run the statement, unless it runs already. Raises ObjectNotInPrerequisiteState where it cannot."""
+        if self.dead or not (self.outcome is None or isinstance(self.outcome, Rows | Empty)):
+            raise ObjectNotInPrerequisiteState(f'portal "{self.name}" cannot be run')
         if self.outcome is None:
-            self.outcome = self.start()
+            with self._dying():
+                self.outcome = self.start()
             if isinstance(self.outcome, Rows) and self._batches is None:
                 self.read(self.outcome.batches)
         return self.outcome
@@ -47,7 +58,8 @@ class BoundPortal:
             self.begin()
         assert self._batches is not None
         while count is None or count > 0:
-            batch = self._left if self._left is not None else next(self._batches, None)
+            with self._dying():
+                batch = self._left if self._left is not None else next(self._batches, None)
             self._left = None
             if batch is None:
                 return
@@ -57,10 +69,24 @@ class BoundPortal:
                 count -= batch.rows
             yield batch
 
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.dead = True
+            raise
+
     def materialise(self) -> None:
         """Read everything now: the transaction is about to end."""
         if self._batches is not None:
             self._batches = iter(list(self.take(None)))
+        self.held = True
+
+    def die(self) -> None:
+        """Let go of what the rows hold, and give no more of them."""
+        self.dead = True
+        self.close()
 
     def close(self) -> None:
         """Let go of what the rows hold."""

@@ -25,6 +25,7 @@ from sql.marks import position_of
 from sql.outcome import Field
 from sql.physical import physical
 from sql.rules import optimise
+from sql.rules.fold import failure
 from sql.scope import Frame, Scope
 from sql.select import bind_select, bind_sorted
 from sql.setoperations import bind_set_operation, bind_values, resolved
@@ -37,18 +38,19 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     """The plan of a query. Raises whatever PostgreSQL's analysis would."""
     try:
         bound = bind_query(tree, Frame(), context, {})
-        operator = finish(bound.node)
+        node = optimise(bound.node)
     except RecursionError:
         raise StatementTooComplex(
             "stack depth limit exceeded", hint="Split the statement, or write shorter expressions."
         ) from None
     fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
     return Plan(
-        operator,
+        physical(node),
         fields,
         context.parameters.final(),
         frozenset(context.dependencies),
         context.volatile,
+        failure(node),
     )
 
 

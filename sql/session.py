@@ -143,7 +143,7 @@ class Session:
         """End the transaction, if there is one: what it did is durable and visible, or it raises."""
         transaction, self._transaction = self._transaction, None
         for portal in self.portals.values():
-            if portal.hold and not self._failed:
+            if portal.hold and not portal.held and not self._failed:
                 portal.materialise()
         try:
             if transaction is not None:
@@ -161,20 +161,22 @@ class Session:
     def rollback(self) -> None:
         """End the transaction, if there is one: nothing of it happened."""
         transaction, self._transaction = self._transaction, None
-        self._ended(dropping_held=True)
+        self._ended()
         self.mailbox.rollback()
         if transaction is not None:
             transaction.rollback()
             self.settings.restore(self._before)
 
-    def _ended(self, dropping_held: bool = False) -> None:
+    def _ended(self) -> None:
         self.explicit = self._failed = False
         self.savepoints = []
         self._began = 0
+        self._drop_portals(lambda portal: not portal.held)
+
+    def _drop_portals(self, which: Callable[[BoundPortal], bool]) -> None:
         for name, portal in list(self.portals.items()):
-            if not portal.hold or dropping_held:
-                portal.close()
-                del self.portals[name]
+            if which(portal):
+                self.close_portal(name)
 
     def fail(self) -> None:
         """See sql.outcome.SessionSeam: an error ended what ran."""
@@ -182,10 +184,9 @@ class Session:
             self.rollback()
             return
         self._failed = True
-        for name, portal in list(self.portals.items()):
-            if not portal.hold:
-                portal.close()
-                del self.portals[name]
+        for portal in self.portals.values():
+            if portal.level == len(self.savepoints) and not portal.held:
+                portal.die()
         if self._transaction is None:
             return
         # what is lost anyway, nobody needs to wait for any longer
@@ -195,8 +196,14 @@ class Session:
             self._transaction.rollback()
 
     def recovered(self) -> None:
-        """ROLLBACK TO has brought the transaction back."""
+        """ROLLBACK TO has brought the transaction back: of its portals those that are older."""
         self._failed = False
+        self._drop_portals(lambda portal: portal.level >= len(self.savepoints) and not portal.held)
+
+    def released(self) -> None:
+        """RELEASE has made a savepoint's work that of what is around it."""
+        for portal in self.portals.values():
+            portal.level = min(portal.level, len(self.savepoints))
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -219,7 +226,11 @@ class Session:
 
     def refuse_if_failed(self, planned: Planned | Reading) -> None:
         """Raise InFailedSqlTransaction unless the statement may end a failed transaction."""
-        if self._failed and not planned.ends_transaction:
+        if not planned.ends_transaction:
+            self._refuse_if_failed()
+
+    def _refuse_if_failed(self) -> None:
+        if self._failed:
             raise InFailedSqlTransaction(
                 "current transaction is aborted, commands ignored until end of transaction block"
             )
@@ -228,6 +239,8 @@ class Session:
 
     def simple(self, text: str) -> Iterator[Outcome]:
         """See sql.outcome.SessionSeam."""
+        self.prepared.pop("", None)
+        self.close_portal("")
         with self.guard():
             found = self.planner.read(text)
         if not found:
@@ -261,7 +274,9 @@ class Session:
     def prepare(self, name: str, text: str, parameter_oids: Sequence[int]) -> None:
         """See sql.outcome.SessionSeam."""
         with self.guard():
-            if name and name in self.prepared:
+            if not name:
+                self.prepared.pop("", None)  # whatever comes of the new one
+            elif name in self.prepared:
                 raise DuplicatePreparedStatement(f'prepared statement "{name}" already exists')
             found = parse(text)
             if len(found) > 1:
@@ -278,6 +293,8 @@ class Session:
         """See sql.outcome.SessionSeam."""
         with self.guard():
             planned = self.statement(name)
+            if planned.fields is not None:
+                self._refuse_if_failed()
             self.planner.refresh(planned)
             return Prepared(name, planned.text, planned.parameters, planned.fields)
 
@@ -295,6 +312,8 @@ class Session:
             planned = self.statement(statement)
             self.refuse_if_failed(planned)
             self.planner.refresh(planned)
+            if planned.plan is not None:
+                planned.plan.check()
             if portal:
                 self.must_be_free(portal)
             self.close_portal(portal)
@@ -304,6 +323,7 @@ class Session:
                 lambda: self.run(planned, parameters),
                 parameters,
                 statement=planned.text,
+                level=len(self.savepoints),
             )
             self.portals[portal] = bound
             return bound
@@ -315,12 +335,13 @@ class Session:
 
     def portal(self, name: str) -> BoundPortal:
         """See sql.outcome.SessionSeam."""
-        try:
-            return self.portals[name]
-        except KeyError:
-            with self.guard():
-                raise InvalidCursorName(f'portal "{name}" does not exist') from None
-        raise AssertionError
+        with self.guard():
+            found = self.portals.get(name)
+            if found is None:
+                raise InvalidCursorName(f'portal "{name}" does not exist')
+            if found.fields is not None:
+                self._refuse_if_failed()
+        return found
 
     def execute(self, portal: str, limit: int = 0) -> Outcome:
         """See sql.outcome.SessionSeam."""
@@ -332,7 +353,7 @@ class Session:
         return self._part(bound, outcome, limit) if isinstance(outcome, Rows) else outcome
 
     def _part(self, bound: BoundPortal, whole: Rows, limit: int) -> Rows:
-        """The next rows of a portal; the tag counts these, as PostgreSQL's does."""
+        """The next rows of a portal; a tag that counts rows counts these, as PostgreSQL's does."""
         taken = 0
 
         def batches() -> Iterator[Batch]:
@@ -342,8 +363,8 @@ class Session:
                 yield batch
 
         def complete() -> str:
-            tag = whole.complete()
-            return f"SELECT {taken}" if tag.startswith(("SELECT ", "FETCH ")) else tag
+            verb, _, count = whole.complete().rpartition(" ")
+            return f"{verb} {taken}" if verb else count
 
         return Rows(whole.fields, batches(), complete)
 

@@ -24,7 +24,7 @@ class Copy(Command):
 
 
 def _copy(reader: Reader) -> Command:
-    reader.word("binary")
+    binary = reader.word("binary")  # PostgreSQL 7's spelling
     table: Name | None = None
     columns: tuple[str, ...] | None = None
     query: tuple[Token, ...] = ()
@@ -46,6 +46,8 @@ def _copy(reader: Reader) -> Command:
     options = _copy_options(reader) if reader.mark("(") else _old_copy_options(reader)
     if direction == "from" and reader.word("where"):
         raise FeatureNotSupported("COPY FROM ... WHERE is not supported")
+    if binary:
+        options.insert(0, ("format", "binary"))
     return Copy(table, columns, query, direction == "to", file, tuple(options))
 
 

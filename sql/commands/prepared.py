@@ -34,6 +34,7 @@ class Declare(Command):
     name: str
     hold: bool
     scroll: bool
+    binary: bool
     body: tuple[Token, ...]
 
 
@@ -84,20 +85,22 @@ def _deallocate(reader: Reader) -> Command:
 
 def _declare(reader: Reader) -> Command:
     name = reader.name()
-    scroll = hold = False
+    scroll = hold = binary = False
     while not reader.word("cursor"):
         if reader.word("no", "scroll"):
             scroll = False
         elif reader.word("scroll"):
             scroll = True
-        elif not reader.one_of("binary", "insensitive", "asensitive"):
+        elif reader.word("binary"):
+            binary = True
+        elif not reader.one_of("insensitive", "asensitive"):
             raise reader.wrong()
     if reader.one_of("with", "without") == "with":
         hold = True
     if hold or reader.word("hold"):
         reader.word("hold")
     reader.must_word("for")
-    return Declare(name, hold, scroll, reader.rest())
+    return Declare(name, hold, scroll, binary, reader.rest())
 
 
 def _fetch(reader: Reader) -> Command:

@@ -4,7 +4,8 @@
     WHERE true AND a = 1                       WHERE a = 1
     WHERE false                                (no rows)
 
-A call that fails stays: whether it is ever evaluated is for the run to find out. Stable functions (now,
+A call that fails stays, and fails the statement before it runs, rows or none, as in PostgreSQL; one that
+stands under a CASE or its kin may never be evaluated, and is left to the run. Stable functions (now,
 current_setting, casts that depend on TimeZone) are never folded: a plan outlives the transaction.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.expressions import And, Call, Constant, Expression, Not, Or
+from engine.expressions import And, Call, Case, Coalesce, Constant, Expression, Not, Or
 from engine.functions.registry import BY_ID
 from engine.run import Run
 from sql import logical
@@ -29,6 +30,8 @@ _RUN = Run(_NOTHING, _NOTHING)
 _ONE_ROW = Batch((), 1)
 # A folded text or array may be long; beyond this it stays an expression.
 _MAX_BYTES = 1 << 16
+# What does not evaluate all of its arguments.
+_CHOOSING = (Case, Coalesce, And, Or)
 
 
 def fold(node: Node) -> Node:
@@ -69,10 +72,35 @@ def _is_foldable(call: Call) -> bool:
     return overload.volatility == "i" and not overload.returns_set and not overload.run
 
 
-def _computed(call: Call) -> Expression | None:
+def failure(node: Node) -> DatabaseError | None:
+    """The error of the first constant in the tree that cannot be computed."""
+    found: list[DatabaseError] = []
+
+    def look(expression: Expression) -> Expression | None:
+        if found or isinstance(expression, _CHOOSING):
+            return expression
+        if isinstance(expression, Call) and _is_foldable(expression):
+            transform(expression.arguments, look)
+            if not found and all(isinstance(a, Constant) for a in expression.arguments):
+                error = _attempted(expression)
+                found.extend([error] if isinstance(error, DatabaseError) else [])
+            return expression
+        return None
+
+    bottom_up(node, lambda node: with_expressions(node, look))
+    return found[0] if found else None
+
+
+def _attempted(call: Call) -> Column | DatabaseError:
     try:
-        column = call.evaluate(_ONE_ROW, _RUN)
-    except DatabaseError:
+        return call.evaluate(_ONE_ROW, _RUN)
+    except DatabaseError as error:
+        return error
+
+
+def _computed(call: Call) -> Expression | None:
+    column = _attempted(call)
+    if isinstance(column, DatabaseError):
         return None
     if column.nbytes > _MAX_BYTES:
         return None

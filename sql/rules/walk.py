@@ -22,6 +22,10 @@ def bottom_up(node: Node, function: Callable[[Node], Node]) -> Node:
 def with_expressions(node: Node, function: Callable[[Expression], Expression | None]) -> Node:
     """The node with its expressions transformed (see sql.expressions.transform)."""
     match node:
+        case logical.Get():
+            if node.condition is None:
+                return node
+            return replace(node, condition=transform(node.condition, function))
         case logical.Filter():
             return replace(node, condition=transform(node.condition, function))
         case logical.Project():

@@ -106,6 +106,7 @@ def release(host: Host, command: commands.Release) -> Outcome:
     """RELEASE SAVEPOINT."""
     del host.savepoints[_find(host, command.name, "RELEASE SAVEPOINT") :]
     host.mailbox.released(len(host.savepoints))
+    host.released()
     return done("RELEASE")
 
 

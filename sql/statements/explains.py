@@ -19,6 +19,7 @@ def run(host: Host, command: commands.Explain, text: str) -> Outcome:
     options = read_options(command.options)
     start = time.perf_counter()
     plan = host.planner.plan(parse_query(list(command.body), text), ParameterTypes((), fixed=True), text)
+    plan.check()
     planned = time.perf_counter()
     counters = Counters() if options.analyze else None
     if options.analyze:

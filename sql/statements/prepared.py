@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from engine.expressions import Expression
 from sql import commands
@@ -89,7 +90,13 @@ def declare(host: Host, command: commands.Declare, text: str) -> Outcome:
     assert isinstance(outcome, Rows)
     rows = outcome
     portal = BoundPortal(
-        command.name, planned.fields, lambda: _fetch_all(portal), statement=statement.text, hold=command.hold
+        command.name,
+        planned.fields,
+        lambda: Rows(rows.fields, portal.take(None), rows.complete),
+        statement=statement.text,
+        hold=command.hold,
+        binary=command.binary,
+        level=len(host.savepoints),
     )
     portal.read(rows.batches)
     host.portals[command.name] = portal
@@ -102,21 +109,19 @@ def _query(tokens: Sequence[Token], text: str) -> Statement:
     return parse_statement(list(tokens), text)
 
 
-def _fetch_all(portal: BoundPortal) -> Outcome:
-    return _fetched(portal, None)
-
-
 def _fetched(portal: BoundPortal, count: int | None) -> Rows:
     assert portal.fields is not None
     total = 0
+    taken = portal.take(count)
+    first = next(taken, None)  # what fails at once fails before the rows are described
 
     def batches() -> Iterator[Batch]:
         nonlocal total
-        for batch in portal.take(count):
+        for batch in taken if first is None else chain((first,), taken):
             total += batch.rows
             yield batch
 
-    return Rows(portal.fields, batches(), lambda: f"FETCH {total}")
+    return Rows(portal.fields, batches(), lambda: f"FETCH {total}", portal.binary)
 
 
 def fetch(host: Host, command: commands.Fetch, text: str) -> Outcome:

@@ -40,6 +40,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     plan = planned.plan
     if verb != "SELECT":
         refuse_read_only(host, verb.partition(" ")[0])
+    plan.check()
     context = host.new_run(parameters)
     if planned.fields is None:
         changed = sum(batch.rows for batch in plan.operator.batches(context))

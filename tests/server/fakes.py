@@ -66,6 +66,8 @@ def _wide(rows: int) -> Iterator[Batch]:
 class FakePortal:
     """A bound text."""
 
+    binary = False
+
     def __init__(self, name: str, text: str, parameters: Sequence[Column]) -> None:
         self.name = name
         self.text = text

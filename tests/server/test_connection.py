@@ -389,10 +389,11 @@ def test_an_error_in_the_middle_of_copy_in() -> None:
 def test_another_message_in_copy_in_ends_the_connection() -> None:
     connection = begun()
     said = send(connection, Query("copy in text"), Query("do X"), Query("do X"))
-    assert tags(said) == "GE"
+    assert tags(said) == "GEE"
     fields = error(said[1][1])
-    assert (fields["S"], fields["C"]) == ("FATAL", "08P01")
+    assert (fields["S"], fields["C"]) == ("ERROR", "08P01")
     assert fields["M"] == "unexpected message type 0x51 during COPY from stdin"
+    assert error(said[2][1])["S"] == "FATAL"
     assert connection.closed
 
 

@@ -154,7 +154,7 @@ def test_a_newer_protocol_is_negotiated_down(server: Server, minor: int) -> None
     with Client(server.port, start=False) as client:
         client.write(Startup(minor, {"user": "glancedb", "_pq_.what": "ever"}).write())
         said = client.until("ZE")
-        assert said[0] == ("v", struct.pack(">II", 0, 1) + b"_pq_.what\0")
+        assert said[0] == ("v", struct.pack(">HHI", 3, 0, 1) + b"_pq_.what\0")
         assert tags(said).endswith("KZ")
 
 
