@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -28,6 +29,7 @@ from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
 from storage.changes import Savepoint, TableChanges
 from storage.column import Mask, Positions
 from storage.errors import (
+    DatabaseError,
     FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
@@ -443,6 +445,9 @@ class Transaction:
     def rollback(self) -> None:
         """See storage.seams.Transaction."""
         if not self.ended.is_set():
+            if self._drew and self.synchronous:
+                with suppress(DatabaseError):  # the next that writes is told
+                    self._database.flush()
             self._end()
 
     def _end(self) -> None:
