@@ -13,8 +13,9 @@ import threading
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.catalog import ColumnDefinition
+from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Mask, Positions
+from storage.hashindex import HashIndex
 from storage.missing import Numbers, defined, missing_column
 from storage.predicate import Conjunction
 
@@ -38,6 +39,8 @@ class Block:
         self._gone = np.zeros(batch.rows, np.int64)
         self.nbytes = batch.nbytes
         self.rows = batch.rows
+        self.indexes: dict[KeyColumns, HashIndex] = {}
+        self.left = False  # whether the table's store has let go of it
 
     def has_room(self, numbers: Numbers, batch: Batch) -> bool:
         """Whether a batch may join: blocks grow by small appends only, of the same columns."""

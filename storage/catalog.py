@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from storage.errors import DuplicateSchema, DuplicateTable, InvalidSchemaName, UndefinedTable
 from storage.types import Type
@@ -35,16 +35,69 @@ class ColumnDefinition:
     missing: Any = None  # the value, as Column.tolist gives it, of rows older than the column
 
 
+class KeyColumns(NamedTuple):
+    """What a key or an index is over: attnums in their order, and whether nulls are equal in it."""
+
+    numbers: tuple[int, ...]
+    nulls: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its index is called in a segment's file."""
+        return f"hash:{','.join(map(str, self.numbers))}{':nulls' if self.nulls else ''}"
+
+
+class UniqueKey(NamedTuple):
+    """What may stand in a table once: a constraint, or a unique index, of this name."""
+
+    name: str
+    columns: KeyColumns
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What a foreign key points to. Letters are those of pg_constraint."""
+
+    table: int
+    columns: tuple[int, ...]  # attnums there, pairwise with the constraint's
+    index: int = 0  # OID of the unique index that holds them
+    match: str = "s"  # 's' simple, 'f' full
+    on_update: str = "a"  # 'a' no action, 'r' restrict, 'c' cascade, 'n' set null, 'd' set default
+    on_delete: str = "a"
+    set_columns: tuple[int, ...] = ()  # of ON DELETE SET NULL (columns); none: all
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A constraint of a table; `columns` are attnums. `kind` is pg_constraint.contype."""
 
     oid: int
     name: str
-    kind: str  # 'p' primary key, 'u' unique, 'c' check
+    kind: str  # 'p' primary key, 'u' unique, 'c' check, 'f' foreign key
     columns: tuple[int, ...]
     expression: str = ""  # SQL text of a check
     index: int = 0  # OID of the index that a key shows as in pg_class
+    references: References | None = None  # of a foreign key
+    deferrable: bool = False
+    deferred: bool = False  # INITIALLY DEFERRED
+    validated: bool = True  # whether the rows that were there when it was added meet it
+    nulls: bool = False  # NULLS NOT DISTINCT
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that was made by name; those of keys belong to their constraints."""
+
+    oid: int
+    name: str
+    columns: tuple[int, ...]
+    unique: bool = False
+    nulls: bool = False  # NULLS NOT DISTINCT
+    method: str = "btree"  # as it was asked for: what is there is a hash index in every case
+    orders: tuple[str, ...] = ()  # behind each column: '', 'DESC', 'NULLS FIRST'
+    included: tuple[int, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +118,7 @@ class Table:
     options: tuple[tuple[str, str], ...] = ()  # pg_class.reloptions
     comment: str = ""
     version: int = 1
+    indexes: tuple[Index, ...] = ()
 
     def column(self, name: str) -> ColumnDefinition | None:
         """The column of this name, if there is one."""
@@ -82,6 +136,24 @@ class Table:
     def keys(self) -> tuple[Constraint, ...]:
         """Primary key and unique constraints."""
         return tuple(c for c in self.constraints if c.kind in "pu")
+
+    @property
+    def unique_keys(self) -> tuple[UniqueKey, ...]:
+        """What is unique: keys, then unique indexes."""
+        keys = [UniqueKey(c.name, KeyColumns(c.columns, c.nulls)) for c in self.keys]
+        keys += [UniqueKey(i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if i.unique]
+        return tuple(keys)
+
+    @property
+    def indexed(self) -> tuple[tuple[str, KeyColumns], ...]:
+        """(name of an index, its columns) of all keys and indexes; the unique ones first."""
+        others = ((i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if not i.unique)
+        return (*self.unique_keys, *others)
+
+    @property
+    def foreign_keys(self) -> tuple[Constraint, ...]:
+        """What points to other tables, or to this one."""
+        return tuple(c for c in self.constraints if c.kind == "f")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an open transaction has changed: rows of its own, rows it marked deleted, keys it is about to hold.
+"""What an open transaction has changed: rows of its own, and rows it marked deleted.
 
 Rows of an open transaction live here only, under negative row ids, and get their real ones at commit.
 Each change carries the command number of its statement: a statement sees the changes of earlier commands
@@ -16,14 +16,12 @@ import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
 from storage.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
-from storage.catalog import ColumnDefinition, Constraint, Table
+from storage.catalog import ColumnDefinition, KeyColumns, Table
 from storage.column import Column, Mask, Positions
-from storage.keys import Key, keys_of
-from storage.missing import Numbers, conform, defined, missing_column, numbers_of
+from storage.comparable import keys_of, same_rows
+from storage.hashindex import Hashed, RowIndex, hashed
+from storage.missing import Numbers, defined, missing_column, numbers_of
 from storage.predicate import Conjunction
-
-Keys = dict[int, list[Key | None]]
-"""The keys of rows, by constraint."""
 
 
 class OwnRows:
@@ -33,12 +31,11 @@ class OwnRows:
     or up to a small block's once somebody reads them in between, for each reading puts them together.
     """
 
-    def __init__(self, numbers: Numbers, batch: Batch, first: int, command: int, keys: Keys) -> None:
+    def __init__(self, numbers: Numbers, batch: Batch, first: int, command: int) -> None:
         """`numbers` are the attribute numbers of the batch's columns."""
         self.numbers = numbers
         self.first = first
         self.rows = batch.rows
-        self.keys = keys
         self._lock = threading.Lock()  # readers in other threads put the parts together
         self._parts = [batch]
         self._read = False
@@ -57,7 +54,7 @@ class OwnRows:
             and batch.types == self._parts[0].types
         )
 
-    def append(self, batch: Batch, command: int, keys: Keys) -> Positions:
+    def append(self, batch: Batch, command: int) -> Positions:
         """Add rows; returns their row ids."""
         self._nbytes += batch.nbytes
         start, self.rows = self.rows, self.rows + batch.rows
@@ -70,22 +67,22 @@ class OwnRows:
             self._parts.append(batch)
         self._commands.append(command)
         self._ends.append(self.rows)
-        for constraint, entered in self.keys.items():
-            entered.extend(keys[constraint])
         return np.arange(self.first - start, self.first - self.rows, -1, dtype=np.int64)
 
-    def cut(self, rows: int) -> Keys:
-        """Forget all but the first `rows`; returns the keys of those forgotten."""
-        dropped = {constraint: keys[rows:] for constraint, keys in self.keys.items()}
-        for keys in self.keys.values():
-            del keys[rows:]
+    def cut(self, rows: int) -> None:
+        """Forget all but the first `rows`."""
         kept = bisect_left(self._ends, rows) + 1
         del self._commands[kept:], self._ends[kept:]
         self._ends[-1] = self.rows = rows
         batch = self.batch()
         with self._lock:
             self._parts = [batch.slice(0, rows)]
-        return dropped
+
+    def column(self, definition: ColumnDefinition, rows: Positions) -> Column:
+        """A column of the rows at these positions."""
+        if definition.number not in self.numbers:
+            return missing_column(definition, len(rows))
+        return defined(self.batch().columns[self.numbers.index(definition.number)].take(rows), definition)
 
     def batch(self) -> Batch:
         """The rows: at least those counted by a `rows` read before."""
@@ -139,56 +136,69 @@ class TableChanges:
         self._own_successors: dict[int, int] = {}
         self.truncated = 0  # the command of the last TRUNCATE, 0 for none
         self._rows = 0
-        self.keys: dict[int, dict[Key, int]] = {}  # constraint -> live own keys -> row id
+        self._indexes: dict[KeyColumns, tuple[RowIndex, int]] = {}  # with how many rows they know
 
     @property
     def any(self) -> bool:
         """Whether there is a change at all."""
         return bool(self._rows or self.deleted or self.truncated)
 
-    def insert(self, batch: Batch, command: int, keys: Keys) -> Positions:
+    def insert(self, batch: Batch, command: int) -> Positions:
         """Add rows; returns their (negative) row ids."""
         last = self.inserted[-1] if self.inserted else None
         numbers = numbers_of(self.table)
-        if last is not None and last.has_room(numbers, batch) and last.keys.keys() == keys.keys():
-            start = last.rows
-            row_ids = last.append(batch, command, keys)
+        if last is not None and last.has_room(numbers, batch):
+            row_ids = last.append(batch, command)
         else:
             if last is not None:
                 last.batch()  # what it was made of can go
-            start, last = 0, OwnRows(numbers, batch, -1 - self._rows, command, keys)
+            last = OwnRows(numbers, batch, -1 - self._rows, command)
             self.inserted.append(last)
             row_ids = last.row_ids
         self._rows += batch.rows
-        self._enter(last, start)
         return row_ids
 
-    def _enter(self, rows: OwnRows, start: int) -> None:
-        """Take up the keys of living rows from position `start` on."""
-        start = max(start, rows.before(self.truncated + 1))
-        for constraint, keys in rows.keys.items():
-            live = self.keys.setdefault(constraint, {})
-            for at in range(start, rows.rows):
-                key = keys[at]
-                if key is not None and not rows.gone[at]:
-                    live[key] = rows.first - at
+    def index(self, table: Table, columns: KeyColumns) -> RowIndex:
+        """The index of all own rows, dead ones too: made when it is first asked for, then kept up."""
+        index, seen = self._indexes.get(columns) or (RowIndex(), 0)
+        for rows in self.inserted if seen < self._rows else ():
+            first = max(seen + 1 + rows.first, 0)
+            if first < rows.rows:
+                at = np.arange(first, rows.rows)
+                values = [rows.column(table.definition(number), at) for number in columns.numbers]
+                hashes, kept = hashed(values, len(at), columns.nulls).asked
+                index.add(hashes, rows.first - (at if kept is None else at[kept]))
+        self._indexes[columns] = index, self._rows
+        return index
 
-    def add_key(self, table: Table, constraint: Constraint) -> None:
-        """A constraint that was defined after rows were inserted: theirs are its keys, too."""
-        for rows in self.inserted:
-            batch = conform(rows.batch(), rows.numbers, table)
-            rows.keys[constraint.oid] = list(keys_of(table, constraint, batch))
-        self._enter_all()
+    def enter(self, columns: KeyColumns, key: Hashed, row_ids: Positions) -> None:
+        """Take up the keys of rows that were just inserted, if the index is there and knows those before."""
+        index, seen = self._indexes.get(columns) or (None, 0)
+        if index is not None and seen == self._rows - len(row_ids):
+            hashes, kept = key.asked
+            index.add(hashes, row_ids if kept is None else row_ids[kept])
+            self._indexes[columns] = index, self._rows
 
-    def _enter_all(self) -> None:
-        self.keys = {}
-        for rows in self.inserted:
-            self._enter(rows, 0)
+    def find(
+        self, table: Table, columns: KeyColumns, key: Hashed
+    ) -> Iterator[tuple[OwnRows, Positions, Positions]]:
+        """Own rows, dead ones too, that hold one of the keys: (rows, which key, position in the rows)."""
+        if not self._rows:
+            return
+        hashes, kept = key.asked
+        asked, row_ids = self.index(table, columns).probe(hashes)
+        asked = asked if kept is None else kept[asked]
+        for rows in self.inserted if len(asked) else ():
+            at = rows.positions(row_ids)
+            here = np.flatnonzero(at >= 0)
+            values = [rows.column(table.definition(number), at[here]) for number in columns.numbers]
+            same = same_rows(key.keys, asked[here], keys_of(values, len(here)), np.arange(len(here)))
+            if same.any():
+                yield rows, asked[here][same], at[here][same]
 
     def truncate(self, command: int) -> None:
         """Nothing of what is there now is kept."""
         self.truncated = command
-        self.keys = {}
 
     def delete_own(self, row_ids: Positions, command: int) -> Positions:
         """Mark own rows deleted; returns the ids that lived."""
@@ -201,11 +211,6 @@ class TableChanges:
                 rows.gone[at] = command
                 self._own_deleted.append((rows, at))
                 done.append(rows.first - at)
-                for constraint, keys in rows.keys.items():
-                    for position in at.tolist():
-                        key = keys[position]
-                        if key is not None:
-                            self.keys[constraint].pop(key, None)
         return np.concatenate(done)
 
     def mark(self, row_id: int, command: int) -> None:
@@ -238,8 +243,8 @@ class TableChanges:
         """Where the changes stand now."""
         return Savepoint(self._rows, len(self._order), len(self._own_deleted), self.truncated)
 
-    def cut(self, savepoint: Savepoint) -> tuple[list[int], list[Keys]]:
-        """Take back what came after; returns the committed rows, and the keys, that are free again."""
+    def cut(self, savepoint: Savepoint) -> list[int]:
+        """Take back what came after; returns the committed rows that are free again."""
         for rows, at in self._own_deleted[savepoint.own_deleted :]:
             rows.gone[at[at < rows.rows]] = 0
             for row_id in (rows.first - at).tolist():
@@ -250,18 +255,17 @@ class TableChanges:
         for row_id in freed:
             del self.deleted[row_id]
         self.kept_keys.difference_update(freed)
-        entered: list[Keys] = []
+        self._indexes = {}
         while self._rows > savepoint.rows:
             last = self.inserted[-1]
             kept = max(savepoint.rows - (-1 - last.first), 0)
             self._rows -= last.rows - kept
             if kept:
-                entered.append(last.cut(kept))
+                last.cut(kept)
             else:
-                entered.append(self.inserted.pop().keys)
+                self.inserted.pop()
         self.truncated = savepoint.truncated
-        self._enter_all()
-        return freed, entered
+        return freed
 
     def live(self) -> Iterator[tuple[OwnRows, int, Mask | None]]:
         """Own rows that are to be kept at commit: from a position on, where a mask (None: all) is true."""

@@ -21,6 +21,8 @@ from storage.catalog import (
     Catalog,
     ColumnDefinition,
     Constraint,
+    Index,
+    References,
     Relation,
     Role,
     Schema,
@@ -51,6 +53,7 @@ def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
         fields = {name: getattr(item, name) for name in Table.__dataclass_fields__}
         fields["columns"] = [_encode_column(column) for column in item.columns]
         fields["constraints"] = [asdict(constraint) for constraint in item.constraints]
+        fields["indexes"] = [asdict(index) for index in item.indexes]
         return {"kind": kind} | fields
     if isinstance(item, Sequence):
         fields = {name: getattr(item, name) for name in Sequence.__dataclass_fields__}
@@ -64,10 +67,8 @@ def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
     match value["kind"]:
         case "table":
             fields["columns"] = tuple(_decode_column(column) for column in fields["columns"])
-            fields["constraints"] = tuple(
-                Constraint(**constraint | {"columns": tuple(constraint["columns"])})
-                for constraint in fields["constraints"]
-            )
+            fields["constraints"] = tuple(_decode_constraint(item) for item in fields["constraints"])
+            fields["indexes"] = tuple(Index(**_tuples(item)) for item in fields.get("indexes", ()))
             fields["sort_key"] = tuple((number, descending) for number, descending in fields["sort_key"])
             fields["shard_key"] = tuple(fields["shard_key"])
             fields["options"] = tuple((key, option) for key, option in fields["options"])
@@ -96,6 +97,21 @@ def _decode_column(fields: Mapping[str, Any]) -> ColumnDefinition:
         data = memoryview(b64decode(missing))
         missing = decode_batch((type,), data).columns[0].tolist()[0]
     return ColumnDefinition(**{**fields, "type": type, "missing": missing})
+
+
+def _decode_constraint(fields: Mapping[str, Any]) -> Constraint:
+    references = fields.get("references")
+    pointed = None if references is None else References(**_tuples(references))
+    return Constraint(**{**_tuples(fields), "references": pointed})
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists, also in lists, as the tuples that they were."""
+    return {name: _tuple(item) for name, item in fields.items()}
+
+
+def _tuple(item: Any) -> Any:
+    return tuple(_tuple(part) for part in item) if isinstance(item, list) else item
 
 
 def encode_catalog(catalog: Catalog) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from storage.locks import LockRow, Waits
 from storage.log import Log
 from storage.manifest import Manifest
 from storage.merger import merge
-from storage.records import CommitRecord, Keys, Reader, SequenceRecord, TableRecord, gather
+from storage.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
 from storage.replay import replay
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
@@ -112,7 +112,7 @@ class Database:
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
             if isinstance(table, Table):
-                self._apply(reader.table(value, table), commit, None)
+                self._apply(reader.table(value, table), commit)
         self._latest = self._published = (commit, catalog)
 
     @property
@@ -199,15 +199,13 @@ class Database:
                     record.put.append(item)
             if transaction.definitions:
                 catalog = transaction.catalog  # nobody else changed it: see Transaction._begin_ddl
-            parts = []
             for oid, changes in transaction.changes.items():
                 if isinstance(catalog.relations.get(oid), Table):
-                    table_record, keys = gather(changes, catalog.table(oid), self.store(oid).next_row_id)
-                    record.tables.append(table_record)
-                    parts.append((table_record, keys))
+                    first = self.store(oid).next_row_id
+                    record.tables.append(gather(changes, catalog.table(oid), first))
             position = self._log.append(record.encode()) if self._log is not None else number
-            for table_record, keys in parts:
-                self._apply(table_record, number, keys)
+            for table_record in record.tables:
+                self._apply(table_record, number)
             self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
@@ -222,15 +220,15 @@ class Database:
         elif number % _TIDY == 0:
             self.tidy()
 
-    def _apply(self, record: TableRecord, commit: int, keys: Keys | None) -> None:
+    def _apply(self, record: TableRecord, commit: int) -> None:
         """Put a commit's changes of one table into its store."""
         store = self.store(record.table.oid)
         with store.lock:
             if record.truncated:
                 store.truncate(commit)
             store.next_row_id = record.first
-            for number, batch in enumerate(record.batches):
-                store.append(record.table, batch, commit, None if keys is None else keys[number])
+            for batch in record.batches:
+                store.append(record.table, batch, commit)
             store.mark_gone(record.deleted, commit)
             for old, new in record.succeeded.tolist():
                 store.successors[old] = (commit, new)

@@ -46,7 +46,6 @@ from storage.catalog import Relation, Role, Schema, Table
 from storage.changes import TableChanges
 from storage.column import Positions
 from storage.files import Buffer
-from storage.keys import Key
 from storage.missing import conform
 
 _HEAD = struct.Struct("<I")
@@ -69,41 +68,32 @@ class TableRecord:
     succeeded: Positions  # (n, 2): old row id, new row id
 
 
-Keys = list[dict[int, list[Key | None]]]
-"""For each batch, the keys of each constraint."""
-
-
-def gather(changes: TableChanges, table: Table, first: int) -> tuple[TableRecord, Keys]:
+def gather(changes: TableChanges, table: Table, first: int) -> TableRecord:
     """What a transaction leaves of a table when it commits, its rows numbered from `first` on."""
     batches: list[Batch] = []
-    keys: Keys = []
     final: dict[int, int] = {}  # own row ids that successors name
     successors = dict(changes.successors())
     named = set(successors.values())
     next_id = first
     for rows, start, living in changes.live():
-        entered = {constraint: keys[start:] for constraint, keys in rows.keys.items()}
         row_ids = rows.row_ids[start:]
         batch = conform(rows.batch(), rows.numbers, table)
         batch = batch.slice(start, rows.rows) if start else batch
         if living is not None:
             batch, row_ids = batch.take(living), row_ids[living]
-            kept = living.tolist()
-            entered = {c: [key for key, ok in zip(k, kept, strict=True) if ok] for c, k in entered.items()}
         if named:
             final |= {r: next_id + at for at, r in enumerate(row_ids.tolist()) if r in named}
         next_id += batch.rows
         if batch.rows:
             batches.append(batch)
-            keys.append(entered)
-    batches, keys = _joined(batches, keys)
+    batches = _joined(batches)
     deleted = np.array(sorted(changes.deleted), np.int64)
     pairs = [(old, final[new]) for old, new in successors.items() if new in final]
     succeeded = np.array(pairs, np.int64).reshape(-1, 2)
-    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded), keys
+    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded)
 
 
-def _joined(batches: list[Batch], keys: Keys) -> tuple[list[Batch], Keys]:
+def _joined(batches: list[Batch]) -> list[Batch]:
     """Small batches joined to a block's size."""
     groups: list[list[int]] = []
     rows = size = 0
@@ -113,11 +103,7 @@ def _joined(batches: list[Batch], keys: Keys) -> tuple[list[Batch], Keys]:
             groups.append([])
             rows, size = batch.rows, batch.nbytes
         groups[-1].append(number)
-    joined = [Batch.concat([batches[number] for number in group]) for group in groups]
-    entered = [
-        {c: [key for number in group for key in keys[number][c]] for c in keys[group[0]]} for group in groups
-    ]
-    return joined, entered
+    return [Batch.concat([batches[number] for number in group]) for group in groups]
 
 
 @dataclass

@@ -20,9 +20,10 @@ import crc32c
 import numpy as np
 
 from storage import files
-from storage.catalog import ColumnDefinition
+from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Mask, Positions
 from storage.errors import DataCorrupted
+from storage.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.segment import Segment
 from storage.segmentfile import damage
@@ -65,6 +66,7 @@ class Sealed:
         self._saved_gone: str | None = None  # the newest file of deleted rows
         self.file = ""  # its name on disk, once it is there
         self.nbytes = 0  # the length of that file
+        self.indexes: dict[KeyColumns, HashIndex] = {}
 
     @classmethod
     def open(cls, folder: Path, entry: SegmentEntry) -> Sealed:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Relation, Role, Schema, Table
+from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Relation, Role, Schema, Table
 from storage.column import Column, Mask, Positions
 from storage.locks import Policy, RowMode, TableMode
 from storage.predicate import Conjunction
@@ -41,6 +41,10 @@ class Morsel(Protocol):
         """The 64-bit row ids."""
 
 
+Found = tuple[Morsel, Positions, Positions]
+"""(morsel, positions in it, which of the keys asked for each has)"""
+
+
 class TableView(Protocol):
     """One table as one statement sees it."""
 
@@ -52,6 +56,12 @@ class TableView(Protocol):
 
     def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """The table in row order, without the segments and blocks whose zone maps rule them out."""
+
+    def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
+        """The visible rows that have one of the keys that `values` make, row by row, by a hash index.
+
+        `values` have the types of the columns; a key with a null finds nothing, unless `columns.nulls`.
+        """
 
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """(segments skipped by zone maps, segments in all): for EXPLAIN ANALYZE."""

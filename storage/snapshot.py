@@ -6,16 +6,18 @@ command of the same transaction made it; and not if an earlier command of it del
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from storage.catalog import Catalog, ColumnDefinition, Table
+from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Table
 from storage.changes import OwnMorsel, TableChanges
 from storage.column import Column, Mask, Positions
+from storage.hashindex import hashed
+from storage.lookup import find
 from storage.predicate import Conjunction
-from storage.seams import Morsel
+from storage.seams import Found, Morsel
 from storage.table import Part, Store
 
 
@@ -49,6 +51,16 @@ class PartMorsel:
                 mask = ~hidden if mask is None else mask & ~hidden
         return mask
 
+    def sees(self, rows: Positions) -> Mask:
+        """(len(rows),) which of these rows the snapshot sees."""
+        gone = self._part.gone_in(self._start, self._stop)
+        mask: Mask = np.ones(len(rows), np.bool_)
+        if gone is not None:
+            mask &= (gone[rows] == 0) | (gone[rows] > self._commit)
+        if self._hidden is not None:
+            mask &= ~np.isin(self.row_ids(rows), self._hidden)
+        return mask
+
     def select(self, predicate: Conjunction) -> Mask | None:
         """See storage.seams.Morsel."""
         return self._part.select(predicate, self._start, self._stop)
@@ -66,9 +78,17 @@ class TableView:
     """One table under one snapshot."""
 
     def __init__(
-        self, table: Table, parts: tuple[Part, ...], commit: int, command: int, changes: TableChanges | None
+        self,
+        table: Table,
+        store: Store,
+        parts: tuple[Part, ...],
+        commit: int,
+        command: int,
+        changes: TableChanges | None,
     ) -> None:
         self.table = table
+        self._store = store
+        self._changes = changes
         self._commit = commit
         self._command = command
         truncated = changes.truncated if changes is not None else 0
@@ -101,6 +121,25 @@ class TableView:
             for start in range(first, end, OwnMorsel.STEP):
                 yield OwnMorsel(own, start, min(start + OwnMorsel.STEP, end), self._command)
 
+    def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
+        """See storage.seams.TableView."""
+        key = hashed(values, len(values[0]), columns.nulls)
+        seen = dict(self._parts)
+        for part, asked, positions in find(self._store, self.table, columns, list(seen), key):
+            morsel = PartMorsel(part, 0, part.rows, self._commit, self._hidden)
+            kept = (positions < seen[part]) & morsel.sees(positions)
+            if kept.any():
+                yield morsel, positions[kept], asked[kept]
+        own = {id(rows): (first, end) for rows, first, end in self._own}
+        if self._changes is None:
+            return
+        for rows, asked, positions in self._changes.find(self.table, columns, key):
+            first, end = own[id(rows)]
+            gone = rows.gone[positions]
+            kept = (positions >= first) & (positions < end) & ((gone == 0) | (gone >= self._command))
+            if kept.any():
+                yield OwnMorsel(rows, 0, rows.rows, self._command), positions[kept], asked[kept]
+
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """See storage.seams.TableView."""
         total = len(self._parts)
@@ -129,5 +168,7 @@ class Snapshot:
     def table(self, oid: int) -> TableView:
         """See storage.seams.Snapshot. Raises UndefinedTable."""
         table = self.catalog.table(oid)
-        parts = self._stores.store(oid).parts_at(self.commit)
-        return TableView(table, parts, self.commit, self.command, self._changes.get(oid))
+        store = self._stores.store(oid)
+        return TableView(
+            table, store, store.parts_at(self.commit), self.commit, self.command, self._changes.get(oid)
+        )

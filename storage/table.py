@@ -16,9 +16,9 @@ import numpy as np
 
 from storage.batch import Batch
 from storage.blocks import Block, cut
-from storage.catalog import ColumnDefinition, Constraint, Table
+from storage.catalog import ColumnDefinition, KeyColumns, Table
 from storage.column import Column, Mask, Positions
-from storage.keys import Key, KeyIndex, keys_in, keys_of
+from storage.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.locks import ROW_CONFLICTS, Locks
 from storage.missing import numbers_of
 from storage.predicate import Conjunction
@@ -28,6 +28,7 @@ class Part(Protocol):
     """Rows that lie together, in ascending order of row id or with an index to find one."""
 
     rows: int
+    indexes: dict[KeyColumns, HashIndex]  # those that were asked for
 
     @property
     def first_row_id(self) -> int: ...
@@ -71,7 +72,8 @@ class Store:
         self.holders: dict[int, Any] = {}  # row id -> open transaction that marked it deleted
         self.locks = Locks(ROW_CONFLICTS)  # on rows, by row id
         self.successors: dict[int, tuple[int, int]] = {}  # row id -> (commit, row id that replaced it)
-        self._indexes: dict[int, KeyIndex] = {}  # by constraint
+        self.indexes: dict[KeyColumns, RowIndex] = {}  # of the blocks: see storage.lookup
+        self.pending: dict[KeyColumns, PendingKeys] = {}  # what open transactions are about to hold
 
     def parts_at(self, commit: int) -> tuple[Part, ...]:
         """The parts that a snapshot of `commit` reads."""
@@ -81,10 +83,8 @@ class Store:
                     return parts
             return self.parts
 
-    def append(
-        self, table: Table, batch: Batch, commit: int, keys: dict[int, list[Key | None]] | None
-    ) -> int:
-        """Add committed rows; returns the first row id. `keys` are those of each constraint, if known."""
+    def append(self, table: Table, batch: Batch, commit: int) -> int:
+        """Add committed rows; returns the first row id."""
         first = self.next_row_id
         row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
         self.next_row_id += batch.rows
@@ -100,28 +100,14 @@ class Store:
                 for piece, start in zip(pieces, starts.tolist(), strict=False)
             )
             self.parts = (*self.parts, *blocks)
-        for constraint in table.keys:
-            if constraint.oid in self._indexes:
-                known = keys.get(constraint.oid) if keys is not None else None
-                entered = list(keys_of(table, constraint, batch)) if known is None else known
-                self._indexes[constraint.oid].add(entered, row_ids)
+        for columns, index in list(self.indexes.items()):
+            if not set(columns.numbers) <= set(numbers):
+                del self.indexes[columns]  # one of its columns was dropped
+                continue
+            values = [batch.columns[table.position(number)] for number in columns.numbers]
+            hashes, rows = hashed(values, batch.rows, columns.nulls).asked
+            index.add(hashes, row_ids if rows is None else row_ids[rows])
         return first
-
-    def index(self, table: Table, constraint: Constraint) -> KeyIndex:
-        """The index of a key: made of the living rows when it is first asked for."""
-        index = self._indexes.get(constraint.oid)
-        if index is None:
-            index = self._indexes[constraint.oid] = KeyIndex()
-            definitions = [table.definition(number) for number in constraint.columns]
-            for part in self.parts:
-                living = np.flatnonzero(part.gone == 0)
-                columns = [part.column(column, 0, part.rows, living) for column in definitions]
-                index.add(list(keys_in(columns)), part.row_ids_of(0, part.rows, living))
-        return index
-
-    def known_index(self, constraint: int) -> KeyIndex | None:
-        """The index of a key if it was ever asked for."""
-        return self._indexes.get(constraint)
 
     def locate(self, row_ids: Positions) -> Iterator[tuple[Part, Positions, Positions]]:
         """(part, positions in it, places in `row_ids`) for the row ids that exist."""
@@ -154,8 +140,8 @@ class Store:
     def truncate(self, commit: int) -> None:
         """No rows from `commit` on; earlier snapshots keep theirs."""
         self._history.append((commit, self.parts))
+        self._leave(self.parts)
         self.parts = ()
-        self._indexes = {}
         self.successors = {}
 
     def replace_parts(self, old: tuple[Part, ...], new: tuple[Part, ...]) -> None:
@@ -163,6 +149,14 @@ class Store:
         at = self.parts.index(old[0])
         assert self.parts[at : at + len(old)] == old
         self.parts = (*self.parts[:at], *new, *self.parts[at + len(old) :])
+        self._leave(old)
+
+    def _leave(self, parts: tuple[Part, ...]) -> None:
+        """The table's indexes are of its blocks: made anew, when asked for, without those that leave."""
+        for part in parts:
+            if isinstance(part, Block):
+                part.left = True
+                self.indexes = {}
 
     def forget(self, oldest: int) -> None:
         """Let go of what no snapshot at or after `oldest` can ask for."""

@@ -23,9 +23,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from storage import catalog as definitions
-from storage import rowlocks
+from storage import rowlocks, uniqueness
 from storage.batch import Batch
-from storage.catalog import Catalog, Constraint, Relation, Role, Schema, Table
+from storage.catalog import Catalog, Relation, Role, Schema, Table
 from storage.changes import Savepoint, TableChanges
 from storage.column import Mask, Positions
 from storage.errors import (
@@ -33,9 +33,7 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
-    UniqueViolation,
 )
-from storage.keys import Key, KeyIndex, describe, keys_in, keys_of
 from storage.locks import ROW_WAIT, Policy, RowMode, TableMode, Wait, Waits
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot, TableView
@@ -59,6 +57,8 @@ class Home(Protocol):
     def snapshot(self) -> Snapshot: ...
 
     def watch(self, snapshot: Snapshot) -> None: ...
+
+    def oldest(self) -> int: ...
 
     def allocate_oid(self) -> int: ...
 
@@ -171,68 +171,18 @@ class Transaction:
     def insert(self, table: int, batch: Batch) -> Positions:
         """See storage.seams.Transaction."""
         definition, changes, store = self._write(table)
-        keys = {c.oid: list(keys_of(definition, c, batch)) for c in definition.keys}
+        schema = self.catalog.schemas[definition.schema].name
+        keys = uniqueness.entering(definition, batch)
         with Wait(self._database.waits, self) as wait:
             while True:
                 with store.lock:
-                    other = self._conflict(definition, changes, store, keys)
+                    other = uniqueness.blocker(self, schema, changes, store, keys, self._database.oldest)
                     if other is None:
-                        for constraint in definition.keys:
-                            index = store.index(definition, constraint)
-                            for key in keys[constraint.oid]:
-                                if key is not None:
-                                    index.pending[key].add(self)
-                        return changes.insert(batch, self._command, keys)
+                        row_ids = changes.insert(batch, self._command)
+                        uniqueness.enter(self, changes, store, keys, row_ids)
+                        return row_ids
                     wait.begin([other], ROW_WAIT)
                 wait.sleep()
-
-    def _conflict(
-        self, table: Table, changes: TableChanges, store: Store, keys: dict[int, list[Key | None]]
-    ) -> Transaction | None:
-        """The transaction to wait for before these keys can be entered. Raises UniqueViolation."""
-        for constraint in table.keys:
-            seen: set[Key] = set()
-            own = changes.keys.get(constraint.oid, {})
-            index = store.index(table, constraint)
-            for key in keys[constraint.oid]:
-                if key is None:
-                    continue
-                if key in seen or key in own:
-                    raise self._violation(table, constraint, key)
-                seen.add(key)
-                holder = self._key_holder(changes, store, index, key)
-                if holder is self:
-                    raise self._violation(table, constraint, key)
-                if holder is not None:
-                    return holder
-        return None
-
-    def _key_holder(
-        self, changes: TableChanges, store: Store, index: KeyIndex, key: Key
-    ) -> Transaction | None:
-        """Nobody, another transaction that has to end first, or self: a committed row has the key."""
-        rows = [] if changes.truncated else index.rows(key)
-        if rows:
-            row_ids = np.array(rows, np.int64)
-            living = row_ids[store.gone_at(row_ids) == 0].tolist()
-            if len(living) < len(rows):
-                index.keep(key, living)  # a key that is updated often would gather dead versions
-            for row_id in living:
-                if row_id in changes.deleted:
-                    continue
-                deleter: Transaction | None = store.holders.get(row_id)
-                return self if deleter is None else deleter
-        others = index.pending.get(key)
-        return next((other for other in others if other is not self), None) if others else None
-
-    def _violation(self, table: Table, constraint: Constraint, key: Key) -> UniqueViolation:
-        return UniqueViolation(
-            f'duplicate key value violates unique constraint "{constraint.name}"',
-            detail=describe(table, constraint, key),
-            schema=self.catalog.schemas[table.schema].name,
-            table=table.name,
-            constraint=constraint.name,
-        )
 
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """See storage.seams.Transaction."""
@@ -340,38 +290,15 @@ class Transaction:
             raise FeatureNotSupported(
                 "changing the type of a column of a table that has rows is not supported"
             )
-        for constraint in table.keys:
-            if all(known.oid != constraint.oid for known in old.keys):
-                self._check_new_key(table, constraint)
-                if changes is not None:
-                    changes.add_key(table, constraint)
-
-    def _check_new_key(self, table: Table, constraint: Constraint) -> None:
+        known = old.unique_keys
+        new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
+        if not new:
+            return
         newest = self._database.snapshot().commit
-        view = TableView(
-            table,
-            self._database.store(table.oid).parts_at(newest),
-            newest,
-            self._command + 1,
-            self.changes.get(table.oid),
-        )
-        seen: set[Key] = set()
-        for morsel in view.morsels():
-            self.check()
-            visible = morsel.visible()
-            rows = None if visible is None else np.flatnonzero(visible)
-            columns = [morsel.column(table.definition(number), rows) for number in constraint.columns]
-            for key in keys_in(columns):
-                if key in seen:
-                    raise UniqueViolation(
-                        f'could not create unique index "{constraint.name}"',
-                        detail=describe(table, constraint, key, "is duplicated"),
-                        schema=self.catalog.schemas[table.schema].name,
-                        table=table.name,
-                        constraint=constraint.name,
-                    )
-                if key is not None:
-                    seen.add(key)
+        parts = self._database.store(table.oid).parts_at(newest)
+        view = TableView(table, store, parts, newest, self._command + 1, changes)
+        for unique in new:
+            uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
 
     def _begin_ddl(self, item: Relation | Schema | Role) -> None:
         self._must_write()
@@ -410,25 +337,19 @@ class Transaction:
         marks, self._catalog, known = self._savepoints[savepoint]
         self.definitions = dict(known)  # type: ignore[arg-type]  # a copy of what savepoint() kept
         for table, changes in self.changes.items():
-            self._release(table, *changes.cut(marks.get(table, Savepoint())))
+            self._release(table, changes.cut(marks.get(table, Savepoint())), ended=False)
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]
         self._unlock(savepoint)
 
-    def _release(
-        self, table: int, row_ids: Sequence[int], entered: Sequence[dict[int, list[Key | None]]]
-    ) -> None:
+    def _release(self, table: int, row_ids: Sequence[int], *, ended: bool) -> None:
         """Let go of rows and keys that this transaction held."""
         store = self._database.store(table)
         with store.lock:
             for row_id in row_ids:
                 if store.holders.get(row_id) is self:
                     del store.holders[row_id]
-            kept = self.changes[table].keys
-            for oid, key in ((oid, key) for keys in entered for oid, own in keys.items() for key in own):
-                index = store.known_index(oid)
-                if key is not None and index is not None and key not in kept.get(oid, {}):
-                    index.release(key, self)
+            uniqueness.release(self, self.changes[table], store, ended=ended)
 
     def commit(self) -> None:
         """See storage.seams.Transaction."""
@@ -452,9 +373,7 @@ class Transaction:
 
     def _end(self) -> None:
         for table, changes in self.changes.items():
-            entered = [rows.keys for rows in changes.inserted]
-            changes.keys = {}
-            self._release(table, list(changes.deleted), entered)
+            self._release(table, list(changes.deleted), ended=True)
         self._fixed = self._last = self._previous = None
         self.ended.set()
         self._unlock()

@@ -6,6 +6,7 @@ the server runs: nothing compiles on a statement's thread (see storage.kernels.c
 """
 
 from storage.kernels import choice
+from storage.kernels.plain.buckets import bucket_rows, chain_words, probe_buckets, probe_chains
 from storage.kernels.plain.dot import dot_f32, l2_f32
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
@@ -13,6 +14,8 @@ from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.stamps import stamp_texts
 
 __all__ = [
+    "bucket_rows",
+    "chain_words",
     "dot_f32",
     "find_tuples",
     "find_words",
@@ -22,6 +25,8 @@ __all__ = [
     "l2_f32",
     "mix_words",
     "place_words",
+    "probe_buckets",
+    "probe_chains",
     "put_fields",
     "put_int32",
     "run_program",

@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("dot", "frames", "group", "programs", "stamps")
+FAMILIES = ("buckets", "dot", "frames", "group", "programs", "stamps")
 """The families that have compiled twins."""
 
 _COMPLETE = "complete"
