@@ -1,7 +1,8 @@
 """What binding is given: the catalog, the search path, the parameters' types, the text for errors.
 
 One BindContext serves one statement. It gathers on the way what the plan depends on: (OID, version) of
-every relation that was read, and the types of parameters that were found out.
+every relation that was read, the bare names that the search path led to them (another relation may come to
+stand before), and the types of parameters that were found out.
 """
 
 from __future__ import annotations
@@ -67,10 +68,23 @@ class BindContext:
     parameters: ParameterTypes = field(default_factory=ParameterTypes)
     text: str = ""
     dependencies: set[tuple[int, int]] = field(default_factory=set)
+    names: set[tuple[str, int]] = field(default_factory=set)
     constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
     places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     _run: Run | None = None
+
+    def plan(self, operator: Operator, fields: Sequence[Field], failure: DatabaseError | None = None) -> Plan:
+        """A plan that depends on what was gathered. Raises IndeterminateDatatype."""
+        return Plan(
+            operator,
+            tuple(fields),
+            self.parameters.final(),
+            frozenset(self.dependencies),
+            frozenset(self.names),
+            self.volatile,
+            failure,
+        )
 
     def run(self) -> Run:
         """A run for evaluating constants while binding: no rows, no snapshot."""
@@ -109,7 +123,8 @@ class Plan:
     operator: Operator
     fields: tuple[Field, ...]
     parameters: tuple[Type, ...] = ()
-    dependencies: frozenset[tuple[int, int]] = frozenset()
+    dependencies: frozenset[tuple[int, int]] = frozenset()  # (OID, version)
+    names: frozenset[tuple[str, int]] = frozenset()  # (bare name, OID it was found to be)
     volatile: bool = False
     failure: DatabaseError | None = None
 

@@ -77,6 +77,12 @@ def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relat
     return None
 
 
+def oid_named(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> int:
+    """The OID of the relation or index of this name, 0 where there is none."""
+    found = find(catalog, path, parts)
+    return 0 if found is None else found if isinstance(found, int) else found.oid
+
+
 def _index_named(catalog: Catalog, schema: int, name: str) -> int:
     for table in catalog.tables():
         if table.schema == schema:

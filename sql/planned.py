@@ -1,14 +1,15 @@
 """Planned statements: what a prepared statement keeps, and when it has to be planned again.
 
-A plan lists the (OID, version) of every relation it read. Before it runs, these are held against the
-catalog; if one has changed, the statement is planned again from its tokens, and if its result would then
-have other columns, it is refused: 'cached plan must not change result type'.
+A plan lists the (OID, version) of every relation it read and the bare names it found them by. Before it
+runs, these are held against the catalog; if one has changed, the statement is planned again from its tokens,
+and if the result of a prepared statement would then have other columns, it is refused: 'cached plan must
+not change result type'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlglot import exp
@@ -18,6 +19,7 @@ from engine.seams import SessionInfo
 from sql import commands
 from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
+from sql.names import oid_named
 from sql.outcome import Field
 from sql.parse import Statement, parse_statement, split
 from sql.plancache import PlanCache, Shape, shape_of, values_of
@@ -58,8 +60,9 @@ class Planned:
     plan: Plan | None = None
     fields: tuple[Field, ...] | None = None
     parameters: tuple[Type, ...] = ()
-    given: tuple[Type | None, ...] = ()
-    path: tuple[str, ...] = field(default=())
+    given: tuple[Type | None, ...] | None = None  # of a prepared statement
+    path: tuple[str, ...] = ()
+    checked: Catalog | None = None  # the catalog that `plan` was last held against
 
     @property
     def command(self) -> Command | None:
@@ -133,7 +136,7 @@ class Planner:
         kept = self._kept.get(shape.key)
         if kept is _PLAIN:
             return None
-        if kept is not None and kept.plan is not None and self._current(kept.plan):
+        if kept is not None and kept.plan is not None and self.is_current(kept):
             return kept
         try:
             statement = parse_statement(list(shape.tokens), text)
@@ -164,14 +167,13 @@ class Planner:
     def _planned(self, statement: Statement, parameters: ParameterTypes, text: str) -> Planned:
         if isinstance(statement.tree, Command):
             return Planned(text, statement, None, self._command_fields(statement.tree))
-        plan = self.plan(statement.tree, parameters, text)
+        plan = self.plan(statement.tree, self.context(parameters, text))
         path = tuple(self._home.search_path(True))
         fields = plan.fields if plan.fields or _is_query(statement.tree) else None
-        return Planned(text, statement, plan, fields, plan.parameters, (), path)
+        return Planned(text, statement, plan, fields, plan.parameters, None, path)
 
-    def plan(self, tree: exp.Expression, parameters: ParameterTypes, text: str) -> Plan:
+    def plan(self, tree: exp.Expression, context: BindContext) -> Plan:
         """The plan of a query, INSERT, UPDATE or DELETE."""
-        context = self.context(parameters, text)
         match tree:
             case exp.Insert():
                 return plan_insert(tree, context)
@@ -190,22 +192,36 @@ class Planner:
             if planned.command is not None:
                 planned.fields = self._command_fields(planned.command)
             return
-        if self._current(planned.plan) and planned.path == tuple(self._home.search_path(True)):
+        path = tuple(self._home.search_path(True))
+        if not planned.plan.volatile and planned.path == path and self.is_current(planned):
             return
         tokens = list(planned.statement.tokens)
         # a tree is changed by binding: read it afresh
         statement = parse_statement(tokens, planned.text)
         fresh = self._planned(statement, ParameterTypes(planned.parameters), planned.text)
-        if _shape(fresh.fields) != _shape(planned.fields):
+        if planned.given is not None and _shape(fresh.fields) != _shape(planned.fields):
             raise FeatureNotSupported("cached plan must not change result type")
         planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
-        planned.path = fresh.path
+        planned.path, planned.checked = fresh.path, None
 
-    def _current(self, plan: Plan) -> bool:
-        if plan.volatile:
+    def is_current(self, planned: Planned) -> bool:
+        """Whether the relations that a plan reads are still what its names mean, in the same version."""
+        catalog, plan = self._home.catalog, planned.plan
+        if planned.checked is catalog or plan is None:
+            return True
+        if self.stands(plan.dependencies, plan.names):
+            planned.checked = catalog
+            return True
+        return False
+
+    def stands(self, dependencies: Iterable[tuple[int, int]], names: Iterable[tuple[str, int]]) -> bool:
+        """Whether these relations are there in these versions, and found by these names."""
+        catalog = self._home.catalog
+        relations = catalog.relations
+        if not all(oid in relations and relations[oid].version == v for oid, v in dependencies):
             return False
-        relations = self._home.catalog.relations
-        return all(oid in relations and relations[oid].version == v for oid, v in plan.dependencies)
+        path = self._home.search_path(True)
+        return all(oid_named(catalog, path, (name,)) == oid for name, oid in names)
 
     def forget(self) -> None:
         """DISCARD PLANS."""

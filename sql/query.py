@@ -44,14 +44,7 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
             "stack depth limit exceeded", hint="Split the statement, or write shorter expressions."
         ) from None
     fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
-    return Plan(
-        physical(node),
-        fields,
-        context.parameters.final(),
-        frozenset(context.dependencies),
-        context.volatile,
-        failure(node),
-    )
+    return context.plan(physical(node), fields, failure(node))
 
 
 def plan_source(tree: exp.Expression, columns: Sequence[ColumnDefinition], context: BindContext) -> Operator:

@@ -22,14 +22,19 @@ class Found:
 
 
 def find_relation(context: BindContext, name: str, schema: str = "", position: int = 0) -> Found:
-    """The table or view of this name. Raises UndefinedTable (42P01)."""
+    """The table or view of this name: the plan depends on it from now on. Raises UndefinedTable."""
     for place in (schema,) if schema else context.search_path:
         view = VIEWS.get((place, name))
         if view is not None:
+            if not schema:
+                context.names.add((name, view.oid))
             return Found(view, place)
         known = context.catalog.schema(place)
         relation = None if known is None else context.catalog.relation(known.oid, name)
         if isinstance(relation, Table):
+            context.dependencies.add((relation.oid, relation.version))
+            if not schema:
+                context.names.add((name, relation.oid))
             return Found(relation, place)
         if isinstance(relation, Sequence):
             raise FeatureNotSupported(

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from engine.forms import Style
 from engine.functions import advisory
@@ -21,6 +21,7 @@ from engine.run import Cancel, Run
 from engine.seams import Kind
 from sql import activity, names, statements
 from sql.channels import Mailbox
+from sql.context import BindContext
 from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outcome, Prepared, Rows
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
@@ -46,10 +47,14 @@ from storage.errors import (
     StatementTooComplex,
     UndefinedObject,
 )
+from storage.locks import TableMode
 from storage.transaction import Isolation, Transaction
 from storage.types import BY_OID, Type
 
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
+
+
+P = TypeVar("P")
 
 
 class Session:
@@ -393,6 +398,8 @@ class Session:
         self.begin_statement()
         if planned.statement is None:
             return Empty()
+        if planned.plan is not None:
+            self._settle(planned)
         outcome = statements.run(self, planned, parameters)
         match outcome:
             case Rows() | CopyOut():
@@ -410,6 +417,28 @@ class Session:
         if not isinstance(outcome, Empty):
             outcome.complete = self._guarded_end(outcome.complete)
         return outcome
+
+    def _settle(self, planned: Planned) -> None:
+        """Lock what a plan reads, and plan again what has changed until then."""
+        while planned.plan is not None:
+            self._lock_read(planned.plan.dependencies)
+            if self.planner.is_current(planned):
+                return
+            self.planner.refresh(planned)
+
+    def settled(self, make: Callable[[BindContext], P], context: Callable[[], BindContext]) -> P:
+        """See sql.statements.host.Host."""
+        while True:
+            given = context()
+            made = make(given)
+            self._lock_read(given.dependencies)
+            if self.planner.stands(given.dependencies, given.names):
+                return made
+
+    def _lock_read(self, dependencies: Iterable[tuple[int, int]]) -> None:
+        transaction = self.transaction
+        for oid, _ in dependencies:
+            transaction.lock_table(oid, TableMode.AccessShareLock)
 
     def begin_statement(self) -> None:
         """A statement begins: earlier cancels are over, its time runs."""

@@ -238,7 +238,6 @@ class Sources:
         found = find_relation(self.context, name, "" if schema is None else _plain_name(schema), position)
         if isinstance(found.source, Table):
             table = found.source
-            self.context.dependencies.add((table.oid, table.version))
             columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
             node: Node = Get(table, tuple(range(len(columns))))
             oid = table.oid

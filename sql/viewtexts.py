@@ -26,7 +26,8 @@ def _tree(text: str) -> exp.Expression:
 def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder) -> Bound:
     """The view as a query, its columns under the names and types that the view declares."""
     view = VIEWS[schema, name]
-    inside = replace(context, search_path=("pg_catalog", "information_schema"), text=view.text)
+    path = ("pg_catalog", "information_schema")
+    inside = replace(context, search_path=path, names=set(), text=view.text)
     bound = queries(_tree(view.text), Frame(), inside, {}, resolve=False)
     assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
     expressions = tuple(

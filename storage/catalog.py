@@ -1,18 +1,25 @@
 """The catalog: what exists, by OID and by name, as one immutable value.
 
-A transaction that runs DDL holds a changed copy of its own; commit makes it everybody's. Definitions
-hold SQL text for what only sql/ understands (defaults, checks). `version` grows with each change and
-OIDs are never reused, so a plan can be checked against the (oid, version) pairs it read. Every OID
+A transaction that runs DDL sees it with the definitions that it changed; commit makes them everybody's.
+Definitions hold SQL text for what only sql/ understands (defaults, checks). `version` grows with each
+change and OIDs are never reused, so a plan can be checked against the (oid, version) pairs it read. Every OID
 survives a restart; those below FIRST_USER_OID belong to built-in objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from storage.errors import DuplicateSchema, DuplicateTable, InvalidSchemaName, UndefinedTable
+from storage.errors import (
+    DatabaseError,
+    DuplicateObject,
+    DuplicateSchema,
+    DuplicateTable,
+    InvalidSchemaName,
+    UndefinedTable,
+)
 from storage.types import Type
 
 FIRST_USER_OID = 16_384
@@ -193,6 +200,7 @@ class Role:
 
 
 Relation = Table | Sequence
+Definition = Relation | Schema | Role
 
 BUILT_IN_SCHEMAS = (
     Schema(PG_CATALOG, "pg_catalog"),
@@ -253,41 +261,38 @@ class Catalog:
         """The role of this name, if there is one."""
         return next((r for r in self.roles.values() if r.name == name), None)
 
-    def with_relation(self, relation: Relation) -> Catalog:
-        """A catalog in which `relation` stands (a new one, or one of the same OID replaced).
+    def find(self, oid: int) -> Definition | None:
+        """What has this OID."""
+        return self.relations.get(oid) or self.schemas.get(oid) or self.roles.get(oid)
 
-        Raises DuplicateTable where another relation of its schema has the name.
+    def must_be_free(self, item: Definition, besides: Container[int] = ()) -> None:
+        """Raise DuplicateTable or its kin where another object, not of these OIDs, has the item's name."""
+        match item:
+            case Schema():
+                other: Definition | None = self.schema(item.name)
+                error: type[DatabaseError] = DuplicateSchema
+            case Role():
+                other, error = self.role(item.name), DuplicateObject
+            case _:
+                other, error = self.relation(item.schema, item.name), DuplicateTable
+        if other is not None and other.oid != item.oid and other.oid not in besides:
+            kind = {DuplicateSchema: "schema", DuplicateObject: "role"}.get(error, "relation")
+            raise error(f'{kind} "{item.name}" already exists')
+
+    def changed(self, definitions: Mapping[int, Definition | None], version: int = 0) -> Catalog:
+        """A catalog in which these stand under their OIDs; None: no longer.
+
+        `version` of 0: one more than this catalog's.
         """
-        other = self.relation(relation.schema, relation.name)
-        if other is not None and other.oid != relation.oid:
-            raise DuplicateTable(f'relation "{relation.name}" already exists')
-        relation = replace(relation, version=self.version + 1)
-        relations = {**self.relations, relation.oid: relation}
-        return replace(self, relations=relations, version=self.version + 1)
-
-    def without_relation(self, oid: int) -> Catalog:
-        """A catalog without the relation `oid`."""
-        relations = {k: v for k, v in self.relations.items() if k != oid}
-        return replace(self, relations=relations, version=self.version + 1)
-
-    def with_schema(self, schema: Schema) -> Catalog:
-        """A catalog with one schema more; DuplicateSchema where the name is taken."""
-        other = self.schema(schema.name)
-        if other is not None and other.oid != schema.oid:
-            raise DuplicateSchema(f'schema "{schema.name}" already exists')
-        return replace(self, schemas={**self.schemas, schema.oid: schema}, version=self.version + 1)
-
-    def without_schema(self, oid: int) -> Catalog:
-        """A catalog without the schema `oid`."""
-        schemas = {k: v for k, v in self.schemas.items() if k != oid}
-        return replace(self, schemas=schemas, version=self.version + 1)
-
-    def with_role(self, role: Role) -> Catalog:
-        """A catalog in which `role` stands, new or replaced."""
-        return replace(self, roles={**self.roles, role.oid: role}, version=self.version + 1)
-
-    def without_role(self, oid: int) -> Catalog:
-        """A catalog without the role `oid`."""
-        return replace(
-            self, roles={k: v for k, v in self.roles.items() if k != oid}, version=self.version + 1
-        )
+        kinds: dict[type, dict[int, Any]] = {
+            Schema: dict(self.schemas),
+            Role: dict(self.roles),
+            Table: dict(self.relations),
+        }
+        for oid, item in definitions.items():
+            if item is None:
+                for objects in kinds.values():
+                    objects.pop(oid, None)
+            else:
+                kinds[Table if isinstance(item, Table | Sequence) else type(item)][oid] = item
+        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version or self.version + 1)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage import files, kernels, log
-from storage.catalog import FIRST_USER_OID, Catalog, Relation, Role, Schema, Table
+from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
 from storage.checkpoint import Checkpoints
 from storage.files import FolderLock
 from storage.locks import LockRow, Waits
@@ -107,7 +107,10 @@ class Database:
             self.sequences.restore(sequence.oid, sequence.value, sequence.called)
             return
         commit, (_, catalog) = reader.head["commit"], self._latest
-        catalog = _changed(catalog, reader.definitions(), reader.head["drop"])
+        dropped: dict[int, Definition | None] = dict.fromkeys(reader.head["drop"])
+        put = {item.oid: item for item in reader.definitions()}
+        if dropped or put:
+            catalog = catalog.changed(dropped | put)
         self._next_oid = max(self._next_oid, reader.head["next_oid"])
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
@@ -198,7 +201,7 @@ class Database:
                 else:
                     record.put.append(item)
             if transaction.definitions:
-                catalog = transaction.catalog  # nobody else changed it: see Transaction._begin_ddl
+                catalog = catalog.changed(transaction.definitions, self.allocate_version())
             for oid, changes in transaction.changes.items():
                 if isinstance(catalog.relations.get(oid), Table):
                     first = self.store(oid).next_row_id
@@ -300,23 +303,3 @@ class Database:
                 self._log.close()
             if self._folder_lock is not None:
                 self._folder_lock.release()
-
-
-def _changed(catalog: Catalog, put: list[Relation | Schema | Role], drop: list[int]) -> Catalog:
-    """The catalog after a commit's definitions; drops first, so that a name can be taken again."""
-    for oid in drop:
-        if oid in catalog.relations:
-            catalog = catalog.without_relation(oid)
-        elif oid in catalog.schemas:
-            catalog = catalog.without_schema(oid)
-        else:
-            catalog = catalog.without_role(oid)
-    for item in put:
-        match item:
-            case Schema():
-                catalog = catalog.with_schema(item)
-            case Role():
-                catalog = catalog.with_role(item)
-            case _:
-                catalog = catalog.with_relation(item)
-    return catalog

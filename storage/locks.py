@@ -1,8 +1,9 @@
 """Locks and waiting: who holds which modes of what, who waits for whom, and what ends a wait.
 
-Two kinds of things are locked, each with PostgreSQL's modes and conflicts: tables (`TableMode`, by OID) and
-rows (`RowMode`, by row id, in the table's store). A lock is held until its transaction ends or rolls back
-to a savepoint that is older than it. Who asks waits behind those who asked before in a mode that conflicts.
+Two kinds of things are locked, each with PostgreSQL's modes and conflicts: tables (`TableMode`, by OID; and
+what else has an OID, and names that are about to be taken, by schema and name) and rows (`RowMode`, by row
+id, in the table's store). A lock is held until its transaction ends or rolls back to a savepoint that is
+older than it. Who asks waits behind those who asked before in a mode that conflicts.
 
 A wait is never polled: whoever releases anything wakes those who wait for him, and they look again. It also
 ends on cancel, statement_timeout and lock_timeout. After deadlock_timeout the graph of who waits for whom is
@@ -47,6 +48,9 @@ class TableMode(IntEnum):
     ExclusiveLock = 6
     AccessExclusiveLock = 7
 
+
+Thing = int | tuple[int, str]
+"""A row id; an OID, or (schema OID, name)."""
 
 Policy = Literal["wait", "nowait", "skip"]
 """What to do where a lock is not to be had at once."""
@@ -95,16 +99,20 @@ class Locks:
 
     def __init__(self, conflicts: Sequence[int]) -> None:
         self._conflicts = conflicts
-        self.held: dict[int, dict[Party, int]] = {}
-        self.queues: defaultdict[int, list[tuple[Party, int]]] = defaultdict(list)
-        self._taken: dict[Party, list[tuple[int, int, int]]] = {}  # (thing, mode, level), in order
+        self.held: dict[Thing, dict[Party, int]] = {}
+        self.queues: defaultdict[Thing, list[tuple[Party, int]]] = defaultdict(list)
+        self._taken: dict[Party, list[tuple[Thing, int, int]]] = {}  # (thing, mode, level), in order
 
-    def holds(self, party: Party, thing: int, mode: int) -> bool:
+    def holds(self, party: Party, thing: Thing, mode: int) -> bool:
         """Whether the party has this very mode already."""
         held = self.held.get(thing)
         return held is not None and bool(held.get(party, 0) >> mode & 1)
 
-    def holders(self, party: Party, thing: int, mode: int) -> list[Party]:
+    def modes(self, party: Party, thing: Thing) -> int:
+        """The modes that the party has, as a mask."""
+        return self.held.get(thing, {}).get(party, 0)
+
+    def holders(self, party: Party, thing: Thing, mode: int) -> list[Party]:
         """The others whose modes conflict."""
         held = self.held.get(thing)
         if not held:
@@ -112,7 +120,7 @@ class Locks:
         mask = self._conflicts[mode]
         return [other for other, modes in held.items() if modes & mask and other is not party]
 
-    def before(self, party: Party, thing: int, mode: int) -> list[Party]:
+    def before(self, party: Party, thing: Thing, mode: int) -> list[Party]:
         """The others who asked earlier for a mode that conflicts; nobody, if the party holds it in part."""
         queue = self.queues.get(thing)
         if not queue or party in self.held.get(thing, ()):
@@ -125,7 +133,7 @@ class Locks:
                 found.append(other)
         return found
 
-    def take(self, party: Party, thing: int, mode: int, level: int | None = None) -> None:
+    def take(self, party: Party, thing: Thing, mode: int, level: int | None = None) -> None:
         """The party has the mode from now on: since its `level`, unless told another."""
         held = self.held.setdefault(thing, {})
         known = held.get(party, 0)
@@ -159,13 +167,13 @@ class Locks:
             self._taken[party] = kept
         return len(kept) < len(taken)
 
-    def ask(self, party: Party, thing: int, mode: int) -> None:
+    def ask(self, party: Party, thing: Thing, mode: int) -> None:
         """Stand in the queue, if the party does not yet."""
         queue = self.queues[thing]
         if all(other is not party for other, _ in queue):
             queue.append((party, mode))
 
-    def leave(self, party: Party, thing: int) -> None:
+    def leave(self, party: Party, thing: Thing) -> None:
         """Stand in the queue no longer."""
         queue = [entry for entry in self.queues.pop(thing, ()) if entry[0] is not party]
         if queue:
@@ -244,7 +252,7 @@ class Waits:
             for table, held in self.tables.held.items():
                 for party, modes in held.items():
                     for mode in TableMode:
-                        if modes >> mode & 1 and table > 0:
+                        if modes >> mode & 1 and isinstance(table, int):
                             row = LockRow("relation", (table,), mode.name, True, party.session, party.number)
                             found.append(row)
             for waiting in self.waiting():
@@ -266,7 +274,7 @@ class Waits:
                 if party in waiting.blockers:
                     waiting.party.woken.set()
 
-    def table(self, party: Party, table: int, mode: TableMode, refusal: str = "") -> None:
+    def table(self, party: Party, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """Lock a table until the transaction's end.
 
         With a `refusal` it does not wait, but raises LockNotAvailable with these words.
@@ -285,7 +293,9 @@ class Waits:
                         if refusal:
                             raise LockNotAvailable(refusal)
                         self.tables.ask(party, table, mode)
-                        reason = Reason("relation", mode.name, (table,))
+                        reason = (
+                            Reason("relation", mode.name, (table,)) if isinstance(table, int) else ROW_WAIT
+                        )
                         wait.begin(blockers or ahead, reason, queued=not blockers)
                     wait.sleep()
             finally:

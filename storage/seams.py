@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Relation, Role, Schema, Table
+from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table
 from storage.column import Column, Mask, Positions
-from storage.locks import Policy, RowMode, TableMode
+from storage.locks import Policy, RowMode, TableMode, Thing
 from storage.predicate import Conjunction
 
 
@@ -116,8 +116,11 @@ class Transaction(Protocol):
         transaction made, or 0 where it was deleted or `policy` passes it over. Raises as `delete` does.
         """
 
-    def lock_table(self, table: int, mode: TableMode, refusal: str = "") -> None:
-        """Lock a table until the transaction's end. With a `refusal`, LockNotAvailable rather than a wait."""
+    def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
+        """Lock a table, another object or a name until the transaction's end: see storage.locks.
+
+        With a `refusal`, LockNotAvailable rather than a wait.
+        """
 
     def latest(self, table: int, row_ids: Positions) -> Positions:
         """The newest versions of rows that others updated, without those deleted.
@@ -129,10 +132,13 @@ class Transaction(Protocol):
 
     def allocate_oid(self) -> int: ...
 
-    def define(self, item: Relation | Schema | Role) -> None:
-        """CREATE or ALTER: put the definition into this transaction's catalog (replaces the same OID)."""
+    def define(self, item: Definition) -> None:
+        """CREATE or ALTER: put the definition into this transaction's catalog (replaces the same OID).
 
-    def drop(self, item: Relation | Schema | Role) -> None: ...
+        Lock the object before reading what it is now. Raises DuplicateTable and its kin.
+        """
+
+    def drop(self, item: Definition) -> None: ...
 
     def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
         """The next `count` values; never rolled back. Raises DataException's kin at the limit (2200H)."""

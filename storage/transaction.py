@@ -1,15 +1,17 @@
 """Transactions: what READ COMMITTED and REPEATABLE READ mean here.
 
-    snapshot     one a statement under READ COMMITTED, one for all under REPEATABLE READ and SERIALIZABLE
-                 (which is snapshot isolation: at least REPEATABLE READ, and write skew is possible)
-    delete       marks the row. A row that another open transaction marked makes the second wait for the
-                 first's end; if the first commits, READ COMMITTED leaves the row out of the result (the
-                 engine follows `latest` and looks at its condition again), REPEATABLE READ fails (40001)
-    insert       checks unique keys against every committed row, seen or not, and waits for an open
-                 transaction that is about to hold the same key
-    commit       one log record with everything, one commit number; then visible to later snapshots
+snapshot     one a statement under READ COMMITTED, one for all under REPEATABLE READ and SERIALIZABLE
+             (which is snapshot isolation: at least REPEATABLE READ, and write skew is possible)
+delete       marks the row. A row that another open transaction marked makes the second wait for the
+             first's end; if the first commits, READ COMMITTED leaves the row out of the result (the
+             engine follows `latest` and looks at its condition again), REPEATABLE READ fails (40001)
+insert       checks unique keys against every committed row, seen or not, and waits for an open
+             transaction that is about to hold the same key
+commit       one log record with everything, one commit number; then visible to later snapshots
 
-DDL changes a private copy of the catalog; one transaction at a time may do so, others wait.
+DDL          a transaction keeps the definitions that it changed and sees them over the newest catalog;
+             commit puts them into the catalog of that moment. Who changes an object has locked it, and
+             a name before it is taken, so no two transactions change the same
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,7 +27,7 @@ import numpy as np
 from storage import catalog as definitions
 from storage import rowlocks, uniqueness
 from storage.batch import Batch
-from storage.catalog import Catalog, Relation, Role, Schema, Table
+from storage.catalog import Catalog, Definition, Relation, Table
 from storage.changes import Savepoint, TableChanges
 from storage.column import Mask, Positions
 from storage.errors import (
@@ -33,14 +35,14 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
+    SerializationFailure,
 )
-from storage.locks import ROW_WAIT, Policy, RowMode, TableMode, Wait, Waits
+from storage.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait, Waits
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot, TableView
 from storage.table import Store
 
 Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
-DDL = -1  # the table lock that stands for the catalog
 
 
 class Home(Protocol):
@@ -71,6 +73,14 @@ class Home(Protocol):
     def ended(self, transaction: Transaction) -> None: ...
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """A savepoint: what rollback_to goes back to."""
+
+    changes: dict[int, Savepoint]
+    definitions: dict[int, Definition | None]
+
+
 class Transaction:
     """See storage.seams.Transaction."""
 
@@ -95,25 +105,34 @@ class Transaction:
         self.ended = threading.Event()
         self.changes: dict[int, TableChanges] = {}
         self._locked: set[int] = set()  # tables of which it has locked rows
-        self.definitions: dict[int, Relation | Schema | Role | None] = {}  # by OID; None: dropped
+        self.definitions: dict[int, Definition | None] = {}  # by OID; None: dropped
         self._database = database
-        self._catalog: Catalog | None = None
+        self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
         self._last: Snapshot | None = None
         self._previous: Snapshot | None = None  # kept, so that `latest` can follow what it saw
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
-        self._savepoints: dict[int, tuple[dict[int, Savepoint], Catalog | None, dict[int, object]]] = {}
+        self._savepoints: dict[int, _Mark] = {}
         self._next_savepoint = 1
 
     @property
     def catalog(self) -> Catalog:
         """The catalog as this transaction sees it."""
-        if self._catalog is not None:
-            return self._catalog
-        if self._fixed is not None:
-            return self._fixed.catalog
-        return self._database.catalog
+        return self._seen(self._base)
+
+    @property
+    def _base(self) -> Catalog:
+        """The catalog without what this transaction has changed."""
+        return self._fixed.catalog if self._fixed is not None else self._database.catalog
+
+    def _seen(self, base: Catalog) -> Catalog:
+        """A catalog with what this transaction has changed."""
+        if not self.definitions:
+            return base
+        if self._catalog is None or self._catalog[0] is not base:
+            self._catalog = (base, base.changed(self.definitions))
+        return self._catalog[1]
 
     @property
     def changed(self) -> bool:
@@ -148,15 +167,15 @@ class Transaction:
             self._fixed = base
         self._previous = self._last
         self._last = Snapshot(
-            self._database, self._catalog or base.catalog, base.commit, self._command, self.changes
+            self._database, self._seen(base.catalog), base.commit, self._command, self.changes
         )
         self._database.watch(self._last)
         return self._last
 
     def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
-        """What a change to `table` needs; takes the table's shared lock."""
+        """What a change to the rows of `table` needs; takes the lock for it."""
         self._must_write()
-        self._database.waits.table(self, table, TableMode.RowExclusiveLock)
+        self.lock_table(table, TableMode.RowExclusiveLock)
         definition = self.catalog.table(table)
         changes = self.changes.setdefault(table, TableChanges(definition))
         changes.table = definition
@@ -210,7 +229,7 @@ class Transaction:
         store = self._database.store(table)
         return rowlocks.lock_all(self._database.waits, store, table, self, row_ids, mode, policy)
 
-    def lock_table(self, table: int, mode: TableMode, refusal: str = "") -> None:
+    def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """See storage.seams.Transaction."""
         self._database.waits.table(self, table, mode, refusal)
 
@@ -248,32 +267,52 @@ class Transaction:
         """See storage.seams.Transaction."""
         return self._database.allocate_oid()
 
-    def define(self, item: Relation | Schema | Role) -> None:
+    def define(self, item: Definition) -> None:
         """See storage.seams.Transaction."""
-        self._begin_ddl(item)
-        match item:
-            case Schema():
-                self._catalog = self.catalog.with_schema(item)
-            case Role():
-                self._catalog = self.catalog.with_role(item)
-            case _:
-                if isinstance(item, Table):
-                    self._check_rows(item)
-                self._catalog = self.catalog.with_relation(item)
-                item = self._catalog.relations[item.oid]
-        self.definitions[item.oid] = item
+        self._lock_definition(item)
+        if isinstance(item, Table):
+            self._check_rows(item)
+        self._change(item.oid, item)
 
-    def drop(self, item: Relation | Schema | Role) -> None:
+    def drop(self, item: Definition) -> None:
         """See storage.seams.Transaction."""
-        self._begin_ddl(item)
-        match item:
-            case Schema():
-                self._catalog = self.catalog.without_schema(item.oid)
-            case Role():
-                self._catalog = self.catalog.without_role(item.oid)
-            case _:
-                self._catalog = self.catalog.without_relation(item.oid)
-        self.definitions[item.oid] = None
+        self._lock_definition(item)
+        self._change(item.oid, None)
+
+    def _change(self, oid: int, item: Definition | None) -> None:
+        before = self.catalog
+        version = self._database.allocate_version()  # a new one after a rollback too: plans are checked by it
+        if isinstance(item, Relation):
+            item = replace(item, version=version)
+        self.definitions[oid] = item
+        self._catalog = (self._base, before.changed({oid: item}, version))
+
+    def _lock_definition(self, item: Definition) -> None:
+        """Lock an object that is about to change, and its name if that is new.
+
+        Raises DuplicateTable and its kin, and SerializationFailure where `item` was made of a definition
+        that is no longer the newest.
+        """
+        self._must_write()
+        known = self.catalog.find(item.oid)
+        if known is not None:
+            # who comments on it has a weaker lock already, which keeps others from changing it too
+            held = self._database.waits.tables.modes(self, item.oid)
+            if not held >> TableMode.ShareUpdateExclusiveLock:
+                self.lock_table(item.oid, TableMode.AccessExclusiveLock)
+            known = self.catalog.find(item.oid)
+            made_of = item.version if isinstance(item, Relation) else 0
+            newest = known if item.oid in self.definitions else self._database.catalog.find(item.oid)
+            stale = isinstance(known, Relation) and known.version != made_of
+            if known is None or newest is not known or stale:
+                raise SerializationFailure("could not serialize access due to concurrent update")
+        place = item.schema if isinstance(item, Relation) else 0
+        if known is None or (known.name, getattr(known, "schema", 0)) != (item.name, place):
+            if place:
+                self.lock_table(place, TableMode.AccessShareLock)  # the schema may not go meanwhile
+            self.lock_table((place, item.name), TableMode.AccessExclusiveLock)
+            self.catalog.must_be_free(item)
+            self._database.catalog.must_be_free(item, self.definitions)
 
     def _check_rows(self, table: Table) -> None:
         """Whether the rows that are there can live under a changed definition; take up its new keys.
@@ -300,16 +339,6 @@ class Transaction:
         for unique in new:
             uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
 
-    def _begin_ddl(self, item: Relation | Schema | Role) -> None:
-        self._must_write()
-        self.lock_table(DDL, TableMode.AccessExclusiveLock)
-        if isinstance(item, Table):
-            self.lock_table(item.oid, TableMode.AccessExclusiveLock)
-        # What committed since this transaction's snapshot must not be undone by its copy; and no version
-        # is used twice, not even one that was rolled back, for plans are checked by them.
-        base = self._database.catalog if self._catalog is None else self._catalog
-        self._catalog = replace(base, version=self._database.allocate_version() - 1)
-
     def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
         """See storage.seams.Transaction."""
         relation = self.catalog.relations[sequence]
@@ -329,15 +358,15 @@ class Transaction:
         number = self._next_savepoint
         self._next_savepoint += 1
         marks = {table: changes.savepoint() for table, changes in self.changes.items()}
-        self._savepoints[number] = (marks, self._catalog, dict(self.definitions))
+        self._savepoints[number] = _Mark(marks, dict(self.definitions))
         return number
 
     def rollback_to(self, savepoint: int) -> None:
         """See storage.seams.Transaction."""
-        marks, self._catalog, known = self._savepoints[savepoint]
-        self.definitions = dict(known)  # type: ignore[arg-type]  # a copy of what savepoint() kept
+        mark = self._savepoints[savepoint]
+        self.definitions, self._catalog = dict(mark.definitions), None
         for table, changes in self.changes.items():
-            self._release(table, changes.cut(marks.get(table, Savepoint())), ended=False)
+            self._release(table, changes.cut(mark.changes.get(table, Savepoint())), ended=False)
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]
         self._unlock(savepoint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sql import commands
-from sql.context import ParameterTypes
+from sql.context import BindContext, ParameterTypes
 from sql.outcome import CopyIn, CopyOut, Outcome
 from sql.statements.copying import plan_copy_in, plan_copy_out
 from sql.statements.host import Host
@@ -26,8 +26,12 @@ def run(host: Host, command: commands.Copy, text: str) -> Outcome:
     return _out(host, command, text) if command.to else _in(host, command, text)
 
 
+def _context(host: Host, text: str) -> BindContext:
+    return host.planner.context(ParameterTypes((), fixed=True), text)
+
+
 def _out(host: Host, command: commands.Copy, text: str) -> Outcome:
-    plan = plan_copy_out(command, host.planner.context(ParameterTypes((), fixed=True), text))
+    plan = host.settled(lambda context: plan_copy_out(command, context), lambda: _context(host, text))
     context = host.new_run(())
     total = 0
 
@@ -41,7 +45,7 @@ def _out(host: Host, command: commands.Copy, text: str) -> Outcome:
 
 
 def _in(host: Host, command: commands.Copy, text: str) -> Outcome:
-    plan = plan_copy_in(command, host.planner.context(ParameterTypes((), fixed=True), text))
+    plan = host.settled(lambda context: plan_copy_in(command, context), lambda: _context(host, text))
     context = host.new_run(())
     total = 0
 

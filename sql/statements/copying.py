@@ -108,10 +108,7 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
 def _relation(command: Copy, context: BindContext) -> Found:
     assert command.table is not None
     schema = command.table[-2] if len(command.table) > 1 else ""
-    found = find_relation(context, command.table[-1], schema)
-    if isinstance(found.source, Table):
-        context.dependencies.add((found.source.oid, found.source.version))
-    return found
+    return find_relation(context, command.table[-1], schema)
 
 
 def _columns(table: Table, names: tuple[str, ...] | None) -> list[ColumnDefinition]:

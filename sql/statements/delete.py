@@ -23,10 +23,4 @@ def plan_delete(tree: exp.Delete, context: BindContext) -> Plan:
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
     fields = () if returned is None else returned.fields
-    return Plan(
-        Delete(target.table.oid, child, expressions),
-        fields,
-        context.parameters.final(),
-        frozenset(context.dependencies),
-        context.volatile,
-    )
+    return context.plan(Delete(target.table.oid, child, expressions), fields)

@@ -18,7 +18,10 @@ def run(host: Host, command: commands.Explain, text: str) -> Outcome:
     """EXPLAIN [ANALYZE] query."""
     options = read_options(command.options)
     start = time.perf_counter()
-    plan = host.planner.plan(parse_query(list(command.body), text), ParameterTypes((), fixed=True), text)
+    plan = host.settled(
+        lambda context: host.planner.plan(parse_query(list(command.body), text), context),
+        lambda: host.planner.context(ParameterTypes((), fixed=True), text),
+    )
     plan.check()
     planned = time.perf_counter()
     counters = Counters() if options.analyze else None

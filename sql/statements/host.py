@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from engine.run import Run
 from engine.seams import SessionInfo
 from sql.channels import Mailbox
+from sql.context import BindContext
 from sql.outcome import Outcome
 from sql.parse import Statement
 from sql.planned import Planned, Planner
@@ -18,6 +19,8 @@ from storage.column import Column
 from storage.database import Database
 from storage.transaction import Transaction
 from storage.types import Type
+
+P = TypeVar("P")
 
 
 class Host(SessionInfo, Protocol):
@@ -53,6 +56,9 @@ class Host(SessionInfo, Protocol):
     def released(self) -> None: ...
 
     def new_run(self, parameters: Sequence[Column], counters: object = None) -> Run: ...
+
+    def settled(self, make: Callable[[BindContext], P], context: Callable[[], BindContext]) -> P:
+        """What `make` plans, with what it reads locked: made again where that has changed until then."""
 
     def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome: ...
 

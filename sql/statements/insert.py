@@ -53,9 +53,7 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
         writing.checks(table, context),
     )
     fields = () if returned is None else returned.fields
-    return Plan(
-        operator, fields, context.parameters.final(), frozenset(context.dependencies), context.volatile
-    )
+    return context.plan(operator, fields)
 
 
 def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[ColumnDefinition]:

@@ -50,9 +50,7 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
     operator = Update(table.oid, child, expressions, writing.not_null(table), writing.checks(table, context))
     fields = () if returned is None else returned.fields
-    return Plan(
-        operator, fields, context.parameters.final(), frozenset(context.dependencies), context.volatile
-    )
+    return context.plan(operator, fields)
 
 
 def refuse_others(tree: exp.Expression, known: frozenset[str], verb: str) -> None:

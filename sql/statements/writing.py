@@ -63,7 +63,6 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
             hint=f"There are no rules or triggers here that would enable {doing} the view.",
         )
     table = found.source
-    context.dependencies.add((table.oid, table.version))
     alias = tree.args.get("alias")
     given = None if alias is None else alias.args.get("this")
     return Target(table, name if given is None else name_of(given), "" if given else found.schema)
