@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from engine import forms
 from engine.castings import context
-from engine.forms import intervals, texts, times
+from engine.forms import intervals, numbers, texts, times
 from engine.forms.compound import checked_vector, elements
 from engine.forms.style import Style, style_of
 from engine.run import Run
@@ -397,7 +397,7 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         ]
         return Column(target, pa.array(fitted, pa.large_string()))
     if target.oid == t.NUMERIC.oid:
-        return Column.of(target, [None if v is None else _rescaled(v, target) for v in column.tolist()])
+        return Column.of(target, [None if v is None else numbers.fitted(target, v) for v in column.tolist()])
     if target.oid in (t.BINARY.oid, t.VECTOR.oid):
         return _sized(column, target)
     if target.oid in (t.TIME.oid, *_STAMPS):
@@ -424,21 +424,3 @@ def _sized(column: Column, target: Type) -> Column:
     if width != target.width:
         return Column.nulls(target, len(column))
     return column.retype(target)
-
-
-def _rescaled(value: Decimal, target: Type) -> Decimal:
-    """numeric(p, s) of a numeric. Raises NumericValueOutOfRange."""
-    precision, scale = t.numeric_modifier(target)
-    if value.is_nan():
-        return value
-    if value.is_finite():
-        rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
-        if abs(rounded) < Decimal(10) ** (precision - scale):
-            return rounded
-        detail = (
-            f"A field with precision {precision}, scale {scale} must round to an absolute value less than "
-            f"{'1' if precision == scale else f'10^{precision - scale}'}."
-        )
-    else:
-        detail = f"A field with precision {precision}, scale {scale} cannot hold an infinite value."
-    raise NumericValueOutOfRange("numeric field overflow", detail=detail)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from engine.run import Run
 
@@ -79,3 +79,35 @@ def _pool() -> ThreadPoolExecutor:
 
 def _mark() -> None:
     _inside.worker = True
+
+
+class Ahead:
+    """Tasks that are begun one by one, their results taken in order: for who gets work in pieces.
+
+    On a worker, on one core, and where `inline` says so, tasks run at once.
+    """
+
+    def __init__(self, *, inline: bool = False) -> None:
+        self._futures: deque[Future[Any]] = deque()
+        self._inline = inline or WORKERS == 1 or getattr(_inside, "worker", False)
+
+    @property
+    def full(self) -> bool:
+        """Whether enough has been begun: take a result first."""
+        return len(self._futures) >= LOOK_AHEAD
+
+    def begin(self, task: Callable[[], Any]) -> None:
+        """Have the task run."""
+        if not self._inline:
+            self._futures.append(_pool().submit(task))
+            return
+        future: Future[Any] = Future()
+        try:
+            future.set_result(task())
+        except Exception as error:
+            future.set_exception(error)
+        self._futures.append(future)
+
+    def take(self) -> Any:
+        """The oldest task's result. Raises what it raised."""
+        return self._futures.popleft().result()

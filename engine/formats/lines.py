@@ -1,35 +1,35 @@
-"""Text and CSV in: a block of whole lines at a time through Arrow's parser.
+"""Text and CSV in: blocks of whole lines, split and typed by kernels on the worker pool.
 
-Arrow splits a block into columns of text, which the types' input functions read as columns. Blocks that
-Arrow might read unlike PostgreSQL, and blocks with an error, go record by record (see
-engine.formats.records): that is the meaning, and it knows the line and the column of an error.
+While a block is read by the pool, the next bytes come in. Blocks that are not usual (see
+storage.kernels.plain.lines), and blocks with an error, go record by record (see engine.formats.records) when
+it is their turn: that is the meaning, and it knows the line and the column of an error.
 """
 
 from __future__ import annotations
 
-import re
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv
 
 from engine import forms
+from engine.formats.fields import Fields, typed
 from engine.formats.options import CopyFormat
-from engine.formats.records import Place, Records, Row, unescape
+from engine.formats.records import Place, Records, Row
 from engine.forms.style import Style
 from engine.forms.utf8 import invalid_at, not_text
+from engine.pool import Ahead
+from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError
-from storage.types import TEXT, Type
+from storage.kernels.plain.lines import EMPTIED, KEPT
+from storage.types import REG_TYPES, TEXT, Type
 
 BLOCK_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
-_MARK = "\ufeff".encode()
-# an odd number of backslashes before a point, a tab, a line break: these are in the plain parser's charge
-_HIDDEN = rb"(?<!\\)(?:\\\\)*+\\[.\n%s]"
+_CATALOG = frozenset(type.oid for type in REG_TYPES)  # types whose input asks the statement's catalog
 
 
 class LineReader:
@@ -39,15 +39,20 @@ class LineReader:
         self._format = format
         self._style = style
         self._csv = format.format == "csv"
+        self._quote = ord(format.quote) if self._csv else -1
+        self._forced = np.zeros(len(format.columns), np.uint8)
+        for positions, bit in ((format.force_not_null, KEPT), (format.force_null, EMPTIED)):
+            self._forced[list(positions)] |= bit
         self._records = Records(format)
         self._place = Place()
         self._head = bool(format.header)
-        self._hidden = re.compile(_HIDDEN % re.escape(format.delimiter.encode()))
         self._pending = bytearray()
         self._guess = b""  # the kind of line break, as the first record has it
         self._mark = b""  # the byte that ends records, once one is there
         self._scanned = 0  # bytes of `pending` that are known to end no record that can be read now
         self._inside = False  # whether quotes are open there
+        self._ahead = Ahead(inline=any((type.element or type).oid in _CATALOG for type in format.columns))
+        self._blocks: deque[tuple[bytes, bytes]] = deque()  # those begun: the block, its first record
 
     def feed(self, data: bytes) -> Iterator[Batch]:
         """See Reader."""
@@ -62,19 +67,53 @@ class LineReader:
                 block = bytes(memoryview(self._pending)[:end])
                 del self._pending[:end]
                 self._scanned -= min(end, self._scanned)
-                yield from self._block(block)
+                self._put(block)
+            while self._ahead.full:
+                yield from self._taken()
 
     def finish(self) -> Iterator[Batch]:
         """See Reader."""
-        block = bytes(self._pending)
-        self._pending.clear()
-        if block and not self._place.ended:
-            yield from self._block(block)
+        if self._pending:
+            block = bytes(self._pending)
+            self._pending.clear()
+            self._put(block)
+        while self._blocks:
+            yield from self._taken()
+
+    def _put(self, block: bytes) -> None:
+        """Have a block read."""
+        if self._place.ended:
+            return
+        first = b""
+        if self._head or not self._guess:
+            block, first = self._begin(block)
+        if block:
+            self._blocks.append((block, first))
+            self._ahead.begin(partial(self._quick, block))
+
+    def _taken(self) -> Iterator[Batch]:
+        """The batches of the oldest block."""
+        block, first = self._blocks.popleft()
+        columns = self._ahead.take()
+        if self._place.ended:
+            return
+        if columns is None:
+            columns = self._slow(block)
+        else:
+            # breaks inside quotes count as lines as soon as PostgreSQL knows the kind of break
+            breaks = _count(block, self._guess[0], 0, len(block)) + (not block.endswith(self._guess))
+            self._place.line += breaks - first.count(self._guess[:1])
+            self._place.eol = self._guess
+        rows = len(columns[0]) if columns else 0
+        for at in range(0, rows, BATCH_ROWS):
+            stop = min(at + BATCH_ROWS, rows)
+            yield Batch(tuple(column.slice(at, stop) for column in columns), stop - at)
 
     @property
     def where(self) -> str:
         """See Reader."""
-        pending = self._pending.count(self._mark or self._first_break() or b"\n")
+        mark = self._mark or self._first_break() or b"\n"
+        pending = self._pending.count(mark) + sum(block.count(mark) for block, _ in self._blocks)
         return f"COPY {self._format.table}, line {self._place.line + pending + 1}"
 
     def _last_break(self) -> int:
@@ -115,32 +154,18 @@ class LineReader:
         return 0
 
     def _last_break_of_csv(self, mark: bytes) -> int:
-        new = np.frombuffer(self._pending, np.uint8, offset=self._scanned)
-        quotes = np.cumsum(new == ord(self._format.quote), dtype=np.int64) + self._inside
-        stop = len(new) - (mark == b"\r")
-        breaks = np.flatnonzero((new[:stop] == mark[0]) & (quotes[:stop] % 2 == 0))
-        end = self._scanned + int(breaks[-1]) + 1 if len(breaks) else 0
-        if end:
-            self._scanned, self._inside = end, False
-        elif stop:
-            self._scanned, self._inside = self._scanned + stop, bool(quotes[stop - 1] % 2)
-        del new
-        return end
-
-    def _block(self, block: bytes) -> Iterator[Batch]:
-        """The batches of a block."""
-        first = b""
-        if self._head or not self._place.eol:
-            block, first = self._begin(block)
-        if not block or self._place.ended:
-            return
-        columns = self._quick(block, first)
-        if columns is None:
-            columns = self._slow(block)
-        rows = len(columns[0]) if columns else 0
-        for at in range(0, rows, BATCH_ROWS):
-            stop = min(at + BATCH_ROWS, rows)
-            yield Batch(tuple(column.slice(at, stop) for column in columns), stop - at)
+        data, begin = self._pending, self._scanned
+        stop = len(data) - (mark == b"\r")  # what comes next may belong to it
+        quotes = self._inside + _count(data, self._quote, begin, stop)
+        at, behind = stop, 0
+        while (place := data.rfind(mark, begin, at)) >= 0:
+            behind += _count(data, self._quote, place, at)
+            if (quotes - behind) % 2 == 0:
+                self._scanned, self._inside = place + 1, False
+                return place + 1
+            at = place
+        self._scanned, self._inside = stop, bool(quotes % 2)
+        return 0
 
     def _begin(self, block: bytes) -> tuple[bytes, bytes]:
         """(what stands behind the header, the first record where the kind of line break is not known)."""
@@ -159,105 +184,39 @@ class LineReader:
             self._records.header(record, self._place.line)
         return block[self._records.end :], b""
 
-    def _quick(self, block: bytes, first: bytes) -> list[Column] | None:
-        """The block's columns through Arrow; None where it needs the plain parser."""
-        texts = self._split(block)
-        if texts is None:
+    def _quick(self, block: bytes) -> list[Column] | None:
+        """The block's columns by kernels; None where it needs the plain parser."""
+        format, eol = self._format, self._guess
+        if eol not in (b"\n", b"\r\n") or not format.columns or invalid_at(block) is not None:
             return None
+        if self._csv and format.escape != format.quote:
+            return None
+        if not block.endswith(eol):
+            block += eol
+        data = np.frombuffer(block, np.uint8)
+        shape = (len(format.columns), _count(block, 10, 0, len(block)))
+        starts, lengths, kinds = (
+            np.empty(shape, np.int64),
+            np.empty(shape, np.int64),
+            np.empty(shape, np.uint8),
+        )
+        marks = (ord(format.delimiter), self._quote, eol == b"\r\n")
+        null = np.frombuffer(format.null.encode(), np.uint8)
+        rows = kernels.split_lines(data, marks, null, self._forced, starts, lengths, kinds)
+        if rows < 0:
+            return None
+        ascii = block.isascii()
         try:
-            columns = [
-                forms.parse_text(type, column, self._style)
-                for type, column in zip(self._format.columns, texts, strict=True)
+            return [
+                typed(
+                    type,
+                    Fields(data, starts[i, :rows], lengths[i, :rows], kinds[i, :rows], self._quote, ascii),
+                    self._style,
+                )
+                for i, type in enumerate(format.columns)
             ]
         except DatabaseError:
             return None
-        # breaks inside quotes count as lines as soon as PostgreSQL knows the kind of break
-        lines = block.count(b"\n") + (not block.endswith(b"\n")) - first.count(b"\n")
-        self._place.line += lines
-        self._place.eol = self._guess
-        return columns
-
-    def _split(self, block: bytes) -> list[Column] | None:
-        format, eol = self._format, self._guess
-        if block.startswith(_MARK) or b"\0" in block or not format.columns:
-            return None
-        if eol == b"\r\n":
-            if not block.count(eol) == block.count(b"\r") == block.count(b"\n"):
-                return None
-            block = block.replace(eol, b"\n")
-        elif eol != b"\n" or b"\r" in block:
-            return None
-        if not block.endswith(b"\n"):
-            block += b"\n"
-        if block.startswith(b"\n") or b"\n\n" in block or not self._usual(block):
-            return None
-        names = [str(position) for position in range(len(format.columns))]
-        try:
-            table = csv.read_csv(
-                pa.BufferReader(block),
-                csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
-                csv.ParseOptions(
-                    delimiter=format.delimiter,
-                    quote_char=format.quote if self._csv else False,
-                    double_quote=True,
-                    escape_char=False,
-                    newlines_in_values=self._csv,
-                    ignore_empty_lines=False,
-                ),
-                csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.large_string()),
-                    null_values=[format.null],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
-        except pa.ArrowInvalid:
-            return None
-        if eol == b"\r\n" and table.num_rows != block.count(b"\n"):
-            return None  # quotes around line breaks, which must stay as they were
-        columns = [Column(TEXT, column) for column in table.columns]
-        if self._csv or b"\\" not in block:
-            return columns
-        return self._unescaped(columns)
-
-    def _usual(self, block: bytes) -> bool:
-        """Whether Arrow's idea of quotes and backslashes is PostgreSQL's in this block."""
-        format = self._format
-        if self._csv:
-            if format.force_null or format.force_not_null or block.startswith(b"\\.") or b"\n\\." in block:
-                return False
-            quote = format.quote.encode()
-            return quote not in block or (format.escape == format.quote and self._well_quoted(block))
-        delimiter = format.delimiter.encode()
-        if not (b"\\." in block or b"\\\n" in block or b"\\" + delimiter in block):
-            return True
-        return self._hidden.search(block) is None
-
-    def _well_quoted(self, block: bytes) -> bool:
-        """Whether quotes stand around whole fields only: then Arrow and PostgreSQL agree."""
-        data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
-        quote, delimiter = ord(self._format.quote), ord(self._format.delimiter)
-        places = np.flatnonzero(data == quote)
-        if len(places) % 2:
-            return False
-        before, after = data[places[0::2] - 1], data[places[1::2] + 1]
-        opens = (before == delimiter) | (before == 10) | (before == quote)
-        closes = (after == delimiter) | (after == 10) | (after == quote)
-        return bool(opens.all() and closes.all())
-
-    def _unescaped(self, columns: list[Column]) -> list[Column] | None:
-        """The columns with their backslash escapes read; None where they make no text."""
-        read = []
-        for column in columns:
-            escaped = pc.match_substring(column.values, "\\").fill_null(False)
-            if pc.any(escaped).as_py():
-                raw = [unescape(item.encode()) for item in column.values.filter(escaped).to_pylist()]
-                if any(invalid_at(item) is not None for item in raw):
-                    return None
-                items = pa.array([item.decode() for item in raw], pa.large_string())
-                column = Column(TEXT, pc.replace_with_mask(column.values, escaped, items))
-            read.append(column)
-        return read
 
     def _slow(self, block: bytes) -> list[Column]:
         """The block's columns, record by record. Raises the first error of the block."""
@@ -321,3 +280,8 @@ class LineReader:
             except DatabaseError:
                 high = middle
         return low
+
+
+def _count(data: bytes | bytearray, byte: int, begin: int, stop: int) -> int:
+    """How often a byte stands between two places: several times as fast as bytes.count."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8)[begin:stop] == byte)) if begin < stop else 0

@@ -7,7 +7,7 @@ below 1e-4, with two digits at least. Numerics keep their scale and never have a
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,13 @@ import pyarrow.compute as pc
 from engine.forms.style import FEW, Style
 from storage.column import Column
 from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
-from storage.types import FLOAT4, Type
+from storage.types import FLOAT4, Type, numeric_modifier
 
 _TRUE = frozenset(("t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"))
 _NUMERIC = re.compile(
     r"nan|[+-]?(?:inf(?:inity)?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)", re.IGNORECASE
 )
+_WIDE = Context(prec=200_000)
 _WHOLE, _SCALE = 131_072, 16_383  # digits before the point and behind it
 _FALSE = frozenset(("f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"))
 
@@ -188,5 +189,23 @@ def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
                 raise NumericValueOutOfRange("value overflows numeric format")
             if exponent > 0:
                 value = Decimal(format(value, "f"))
-        values.append(value)
+        values.append(value if type.modifier == -1 else fitted(type, value))
     return values
+
+
+def fitted(type: Type, value: Decimal) -> Decimal:
+    """A numeric as numeric(p, s), rounded half away from zero. Raises NumericValueOutOfRange."""
+    precision, scale = numeric_modifier(type)
+    if value.is_nan():
+        return value
+    if value.is_finite():
+        rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
+        if abs(rounded) < Decimal(10) ** (precision - scale):
+            return rounded
+        detail = (
+            f"A field with precision {precision}, scale {scale} must round to an absolute value less than "
+            f"{'1' if precision == scale else f'10^{precision - scale}'}."
+        )
+    else:
+        detail = f"A field with precision {precision}, scale {scale} cannot hold an infinite value."
+    raise NumericValueOutOfRange("numeric field overflow", detail=detail)

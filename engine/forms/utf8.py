@@ -16,6 +16,8 @@ def decoded(raw: bytes) -> str:
 def invalid_at(raw: bytes) -> int | None:
     """Where the first byte stands that no UTF-8 text has there; zero bytes are none of text."""
     zero = raw.find(b"\0")
+    if zero < 0 and raw.isascii():
+        return None
     try:
         raw.decode()
     except UnicodeDecodeError as error:

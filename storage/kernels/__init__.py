@@ -8,8 +8,16 @@ the server runs: nothing compiles on a statement's thread (see storage.kernels.c
 from storage.kernels import choice
 from storage.kernels.plain.buckets import bucket_rows, chain_words, probe_buckets, probe_chains
 from storage.kernels.plain.dot import dot_f32, l2_f32
+from storage.kernels.plain.fields import (
+    parse_dates,
+    parse_decimals,
+    parse_floats,
+    parse_integers,
+    parse_stamps,
+)
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
+from storage.kernels.plain.lines import split_lines
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.stamps import stamp_texts
 
@@ -24,6 +32,11 @@ __all__ = [
     "hash_bytes",
     "l2_f32",
     "mix_words",
+    "parse_dates",
+    "parse_decimals",
+    "parse_floats",
+    "parse_integers",
+    "parse_stamps",
     "place_words",
     "probe_buckets",
     "probe_chains",
@@ -31,6 +44,7 @@ __all__ = [
     "put_int32",
     "run_program",
     "scatter_bytes",
+    "split_lines",
     "stamp_texts",
     "warm",
 ]

@@ -22,7 +22,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("buckets", "dot", "frames", "group", "programs", "stamps")
+FAMILIES = (
+    "buckets",
+    "dot",
+    "fields",
+    "frames",
+    "group",
+    "lines",
+    "programs",
+    "stamps",
+)
 """The families that have compiled twins."""
 
 _COMPLETE = "complete"

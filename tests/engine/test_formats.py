@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import formats, forms
-from engine.formats import CopyFormat
+from engine.formats import CopyFormat, lines
 from storage import types as t
 from storage.batch import Batch
 from storage.column import Column
@@ -51,29 +52,32 @@ FORMATS = [
 ]
 
 
-def _read(format: CopyFormat, data: bytes, step: int) -> list[tuple[object, ...]]:
-    reader = formats.reader(format, forms.PLAIN)
-    batches = [b for at in range(0, len(data), step) for b in reader.feed(data[at : at + step])]
-    return [row for batch in [*batches, *reader.finish()] for row in batch.tuples()]
+def _read(format: CopyFormat, data: bytes, step: int, block: int = 1 << 20) -> list[tuple[object, ...]]:
+    with patch.object(lines, "BLOCK_BYTES", block):
+        reader = formats.reader(format, forms.PLAIN)
+        batches = [b for at in range(0, len(data), step) for b in reader.feed(data[at : at + step])]
+        return [row for batch in [*batches, *reader.finish()] for row in batch.tuples()]
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.format}-{f.delimiter!r}-{f.quote!r}")
-@given(rows=rows, step=st.sampled_from([1, 3, 1000]))
+@given(rows=rows, step=st.sampled_from([1, 3, 1000]), block=st.sampled_from([1, 40, 1 << 20]))
 def test_what_is_written_is_read_however_it_is_cut(
-    format: CopyFormat, rows: list[tuple[object, ...]], step: int
+    format: CopyFormat, rows: list[tuple[object, ...]], step: int, block: int
 ) -> None:
     columns = [Column.of(type, [row[i] for row in rows]) for i, type in enumerate(TYPES)]
     writer = formats.writer(format, forms.PLAIN)
     data = writer.header() + writer.write(Batch(tuple(columns), len(rows))) + writer.trailer()
     expected = list(Batch(tuple(columns), len(rows)).tuples())
-    assert repr(_read(format, data, step)) == repr(expected)
+    assert repr(_read(format, data, step, block)) == repr(expected)
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f"{f.format}-{f.delimiter!r}-{f.quote!r}")
-@given(data=st.binary(max_size=60), step=st.sampled_from([1, 1000]))
-def test_garbage_is_an_error_and_nothing_worse(format: CopyFormat, data: bytes, step: int) -> None:
+@given(data=st.binary(max_size=60), step=st.sampled_from([1, 1000]), block=st.sampled_from([1, 1 << 20]))
+def test_garbage_is_an_error_and_nothing_worse(
+    format: CopyFormat, data: bytes, step: int, block: int
+) -> None:
     with suppress(DatabaseError):
-        _read(format, data, step)
+        _read(format, data, step, block)
 
 
 TWO = {"columns": (INT4, TEXT), "names": ("a", "b")}

@@ -1,0 +1,182 @@
+"""Columns of a block's fields: typed where they lie, by kernels for the types that have one.
+
+Fields that a kernel finds odd, and types without one, are made texts of and read by the type's input
+function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine import forms
+from engine.formats.records import unescape
+from engine.forms.style import Style
+from engine.forms.utf8 import invalid_at
+from storage import kernels
+from storage import types as t
+from storage.column import Array, Column, Mask, is_narrow
+from storage.errors import CharacterNotInRepertoire
+from storage.kernels.plain.lines import ESCAPED
+from storage.types import TEXT, Type, numeric_modifier
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of one column in `data`, as storage.kernels.split_lines finds them.
+
+    `quote` is csv's, -1 for text; `ascii` says that all of `data` is.
+    """
+
+    data: Array
+    starts: Array
+    lengths: Array
+    kinds: Array
+    quote: int
+    ascii: bool
+
+    @property
+    def valid(self) -> Mask | None:
+        """Where there is a value; None: everywhere."""
+        there = self.lengths >= 0
+        return None if there.all() else there
+
+    def take(self, rows: Mask) -> Fields:
+        """The fields where the mask is true."""
+        return Fields(
+            self.data, self.starts[rows], self.lengths[rows], self.kinds[rows], self.quote, self.ascii
+        )
+
+
+def typed(type: Type, fields: Fields, style: Style) -> Column:
+    """The fields as a column of `type`. Raises what the type's input function raises."""
+    if type.oid in _QUICK:
+        return _QUICK[type.oid](type, fields, style)
+    if is_narrow(type):
+        return _units(type, fields, style)
+    if type.oid in (t.TEXT.oid, t.VARCHAR.oid) and _fits(type, fields):
+        return texts(fields).retype(type)
+    if type.oid == t.BPCHAR.oid and type.modifier >= 4 and fields.ascii and _fits(type, fields):
+        return _padded(type, fields)
+    return forms.parse_text(type, texts(fields), style)
+
+
+def texts(fields: Fields) -> Column:
+    """The fields as text. Raises CharacterNotInRepertoire where escapes make no text of one."""
+    sizes = np.maximum(fields.lengths, 0)
+    content = kernels.gather_bytes(fields.data, fields.starts, sizes)
+    escaped = fields.kinds == ESCAPED
+    if fields.quote >= 0 and escaped.any():
+        doubled = np.flatnonzero(content == fields.quote)[1::2]
+        owners = np.searchsorted(np.cumsum(sizes), doubled, "right")
+        sizes = sizes - np.bincount(owners, minlength=len(sizes))
+        content = np.delete(content, doubled)
+    column = _large(content, sizes, fields.valid)
+    escaped &= fields.lengths >= 0
+    if fields.quote >= 0 or not escaped.any():
+        return column
+    raw = [unescape(item.encode()) for item in column.values.filter(pa.array(escaped)).to_pylist()]
+    if any(invalid_at(item) is not None for item in raw):
+        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8"')
+    items = pa.array([item.decode() for item in raw], pa.large_string())
+    return Column(TEXT, pc.replace_with_mask(column.values, pa.array(escaped), items))
+
+
+def _large(content: Array, sizes: Array, valid: Mask | None) -> Column:
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return Column(TEXT, pa.Array.from_buffers(pa.large_string(), len(sizes), buffers))
+
+
+def _fits(type: Type, fields: Fields) -> bool:
+    """Whether no field can be too long: it has no more bytes than the type has characters."""
+    return type.modifier < 4 or int(fields.lengths.max(initial=0)) <= type.modifier - 4
+
+
+def _padded(type: Type, fields: Fields) -> Column:
+    """character(n): blanks behind what is shorter."""
+    if (fields.kinds == ESCAPED).any():
+        return forms.parse_text(type, texts(fields))
+    rows, width = len(fields.starts), type.modifier - 4
+    content = np.full(rows * width, 32, np.uint8)
+    places = np.arange(rows, dtype=np.int64) * width
+    kernels.scatter_bytes(content, places, fields.data, fields.starts, np.maximum(fields.lengths, 0))
+    return _large(content, np.full(rows, width, np.int64), fields.valid).retype(type)
+
+
+Parse = Callable[[Array, Array, Array, Array, Mask], int]
+
+
+def _parsed(type: Type, fields: Fields, style: Style, parse: Parse) -> Column:
+    """A FIXED column read by a kernel, odd fields by the input function."""
+    assert type.dtype is not None
+    rows = len(fields.starts)
+    out = np.empty(rows, np.float64 if type.dtype.kind == "f" else np.int64)
+    odd = np.empty(rows, np.bool_)
+    count = parse(fields.data, fields.starts, fields.lengths, out, odd)
+    values = out.astype(type.dtype, copy=False)
+    if count:
+        values[odd] = forms.parse_text(type, texts(fields.take(odd)), style).values
+    return Column(type, values, fields.valid)
+
+
+def _integers(type: Type, fields: Fields, style: Style) -> Column:
+    assert type.dtype is not None
+    bounds = np.iinfo(type.dtype)
+    return _parsed(
+        type,
+        fields,
+        style,
+        lambda data, starts, lengths, out, odd: kernels.parse_integers(
+            data, starts, lengths, int(bounds.min), int(bounds.max), out, odd
+        ),
+    )
+
+
+def _floats(type: Type, fields: Fields, style: Style) -> Column:
+    return _parsed(type, fields, style, kernels.parse_floats)
+
+
+def _dates(type: Type, fields: Fields, style: Style) -> Column:
+    return _parsed(type, fields, style, kernels.parse_dates)
+
+
+def _stamps(type: Type, fields: Fields, style: Style) -> Column:
+    if type.modifier != -1:
+        return forms.parse_text(type, texts(fields), style)
+    zone = 0 if type.oid == t.TIMESTAMP.oid else 1 if style.time_zone in ("UTC", "Etc/UTC", "GMT") else 2
+    return _parsed(
+        type,
+        fields,
+        style,
+        lambda data, starts, lengths, out, odd: kernels.parse_stamps(data, starts, lengths, zone, out, odd),
+    )
+
+
+def _units(type: Type, fields: Fields, style: Style) -> Column:
+    """numeric(p, s) of up to 18 digits."""
+    precision, scale = numeric_modifier(type)
+    rows = len(fields.starts)
+    units, odd = np.empty(rows, np.int64), np.empty(rows, np.bool_)
+    data, starts, lengths = fields.data, fields.starts, fields.lengths
+    if kernels.parse_decimals(data, starts, lengths, precision, scale, units, odd):
+        rest = forms.parse_text(type, texts(fields.take(odd)), style)
+        if rest.units is None:  # NaN
+            return forms.parse_text(type, texts(fields), style)
+        units[odd] = rest.units
+    return Column.scaled(type, units, scale, fields.valid)
+
+
+_QUICK: dict[int, Callable[[Type, Fields, Style], Column]] = {
+    **dict.fromkeys((x.oid for x in t.INTEGERS), _integers),
+    t.FLOAT8.oid: _floats,
+    t.DATE.oid: _dates,
+    t.TIMESTAMP.oid: _stamps,
+    t.TIMESTAMPTZ.oid: _stamps,
+}
