@@ -132,7 +132,6 @@ def _value(op: Op, a: Array, b: Array, va: Array, vb: Array, mode: int) -> Array
 
 
 def _integer(op: Op, a: Array, b: Array, size: int) -> Array:
-    low, high = -(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1
     if op is Op.MULTIPLY:
         left, right = _size(a), _size(b)
         if max(left, right) > INT8_MAX or (right and left > INT8_MAX // right):
@@ -147,9 +146,14 @@ def _integer(op: Op, a: Array, b: Array, size: int) -> Array:
         result = a - b
         if (((a ^ b) & (a ^ result)) < 0).any():
             raise Unproven
-    if ((result < low) | (result > high)).any():
-        raise Unproven
+    _check_range(result, size)
     return result
+
+
+def _check_range(values: Array, size: int) -> None:
+    low, high = -(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1
+    if ((values < low) | (values > high)).any():
+        raise Unproven
 
 
 def _size(values: Array) -> int:
@@ -164,8 +168,7 @@ def _quotient(op: Op, a: Array, b: Array, size: int) -> Array:
     result = result + ((result * b != a) & ((a < 0) != (b < 0)))
     if op is Op.MODULO:
         result = a - result * b
-    if size < 8 and (np.abs(result) >= 1 << (8 * size - 1)).any():
-        raise Unproven
+    _check_range(result, size)
     return result
 
 
