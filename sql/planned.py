@@ -9,7 +9,7 @@ not change result type'.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlglot import exp
@@ -35,7 +35,8 @@ from storage.errors import DatabaseError, FeatureNotSupported
 from storage.types import TEXT, Type
 
 _ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
-_KEPT = 512  # plans of the simple protocol
+_KEPT = 512  # plans of a session
+_LONGEST = 8192  # characters of a text that is kept as a key
 
 
 class Home(SessionInfo, Protocol):
@@ -155,6 +156,21 @@ class Planner:
     def simple(self, statement: Statement, text: str) -> Planned:
         """A statement of the simple protocol, out of `text`: it has no parameters."""
         return self._planned(statement, ParameterTypes((), fixed=True), text)
+
+    def known(self, given: Sequence[Type | None], text: str) -> Planned | None:
+        """A statement as it was prepared before from this text, if its plan still holds."""
+        kept = self._kept.get(self._key(given, text))
+        if kept is None or not self.is_current(kept):
+            return None
+        return replace(kept)  # it may be planned again, while others keep theirs
+
+    def keep(self, planned: Planned) -> None:
+        """Remember a statement whose text is all of what was sent: see `known`."""
+        if planned.plan is not None and not planned.plan.volatile and len(planned.text) <= _LONGEST:
+            self._kept.put(self._key(planned.given or (), planned.text), replace(planned))
+
+    def _key(self, given: Sequence[Type | None], text: str) -> tuple[object, ...]:
+        return (text, tuple(given), tuple(self._home.search_path(True)))
 
     def prepared(self, statement: Statement | None, given: Sequence[Type | None], text: str) -> Planned:
         """A statement whose parameters are as given, or found out."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal, TypeVar
 
@@ -57,6 +56,38 @@ _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
 P = TypeVar("P")
 
 
+class Guard:
+    """What ends inside of it fails the session's transaction, and leaves as a DatabaseError.
+
+    A class of its own, entered a dozen times a statement: contextlib's takes some microseconds each time.
+    """
+
+    __slots__ = ("_fail",)
+
+    def __init__(self, fail: Callable[[], None]) -> None:
+        self._fail = fail
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        match error:
+            case None | GeneratorExit():
+                return
+            case DatabaseError():
+                self._fail()
+            case RecursionError():
+                self._fail()
+                raise StatementTooComplex("stack depth limit exceeded") from error
+            case MemoryError():
+                self._fail()
+                raise OutOfMemory("out of memory") from error
+            case Exception():
+                # a bug of ours: the client hears of it, the connection stays usable
+                self._fail()
+                raise InternalError(f"{type(error).__name__}: {error}") from error
+
+
 class Session:
     """See the module's text. Calls come from one thread at a time; `cancel` and `signal` from any."""
 
@@ -87,7 +118,10 @@ class Session:
         self._began = 0
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
+        self._guard = Guard(self.fail)
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
+        self._path: tuple[Catalog, tuple[str, str], list[str]] | None = None  # and what it is made of
+        self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
         self._currents: dict[int, int] = {}
@@ -130,8 +164,12 @@ class Session:
             self._began = _clock()
             self._transaction = self.store.begin(isolation, read_only, self._check)
             self._transaction.session = self.backend_pid
-            self.settings.put("transaction_isolation", isolation, local=True)
-            self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
+            for name, value in (
+                ("transaction_isolation", isolation),
+                ("transaction_read_only", "on" if read_only else "off"),
+            ):
+                if values[name] != value:
+                    self.settings.put(name, value, local=True)
         return self._transaction
 
     def set_modes(self, isolation: str | None, read_only: bool | None) -> None:
@@ -210,24 +248,9 @@ class Session:
         for portal in self.portals.values():
             portal.level = min(portal.level, len(self.savepoints))
 
-    @contextmanager
-    def guard(self) -> Iterator[None]:
+    def guard(self) -> Guard:
         """Whatever ends what runs in here puts the transaction into its right state."""
-        try:
-            yield
-        except DatabaseError:
-            self.fail()
-            raise
-        except RecursionError as error:
-            self.fail()
-            raise StatementTooComplex("stack depth limit exceeded") from error
-        except MemoryError as error:
-            self.fail()
-            raise OutOfMemory("out of memory") from error
-        except Exception as error:
-            # a bug of ours: the client hears of it, the connection stays usable
-            self.fail()
-            raise InternalError(f"{type(error).__name__}: {error}") from error
+        return self._guard
 
     def refuse_if_failed(self, planned: Planned | Reading) -> None:
         """Raise InFailedSqlTransaction unless the statement may end a failed transaction."""
@@ -283,11 +306,16 @@ class Session:
                 self.prepared.pop("", None)  # whatever comes of the new one
             elif name in self.prepared:
                 raise DuplicatePreparedStatement(f'prepared statement "{name}" already exists')
+            types = [_given_type(oid) for oid in parameter_oids]
+            known = None if self._failed else self.planner.known(types, text)
+            if known is not None:
+                self.prepared[name] = known
+                return
             found = parse(text)
             if len(found) > 1:
                 raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
-            types = [_given_type(oid) for oid in parameter_oids]
             self.prepared[name] = self.define(found[0] if found else None, types, text)
+            self.planner.keep(self.prepared[name])
 
     def define(self, statement: Statement | None, types: Sequence[Type | None], text: str) -> Planned:
         """A statement with parameters, planned for the first time."""
@@ -516,6 +544,9 @@ class Session:
 
     def parameter_changes(self) -> dict[str, str]:
         """See sql.outcome.SessionSeam."""
+        if self._reported is self.settings.values:
+            return {}
+        self._reported = self.settings.values
         now = self.settings.reported()
         changed = {name: value for name, value in now.items() if self._told.get(name) != value}
         self._told = now
@@ -529,8 +560,9 @@ class Session:
         values, now = self.settings.values, self.now
         if self._style is None or self._style[0] is not values:
             self._style = (values, Style.of(values, self, now))
-        style = self._style[1]
-        return style if style.now == now else replace(style, now=now)
+        elif self._style[1].now != now:
+            self._style = (values, replace(self._style[1], now=now))
+        return self._style[1]
 
     def setting(self, name: str) -> str | None:
         """See engine.seams.SessionInfo."""
@@ -563,12 +595,15 @@ class Session:
     def search_path(self, implicit: bool) -> list[str]:
         """See engine.seams.SessionInfo."""
         catalog = self.catalog
-        text = self.settings.get("search_path") or ""
-        wanted = [self.user if name == "$user" else name for name in names.split_list(text)]
-        path = [name for name in wanted if catalog.schema(name) is not None]
-        if implicit and "pg_catalog" not in path:
-            path.insert(0, "pg_catalog")
-        return path
+        made_of = (self.settings.values["search_path"], self.user)
+        if self._path is None or self._path[0] is not catalog or self._path[1] != made_of:
+            self._path = catalog, made_of, self._found_path(catalog, *made_of)
+        path = self._path[2]
+        return ["pg_catalog", *path] if implicit and "pg_catalog" not in path else list(path)
+
+    def _found_path(self, catalog: Catalog, text: str, user: str) -> list[str]:
+        wanted = [user if name == "$user" else name for name in names.split_list(text)]
+        return [name for name in wanted if catalog.schema(name) is not None]
 
     def name_of(self, kind: Kind, oid: int) -> str:
         """See engine.seams.SessionInfo."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from engine.functions.calendar import zone
 from storage.errors import (
@@ -432,8 +432,16 @@ class Settings:
 
     def milliseconds(self, name: str) -> int:
         """The value of a time limit."""
-        return round(_quantity(SETTINGS[name], self.values[name]))
+        return _milliseconds(name, self.values[name])
 
     def reported(self) -> dict[str, str]:
         """What ParameterStatus tells."""
-        return {s.name: self.values[key] for key, s in SETTINGS.items() if s.reported}
+        return {s.name: self.values[key] for key, s in _REPORTED}
+
+
+@lru_cache
+def _milliseconds(name: str, value: str) -> int:
+    return round(_quantity(SETTINGS[name], value))
+
+
+_REPORTED = tuple((key, setting) for key, setting in SETTINGS.items() if setting.reported)

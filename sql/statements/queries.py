@@ -13,17 +13,7 @@ from storage.batch import Batch
 from storage.column import Column
 from storage.errors import ReadOnlySqlTransaction
 
-
-def _verb(tree: object) -> str:
-    match tree:
-        case exp.Insert():
-            return "INSERT 0"
-        case exp.Update():
-            return "UPDATE"
-        case exp.Delete():
-            return "DELETE"
-        case _:
-            return "SELECT"
+_VERBS: dict[type, str] = {exp.Insert: "INSERT 0", exp.Update: "UPDATE", exp.Delete: "DELETE"}
 
 
 def refuse_read_only(host: Host, verb: str) -> None:
@@ -36,7 +26,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """Run a planned query or change. A change is complete before its first row comes out."""
     assert planned.plan is not None
     assert planned.statement is not None
-    verb = _verb(planned.statement.tree)
+    verb = _VERBS.get(type(planned.statement.tree), "SELECT")
     plan = planned.plan
     if verb != "SELECT":
         refuse_read_only(host, verb.partition(" ")[0])
