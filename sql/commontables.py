@@ -16,7 +16,7 @@ from engine.operators import RecursiveUnion, Shared, WorkTable
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_volatile
-from sql.logical import Leaf, Node, Project
+from sql.logical import Leaf, LockRows, Node, Project
 from sql.marks import position_of
 from sql.physical import physical
 from sql.rules import optimise
@@ -119,7 +119,9 @@ def _renamed(
 
 
 def _volatile(node: Node) -> bool:
-    if isinstance(node, Project) and any(is_volatile(e) for e in node.expressions):
+    if isinstance(node, LockRows) or (
+        isinstance(node, Project) and any(is_volatile(e) for e in node.expressions)
+    ):
         return True
     return any(_volatile(child) for child in node.children)
 

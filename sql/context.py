@@ -72,6 +72,7 @@ class BindContext:
     constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
     places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
+    _slots: int = 0
     _run: Run | None = None
 
     def plan(self, operator: Operator, fields: Sequence[Field], failure: DatabaseError | None = None) -> Plan:
@@ -85,6 +86,11 @@ class BindContext:
             self.volatile,
             failure,
         )
+
+    def next_slot(self) -> int:
+        """A number for a scan whose rows are locked; 0 is that of UPDATE's and DELETE's target."""
+        self._slots += 1
+        return self._slots
 
     def run(self) -> Run:
         """A run for evaluating constants while binding: no rows, no snapshot."""

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from engine import operators
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Expression
-from engine.operators import SortKey
+from engine.operators import LockTarget, SortKey
 from sql.views.registry import View
 from storage.catalog import Table
 from storage.types import INT8, Type
@@ -41,6 +41,7 @@ class Get:
     positions: tuple[int, ...]
     row_ids: bool = False
     condition: Expression | None = None  # over the columns at `positions`
+    slot: int = 0  # see engine.operators.scan: of those with row ids
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -206,6 +207,27 @@ class Limit:
     child: Node
     count: Expression | None
     offset: Expression | None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
+class LockRows:
+    """The rows, locked as `targets` say; at most `count` after `offset` ones."""
+
+    child: Node
+    targets: tuple[LockTarget, ...]
+    count: Expression | None = None
+    offset: Expression | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:

@@ -51,6 +51,8 @@ def physical(node: Node) -> Operator:
             return operators.Top(physical(node.child), node.keys, node.count, node.offset)
         case logical.Limit():
             return operators.Limit(physical(node.child), node.count, node.offset)
+        case logical.LockRows():
+            return operators.LockRows(physical(node.child), node.targets, node.count, node.offset)
         case logical.Distinct():
             return operators.Distinct(physical(node.child), node.keys)
         case logical.Append():
@@ -75,6 +77,7 @@ def _get(node: logical.Get) -> Operator:
         bounds(node.condition, numbers, types),
         _fused(node.condition),
         node.row_ids,
+        node.slot,
     )
 
 

@@ -20,6 +20,7 @@ from sql.bound import Bound
 from sql.coerce import assign
 from sql.commontables import bind_with
 from sql.context import BindContext, Plan
+from sql.locking import check, clauses
 from sql.logical import Node, Project
 from sql.marks import position_of
 from sql.outcome import Field
@@ -47,13 +48,18 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     return context.plan(physical(node), fields, failure(node))
 
 
-def plan_source(tree: exp.Expression, columns: Sequence[ColumnDefinition], context: BindContext) -> Operator:
+def plan_source(
+    tree: exp.Expression,
+    columns: Sequence[ColumnDefinition],
+    context: BindContext,
+    tables: Mapping[str, Any],
+) -> Operator:
     """A query whose rows are assigned to these columns of a table: INSERT ... SELECT.
 
     Constants of its select list are read as values of the columns. Raises SqlSyntaxError where it gives
     more or fewer columns, DatatypeMismatch where one does not fit.
     """
-    bound = bind_query(tree, Frame(), context, {}, resolve=False)
+    bound = bind_query(tree, Frame(), context, tables, resolve=False)
     if len(bound.columns) > len(columns):
         raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(tree))
     if len(bound.columns) < len(columns):
@@ -94,6 +100,10 @@ def bind_query(
         case exp.Values():
             bound = bind_values(tree, frame, context, tables)
         case exp.Subquery():
+            locks = tree.args.pop("locks", None)
+            if locks:  # as if they stood inside
+                inner = tree.this.unnest()
+                inner.set("locks", [*(inner.args.get("locks") or ()), *locks])
             for name, value in tree.args.items():
                 if value and name not in ("this", "alias", "with_", "order", "limit", "offset", "joins"):
                     raise FeatureNotSupported(
@@ -104,6 +114,8 @@ def bind_query(
             raise FeatureNotSupported(f"{tree.key.upper()} is not supported here", position=position_of(tree))
     if resolve:
         bound = resolved(bound, context)
+    for lock in clauses(tree):
+        check(tree, lock)
     return bind_sorted(bound, tree, context, Scope(frame, tables))
 
 

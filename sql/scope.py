@@ -42,6 +42,7 @@ class Relation:
     table: int = 0  # OID of the table behind it
     behind: str = ""  # the table's name, where an alias hides it
     function: bool = False  # a function's result: its name may mean its one column
+    common: bool = False  # a WITH query
 
 
 @dataclass(frozen=True, slots=True)

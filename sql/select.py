@@ -21,10 +21,12 @@ from sql.binding.calls import key_of
 from sql.bound import Bound, QueryBinder
 from sql.coerce import coerce
 from sql.context import BindContext
-from sql.expressions import is_set
+from sql.expressions import is_set, remap
 from sql.grouping import Grouping, is_grouped
 from sql.labels import label
-from sql.logical import Apply, Distinct, Filter, Leaf, Limit, Node, Project, Sort
+from sql.locking import Carried, carry, check, clauses, row_ids
+from sql.locking import targets as targets_of
+from sql.logical import Apply, Distinct, Filter, Leaf, Limit, LockRows, Node, Project, Sort
 from sql.marks import FunctionMark, Literal, mark_of, position_of
 from sql.scope import Frame, Scope, ScopeColumn
 from sql.sources import Sources, StarColumn, bind_rows
@@ -52,6 +54,7 @@ _KNOWN = frozenset(
         "offset",
         "distinct",
         "with_",
+        "locks",
     )
 )
 
@@ -80,7 +83,7 @@ def bind_select(
     """A SELECT with its ORDER BY and LIMIT, without its WITH."""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
-            words = {"windows": "WINDOW", "into": "SELECT INTO", "locks": "FOR UPDATE"}.get(name, name)
+            words = {"windows": "WINDOW", "into": "SELECT INTO"}.get(name, name)
             raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
     return _Select(tree, frame, context, tables, queries).bind(resolve=resolve)
 
@@ -100,6 +103,7 @@ class _Select:
         self.scope = Scope(frame, tables)
         self.stars: list[StarColumn] = []
         self.pending: list[tuple[Frame, Leaf]] = []
+        self.locks = clauses(tree)
 
     def bind(self, *, resolve: bool) -> Bound:
         node = self._from()
@@ -116,8 +120,12 @@ class _Select:
         having = self._having()
         orders = self._orders(targets)
         on = self._distinct_on(targets)
+        aggregated = is_grouped(keys, self.binding, having)
+        sets = bool(self.pending) or any(is_set(t.expression) for t in targets)
+        for lock in self.locks:
+            check(self.tree, lock, aggregated=aggregated, sets=sets)
         node = self._with_functions(node)
-        if grouped or is_grouped(keys, self.binding, having):
+        if grouped or aggregated:
             if self.pending:
                 raise FeatureNotSupported("a function that gives rows is not supported beside aggregates")
             grouping = Grouping(self.binding, keys)
@@ -352,6 +360,10 @@ class _Select:
         columns = list(values)
         keys = tuple(replace(key, expression=_column_for(key.expression, columns)) for key in orders)
         on_columns = None if on is None else tuple(_column_for(e, columns) for e in on)
+        found: list[Carried] = []
+        if self.locks:
+            node, places, found = carry(node, self.context)
+            columns = [*remap(tuple(columns), places), *row_ids(found)]
         node = Project(node, tuple(columns), sets=any(is_set(e) for e in columns))
         if distinct is not None and on_columns is None:
             node = Distinct(node)
@@ -360,6 +372,10 @@ class _Select:
         if on_columns is not None:
             node = Distinct(node, on_columns)
         node = bind_limits(node, self.tree, self.context, self.scope)
+        locked = targets_of(self.locks, self.scope, found, len(columns) - len(row_ids(found)))
+        if locked:
+            cut = node if isinstance(node, Limit) else Limit(node, None, None)
+            node = LockRows(cut.child, locked, cut.count, cut.offset)
         if len(columns) > len(values):
             node = Project(node, tuple(Reference(i, e.type) for i, e in enumerate(values)))
         return node

@@ -14,13 +14,14 @@ from sql.binding import Binding
 from sql.bound import Bound, QueryBinder
 from sql.coerce import coerce, common_type
 from sql.context import BindContext
+from sql.locking import check, clauses
 from sql.logical import Append, Distinct, Leaf, Node, Project, SetOperation
 from sql.marks import position_of
 from sql.scope import Frame, Scope, ScopeColumn
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.types import TEXT, UNKNOWN, Type
 
-_KNOWN = frozenset(("this", "expression", "distinct", "with_", "order", "limit", "offset"))
+_KNOWN = frozenset(("this", "expression", "distinct", "with_", "order", "limit", "offset", "locks"))
 
 
 def bind_set_operation(
@@ -35,6 +36,9 @@ def bind_set_operation(
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
             raise FeatureNotSupported(f"{name} of {word} is not supported", position=position_of(tree))
+    if isinstance(tree.expression, exp.Select):  # not in parentheses: what stands behind it is of the whole
+        for lock in clauses(tree.expression):
+            check(tree, lock)
     left = queries(tree.this, frame, context, tables, resolve=False)
     right = queries(tree.expression, frame, context, tables, resolve=False)
     position = position_of(tree.expression)
@@ -96,7 +100,7 @@ def resolved(bound: Bound, context: BindContext) -> Bound:
 def bind_values(tree: exp.Values, frame: Frame, context: BindContext, tables: Mapping[str, Any]) -> Bound:
     """VALUES (a, b), (c, d): its columns are column1, column2."""
     for name, value in tree.args.items():
-        if value and name not in ("expressions", "alias", "order", "limit", "offset", "with_"):
+        if value and name not in ("expressions", "alias", "order", "limit", "offset", "with_", "locks"):
             raise FeatureNotSupported(f"{name} of VALUES is not supported", position=position_of(tree))
     binding = Binding(context, Scope(frame, tables), "VALUES")
     trees = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in tree.expressions]

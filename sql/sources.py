@@ -232,7 +232,7 @@ class Sources:
         if common is not None:
             bound = common.reference()
             columns = _renamed(bound.columns, names, alias or name, position)
-            return self._add(bound.node, alias or name, columns, position)
+            return self._add(bound.node, alias or name, columns, position, common=True)
         if tree.args.get("catalog") is not None:
             raise FeatureNotSupported("cross-database references are not implemented", position=position)
         found = find_relation(self.context, name, "" if schema is None else _plain_name(schema), position)

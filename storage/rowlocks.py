@@ -125,18 +125,25 @@ def changed_meanwhile(store: Store, row_id: int) -> SerializationFailure:
 
 
 def lock(
-    waits: Waits, store: Store, table: int, party: Locker, row_id: int, mode: RowMode, policy: Policy
+    waits: Waits,
+    store: Store,
+    table: int,
+    party: Locker,
+    row_id: int,
+    mode: RowMode,
+    policy: Policy,
+    refusal: str,
 ) -> int:
     """Lock the newest version of a row: its id; 0 where it was deleted, or where `policy` passes it over.
 
-    Raises LockNotAvailable (its message is for the caller to finish), SerializationFailure.
+    Raises LockNotAvailable with the message `refusal`, SerializationFailure.
     """
     with RowWait(waits, party, store) as wait:
         while True:
             with store.lock:
                 blockers, queued = in_the_way(store, table, party, row_id, mode, jumps=wait.jumps)
                 if not blockers:
-                    if row_id in party.changes[table].deleted if table in party.changes else False:
+                    if table in party.changes and row_id in party.changes[table].deleted:
                         return 0
                     if store.gone_at(np.array([row_id]))[0] == 0:
                         store.locks.take(party, row_id, mode)
@@ -150,13 +157,20 @@ def lock(
                 if policy == "skip":
                     return 0
                 if policy == "nowait":
-                    raise LockNotAvailable("could not obtain lock on row")
+                    raise LockNotAvailable(refusal)
                 wait.on(row_id, mode, blockers, queued=queued)
             wait.sleep()
 
 
 def lock_all(
-    waits: Waits, store: Store, table: int, party: Locker, row_ids: Positions, mode: RowMode, policy: Policy
+    waits: Waits,
+    store: Store,
+    table: int,
+    party: Locker,
+    row_ids: Positions,
+    mode: RowMode,
+    policy: Policy,
+    refusal: str,
 ) -> Positions:
     """`lock` for each row in turn; those that the transaction made (below zero) are its own already."""
     result = row_ids.copy()
@@ -168,5 +182,5 @@ def lock_all(
         else:
             free = row_ids < 0
     for at in np.flatnonzero(~free & (row_ids > 0)).tolist():
-        result[at] = lock(waits, store, table, party, int(row_ids[at]), mode, policy)
+        result[at] = lock(waits, store, table, party, int(row_ids[at]), mode, policy, refusal)
     return result

@@ -87,6 +87,9 @@ class Transaction(Protocol):
     def snapshot(self) -> Snapshot:
         """A new one a statement under READ COMMITTED, the first one's under REPEATABLE READ."""
 
+    def refreshed(self) -> Snapshot:
+        """A newer one for the same statement, which still does not see its own rows."""
+
     def insert(self, table: int, batch: Batch) -> Positions:
         """Append rows (all columns of the table, in its order) and return their row ids.
 
@@ -120,12 +123,6 @@ class Transaction(Protocol):
         """Lock a table, another object or a name until the transaction's end: see storage.locks.
 
         With a `refusal`, LockNotAvailable rather than a wait.
-        """
-
-    def latest(self, table: int, row_ids: Positions) -> Positions:
-        """The newest versions of rows that others updated, without those deleted.
-
-        Newest as the transaction's last `snapshot` sees it: take one first.
         """
 
     def truncate(self, table: int) -> None: ...

@@ -4,7 +4,8 @@ snapshot     one a statement under READ COMMITTED, one for all under REPEATABLE 
              (which is snapshot isolation: at least REPEATABLE READ, and write skew is possible)
 delete       marks the row. A row that another open transaction marked makes the second wait for the
              first's end; if the first commits, READ COMMITTED leaves the row out of the result (the
-             engine follows `latest` and looks at its condition again), REPEATABLE READ fails (40001)
+             engine locks its newest version and looks at the condition again), REPEATABLE READ fails
+             (40001)
 insert       checks unique keys against every committed row, seen or not, and waits for an open
              transaction that is about to hold the same key
 commit       one log record with everything, one commit number; then visible to later snapshots
@@ -29,7 +30,7 @@ from storage import rowlocks, uniqueness
 from storage.batch import Batch
 from storage.catalog import Catalog, Definition, Relation, Table
 from storage.changes import Savepoint, TableChanges
-from storage.column import Mask, Positions
+from storage.column import Positions
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
@@ -110,7 +111,6 @@ class Transaction:
         self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
         self._last: Snapshot | None = None
-        self._previous: Snapshot | None = None  # kept, so that `latest` can follow what it saw
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
         self._savepoints: dict[int, _Mark] = {}
@@ -162,10 +162,13 @@ class Transaction:
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
         self._command += 1
+        return self.refreshed()
+
+    def refreshed(self) -> Snapshot:
+        """See storage.seams.Transaction."""
         base = self._fixed or self._database.snapshot()
         if self.isolation in ("repeatable read", "serializable"):
             self._fixed = base
-        self._previous = self._last
         self._last = Snapshot(
             self._database, self._seen(base.catalog), base.commit, self._command, self.changes
         )
@@ -227,7 +230,8 @@ class Transaction:
         self.lock_table(table, TableMode.RowShareLock)
         self._locked.add(table)
         store = self._database.store(table)
-        return rowlocks.lock_all(self._database.waits, store, table, self, row_ids, mode, policy)
+        refusal = f'could not obtain lock on row in relation "{self.catalog.table(table).name}"'
+        return rowlocks.lock_all(self._database.waits, store, table, self, row_ids, mode, policy, refusal)
 
     def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """See storage.seams.Transaction."""
@@ -236,24 +240,6 @@ class Transaction:
     def interrupt(self) -> None:
         """Have it look at once whether its waiting is to end: from any thread."""
         self.woken.set()
-
-    def latest(self, table: int, row_ids: Positions) -> Positions:
-        """See storage.seams.Transaction."""
-        assert self._last is not None
-        commit = self._last.commit
-        store = self._database.store(table)
-        with store.lock:
-            found = []
-            for row_id in row_ids.tolist():
-                at = row_id
-                while at in store.successors and store.successors[at][0] <= commit:
-                    at = store.successors[at][1]
-                if at != row_id:
-                    found.append(at)
-            newest = np.array(found, np.int64)
-            gone = store.gone_at(newest)
-            seen: Mask = (gone == 0) | (gone > commit)
-            return newest[seen]
 
     def truncate(self, table: int) -> None:
         """See storage.seams.Transaction."""
@@ -403,7 +389,7 @@ class Transaction:
     def _end(self) -> None:
         for table, changes in self.changes.items():
             self._release(table, list(changes.deleted), ended=True)
-        self._fixed = self._last = self._previous = None
+        self._fixed = self._last = None
         self.ended.set()
         self._unlock()
         self._database.ended(self)

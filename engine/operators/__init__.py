@@ -12,6 +12,7 @@ from engine.operators.hashjoin import HashJoin
 from engine.operators.insert import Insert
 from engine.operators.lateral import Lateral
 from engine.operators.limit import Limit
+from engine.operators.lockrows import LockRows, LockTarget
 from engine.operators.loopjoin import LoopJoin
 from engine.operators.nothing import Nothing
 from engine.operators.onerow import OneRow
@@ -41,6 +42,8 @@ __all__ = [
     "Insert",
     "Lateral",
     "Limit",
+    "LockRows",
+    "LockTarget",
     "LoopJoin",
     "Nothing",
     "OneRow",

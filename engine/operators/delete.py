@@ -16,6 +16,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Mask, Positions
+from storage.locks import RowMode
 from storage.types import Type
 
 
@@ -51,5 +52,5 @@ class Delete:
         def apply(batch: Batch, ids: Positions) -> Mask:
             return np.isin(ids, run.transaction.delete(self.table, ids))
 
-        for batch in each_target(self.child, self.table, apply, run):
+        for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run):
             yield result(batch, self.returning, run)

@@ -18,7 +18,7 @@ from engine.counters import count
 from engine.late import LateColumn, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
 from engine.operators.base import Operator, Task, given, pooled
-from engine.parallel import pool_safe, prepare
+from engine.parallel import pool_safe, prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -58,8 +58,9 @@ class Scan:
     """The columns with attnums `numbers` of table `table` (an OID; `name` is for EXPLAIN).
 
     `condition` is over the scan's output columns. `row_ids` appends the row's id as INT8. A scan with
-    row ids is the target of UPDATE or DELETE: while a row is re-evaluated there, `run.memo` holds the
-    only ids it may give under `only(table)`.
+    row ids is one whose rows are locked or changed; `slot` tells such scans of a statement apart. While a
+    row is re-evaluated, the statement's memo holds the only versions that the scan may give, visible or
+    not, under `only(slot)`.
     """
 
     table: int
@@ -69,6 +70,7 @@ class Scan:
     bounds: tuple[Bound, ...] = ()
     condition: Expression | None = None
     row_ids: bool = False
+    slot: int = 0
 
     def __post_init__(self) -> None:
         if self.row_ids and len(self.types) == len(self.numbers):
@@ -97,7 +99,7 @@ class Scan:
             count(run, self, Segments_Skipped=skipped, Segments=segments)
         safe = pool_safe(self.condition)
         step = self._step()
-        wanted = run.memo.get(only(self.table)) if self.row_ids else None
+        wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         for morsel in view.morsels(predicate):
             for start in range(0, morsel.rows, step):
                 stop = min(start + step, morsel.rows)
@@ -236,9 +238,9 @@ class Scan:
         return rows.column(definition)
 
 
-def only(table: int) -> tuple[str, int]:
-    """The key of `run.memo` under which the ids stand that a re-evaluated target scan may give."""
-    return ("only", table)
+def only(slot: int) -> tuple[str, int]:
+    """The key of the statement's memo under which the ids stand that a re-evaluated scan may give."""
+    return ("only", slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,14 +288,11 @@ def _candidates(
     morsel: Morsel, predicate: Conjunction, start: int, stop: int, wanted: Positions | None
 ) -> Positions | None:
     """The positions that are visible and not ruled out; None where all from start to stop are."""
-    mask = morsel.visible()
+    mask = morsel.visible() if wanted is None else np.isin(morsel.row_ids(), wanted)
     if predicate:
         likely = morsel.select(predicate)
         if likely is not None:
             mask = likely if mask is None else mask & likely
-    if wanted is not None:
-        asked = np.isin(morsel.row_ids(), wanted)
-        mask = asked if mask is None else mask & asked
     if mask is None:
         return None
     mask = mask[start:stop]

@@ -3,8 +3,8 @@
 The child of both gives the table's columns (of UPDATE the new row, of DELETE the old one), then the row
 id, then whatever else RETURNING reads. Where a join finds a row several times, the first one counts.
 
-Under READ COMMITTED a row that another transaction has changed meanwhile is looked at anew: the child is
-run once more over its newest version only, with a new snapshot, so that WHERE and SET see that version.
+Under READ COMMITTED a row that another transaction has changed meanwhile is looked at anew: its newest
+version is locked, and the child is run once more over it alone, so that WHERE and SET see that version.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ import numpy as np
 
 from engine.operators.base import Operator
 from engine.operators.scan import only
-from engine.parallel import ROOT, root_memo
+from engine.parallel import root_memo
 from engine.run import Run
 from storage.batch import Batch
 from storage.column import Mask, Positions
+from storage.locks import RowMode
 
 Apply = Callable[[Batch, Positions], Mask]
 
 
-def each_target(child: Operator, table: int, apply: Apply, run: Run) -> Iterator[Batch]:
+def each_target(child: Operator, table: int, mode: RowMode, apply: Apply, run: Run) -> Iterator[Batch]:
     """Have `apply` change the rows of the child; gives those that it says it has changed.
 
-    `apply` gets rows and their ids and tells which of them were still there to be changed.
+    `apply` gets rows and their ids and tells which of them were still there to be changed. It holds changed
+    rows in `mode`.
     """
     width = len(run.transaction.catalog.table(table).columns)
     seen = np.zeros(0, np.int64)
@@ -51,12 +53,12 @@ def each_target(child: Operator, table: int, apply: Apply, run: Run) -> Iterator
         gone = np.concatenate(lost)
         if not len(gone):
             return
-        snapshot = run.transaction.snapshot()
-        newest = run.transaction.latest(table, gone)
+        newest = run.transaction.lock(table, gone, mode)
+        newest = newest[newest != 0]
         if not len(newest):
             return
-        memo = {ROOT: root_memo(run), only(table): newest}
-        run = replace(run, snapshot=snapshot, memo=memo)
+        memo = {**root_memo(run), only(0): newest}
+        run = replace(run, snapshot=run.transaction.refreshed(), memo=memo)
 
 
 def _first_seen(ids: Positions, seen: Positions) -> Positions:

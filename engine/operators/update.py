@@ -15,6 +15,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Mask, Positions
+from storage.locks import RowMode
 from storage.types import Type
 
 
@@ -23,7 +24,8 @@ class Update:
     """`child` gives the new row (all columns of `table`, an OID), its row id, and more for RETURNING.
 
     The child's scan of the table has `row_ids`. `returning` is over the child's columns. Without it, one
-    batch of no columns comes out that has as many rows as were updated.
+    batch of no columns comes out that has as many rows as were updated. `keeps_keys`: no column of a key is
+    assigned, so those who only need the key to stay need not wait.
     """
 
     table: int
@@ -31,6 +33,7 @@ class Update:
     returning: tuple[Expression, ...] | None = None
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
+    keeps_keys: bool = False
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -50,12 +53,14 @@ class Update:
         table = run.transaction.catalog.table(self.table)
         prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
 
+        mode = RowMode.NO_KEY_UPDATE if self.keeps_keys else RowMode.UPDATE
+
         def apply(batch: Batch, ids: Positions) -> Mask:
             row = Batch(batch.columns[: len(table.columns)], batch.rows)
-            changed: Mask = run.transaction.update(self.table, ids, row) != 0
+            changed: Mask = run.transaction.update(self.table, ids, row, mode) != 0
             # Only now: a row that is not there any more comes again with newer values.
             enforce(table, self.not_null, self.checks, batch.take(changed), run)
             return changed
 
-        for batch in each_target(self.child, self.table, apply, run):
+        for batch in each_target(self.child, self.table, mode, apply, run):
             yield result(batch, self.returning, run)

@@ -8,6 +8,7 @@ from sql.marks import FunctionMark, Literal
 from sql.rewriting.operands import quantifier
 from sql.rewriting.writer import Writer, word
 from sql.tokens import Kind, Token, near
+from storage.errors import SqlSyntaxError
 
 
 @word("default")
@@ -173,7 +174,57 @@ def on_for(w: Writer, token: Token) -> bool:
     if w.frames[-1].kind in ("substring", "overlay"):
         w.separate(token)
         return True
-    raise w.unsupported("SELECT ... FOR UPDATE or SHARE", token)
+    if w.comma is not None or not w.may_end():
+        raise near(w.text, token)
+    return locking(w, token)
+
+
+_STRENGTHS = (("update",), ("no", "key", "update"), ("share",), ("key", "share"))
+
+
+def locking(w: Writer, token: Token) -> bool:
+    """FOR UPDATE OF a, b SKIP LOCKED."""
+    if w.word_at(1, "read") and w.word_at(2, "only"):
+        w.index += 3  # what every query is
+        return True
+    for words in _STRENGTHS:
+        if all(w.word_at(at, each) for at, each in enumerate(words, 1)):
+            break
+    else:
+        raise near(w.text, w.peek())
+    w.emit(T.FOR, "FOR", token)
+    w.index += 1
+    for each in words:
+        w.emit(T.VAR, each.upper(), w.tokens[w.index], operand=True)
+        w.index += 1
+    if w.word_at(0, "of"):
+        w.emit(T.VAR, "OF", w.tokens[w.index])
+        w.index += 1
+        _locked_names(w)
+    for words in (("nowait",), ("skip", "locked")):
+        if all(w.word_at(at, each) for at, each in enumerate(words)):
+            for each in words:
+                w.emit(T.VAR, each.upper(), w.tokens[w.index], operand=True)
+                w.index += 1
+    if w.word_at(0, "skip", "wait"):
+        raise near(w.text, w.peek(1 if w.word_at(0, "skip") else 0))
+    return True
+
+
+def _locked_names(w: Writer) -> None:
+    while True:
+        name = w.peek(0)
+        if name is None or name.kind not in (Kind.WORD, Kind.QUOTED):
+            raise near(w.text, name)
+        if w.mark_at(1, "."):
+            raise SqlSyntaxError("FOR UPDATE must specify unqualified relation names", position=name.position)
+        w.emit_name(name)
+        w.index += 1
+        comma = w.peek(0)
+        if comma is None or not comma.is_mark(","):
+            return
+        w.emit(T.COMMA, ",", comma)
+        w.index += 1
 
 
 @word("delete", "insert", "set", "update")
@@ -182,6 +233,8 @@ def statement_word(w: Writer, token: Token) -> bool:
     kinds = {"insert": T.INSERT, "update": T.UPDATE, "delete": T.DELETE, "set": T.SET}
     previous = w.peek(-1)
     verb = previous is None or (token.text != "set" and (previous.is_mark("(") or previous.is_word("do")))
+    if w.statement == "with" and previous is not None and previous.is_mark(")"):
+        verb = len(w.frames) == 1
     if token.is_word("insert"):
         verb = verb and w.word_at(1, "into")
     elif token.is_word("delete"):

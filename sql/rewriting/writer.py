@@ -171,7 +171,7 @@ class Writer:
             case ")" | "]":
                 self._close(token)
             case ",":
-                if self.comma is not None or not self.out or not self._may_end():
+                if self.comma is not None or not self.out or not self.may_end():
                     raise near(self.text, token)
                 self.emit(T.COMMA, ",", token)
                 self.comma = token
@@ -194,7 +194,7 @@ class Writer:
         if written.startswith(MARK) and not isinstance(self.marks[int(written[1:])], FunctionMark):
             raise near(self.text, token)
 
-    def _may_end(self) -> bool:
+    def may_end(self) -> bool:
         """Whether what was written last may stand before a comma or a closing parenthesis."""
         return self.operand or self.out[-1].token_type in (T.STAR, T.ASC, T.DESC, T.VAR, T.COLON)
 
@@ -203,7 +203,7 @@ class Writer:
         opened = self.comma is not None and not self.comma.is_mark(",")
         if len(self.frames) == 1 or frame.bracket is not (token.text == "]"):
             raise near(self.text, token)
-        if not opened and not self._may_end():
+        if not opened and not self.may_end():
             raise near(self.text, token)
         if frame.kind == "cast" or (opened and self.word_at(-2, "in")):
             raise near(self.text, token)

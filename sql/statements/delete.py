@@ -9,7 +9,7 @@ from sql.context import BindContext, Plan
 from sql.statements import writing
 from sql.statements.update import TargetRows, refuse_others
 
-_KNOWN = frozenset(("this", "using", "where", "returning"))
+_KNOWN = frozenset(("this", "using", "where", "returning", "with_"))
 
 
 def plan_delete(tree: exp.Delete, context: BindContext) -> Plan:
@@ -17,7 +17,7 @@ def plan_delete(tree: exp.Delete, context: BindContext) -> Plan:
     refuse_others(tree, _KNOWN, "DELETE")
     target = writing.target_of(tree.this, "delete from", context)
     using = tree.args.get("using") or []
-    rows = TargetRows(target, list(using), context)
+    rows = TargetRows(target, list(using), context, writing.common_tables(tree, context))
     old = tuple(rows.scope.column(rows.relation, i) for i in range(rows.width))
     child = rows.child(tree.args.get("where"), old)
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -10,6 +10,7 @@ from engine.expressions import Expression, Reference
 from engine.operators import Insert, Operator, Project, Values
 from sql.binding import Binding
 from sql.coerce import assign
+from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.marks import position_of
 from sql.query import plan_source
@@ -18,14 +19,14 @@ from sql.statements import writing
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 
-_KNOWN = frozenset(("this", "expression", "returning", "default"))
+_KNOWN = frozenset(("this", "expression", "returning", "default", "with_"))
 
 
 def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     """The plan of an INSERT; its fields are those of RETURNING."""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
-            words = {"conflict": "ON CONFLICT", "with_": "WITH before INSERT"}.get(name, name.upper())
+            words = {"conflict": "ON CONFLICT"}.get(name, name.upper())
             raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
     schema = tree.this
     named = schema.expressions if isinstance(schema, exp.Schema) else None
@@ -33,15 +34,16 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     table = target.table
     columns = _columns(table, named)
     source = tree.args.get("expression")
+    tables = writing.common_tables(tree, context)
     if source is None:
         child = _with_defaults(table, [], None, context)
     elif _is_plain_values(source):
-        child = _values(table, columns, named, source, context)
+        child = _values(table, columns, named, source, tables, context)
     else:
         columns = columns if named is not None else _as_many(columns, source)
         for column in columns:
             writing.refuse_generated(column)
-        child = _with_defaults(table, columns, plan_source(source, columns, context), context)
+        child = _with_defaults(table, columns, plan_source(source, columns, context, tables), context)
     scope = Scope(Frame())
     relation = scope.add(target.relation())
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
@@ -91,10 +93,11 @@ def _values(
     columns: list[ColumnDefinition],
     named: Sequence[exp.Expression] | None,
     source: exp.Expression,
+    tables: Mapping[str, CommonTable],
     context: BindContext,
 ) -> Operator:
     """Rows of written values: each is assigned by itself, DEFAULT stands for the column's."""
-    binding = Binding(context, Scope(Frame()), "VALUES")
+    binding = Binding(context, Scope(Frame(), tables), "VALUES")
     trees = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
     width = len(trees[0])
     for row in trees:

@@ -6,7 +6,7 @@ in any query. A projection brings them into the order that the Update operator r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlglot import exp
 
@@ -14,6 +14,7 @@ from engine.expressions import Expression, Reference
 from engine.operators import Operator, Update
 from sql.binding import Binding, subqueries
 from sql.coerce import assign
+from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.expressions import remap
 from sql.logical import Filter, Get, Join, Node, Project
@@ -27,7 +28,7 @@ from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.types import INT8
 
-_KNOWN = frozenset(("this", "expressions", "from_", "where", "returning"))
+_KNOWN = frozenset(("this", "expressions", "from_", "where", "returning", "with_"))
 
 
 def plan_update(tree: exp.Update, context: BindContext) -> Plan:
@@ -37,7 +38,7 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
     table = target.table
     clause = tree.args.get("from_")
     first = [] if clause is None else [clause.this]
-    rows = TargetRows(target, first, context)
+    rows = TargetRows(target, first, context, writing.common_tables(tree, context))
     values = {c.number: rows.scope.column(rows.relation, i) for i, c in enumerate(table.columns)}
     assigned: set[str] = set()
     for column, bound, position in _assignments(tree, rows.scope, target, context):
@@ -48,7 +49,15 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
     child = rows.child(tree.args.get("where"), tuple(values[c.number] for c in table.columns))
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
-    operator = Update(table.oid, child, expressions, writing.not_null(table), writing.checks(table, context))
+    key_columns = {table.columns[table.position(n)].name for key in table.keys for n in key.columns}
+    operator = Update(
+        table.oid,
+        child,
+        expressions,
+        writing.not_null(table),
+        writing.checks(table, context),
+        keeps_keys=not assigned & key_columns,
+    )
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)
 
@@ -57,16 +66,22 @@ def refuse_others(tree: exp.Expression, known: frozenset[str], verb: str) -> Non
     """Raise for a clause of the statement that nobody reads."""
     for name, value in tree.args.items():
         if value and name not in known:
-            words = {"with_": f"WITH before {verb}", "order": "ORDER BY"}.get(name, name.upper())
+            words = {"order": "ORDER BY"}.get(name, name.upper())
             raise FeatureNotSupported(f"{words} of {verb} is not supported", position=position_of(tree))
 
 
 class TargetRows:
     """The rows that an UPDATE or DELETE means, joined with what else it names."""
 
-    def __init__(self, target: Target, others: list[exp.Expression], context: BindContext) -> None:
+    def __init__(
+        self,
+        target: Target,
+        others: list[exp.Expression],
+        context: BindContext,
+        tables: Mapping[str, CommonTable],
+    ) -> None:
         self.context = context
-        self.scope = Scope(Frame())
+        self.scope = Scope(Frame(), tables)
         table = target.table
         get: Node = Get(table, tuple(range(len(table.columns))), row_ids=True)
         self.node = get

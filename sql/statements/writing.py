@@ -11,11 +11,13 @@ from engine.expressions import Call, Constant, Expression, Reference
 from engine.operators import Check
 from sql.binding import Binding
 from sql.coerce import assign, coerce
+from sql.commontables import CommonTable, bind_with
 from sql.context import BindContext
 from sql.labels import label
 from sql.marks import FunctionMark, mark_of, position_of, start_of
 from sql.outcome import Field
 from sql.parse import parse_expression
+from sql.query import bind_query
 from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from storage.catalog import ColumnDefinition, Table
@@ -66,6 +68,12 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     alias = tree.args.get("alias")
     given = None if alias is None else alias.args.get("this")
     return Target(table, name if given is None else name_of(given), "" if given else found.schema)
+
+
+def common_tables(tree: exp.Expression, context: BindContext) -> dict[str, CommonTable]:
+    """The tables of the WITH before a statement."""
+    clause = tree.args.get("with_")
+    return {} if clause is None else bind_with(clause, tree, Frame(), context, {}, bind_query)
 
 
 def name_of(tree: exp.Expression) -> str:

@@ -79,7 +79,7 @@ def test_scan_leaves_out_what_the_snapshot_does_not_see_before_it_evaluates() ->
 
 def test_scan_of_a_target_gives_only_the_ids_it_is_asked_for() -> None:
     run = run_over(table())
-    run.memo[only(1)] = np.array([3, 14, 49])
+    run.memo[only(0)] = np.array([3, 14, 49])
     assert rows_of(Scan(1, "t", (2,), (TEXT,), row_ids=True), run) == [
         ("row 3", 3),
         ("row 14", 14),

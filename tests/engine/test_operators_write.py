@@ -16,6 +16,7 @@ from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Table
 from storage.column import Column, Positions
 from storage.errors import CheckViolation, NotNullViolation
+from storage.locks import Policy, RowMode
 from storage.types import BOOL, INT4, INT8, TEXT, Type
 from tests.engine.tables import MemorySnapshot, MemoryTable, Source, rows_of
 
@@ -41,21 +42,21 @@ class Notebook:
         self.inserted += batch.tuples()
         return np.arange(batch.rows)
 
-    def delete(self, table: int, row_ids: Positions) -> Positions:
+    def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         assert not set(row_ids.tolist()) & set(self.deleted)
         done = [id for id in row_ids.tolist() if id not in self.taken]
         self.deleted += done
         return np.array(done[::-1], np.int64)
 
-    def update(self, table: int, row_ids: Positions, batch: Batch) -> Positions:
+    def update(self, table: int, row_ids: Positions, batch: Batch, mode: RowMode) -> Positions:
         kept = np.isin(row_ids, self.delete(table, row_ids))
         self.updated += zip(row_ids[kept].tolist(), batch.take(kept).tuples(), strict=True)
         return np.where(kept, -np.arange(1, batch.rows + 1), 0)
 
-    def latest(self, table: int, row_ids: Positions) -> Positions:
-        return np.array([self.taken[id] for id in row_ids.tolist() if self.taken[id]], np.int64)
+    def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
+        return np.array([self.taken.get(id, id) for id in row_ids.tolist()], np.int64)
 
-    def snapshot(self) -> MemorySnapshot:
+    def refreshed(self) -> MemorySnapshot:
         assert self.later is not None
         return MemorySnapshot({1: self.later}, CATALOG)
 

@@ -105,7 +105,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
     ("text", "what"),
     [
         ("SELECT row_number() OVER (ORDER BY a) FROM t", "window functions"),
-        ("SELECT a FROM t FOR UPDATE", "FOR UPDATE"),
         ("SELECT a FROM t TABLESAMPLE system (1)", "TABLESAMPLE"),
         ("SELECT (a, b) OVERLAPS (c, d)", "OVERLAPS"),
         ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a)", "WITHIN GROUP"),

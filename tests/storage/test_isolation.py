@@ -20,6 +20,7 @@ from storage.errors import (
     SerializationFailure,
     UndefinedTable,
 )
+from storage.locks import RowMode
 from tests.storage.rows import batch, create, definition, delete, ids_where, insert, put, rows, update
 
 STARTED = 30  # seconds that a test waits for another thread before it fails
@@ -120,8 +121,7 @@ def test_a_second_updater_waits_and_follows_the_successor(database: Database, ot
     future = other.start(lambda: second.delete(table, target))
     first.commit()
     assert future.result(STARTED).tolist() == []
-    second.snapshot()
-    newest = second.latest(table, target)
+    newest = second.lock(table, target, RowMode.UPDATE)
     assert newest.tolist() == ids_where(second, table, 1).tolist()
     second.update(table, newest, batch([(1, "c")]))
     second.commit()
@@ -138,8 +138,7 @@ def test_a_successor_is_followed_over_several_versions(database: Database) -> No
         update(writer, table, 1, (1, word))
         writer.commit()
     assert late.delete(table, target).tolist() == []
-    late.snapshot()
-    assert late.latest(table, target).tolist() == ids_where(late, table, 1).tolist()
+    assert late.lock(table, target, RowMode.UPDATE).tolist() == ids_where(late, table, 1).tolist()
 
 
 def test_a_deleted_row_has_no_successor(database: Database, other: Other) -> None:
@@ -151,8 +150,7 @@ def test_a_deleted_row_has_no_successor(database: Database, other: Other) -> Non
     future = other.start(lambda: second.delete(table, target))
     first.commit()
     assert future.result(STARTED).tolist() == []
-    second.snapshot()
-    assert second.latest(table, target).tolist() == []
+    assert second.lock(table, target, RowMode.UPDATE).tolist() == [0]
 
 
 def test_a_waiter_gets_the_row_when_the_holder_rolls_back(database: Database, other: Other) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from storage.database import Database
 from storage.errors import DeadlockDetected, SerializationFailure
+from storage.locks import RowMode
 from storage.transaction import Transaction
 from storage.types import INT8
 from tests.storage.rows import batch, create, put, rows, rows_with_ids
@@ -37,8 +38,8 @@ def add(transaction: Transaction, table: int, account: int, amount: int) -> None
         ids = np.array([row_id], np.int64)
         if transaction.update(table, ids, batch([(account, row[1] + amount)], (INT8, INT8)))[0]:
             return
-        snapshot = transaction.snapshot()
-        wanted = set(transaction.latest(table, ids).tolist())
+        wanted = set(transaction.lock(table, ids, RowMode.NO_KEY_UPDATE).tolist())
+        snapshot = transaction.refreshed()
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
