@@ -1,25 +1,21 @@
 """Logical plans to operators: one match, and the choices that belong to a node.
 
-A scan gets bounds for zone maps from its condition, a join with equalities between its sides is a hash
-join, everything else has one operator.
+A scan whose condition an index answers is an index scan, any other gets bounds for zone maps. A join with
+equalities between its sides is a hash join; everything else has one operator.
 """
 
 from __future__ import annotations
 
 from engine import operators
-from engine.expressions import Call, Cast, Expression, IsNull, Reference, walk
+from engine.expressions import Call, Cast, Expression, walk
 from engine.fused import fuse
-from engine.operators import Bound, Operator
+from engine.operators import Operator
 from sql import logical
-from sql.expressions import E, conjunction, conjuncts, is_constant, references, shift, transform
+from sql.access import bounds, comparison, indexed
+from sql.expressions import E, conjunction, conjuncts, references, shift, transform
 from sql.logical import Node
 from sql.viewscan import ViewScan
 from storage.catalog import Table
-from storage.predicate import Comparison
-from storage.types import INTEGERS, Form, Type
-
-_COMPARISONS = {c.value: c for c in Comparison if c not in (Comparison.IS_NULL, Comparison.IS_NOT_NULL)}
-_FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def physical(node: Node) -> Operator:
@@ -69,6 +65,20 @@ def _get(node: logical.Get) -> Operator:
         return scan if node.condition is None else operators.Filter(scan, _fused(node.condition))
     numbers = tuple(source.columns[p].number for p in node.positions)
     types = tuple(source.columns[p].type for p in node.positions)
+    found = indexed(source, node.condition, numbers, types)
+    if found is not None:
+        return operators.IndexScan(
+            source.oid,
+            source.name,
+            found.name,
+            found.key,
+            found.among,
+            found.condition,
+            numbers,
+            types,
+            _fused(found.rest),
+            node.row_ids,
+        )
     return operators.Scan(
         source.oid,
         source.name,
@@ -84,85 +94,6 @@ def _get(node: logical.Get) -> Operator:
 def _fused(expressions: E) -> E:
     """The expressions, or calls of aggregates, with programs in place of their numeric trees."""
     return transform(expressions, fuse)
-
-
-# bounds
-
-
-def bounds(
-    condition: Expression | None, numbers: tuple[int, ...], types: tuple[Type, ...]
-) -> tuple[Bound, ...]:
-    """What zone maps can use of a scan's condition: `column op constant` among its conjuncts."""
-    found = []
-    for part in conjuncts(condition):
-        bound = _bound(part, numbers, types)
-        if bound is not None:
-            found.append(bound)
-    return tuple(found)
-
-
-def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
-    if isinstance(part, IsNull):
-        index = _column(part.argument, types)
-        if index is None:
-            return None
-        return Bound(numbers[index], Comparison.IS_NOT_NULL if part.negated else Comparison.IS_NULL)
-    symbol = comparison(part)
-    if symbol is None:
-        return None
-    assert isinstance(part, Call)
-    left, right = part.arguments
-    index = _column(left, types)
-    if index is None:
-        index, right, symbol = _column(right, types), left, _FLIPPED[symbol]
-    if index is None or not is_constant(right) or not _is_cheap(right):
-        return None
-    value = _as_type(right, types[index])
-    return None if value is None else Bound(numbers[index], _COMPARISONS[symbol], value)
-
-
-def comparison(part: Expression) -> str | None:
-    """The symbol of a comparison's call; None for anything else."""
-    if not isinstance(part, Call) or not part.function.startswith("operator "):
-        return None
-    symbol = part.function[len("operator ") :].partition("(")[0]
-    return symbol if symbol in _COMPARISONS else None
-
-
-def _column(expression: Expression, types: tuple[Type, ...]) -> int | None:
-    """The column that an expression is, perhaps under another name of its type (varchar as text)."""
-    while isinstance(expression, Cast) and _is_renaming(expression.argument.type, expression.type):
-        expression = expression.argument
-    if isinstance(expression, Reference) and expression.index < len(types):
-        return expression.index
-    return None
-
-
-_STRINGS = frozenset(("text", "varchar", "name"))
-
-
-def _is_renaming(source: Type, target: Type) -> bool:
-    """Whether a cast keeps values and their order."""
-    if source.name in _STRINGS and target.name in _STRINGS:
-        return target.modifier == -1
-    return source.oid == target.oid and target.modifier == -1
-
-
-def _as_type(value: Expression, type: Type) -> Expression | None:
-    """The value as one of the column's type, where that cannot change the comparison."""
-    base, given = type.base, value.type.base
-    if given == base:
-        return value
-    if given in INTEGERS and base in INTEGERS and given.size <= base.size:
-        return Cast(value, base, False)
-    if given.name in _STRINGS and base.name in _STRINGS and base.form is Form.TEXT:
-        return Cast(value, base, False)
-    return None
-
-
-def _is_cheap(value: Expression) -> bool:
-    """Whether a bound's value is found without running a subquery."""
-    return not any(hasattr(node, "plan") for node in walk(value))
 
 
 # joins

@@ -9,6 +9,7 @@ from engine.operators.distinct import Distinct
 from engine.operators.filter import Filter
 from engine.operators.functionscan import FunctionScan
 from engine.operators.hashjoin import HashJoin
+from engine.operators.indexscan import Among, IndexScan
 from engine.operators.insert import Insert
 from engine.operators.lateral import Lateral
 from engine.operators.limit import Limit
@@ -31,6 +32,7 @@ from engine.operators.worktable import WorkTable
 
 __all__ = [
     "Aggregate",
+    "Among",
     "Append",
     "Bound",
     "Check",
@@ -39,6 +41,7 @@ __all__ = [
     "Filter",
     "FunctionScan",
     "HashJoin",
+    "IndexScan",
     "Insert",
     "Lateral",
     "Limit",

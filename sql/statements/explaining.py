@@ -117,6 +117,10 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
         case operators.Scan() | operators.Filter():
             if operator.condition is not None:
                 yield "Filter", condition(operator.condition)
+        case operators.IndexScan():
+            yield "Index Cond", condition(operator.condition)
+            if operator.rest is not None:
+                yield "Filter", condition(operator.rest)
         case operators.HashJoin():
             pairs = zip(operator.left_keys, operator.right_keys, strict=True)
             yield "Hash Cond", " AND ".join(f"({listed([a])} = {listed([b])})" for a, b in pairs)
@@ -140,6 +144,8 @@ def _as_json(operator: Operator, options: Options, counters: Counters | None) ->
     operator = _shown(operator, options)
     kind, _, name = operator.explain().partition(" on ")
     node: dict[str, Any] = {"Node Type": kind}
+    if isinstance(operator, operators.IndexScan):
+        node["Node Type"], node["Index Name"] = "Index Scan", operator.index
     if name:
         node["Relation Name"] = name
     node |= dict(details(operator, options))

@@ -53,12 +53,14 @@ def _table(oid: int, name: str, columns: Sequence[tuple[str, Type]], key: bool =
     return Table(oid, 2200, name, definitions, constraints)
 
 
-T = _table(20_000, "t", [("a", INT4), ("b", TEXT), ("c", varchar(10)), ("v", FLOAT8), ("d", DATE)], key=True)
+_COLUMNS = [("a", INT4), ("b", TEXT), ("c", varchar(10)), ("v", FLOAT8), ("d", DATE)]
+T = _table(20_000, "t", _COLUMNS, key=True)
+KEYLESS = _table(20_050, "keyless", _COLUMNS)
 U = _table(20_010, "u", [("a", INT4), ("x", INT8), ("n", NUMERIC)])
 E = _table(20_020, "e", [("k", INT4), ("nm", TEXT)])
 FEATURES = _table(20_030, "features", [("id", INT8), ("image", binary(16)), ("label", TEXT)])
 VECTORS = _table(20_040, "vectors", [("id", INT8), ("v", vector(4))])
-TABLES = (T, U, E, FEATURES, VECTORS)
+TABLES = (T, U, E, FEATURES, VECTORS, KEYLESS)
 
 
 def _day(text: str | None) -> int | None:

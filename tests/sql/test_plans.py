@@ -8,7 +8,7 @@ import pytest
 
 from engine.expressions import Call, Constant, Parameter
 from engine.forms import text_of
-from engine.operators import Filter, HashJoin, LoopJoin, Nothing, Scan, Top
+from engine.operators import Filter, HashJoin, IndexScan, LoopJoin, Nothing, Scan, Top
 from engine.operators.base import Operator
 from engine.run import Run
 from sql.context import BindContext
@@ -32,7 +32,7 @@ def operators(text: str, kind: type[Operator]) -> list[Any]:
 
 
 def test_a_scan_reads_what_is_asked_for() -> None:
-    (scan,) = operators("SELECT c FROM t WHERE a = 1", Scan)
+    (scan,) = operators("SELECT c FROM keyless WHERE a = 1", Scan)
     assert scan.numbers == (1, 3)
     (scan,) = operators("SELECT count(*) FROM t", Scan)
     assert scan.numbers == ()
@@ -58,8 +58,38 @@ def test_a_scan_reads_what_is_asked_for() -> None:
     ],
 )
 def test_bounds_for_zone_maps(condition: str, bounds: list[tuple[int, Comparison]]) -> None:
-    (scan,) = operators(f"SELECT a, b, c, v, d FROM t WHERE {condition}", Scan)
+    (scan,) = operators(f"SELECT a, b, c, v, d FROM keyless WHERE {condition}", Scan)
     assert [(b.number, b.op) for b in scan.bounds] == bounds
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("a = 1", True),
+        ("1 = a AND b = 'x'", True),
+        ("a = 3000000000", True),
+        ("a IN (1, 2)", True),
+        ("a = ANY ('{1,2}')", True),
+        ("a = ANY ($1)", True),
+        ("a = length('x')", True),
+        ("a = 1.5", False),
+        ("a = random()", False),
+        ("a = b::int", False),
+        ("a = (SELECT 1)", False),
+        ("a NOT IN (1, 2)", False),
+        ("a = ALL ('{1}')", False),
+        ("a = 1 OR b = 'x'", False),
+        ("b = 'x'", False),
+        ("a > 1", False),
+    ],
+)
+def test_an_index_answers_equality_with_what_needs_no_row(condition: str, found: bool) -> None:
+    assert bool(operators(f"SELECT v FROM t WHERE {condition}", IndexScan)) == found
+
+
+def test_what_an_index_decides_is_not_looked_at_again() -> None:
+    (scan,) = operators("SELECT v FROM t WHERE a = 1 AND v > 2", IndexScan)
+    assert scan.rest.function == "operator >(float8,float8)"
 
 
 def test_bounds_have_the_columns_type() -> None:
@@ -114,7 +144,7 @@ def test_filters_on_keys_pass_an_aggregation() -> None:
 
 
 def test_volatile_conditions_stay_above() -> None:
-    (scan,) = operators("SELECT a FROM t WHERE random() < 0.5 AND a = 1", Scan)
+    (scan,) = operators("SELECT a FROM keyless WHERE random() < 0.5 AND a = 1", Scan)
     assert [b.op for b in scan.bounds] == [Comparison.EQ]
     assert operators("SELECT a FROM t WHERE random() < 0.5", Filter)
 
@@ -188,7 +218,7 @@ def test_the_headline_query() -> None:
 
 
 def test_common_tables_named_once_are_seen_through() -> None:
-    text = "WITH z AS (SELECT a, v FROM t) SELECT * FROM z WHERE a = 1"
+    text = "WITH z AS (SELECT a, v FROM keyless) SELECT * FROM z WHERE a = 1"
     (scan,) = operators(text, Scan)
     assert scan.condition is not None
     twice = "WITH z AS (SELECT a FROM t) SELECT * FROM z JOIN z y ON y.a = z.a"
@@ -219,5 +249,7 @@ def test_rules_change_no_answer() -> None:
 
 
 def test_parameters_stand_where_they_are_used() -> None:
-    (scan,) = operators("SELECT a FROM t WHERE a = $1", Scan)
+    (scan,) = operators("SELECT a FROM keyless WHERE a = $1", Scan)
     assert scan.bounds[0].value == Parameter(0, scan.types[0])
+    (scan,) = operators("SELECT a FROM t WHERE a = $1", IndexScan)
+    assert scan.among[0].items == (Parameter(0, scan.types[0]),)
