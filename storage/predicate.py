@@ -22,6 +22,7 @@ class Comparison(Enum):
     LE = "<="
     GT = ">"
     GE = ">="
+    IN = "in"
     IS_NULL = "is null"
     IS_NOT_NULL = "is not null"
 
@@ -29,7 +30,8 @@ class Comparison(Enum):
 @dataclass(frozen=True, slots=True)
 class Compare:
     """`column op value`: `value` is a Python value as `Column.tolist` gives it for the column's type
-    (None only for the null tests)."""
+    (a tuple of
+    them for IN, None for the null tests)."""
 
     column: ColumnDefinition
     op: Comparison

@@ -1,8 +1,9 @@
 """The seam of encodings: how the values of one segment column lie in memory and on disk.
 
-An encoding sees a column without nulls (the segment keeps those in a bitmap of their own, and puts any
-value under them). `encode` answers None where it does not fit; the smallest answer wins. What is encoded
-is a few flat buffers and a small JSON head, so writing and mapping a file copies nothing.
+An encoding sees a column without nulls (the segment keeps those apart, and puts any value under them).
+`encode` answers None where it does not fit. What is encoded is a few flat buffers and a small JSON head,
+so writing and reading a file copies nothing. An encoding may hold others: their heads stand in its head,
+their buffers among its buffers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from storage.predicate import Comparison
 from storage.types import Type
 
 Bytes = npt.NDArray[np.uint8]
+
+# From this share of a stretch on, rows are decoded with those between them.
+DENSE = 1 / 4
 
 
 class Stored(Protocol):
@@ -54,7 +58,8 @@ class Encoded(Protocol):
         """What reads them again: see storage.encodings.read."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Bytes of all buffers."""
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """Values start to stop, or of the positions `rows` counted from start."""
@@ -69,15 +74,39 @@ class Encoded(Protocol):
 
 
 class Encoding(Protocol):
-    """An encoding: one row of ENCODINGS."""
+    """An encoding: one row of ENCODINGS. `weight` is what a byte of it counts where the smallest is
+    chosen: above 1 for what is slow to decode."""
 
     tag: ClassVar[str]
+    weight: ClassVar[float]
 
     @classmethod
     def encode(cls, column: Column) -> Encoded | None: ...
 
     @classmethod
-    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Encoded: ...
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """About how many bytes `rows` rows would take of which this is a sample; None: it does not fit."""
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Encoded:
+        """The inverse of `head` and `buffers`; the buffers are aligned to 8 bytes."""
+
+
+class Proportional:
+    """Encodings whose size grows with the rows."""
+
+    weight: ClassVar[float] = 1.0
+
+    @classmethod
+    def encode(cls, column: Column) -> Encoded | None:
+        """See Encoding."""
+        raise NotImplementedError
+
+    @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """See Encoding."""
+        encoded = cls.encode(sample)
+        return None if encoded is None else encoded.nbytes * rows / len(sample)
 
 
 def flat(values: npt.NDArray[Any]) -> Bytes:
@@ -85,8 +114,18 @@ def flat(values: npt.NDArray[Any]) -> Bytes:
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
 
+def raw(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A number's bits as an integer: tells -0 from 0, and NaN is the same as itself."""
+    return np.ascontiguousarray(values).view(f"i{values.dtype.itemsize}")
+
+
+def describe(encoded: Encoded) -> dict[str, Any]:
+    """What stands in another encoding's head for one that it holds."""
+    return {"encoding": encoded.tag, "head": encoded.head(), "buffers": len(encoded.buffers())}
+
+
 def compare(values: npt.NDArray[Any], op: Comparison, value: Any) -> Mask:
-    """`values op value` for numbers; NaN is greater than every number, as PostgreSQL has it."""
+    """Where `values op value` may hold, for numbers. NaN may be anything here: the engine decides."""
     result: Mask
     with np.errstate(invalid="ignore"):
         match op:
@@ -102,9 +141,13 @@ def compare(values: npt.NDArray[Any], op: Comparison, value: Any) -> Mask:
                 result = values > value
             case Comparison.GE:
                 result = values >= value
+            case Comparison.IN:
+                result = np.isin(values, np.array(value))
             case _:
                 return np.ones(len(values), np.bool_)
     if values.dtype.kind == "f":
-        # advice may say too much, never too little: NaN compares as PostgreSQL says in the engine
+        items = value if op is Comparison.IN else (value,)
+        if any(item != item for item in items):
+            return np.ones(len(values), np.bool_)
         result |= np.isnan(values)
     return result

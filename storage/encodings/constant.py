@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from storage.coded import CodedColumn, Dictionary
 from storage.column import Column, Mask, Positions
-from storage.encodings.base import Bytes, compare
+from storage.encodings.base import Bytes
 from storage.encodings.plain import Plain
+from storage.order import is_float, matching, order_key
 from storage.predicate import Comparison
 from storage.types import Form, Type
 
@@ -18,26 +20,37 @@ class Constant:
     """A column whose rows are all alike."""
 
     tag: ClassVar[str] = "constant"
+    weight: ClassVar[float] = 1.0
 
     def __init__(self, value: Plain, column: Column) -> None:
         self._value = value
-        self._column = column
+        self._dictionary = Dictionary(column, distinct=True)
 
     @property
     def nbytes(self) -> int:
-        return self._column.nbytes if self._column.type.form is not Form.DECIMAL else 24
+        """See Encoded."""
+        return self._value.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded."""
-        count = stop - start if rows is None else len(rows)
-        column = self._column
-        return column.with_valid(None, constant=True).spread(count)
+        """See Encoded: numbers as they are, all else as a CodedColumn."""
+        count = max(stop - start, 0) if rows is None else len(rows)
+        column = self._dictionary.column
+        if column.type.form is Form.FIXED:
+            return Column(column.type, np.repeat(column.values, count))
+        return CodedColumn(column.type, self._dictionary, np.zeros(count, np.int64))
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""
-        if self._column.type.form is not Form.FIXED or self._column.values.dtype.names:
+        column = self._dictionary.column
+        if is_float(column.type):
+            mask = self._value.select(op, value, 0, 1)
+            return None if mask is None else np.repeat(mask, max(stop - start, 0))
+        key = order_key(column.type)
+        if key is None:
             return None
-        return np.repeat(compare(self._column.values, op, value), stop - start)
+        wanted = tuple(map(key, value)) if op is Comparison.IN else key(value)
+        found = bool(matching([key(column.tolist()[0])], op, wanted))
+        return np.full(max(stop - start, 0), found)
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""
@@ -56,6 +69,12 @@ class Constant:
         return cls(Plain(first), first)
 
     @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """See Encoding."""
+        encoded = cls.encode(sample)
+        return None if encoded is None else encoded.nbytes
+
+    @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Constant:
         """See Encoding."""
         value = Plain.read(type, head, buffers)
@@ -71,9 +90,6 @@ def _alike(column: Column) -> bool:
     if column.type.form is Form.DECIMAL:
         # 1.1 and 1.10 are equal and are not the same
         return all(value.as_tuple() == values[0].as_tuple() for value in values)
-    if column.type.form is Form.ROWS:
-        return bool((values[-1:].view(np.uint8) == values[:1].view(np.uint8)).all()) and bool(
-            (values.view(np.uint8) == values[:1].view(np.uint8)).all()
-        )
-    raw = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)  # tells -0 from 0
-    return bool((raw == raw[0]).all())
+    # bytes tell -0 from 0; the last row says most often that they are not alike
+    bits = np.ascontiguousarray(values).reshape(len(values), -1).view(np.uint8)
+    return bool((bits[-1] == bits[0]).all()) and bool((bits == bits[0]).all())

@@ -46,6 +46,10 @@ class Decimals:
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Moves the constant, not the rows."""
+        if op is Comparison.IN:
+            items = [in_units(Comparison.EQ, item, self._scale) for item in value]
+            wanted = tuple(item[1] for item in items if isinstance(item, tuple))
+            return self.units.select(op, wanted, start, stop)
         moved = in_units(op, value, self._scale)
         if isinstance(moved, bool):
             return np.full(stop - start, moved)

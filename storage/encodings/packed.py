@@ -1,35 +1,133 @@
-"""Bit packing: value i of `width` bits stands at bit i * width of a row of 64-bit little-endian words."""
+"""Packed integers: the arrays behind the encodings that pack bits, see storage.kernels.plain.packing.
+
+buffer 0   words    uint64
+buffer 1   bases    int64, one a block of BLOCK rows
+buffer 2   widths   uint8, one a block
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from storage.column import Positions
+from storage import kernels
+from storage.column import Array, Mask, Positions
+from storage.encodings.base import DENSE, Bytes, flat
+from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
+from storage.predicate import Comparison
+from storage.types import Type
 
-Words = npt.NDArray[np.uint64]
-
-_BITS = np.uint64(64)
-
-
-def pack(values: Words, width: int) -> Words:
-    """Values below 2**width, 1 <= width <= 64, packed; one word more, so that readers may read two."""
-    words = np.zeros(-(-len(values) * width // 64) + 1, np.uint64)
-    bits = np.arange(len(values), dtype=np.uint64) * np.uint64(width)
-    at, shift = bits // _BITS, bits % _BITS
-    np.bitwise_or.at(words, at, values << shift)
-    over = shift + np.uint64(width) > _BITS
-    np.bitwise_or.at(words, at[over] + np.uint64(1), values[over] >> (_BITS - shift[over]))
-    return words
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
+_POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
+_FEW = 8  # so many items of an IN are looked for one after the other
 
 
-def unpack(words: Words, width: int, positions: Positions) -> Words:
-    """The values at these positions."""
-    bits = positions.astype(np.uint64) * np.uint64(width)
-    at, shift = (bits >> np.uint64(6)).astype(np.int64), bits & np.uint64(63)
-    low = words[at] >> shift
-    # a shift by 64 is undefined: two shifts, by 63 - shift and by 1
-    high = (words[at + 1] << (np.uint64(63) - shift)) << np.uint64(1)
-    mask = np.uint64(2**width - 1)
-    result: Words = (low | high) & mask
-    return result
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Integers in blocks, each with its own base and width."""
+
+    words: Words
+    bases: Integers
+    widths: Widths
+    offsets: Integers
+    rows: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffers."""
+        return int(self.words.nbytes + self.bases.nbytes + self.widths.nbytes)
+
+    def buffers(self) -> list[Bytes]:
+        """See Encoded."""
+        return [flat(self.words), flat(self.bases), flat(self.widths)]
+
+    def decode(self, start: int, stop: int, rows: Positions | None, dtype: npt.DTypeLike) -> Array:
+        """Values start to stop, or of the positions `rows` counted from start."""
+        if rows is not None and len(rows) < (stop - start) * DENSE:
+            out = np.empty(len(rows), dtype)
+            kernels.unpack_at(self.words, self.offsets, self.widths, self.bases, rows + start, out)
+            return out
+        out = np.empty(max(stop - start, 0), dtype)
+        kernels.unpack_blocks(self.words, self.offsets, self.widths, self.bases, start, out)
+        return out if rows is None else out[rows]
+
+    def within(self, low: int, high: int, start: int, stop: int) -> Mask:
+        """Where low <= value <= high, of rows start to stop."""
+        out = np.empty(max(stop - start, 0), np.bool_)
+        if low > MOST or high < LEAST or low > high:
+            out[:] = False
+        else:
+            low, high = max(low, LEAST), min(high, MOST)
+            kernels.select_blocks(self.words, self.offsets, self.widths, self.bases, start, low, high, out)
+        return out
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """See Encoded: of integers, without writing them out."""
+        match op:
+            case Comparison.EQ:
+                return self.within(value, value, start, stop)
+            case Comparison.NE:
+                return ~self.within(value, value, start, stop)
+            case Comparison.LT | Comparison.LE:
+                return self.within(LEAST, value - (op is Comparison.LT), start, stop)
+            case Comparison.GT | Comparison.GE:
+                return self.within(value + (op is Comparison.GT), MOST, start, stop)
+            case Comparison.IN if len(value) <= _FEW:
+                mask = np.zeros(max(stop - start, 0), np.bool_)
+                for item in value:
+                    mask |= self.within(item, item, start, stop)
+                return mask
+            case Comparison.IN:
+                return np.isin(self.decode(start, stop, None, np.int64), np.array(value, np.int64))
+            case _:
+                return None
+
+    @classmethod
+    def of(cls, values: Integers) -> Packed:
+        """Integers, packed."""
+        blocks = in_blocks(values)
+        bases = blocks.min(axis=1)
+        widths = bit_lengths(blocks.max(axis=1).view(np.uint64) - bases.view(np.uint64))
+        return cls.packed(values, bases, widths)
+
+    @classmethod
+    def packed(cls, values: Integers, bases: Integers, widths: Widths) -> Packed:
+        """Integers whose blocks' bases and widths are known."""
+        offsets = kernels.block_offsets(widths, len(values))
+        words = kernels.pack_blocks(values, bases, widths, offsets)
+        return cls(words, bases, widths, offsets, len(values))
+
+    @classmethod
+    def read(cls, rows: int, buffers: Sequence[Bytes]) -> Packed:
+        """The inverse of `buffers`."""
+        widths = buffers[2]
+        offsets = kernels.block_offsets(widths, rows)
+        return cls(buffers[0].view(np.uint64), buffers[1].view(np.int64), widths, offsets, rows)
+
+
+def in_blocks(values: Integers) -> Integers:
+    """(blocks, BLOCK): the last block is filled up with its last value."""
+    missing = -len(values) % BLOCK
+    if missing:
+        values = np.concatenate([values, np.full(missing, values[-1])])
+    return values.reshape(-1, BLOCK)
+
+
+def bit_lengths(values: Words) -> Widths:
+    """How many bits each value takes."""
+    return np.searchsorted(_POWERS, values, "right").astype(np.uint8)
+
+
+def as_integers(values: Array) -> Integers:
+    """Integers, dates, times or booleans as int64."""
+    return np.ascontiguousarray(values).astype(np.int64, copy=False)
+
+
+def dtype_of(type: Type) -> np.dtype:
+    """The dtype of a type's values."""
+    assert type.dtype is not None
+    return type.dtype

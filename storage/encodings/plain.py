@@ -19,14 +19,16 @@ class Plain:
     """Any column."""
 
     tag: ClassVar[str] = "plain"
+    weight: ClassVar[float] = 1.0
 
     def __init__(self, column: Column) -> None:
         self._column = column
 
     @property
     def nbytes(self) -> int:
+        """See Encoded; an Arrow stream's own head is not counted."""
         if self._column.type.form is Form.DECIMAL:
-            return 24 * len(self._column)
+            return 8 * len(self._column) + sum(len(str(value)) for value in self._column.values)
         return self._column.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
@@ -61,6 +63,11 @@ class Plain:
     def encode(cls, column: Column) -> Plain:
         """See Encoding."""
         return cls(column)
+
+    @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float:
+        """See Encoding."""
+        return cls(sample).nbytes * rows / max(len(sample), 1)
 
     @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Plain:

@@ -1,4 +1,11 @@
-"""Runs: each value once, with the row after its last."""
+"""Runs: each value that is repeated once, with the row after its last.
+
+Values and ends are encoded themselves: ends rise, so they are deltas, whose blocks' firsts tell where a
+row's run is found without decoding all of them.
+
+    buffers 0 to 3  the ends, as Deltas
+    buffers 4 on    the values, in a leaf's encoding or as Codes
+"""
 
 from __future__ import annotations
 
@@ -6,67 +13,108 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow.compute as pc
 
-from storage.column import Array, Column, Mask, Positions
-from storage.encodings.base import Bytes, compare, flat
+from storage.column import Column, Mask, Positions
+from storage.encodings import leaves
+from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
+from storage.encodings.codes import Codes
+from storage.encodings.deltas import Deltas
+from storage.kernels.plain.packing import BLOCK
 from storage.predicate import Comparison
-from storage.types import Form, Type
+from storage.types import INT8, Form, Type
+
+INNER: tuple[type[Encoding], ...] = (Codes, *leaves.LEAVES)
+
+_SHORT = 2  # runs of fewer rows on average are no runs
 
 
-class Runs:
-    """A numeric column that repeats values many times in a row."""
+class Runs(Proportional):
+    """A column that repeats values many times in a row."""
 
-    tag: ClassVar[str] = "runs"
+    tag: ClassVar[str] = "rle"
 
-    def __init__(self, type: Type, values: Array, ends: Positions) -> None:
+    def __init__(self, type: Type, values: Encoded, ends: Deltas) -> None:
         self._type, self._values, self._ends = type, values, ends
 
     @property
     def nbytes(self) -> int:
-        return int(self._values.nbytes + self._ends.nbytes)
+        """See Encoded."""
+        return self._values.nbytes + self._ends.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded."""
         if rows is not None:
-            runs = np.searchsorted(self._ends, rows + start, "right")
-            return Column(self._type, self._values[runs])
-        first, last, lengths = self._span(start, stop)
-        return Column(self._type, np.repeat(self._values[first:last], lengths))
+            if not len(rows):
+                return self._values.decode(0, 0, None)
+            wanted = rows + start
+            first, ends = self._ends_of(int(wanted.min()), int(wanted.max()) + 1)
+            runs = np.searchsorted(ends, wanted, "right")
+            return self._values.decode(first, first + len(ends), None).take(runs)
+        first, ends = self._ends_of(start, stop)
+        values = self._values.decode(first, first + len(ends), None)
+        return values.take(_repeated(ends, start, stop))
 
-    def _span(self, start: int, stop: int) -> tuple[int, int, Positions]:
-        """The runs that rows start to stop touch: first, one after the last, rows of each."""
+    def _ends_of(self, start: int, stop: int) -> tuple[int, Positions]:
+        """The runs that rows start to stop touch: the first one's number, and the row after each."""
         if stop <= start:
-            return 0, 0, np.zeros(0, np.int64)
-        first = int(np.searchsorted(self._ends, start, "right"))
-        last = int(np.searchsorted(self._ends, stop - 1, "right")) + 1
-        ends = np.minimum(self._ends[first:last], stop)
-        return first, last, np.diff(ends, prepend=start)
+            return 0, np.zeros(0, np.int64)
+        firsts = self._ends.firsts
+        low = max(int(np.searchsorted(firsts, start, "right")) - 1, 0) * BLOCK
+        high = min((int(np.searchsorted(firsts, stop, "left")) + 1) * BLOCK, self._ends.rows)
+        ends = self._ends.values(low, high, None, np.int64)
+        first = int(np.searchsorted(ends, start, "right"))
+        last = int(np.searchsorted(ends, stop, "left")) + 1
+        return low + first, ends[first:last]
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """One comparison a run."""
-        first, last, lengths = self._span(start, stop)
-        return np.repeat(compare(self._values[first:last], op, value), lengths)
+        first, ends = self._ends_of(start, stop)
+        mask = self._values.select(op, value, first, first + len(ends))
+        return None if mask is None else mask[_repeated(ends, start, stop)]
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""
-        return {}
+        return {"ends": describe(self._ends), "values": describe(self._values)}
 
     def buffers(self) -> Sequence[Bytes]:
         """See Encoded."""
-        return [flat(self._values), flat(self._ends)]
+        return [*self._ends.buffers(), *self._values.buffers()]
 
     @classmethod
     def encode(cls, column: Column) -> Runs | None:
         """See Encoding."""
-        values = column.values
-        if column.type.form is not Form.FIXED or values.dtype.names or not len(values):
+        changes = _changes(column)
+        if changes is None or (len(changes) + 1) * _SHORT > len(column):
             return None
-        raw = np.ascontiguousarray(values).view(f"u{values.dtype.itemsize}")  # tells -0 from 0
-        ends = np.append(np.flatnonzero(raw[1:] != raw[:-1]) + 1, len(values))
-        return cls(column.type, values[ends - 1], ends)
+        ends = np.append(changes, len(column))
+        values = column.take(ends - 1)
+        return cls(column.type, leaves.smallest(values, INNER), Deltas.of(INT8, ends))
 
     @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Runs:
         """See Encoding."""
-        assert type.dtype is not None
-        return cls(type, buffers[0].view(type.dtype), buffers[1].view(np.int64))
+        described = head["values"]
+        encoding = next(inner for inner in INNER if inner.tag == described["encoding"])
+        ends = Deltas.read(INT8, head["ends"]["head"], buffers[:4])
+        return cls(type, encoding.read(type, described["head"], buffers[4:]), ends)
+
+
+def _repeated(ends: Positions, start: int, stop: int) -> Positions:
+    """The number of each row's run among those of `ends`, for rows start to stop."""
+    lengths = np.diff(np.minimum(ends, stop), prepend=start)
+    return np.repeat(np.arange(len(ends)), lengths)
+
+
+def _changes(column: Column) -> Positions | None:
+    """The rows, but the first, whose value is not the one before; None for types without runs."""
+    type, values = column.type, column.values
+    if not len(column):
+        return None
+    if type.form in (Form.TEXT, Form.BYTES):
+        differs = pc.not_equal(values.slice(0, len(values) - 1), values.slice(1))
+        return np.flatnonzero(differs.to_numpy(zero_copy_only=False)) + 1
+    if type.form is not Form.FIXED or values.dtype.names:
+        return None
+    bits = raw(values)
+    return np.flatnonzero(bits[1:] != bits[:-1]) + 1

@@ -19,6 +19,7 @@ class Sequence:
     """A column whose value i is first + i * step."""
 
     tag: ClassVar[str] = "sequence"
+    weight: ClassVar[float] = 1.0
 
     def __init__(self, type: Type, first: int, step: int) -> None:
         self._type, self._first, self._step = type, first, step
@@ -64,6 +65,11 @@ class Sequence:
         if not (np.diff(values.astype(np.int64)) == step).all():
             return None
         return cls(column.type, first, step)
+
+    @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """See Encoding: neighbouring rows tell whether it may fit, stretches of them do not."""
+        return None if cls.encode(sample.slice(0, 3)) is None else 16.0
 
     @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Several[Bytes]) -> Sequence:

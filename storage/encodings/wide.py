@@ -42,6 +42,7 @@ class Wide:
     """A column of wide rows in memory, as it was given."""
 
     tag: ClassVar[str] = "wide"
+    weight: ClassVar[float] = 1.0
 
     def __init__(self, column: Column) -> None:
         self._column = column
@@ -77,6 +78,11 @@ class Wide:
     def encode(cls, column: Column) -> Wide | None:
         """See Encoding."""
         return cls(column) if is_wide(column.type) and len(column) else None
+
+    @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """See Encoding."""
+        return sample.nbytes * rows / len(sample) if is_wide(sample.type) and len(sample) else None
 
     @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Wide:

@@ -15,13 +15,24 @@ from storage.kernels.plain.fields import (
     parse_integers,
     parse_stamps,
 )
+from storage.kernels.plain.floats import unpack_floats
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
 from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
 from storage.kernels.plain.lines import split_lines
+from storage.kernels.plain.packing import (
+    block_offsets,
+    pack_blocks,
+    select_blocks,
+    undelta_at,
+    undelta_blocks,
+    unpack_at,
+    unpack_blocks,
+)
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.stamps import stamp_texts
 
 __all__ = [
+    "block_offsets",
     "bucket_rows",
     "chain_words",
     "dot_f32",
@@ -32,6 +43,7 @@ __all__ = [
     "hash_bytes",
     "l2_f32",
     "mix_words",
+    "pack_blocks",
     "parse_dates",
     "parse_decimals",
     "parse_floats",
@@ -44,8 +56,14 @@ __all__ = [
     "put_int32",
     "run_program",
     "scatter_bytes",
+    "select_blocks",
     "split_lines",
     "stamp_texts",
+    "undelta_at",
+    "undelta_blocks",
+    "unpack_at",
+    "unpack_blocks",
+    "unpack_floats",
     "warm",
 ]
 

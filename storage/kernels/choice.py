@@ -22,16 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-FAMILIES = (
-    "buckets",
-    "dot",
-    "fields",
-    "frames",
-    "group",
-    "lines",
-    "programs",
-    "stamps",
-)
+FAMILIES = ("buckets", "dot", "fields", "floats", "frames", "group", "lines", "packing", "programs", "stamps")
 """The families that have compiled twins."""
 
 _COMPLETE = "complete"

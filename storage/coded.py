@@ -1,0 +1,113 @@
+"""Coded columns: values that travel as codes into a dictionary until somebody asks for them.
+
+What is decoded from a dictionary's encoding keeps its codes, so that grouping, joining, functions and
+predicates can look at each distinct value once. Taking and slicing compose codes; the first look at
+`values` writes them out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from storage.column import Column, Mask, Positions
+from storage.types import Form, Type
+
+
+class Dictionary:
+    """Values without nulls that codes stand for. All columns of one segment column share one.
+
+    `distinct` says that no two are the same value byte for byte; two may still be equal in SQL (char(n)
+    with and without trailing spaces, 1.1 and 1.10). `memo` keeps what others have found out about the
+    values, by a key of theirs; it lives as long as the dictionary.
+    """
+
+    __slots__ = ("column", "distinct", "memo")
+
+    def __init__(self, column: Column, *, distinct: bool) -> None:
+        self.column = column
+        self.distinct = distinct
+        self.memo: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+
+class CodedColumn(Column):
+    """(rows,) int64 `codes` into `dictionary`, and where there is a value at all."""
+
+    __slots__ = ("_mask", "codes", "dictionary")
+
+    def __init__(
+        self, type: Type, dictionary: Dictionary, codes: Positions, valid: Mask | None = None
+    ) -> None:
+        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
+        self.type = type
+        self.constant = False
+        self._units = None
+        self.scale = 0
+        self.dictionary = dictionary
+        self.codes = codes
+        self._mask = valid
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_values", "_valid"):
+            raise AttributeError(name)
+        column = self.dictionary.column.take(self.codes)
+        if self._mask is not None:
+            column = column.with_valid(self._mask)
+        self._valid = None if column.arrow else self._mask
+        self._values = column.values
+        return getattr(self, name)
+
+    @property
+    def valid(self) -> Mask | None:
+        """See Column."""
+        return self._mask
+
+    @property
+    def arrow(self) -> bool:
+        """See Column."""
+        return self.type.form in (Form.TEXT, Form.BYTES, Form.LIST)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes."""
+        return int(self.codes.nbytes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def _of(self, codes: Positions, valid: Mask | None) -> CodedColumn:
+        if valid is not None and valid.all():
+            valid = None
+        return CodedColumn(self.type, self.dictionary, codes, valid)
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """Those rows, still coded."""
+        return self._of(self.codes[rows], None if self._mask is None else self._mask[rows])
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, still coded."""
+        return self._of(self.codes[start:stop], None if self._mask is None else self._mask[start:stop])
+
+    def with_valid(self, valid: Mask | None, *, constant: bool = False) -> Column:
+        """See Column: still coded, unless it is to be a constant."""
+        return super().with_valid(valid, constant=True) if constant else self._of(self.codes, valid)
+
+    def retype(self, type: Type) -> Column:
+        """The same rows under another type of the same form, still coded."""
+        key = ("retype", type.oid, type.modifier)
+        other = self.dictionary.memo.get(key)
+        if other is None:
+            other = Dictionary(self.dictionary.column.retype(type), distinct=self.dictionary.distinct)
+            self.dictionary.memo[key] = other
+        return CodedColumn(type, other, self.codes, self._mask)
+
+
+def distinct_codes(codes: Positions, count: int) -> Positions:
+    """Which codes below `count` occur, ascending."""
+    seen = np.zeros(count, np.bool_)
+    seen[codes] = True
+    return np.flatnonzero(seen)

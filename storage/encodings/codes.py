@@ -1,0 +1,182 @@
+"""Codes: each distinct value once, in order, and the rows as packed codes into them.
+
+A comparison becomes stretches of codes, found by bisection; the packed codes are compared as they are.
+Decoding gives a CodedColumn: the codes go on to whoever can use them.
+
+    buffers 0 to 2  the codes, as Packed
+    buffers 3 on    the values, in an encoding of their own, see storage.encodings.leaves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2, sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.coded import CodedColumn, Dictionary
+from storage.column import Array, Column, Mask, Positions, arrow_type
+from storage.encodings import leaves
+from storage.encodings.base import Bytes, Encoded, compare, describe, raw
+from storage.encodings.packed import Packed
+from storage.order import Sorted, is_float, matching, order_key
+from storage.predicate import Comparison
+from storage.types import BPCHAR, Form, Type
+
+MOST_VALUES = 1 << 16
+MOST_BYTES = 4 << 20  # a dictionary is decoded as a whole
+_SHARE = 1 / 4  # of the rows: more distinct values are no dictionary
+
+
+class Codes:
+    """A column with few distinct values."""
+
+    tag: ClassVar[str] = "dict"
+    weight: ClassVar[float] = 1.0
+
+    def __init__(self, type: Type, values: Encoded, codes: Packed, count: int) -> None:
+        self._type, self._values, self._codes, self._count = type, values, codes, count
+        self._dictionary: Dictionary | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """See Encoded."""
+        return self._values.nbytes + self._codes.nbytes
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The distinct values, in order; decoded once."""
+        if self._dictionary is None:
+            self._dictionary = Dictionary(self._values.decode(0, self._count, None), distinct=True)
+        return self._dictionary
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded: numbers as they are, all else as a CodedColumn."""
+        codes = self._codes.decode(start, stop, rows, np.int64)
+        if self._type.form is Form.FIXED:
+            return Column(self._type, self.dictionary.column.values[codes])
+        return CodedColumn(self._type, self.dictionary, codes)
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """Finds the matching codes, then looks for those."""
+        if is_float(self._type):
+            table = compare(self.dictionary.column.values, op, value)
+            mask: Mask = table[self._codes.decode(start, stop, None, np.int64)]
+            return mask
+        key = order_key(self._type)
+        if key is None:
+            return None
+        wanted = tuple(map(key, value)) if op is Comparison.IN else key(value)
+        stretches = matching(self._keys(), op, wanted)
+        if len(stretches) > 2:
+            table = np.zeros(self._count, np.bool_)
+            for first, last in stretches:
+                table[first:last] = True
+            return table[self._codes.decode(start, stop, None, np.int64)]
+        mask = np.zeros(max(stop - start, 0), np.bool_)
+        for first, last in stretches:
+            mask |= self._codes.within(first, last - 1, start, stop)
+        return mask
+
+    def _keys(self) -> Sequence[Any]:
+        """The comparable form of the values, which are in its order."""
+        key = order_key(self._type)
+        assert key is not None
+        values = self.dictionary.column
+        return Sorted(self._count, lambda index: key(values.slice(index, index + 1).tolist()[0]))
+
+    def head(self) -> dict[str, Any]:
+        """See Encoded."""
+        return {"rows": self._codes.rows, "count": self._count, "values": describe(self._values)}
+
+    def buffers(self) -> Sequence[Bytes]:
+        """See Encoded."""
+        return [*self._codes.buffers(), *self._values.buffers()]
+
+    @classmethod
+    def encode(cls, column: Column) -> Codes | None:
+        """See Encoding."""
+        found = _distinct(column)
+        if found is None:
+            return None
+        values, codes = found
+        if len(values) > min(MOST_VALUES, len(column) * _SHARE) or values.nbytes > MOST_BYTES:
+            return None
+        order = _order(values)
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        return cls(column.type, leaves.encode(values.take(order)), Packed.of(rank[codes]), len(values))
+
+    @classmethod
+    def estimate(cls, sample: Column, rows: int) -> float | None:
+        """The values that the rest may hold are guessed from those that the sample holds once.
+
+        As in Charikar, Chaudhuri, Motwani, Narasayya: Towards estimation error guarantees for distinct
+        values, PODS 2000.
+        """
+        found = _distinct(sample)
+        if found is None:
+            return None
+        values, codes = found
+        counts = np.bincount(codes, minlength=len(values))
+        once = int((counts == 1).sum())
+        guess: float = sqrt(rows / len(sample)) * once + (len(values) - once)
+        if guess > min(MOST_VALUES, rows * _SHARE):
+            return None
+        width = values.nbytes / len(values)
+        packed = Packed.of(codes).nbytes if guess < 2 * len(values) else len(sample) * log2(guess) / 8
+        return guess * width + packed * rows / len(sample)
+
+    @classmethod
+    def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Codes:
+        """See Encoding."""
+        values = leaves.read(type, head["values"], buffers[3:])
+        return cls(type, values, Packed.read(head["rows"], buffers), head["count"])
+
+
+def _distinct(column: Column) -> tuple[Column, Positions] | None:
+    """(the distinct values, the number of each row's one); None for types without a dictionary."""
+    type = column.type
+    if not len(column):
+        return None
+    array: pa.Array
+    match type.form:
+        case Form.TEXT | Form.BYTES:
+            array = column.values
+        case Form.DECIMAL:
+            array = column.to_arrow()
+        case Form.FIXED if type.dtype is not None and not type.dtype.names and type.dtype.itemsize > 1:
+            array = pa.array(raw(column.values))
+        case _:
+            return None
+    encoded = array.dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return _values(type, encoded.dictionary), codes
+
+
+def _values(type: Type, array: pa.Array) -> Column:
+    """The inverse of what `_distinct` does to values."""
+    if type.form is Form.FIXED:
+        numbers: Array = array.to_numpy()
+        return Column(type, numbers.view(type.dtype))
+    if type.form is Form.DECIMAL:
+        return Column.from_arrow(type, array)
+    return Column(type, array.cast(arrow_type(type)))
+
+
+def _order(values: Column) -> Positions:
+    """The order of distinct values: SQL's where storage knows it."""
+    type = values.type
+    if type.form is Form.FIXED:
+        return np.argsort(values.values, kind="stable")
+    key = order_key(type)
+    if type.form is Form.DECIMAL:
+        assert key is not None
+        keys = [key(value) for value in values.values]
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
+    array = pc.utf8_rtrim(values.values, " ") if type.oid == BPCHAR.oid else values.values
+    order: Positions = pc.sort_indices(array.cast(pa.large_binary())).to_numpy().astype(np.int64)
+    return order

@@ -1,0 +1,294 @@
+"""Every encoding by itself: what is encoded comes back whole, by slices and by rows, and selects truly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import encodings, kernels
+from storage.coded import CodedColumn
+from storage.column import Column
+from storage.encodings import ENCODINGS, leaves
+from storage.encodings.base import Encoded
+from storage.order import order_key
+from storage.predicate import Comparison
+from storage.types import (
+    BOOL,
+    BPCHAR,
+    BYTEA,
+    CHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    NUMERIC,
+    OID,
+    TEXT,
+    TIMESTAMP,
+    UUID,
+    Type,
+    array_of,
+    binary,
+    numeric,
+)
+from tests.conftest import plain_kernels
+
+
+def _signed(bits: int) -> st.SearchStrategy[int]:
+    return st.one_of(st.integers(-5, 5), st.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1))
+
+
+_decimals = st.one_of(
+    st.sampled_from([Decimal("1.1"), Decimal("1.10"), Decimal("NaN"), Decimal("-7"), Decimal(0)]),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-1000, max_value=1000),
+)
+_floats = st.one_of(
+    st.sampled_from([0.0, -0.0, float("nan"), float("inf"), -float("inf"), 1e300, 0.1]),
+    st.integers(-10_000, 10_000).map(lambda n: n / 100),
+    st.floats(width=32),
+)
+_texts = st.one_of(st.sampled_from(["", "a", "a ", "b", "é", "grand"]), st.text(max_size=12))
+VALUES: dict[Type, st.SearchStrategy[Any]] = {
+    BOOL: st.booleans(),
+    CHAR: st.integers(0, 255),
+    INT2: _signed(16),
+    INT4: _signed(32),
+    INT8: _signed(64),
+    OID: st.integers(0, 2**32 - 1),
+    DATE: _signed(32),
+    TIMESTAMP: _signed(64),
+    FLOAT4: _floats.map(lambda value: float(np.float32(value if abs(value) < 1e38 else 0.5))),
+    FLOAT8: _floats,
+    INTERVAL: st.tuples(_signed(32), _signed(32), _signed(64)),
+    NUMERIC: _decimals,
+    numeric(10, 2): st.integers(-(10**10) + 1, 10**10 - 1).map(lambda n: Decimal(n).scaleb(-2)),
+    TEXT: _texts,
+    BPCHAR: _texts,
+    BYTEA: st.binary(max_size=12),
+    UUID: st.binary(min_size=16, max_size=16),
+    binary(3): st.binary(min_size=3, max_size=3),
+    array_of(INT4): st.lists(_signed(32), max_size=3),
+}
+
+
+@st.composite
+def columns(draw: st.DrawFn, types: Sequence[Type] = tuple(VALUES)) -> Column:
+    """Columns without nulls, of shapes that some encoding is for; up to some blocks long."""
+    type = draw(st.sampled_from(types))
+    values = VALUES[type]
+    few = draw(st.lists(values, min_size=1, max_size=6))
+    shape = draw(st.sampled_from(["list", "runs", "mixed", "rising"]))
+    rows = draw(st.integers(1, 2_500))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    if shape == "list":
+        items = draw(st.lists(values, min_size=1, max_size=30))
+    elif shape == "runs":
+        items = [few[i] for i in np.sort(random.integers(0, len(few), rows)).tolist()]
+    elif shape == "rising" and type in (INT2, INT4, INT8, DATE, TIMESTAMP, OID):
+        items = np.cumsum(random.integers(0, 10, rows)).tolist()
+    else:
+        items = [few[i] for i in random.integers(0, len(few), rows).tolist()]
+    return Column.of(type, items)
+
+
+def same(one: Column, other: Column) -> bool:
+    """Whether two columns have the same values, bit for bit."""
+    return one.type == other.type and repr(one.tolist()) == repr(other.tolist())
+
+
+def reread(encoded: Encoded, type: Type) -> Encoded:
+    """What a file would give back: heads and aligned read-only buffers."""
+    buffers = []
+    for buffer in encoded.buffers():
+        copy = np.zeros(-(-len(buffer) // 8), np.uint64).view(np.uint8)[: len(buffer)]
+        copy[:] = buffer
+        copy.flags.writeable = False
+        buffers.append(copy)
+    return encodings.read(encoded.tag, type, encoded.head(), buffers)
+
+
+@pytest.fixture(params=["compiled", "plain"], scope="module")
+def twin(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both kinds of kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "plain":
+            for name, kernel in plain_kernels():
+                patch.setattr(kernels, name, kernel)
+        else:
+            kernels.warm(wait=True)
+        yield
+
+
+each_encoding = pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.tag)
+
+_WHOLE = (BOOL, CHAR, INT2, INT4, INT8, OID, DATE, TIMESTAMP)
+_FITTING: dict[str, tuple[Type, ...]] = {
+    "for": _WHOLE,
+    "delta": _WHOLE,
+    "alp": (FLOAT4, FLOAT8),
+    "blocks": (TEXT, BPCHAR, BYTEA),
+}
+
+
+def _drawn(data: st.DataObject, encoding: Any) -> tuple[Column, Encoded] | None:
+    """A column in this encoding, as it is or read again; None where it does not fit after all."""
+    column = data.draw(columns(_FITTING.get(encoding.tag, tuple(VALUES))))
+    encoded = encoding.encode(column)
+    if encoded is None:
+        return None
+    return column, (reread(encoded, column.type) if data.draw(st.booleans()) else encoded)
+
+
+@each_encoding
+@given(st.data())
+def test_any_slice_comes_back(twin: None, encoding: Any, data: st.DataObject) -> None:
+    drawn = _drawn(data, encoding)
+    if drawn is None:
+        return
+    column, encoded = drawn
+    assert same(encoded.decode(0, len(column), None), column)
+    start = data.draw(st.integers(0, len(column)))
+    stop = data.draw(st.integers(start, len(column)))
+    assert same(encoded.decode(start, stop, None), column.slice(start, stop))
+
+
+@each_encoding
+@given(st.data())
+def test_any_rows_come_back(twin: None, encoding: Any, data: st.DataObject) -> None:
+    drawn = _drawn(data, encoding)
+    if drawn is None:
+        return
+    column, encoded = drawn
+    start = data.draw(st.integers(0, len(column) - 1))
+    stop = data.draw(st.integers(start + 1, len(column)))
+    rows = np.array(data.draw(st.lists(st.integers(0, stop - start - 1), max_size=20)), np.int64)
+    if data.draw(st.booleans()):
+        rows = np.unique(rows)
+    assert same(encoded.decode(start, stop, rows), column.slice(start, stop).take(rows))
+    every = np.arange(stop - start)
+    assert same(encoded.decode(start, stop, every), column.slice(start, stop))
+
+
+_TESTS: dict[Comparison, Callable[[Any, Any], bool]] = {
+    Comparison.EQ: lambda a, b: a == b,
+    Comparison.NE: lambda a, b: a != b,
+    Comparison.LT: lambda a, b: a < b,
+    Comparison.LE: lambda a, b: a <= b,
+    Comparison.GT: lambda a, b: a > b,
+    Comparison.GE: lambda a, b: a >= b,
+    Comparison.IN: lambda a, b: a in b,
+}
+
+
+def _float_key(value: float) -> tuple[bool, float]:
+    return (value != value, 0.0 if value != value else value)
+
+
+@each_encoding
+@given(st.sampled_from(list(_TESTS)), st.data())
+def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.DataObject) -> None:
+    drawn = _drawn(data, encoding)
+    if drawn is None:
+        return
+    column, encoded = drawn
+    type = column.type
+    floats = type in (FLOAT4, FLOAT8)
+    key = _float_key if floats else order_key(type)
+    if key is None:
+        return
+    values = column.tolist()
+    constant = st.one_of(st.sampled_from(values), VALUES[type])
+    if op is Comparison.IN:
+        value = tuple(data.draw(st.lists(constant, max_size=10)))
+        wanted: Any = [key(item) for item in value]
+    else:
+        value = data.draw(constant)
+        wanted = key(value)
+    start = data.draw(st.integers(0, len(column)))
+    stop = data.draw(st.integers(start, len(column)))
+    mask = encoded.select(op, value, start, stop)
+    if mask is None:
+        return
+    assert mask.dtype == np.bool_
+    assert len(mask) == stop - start
+    truth = [_TESTS[op](key(item), wanted) for item in values[start:stop]]
+    missed = [item for item, found, true in zip(values[start:stop], mask, truth, strict=True) if true > found]
+    assert not missed
+    if not floats and encoded.tag not in ("blocks", "rle"):
+        assert mask.tolist() == truth
+
+
+@given(columns())
+def test_the_choice_comes_back(column: Column) -> None:
+    encoded = encodings.encode(column)
+    again = reread(encoded, column.type)
+    assert same(again.decode(0, len(column), None), column)
+
+
+SHAPES: dict[str, tuple[Type, Callable[[np.random.Generator, int], Any]]] = {
+    "constant": (INT4, lambda random, rows: np.full(rows, 7, np.int32)),
+    "rle": (INT4, lambda random, rows: np.repeat(random.integers(0, 10**6, rows // 100 + 1), 100)[:rows]),
+    "dict": (INT8, lambda random, rows: random.choice(random.integers(0, 2**60, 50), rows)),
+    "for": (INT4, lambda random, rows: random.integers(0, 1000, rows)),
+    "delta": (INT8, lambda random, rows: np.cumsum(random.integers(0, 100, rows)) + 2**40),
+    "alp": (FLOAT8, lambda random, rows: np.round(random.random(rows) * 1000, 2)),
+    "plain": (FLOAT8, lambda random, rows: random.random(rows)),
+}
+
+
+@pytest.mark.parametrize("rows", [5_000, 100_000])
+@pytest.mark.parametrize("tag", SHAPES)
+def test_each_shape_finds_its_encoding(tag: str, rows: int) -> None:
+    type, make = SHAPES[tag]
+    column = Column(type, make(np.random.default_rng(1), rows).astype(type.dtype))
+    encoded = encodings.encode(column)
+    assert encoded.tag == tag
+    assert same(encoded.decode(0, rows, None), column)
+    estimate = encodings.BY_TAG[tag].estimate(leaves.sampled(column), rows)
+    assert estimate is not None
+    assert estimate / 2 < encoded.nbytes < estimate * 2
+
+
+def test_texts_are_compressed_in_blocks() -> None:
+    random = np.random.default_rng(2)
+    words = ["carefully", "final", "deposits", "sleep", "quickly", "ironic", "requests", "of", "the"]
+    items = [" ".join(random.choice(words, 6)) + str(i) for i in range(40_000)]
+    column = Column.of(TEXT, items)
+    encoded = encodings.encode(column)
+    assert encoded.tag == "blocks"
+    assert encoded.nbytes < column.nbytes / 2
+    rows = np.array([0, 39_999, 20_000, 20_000, 7])
+    assert encoded.decode(0, 40_000, rows).tolist() == [items[row] for row in rows]
+    assert encoded.decode(100, 40_000, rows[-1:]).tolist() == [items[107]]
+
+
+def test_what_comes_from_a_dictionary_is_coded() -> None:
+    random = np.random.default_rng(3)
+    column = Column.of(TEXT, ["x", "y", "x", *random.choice(["x", "y"], 297)])
+    decoded = encodings.encode(column).decode(0, 300, None)
+    assert isinstance(decoded, CodedColumn)
+    assert decoded.dictionary.column.tolist() == ["x", "y"]
+    valid = np.arange(300) % 2 == 0
+    masked = decoded.with_valid(valid)
+    assert isinstance(masked, CodedColumn)
+    assert masked.take(np.arange(4)).tolist() == ["x", None, "x", None]
+    assert masked.slice(1, 3).tolist() == [None, "x"]
+
+
+def test_an_encoding_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    column = Column.of(INT4, [1, 2, 3] * 10)
+    for encoding in ENCODINGS:
+        monkeypatch.setenv(encodings.FORCED, encoding.tag)
+        encoded = encodings.encode(column)
+        if encoding.encode(column) is not None:
+            assert encoded.tag == encoding.tag
+        assert same(encoded.decode(0, 30, None), column)

@@ -1,0 +1,120 @@
+"""The packing and floats families: compiled against plain, and plain against Python's integers."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.encodings.packed import Packed
+from storage.kernels.compiled import floats as compiled_floats
+from storage.kernels.compiled import packing as compiled
+from storage.kernels.plain import floats as plain_floats
+from storage.kernels.plain import packing as plain
+
+TWINS = [plain, compiled]
+FORMS = [np.uint8, np.int16, np.int32, np.uint32, np.int64]
+
+
+@st.composite
+def packed(draw: st.DrawFn) -> tuple[np.ndarray, Packed]:
+    """Integers of up to four blocks, each block of another width."""
+    rows = draw(st.integers(1, 4 * plain.BLOCK))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    blocks = -(-rows // plain.BLOCK)
+    widths = draw(st.lists(st.integers(0, 64), min_size=blocks, max_size=blocks))
+    words = random.integers(0, 2**64, rows, np.uint64, endpoint=False)
+    parts = [
+        (words[i * plain.BLOCK : (i + 1) * plain.BLOCK] >> np.uint64(64 - width if width else 63))
+        * np.uint64(bool(width))
+        for i, width in enumerate(widths)
+    ]
+    bases = random.integers(-(2**63), 2**63, blocks)
+    values = np.concatenate(parts) + np.repeat(bases, plain.BLOCK)[:rows].view(np.uint64)
+    return values.view(np.int64), Packed.packed(values.view(np.int64), bases, np.array(widths, np.uint8))
+
+
+def _arrays(some: Packed) -> tuple[np.ndarray, ...]:
+    return some.words, some.offsets, some.widths, some.bases
+
+
+@given(packed())
+def test_twins_pack_alike(drawn: tuple[np.ndarray, Packed]) -> None:
+    values, some = drawn
+    words = [twin.pack_blocks(values, some.bases, some.widths, some.offsets) for twin in TWINS]
+    assert (words[0] == words[1]).all()
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@given(packed(), st.sampled_from(FORMS), st.data())
+def test_what_is_packed_is_unpacked(
+    twin: ModuleType, drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject
+) -> None:
+    values, some = drawn
+    start = data.draw(st.integers(0, len(values)))
+    stop = data.draw(st.integers(start, len(values)))
+    out = np.empty(stop - start, form)
+    twin.unpack_blocks(*_arrays(some), start, out)
+    assert (out == values[start:stop].astype(form)).all()
+    rows = np.array(data.draw(st.lists(st.integers(0, len(values) - 1), max_size=9)), np.int64)
+    found = np.empty(len(rows), form)
+    twin.unpack_at(*_arrays(some), rows, found)
+    assert (found == values[rows].astype(form)).all()
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@given(packed(), st.data())
+def test_packed_values_are_selected(
+    twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
+) -> None:
+    values = drawn[0]
+    some = Packed.of(values)
+    near = st.sampled_from(values.tolist())
+    bound = st.one_of(near, st.integers(-(2**63), 2**63 - 1), st.sampled_from([-(2**63), 2**63 - 1, 0]))
+    low, high = sorted((data.draw(bound), data.draw(bound)))
+    start = data.draw(st.integers(0, len(values)))
+    out = np.empty(len(values) - start, np.bool_)
+    twin.select_blocks(*_arrays(some), start, low, high, out)
+    assert out.tolist() == [low <= value <= high for value in values[start:].tolist()]
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@given(packed(), st.sampled_from(FORMS), st.data())
+def test_deltas_are_summed(
+    twin: ModuleType, drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject
+) -> None:
+    steps, some = drawn
+    steps = steps.copy()
+    steps[:: plain.BLOCK] = some.bases
+    some = Packed.packed(steps, some.bases, some.widths)
+    firsts = np.random.default_rng(1).integers(-(2**63), 2**63, len(some.bases))
+    sums = steps.copy()
+    for block, first in enumerate(firsts):
+        part = sums[block * plain.BLOCK : (block + 1) * plain.BLOCK]
+        part[0] = first
+        part[:] = np.cumsum(part)
+    start = data.draw(st.integers(0, len(steps)))
+    stop = data.draw(st.integers(start, len(steps)))
+    out = np.empty(stop - start, form)
+    twin.undelta_blocks(*_arrays(some), firsts, start, out)
+    assert (out == sums[start:stop].astype(form)).all()
+    rows = np.array(data.draw(st.lists(st.integers(0, len(steps) - 1), max_size=9)), np.int64)
+    found = np.empty(len(rows), form)
+    twin.undelta_at(*_arrays(some), firsts, rows, found)
+    assert (found == sums[rows].astype(form)).all()
+
+
+@given(packed(), st.sampled_from([np.float32, np.float64]), st.data())
+def test_twins_unpack_floats_alike(drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject) -> None:
+    values, some = drawn
+    exponents = np.random.default_rng(2).integers(0, 23, len(some.bases)).astype(np.uint8)
+    start = data.draw(st.integers(0, len(values)))
+    found = []
+    for twin in (plain_floats, compiled_floats):
+        out = np.empty(len(values) - start, form)
+        twin.unpack_floats(*_arrays(some), exponents, start, out)
+        found.append(out)
+    assert found[0].tobytes() == found[1].tobytes()
