@@ -16,12 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import forms
+from engine.byvalue import by_value
 from engine.castings import context
 from engine.forms import intervals, numbers, texts, times
 from engine.forms.compound import checked_vector, elements
 from engine.forms.style import Style, style_of
 from engine.run import Run
 from storage import types as t
+from storage.coded import CodedColumn
 from storage.column import Array, Column, Mask
 from storage.errors import (
     CannotCoerce,
@@ -44,6 +46,14 @@ def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: 
     """The column as `target`. Raises CannotCoerce where there is no such cast."""
     if column.type == target:
         return column
+    if isinstance(column, CodedColumn) and column.type.oid in _TEXTS and target.oid in _TEXTS:
+        found = by_value(
+            column,
+            lambda values: convert(values, target, run, explicit=explicit),
+            ("cast", target.oid, target.modifier, explicit),
+        )
+        if found is not None:
+            return found
     style = style_of(run)
     converted = column if column.type.oid == target.oid else _changed(column, target, style)
     result = _modified(converted, target, explicit)

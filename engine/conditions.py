@@ -12,11 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.byvalue import by_value
 from engine.functions.calls import call
 from engine.nodes import may_fail, narrow
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
+from storage.coded import CodedColumn
 from storage.column import Column, Mask
 from storage.types import BOOL, Form, Type
 
@@ -217,22 +219,27 @@ def member(argument: Column, items: list[Column], equals: str, rows: int, run: R
     """`argument` IN `items`, with SQL's nulls."""
     constants = [item for item in items if item.constant]
     if len(constants) == len(items) and not argument.constant:
+        if isinstance(argument, CodedColumn):
+            name = ("in", equals, tuple((item.type.oid, repr(item.tolist()[0])) for item in items))
+            found = by_value(argument, lambda v: member(v, items, equals, len(v), run), name)
+            if found is not None:
+                return found
         mask = _looked_up(argument, items, equals)
         if mask is not None:
             missing = any(not item.is_valid()[0] for item in items)
             valid = argument.is_valid() & (mask | (not missing))
             return Column(BOOL, mask, None if valid.all() else valid)
     count = 1 if argument.constant and len(constants) == len(items) else rows
-    found = np.zeros(count, np.bool_)
+    among = np.zeros(count, np.bool_)
     unknown = np.zeros(count, np.bool_)
     for item in items:
         equal = call(equals, (argument, item), rows, run, BOOL)
         valid = equal.is_valid()
-        found |= equal.values & valid
+        among |= equal.values & valid
         unknown |= ~valid
-    valid = found | ~unknown
+    valid = among | ~unknown
     constant = argument.constant and len(constants) == len(items)
-    return Column(BOOL, found, None if valid.all() else valid, constant=constant)
+    return Column(BOOL, among, None if valid.all() else valid, constant=constant)
 
 
 _SMALL_LIST = 3

@@ -8,46 +8,109 @@ and set operations: a 64-bit hash finds the candidate, the keys themselves decid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from storage import kernels
-from storage.column import Column, Positions
-from storage.comparable import Key, Words, hash_keys, key_count, keys_of, same_rows
+from storage.coded import CodedColumn
+from storage.column import Column, Mask, Positions
+from storage.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
 from storage.types import Type
+
+_WORD = 1 << 62
+_TABLE = 1 << 12  # a table of so many numbers is made for any batch
 
 
 def number(columns: Sequence[Column], rows: int) -> tuple[Positions, Positions]:
     """(group of each row, first row of each group). Without columns all rows are one group."""
-    return number_keys(keys_of(columns, rows), rows)
+    if not columns:
+        return np.zeros(rows, np.int64), np.zeros(min(rows, 1), np.int64)
+    return _combined([_numbers(column.spread(rows)) for column in columns], rows)
 
 
 def number_keys(keys: Sequence[Key], rows: int) -> tuple[Positions, Positions]:
     """`number` of keys."""
     if not keys:
         return np.zeros(rows, np.int64), np.zeros(min(rows, 1), np.int64)
-    codes, firsts = _number_key(keys[0])
-    for key in keys[1:]:
-        if len(firsts) == rows:
-            break
-        more, others = _number_key(key)
-        words = codes.view(np.uint64) * np.uint64(max(len(others), 1)) + more.view(np.uint64)
-        codes, firsts = kernels.group_words(words)
-    return codes, firsts
+    return _combined([_key_numbers(key) for key in keys], rows)
 
 
-def _number_key(key: Key) -> tuple[Positions, Positions]:
-    """`number` of one key."""
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """(rows,) a number for each value, equal where values are, and a limit that they are below.
+
+    `firsts` is there where they are groups already: dense, in order of first appearance.
+    """
+
+    numbers: Positions
+    limit: int
+    firsts: Positions | None = None
+
+
+def _combined(parts: Sequence[_Numbers], rows: int) -> tuple[Positions, Positions]:
+    """Numbers of several columns as groups."""
+    numbers, limit = parts[0].numbers, parts[0].limit
+    if len(parts) == 1 and parts[0].firsts is not None:
+        return numbers, parts[0].firsts
+    for part in parts[1:]:
+        more, most = part.numbers, part.limit
+        if limit * most > _WORD:
+            numbers, firsts = kernels.group_words(numbers.view(np.uint64))
+            limit = len(firsts)
+        numbers, limit = numbers * most + more, limit * most
+    if limit <= max(rows, _TABLE):
+        return kernels.group_codes(numbers, max(limit, 1))
+    return kernels.group_words(numbers.view(np.uint64))
+
+
+def _numbers(column: Column) -> _Numbers:
+    """The numbers of a column's values: of a coded one its codes, without a look at its rows' values."""
+    if isinstance(column, CodedColumn):
+        return _marked(_code_numbers(column), column.valid)
+    if column.units is not None:
+        groups, firsts = kernels.group_words(column.units.view(np.uint64))
+        return _marked(_Numbers(groups, len(firsts), firsts), column.valid)
+    parts = [_key_numbers(key) for key in column_keys(column)]
+    if len(parts) == 1:
+        return parts[0]
+    groups, firsts = _combined(parts, len(column))
+    return _Numbers(groups, len(firsts), firsts)
+
+
+def _code_numbers(column: CodedColumn) -> _Numbers:
+    """The codes, or where the dictionary has equal values, the numbers of those."""
+    dictionary = column.dictionary
+    groups = dictionary.memo.get("groups")
+    if groups is None:
+        # not byte by byte the same values may be equal
+        numbers, firsts = number_keys(column_keys(dictionary.column), len(dictionary))
+        alike = dictionary.distinct and len(firsts) == len(dictionary)
+        groups = dictionary.memo["groups"] = (None if alike else numbers, len(firsts))
+    own, count = groups
+    return _Numbers(column.codes if own is None else own[column.codes], count)
+
+
+def _key_numbers(key: Key) -> _Numbers:
+    """The numbers of a key's values."""
     if key.words is not None:
-        words = key.words
-    else:
-        encoded = key.strings.dictionary_encode()
-        words = np.asarray(encoded.indices).astype(np.uint64)
-    if key.valid is None:
-        return kernels.group_words(words)
-    # Words alone first, then nulls apart from the zeros they look like.
-    codes, _ = kernels.group_words(words)
-    return kernels.group_words(codes.view(np.uint64) * np.uint64(2) + key.valid)
+        codes, firsts = kernels.group_words(key.words)
+        return _marked(_Numbers(codes, len(firsts), firsts), key.valid)
+    encoded = key.strings.dictionary_encode()
+    numbers = np.asarray(encoded.indices).astype(np.int64)
+    return _marked(_Numbers(numbers, len(encoded.dictionary)), key.valid)
+
+
+def _marked(found: _Numbers, valid: Mask | None) -> _Numbers:
+    """The numbers, with one of their own for nulls, which are equal to each other."""
+    if valid is None:
+        return found
+    return _Numbers(np.where(valid, found.numbers, found.limit), found.limit + 1)
+
+
+def keys_at(columns: Sequence[Column], rows: Positions) -> list[Key]:
+    """The keys of these columns at these rows."""
+    return keys_of([column if column.constant else column.take(rows) for column in columns], len(rows))
 
 
 class KeyIndex:
@@ -60,9 +123,8 @@ class KeyIndex:
 
     def assign(self, columns: Sequence[Column], rows: int) -> tuple[Positions, Positions]:
         """(number of each row's key, rows whose keys are new, in the order of their numbers)."""
-        keys = keys_of(columns, rows)
-        groups, firsts = number_keys(keys, rows)
-        codes, new = self.assign_distinct([key.take(firsts) for key in keys], len(firsts))
+        groups, firsts = number(columns, rows)
+        codes, new = self.assign_distinct(keys_at(columns, firsts), len(firsts))
         return codes[groups], firsts[new]
 
     def assign_distinct(self, keys: Sequence[Key], rows: int) -> tuple[Positions, Positions]:
@@ -78,6 +140,9 @@ class KeyIndex:
 
     def find(self, columns: Sequence[Column], rows: int) -> Positions:
         """The number of each row's key, -1 where it is not here."""
+        if any(isinstance(column, CodedColumn) for column in columns):
+            groups, firsts = number(columns, rows)
+            return self._resolve(keys_at(columns, firsts), len(firsts), add=False)[groups]
         return self._resolve(keys_of(columns, rows), rows, add=False)
 
     def _resolve(self, keys: Sequence[Key], rows: int, *, add: bool) -> Positions:

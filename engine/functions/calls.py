@@ -2,7 +2,7 @@
 
 A strict implementation never sees a null: rows with one are left out and come back null. Where the
 implementation is *total* (it cannot raise on any value) it is given all rows instead, and the nulls are
-put over its result.
+put over its result. Where the only argument that varies is coded, it is given the distinct values.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.byvalue import by_value
 from engine.functions.registry import BY_ID, Overload
 from engine.run import Run
+from storage.coded import CodedColumn
 from storage.column import Column, Mask
 from storage.types import Type
 
@@ -28,7 +30,9 @@ def call(function: str, columns: Sequence[Column], rows: int, run: Run, type: Ty
         return Column.of(type, [])
     count = 1 if once else rows
     if overload.strict:
-        result = _strict(overload, columns, count, run, type)
+        result = _by_value(overload, columns, count, run, type)
+        if result is None:
+            result = _strict(overload, columns, count, run, type)
     else:
         result = _invoke(overload, columns, count, run)
     if result.type != type:
@@ -36,6 +40,28 @@ def call(function: str, columns: Sequence[Column], rows: int, run: Run, type: Ty
     if once and not result.constant:
         result = result.with_valid(result.valid, constant=True)
     return result
+
+
+def _by_value(
+    overload: Overload, columns: Sequence[Column], rows: int, run: Run, type: Type
+) -> Column | None:
+    """The call on each distinct value once, where all arguments but a coded one are constant."""
+    varying = [number for number, column in enumerate(columns) if not column.constant]
+    if len(varying) != 1 or overload.volatility != "i" or overload.rows:
+        return None
+    number = varying[0]
+    coded = columns[number]
+    if not isinstance(coded, CodedColumn):
+        return None
+    constants = (*columns[:number], *columns[number + 1 :])
+    name = None
+    if not overload.run:
+        name = (overload.id, number, tuple((c.type.oid, repr(c.tolist()[0])) for c in constants))
+
+    def work(values: Column) -> Column:
+        return _strict(overload, (*columns[:number], values, *columns[number + 1 :]), len(values), run, type)
+
+    return by_value(coded, work, name)
 
 
 def _invoke(overload: Overload, columns: Sequence[Column], rows: int, run: Run) -> Column:

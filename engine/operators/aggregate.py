@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.aggregates.registry import BY_ID, AggregateCall, State, start
 from engine.counters import timed
-from engine.groups import KeyIndex, number_keys
+from engine.groups import KeyIndex, number
 from engine.nodes import true_rows
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.sort import key_columns, sort_words
@@ -28,7 +28,7 @@ from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Positions
 from storage.comparable import Key, keys_of
-from storage.types import Type
+from storage.types import INT8, Type
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,10 @@ class Aggregate:
     def _part(self, batch: Batch, run: Run) -> _Part:
         """The groups of one batch, with their states."""
         columns = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
-        keys = keys_of(columns, batch.rows)
-        groups, firsts = number_keys(keys, batch.rows)
+        groups, firsts = number(columns, batch.rows)
         results = [_add(call, batch, groups, len(firsts), run) for call in self.calls]
-        return _Part(
-            [column.take(firsts) for column in columns],
-            [key.take(firsts) for key in keys],
-            len(firsts),
-            results,
-        )
+        distinct = [column.take(firsts) for column in columns]
+        return _Part(distinct, keys_of(distinct, len(firsts)), len(firsts), results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +147,7 @@ def _start(call: AggregateCall, run: Run) -> State:
 
 def _distinct(rows: _Gathered) -> _Gathered:
     """The first row of each group and argument values."""
-    keys = [Key(rows.groups.view(np.uint64), None, None), *keys_of(rows.arguments, len(rows.groups))]
-    _, firsts = number_keys(keys, len(rows.groups))
+    _, firsts = number([Column(INT8, rows.groups), *rows.arguments], len(rows.groups))
     return rows if len(firsts) == len(rows.groups) else rows.take(firsts)
 
 

@@ -17,7 +17,7 @@ from storage.kernels.plain.fields import (
 )
 from storage.kernels.plain.floats import unpack_floats
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
-from storage.kernels.plain.group import find_words, group_words, hash_bytes, mix_words, place_words
+from storage.kernels.plain.group import find_words, group_codes, group_words, hash_bytes, mix_words, place_words
 from storage.kernels.plain.lines import split_lines
 from storage.kernels.plain.packing import (
     block_offsets,
@@ -39,6 +39,7 @@ __all__ = [
     "find_tuples",
     "find_words",
     "gather_bytes",
+    "group_codes",
     "group_words",
     "hash_bytes",
     "l2_f32",

@@ -28,6 +28,14 @@ def test_groups_are_numbered_by_first_appearance(twin: ModuleType, items: np.nda
     assert items[firsts].tolist() == order
 
 
+@given(st.lists(st.integers(0, 9), max_size=50), st.integers(10, 12))
+def test_numbers_are_grouped_as_words_are(items: list[int], limit: int) -> None:
+    numbers = np.array(items, np.int64)
+    expected = [part.tolist() for part in plain.group_words(numbers.view(np.uint64))]
+    for twin in TWINS:
+        assert [part.tolist() for part in twin.group_codes(numbers, limit)] == expected
+
+
 @pytest.mark.parametrize("placing", TWINS)
 @pytest.mark.parametrize("finding", TWINS)
 @given(words, words, st.integers(0, 50))

@@ -63,6 +63,19 @@ def _group(words, shift, slots, codes, firsts):  # type: ignore[no-untyped-def]
     return count
 
 
+@njit(types.int64(_CODES, _OUT, _OUT, _OUT), nogil=True, cache=True)
+def _group_codes(numbers, table, codes, firsts):  # type: ignore[no-untyped-def]
+    count = 0
+    for i in range(len(numbers)):
+        code = table[numbers[i]]
+        if code < 0:
+            table[numbers[i]] = code = count
+            firsts[count] = i
+            count += 1
+        codes[i] = code
+    return count
+
+
 @njit(types.void(_OUT, types.uint64, _WORDS, types.int64), nogil=True, cache=True)
 def _place(slots, shift, words, start):  # type: ignore[no-untyped-def]
     mask = len(slots) - 1
@@ -107,6 +120,14 @@ def group_words(words: Words) -> tuple[Codes, Codes]:
     codes, firsts = np.empty(rows, np.int64), np.empty(rows, np.int64)
     slots = np.full(size, -1, np.int64)
     count = _group(np.ascontiguousarray(words), _shift(size), slots, codes, firsts)
+    return codes, firsts[:count].copy()
+
+
+def group_codes(numbers: Codes, limit: int) -> tuple[Codes, Codes]:
+    """See plain.group.group_codes."""
+    codes, firsts = np.empty(len(numbers), np.int64), np.empty(min(len(numbers), limit), np.int64)
+    table = np.full(limit, -1, np.int64)
+    count = _group_codes(np.ascontiguousarray(numbers), table, codes, firsts)
     return codes, firsts[:count].copy()
 
 

@@ -67,6 +67,11 @@ def group_words(words: Words) -> tuple[Codes, Codes]:
     return rank[inverse.reshape(-1)], firsts[order].astype(np.int64)
 
 
+def group_codes(numbers: Codes, limit: int) -> tuple[Codes, Codes]:
+    """`group_words` of numbers from 0 to below `limit`."""
+    return group_words(numbers.view(np.uint64))
+
+
 def place_words(slots: Codes, words: Words, start: int) -> None:
     """Enter words[start:] into the table; they are distinct and not in it, and there is room."""
     mask = len(slots) - 1
