@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.byvalue import by_value
@@ -32,6 +32,9 @@ VALUES: dict[Type, list[Any]] = {
 }
 
 
+quick = settings(deadline=None, max_examples=50)
+
+
 @st.composite
 def pairs(draw: st.DrawFn, rows: int, types: tuple[Type, ...] = tuple(VALUES)) -> tuple[Column, Column]:
     """(a coded column, the same values plainly)."""
@@ -46,6 +49,7 @@ def pairs(draw: st.DrawFn, rows: int, types: tuple[Type, ...] = tuple(VALUES)) -
     return coded, Column.of(type, items)
 
 
+@quick
 @given(st.data(), st.integers(1, 12), st.integers(1, 4))
 def test_groups_are_those_of_the_values(data: st.DataObject, rows: int, width: int) -> None:
     columns = [data.draw(pairs(rows)) for _ in range(width)]
@@ -56,6 +60,7 @@ def test_groups_are_those_of_the_values(data: st.DataObject, rows: int, width: i
         assert firsts.tolist() == plainly[1].tolist()
 
 
+@quick
 @given(st.data(), st.integers(1, 12), st.integers(1, 3))
 def test_an_index_takes_and_finds_both(data: st.DataObject, rows: int, width: int) -> None:
     columns = [data.draw(pairs(rows)) for _ in range(width)]
@@ -88,6 +93,7 @@ CALLS: list[tuple[str, Type, tuple[tuple[Type, Any], ...]]] = [
 
 
 @pytest.mark.parametrize("asked", CALLS, ids=lambda asked: asked[0])
+@quick
 @given(st.data(), st.integers(1, 12), st.booleans())
 def test_functions_see_each_value_once(asked: Any, data: st.DataObject, rows: int, first: bool) -> None:
     function, type, constants = asked
@@ -102,6 +108,7 @@ def test_functions_see_each_value_once(asked: Any, data: st.DataObject, rows: in
         assert on(coded).tolist() == on(plain).tolist()
 
 
+@quick
 @given(st.data(), st.integers(1, 12), st.sampled_from([(TEXT, VARCHAR.of(5)), (BPCHAR, TEXT), (TEXT, INT4)]))
 def test_casts_see_each_value_once(data: st.DataObject, rows: int, types: tuple[Type, Type]) -> None:
     source, target = types
@@ -110,6 +117,7 @@ def test_casts_see_each_value_once(data: st.DataObject, rows: int, types: tuple[
     assert outcomes[0] == outcomes[1]
 
 
+@quick
 @given(
     st.data(), st.integers(1, 12), st.lists(st.sampled_from(["a", "b", "zz", None]), min_size=1, max_size=4)
 )

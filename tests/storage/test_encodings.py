@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import encodings, kernels
@@ -76,6 +76,7 @@ VALUES: dict[Type, st.SearchStrategy[Any]] = {
     BYTEA: st.binary(max_size=12),
     UUID: st.binary(min_size=16, max_size=16),
     binary(3): st.binary(min_size=3, max_size=3),
+    binary(256): st.integers(0, 255).map(lambda byte: bytes([byte]) * 256),
     array_of(INT4): st.lists(_signed(32), max_size=3),
 }
 
@@ -94,7 +95,8 @@ def columns(draw: st.DrawFn, types: Sequence[Type] = tuple(VALUES)) -> Column:
     elif shape == "runs":
         items = [few[i] for i in np.sort(random.integers(0, len(few), rows)).tolist()]
     elif shape == "rising" and type in (INT2, INT4, INT8, DATE, TIMESTAMP, OID):
-        items = np.cumsum(random.integers(0, 10, rows)).tolist()
+        steps = draw(st.sampled_from([(0, 10), (1, 2), (3, 4)]))
+        items = np.cumsum(random.integers(*steps, rows)).tolist()
     else:
         items = [few[i] for i in random.integers(0, len(few), rows).tolist()]
     return Column.of(type, items)
@@ -128,6 +130,7 @@ def twin(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+quick = settings(deadline=None, max_examples=30)
 each_encoding = pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.tag)
 
 _WHOLE = (BOOL, CHAR, INT2, INT4, INT8, OID, DATE, TIMESTAMP)
@@ -136,6 +139,8 @@ _FITTING: dict[str, tuple[Type, ...]] = {
     "delta": _WHOLE,
     "alp": (FLOAT4, FLOAT8),
     "blocks": (TEXT, BPCHAR, BYTEA),
+    "sequence": _WHOLE[2:],
+    "wide": (binary(256),),
 }
 
 
@@ -149,6 +154,7 @@ def _drawn(data: st.DataObject, encoding: Any) -> tuple[Column, Encoded] | None:
 
 
 @each_encoding
+@quick
 @given(st.data())
 def test_any_slice_comes_back(twin: None, encoding: Any, data: st.DataObject) -> None:
     drawn = _drawn(data, encoding)
@@ -162,6 +168,7 @@ def test_any_slice_comes_back(twin: None, encoding: Any, data: st.DataObject) ->
 
 
 @each_encoding
+@quick
 @given(st.data())
 def test_any_rows_come_back(twin: None, encoding: Any, data: st.DataObject) -> None:
     drawn = _drawn(data, encoding)
@@ -194,6 +201,7 @@ def _float_key(value: float) -> tuple[bool, float]:
 
 
 @each_encoding
+@quick
 @given(st.sampled_from(list(_TESTS)), st.data())
 def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.DataObject) -> None:
     drawn = _drawn(data, encoding)
@@ -227,6 +235,7 @@ def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.Data
         assert mask.tolist() == truth
 
 
+@quick
 @given(columns())
 def test_the_choice_comes_back(column: Column) -> None:
     encoded = encodings.encode(column)
@@ -239,6 +248,7 @@ SHAPES: dict[str, tuple[Type, Callable[[np.random.Generator, int], Any]]] = {
     "rle": (INT4, lambda random, rows: np.repeat(random.integers(0, 10**6, rows // 100 + 1), 100)[:rows]),
     "dict": (INT8, lambda random, rows: random.choice(random.integers(0, 2**60, 50), rows)),
     "for": (INT4, lambda random, rows: random.integers(0, 1000, rows)),
+    "sequence": (INT8, lambda random, rows: np.arange(rows) * 3 - 7),
     "delta": (INT8, lambda random, rows: np.cumsum(random.integers(0, 100, rows)) + 2**40),
     "alp": (FLOAT8, lambda random, rows: np.round(random.random(rows) * 1000, 2)),
     "plain": (FLOAT8, lambda random, rows: random.random(rows)),

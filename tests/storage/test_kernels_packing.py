@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.encodings.packed import Packed
@@ -17,6 +17,9 @@ from storage.kernels.plain import packing as plain
 
 TWINS = [plain, compiled]
 FORMS = [np.uint8, np.int16, np.int32, np.uint32, np.int64]
+
+
+quick = settings(deadline=None, max_examples=50)
 
 
 @st.composite
@@ -41,6 +44,7 @@ def _arrays(some: Packed) -> tuple[np.ndarray, ...]:
     return some.words, some.offsets, some.widths, some.bases
 
 
+@quick
 @given(packed())
 def test_twins_pack_alike(drawn: tuple[np.ndarray, Packed]) -> None:
     values, some = drawn
@@ -49,6 +53,7 @@ def test_twins_pack_alike(drawn: tuple[np.ndarray, Packed]) -> None:
 
 
 @pytest.mark.parametrize("twin", TWINS)
+@quick
 @given(packed(), st.sampled_from(FORMS), st.data())
 def test_what_is_packed_is_unpacked(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject
@@ -66,6 +71,7 @@ def test_what_is_packed_is_unpacked(
 
 
 @pytest.mark.parametrize("twin", TWINS)
+@quick
 @given(packed(), st.data())
 def test_packed_values_are_selected(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
@@ -82,6 +88,7 @@ def test_packed_values_are_selected(
 
 
 @pytest.mark.parametrize("twin", TWINS)
+@quick
 @given(packed(), st.sampled_from(FORMS), st.data())
 def test_deltas_are_summed(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject
@@ -107,6 +114,7 @@ def test_deltas_are_summed(
     assert (found == sums[rows].astype(form)).all()
 
 
+@quick
 @given(packed(), st.sampled_from([np.float32, np.float64]), st.data())
 def test_twins_unpack_floats_alike(drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject) -> None:
     values, some = drawn
