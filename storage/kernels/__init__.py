@@ -17,7 +17,14 @@ from storage.kernels.plain.fields import (
 )
 from storage.kernels.plain.floats import unpack_floats
 from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
-from storage.kernels.plain.group import find_words, group_codes, group_words, hash_bytes, mix_words, place_words
+from storage.kernels.plain.group import (
+    find_words,
+    group_codes,
+    group_words,
+    hash_bytes,
+    mix_words,
+    place_words,
+)
 from storage.kernels.plain.lines import split_lines
 from storage.kernels.plain.packing import (
     block_offsets,

@@ -22,7 +22,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("buckets", "dot", "fields", "floats", "frames", "group", "lines", "packing", "programs", "stamps")
+FAMILIES = (
+    "buckets",
+    "dot",
+    "fields",
+    "floats",
+    "frames",
+    "group",
+    "lines",
+    "packing",
+    "programs",
+    "stamps",
+)
 """The families that have compiled twins."""
 
 _COMPLETE = "complete"
