@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -44,6 +45,11 @@ ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 ISOLATION = Path(__file__).parent / "isolation"
 WIRES = ("wire", "extended")
+
+
+# how long one example takes says more of the machine than of the code
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

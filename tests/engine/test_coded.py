@@ -32,7 +32,7 @@ VALUES: dict[Type, list[Any]] = {
 }
 
 
-quick = settings(deadline=None, max_examples=50)
+quick = settings(max_examples=50)
 
 
 @st.composite

@@ -130,7 +130,7 @@ def twin(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-quick = settings(deadline=None, max_examples=30)
+quick = settings(max_examples=30)
 each_encoding = pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda encoding: encoding.tag)
 
 _WHOLE = (BOOL, CHAR, INT2, INT4, INT8, OID, DATE, TIMESTAMP)

@@ -19,7 +19,7 @@ TWINS = [plain, compiled]
 FORMS = [np.uint8, np.int16, np.int32, np.uint32, np.int64]
 
 
-quick = settings(deadline=None, max_examples=50)
+quick = settings(max_examples=50)
 
 
 @st.composite
