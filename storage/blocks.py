@@ -92,6 +92,10 @@ class Block:
         """(rows,) the commit that deleted each row, 0 for none. Writable: the table's lock guards it."""
         return self._gone[: self.rows]
 
+    def born_in(self, start: int, stop: int) -> Positions | None:
+        """See storage.table.Part: rows that were made later stand behind all others."""
+        return None
+
     def gone_in(self, start: int, stop: int) -> Positions | None:
         """See storage.table.Part."""
         return self._gone[start:stop]

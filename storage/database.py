@@ -15,24 +15,24 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from storage import files, kernels, log
+from storage import files, kernels, log, segmentfolder
 from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
 from storage.checkpoint import Checkpoints
 from storage.files import FolderLock
 from storage.locks import LockRow, Waits
 from storage.log import Log
 from storage.manifest import Manifest
-from storage.merger import merge
+from storage.merger import Merger, Mode, Step, optimize
 from storage.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
 from storage.replay import replay
+from storage.segmentfolder import SegmentFolder
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
 from storage.transaction import Isolation, Transaction
-
-_TIDY = 1024  # commits between two looks for what can go, where no checkpoint looks
 
 
 def _never() -> None:
@@ -63,7 +63,9 @@ class Database:
         self._checkpoints: Checkpoints | None = None
         self._closed = False
         self._dropped: list[tuple[int, int]] = []  # (commit, table): older snapshots may still read it
-        self._merging = threading.Lock()
+        self.merging = threading.Lock()  # held while segments are made, and while a checkpoint gathers them
+        self.segments = SegmentFolder(None)
+        self._merger: Merger | None = None
 
     @classmethod
     def open(cls, folder: Path | None, *, log_bytes: int = 256 << 20) -> Database:
@@ -81,6 +83,7 @@ class Database:
             except BaseException:
                 database._folder_lock.release()
                 raise
+        database._merger = Merger(database)
         kernels.warm()
         return database
 
@@ -88,6 +91,8 @@ class Database:
         for unfinished in folder.glob("*" + files.PART):
             files.remove(unfinished)
         manifest = Manifest.read(folder)
+        files.make_folder(folder / segmentfolder.NAME)
+        self.segments = SegmentFolder(folder / segmentfolder.NAME)
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
         for oid, (value, called) in manifest.sequences.items():
@@ -97,7 +102,7 @@ class Database:
         for payload in replay(folder, manifest.log):
             self._replay(Reader(payload))
         self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
-        self._checkpoints = Checkpoints(self, folder, log_bytes)
+        self._checkpoints = Checkpoints(self, folder / segmentfolder.NAME, log_bytes)
         self._checkpoints.collect(manifest)
 
     def _replay(self, reader: Reader) -> None:
@@ -220,8 +225,9 @@ class Database:
         self._publish(position)
         if self._checkpoints is not None:
             self._checkpoints.consider()
-        elif number % _TIDY == 0:
-            self.tidy()
+        if self._merger is not None:
+            for oid in transaction.changes:
+                self._merger.consider(self.store(oid))
 
     def _apply(self, record: TableRecord, commit: int) -> None:
         """Put a commit's changes of one table into its store."""
@@ -262,15 +268,44 @@ class Database:
         for store in stores:
             store.forget(oldest)
 
-    def optimize(self, table: int) -> None:
-        """Make a table's segments anew as far as that helps: OPTIMIZE TABLE. Raises UndefinedTable."""
-        definition = self.catalog.table(table)
-        if self._checkpoints is not None:
-            self._checkpoints.run(whole=table)
-            return
-        with self._merging:
+    def optimize(self, table: int, mode: Mode = "some") -> None:
+        """OPTIMIZE TABLE: see storage.merger.optimize. Raises UndefinedTable."""
+        self.catalog.table(table)
+        with self.merging:
             self.tidy()
-            merge(self.store(table), definition, self._published[0], self.oldest(), everything=True)
+            commit, catalog = self._published
+            definition = self.widest_definition(catalog.table(table))
+            optimize(self.store(table), definition, commit, self.oldest(), self.segments, mode)
+        if self._checkpoints is not None:
+            self._checkpoints.run()  # what was replaced can go
+
+    def merge_step(self, step: Step) -> bool:
+        """See storage.merger.Home."""
+        with self.merging:
+            self.tidy()
+            commit, catalog = self._published
+            oldest = self.oldest()
+            for table in catalog.tables():
+                store = self._stores.get(table.oid)
+                if store is None or not (store.parts or store.unsealed_rows):
+                    continue
+                if step(store, self.widest_definition(table), commit, oldest, self.segments):
+                    return True
+        return False
+
+    def widest_definition(self, table: Table) -> Table:
+        """The table with the columns that it has for older snapshots in use, besides its own."""
+        with self._publish_lock:
+            catalogs = [snapshot.catalog for snapshot in self._snapshots]
+        columns = {column.number: column for column in table.columns}
+        for catalog in catalogs:
+            known = catalog.relations.get(table.oid)
+            if isinstance(known, Table) and known.version != table.version:
+                for column in known.columns:
+                    columns.setdefault(column.number, column)
+        return (
+            table if len(columns) == len(table.columns) else replace(table, columns=tuple(columns.values()))
+        )
 
     def begin_checkpoint(self) -> Manifest:
         """Begin a new log file: the manifest of all commits so far, without its tables."""
@@ -295,6 +330,8 @@ class Database:
         if self._closed:
             return
         self._closed = True
+        if self._merger is not None:
+            self._merger.close()
         try:
             if self._checkpoints is not None and self._log is not None:
                 self._checkpoints.close(last=not self._log.failed)

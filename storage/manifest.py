@@ -6,11 +6,12 @@
      "catalog": {...}, "next_oid": n, "sequences": {oid: [value, called]},
      "tables": {oid: {"next_row_id": n, "segments": [segment, ...]}}}
 
-    segment: {"file": name, "rows": n, "deleted": file or null, "base": row id, "nbytes": length of the file}
+    segment: {"file": name, "rows": n, "deleted": file or null, "base": row id,
+              "nbytes": length of the file, "run": sorted run}
 
 Everything up to `commit` is in what it names, everything later in the log from file `log` on. Files that
 it does not name are left over from a checkpoint that did not finish, and are removed. Format 1 did not say
-a segment's `base` and `nbytes`: its row ids are absolute, and its length is not known.
+a segment's `base`, `nbytes` and `run`: its row ids are absolute, and its length is not known.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from typing import Any
 
 import crc32c
 
-from storage import codec, files
+from storage import codec, files, segmentfolder
 from storage.catalog import FIRST_USER_OID, Catalog
 from storage.errors import DataCorrupted
 from storage.sealed import Sealed, SegmentEntry
 from storage.table import Store
 
 NAME = "manifest"
-SEGMENTS = "segments"
 _FORMAT = 2
 _FORMATS = (1, 2)
 
@@ -44,7 +44,7 @@ class TableFiles:
     def open(self, folder: Path) -> Store:
         """The table's store, its segments opened and not loaded."""
         store = Store()
-        store.parts = tuple(Sealed.open(folder / SEGMENTS, entry) for entry in self.segments)
+        store.parts = tuple(Sealed.open(folder / segmentfolder.NAME, entry) for entry in self.segments)
         store.next_row_id = self.next_row_id
         return store
 

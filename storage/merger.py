@@ -1,184 +1,283 @@
-"""The merger: blocks become sealed segments, and segments with dead rows are made anew.
+"""The merger: blocks become segments, and segments are merged, in the background.
 
-A merge takes neighbouring parts of a table and puts segments with the same rows in their place, without
-the rows that no snapshot can see any more, each segment sorted by the table's sort key. Readers keep the
-parts they took. Rows keep their ids, and segments the order of the parts' ids among them, so ids are found
-as before. A mark set while a merge runs is found when the segments are put in place, under the table's
-lock, so none is lost; if the table was truncated meanwhile, the merge is given up.
+    seal     the blocks, when they are large or have lain for a while
+    clean    a segment with many rows that nobody can see any more
+    merge    sorted runs of about the same size, several at once, so that a row is written again only as
+             often as the logarithm of the table's size; without a sort key, segments that are far from full
+
+A sorted run is a sequence of segments that do not overlap in the sort key: what one rewriting made. Runs
+that follow one another anyway are called one run without being touched, so what arrives in order is never
+written twice. See storage.rewrite for how rows get from parts into segments.
+
+One rewriting at a time a database, and none while a checkpoint gathers what is sealed: a checkpoint of
+commit n must find no rows of later commits in segments. The merger's thread runs at the lowest priority,
+and rests between two rewritings for as long as the last one took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import os
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import Literal, Protocol
 
 from storage.blocks import Block
-from storage.catalog import ColumnDefinition, Table
-from storage.column import Column, Positions
-from storage.missing import numbers_of
+from storage.catalog import Table
+from storage.errors import DatabaseError
+from storage.rewrite import SEGMENT_BYTES, Source, rewrite, row_bytes
 from storage.sealed import Sealed
-from storage.segment import Segment
+from storage.segmentfolder import SegmentFolder
 from storage.table import Part, Store
-from storage.types import Form
 
-SEGMENT_BYTES = 512 << 20
-SMALL_ROWS = 65_536  # a segment of fewer is merged with what comes behind it
-SMALL_BYTES = 32 << 20
-DEAD_SHARE = 0.25  # a segment with more dead rows is made anew
+SEAL_ROWS = 262_144
+SEAL_BYTES = 64 << 20
+"""Blocks of so many rows or bytes are sealed at once."""
+SEAL_SECONDS = 300.0
+"""Blocks of at least a few rows are sealed when nothing was sealed for so long."""
+SEAL_FEW = 4_096
+DEAD_SHARE = 0.25
+"""A segment with a larger share of dead rows is made anew."""
+FAN_IN = 4
+"""So many runs of a size are merged."""
+MERGE_ROWS = 16 << 20
+"""The most rows of a merge: their keys are sorted in memory."""
+_LOOK = 5.0  # seconds between two looks at what is old
+_SHUT = 1.0  # the longest rest of a merger that nobody hurries
+_NICE = 10
+
+Mode = Literal["flush", "some", "full"]
 
 
-Piece = tuple[int, Positions]
-"""(number of a part, positions of its rows)"""
+class _Stopped(Exception):
+    """The merger is to end."""
 
 
-def merge(store: Store, table: Table, commit: int, oldest: int, *, everything: bool = False) -> None:
-    """Seal the rows that commits up to `commit` made and rewrite what is worth it; or whatever it helps.
+def seal(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> None:
+    """Make segments of all rows in blocks that commits up to `commit` made."""
+    sources = [source for source in _sources(store, commit) if isinstance(source.part, Block)]
+    for group in _bounded(sources):
+        rewrite(store, table, group, oldest, folder)
 
-    No snapshot is of a commit before `oldest`. One merge of a table at a time.
-    """
+
+def optimize(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder, mode: Mode) -> None:
+    """OPTIMIZE TABLE: seal; or bring the table into shape as the merger would, too; or make all one run."""
+    if mode == "flush":
+        seal(store, table, commit, oldest, folder)
+    elif mode == "full":
+        for group in _bounded([source for source in _sources(store, commit) if not _damaged(source.part)]):
+            rewrite(store, table, group, oldest, folder)
+    else:
+        _put_in_shape(store, table, commit, oldest, folder)
+
+
+def _put_in_shape(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> None:
+    """Seal, drop every dead row, and merge what is small."""
+    sources = [source for source in _sources(store, commit) if not _damaged(source.part)]
+    small = [source for source in sources if isinstance(source.part, Block) or not _is_full(table, source)]
+    dead = [source for source in sources if source not in small and _dead(source, oldest)]
+    if any(isinstance(source.part, Block) for source in small) or len(small) > 1 or _any_dead(small, oldest):
+        for group in _bounded(small):
+            rewrite(store, table, group, oldest, folder)
+    for source in dead:
+        rewrite(store, table, [source], oldest, folder, run=_run(source.part))
+    while (runs := _overlapping(store, table, commit)) is not None:
+        rewrite(store, table, runs, oldest, folder)
+
+
+def step(
+    store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder, check: Callable[[], None]
+) -> bool:
+    """One rewriting, the most useful one; whether there was any."""
+    sources = [source for source in _sources(store, commit) if not _damaged(source.part)]
+    blocks = [source for source in sources if isinstance(source.part, Block)]
+    if blocks and _is_due(store, blocks):
+        for group in _bounded(blocks):
+            rewrite(store, table, group, oldest, folder, check=check)
+        return True
+    for source in sources:
+        part, many = source.part, DEAD_SHARE * source.rows
+        if isinstance(part, Sealed) and part.deleted > many and _dead(source, oldest) > many:
+            rewrite(store, table, [source], oldest, folder, run=_run(source.part), check=check)
+            return True
+    runs = _overlapping(store, table, commit)
+    if runs is None:
+        return False
+    rewrite(store, table, runs, oldest, folder, check=check)
+    return True
+
+
+def _sources(store: Store, commit: int) -> list[Source]:
     with store.lock:
-        parts = store.parts
-        counts = [part.visible_rows(commit) for part in parts]
-    wanted = _wanted(parts, counts, oldest, 0.0 if everything else DEAD_SHARE)
-    for together, numbers in groupby(range(len(parts)), wanted.__getitem__):
-        if together:
-            run = list(numbers)
-            span = slice(run[0], run[-1] + 1)
-            _rewrite(store, table, parts[span], counts[span], oldest)
+        counts = [(part, part.visible_rows(commit)) for part in store.parts]
+    return [Source(part, rows) for part, rows in counts if rows]
 
 
-def _wanted(parts: Sequence[Part], counts: Sequence[int], oldest: int, share: float) -> list[bool]:
-    """Which parts are to be made anew: blocks, what has many dead rows, and small segments before such."""
-    wanted: list[bool] = []
-    behind = False
-    for part, rows in zip(reversed(parts), reversed(counts), strict=True):
-        if isinstance(part, Sealed) and part.damaged:
-            behind = False
-            wanted.append(False)
-            continue
-        small = rows < SMALL_ROWS and rows * row_bytes(part) < SMALL_BYTES
-        behind = rows > 0 and (
-            isinstance(part, Block) or (behind and small) or _dead(part, rows, oldest) > share * rows
-        )
-        wanted.append(behind)
-    return wanted[::-1]
-
-
-def _dead(part: Part, rows: int, oldest: int) -> int:
-    gone = part.gone_in(0, rows)
-    return 0 if gone is None else int(((gone > 0) & (gone <= oldest)).sum())
-
-
-def row_bytes(part: Part) -> int:
-    """About how many bytes a row of the part takes when it is decoded."""
-    if isinstance(part, Block):
-        return max(part.nbytes // max(part.rows, 1), 1)
-    return max(_sealed(part).segment.row_bytes, 1)
-
-
-def _sealed(part: Part) -> Sealed:
-    assert isinstance(part, Sealed)
-    return part
-
-
-def _rewrite(store: Store, table: Table, old: Sequence[Part], counts: Sequence[int], oldest: int) -> None:
-    """Put segments in the place of the first `counts` rows of neighbouring parts."""
-    built: list[tuple[Segment, int, list[Piece], Positions | None]] = []
-    for pieces in _groups(table, old, counts, oldest):
-        columns = [
-            Column.concat([_values(old[number], definition, rows) for number, rows in pieces])
-            for definition in table.columns
-        ]
-        row_ids = np.concatenate([old[n].row_ids_of(0, old[n].rows, None)[rows] for n, rows in pieces])
-        order = None
-        if table.sort_key and (_gathered(pieces, [_born(part) for part in old]) <= oldest).all():
-            order = _sorted(table, columns, row_ids)
-            columns, row_ids = [column.take(order) for column in columns], row_ids[order]
-        base = int(row_ids.min())
-        built.append((Segment.build(numbers_of(table), columns, row_ids - base), base, pieces, order))
-    with store.lock:
-        if not all(part in store.parts for part in old):
-            return  # truncated meanwhile
-        new: list[Part] = []
-        for segment, base, pieces, order in built:
-            gone = _gathered(pieces, [part.gone_in(0, part.rows) for part in old])
-            born = _gathered(pieces, [_born(part) for part in old])
-            if order is not None:
-                gone, born = gone[order], born[order]
-            marks = gone if gone.any() else None
-            new.append(Sealed(segment, base, marks, born if (born > oldest).any() else None))
-        last = old[-1]
-        if isinstance(last, Block) and last.rows > counts[-1]:
-            new.append(last.rest(counts[-1]))
-        store.replace_parts(tuple(old), tuple(new))
-
-
-def _groups(table: Table, old: Sequence[Part], counts: Sequence[int], oldest: int) -> Iterator[list[Piece]]:
-    """The rows that some snapshot can see, in pieces of parts, a list for each segment."""
-    group: list[Piece] = []
-    room, space = table.segment_rows, SEGMENT_BYTES
-    for number, (part, rows) in enumerate(zip(old, counts, strict=True)):
-        gone = part.gone_in(0, rows)
-        kept = np.arange(rows) if gone is None else np.flatnonzero((gone == 0) | (gone > oldest))
-        if isinstance(part, Sealed) and part.by_row_id is not None:
-            # segments must not overlap in their row ids: see Store.locate
-            mask = np.zeros(rows, np.bool_)
-            mask[kept] = True
-            kept = part.by_row_id[mask[part.by_row_id]]
-        width = row_bytes(part)
-        while len(kept):
-            fitting = min(room, max(space // width, 1 if not group else 0), len(kept))
-            if fitting:
-                group.append((number, kept[:fitting]))
-                kept = kept[fitting:]
-                room, space = room - fitting, space - fitting * width
-            if len(kept):
-                yield group
-                group, room, space = [], table.segment_rows, SEGMENT_BYTES
+def _bounded(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """The sources in groups of at most MERGE_ROWS rows."""
+    group: list[Source] = []
+    rows = 0
+    for source in sources:
+        if group and rows + source.rows > MERGE_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(source)
+        rows += source.rows
     if group:
         yield group
 
 
-def _values(part: Part, definition: ColumnDefinition, rows: Positions) -> Column:
-    """Those rows of a column, as a slice where they are neighbours."""
-    if (np.diff(rows) == 1).all():
-        return part.column(definition, int(rows[0]), int(rows[-1]) + 1, None)
-    return part.column(definition, 0, part.rows, rows)
+def _is_due(store: Store, blocks: Sequence[Source]) -> bool:
+    """Whether blocks are large enough, or have lain long enough, to be sealed."""
+    rows = sum(source.rows for source in blocks)
+    nbytes = sum(source.part.nbytes for source in blocks if isinstance(source.part, Block))
+    old = rows >= SEAL_FEW and time.monotonic() - store.sealed_at > SEAL_SECONDS
+    return rows >= SEAL_ROWS or nbytes >= SEAL_BYTES or old
 
 
-def _gathered(pieces: Sequence[Piece], marks: Sequence[Positions | None]) -> Positions:
-    """What `marks` of the parts say of the pieces' rows; zeros where they are None."""
-    found = [
-        np.zeros(len(rows), np.int64) if (known := marks[number]) is None else known[rows]
-        for number, rows in pieces
-    ]
-    return np.concatenate(found)
+def _damaged(part: Part) -> bool:
+    return isinstance(part, Sealed) and part.damaged
 
 
-def _born(part: Part) -> Positions | None:
-    return part.born if isinstance(part, Block) else _sealed(part).born
+def _run(part: Part) -> int:
+    return part.run if isinstance(part, Sealed) else 0
 
 
-def _sorted(table: Table, columns: Sequence[Column], row_ids: Positions) -> Positions:
-    """The order of rows by the table's sort key, then by row id. It only has to be good, not SQL's."""
-    keys: list[tuple[str, str]] = []
-    arrays: list[pa.Array] = []
-    for number, descending in table.sort_key:
-        column = columns[table.position(number)]
-        if column.type.form is Form.DECIMAL:
-            values = [None if value is None else float(value) for value in column.tolist()]
-            arrays.append(pa.array(values, pa.float64()))
-        elif column.type.form is Form.LIST:
+def _dead(source: Source, oldest: int) -> int:
+    """Rows of it that no snapshot can see."""
+    if isinstance(source.part, Sealed) and not source.part.deleted:
+        return 0
+    gone = source.part.gone_in(0, source.rows)
+    return 0 if gone is None else int(((gone > 0) & (gone <= oldest)).sum())
+
+
+def _any_dead(sources: Sequence[Source], oldest: int) -> bool:
+    return any(_dead(source, oldest) for source in sources)
+
+
+def _is_full(table: Table, source: Source) -> bool:
+    """Whether a segment is of a size that merging would not change much."""
+    return 2 * source.rows >= table.segment_rows or 2 * source.rows * row_bytes(source.part) >= SEGMENT_BYTES
+
+
+def _overlapping(store: Store, table: Table, commit: int) -> list[Source] | None:
+    """Sealed parts that are to be merged into one run: several runs of about the same size."""
+    runs: defaultdict[object, list[Source]] = defaultdict(list)
+    for source in _sources(store, commit):
+        if not isinstance(source.part, Sealed) or source.part.damaged:
             continue
-        else:
-            arrays.append(column.to_arrow())
-        keys.append((str(len(keys)), "descending" if descending else "ascending"))
-    arrays.append(pa.array(row_ids))
-    keys.append((str(len(keys)), "ascending"))
-    rows = pa.table(arrays, names=[name for name, _ in keys])
-    order: Positions = pc.sort_indices(rows, sort_keys=keys).to_numpy().astype(np.int64)
-    return order
+        if table.sort_key:
+            runs[source.part.run or source.part].append(source)
+        elif not _is_full(table, source):
+            runs[source.part].append(source)
+    by_class: defaultdict[int, list[list[Source]]] = defaultdict(list)
+    for run in runs.values():
+        rows = sum(source.rows for source in run)
+        by_class[rows.bit_length() // 2].append(run)
+    for _, alike in sorted(by_class.items()):
+        while len(alike) >= FAN_IN:
+            chosen = alike[: 2 * FAN_IN]
+            if _follow(store, table, chosen):
+                alike = alike[len(chosen) :]
+                continue
+            sources = [source for run in chosen for source in run]
+            if sum(source.rows for source in sources) <= MERGE_ROWS:
+                return sources
+            break
+    return None
+
+
+def _follow(store: Store, table: Table, runs: Sequence[Sequence[Source]]) -> bool:
+    """Whether runs of full segments follow one another in the sort key; they are one run from now on."""
+    if not table.sort_key or not all(_is_full(table, source) for run in runs for source in run):
+        return False
+    number, _ = table.sort_key[0]
+    spans = []
+    for source in (source for run in runs for source in run):
+        assert isinstance(source.part, Sealed)
+        column = source.part.segment.columns.get(number)
+        if column is None or column.zone.low is None or column.zone.high is None or column.zone.nulls:
+            return False
+        spans.append((column.zone.low, column.zone.high))
+    spans.sort()
+    if any(high > low for (_, high), (low, _) in pairwise(spans)):
+        return False
+    parts = [source.part for run in runs for source in run]
+    run = min(part.first_row_id for part in parts)
+    with store.lock:
+        for part in parts:
+            assert isinstance(part, Sealed)
+            part.run = run
+    return True
+
+
+Step = Callable[[Store, Table, int, int, SegmentFolder], bool]
+"""(store, table, newest commit, oldest commit of a snapshot, folder)"""
+
+
+class Home(Protocol):
+    """What the merger needs of the database."""
+
+    def merge_step(self, step: Step) -> bool:
+        """Try `step` on each table until it says that it did something."""
+
+
+class Merger:
+    """The thread that merges."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._wanted = threading.Event()
+        self._closing = False
+        self._failed: set[str] = set()
+        self._thread = threading.Thread(target=self._work, name="merger", daemon=True)
+        self._thread.start()
+
+    def consider(self, store: Store) -> None:
+        """After a commit: look at once if there is much to seal."""
+        if store.unsealed_rows >= SEAL_ROWS or store.unsealed_bytes >= SEAL_BYTES:
+            self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread; what it is at is given up."""
+        self._closing = True
+        self._wanted.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        while not self._closing:
+            self._wanted.wait(_LOOK)
+            self._wanted.clear()
+            while not self._closing and self._once():
+                pass
+
+    def _once(self) -> bool:
+        """One rewriting, and a rest; whether there was any."""
+        begun = time.monotonic()
+        try:
+            done = self._home.merge_step(self._step)
+        except _Stopped:
+            return False
+        except (DatabaseError, OSError, MemoryError) as error:
+            # everything is as it was; the next look tries again, and says nothing new
+            if str(error) not in self._failed:
+                self._failed.add(str(error))
+                print(f"merging failed: {error}", file=sys.stderr)
+            return False
+        if done:
+            rest = threading.Event() if self._closing else self._wanted
+            rest.wait(min(time.monotonic() - begun, _SHUT))
+        return done
+
+    def _step(self, store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> bool:
+        return step(store, table, commit, oldest, folder, self._check)
+
+    def _check(self) -> None:
+        if self._closing:
+            raise _Stopped

@@ -38,7 +38,8 @@ MORSEL_ROWS = 65_536
 class SegmentEntry:
     """How the manifest names a segment: its file, and the file of its deleted rows, if any.
 
-    `nbytes` is the file's length, 0 where an older manifest did not say; `base` is what row ids count from.
+    `nbytes` is the file's length, 0 where an older manifest did not say; `base` is what row ids count from;
+    `run` says to which sorted run it belongs, 0 for one of its own.
     """
 
     file: str
@@ -46,6 +47,7 @@ class SegmentEntry:
     deleted: str | None
     base: int = 0
     nbytes: int = 0
+    run: int = 0
 
 
 class Sealed:
@@ -64,6 +66,8 @@ class Sealed:
         self._lock = threading.Lock()
         self._damage: DataCorrupted | None = None
         self._saved_gone: str | None = None  # the newest file of deleted rows
+        self.deleted = 0  # rows that a commit deleted
+        self.run = 0  # the sorted run that it belongs to, 0: one of its own
         self.file = ""  # its name on disk, once it is there
         self.nbytes = 0  # the length of that file
         self.indexes: dict[KeyColumns, HashIndex] = {}
@@ -76,7 +80,7 @@ class Sealed:
         damaged gets DataCorrupted, and everything else can be read.
         """
         sealed = cls(_segment(folder, entry), entry.base, None, None)
-        sealed.file, sealed.nbytes = entry.file, entry.nbytes
+        sealed.file, sealed.nbytes, sealed.run = entry.file, entry.nbytes, entry.run
         sealed._saved_gone = entry.deleted
         if entry.deleted is not None:
             try:
@@ -87,6 +91,7 @@ class Sealed:
                 return sealed
             sealed._gone = np.zeros(sealed.rows, np.int64)
             sealed._gone[positions] = 1
+            sealed.deleted = len(positions)
         return sealed
 
     @property
@@ -100,6 +105,11 @@ class Sealed:
         return self.base + self.segment.ids[0]
 
     @property
+    def last_row_id(self) -> int:
+        """The largest row id."""
+        return self.base + self.segment.ids[1]
+
+    @property
     def gone(self) -> Positions:
         """(rows,) the commit that deleted each row, 0 for none; made at the first delete."""
         with self._lock:
@@ -108,11 +118,6 @@ class Sealed:
             if self._gone is None:
                 self._gone = np.zeros(self.rows, np.int64)
             return self._gone
-
-    @property
-    def by_row_id(self) -> Positions | None:
-        """(rows,) positions in ascending order of row id; None where rows lie so already."""
-        return None if self.segment.ascending else self.segment.by_row_id()[1]
 
     def gone_in(self, start: int, stop: int) -> Positions | None:
         """See storage.table.Part."""
@@ -125,9 +130,23 @@ class Sealed:
         """(rows,) the commit that made each row; None: one that every snapshot sees."""
         return self._born
 
+    def born_in(self, start: int, stop: int) -> Positions | None:
+        """See storage.table.Part."""
+        return None if self._born is None else self._born[start:stop]
+
+    def mark(self, gone: Positions | None, born: Positions | None) -> None:
+        """Set both, before the segment is part of a table."""
+        self._gone, self._born = gone, born
+        self.deleted = 0 if gone is None else int(np.count_nonzero(gone))
+
+    def settle(self, oldest: int) -> None:
+        """No snapshot is of a commit before `oldest`: who made the rows may be forgotten."""
+        if self._born is not None and int(self._born.max()) <= oldest:
+            self._born = None
+
     def visible_rows(self, commit: int) -> int:
-        """How many rows, from the first on, were made at or before `commit`."""
-        return self.rows if self._born is None else int(np.searchsorted(self._born, commit, "right"))
+        """See storage.table.Part: all rows, of which `born_in` says which were made later, or none."""
+        return 0 if self._born is not None and int(self._born.min()) > commit else self.rows
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""

@@ -43,6 +43,9 @@ class PartMorsel:
         mask: Mask | None = None
         if gone is not None and gone.any():
             mask = (gone == 0) | (gone > self._commit)
+        born = self._part.born_in(self._start, self._stop)
+        if born is not None:
+            mask = born <= self._commit if mask is None else mask & (born <= self._commit)
         if self._hidden is not None:
             row_ids = self.row_ids()
             at = np.minimum(np.searchsorted(self._hidden, row_ids), len(self._hidden) - 1)
@@ -57,6 +60,9 @@ class PartMorsel:
         mask: Mask = np.ones(len(rows), np.bool_)
         if gone is not None:
             mask &= (gone[rows] == 0) | (gone[rows] > self._commit)
+        born = self._part.born_in(self._start, self._stop)
+        if born is not None:
+            mask &= born[rows] <= self._commit
         if self._hidden is not None:
             mask &= ~np.isin(self.row_ids(rows), self._hidden)
         return mask

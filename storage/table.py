@@ -1,4 +1,4 @@
-"""A table's rows: sealed segments and blocks in row order, who deleted what, and its keys.
+"""A table's rows: sealed segments, then blocks in the order of commits, who deleted what, and its keys.
 
 Parts are kept as one tuple that is replaced, never changed, so a reader that took it keeps its rows
 whatever sealing, merging and truncation do. TRUNCATE replaces it for later commits only: `parts_at`
@@ -8,7 +8,7 @@ gives what a snapshot of an earlier commit still sees.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -22,10 +22,17 @@ from storage.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.locks import ROW_CONFLICTS, Locks
 from storage.missing import numbers_of
 from storage.predicate import Conjunction
+from storage.sealed import Sealed
+
+_NONE = np.zeros(0, np.int64)
+_LAST = 2**63 - 1
 
 
 class Part(Protocol):
-    """Rows that lie together, in ascending order of row id or with an index to find one."""
+    """Rows that lie together, in ascending order of row id or with an index to find one.
+
+    Row ids of parts may lie between those of others: segments that were sorted together share a range.
+    """
 
     rows: int
     indexes: dict[KeyColumns, HashIndex]  # those that were asked for
@@ -40,7 +47,15 @@ class Part(Protocol):
     def gone_in(self, start: int, stop: int) -> Positions | None:
         """`gone` of rows start to stop; None where no row was ever deleted."""
 
-    def visible_rows(self, commit: int) -> int: ...
+    @property
+    def born(self) -> Positions | None:
+        """(rows,) the commit that made each row; None: one that every snapshot sees."""
+
+    def born_in(self, start: int, stop: int) -> Positions | None:
+        """`born` of rows start to stop, where it has to be asked beyond `visible_rows`."""
+
+    def visible_rows(self, commit: int) -> int:
+        """How many rows, from the first on, hold all that were made at or before `commit`."""
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""
@@ -70,6 +85,9 @@ class Store:
         self.parts: tuple[Part, ...] = ()
         self._history: list[tuple[int, tuple[Part, ...]]] = []  # (commit that ended it, parts until then)
         self.holders: dict[int, Any] = {}  # row id -> open transaction that marked it deleted
+        self._spans: tuple[tuple[Part, ...], Positions, Positions] = ((), _NONE, _NONE)
+        self.unsealed_rows = self.unsealed_bytes = 0  # of blocks, about
+        self.sealed_at = time.monotonic()
         self.locks = Locks(ROW_CONFLICTS)  # on rows, by row id
         self.successors: dict[int, tuple[int, int]] = {}  # row id -> (commit, row id that replaced it)
         self.indexes: dict[KeyColumns, RowIndex] = {}  # of the blocks: see storage.lookup
@@ -88,6 +106,8 @@ class Store:
         first = self.next_row_id
         row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
         self.next_row_id += batch.rows
+        self.unsealed_rows += batch.rows
+        self.unsealed_bytes += batch.nbytes
         last = self.parts[-1] if self.parts else None
         numbers = numbers_of(table)
         if isinstance(last, Block) and last.has_room(numbers, batch):
@@ -113,17 +133,29 @@ class Store:
         """(part, positions in it, places in `row_ids`) for the row ids that exist."""
         if not len(row_ids):
             return
-        firsts = [part.first_row_id for part in self.parts]
+        parts, firsts, lasts = self._row_id_spans()
         if len(row_ids) == 1:
-            candidates = [bisect_right(firsts, int(row_ids[0])) - 1]
+            within = (firsts <= row_ids) & (row_ids <= lasts)
         else:
-            candidates = np.unique(np.searchsorted(firsts, row_ids, "right") - 1).tolist()
-        for index in candidates:
-            if index >= 0:
-                positions = self.parts[index].positions(row_ids)
-                places = np.flatnonzero(positions >= 0)
-                if len(places):
-                    yield self.parts[index], positions[places], places
+            ascending = np.sort(row_ids)
+            within = ascending.searchsorted(firsts) < ascending.searchsorted(lasts, "right")
+        for index in np.flatnonzero(within).tolist():
+            positions = parts[index].positions(row_ids)
+            places = np.flatnonzero(positions >= 0)
+            if len(places):
+                yield parts[index], positions[places], places
+
+    def _row_id_spans(self) -> tuple[tuple[Part, ...], Positions, Positions]:
+        """The parts, and bounds of the row ids of each: a block grows until the next begins."""
+        if self._spans[0] is not self.parts:
+            parts = self.parts
+            firsts = [part.first_row_id for part in parts]
+            lasts, end = [], _LAST
+            for part, first in zip(reversed(parts), reversed(firsts), strict=True):
+                lasts.append(part.last_row_id if isinstance(part, Sealed) else end)
+                end = end if isinstance(part, Sealed) else first - 1
+            self._spans = parts, np.array(firsts, np.int64), np.array(lasts[::-1], np.int64)
+        return self._spans
 
     def gone_at(self, row_ids: Positions) -> Positions:
         """The commit that deleted each row id: 0 while it lives, -1 where there is no such row."""
@@ -136,6 +168,8 @@ class Store:
         """These rows were deleted by `commit`."""
         for part, positions, _ in self.locate(row_ids):
             part.gone[positions] = commit
+            if isinstance(part, Sealed):
+                part.deleted += len(positions)
 
     def truncate(self, commit: int) -> None:
         """No rows from `commit` on; earlier snapshots keep theirs."""
@@ -145,10 +179,15 @@ class Store:
         self.successors = {}
 
     def replace_parts(self, old: tuple[Part, ...], new: tuple[Part, ...]) -> None:
-        """Put `new` in the place of the neighbouring parts `old`, which hold the same rows."""
-        at = self.parts.index(old[0])
-        assert self.parts[at : at + len(old)] == old
-        self.parts = (*self.parts[:at], *new, *self.parts[at + len(old) :])
+        """Put `new` in the place of the parts `old`, which hold the same rows. Blocks stay behind."""
+        gone = set(map(id, old))
+        kept = [part for part in self.parts if id(part) not in gone]
+        parts = sorted([*kept, *new], key=lambda part: isinstance(part, Block))
+        self.parts = tuple(parts)
+        blocks = [part for part in parts if isinstance(part, Block)]
+        self.unsealed_rows = sum(block.rows for block in blocks)
+        self.unsealed_bytes = sum(block.nbytes for block in blocks)
+        self.sealed_at = time.monotonic()
         self._leave(old)
 
     def _leave(self, parts: tuple[Part, ...]) -> None:
@@ -163,3 +202,6 @@ class Store:
         with self.lock:
             self._history = [(ended, parts) for ended, parts in self._history if ended > oldest]
             self.successors = {k: v for k, v in self.successors.items() if v[0] > oldest}
+            for part in self.parts:
+                if isinstance(part, Sealed):
+                    part.settle(oldest)

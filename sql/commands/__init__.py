@@ -23,7 +23,7 @@ from sql.commands.base import Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
 from sql.commands.explaining import Explain
-from sql.commands.maintaining import Maintain, Truncate
+from sql.commands.maintaining import Maintain, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
 from sql.commands.roles import CreateRole
@@ -57,6 +57,7 @@ __all__ = [
     "Listen",
     "Maintain",
     "Notify",
+    "Optimize",
     "Prepare",
     "Release",
     "Reset",

@@ -12,10 +12,18 @@ from sql.reading import Reader
 
 @dataclass(frozen=True)
 class Maintain(Command):
-    """ANALYZE and VACUUM of tables (none named: all), and OPTIMIZE TABLE."""
+    """ANALYZE and VACUUM of tables (none named: all)."""
 
-    tag: Literal["ANALYZE", "VACUUM", "OPTIMIZE TABLE"]
+    tag: Literal["ANALYZE", "VACUUM"]
     names: tuple[Name, ...]
+
+
+@dataclass(frozen=True)
+class Optimize(Command):
+    """OPTIMIZE TABLE; `mode` is what follows the name, in lower case, if anything does."""
+
+    name: Name
+    mode: Literal["", "flush", "full"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,9 @@ def _vacuum(reader: Reader) -> Command:
 def _optimize(reader: Reader) -> Command:
     reader.must_word("table")
     name = reader.qualified()
-    reader.one_of("full", "flush")
-    return Maintain("OPTIMIZE TABLE", (name,))
+    if reader.word("flush"):
+        return Optimize(name, "flush")
+    return Optimize(name, "full" if reader.word("full") else "")
 
 
 def _maintained(reader: Reader) -> tuple[Name, ...]:

@@ -55,6 +55,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Truncate: tables.truncate,
     commands.Comment: tables.comment,
     commands.Maintain: tables.maintain,
+    commands.Optimize: tables.optimize,
 }
 """What runs each command."""
 

@@ -409,11 +409,15 @@ def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
 
 
 def maintain(host: Host, command: commands.Maintain, text: str) -> Outcome:
-    """ANALYZE, VACUUM: there is nothing to do by hand. OPTIMIZE TABLE merges its segments now."""
+    """ANALYZE, VACUUM: there is nothing to do by hand."""
     if command.tag == "VACUUM" and host.explicit:
         raise ActiveSqlTransaction("VACUUM cannot run inside a transaction block")
-    tables = [must_table(host, parts) for parts in command.names]
-    if command.tag == "OPTIMIZE TABLE":
-        for table in tables:
-            host.store.optimize(table.oid)
+    for parts in command.names:
+        must_table(host, parts)
     return done(command.tag)
+
+
+def optimize(host: Host, command: commands.Optimize, text: str) -> Outcome:
+    """OPTIMIZE TABLE: seal and merge its segments now."""
+    host.store.optimize(must_table(host, command.name).oid, command.mode or "some")
+    return done("OPTIMIZE TABLE")

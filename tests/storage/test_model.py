@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import blocks, changes, merger
+from storage.catalog import Table
 from storage.database import Database
+from storage.segmentfolder import SegmentFolder
+from storage.table import Store
 from storage.transaction import Transaction
 from tests.storage.rows import crashed, create, delete, insert, rows, update
 
@@ -103,7 +106,14 @@ class Model:
         self.committed = one.sees(self.committed)
 
     def merge(self) -> None:
-        self.database.optimize(self.table)
+        if self.choose.random() < 0.5:
+            self.database.optimize(self.table, self.choose.choice(["flush", "some", "full"]))
+            return
+
+        def one(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> bool:
+            return merger.step(store, table, commit, oldest, folder, lambda: None)
+
+        self.database.merge_step(one)
 
     def crash(self) -> None:
         """Go on from what is on disk; what is open is lost."""
@@ -123,7 +133,8 @@ def test_the_database_is_what_the_model_says(seed: int) -> None:
         for module in (blocks, changes):
             patch.setattr(module, "SMALL_ROWS", 3)
         patch.setattr(changes, "BLOCK_ROWS", 4)
-        patch.setattr(merger, "SMALL_ROWS", 2)
+        patch.setattr(merger, "MERGE_ROWS", 9)
+        patch.setattr(merger, "SEAL_ROWS", 2)
         model = Model(Path(folder), random.Random(seed))
         for _ in range(40):
             model.step()
