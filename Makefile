@@ -1,5 +1,5 @@
 # Every target sets up .venv by itself; PYTHON=python3.12 chooses the interpreter, ARGS goes to the command.
-.PHONY: demo test test-all check format bench lock setup clean
+.PHONY: demo test test-all crash check format bench lock setup clean
 
 BIN := .venv/bin
 
@@ -14,6 +14,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -n 2 --all-modes --slow $(ARGS)
+
+# hundreds of kills, thousands of power cuts: minutes
+crash: setup
+	$(BIN)/python -m tests.crash $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -8,6 +8,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from sql import settings
+from storage.checkpoint import Policy
+from storage.errors import InvalidParameterValue
+
 DATABASE = "glancedb"
 
 
@@ -29,6 +33,8 @@ class Config:
     shutdown_timeout: float = 10.0  # seconds that SIGTERM leaves to what runs
     max_message_bytes: int = (1 << 30) - 1
     metrics_port: int = 0  # 0: none
+    max_wal_size: int | str = "256MB"  # the log's size that begins a checkpoint
+    checkpoint_timeout: int | str = "5min"  # the longest time between two
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -43,6 +49,17 @@ class Config:
                 raise ConfigError(f"{name} must be between {least} and {most}, not {getattr(self, name)}")
         if self.tls_key is not None and self.tls_certificate is None:
             raise ConfigError("tls_key without tls_certificate")
+
+        try:
+            assert self.policy
+        except InvalidParameterValue as error:
+            raise ConfigError(error.message) from None
+
+    @property
+    def policy(self) -> Policy:
+        """When checkpoints begin."""
+        size = settings.number("max_wal_size", str(self.max_wal_size))
+        return Policy(size << 10, settings.number("checkpoint_timeout", str(self.checkpoint_timeout)))
 
     @property
     def databases(self) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     )
     try:
         settings = _configured(file, {name: value for name, value in flags.items() if value is not None})
-        database = Database.open(data)
+        database = Database.open(data, settings.policy)
     except (ConfigError, DatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from error
     try:

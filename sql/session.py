@@ -25,7 +25,7 @@ from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outc
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
-from sql.settings import Layers, Settings
+from sql.settings import Layers, Settings, shown
 from storage.batch import Batch
 from storage.catalog import Catalog
 from storage.column import Column
@@ -108,6 +108,9 @@ class Session:
         self.superuser = role is not None and role.superuser
         self.settings.begin_with("is_superuser", "on" if self.superuser else "off")
         self.settings.begin_with("session_authorization", user)
+        policy = database.policy
+        self.settings.begin_with("max_wal_size", shown("max_wal_size", policy.log_bytes >> 10))
+        self.settings.begin_with("checkpoint_timeout", shown("checkpoint_timeout", int(policy.seconds)))
         self.planner = Planner(self)
         self.prepared: dict[str, Planned] = {}
         self.portals: dict[str, BoundPortal] = {}

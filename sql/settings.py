@@ -238,6 +238,7 @@ def _rows() -> Iterator[Setting]:
     yield whole("block_size", "8192", description="The size of a disk block.", context="internal", least="8192", most="8192")
     yield choice("bytea_output", "hex", description="The text form of bytea.", choices=("escape", "hex"))
     yield switch("check_function_bodies", "on", description="Checks bodies of functions.")
+    yield whole("checkpoint_timeout", "5min", description="The longest time between two checkpoints.", unit="s", context="postmaster", least="1", most="86400")
     yield Setting("client_encoding", "UTF8", _encoding, "The client's character set.", reported=True)
     yield choice("client_min_messages", "notice", description="The least level of messages that are sent.", choices=_LEVELS)
     yield whole("columnstore_segment_rows", "1024000", description="The most rows of a new table's segments.", least="1", most=_FOREVER)
@@ -274,6 +275,7 @@ def _rows() -> Iterator[Setting]:
     yield whole("log_min_duration_statement", "-1", description="Statements that take longer are logged.", unit="ms", context="superuser", least="-1", most=_FOREVER)
     yield choice("log_statement", "none", description="The statements that are logged.", context="superuser", choices=("none", "ddl", "mod", "all"))
     yield whole("maintenance_work_mem", "64MB", description="Memory of maintenance.", unit="kB", least="1024", most=_FOREVER)
+    yield whole("max_wal_size", "256MB", description="The size of the log that begins a checkpoint.", unit="kB", context="postmaster", least="64", most=_FOREVER)
     yield whole("max_connections", "100", description="The most connections at a time.", context="postmaster", least="1", most="262143")
     yield whole("max_function_args", "100", description="The most arguments of a function.", context="internal", least="100", most="100")
     yield whole("max_identifier_length", "63", description="The longest name.", context="internal", least="63", most="63")
@@ -336,6 +338,18 @@ def find(name: str) -> Setting:
             )
         return Setting(name, "", _text, "")
     raise UndefinedObject(f'unrecognized configuration parameter "{name}"')
+
+
+def number(name: str, value: str) -> int:
+    """What a value of a whole setting means, in the setting's unit. Raises InvalidParameterValue."""
+    setting = find(name)
+    setting.check(setting, value)
+    return round(_quantity(setting, value))
+
+
+def shown(name: str, number: int) -> str:
+    """A number in the setting's unit as SHOW prints it."""
+    return _in_best_unit(number, find(name).unit)
 
 
 class Settings:

@@ -4,13 +4,19 @@
 2  seal each table's rows made by n into segments, whose files are whole and fsynced then: see storage.merger
 3  write the marks of rows deleted by n
 4  write the manifest: it names these files and the new log file. Only now do older files go
+
+One begins in the background when the log has grown by so much since the last, or some time after it if
+anything was logged at all. Commits go on meanwhile; only the beginning of a log file keeps them waiting. One
+that fails leaves the old manifest true and all log files there, and is tried again after a while.
 """
 
 from __future__ import annotations
 
-import sys
+import logging
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from storage import log
@@ -24,12 +30,38 @@ from storage.segmentfile import in_use
 from storage.segmentfolder import SegmentFolder
 from storage.table import Store
 
+_log = logging.getLogger("glancedb.checkpoints")
+RETRY = 10.0  # seconds after a checkpoint that failed
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When checkpoints begin by themselves: bytes of log since the last, or seconds after it."""
+
+    log_bytes: int = 256 << 20
+    seconds: float = 300.0
+
+
+@dataclass
+class Statistics:
+    """What was done since the start: for pg_stat_bgwriter."""
+
+    timed: int = 0
+    requested: int = 0  # by the log's size, or by a statement
+    failed: int = 0
+    written: int = 0  # files of segments, and of the marks of their deleted rows
+    seconds: float = 0.0
+    sync_seconds: float = 0.0
+
 
 class Home(Protocol):
     """What checkpoints need of the database."""
 
     @property
     def log_bytes(self) -> int: ...
+
+    @property
+    def failed(self) -> bool: ...
 
     def begin_checkpoint(self) -> Manifest: ...
 
@@ -53,33 +85,42 @@ class Home(Protocol):
 class Checkpoints:
     """When to checkpoint, and doing it; one at a time."""
 
-    def __init__(self, home: Home, folder: Path, log_bytes: int) -> None:
-        """`folder` is that of segment files."""
+    def __init__(self, home: Home, folder: Path, policy: Policy, replayed: int) -> None:
+        """`folder` is that of segment files; `replayed`: bytes of the log that the manifest still needs."""
+        self.policy = policy
+        self.statistics = Statistics()
         self._home = home
         self._folder = folder
-        self._log_bytes = log_bytes
+        self._older = replayed  # bytes of log before the current file
         self._running = threading.Lock()
         self._wanted = threading.Event()
         self._closing = False
+        self._ended = monotonic()
+        self._not_before = 0.0
+        self._named: set[str] = set()  # files of the last manifest
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
 
     def consider(self) -> None:
         """After a commit: begin one in the background if the log has grown enough."""
-        if self._home.log_bytes > self._log_bytes:
+        if self._older + self._home.log_bytes > self.policy.log_bytes and monotonic() >= self._not_before:
             self._wanted.set()
 
     def _work(self) -> None:
         while True:
-            self._wanted.wait()
+            due = max(self._ended + self.policy.seconds, self._not_before)
+            asked = self._wanted.wait(max(due - monotonic(), 0.0))
             self._wanted.clear()
             if self._closing:
                 return
+            if not asked and (self._older + self._home.log_bytes == 0 or self._home.failed):
+                self._ended = monotonic()
+                continue
             try:
-                self.run()
+                self.run(timed=not asked)
             except (DatabaseError, OSError, MemoryError) as error:
-                # the log still has everything; the next commit that finds it too long tries again
-                print(f"checkpoint failed: {error}", file=sys.stderr)
+                # the log still has everything
+                _log.warning("a checkpoint failed, and is tried again: %s", error)
 
     def close(self, *, last: bool) -> None:
         """End the background thread, and checkpoint a last time if `last`."""
@@ -89,20 +130,51 @@ class Checkpoints:
         if last:
             self.run()
 
-    def run(self) -> None:
+    def run(self, *, timed: bool = False) -> None:
         """One checkpoint. Raises DiskFull or FileError, with the old manifest still true."""
         with self._running, self._home.merging:
-            manifest = self._home.begin_checkpoint()
-            self._home.tidy()
-            for table in manifest.catalog.tables():
-                store = self._home.store(table.oid)
-                defined = self._home.widest_definition(table)
-                seal(store, defined, manifest.commit, self._home.oldest(), self._home.segments)
-                manifest.tables[table.oid] = self._write(store, manifest)
-            fsync_folder(self._folder)
-            self._home.flush()  # what segments leave out because of later commits must not come back
-            manifest.write(self._folder.parent)
-            self.collect(manifest)
+            began = monotonic()
+            try:
+                self._run()
+            except BaseException:
+                self.statistics.failed += 1
+                self._not_before = monotonic() + RETRY
+                raise
+            finally:
+                self._ended = monotonic()
+            if timed:
+                self.statistics.timed += 1
+            else:
+                self.statistics.requested += 1
+            self.statistics.seconds += self._ended - began
+
+    def _run(self) -> None:
+        began = monotonic()
+        before = self._home.log_bytes
+        manifest = self._home.begin_checkpoint()
+        self._older += before
+        self._home.tidy()
+        for table in manifest.catalog.tables():
+            store = self._home.store(table.oid)
+            defined = self._home.widest_definition(table)
+            seal(store, defined, manifest.commit, self._home.oldest(), self._home.segments)
+            manifest.tables[table.oid] = self._write(store, manifest)
+        syncing = monotonic()
+        fsync_folder(self._folder)
+        self._home.flush()  # what segments leave out because of later commits must not come back
+        manifest.write(self._folder.parent)
+        self.statistics.sync_seconds += monotonic() - syncing
+        needless, self._older = self._older, 0
+        new = len(manifest.files() - self._named)
+        self.statistics.written += new
+        self.collect(manifest)
+        _log.info(
+            "checkpoint at commit %d: %d new files, %.1f MB of log made needless, in %.2f s",
+            manifest.commit,
+            new,
+            needless / 1e6,
+            monotonic() - began,
+        )
 
     def _write(self, store: Store, manifest: Manifest) -> TableFiles:
         segments = []
@@ -117,6 +189,7 @@ class Checkpoints:
     def collect(self, manifest: Manifest) -> None:
         """Remove what the manifest no longer needs, and no snapshot reads."""
         named, reading = manifest.files(), in_use()
+        self._named = named
         for path in self._folder.iterdir():
             if path.name not in named and path not in reading:
                 remove(path)

@@ -15,12 +15,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 
 from storage import files, kernels, log, segmentfolder
 from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
-from storage.checkpoint import Checkpoints
+from storage.checkpoint import Checkpoints, Policy, Statistics
 from storage.files import FolderLock
 from storage.locks import LockRow, Waits
 from storage.log import Log
@@ -33,6 +34,17 @@ from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
 from storage.transaction import Isolation, Transaction
+
+DEFAULT = Policy()
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What opening took: seconds, and records and bytes of the log that were replayed."""
+
+    seconds: float = 0.0
+    records: int = 0
+    bytes: int = 0
 
 
 def _never() -> None:
@@ -61,6 +73,7 @@ class Database:
         self._log: Log | None = None
         self._folder_lock: FolderLock | None = None
         self._checkpoints: Checkpoints | None = None
+        self.recovery = Recovery()
         self._closed = False
         self._dropped: list[tuple[int, int]] = []  # (commit, table): older snapshots may still read it
         self.merging = threading.Lock()  # held while segments are made, and while a checkpoint gathers them
@@ -68,18 +81,18 @@ class Database:
         self._merger: Merger | None = None
 
     @classmethod
-    def open(cls, folder: Path | None, *, log_bytes: int = 256 << 20) -> Database:
+    def open(cls, folder: Path | None, policy: Policy = DEFAULT) -> Database:
         """Open a data folder, or make a new one; None: in memory, without a log.
 
-        A checkpoint begins when the log has grown by `log_bytes`. Raises CannotConnectNow where another
-        server has the folder, DataCorrupted where it cannot be read.
+        `policy` says when checkpoints begin. Raises CannotConnectNow where another server has the folder,
+        DataCorrupted where it cannot be read.
         """
         database = cls(folder)
         if folder is not None:
             files.make_folder(folder)
             database._folder_lock = FolderLock(folder)
             try:
-                database._recover(folder, log_bytes)
+                database._recover(folder, policy)
             except BaseException:
                 database._folder_lock.release()
                 raise
@@ -87,7 +100,8 @@ class Database:
         kernels.warm()
         return database
 
-    def _recover(self, folder: Path, log_bytes: int) -> None:
+    def _recover(self, folder: Path, policy: Policy) -> None:
+        began = monotonic()
         for unfinished in folder.glob("*" + files.PART):
             files.remove(unfinished)
         manifest = Manifest.read(folder)
@@ -99,11 +113,15 @@ class Database:
             self.sequences.restore(oid, value, called)
         for oid, state in manifest.tables.items():
             self._stores[oid] = state.open(folder)
+        records = size = 0
         for payload in replay(folder, manifest.log):
             self._replay(Reader(payload))
+            records += 1
+            size += len(payload)
         self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
-        self._checkpoints = Checkpoints(self, folder / segmentfolder.NAME, log_bytes)
+        self._checkpoints = Checkpoints(self, folder / segmentfolder.NAME, policy, size)
         self._checkpoints.collect(manifest)
+        self.recovery = Recovery(monotonic() - began, records, size)
 
     def _replay(self, reader: Reader) -> None:
         """Do again what a record of the log says."""
@@ -310,20 +328,41 @@ class Database:
     def begin_checkpoint(self) -> Manifest:
         """Begin a new log file: the manifest of all commits so far, without its tables."""
         assert self._log is not None
+        prepared = self._log.prepare()
         with self._commit_lock:
             number, catalog = self._latest
-            first = self._log.rotate()
+            self._log.rotate(prepared)
             durable = self._log.written
             manifest = Manifest(
-                first, number, catalog, self._next_oid, self.sequences.kept(exactly=self._closed)
+                prepared.number, number, catalog, self._next_oid, self.sequences.kept(exactly=self._closed)
             )
         self._publish(durable)
         return manifest
 
     @property
     def log_bytes(self) -> int:
-        """How far the current log file has grown."""
-        return 0 if self._log is None else self._log.size
+        """Bytes of the records in the current log file."""
+        return 0 if self._log is None else self._log.size - log.HEADER_BYTES
+
+    @property
+    def failed(self) -> bool:
+        """Whether the log has failed: no changes are accepted any more."""
+        return self._log is not None and self._log.failed
+
+    @property
+    def policy(self) -> Policy:
+        """When checkpoints begin."""
+        return DEFAULT if self._checkpoints is None else self._checkpoints.policy
+
+    @property
+    def checkpoints(self) -> Statistics:
+        """What checkpoints have done since the start."""
+        return Statistics() if self._checkpoints is None else self._checkpoints.statistics
+
+    def checkpoint(self) -> None:
+        """CHECKPOINT: what was committed no longer needs the log. Raises DiskFull or FileError."""
+        if self._checkpoints is not None:
+            self._checkpoints.run()
 
     def close(self) -> None:
         """Checkpoint and close; open transactions are lost. After a failure of the log, only close."""

@@ -32,6 +32,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import crc32c
@@ -64,6 +65,15 @@ def header(number: int, salt: bytes) -> bytes:
     return head + crc32c.crc32c(head).to_bytes(4, "little")
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A file that is durable under a name that no start looks at, for the log to go on in."""
+
+    number: int
+    descriptor: int
+    salt: bytes
+
+
 class Log:
     """The log's open end. Positions count the records appended since it was opened."""
 
@@ -78,10 +88,13 @@ class Log:
         self._late: threading.Thread | None = None
         self._late_wanted = threading.Event()
         self._closing = threading.Event()
-        self._begin(number, self._prepared(number))
+        self._begin(self._prepared(number))
 
-    def _prepared(self, number: int) -> tuple[int, bytes]:
-        """The next file, durable under a name that no start looks at: (descriptor, salt)."""
+    def prepare(self) -> Prepared:
+        """Make the file that follows the current one. Raises DiskFull or FileError, with nothing left."""
+        return self._prepared(self.number + 1)
+
+    def _prepared(self, number: int) -> Prepared:
         aside = self._folder / (name(number) + files.PART)
         salt = os.urandom(4)
         try:
@@ -98,16 +111,16 @@ class Log:
             files.disk.close(descriptor)
             files.remove(aside)
             raise files.failure(error) if isinstance(error, OSError) else error from error
-        return descriptor, salt
+        return Prepared(number, descriptor, salt)
 
-    def _begin(self, number: int, prepared: tuple[int, bytes]) -> None:
+    def _begin(self, prepared: Prepared) -> None:
         """Go on in a prepared file."""
-        path = self._folder / name(number)
+        path = self._folder / name(prepared.number)
         aside = path.with_name(path.name + files.PART)
         try:
             files.disk.rename(aside, path)
         except OSError as error:
-            files.disk.close(prepared[0])
+            files.disk.close(prepared.descriptor)
             files.remove(aside)
             raise files.failure(error) from error
         try:
@@ -115,9 +128,9 @@ class Log:
         except OSError as error:  # whether the file will be found after a crash is not known
             self._failed = files.failure(error)
             self._check()
-        self.number = number
-        self._descriptor, salt = prepared
-        self._seed = crc32c.crc32c(salt)
+        self.number = prepared.number
+        self._descriptor = prepared.descriptor
+        self._seed = crc32c.crc32c(prepared.salt)
         self._at = self._durable = HEADER_BYTES
         self._allocated = _STEP
 
@@ -212,13 +225,12 @@ class Log:
             with suppress(FileError):  # the next that writes is told
                 self.flush(self._written)
 
-    def rotate(self) -> int:
-        """Begin the next file; what was appended before is durable. Returns its number.
+    def rotate(self, prepared: Prepared) -> None:
+        """Go on in the file that `prepare` made; what was appended before is durable.
 
-        Raises DiskFull or FileError with the current file still the last; appending waits for an fsync and
-        a rename, the next file being made before. One rotation at a time.
+        Raises DiskFull or FileError with the current file still the last. Appending waits for an fsync and
+        a rename. One rotation at a time.
         """
-        prepared = self._prepared(self.number + 1)
         with self._flushing:
             while self._flusher:
                 self._flushing.wait()
@@ -234,13 +246,12 @@ class Log:
                     self._failed = files.failure(error)
                     self._check()
                 self._flushed = self._written
-                self._begin(self.number + 1, prepared)
+                self._begin(prepared)
                 files.disk.close(old)
         finally:
             with self._flushing:
                 self._flusher = False
                 self._flushing.notify_all()
-        return self.number
 
     def close(self) -> None:
         """Make durable what was appended, and close. Raises FileError where that fails."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sql.commands import (
     channels,
     copying,
+    durability,
     explaining,
     maintaining,
     objects,
@@ -22,6 +23,7 @@ from sql.commands import (
 from sql.commands.base import Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
+from sql.commands.durability import Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.maintaining import Maintain, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
@@ -38,6 +40,7 @@ from storage.errors import FeatureNotSupported
 
 __all__ = [
     "Begin",
+    "Checkpoint",
     "CloseCursor",
     "Command",
     "Comment",
@@ -72,7 +75,17 @@ __all__ = [
     "parse_command",
 ]
 
-_FAMILIES = (channels, copying, explaining, maintaining, objects, prepared, settings, transactions)
+_FAMILIES = (
+    channels,
+    copying,
+    durability,
+    explaining,
+    maintaining,
+    objects,
+    prepared,
+    settings,
+    transactions,
+)
 _READERS: dict[str, Callable[[Reader], Command]] = {
     word: read for family in _FAMILIES for word, read in family.READERS.items()
 }
@@ -103,7 +116,6 @@ _UNSUPPORTED = {
     "refresh": "REFRESH MATERIALIZED VIEW",
     "reindex": "REINDEX",
     "cluster": "CLUSTER",
-    "checkpoint": "CHECKPOINT",
     "load": "LOAD",
     "import": "IMPORT FOREIGN SCHEMA",
     "security": "SECURITY LABEL",

@@ -9,7 +9,7 @@ from sql import commands
 from sql.commands import Command
 from sql.outcome import Outcome
 from sql.planned import Planned
-from sql.statements import control, copies, explains, prepared, queries, roles, tables
+from sql.statements import control, copies, durability, explains, prepared, queries, roles, tables
 from sql.statements.host import Host
 from storage.column import Column
 
@@ -53,6 +53,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.CreateRole: roles.create_role,
     commands.Drop: _drop,
     commands.Truncate: tables.truncate,
+    commands.Checkpoint: _plain(durability.checkpoint),
     commands.Comment: tables.comment,
     commands.Maintain: tables.maintain,
     commands.Optimize: tables.optimize,

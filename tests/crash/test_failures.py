@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from storage import files, log
+from storage.checkpoint import Policy
 from storage.database import Database
 from storage.snapshot import Snapshot
 from tests.crash.powercut import Remembering, Unsynced
@@ -40,7 +41,7 @@ def live(folder: Path, seed: int, count: int, disk: Remembering) -> list[str]:
     wrong: list[str] = []
     allowed = ALLOWED[disk._error]
     try:
-        database = Database.open(folder, log_bytes=30_000)
+        database = Database.open(folder, Policy(30_000))
     except Exception as error:
         if getattr(error, "sqlstate", "") not in allowed:
             wrong.append(f"opening: {error!r}")

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from storage import files, log
+from storage.checkpoint import Policy
 from storage.database import Database
 from tests.crash.powercut import Cut, Loss, Operation, Remembering, Unsynced, cut
 from tests.crash.workload import Contents, Script, contents, drawn, steps
@@ -24,7 +25,7 @@ class Life:
         monkeypatch.setattr(log, "_STEP", 4096)
         self.disk = Remembering(folder)
         monkeypatch.setattr(files, "disk", self.disk)
-        database = Database.open(folder, log_bytes=30_000)
+        database = Database.open(folder, Policy(30_000))
         script = Script(database)
         self.states: list[Contents] = [contents(database)]
         for number, step in enumerate(steps(Random(seed), count), 1):

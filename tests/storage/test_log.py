@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import compact, files, log, replay
@@ -45,6 +45,7 @@ def write(folder: Path, *groups: list[bytes]) -> list[int]:
     return starts
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.lists(st.binary(max_size=70), min_size=1, max_size=3), max_size=5))
 def test_what_is_appended_is_read(
     tmp_path_factory: pytest.TempPathFactory, groups: list[list[bytes]]
@@ -84,7 +85,7 @@ def test_a_flipped_bit_before_what_an_fsync_covered_is_damage(tmp_path: Path) ->
 def test_a_file_that_is_not_the_last_may_not_end_early(tmp_path: Path) -> None:
     written = log.Log(tmp_path, 1)
     written.append([b"a" * 100])
-    written.rotate()
+    written.rotate(written.prepare())
     written.append([b"b"])
     written.close()
     assert payloads(tmp_path) == [b"a" * 100, b"b"]
@@ -237,16 +238,17 @@ def test_a_full_disk_at_a_rotation_leaves_the_log_as_it_was(
     written.append([b"a"])
     disk.fail = {operation}
     with pytest.raises(DiskFull):
-        written.rotate()
+        written.rotate(written.prepare())
     disk.fail = set()
     written.flush(written.append([b"b"]))
-    assert written.rotate() == 2
+    written.rotate(written.prepare())
     written.flush(written.append([b"c"]))
     written.close()
     assert [path.name for path in sorted(tmp_path.iterdir())] == [log.name(1), log.name(2)]
     assert payloads(tmp_path) == [b"a", b"b", b"c"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(*(st.booleans() for _ in KINDS)), max_size=9), st.integers(0, 3))
 def test_compact_batches_come_back(present: list[tuple[bool, ...]], start: int) -> None:
     columns = [

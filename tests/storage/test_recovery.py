@@ -16,6 +16,7 @@ import pytest
 from storage import files, log
 from storage.batch import Batch
 from storage.catalog import Role, Schema
+from storage.checkpoint import Policy
 from storage.column import Column
 from storage.database import Database
 from storage.errors import CannotConnectNow, DataCorrupted, DiskFull, FileError, SequenceLimitExceeded
@@ -386,7 +387,7 @@ def test_a_checkpoint_that_fails_leaves_the_old_truth(
 
 
 def test_checkpoints_begin_by_themselves(tmp_path: Path) -> None:
-    database = Database.open(tmp_path, log_bytes=1 << 20)
+    database = Database.open(tmp_path, Policy(1 << 20))
     table = create(database, columns=[("v", binary(4096))])
     values = Column(binary(4096), np.zeros((100, 4096), np.uint8))
     for _ in range(40):
@@ -405,9 +406,10 @@ def test_checkpoints_begin_by_themselves(tmp_path: Path) -> None:
 CHILD = """
 import sys
 from pathlib import Path
+from storage.checkpoint import Policy
 from storage.database import Database
 from tests.storage.rows import create, put, insert, sequence
-database = Database.open(Path(sys.argv[1]), log_bytes=20_000)
+database = Database.open(Path(sys.argv[1]), Policy(20_000))
 names = {table.name: table.oid for table in database.catalog.tables()}
 table = names["t"] if names else create(database, primary=[1])
 serial = next((s.oid for s in database.catalog.sequences()), 0) or sequence(database)

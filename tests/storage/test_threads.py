@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from storage.checkpoint import Policy
 from storage.database import Database
 from storage.errors import DeadlockDetected, SerializationFailure
 from storage.locks import RowMode
@@ -47,7 +48,7 @@ def add(transaction: Transaction, table: int, account: int, amount: int) -> None
 def test_transfers(
     tmp_path: Path, stored: bool, isolation: Literal["read committed", "repeatable read"]
 ) -> None:
-    database = Database.open(tmp_path if stored else None, log_bytes=30_000)
+    database = Database.open(tmp_path if stored else None, Policy(30_000))
     table = create(database, columns=[("id", INT8), ("balance", INT8)], primary=[1])
     put(database, table, *((account, 100) for account in range(ACCOUNTS)))
     done = threading.Event()
