@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from storage import files
 from storage.batch import Batch
 from storage.catalog import PUBLIC, ColumnDefinition, Constraint, Table
 from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column, Positions
 from storage.database import Database
+from storage.files import Disk
 from storage.seams import Snapshot
 from storage.transaction import Transaction
 from storage.types import INT8, TEXT, Type
@@ -122,7 +125,29 @@ def update(transaction: Transaction, table: int, key: Any, row: tuple[Any, ...])
     return transaction.update(table, ids_where(transaction, table, key), batch([row], types))
 
 
+class Pausing(Disk):
+    """A disk on which nothing changes while somebody holds `still`."""
+
+    def __init__(self) -> None:
+        self.still = threading.RLock()
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in vars(Disk):
+            return found
+
+        def call(*given: Any) -> Any:
+            with self.still:
+                return found(*given)
+
+        return call
+
+
+files.disk = _pausing = Pausing()
+
+
 def crashed(folder: Path, to: Path) -> Path:
     """What a crash would leave on disk now: a copy, while the database is open."""
-    shutil.copytree(folder, to)
+    with _pausing.still:
+        shutil.copytree(folder, to)
     return to
