@@ -6,6 +6,7 @@ extended   the same by the extended protocol
 restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
+encoded    all rows are sealed before each statement, each time in another encoding where it fits
 pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one
 
 Sessions of tests/isolation wait for each other: see tests.interleaving. They need a wire.
@@ -21,6 +22,7 @@ import os
 import sys
 import uuid
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -34,13 +36,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from sql.session import Session
-from storage import kernels
+from storage import encodings, kernels
+from storage.catalog import Table
 from storage.database import Database
 from tests import slt
 from tests.interleaving import Interleaved
 
 ALWAYS = ("session", "wire")
-MODES = (*ALWAYS, "extended", "restart", "batch1", "plain")
+MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "encoded")
 ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 ISOLATION = Path(__file__).parent / "isolation"
@@ -194,12 +197,28 @@ def runner(mode: str, folder: Path, interleaved: bool = False) -> Iterator[slt.R
     if mode == "restart":
         running: slt.Runner = slt.Direct(lambda: Database.open(folder / "data"), restart=True)
     else:
-        running = slt.Direct(lambda: Database.open(None))
+        seal = Sealing() if mode == "encoded" else None
+        running = slt.Direct(lambda: Database.open(None), seal=seal)
     with _patched(mode):
         try:
             yield running
         finally:
             running.close()
+
+
+class Sealing:
+    """Seals all rows of a database, each time trying another encoding first."""
+
+    def __init__(self) -> None:
+        self._tags = deque(encodings.BY_TAG)
+
+    def __call__(self, database: Database) -> None:
+        """Seal; what is sealed already stays as it is."""
+        self._tags.rotate()
+        os.environ[encodings.FORCED] = " ".join(self._tags)
+        for relation in database.catalog.relations.values():
+            if isinstance(relation, Table):
+                database.optimize(relation.oid)
 
 
 @contextmanager

@@ -189,19 +189,29 @@ class Direct:
     """Sessions of a database in this process, without a wire.
 
     `restart`: the database is closed and opened again before each text that no transaction is open for.
+    `seal` is called with the database before such a text.
     """
 
-    def __init__(self, open: Callable[[], Database], restart: bool = False) -> None:
+    def __init__(
+        self,
+        open: Callable[[], Database],
+        restart: bool = False,
+        seal: Callable[[Database], None] | None = None,
+    ) -> None:
         self._open = open
         self._restart = restart
+        self._seal = seal
         self.database = open()
         self._sessions: dict[str, Session] = {}
 
     def _session(self, name: str) -> Session:
-        if self._restart and all(session.status == "I" for session in self._sessions.values()):
+        idle = all(session.status == "I" for session in self._sessions.values())
+        if self._restart and idle:
             self.close()
             self.database = self._open()
             self._sessions = {}
+        if self._seal is not None and idle:
+            self._seal(self.database)
         if name not in self._sessions:
             self._sessions[name] = Session(self.database, "glancedb", "glancedb", {})
         return self._sessions[name]

@@ -23,7 +23,7 @@ ENCODINGS: tuple[type[Encoding], ...] = (Constant, Sequence, Runs, Codes, Wide, 
 BY_TAG: dict[str, type[Encoding]] = {encoding.tag: encoding for encoding in ENCODINGS}
 
 FORCED = "GLANCEDB_ENCODING"
-"""The environment variable that names an encoding to be used wherever it fits: for tests."""
+"""The environment variable that names encodings, of which the first that fits is taken: for tests."""
 
 
 def encode(column: Column) -> Encoded:
@@ -31,9 +31,8 @@ def encode(column: Column) -> Encoded:
     counted = column.in_units()
     if counted.units is not None:
         return Decimals(column.type, counted.scale, encode(Column(INT8, counted.units)))
-    forced = os.environ.get(FORCED)
-    if forced:
-        encoded = BY_TAG[forced].encode(column)
+    for tag in os.environ.get(FORCED, "").split():
+        encoded = BY_TAG[tag].encode(column)
         if encoded is not None:
             return encoded
     return leaves.smallest(column, ENCODINGS)

@@ -28,7 +28,8 @@ from storage.types import BPCHAR, Form, Type
 
 MOST_VALUES = 1 << 16
 MOST_BYTES = 4 << 20  # a dictionary is decoded as a whole
-_SHARE = 1 / 4  # of the rows: more distinct values are no dictionary
+_SHARE = 1 / 4  # of the rows: more distinct values are no dictionary,
+_FEW = 16  # unless they are so few
 
 
 class Codes:
@@ -103,7 +104,7 @@ class Codes:
         if found is None:
             return None
         values, codes = found
-        if len(values) > min(MOST_VALUES, len(column) * _SHARE) or values.nbytes > MOST_BYTES:
+        if len(values) > _most(len(column)) or values.nbytes > MOST_BYTES:
             return None
         order = _order(values)
         rank = np.empty(len(order), np.int64)
@@ -124,7 +125,7 @@ class Codes:
         counts = np.bincount(codes, minlength=len(values))
         once = int((counts == 1).sum())
         guess: float = sqrt(rows / len(sample)) * once + (len(values) - once)
-        if guess > min(MOST_VALUES, rows * _SHARE):
+        if guess > _most(rows):
             return None
         width = values.nbytes / len(values)
         packed = Packed.of(codes).nbytes if guess < 2 * len(values) else len(sample) * log2(guess) / 8
@@ -135,6 +136,11 @@ class Codes:
         """See Encoding."""
         values = leaves.read(type, head["values"], buffers[3:])
         return cls(type, values, Packed.read(head["rows"], buffers), head["count"])
+
+
+def _most(rows: int) -> float:
+    """How many distinct values a dictionary may have."""
+    return min(MOST_VALUES, max(rows * _SHARE, _FEW))
 
 
 def _distinct(column: Column) -> tuple[Column, Positions] | None:

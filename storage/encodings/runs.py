@@ -26,7 +26,8 @@ from storage.types import INT8, Form, Type
 
 INNER: tuple[type[Encoding], ...] = (Codes, *leaves.LEAVES)
 
-_SHORT = 2  # runs of fewer rows on average are no runs
+_SHORT = 2  # runs of fewer rows on average are no runs,
+_FEW = 64  # unless there are so few rows
 
 
 class Runs(Proportional):
@@ -85,7 +86,7 @@ class Runs(Proportional):
     def encode(cls, column: Column) -> Runs | None:
         """See Encoding."""
         changes = _changes(column)
-        if changes is None or (len(changes) + 1) * _SHORT > len(column):
+        if changes is None or (len(changes) + 1) * _SHORT > max(len(column), _FEW):
             return None
         ends = np.append(changes, len(column))
         values = column.take(ends - 1)
