@@ -24,8 +24,17 @@ from storage.errors import DataCorrupted
 from storage.missing import Numbers, defined, missing_column, missing_zone
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.segmentfile import Content, SegmentFile
-from storage.types import INT8, Form, Type
-from storage.zones import ZONE_ROWS, Zone, joined, zones_of
+from storage.types import BOOL, INT8, Form, Type
+from storage.zones import (
+    ZONE_ROWS,
+    Zone,
+    comparable,
+    joined,
+    read_old_zone,
+    read_zone,
+    stated,
+    zones_of,
+)
 
 Loaded = tuple[Encoded, Mask | None]
 RowIdOrder = tuple[Positions, Positions | None]
@@ -53,7 +62,7 @@ class SegmentColumn:
         """Encode a column."""
         encoded = encodings.encode(_filled(column))
         loaded = encoded, column.valid
-        masked = 0 if column.valid is None else -(-len(column) // 8)
+        masked = 0 if column.valid is None else _encoded_mask(column.valid).nbytes
         return cls(
             column.type,
             zones_of(column),
@@ -84,10 +93,11 @@ class SegmentColumn:
 
     def may_match(self, op: Comparison, value: Any, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zones."""
-        if not self.zone.may_match(op, value):
+        key = comparable(self.type, op, value)
+        if not self.zone.may_match(op, key):
             return False
         zones = self.zones[start // ZONE_ROWS : -(-stop // ZONE_ROWS)]
-        return any(zone.may_match(op, value) for zone in zones)
+        return any(zone.may_match(op, key) for zone in zones)
 
 
 @dataclass(frozen=True)
@@ -207,7 +217,8 @@ class Segment:
     def _may_match(self, term: Compare, start: int, stop: int) -> bool:
         stored = self.columns.get(term.column.number)
         if stored is None:
-            return missing_zone(term.column).may_match(term.op, term.value)
+            key = comparable(term.column.type, term.op, term.value)
+            return missing_zone(term.column).may_match(term.op, key)
         return stored.may_match(term.op, term.value, start, stop)
 
     def write(self, path: Path) -> int:
@@ -305,45 +316,54 @@ def _described(content: Content, column: SegmentColumn, number: int) -> dict[str
     """A column's part of the foot, its buffers placed."""
     encoded, valid = column.loaded()
     buffers = [content.place(part) for part in encoded.buffers()]
-    bits = None if valid is None else content.place(np.packbits(valid, bitorder="little"))
+    mask = None
+    if valid is not None:
+        bits = _encoded_mask(valid)
+        places = [content.place(part) for part in bits.buffers()]
+        mask = {"encoding": bits.tag, "head": bits.head(), "buffers": places}
     return {
         "number": number,
         "type": codec.encode_type(column.type),
         "encoding": encoded.tag,
         "head": encoded.head(),
         "raw": column.raw,
-        "zones": [[z.rows, z.nulls, _stated(z.low), _stated(z.high)] for z in column.zones],
+        "bounds": [stated(zone) for zone in column.zones],
         "buffers": buffers,
-        "valid": bits,
+        "valid": mask,
     }
 
 
-def _stated(bound: Any) -> Any:
-    """A zone's bound as JSON has it."""
-    return str(bound) if isinstance(bound, Decimal) else bound
+def _encoded_mask(valid: Mask) -> Encoded:
+    """Where values are, as a column of booleans: few nulls are few runs."""
+    return encodings.encode(Column(BOOL, valid))
 
 
-def _zone(type: Type, rows: int, nulls: int, low: Any, high: Any) -> Zone:
-    if type.form is Form.DECIMAL:
-        low, high = (None if bound is None else Decimal(bound) for bound in (low, high))
-    return Zone(rows, nulls, low, high)
+def _zones(type: Type, described: Mapping[str, Any]) -> list[Zone]:
+    if "bounds" in described:
+        return [read_zone(type, zone) for zone in described["bounds"]]
+    return [read_old_zone(type, zone) for zone in described["zones"]]
 
 
 def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> SegmentColumn:
     """A column of a file."""
     type = codec.decode_type(described["type"])
-    zones = [_zone(type, *zone) for zone in described["zones"]]
+    zones = _zones(type, described)
     rows = sum(zone.rows for zone in zones)
-    places, bits = described["buffers"], described["valid"]
-    nbytes = sum(length for _, length, _ in places) + (0 if bits is None else bits[1])
-
     tag, head = described["encoding"], described["head"]
-    buffers = [file.buffer((number, at), place) for at, place in enumerate(places)]
+    buffers = [file.buffer((number, at), place) for at, place in enumerate(described["buffers"])]
     in_place = encodings.in_place(tag, type, head, buffers)
+    mask = described["valid"]
+    if isinstance(mask, list):  # a bitmap, as it was once
+        mask = {"encoding": "", "buffers": [mask]}
+    bits = [] if mask is None else mask["buffers"]
+    nbytes = sum(length for _, length, _ in (*described["buffers"], *bits))
 
     def load_mask() -> tuple[Mask, int]:
-        packed = file.buffer(number, bits).read()
-        return np.unpackbits(packed, count=rows, bitorder="little").astype(np.bool_), rows
+        read = [file.buffer((number, "valid", at), place).read() for at, place in enumerate(bits)]
+        if not mask["encoding"]:
+            return np.unpackbits(read[0], count=rows, bitorder="little").astype(np.bool_), rows
+        encoded = encodings.read(mask["encoding"], BOOL, mask["head"], read)
+        return encoded.decode(0, rows, None).values, rows
 
     def load() -> tuple[Encoded, int]:
         read = [buffer.read() for buffer in buffers]
@@ -352,8 +372,8 @@ def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> Seg
     def kept() -> Loaded:
         # what stays where it is holds the file, so the cache, which outlives it, must not hold that
         encoded: Encoded = in_place or file.kept((number, "values"), load)
-        mask: Mask | None = None if bits is None else file.kept((number, "valid"), load_mask)
-        return encoded, mask
+        valid: Mask | None = None if mask is None else file.kept((number, "valid"), load_mask)
+        return encoded, valid
 
     return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept)
 

@@ -10,16 +10,18 @@
     foot: {"rows": n, "columns": [column, ...], "row_ids": column, "ascending": bool,
            "sections": {name: {"head": {...}, "buffers": [[offset, length, CRC32C], ...]}, ...}}
     column: {"number": attnum, "type": [oid, modifier], "encoding": tag, "head": {...}, "raw": bytes,
-             "zones": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
-             "valid": [offset, length, CRC32C] or null}
+             "bounds": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
+             "valid": {"encoding": tag, "head": {...}, "buffers": [[offset, length, CRC32C], ...]} or null}
 
-`raw` is what the column takes when it is decoded. `valid` is a bitmap, first row in the lowest bit. Row ids
-are relative: whoever names the file (manifest, commit record) says from what base they count, so a file can
-be written before its rows have ids; `ascending` says whether they grow from row to row. Sections belong to
-whoever put them there: a name, a head and buffers.
+`raw` is what the column takes when it is decoded. `valid` is a column of booleans, `bounds` are zones (see
+storage.zones). Row ids are relative: whoever names the file (manifest, commit record) says from what base
+they count, so a file can be written before its rows have ids; `ascending` says whether they grow from row to
+row. Sections belong to whoever put them there: a name, a head and buffers.
 
 Format 1 ("GDBSEG01") had no numbers (its columns are those with attnum 1, 2, and so on), no `raw`, no
-`ascending`, no sections, and absolute row ids: its base is 0.
+`ascending`, no sections, and absolute row ids: its base is 0. In files of both formats there may be "zones"
+in place of "bounds" (see storage.zones.read_old_zone), and "valid" may be the place of a bitmap, first row
+in the lowest bit.
 
 The length of a file is checked against what the manifest says when it is opened, and only the foot is read
 then. A buffer is read when it is first asked for, its checksum checked, and kept in the buffer cache.

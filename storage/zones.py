@@ -1,87 +1,155 @@
 """Zone maps: the smallest and largest value and the nulls of each block of rows of a segment column.
 
-A block that cannot hold a row for `column op constant` is skipped unread. Bounds are kept for types whose
-order is that of their stored values: numbers, dates, times, booleans, and text by its bytes (the C
-collation). A block with a NaN has no upper bound: NaN is greater than every number.
+A block that cannot hold a row for `column op constant` is skipped unread. Bounds are kept in comparable form
+(see `comparable`) for numbers, dates, times, booleans, intervals, texts and byte strings, uuid, and binary(n)
+up to 64 bytes. Of long bytes a prefix is kept: a lower bound is cut, an upper bound is cut and its last byte
+raised. A block with a NaN has no upper bound: NaN is greater than every number.
+
+ZONE_ROWS is a morsel: what is not skipped is scanned by the morsel anyway, and packed encodings know the
+bounds of each of their 1024 rows (storage.encodings.packed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.column import Column
+from storage.column import Column, bytes_column
+from storage.order import is_float, order_key
 from storage.predicate import Comparison
-from storage.types import NAME, TEXT, VARCHAR, Form
+from storage.types import BPCHAR, Form, Type
 
 ZONE_ROWS = 65_536
-_TEXTS = frozenset((TEXT.oid, VARCHAR.oid, NAME.oid))
+PREFIX = 32  # bytes that are kept of a bound
+_WIDEST = 64  # bytes of a binary(n) that has bounds
+_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What is known of some rows of one column. A bound of None says nothing."""
+    """What is known of some rows of one column. A bound of None says nothing.
+
+    Bounds need not be values that are there: no value is below `low` or above `high`.
+    """
 
     rows: int
     nulls: int
     low: Any = None
     high: Any = None
 
-    def may_match(self, op: Comparison, value: Any) -> bool:
-        """Whether a row for which `column op value` holds may be among them."""
+    def may_match(self, op: Comparison, key: Any) -> bool:
+        """Whether a row for which `column op value` holds may be among them; `key` is comparable."""
         if op is Comparison.IS_NULL:
             return self.nulls > 0
         if self.nulls == self.rows:
             return False
-        if value is None or value != value:
+        if op is Comparison.IN:
+            return any(self.may_match(Comparison.EQ, item) for item in key)
+        if key is None or key != key:
             return True
         low, high = self.low, self.high
-        if type(value) is Decimal and not value.is_finite():
-            return True
-        if type(value) is str and low is not None:
-            low, high, value = low.encode(), high.encode(), value.encode()
         match op:
             case Comparison.EQ:
-                return (low is None or low <= value) and (high is None or value <= high)
+                return (low is None or low <= key) and (high is None or key <= high)
             case Comparison.NE:
-                return low is None or high is None or not low == value == high
+                return low is None or high is None or not low == key == high
             case Comparison.LT:
-                return bool(low is None or low < value)
+                return bool(low is None or low < key)
             case Comparison.LE:
-                return bool(low is None or low <= value)
+                return bool(low is None or low <= key)
             case Comparison.GT:
-                return bool(high is None or high > value)
+                return bool(high is None or high > key)
             case Comparison.GE:
-                return bool(high is None or high >= value)
+                return bool(high is None or high >= key)
             case _:
                 return True
 
 
+def comparable(type: Type, op: Comparison, value: Any) -> Any:
+    """A constant as bounds of its type are kept: numbers as they are, all else by its order_key.
+
+    None where the type has no bounds. NaN stays NaN, which `may_match` knows.
+    """
+    if op is Comparison.IN:
+        return tuple(comparable(type, Comparison.EQ, item) for item in value)
+    key = _key(type)
+    return None if value is None or key is None else key(value)
+
+
+def _key(type: Type) -> Callable[[Any], Any] | None:
+    """What makes comparable values."""
+    return _same if is_float(type) or type.form is Form.DECIMAL else order_key(type)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 def zone_of(column: Column) -> Zone:
     """The zone of all rows of a column."""
-    valid = column.valid
-    nulls = 0 if valid is None else int(len(column) - np.count_nonzero(valid))
-    if nulls == len(column):
-        return Zone(len(column), nulls)
-    if column.type.oid in _TEXTS:
-        bounds = pc.min_max(column.values).as_py()
-        return Zone(len(column), nulls, bounds["min"], bounds["max"])
+    rows, valid = len(column), column.valid
+    nulls = 0 if valid is None else int(rows - np.count_nonzero(valid))
+    if nulls == rows:
+        return Zone(rows, nulls)
+    return Zone(rows, nulls, *_bounds(column if valid is None else column.take(valid)))
+
+
+def _bounds(column: Column) -> tuple[Any, Any]:
+    """(low, high) of a column without nulls and with a row."""
+    type = column.type
     if column.units is not None:
-        units = column.units if valid is None else column.units[valid]
-        low, high = (Decimal(end.item()).scaleb(-column.scale) for end in (units.min(), units.max()))
-        return Zone(len(column), nulls, low, high)
-    if column.type.form is not Form.FIXED or column.values.dtype.names:
-        return Zone(len(column), nulls)
-    values = column.values if valid is None else column.values[valid]
+        ends = (column.units.min(), column.units.max())
+        low, high = (Decimal(end.item()).scaleb(-column.scale) for end in ends)
+        return low, high
+    if _key(type) is None:
+        return None, None
+    match type.form:
+        case Form.TEXT:
+            values = pc.utf8_rtrim(column.values, " ") if type.oid == BPCHAR.oid else column.values
+            return _prefixes(values.cast(pa.large_binary()))
+        case Form.BYTES:
+            return _prefixes(column.values)
+        case Form.ROWS:
+            wide = column.values.shape[1] > _WIDEST
+            return (None, None) if wide else _prefixes(bytes_column(column.values).values)
+        case Form.DECIMAL:
+            numbers = [value for value in column.values if not value.is_nan()]
+            return min(numbers, default=None), max(numbers) if len(numbers) == len(column) else None
+        case _ if column.values.dtype.names:
+            return _spans(column)
+    values = column.values
     if values.dtype.kind == "f" and np.isnan(values).any():
         numbers = values[~np.isnan(values)]
-        return Zone(len(column), nulls, numbers.min().item() if len(numbers) else None, None)
-    return Zone(len(column), nulls, values.min().item(), values.max().item())
+        return (numbers.min().item() if len(numbers) else None), None
+    return values.min().item(), values.max().item()
+
+
+def _prefixes(values: pa.Array) -> tuple[bytes, bytes | None]:
+    """Bounds of byte strings, cut."""
+    ends = pc.min_max(values).as_py()
+    low, high = ends["min"], ends["max"]
+    if len(high) <= PREFIX:
+        return low[:PREFIX], high
+    above = high[:PREFIX].rstrip(b"\xff")
+    return low[:PREFIX], above[:-1] + bytes([above[-1] + 1]) if above else None
+
+
+def _spans(column: Column) -> tuple[int, int]:
+    """Bounds of intervals, in microseconds; days and microseconds apart, for the sum may leave int64."""
+    values = column.values
+    more, micros = np.divmod(values["micros"], _DAY)
+    days = values["months"].astype(np.int64) * 30 + values["days"] + more
+    first, last = int(days.min()), int(days.max())
+    return (
+        first * _DAY + int(micros[days == first].min()),
+        last * _DAY + int(micros[days == last].max()),
+    )
 
 
 def zones_of(column: Column) -> list[Zone]:
@@ -102,3 +170,32 @@ def joined(zones: Sequence[Zone]) -> Zone:
         None if None in lows else min(lows, default=None),
         None if None in highs else max(highs, default=None),
     )
+
+
+def stated(zone: Zone) -> list[Any]:
+    """A zone as JSON's values: bytes as the characters of their numbers, decimals as text."""
+    return [zone.rows, zone.nulls, _stated(zone.low), _stated(zone.high)]
+
+
+def _stated(bound: Any) -> Any:
+    if isinstance(bound, bytes):
+        return bound.decode("latin-1")
+    return str(bound) if isinstance(bound, Decimal) else bound
+
+
+def read_zone(type: Type, values: Sequence[Any]) -> Zone:
+    """The inverse of `stated`."""
+    rows, nulls, *bounds = values
+    return Zone(rows, nulls, *(_read(type, bound, "latin-1") for bound in bounds))
+
+
+def read_old_zone(type: Type, values: Sequence[Any]) -> Zone:
+    """As `read_zone`, of zones that were stated before bounds were bytes: texts as they are, and whole."""
+    rows, nulls, *bounds = values
+    return Zone(rows, nulls, *(_read(type, bound, "utf-8") for bound in bounds))
+
+
+def _read(type: Type, bound: Any, encoding: str) -> Any:
+    if isinstance(bound, str):
+        return Decimal(bound) if type.form is Form.DECIMAL else bound.encode(encoding)
+    return bound

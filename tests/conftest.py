@@ -218,7 +218,7 @@ class Sealing:
         os.environ[encodings.FORCED] = " ".join(self._tags)
         for relation in database.catalog.relations.values():
             if isinstance(relation, Table):
-                database.optimize(relation.oid)
+                database.optimize(relation.oid, "flush")
 
 
 @contextmanager

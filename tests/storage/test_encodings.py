@@ -185,7 +185,7 @@ def test_any_rows_come_back(twin: None, encoding: Any, data: st.DataObject) -> N
     assert same(encoded.decode(start, stop, every), column.slice(start, stop))
 
 
-_TESTS: dict[Comparison, Callable[[Any, Any], bool]] = {
+TESTS: dict[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.EQ: lambda a, b: a == b,
     Comparison.NE: lambda a, b: a != b,
     Comparison.LT: lambda a, b: a < b,
@@ -196,13 +196,13 @@ _TESTS: dict[Comparison, Callable[[Any, Any], bool]] = {
 }
 
 
-def _float_key(value: float) -> tuple[bool, float]:
+def float_key(value: float) -> tuple[bool, float]:
     return (value != value, 0.0 if value != value else value)
 
 
 @each_encoding
 @quick
-@given(st.sampled_from(list(_TESTS)), st.data())
+@given(st.sampled_from(list(TESTS)), st.data())
 def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.DataObject) -> None:
     drawn = _drawn(data, encoding)
     if drawn is None:
@@ -210,7 +210,7 @@ def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.Data
     column, encoded = drawn
     type = column.type
     floats = type in (FLOAT4, FLOAT8)
-    key = _float_key if floats else order_key(type)
+    key = float_key if floats else order_key(type)
     if key is None:
         return
     values = column.tolist()
@@ -228,7 +228,7 @@ def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.Data
         return
     assert mask.dtype == np.bool_
     assert len(mask) == stop - start
-    truth = [_TESTS[op](key(item), wanted) for item in values[start:stop]]
+    truth = [TESTS[op](key(item), wanted) for item in values[start:stop]]
     missed = [item for item, found, true in zip(values[start:stop], mask, truth, strict=True) if true > found]
     assert not missed
     if not floats and encoded.tag not in ("blocks", "rle"):

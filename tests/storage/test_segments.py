@@ -160,10 +160,11 @@ def places(path: Path) -> Iterator[tuple[str, int, int, int]]:
     """(what, number of the column, offset, length) of each buffer."""
     foot = segmentfile.SegmentFile(path).foot
     for column in foot["columns"]:
-        for offset, length, _ in column["buffers"]:
-            yield "values", column["number"], offset, length
-        if column["valid"] is not None:
-            yield "mask", column["number"], *column["valid"][:2]
+        mask = column["valid"] or {"buffers": []}
+        for what, buffers in (("values", column["buffers"]), ("mask", mask["buffers"])):
+            for offset, length, _ in buffers:
+                if length:
+                    yield what, column["number"], offset, length
 
 
 def flip(path: Path, at: int) -> None:
