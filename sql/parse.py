@@ -20,7 +20,7 @@ from sql.rewrite import MARK, NAME, Rewritten, rewrite
 from sql.tokens import Kind, Token, lex, near
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 
-_QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete"))
+_QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,10 @@ def parse_expression_tokens(tokens: list[Token], text: str) -> exp.Expression:
 
 def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
     """What sqlglot makes of the tokens of one statement, with marks in their places."""
+    if tokens[0].is_word("replace"):  # it is an INSERT in all but what it does
+        inserting = parse_tree([tokens[0]._replace(text="insert"), *tokens[1:]], text)
+        inserting.set("replace", True)
+        return inserting
     rewritten = rewrite(tokens, text)
     try:
         trees = PostgresParser(dialect="postgres").parse(rewritten.tokens, text)

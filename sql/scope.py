@@ -79,6 +79,7 @@ class Scope:
         self.relations: list[Relation] = []
         self.merged: list[Merged] = []
         self.width = 0
+        self.unreachable: frozenset[str] = frozenset()  # names that other clauses of the statement know
         # common table expressions by name: see sql.commontables
         self.tables: Mapping[str, Any] = {} if tables is None else tables
 
@@ -143,6 +144,13 @@ class Scope:
         """The error for a name that no item of FROM has; an alias may hide it."""
         level: Scope | None = self
         while level is not None and not schema:
+            if table in level.unreachable:
+                return UndefinedTable(
+                    f'invalid reference to FROM-clause entry for table "{table}"',
+                    hint=f'There is an entry for table "{table}", but it cannot be referenced from this part '
+                    "of the query.",
+                    position=position,
+                )
             for relation in level.relations:
                 if relation.behind == table:
                     return UndefinedTable(

@@ -7,11 +7,11 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table
+from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
 from storage.column import Column, Mask, Positions
 from storage.locks import Policy, RowMode, TableMode, Thing
 from storage.predicate import Conjunction
@@ -63,6 +63,12 @@ class TableView(Protocol):
         `values` have the types of the columns; a key with a null finds nothing, unless `columns.nulls`.
         """
 
+    def located(self, row_ids: Positions) -> Iterator[Found]:
+        """The versions with these ids, whether or not the snapshot sees them; with places in `row_ids`.
+
+        Those of rows that were dropped or never there are left out.
+        """
+
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """(segments skipped by zone maps, segments in all): for EXPLAIN ANALYZE."""
 
@@ -95,6 +101,16 @@ class Transaction(Protocol):
 
         Raises UniqueViolation. Not-null, checks and defaults are the caller's.
         """
+
+    def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
+        """Insert the rows whose keys, of these ones, no row has: ON CONFLICT.
+
+        Returns, row by row, 0 where it was inserted, else the id of the row that has its key. Raises
+        UniqueViolation for other keys, SerializationFailure.
+        """
+
+    def made_now(self, table: int, row_ids: Positions) -> Mask:
+        """(n,) which of these rows the running statement has made."""
 
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """Mark rows deleted; returns the ids that this call deleted (not those already gone).

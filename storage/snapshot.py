@@ -146,6 +146,19 @@ class TableView:
             if kept.any():
                 yield OwnMorsel(rows, 0, rows.rows, self._command), positions[kept], asked[kept]
 
+    def located(self, row_ids: Positions) -> Iterator[Found]:
+        """See storage.seams.TableView."""
+        store = self._store
+        with store.lock:
+            found = list(store.locate(row_ids))
+        for part, positions, places in found:
+            yield PartMorsel(part, 0, part.rows, self._commit, None), positions, places
+        for rows in self._changes.inserted if self._changes is not None else ():
+            at = rows.positions(row_ids)
+            places = np.flatnonzero(at >= 0)
+            if len(places):
+                yield OwnMorsel(rows, 0, rows.rows, self._command), at[places], places
+
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """See storage.seams.TableView."""
         total = len(self._parts)

@@ -18,19 +18,20 @@ DDL          a transaction keeps the definitions that it changed and sees them o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
 
+from storage import arbiters as arbiters_of
 from storage import catalog as definitions
 from storage import rowlocks, uniqueness
 from storage.batch import Batch
-from storage.catalog import Catalog, Definition, Relation, Table
+from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
 from storage.changes import Savepoint, TableChanges
-from storage.column import Positions
+from storage.column import Mask, Positions
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
@@ -155,6 +156,11 @@ class Transaction:
         return bool(self._locked)
 
     @property
+    def seen(self) -> int | None:
+        """The commit of its snapshot, where that stays the same."""
+        return None if self._fixed is None else self._fixed.commit
+
+    @property
     def has_read(self) -> bool:
         """Whether a statement of it has had a snapshot."""
         return self._last is not None
@@ -205,6 +211,22 @@ class Transaction:
                         return row_ids
                     wait.begin([other], ROW_WAIT)
                 wait.sleep()
+
+    def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
+        """See storage.seams.Transaction."""
+        definition, changes, store = self._write(table)
+        schema = self.catalog.schemas[definition.schema].name
+        oldest = self._database.oldest
+        place = arbiters_of.Place(self._database.waits, store, changes, schema, self._command, oldest)
+        return arbiters_of.insert_free(self, place, batch, arbiters)
+
+    def made_now(self, table: int, row_ids: Positions) -> Mask:
+        """See storage.seams.Transaction."""
+        changes = self.changes.get(table)
+        mask: Mask = np.zeros(len(row_ids), np.bool_)
+        for rows in changes.inserted if changes is not None else ():
+            mask |= rows.positions(row_ids) >= rows.before(self._command)
+        return mask
 
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """See storage.seams.Transaction."""

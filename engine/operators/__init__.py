@@ -27,6 +27,7 @@ from engine.operators.shared import Shared
 from engine.operators.sort import Sort, SortKey
 from engine.operators.top import Top
 from engine.operators.update import Update
+from engine.operators.upsert import SetRow, Upsert
 from engine.operators.values import Values
 from engine.operators.worktable import WorkTable
 
@@ -58,12 +59,14 @@ __all__ = [
     "RowsFrom",
     "Scan",
     "SetOperation",
+    "SetRow",
     "Shared",
     "Sort",
     "SortKey",
     "Task",
     "Top",
     "Update",
+    "Upsert",
     "Values",
     "WorkTable",
 ]

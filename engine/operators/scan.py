@@ -94,16 +94,21 @@ class Scan:
             return
         prepare(run, self.condition)
         columns = tuple(view.table.definition(number) for number in self.numbers)
+        wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
+        if wanted is not None:
+            for morsel, positions, _ in view.located(wanted):
+                rows = _Rows(morsel, columns, np.sort(positions), 0, 0)
+                yield given(self._survivors(rows, _Rows(morsel, columns, None, 0, morsel.rows), run))
+            return
         if run.counters is not None:
             skipped, segments = view.skipped(predicate)
             count(run, self, Segments_Skipped=skipped, Segments=segments)
         safe = pool_safe(self.condition)
         step = self._step()
-        wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         for morsel in view.morsels(predicate):
             for start in range(0, morsel.rows, step):
                 stop = min(start + step, morsel.rows)
-                task = partial(self._part, morsel, columns, predicate, start, stop, wanted, run)
+                task = partial(self._part, morsel, columns, predicate, start, stop, run)
                 if safe:
                     yield task
                 else:
@@ -151,11 +156,10 @@ class Scan:
         predicate: Conjunction,
         start: int,
         stop: int,
-        wanted: Positions | None,
         run: Run,
     ) -> Batch | None:
         """The surviving rows of a morsel from `start` to `stop`."""
-        rows = _candidates(morsel, predicate, start, stop, wanted)
+        rows = _candidates(morsel, predicate, start, stop)
         found = stop - start if rows is None else len(rows)
         if not found:
             count(run, self, 0, 1, Rows_Removed_by_Filter=stop - start)
@@ -284,11 +288,9 @@ class _Rows:
         return Column(INT8, self.morsel.row_ids(self._asked()))
 
 
-def _candidates(
-    morsel: Morsel, predicate: Conjunction, start: int, stop: int, wanted: Positions | None
-) -> Positions | None:
+def _candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
     """The positions that are visible and not ruled out; None where all from start to stop are."""
-    mask = morsel.visible() if wanted is None else np.isin(morsel.row_ids(), wanted)
+    mask = morsel.visible()
     if predicate:
         likely = morsel.select(predicate)
         if likely is not None:

@@ -72,6 +72,12 @@ def offset(w: Writer, token: Token) -> bool:
 @word("values")
 def values(w: Writer, token: Token) -> bool:
     previous = w.peek(-1)
+    if w.duplicate and w.mark_at(1, "(") and w.mark_at(3, ")"):
+        w.emit_name(Token(Kind.WORD, "excluded", token.start, token.end))
+        w.emit(T.DOT, ".", w.tokens[w.index + 1])
+        w.emit_name(w.tokens[w.index + 2])
+        w.index += 4
+        return True
     if w.mark_at(1, "(") or (previous is not None and previous.is_word("default")):
         w.emit(T.VALUES, "VALUES", token)
         w.index += 1
@@ -271,10 +277,34 @@ def do(w: Writer, token: Token) -> bool:
 
 @word("conflict")
 def conflict(w: Writer, token: Token) -> bool:
+    if not _on(w):
+        return False
+    w.emit(T.VAR, "CONFLICT", token)
+    w.index += 1
+    if w.word_at(0, "on") and w.word_at(1, "constraint"):
+        w.emit(T.ON, "ON", w.tokens[w.index])
+        w.emit(T.VAR, "CONSTRAINT", w.tokens[w.index + 1])
+        w.index += 2
+    elif not (w.mark_at(0, "(") or w.word_at(0, "do")):
+        raise near(w.text, w.peek(0))
+    return True
+
+
+def _on(w: Writer) -> bool:
     previous = w.peek(-1)
-    if previous is not None and previous.is_word("on") and w.statement == "insert":
-        raise w.unsupported("ON CONFLICT", token)
-    return False
+    return previous is not None and previous.is_word("on") and w.statement in ("insert", "with")
+
+
+@word("duplicate")
+def duplicate(w: Writer, token: Token) -> bool:
+    """ON DUPLICATE KEY UPDATE, in which VALUES(a) is excluded.a."""
+    if not (_on(w) and w.word_at(1, "key") and w.word_at(2, "update")):
+        return False
+    for type, text in ((T.VAR, "DUPLICATE"), (T.VAR, "KEY"), (T.UPDATE, "UPDATE")):
+        w.emit(type, text, w.tokens[w.index])
+        w.index += 1
+    w.duplicate = True
+    return True
 
 
 @word("overriding")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
-from engine.operators import Insert, Operator, Project, Values
+from engine.operators import Insert, Operator, Project, Upsert, Values
 from sql.binding import Binding
 from sql.coerce import assign
 from sql.commontables import CommonTable
@@ -16,18 +16,18 @@ from sql.marks import position_of
 from sql.query import plan_source
 from sql.scope import Frame, Scope
 from sql.statements import writing
+from sql.statements.conflict import resolution
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 
-_KNOWN = frozenset(("this", "expression", "returning", "default", "with_"))
+_KNOWN = frozenset(("this", "expression", "returning", "default", "with_", "conflict", "replace"))
 
 
 def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     """The plan of an INSERT; its fields are those of RETURNING."""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
-            words = {"conflict": "ON CONFLICT"}.get(name, name.upper())
-            raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
+            raise FeatureNotSupported(f"{name.upper()} is not supported", position=position_of(tree))
     schema = tree.this
     named = schema.expressions if isinstance(schema, exp.Schema) else None
     target = writing.target_of(schema.this if named is not None else schema, "insert into", context)
@@ -46,14 +46,18 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
         child = _with_defaults(table, columns, plan_source(source, columns, context, tables), context)
     scope = Scope(Frame())
     relation = scope.add(target.relation())
+    if tree.args.get("conflict") is not None:
+        scope.unreachable = frozenset(("excluded",))
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
-    operator = Insert(
-        table.oid,
-        child,
-        None if returned is None else returned.expressions,
-        writing.not_null(table),
-        writing.checks(table, context),
-    )
+    conflict = resolution(tree, target, context)
+    expressions = None if returned is None else returned.expressions
+    not_null, checks = writing.not_null(table), writing.checks(table, context)
+    operator: Operator
+    if conflict is None:
+        operator = Insert(table.oid, child, expressions, not_null, checks)
+    else:
+        arbiters, update, replaces = conflict.arbiters, conflict.update, conflict.replaces
+        operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, not_null, checks)
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)
 

@@ -6,26 +6,25 @@ in any query. A projection brings them into the order that the Update operator r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
 from engine.operators import Operator, Update
-from sql.binding import Binding, subqueries
-from sql.coerce import assign
+from sql.binding import Binding
 from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.expressions import remap
 from sql.logical import Filter, Get, Join, Node, Project
-from sql.marks import FunctionMark, mark_of, position_of
+from sql.marks import position_of
 from sql.query import bind_query, finish
 from sql.scope import Frame, Relation, Scope
 from sql.sources import Sources
 from sql.statements import writing
+from sql.statements.assigning import new_row
 from sql.statements.writing import Target
-from storage.catalog import ColumnDefinition
-from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.errors import FeatureNotSupported
 from storage.types import INT8
 
 _KNOWN = frozenset(("this", "expressions", "from_", "where", "returning", "with_"))
@@ -39,24 +38,17 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
     clause = tree.args.get("from_")
     first = [] if clause is None else [clause.this]
     rows = TargetRows(target, first, context, writing.common_tables(tree, context))
-    values = {c.number: rows.scope.column(rows.relation, i) for i, c in enumerate(table.columns)}
-    assigned: set[str] = set()
-    for column, bound, position in _assignments(tree, rows.scope, target, context):
-        if column.name in assigned:
-            raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
-        assigned.add(column.name)
-        values[column.number] = assign(bound, column, position, context)  # type: ignore[assignment]
-    child = rows.child(tree.args.get("where"), tuple(values[c.number] for c in table.columns))
+    row = new_row(tree, rows.scope, rows.relation, target, context)
+    child = rows.child(tree.args.get("where"), row.values)
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
-    key_columns = {table.columns[table.position(n)].name for key in table.keys for n in key.columns}
     operator = Update(
         table.oid,
         child,
         expressions,
         writing.not_null(table),
         writing.checks(table, context),
-        keeps_keys=not assigned & key_columns,
+        keeps_keys=row.keeps_keys,
     )
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)
@@ -110,64 +102,3 @@ class TargetRows:
         places = {self.others + i: i for i in range(self.width)}
         places |= {i: self.width + 1 + i for i in range(self.others)}
         return remap(expression, places)
-
-
-def _assignments(
-    tree: exp.Update, scope: Scope, target: Target, context: BindContext
-) -> Iterator[tuple[ColumnDefinition, Expression, int]]:
-    """Each column of SET with its value and the value's place."""
-    binding = Binding(context, scope, "UPDATE")
-    for item in tree.expressions:
-        if not isinstance(item, exp.EQ):
-            raise SqlSyntaxError("syntax error", position=position_of(item))
-        left, right = item.this, item.expression
-        if isinstance(left, exp.Tuple | exp.Paren):
-            lefts = left.expressions if isinstance(left, exp.Tuple) else [left.this]
-            columns = [_column(name, target) for name in lefts]
-            yield from zip(columns, *_row(right, columns, binding, position_of(left)), strict=True)
-            continue
-        column = _column(left, target)
-        yield column, _value(right, column, binding), position_of(right)
-
-
-def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
-    if isinstance(tree, exp.Bracket | exp.Dot):
-        raise FeatureNotSupported(
-            "assigning to an element or a field is not supported", position=position_of(tree)
-        )
-    qualifier = tree.args.get("table")
-    name = writing.name_of(tree if qualifier is None else qualifier)
-    return writing.column_of(target.table, name, position_of(tree))
-
-
-def _value(tree: exp.Expression, column: ColumnDefinition, binding: Binding) -> Expression:
-    if writing.is_default(tree):
-        return writing.default_of(column, binding.context)
-    writing.refuse_generated(column, update=True)
-    return binding.bind(tree)
-
-
-def _row(
-    tree: exp.Expression, columns: list[ColumnDefinition], binding: Binding, position: int
-) -> tuple[list[Expression], list[int]]:
-    """(a, b) = (1, 2), ROW(1, 2)."""
-    if subqueries.as_query(tree) is not None:
-        raise FeatureNotSupported(
-            "a multiple-column UPDATE item from a sub-SELECT is not supported",
-            hint="Write one sub-SELECT a column, or join with FROM.",
-            position=position,
-        )
-    mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
-    if isinstance(tree, exp.Tuple) or (mark is not None and mark.name == "row"):
-        items = list(tree.expressions)
-    elif isinstance(tree, exp.Paren) and len(columns) == 1:
-        items = [tree.this]
-    else:
-        raise FeatureNotSupported(
-            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
-            position=position_of(tree),
-        )
-    if len(items) != len(columns):
-        raise SqlSyntaxError("number of columns does not match number of values", position=position)
-    values = [_value(item, column, binding) for item, column in zip(items, columns, strict=True)]
-    return values, [position_of(item) for item in items]

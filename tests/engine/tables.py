@@ -67,6 +67,12 @@ class MemoryTable:
     def morsels(self, predicate: Conjunction = ()) -> Iterator[RowsMorsel]:
         return iter(self.parts)
 
+    def located(self, row_ids: Positions) -> Iterator[tuple[RowsMorsel, Positions, Positions]]:
+        for part in self.parts:
+            there, positions, places = np.intersect1d(part.row_ids(), row_ids, return_indices=True)
+            if len(there):
+                yield part, positions, places
+
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         return 0, len(self.parts)
 

@@ -110,7 +110,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
         ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a)", "WITHIN GROUP"),
         ("SELECT f(a => 1)", "named argument"),
         ("SELECT @ a", "prefix operator @"),
-        ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "ON CONFLICT"),
         ("SELECT a FETCH FIRST 1 ROW WITH TIES", "WITH TIES"),
         ("SELECT a IS JSON", "IS JSON"),
     ],

@@ -1,0 +1,161 @@
+"""Upsert: INSERT ... ON CONFLICT. Rows whose keys are free are inserted; the others give way, or change who
+has their key.
+
+Rows are taken in their order, many at a time where that cannot make a difference: a row that has a key is
+changed by the first of the batch's rows that wants it, and a second one is an error, as it is for
+PostgreSQL. Where another transaction changed such a row since it was found, everything begins anew for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.counters import timed
+from engine.nodes import true_rows
+from engine.operators.base import Operator
+from engine.operators.constraints import Check, enforce
+from engine.operators.insert import result, written
+from engine.operators.project import project
+from engine.parallel import prepare
+from engine.run import Run
+from engine.seams import Expression
+from storage.batch import Batch
+from storage.catalog import UniqueKey
+from storage.column import Column, Positions
+from storage.errors import CardinalityViolation
+from storage.locks import RowMode
+from storage.types import Type
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """DO UPDATE: over the row that has the key, and then the row that was to be inserted.
+
+    `row` gives all columns of the table. `keeps_keys`: none of them that is in a key is assigned.
+    """
+
+    row: tuple[Expression, ...]
+    condition: Expression | None = None
+    keeps_keys: bool = False
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """`child` gives all columns of `table` (an OID), in its order; see Insert for the rest.
+
+    `update` says what to do with a row that has one of the `arbiters`' keys; None: nothing, its row is left
+    out. `replaces`: such rows are deleted, and the new one is inserted.
+    """
+
+    table: int
+    child: Operator
+    arbiters: tuple[UniqueKey, ...]
+    update: SetRow | None = None
+    replaces: bool = False
+    returning: tuple[Expression, ...] | None = None
+    not_null: tuple[int, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return tuple(expression.type for expression in self.returning or ())
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return (self.child,)
+
+    def explain(self) -> str:
+        return "Insert"
+
+    def batches(self, run: Run) -> Iterator[Batch]:
+        yield from timed(run, self, iter(written(self._rows(run), self.returning)))
+
+    def _rows(self, run: Run) -> Iterator[Batch]:
+        update = self.update
+        set_row = () if update is None else (*update.row, update.condition)
+        prepare(run, *(check.expression for check in self.checks), *(self.returning or ()), *set_row)
+        table = run.transaction.catalog.table(self.table)
+        # A row that is given another key may be in the way of the next: then one by one.
+        one_by_one = self.replaces or (update is not None and not update.keeps_keys)
+        for batch in self.child.batches(run):
+            if not batch.rows:
+                continue
+            enforce(table, self.not_null, self.checks, batch, run)
+            step = 1 if one_by_one else batch.rows
+            for start in range(0, batch.rows, step):
+                run.check()
+                rows = self._put(batch.slice(start, min(start + step, batch.rows)), run)
+                if rows.rows:
+                    yield result(rows, self.returning, run)
+
+    def _put(self, batch: Batch, run: Run) -> Batch:
+        """The rows that came to be, in the order of those that were to be inserted."""
+        done: list[Batch] = []
+        places = [np.zeros(0, np.int64)]
+        left = np.arange(batch.rows)
+        while len(left):
+            holders = run.transaction.insert_free(self.table, batch.take(left), self.arbiters)
+            inserted = left[holders == 0]
+            done.append(batch.take(inserted))
+            places.append(inserted)
+            if self.update is None and not self.replaces:
+                break
+            left, holders = left[holders != 0], holders[holders != 0]
+            if self.replaces:
+                run.transaction.delete(self.table, np.unique(holders))
+                continue
+            _, first = np.unique(holders, return_index=True)  # the others find the row changed, or as it was
+            rows, kept, again = self._change(self.update, batch.take(left[first]), holders[first], run)
+            done.append(rows)
+            places.append(left[first][kept])
+            others = np.setdiff1d(np.arange(len(left)), first)
+            left = np.sort(left[np.concatenate([others, first[again]])])
+        order = np.argsort(np.concatenate(places), kind="stable")
+        return Batch.concat(done).take(order)
+
+    def _change(
+        self, update: SetRow | None, proposed: Batch, row_ids: Positions, run: Run
+    ) -> tuple[Batch, Positions, Positions]:
+        """DO UPDATE: (the new rows, which of those proposed made them, which have to be tried again)."""
+        assert update is not None
+        transaction = run.transaction
+        if transaction.made_now(self.table, row_ids).any():
+            raise CardinalityViolation(
+                "ON CONFLICT DO UPDATE command cannot affect row a second time",
+                hint="Ensure that no rows proposed for insertion within the same command have duplicate "
+                "constrained values.",
+            )
+        mode = RowMode.NO_KEY_UPDATE if update.keeps_keys else RowMode.UPDATE
+        there = transaction.lock(self.table, row_ids, mode) == row_ids
+        rows = np.flatnonzero(there)
+        run = replace(run, snapshot=transaction.refreshed())
+        both = Batch(
+            (*self._existing(row_ids[rows], run), *(proposed.take(rows).columns)),
+            len(rows),
+        )
+        if update.condition is not None and len(rows):
+            met = np.flatnonzero(true_rows(update.condition.evaluate(both, run), both.rows))
+            rows, both = rows[met], both.take(met)
+        new = project(update.row, both, run)
+        if len(rows):
+            table = transaction.catalog.table(self.table)
+            enforce(table, self.not_null, self.checks, new, run)
+            changed = transaction.update(self.table, row_ids[rows], new, mode)
+            assert (changed != 0).all(), "a row that is locked was changed by another"
+        return new, rows, np.flatnonzero(~there)
+
+    def _existing(self, row_ids: Positions, run: Run) -> list[Column]:
+        """The table's columns of these rows, in their order."""
+        view = run.snapshot.table(self.table)
+        parts: list[list[Column]] = []
+        places: list[Positions] = []
+        for morsel, positions, asked in view.located(row_ids):
+            parts.append([morsel.column(column, positions) for column in view.table.columns])
+            places.append(asked)
+        if not parts:
+            return [Column.nulls(column.type, 0) for column in view.table.columns]
+        order = np.argsort(np.concatenate(places))
+        return [Column.concat(list(columns)).take(order) for columns in zip(*parts, strict=True)]

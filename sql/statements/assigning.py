@@ -1,0 +1,104 @@
+"""SET: which columns are assigned, and what; of UPDATE, ON CONFLICT DO UPDATE and MERGE."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from engine.expressions import Expression
+from sql.binding import Binding, subqueries
+from sql.coerce import assign
+from sql.context import BindContext
+from sql.marks import FunctionMark, mark_of, position_of
+from sql.scope import Relation, Scope
+from sql.statements import writing
+from sql.statements.writing import Target
+from storage.catalog import ColumnDefinition
+from storage.errors import FeatureNotSupported, SqlSyntaxError
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row's new version: all columns of the table. `keeps_keys`: none that a key is over is assigned."""
+
+    values: tuple[Expression, ...]
+    keeps_keys: bool
+
+
+def new_row(
+    tree: exp.Expression, scope: Scope, old: Relation, target: Target, context: BindContext
+) -> NewRow:
+    """What SET makes of the rows of `old`. Raises SqlSyntaxError for a column that is set twice."""
+    table = target.table
+    values: list[Expression] = [scope.column(old, i) for i in range(len(table.columns))]
+    assigned = set()
+    for column, bound, position in _assignments(tree, scope, target, context):
+        if column.number in assigned:
+            raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
+        assigned.add(column.number)
+        values[table.position(column.number)] = assign(bound, column, position, context)
+    keys = {number for key in table.unique_keys for number in key.columns.numbers}
+    return NewRow(tuple(values), not assigned & keys)
+
+
+def _assignments(
+    tree: exp.Expression, scope: Scope, target: Target, context: BindContext
+) -> Iterator[tuple[ColumnDefinition, Expression, int]]:
+    """Each column of SET with its value and the value's place."""
+    binding = Binding(context, scope, "UPDATE")
+    for item in tree.expressions:
+        if not isinstance(item, exp.EQ):
+            raise SqlSyntaxError("syntax error", position=position_of(item))
+        left, right = item.this, item.expression
+        if isinstance(left, exp.Tuple | exp.Paren):
+            lefts = left.expressions if isinstance(left, exp.Tuple) else [left.this]
+            columns = [_column(name, target) for name in lefts]
+            yield from zip(columns, *_row(right, columns, binding, position_of(left)), strict=True)
+            continue
+        column = _column(left, target)
+        yield column, _value(right, column, binding), position_of(right)
+
+
+def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
+    if isinstance(tree, exp.Bracket | exp.Dot):
+        raise FeatureNotSupported(
+            "assigning to an element or a field is not supported", position=position_of(tree)
+        )
+    qualifier = tree.args.get("table")
+    name = writing.name_of(tree if qualifier is None else qualifier)
+    return writing.column_of(target.table, name, position_of(tree))
+
+
+def _value(tree: exp.Expression, column: ColumnDefinition, binding: Binding) -> Expression:
+    if writing.is_default(tree):
+        return writing.default_of(column, binding.context)
+    writing.refuse_generated(column, update=True)
+    return binding.bind(tree)
+
+
+def _row(
+    tree: exp.Expression, columns: list[ColumnDefinition], binding: Binding, position: int
+) -> tuple[list[Expression], list[int]]:
+    """(a, b) = (1, 2), ROW(1, 2)."""
+    if subqueries.as_query(tree) is not None:
+        raise FeatureNotSupported(
+            "a multiple-column UPDATE item from a sub-SELECT is not supported",
+            hint="Write one sub-SELECT a column, or join with FROM.",
+            position=position,
+        )
+    mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
+    if isinstance(tree, exp.Tuple) or (mark is not None and mark.name == "row"):
+        items = list(tree.expressions)
+    elif isinstance(tree, exp.Paren) and len(columns) == 1:
+        items = [tree.this]
+    else:
+        raise FeatureNotSupported(
+            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+            position=position_of(tree),
+        )
+    if len(items) != len(columns):
+        raise SqlSyntaxError("number of columns does not match number of values", position=position)
+    values = [_value(item, column, binding) for item, column in zip(items, columns, strict=True)]
+    return values, [position_of(item) for item in items]

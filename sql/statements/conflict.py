@@ -1,0 +1,133 @@
+"""ON CONFLICT, ON DUPLICATE KEY UPDATE, REPLACE: which keys are arbiters, and what becomes of their rows.
+
+DO UPDATE is bound over the row that has the key and then the row that was to be inserted, `excluded`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from engine.operators import SetRow
+from sql.binding import Binding
+from sql.context import BindContext
+from sql.marks import position_of
+from sql.scope import Frame, Relation, Scope
+from sql.statements import writing
+from sql.statements.assigning import new_row
+from sql.statements.writing import Target
+from storage.catalog import Table, UniqueKey
+from storage.errors import (
+    InvalidColumnReference,
+    ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
+    UndefinedColumn,
+    UndefinedObject,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What Upsert is told: see there."""
+
+    arbiters: tuple[UniqueKey, ...]
+    update: SetRow | None = None
+    replaces: bool = False
+
+
+def resolution(tree: exp.Insert, target: Target, context: BindContext) -> Resolution | None:
+    """What an INSERT says of conflicts; None: they are errors."""
+    if tree.args.get("replace"):
+        return Resolution(target.table.unique_keys, replaces=True)
+    clause = tree.args.get("conflict")
+    if clause is None:
+        return None
+    if clause.args.get("duplicate"):
+        return Resolution(target.table.unique_keys, _update(clause, target, context, hidden=True))
+    arbiters = _arbiters(clause, target, context)
+    if clause.args.get("expressions") is None:
+        return Resolution(arbiters)
+    if clause.args.get("conflict_keys") is None and clause.args.get("constraint") is None:
+        raise SqlSyntaxError(
+            "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+            hint="For example, ON CONFLICT (column_name).",
+            position=context.text.lower().find("on conflict") + 1,
+        )
+    return Resolution(arbiters, _update(clause, target, context))
+
+
+def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> tuple[UniqueKey, ...]:
+    table = target.table
+    named = clause.args.get("constraint")
+    if named is not None:
+        return _constraint(table, writing.name_of(named))
+    keys = clause.args.get("conflict_keys")
+    if keys is None:
+        return table.unique_keys
+    scope = Scope(Frame())
+    scope.add(target.relation())
+    binding = Binding(context, scope, "ON CONFLICT")
+    predicate = clause.args.get("index_predicate")
+    if predicate is not None:  # an index over all rows has those that it chooses, too
+        binding.condition(predicate.this, "WHERE")
+    numbers: set[int] = set()
+    for key in keys:
+        item = key.this if isinstance(key, exp.Ordered) else key
+        if isinstance(key, exp.Ordered) and (key.args.get("desc") or key.args.get("nulls_first")):
+            raise InvalidColumnReference("ASC/DESC is not allowed in ON CONFLICT clause")
+        if not isinstance(item, exp.Column):
+            binding.bind(item)
+            numbers.add(0)  # no index is over an expression
+            continue
+        numbers.add(_number(table, item))
+    found = tuple(key for key in table.unique_keys if set(key.columns.numbers) == numbers)
+    if not found:
+        raise InvalidColumnReference(
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification"
+        )
+    for constraint in table.keys:
+        if constraint.deferrable and any(key.name == constraint.name for key in found):
+            raise _deferrable()
+    return found
+
+
+def _number(table: Table, item: exp.Column) -> int:
+    name = writing.name_of(item)
+    column = table.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" does not exist', position=position_of(item))
+    return column.number
+
+
+def _constraint(table: Table, name: str) -> tuple[UniqueKey, ...]:
+    for constraint in table.constraints:
+        if constraint.name == name:
+            if constraint.deferrable:
+                raise _deferrable()
+            if constraint.kind in "pu":
+                return tuple(key for key in table.unique_keys if key.name == name)
+            raise ObjectNotInPrerequisiteState("constraint in ON CONFLICT clause has no associated index")
+    raise UndefinedObject(f'constraint "{name}" for table "{table.name}" does not exist')
+
+
+def _deferrable() -> ObjectNotInPrerequisiteState:
+    return ObjectNotInPrerequisiteState(
+        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"
+    )
+
+
+def _update(clause: exp.OnConflict, target: Target, context: BindContext, hidden: bool = False) -> SetRow:
+    """The new row and its condition. `hidden`: columns of `excluded` have to be qualified."""
+    table = target.table
+    scope = Scope(Frame())
+    old = scope.add(target.relation())
+    excluded = scope.add(Relation("excluded", target.columns, table=table.oid))
+    if hidden:
+        excluded.hidden = set(range(len(excluded.columns)))
+    row = new_row(clause, scope, old, target, context)
+    where = clause.args.get("where")
+    condition = None
+    if where is not None:
+        condition = Binding(context, scope, "WHERE").condition(where.this, "WHERE")
+    return SetRow(row.values, condition, row.keeps_keys)
