@@ -51,6 +51,12 @@ class SessionInfo(Protocol):
     def oid_of(self, kind: Kind, text: str) -> int:
         """What a reg type reads. Raises UndefinedTable, UndefinedObject, UndefinedFunction..."""
 
+    def view_definition(self, oid: int, pretty: bool) -> str | None:
+        """The query of a view as SQL; None where there is no such view."""
+
+    def shown(self, text: str) -> str:
+        """A stored expression as people read it: the relations that it names without needless schemas."""
+
     def next_value(self, sequence: int) -> int: ...
 
     def current_value(self, sequence: int) -> int: ...

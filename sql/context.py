@@ -16,6 +16,7 @@ from engine.operators.base import Operator
 from engine.run import Run
 from engine.seams import SessionInfo
 from sql.outcome import Field
+from sql.resolved import Resolved
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
@@ -71,6 +72,7 @@ class BindContext:
     names: set[tuple[str, int]] = field(default_factory=set)
     constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
     places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
+    resolved: Resolved | None = None  # where it is wanted: what names were found to be
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     _slots: int = 0
     _run: Run | None = None

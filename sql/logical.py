@@ -13,7 +13,7 @@ from engine import operators
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Expression
 from engine.operators import LockTarget, SortKey
-from sql.views.registry import View
+from sql.views.registry import SystemView
 from storage.catalog import Table
 from storage.types import INT8, Type
 
@@ -37,7 +37,7 @@ class Node(Protocol):
 class Get:
     """The columns at `positions` of a table or a catalog view; `row_ids` appends the row's id."""
 
-    source: Table | View
+    source: Table | SystemView
     positions: tuple[int, ...]
     row_ids: bool = False
     condition: Expression | None = None  # over the columns at `positions`

@@ -13,9 +13,9 @@ from engine.functions.registry import FUNCTIONS, OPERATORS
 from engine.seams import Kind
 from sql.keywords import RESERVED
 from sql.typenames import type_of
-from sql.views.registry import VIEWS, View
+from sql.views.registry import VIEWS, SystemView
 from sql.views.types import IO_OIDS
-from storage.catalog import Catalog, Relation, Table
+from storage.catalog import Catalog, Relation, Table, View
 from storage.errors import (
     InvalidName,
     UndefinedFunction,
@@ -58,7 +58,7 @@ def split_list(text: str) -> list[str]:
     return [bare.strip().lower() if bare else quoted_.replace('""', '"') for quoted_, bare in found]
 
 
-def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | View | int | None:
+def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | SystemView | int | None:
     """The table, sequence, view or index (its OID) of this name, by the search path."""
     schema, name = (parts[-2], parts[-1]) if len(parts) > 1 else ("", parts[-1])
     for place in (schema,) if schema else path:
@@ -81,6 +81,12 @@ def oid_named(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> 
     """The OID of the relation or index of this name, 0 where there is none."""
     found = find(catalog, path, parts)
     return 0 if found is None else found if isinstance(found, int) else found.oid
+
+
+def system_view_text(oid: int) -> str | None:
+    """The query of a view of the system that is one."""
+    found = next((v for v in VIEWS.values() if v.oid == oid and v.text), None)
+    return None if found is None else found.text.strip() + ";"
 
 
 def _index_named(catalog: Catalog, schema: int, name: str) -> int:
@@ -136,7 +142,7 @@ def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
 def _type_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
     if oid in BY_OID:
         return format_type(BY_OID[oid])
-    table = next((t for t in catalog.tables() if oid in (t.type_oid, t.array_type_oid)), None)
+    table = next((t for t in catalog.row_types() if oid in (t.type_oid, t.array_type_oid)), None)
     if table is None:
         return None
     name = _relation_name(catalog, path, table.oid) or ""
@@ -186,7 +192,7 @@ def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     except UndefinedObject:
         base = text.strip().removesuffix("[]")
         found = find(catalog, path, split_name(base))
-        if isinstance(found, Table) and found.type_oid:
+        if isinstance(found, Table | View) and found.type_oid:
             return found.array_type_oid if text.strip().endswith("[]") else found.type_oid
         raise
 

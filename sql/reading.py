@@ -92,6 +92,23 @@ class Reader:
         self.must_mark(")")
         return tuple(found)
 
+    def options(self) -> tuple[tuple[str, str], ...]:
+        """(name [= value], ...): storage parameters; a bare name means true."""
+        self.must_mark("(")
+        found = []
+        while True:
+            name, value = ".".join(self.qualified()), "true"
+            if self.mark("="):
+                token = self.token
+                if token is None or token.kind not in (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER):
+                    raise self.wrong()
+                self.index += 1
+                value = token.text
+            found.append((name, value))
+            if not self.mark(","):
+                self.must_mark(")")
+                return tuple(found)
+
     def string(self) -> str:
         """A string constant. Raises SqlSyntaxError."""
         token = self.token

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sql import views
 from sql.context import BindContext
-from sql.views.registry import VIEWS, View
-from storage.catalog import Sequence, Table
+from sql.views.registry import VIEWS, SystemView
+from storage.catalog import Sequence, Table, View
 from storage.errors import FeatureNotSupported, UndefinedTable
 
 __all__ = ["Found", "find_relation", "views"]
@@ -17,7 +17,7 @@ __all__ = ["Found", "find_relation", "views"]
 class Found:
     """A relation and the schema it was found in."""
 
-    source: Table | View
+    source: Table | View | SystemView
     schema: str
 
 
@@ -31,7 +31,7 @@ def find_relation(context: BindContext, name: str, schema: str = "", position: i
             return Found(view, place)
         known = context.catalog.schema(place)
         relation = None if known is None else context.catalog.relation(known.oid, name)
-        if isinstance(relation, Table):
+        if isinstance(relation, Table | View):
             context.dependencies.add((relation.oid, relation.version))
             if not schema:
                 context.names.add((name, relation.oid))

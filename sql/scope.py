@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.expressions import Expression, Outer, Reference
+from sql.resolved import ColumnName
 from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
 from storage.types import Type
 
@@ -39,10 +40,17 @@ class Relation:
     offset: int = 0
     schema: str = ""
     hidden: set[int] = field(default_factory=set)
+    renamed: int = 0  # the first columns that have names of the alias
     table: int = 0  # OID of the table behind it
     behind: str = ""  # the table's name, where an alias hides it
     function: bool = False  # a function's result: its name may mean its one column
     common: bool = False  # a WITH query
+
+    def column_name(self, index: int) -> ColumnName:
+        """A column by its names."""
+        column = self.columns[index]
+        named = self.table and column.table == self.table and index >= self.renamed
+        return ColumnName(self.name, column.name, self.table if named else 0, column.number if named else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,19 @@ class Scope:
         parent = self.frame.parent
         outer = None if parent is None else parent.find(name, position)
         return None if outer is None else self.frame.capture(outer)
+
+    def owner(self, name: str, table: str = "") -> ColumnName | None:
+        """The relation whose column a name is that was found; None where no relation has it."""
+        if not table and any(m.name == name for m in self.merged):
+            return ColumnName("", name)
+        for relation in self.relations:
+            if table and relation.name != table:
+                continue
+            for index, column in enumerate(relation.columns):
+                if column.name == name and (table or index not in relation.hidden):
+                    return relation.column_name(index)
+        parent = self.frame.parent
+        return None if parent is None else parent.owner(name, table)
 
     def find_relation(self, name: str, schema: str = "") -> tuple[Relation, Scope] | None:
         """The relation of this alias, and the level it stands in."""

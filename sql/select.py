@@ -28,6 +28,7 @@ from sql.locking import Carried, carry, check, clauses, row_ids
 from sql.locking import targets as targets_of
 from sql.logical import Apply, Distinct, Filter, Leaf, Limit, LockRows, Node, Project, Sort
 from sql.marks import FunctionMark, Literal, mark_of, position_of
+from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
 from sql.sources import Sources, StarColumn, bind_rows
 from sql.tokens import Kind
@@ -169,8 +170,10 @@ class _Select:
         targets: list[Target] = []
         for item in self.tree.expressions:
             if isinstance(item, exp.Star):
+                self._note_star(item, "")
                 targets += self._star(item, None)
             elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
+                self._note_star(item, item.args["table"].this)
                 targets += self._star(item.this, item)
             elif isinstance(item, exp.Dot) and isinstance(item.expression, exp.Star):
                 targets += self._row_star(item)
@@ -184,6 +187,27 @@ class _Select:
         if len(targets) > 1664:
             raise FeatureNotSupported("target lists can have at most 1664 entries")
         return targets
+
+    def _note_star(self, item: exp.Expression, name: str) -> None:
+        """Remember what a star stands for, where that is wanted."""
+        if self.context.resolved is None:
+            return
+        found: list[ColumnName] = []
+        if name:
+            relation = self.scope.find_relation(name)
+            if relation is not None:
+                found = [relation[0].column_name(i) for i in range(len(relation[0].columns))]
+        else:
+            found = [self._star_name(star) for star in self.stars]
+        self.context.resolved.stars[id(item)] = tuple(found)
+
+    def _star_name(self, star: StarColumn) -> ColumnName:
+        column = star.expression
+        if isinstance(column, Reference) and all(m.expression != column for m in self.scope.merged):
+            origin = self.scope.origin(column.index)
+            if origin is not None:
+                return origin[0].column_name(column.index - origin[0].offset)
+        return ColumnName("", star.name)
 
     def _target(self, tree: exp.Expression, name: str, *, named: bool = False) -> Target:
         expression = self.binding.bind(tree)

@@ -18,7 +18,7 @@ from engine.forms import Style
 from engine.functions import advisory
 from engine.run import Cancel, Run
 from engine.seams import Kind
-from sql import activity, names, statements
+from sql import activity, names, regclasses, statements
 from sql.channels import Mailbox
 from sql.context import BindContext
 from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outcome, Prepared, Rows
@@ -26,8 +26,9 @@ from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
 from sql.settings import Layers, Settings, shown
+from sql.storedviews import definition
 from storage.batch import Batch
-from storage.catalog import Catalog
+from storage.catalog import Catalog, View
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
@@ -528,9 +529,9 @@ class Session:
 
     # Messages to the client
 
-    def notice(self, severity: str, sqlstate: str, message: str, hint: str = "") -> None:
+    def notice(self, severity: str, sqlstate: str, message: str, hint: str = "", detail: str = "") -> None:
         """Tell the client something that is no error."""
-        self._notices.append(Notice(severity, sqlstate, message, hint=hint))
+        self._notices.append(Notice(severity, sqlstate, message, detail, hint))
 
     def notices(self) -> list[Notice]:
         """See sql.outcome.SessionSeam."""
@@ -607,6 +608,18 @@ class Session:
     def _found_path(self, catalog: Catalog, text: str, user: str) -> list[str]:
         wanted = [user if name == "$user" else name for name in names.split_list(text)]
         return [name for name in wanted if catalog.schema(name) is not None]
+
+    def view_definition(self, oid: int, pretty: bool) -> str | None:
+        """See engine.seams.SessionInfo."""
+        catalog = self.catalog
+        view = catalog.relations.get(oid)
+        if isinstance(view, View):
+            return definition(view, catalog, self.search_path(True), self)
+        return names.system_view_text(oid)
+
+    def shown(self, text: str) -> str:
+        """See engine.seams.SessionInfo."""
+        return regclasses.shown(text, self.catalog, self.search_path(True))
 
     def name_of(self, kind: Kind, oid: int) -> str:
         """See engine.seams.SessionInfo."""

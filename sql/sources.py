@@ -25,9 +25,10 @@ from sql.expressions import conjunction, references, shift, transform
 from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.relations import find_relation
+from sql.resolved import TableName
 from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
-from sql.viewtexts import bind_view
-from storage.catalog import Table
+from sql.viewtexts import bind_stored, bind_view
+from storage.catalog import Table, View
 from storage.errors import (
     AmbiguousColumn,
     FeatureNotSupported,
@@ -131,9 +132,9 @@ class Sources:
         if str(tree.args.get("method") or "").upper() == "NATURAL":
             names = {s.name for s in right.stars}
             shared = [s.name for s in left.stars if s.name in names]
-            return self._using(left, right, list(dict.fromkeys(shared)), kind, position_of(tree))
+            return self._using(left, right, list(dict.fromkeys(shared)), kind, tree)
         if using:
-            return self._using(left, right, [_plain_name(u) for u in using], kind, position_of(tree))
+            return self._using(left, right, [_plain_name(u) for u in using], kind, tree)
         on = tree.args.get("on")
         stars = left.stars + right.stars
         if on is None:
@@ -153,15 +154,20 @@ class Sources:
         return scope
 
     def _using(
-        self, left: Item, right: Item, names: list[str], kind: JoinKind, position: int
+        self, left: Item, right: Item, names: list[str], kind: JoinKind, tree: exp.Join
     ) -> tuple[Expression | None, list[StarColumn]]:
         """Columns that both sides have: compared, and shown once."""
+        position = position_of(tree)
+        if self.context.resolved is not None:
+            self.context.resolved.using[id(tree)] = tuple(names)
         parts: list[Expression] = []
         merged: list[StarColumn] = []
         binding = Binding(self.context, self.scope, "JOIN/USING")
         for name in names:
             a = _star_named(left.stars, name, "left")
             b = _star_named(right.stars, name, "right")
+            if self.context.resolved is not None:
+                self.context.resolved.joined |= {(s.column.table, s.column.number) for s in (a, b)}
             parts.append(binding.operator("=", a.expression, b.expression, position=position))
             type = common_type([a.expression.type, b.expression.type], "JOIN/USING", (0, position))
             la = binding.coerced(a.expression, type, position)
@@ -241,6 +247,9 @@ class Sources:
             columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
             node: Node = Get(table, tuple(range(len(columns))))
             oid = table.oid
+        elif isinstance(found.source, View):
+            bound = bind_stored(found.source, self.context, self.queries)
+            node, columns, oid = bound.node, bound.columns, found.source.oid
         elif found.source.text:
             bound = self._expanded(found.source.schema, found.source.name)
             node, columns, oid = bound.node, bound.columns, found.source.oid
@@ -249,11 +258,14 @@ class Sources:
             columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
             node, oid = Get(view, tuple(range(len(columns)))), view.oid
         columns = _renamed(columns, names, alias or name, position)
+        if self.context.resolved is not None:
+            self.context.resolved.tables[id(tree)] = TableName(oid, found.schema, name, alias or name)
         return self._add(
             node,
             alias or name,
             columns,
             position,
+            renamed=len(names),
             schema="" if alias else found.schema,
             table=oid,
             behind=name if alias else "",

@@ -1,4 +1,4 @@
-"""Catalog views that are SQL: read once, bound in each query that names them."""
+"""Views that are SQL, the system's and the catalog's: read once, bound in each query that names them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from sql.parse import parse_query
 from sql.scope import Frame, ScopeColumn
 from sql.tokens import lex
 from sql.views.registry import VIEWS
+from storage.catalog import View
+
+PATH = ("pg_catalog",)
+"""The search path inside a view of the catalog: its text names every relation with its schema."""
 
 
 @lru_cache(256)
-def _tree(text: str) -> exp.Expression:
+def kept_tree(text: str) -> exp.Expression:
+    """The tree of a view's text, read once."""
     return parse_query(lex(text), text)
 
 
@@ -28,11 +33,24 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
     view = VIEWS[schema, name]
     path = ("pg_catalog", "information_schema")
     inside = replace(context, search_path=path, names=set(), text=view.text)
-    bound = queries(_tree(view.text), Frame(), inside, {}, resolve=False)
+    bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
     assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
     expressions = tuple(
         coerce(Reference(i, column.type, column.name), type, "e", 0, inside)
         for i, (column, (_, type)) in enumerate(zip(bound.columns, view.columns, strict=True))
     )
     columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
+    return Bound(Project(bound.node, expressions), columns)
+
+
+def bind_stored(view: View, context: BindContext, queries: QueryBinder) -> Bound:
+    """A view as a query, its columns under the names and types that it has."""
+    inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None)
+    bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
+    context.volatile = context.volatile or inside.volatile
+    expressions = tuple(
+        coerce(Reference(i, column.type, column.name), wanted.type, "e", 0, inside)
+        for i, (column, wanted) in enumerate(zip(bound.columns, view.columns, strict=True))
+    )
+    columns = tuple(ScopeColumn(c.name, c.type, view.oid, i) for i, c in enumerate(view.columns, 1))
     return Bound(Project(bound.node, expressions), columns)

@@ -40,6 +40,7 @@ class ColumnDefinition:
     identity: str = ""  # '', 'a' (always), 'd' (by default)
     sequence: int = 0  # OID of the sequence behind serial, identity, AUTO_INCREMENT
     missing: Any = None  # the value, as Column.tolist gives it, of rows older than the column
+    comment: str = ""
 
 
 class KeyColumns(NamedTuple):
@@ -89,6 +90,7 @@ class Constraint:
     deferred: bool = False  # INITIALLY DEFERRED
     validated: bool = True  # whether the rows that were there when it was added meet it
     nulls: bool = False  # NULLS NOT DISTINCT
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Table:
     comment: str = ""
     version: int = 1
     indexes: tuple[Index, ...] = ()
+    temporary: bool = False
+    on_commit: str = ""  # of a temporary table: '' its rows stay, 'delete' they go, 'drop' it goes itself
 
     def column(self, name: str) -> ColumnDefinition | None:
         """The column of this name, if there is one."""
@@ -179,6 +183,42 @@ class Sequence:
     owner: int = BOOTSTRAP_ROLE
     owned_by: tuple[int, int] | None = None  # (table OID, attnum)
     version: int = 1
+    temporary: bool = False
+    cache: int = 1
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """A column of a view; its attnum is its place, from 1."""
+
+    name: str
+    type: Type
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: a query as SQL text in which every name says what it is (see sql.unparse).
+
+    `depends` are (OID, attnum) of what the query names, attnum 0 for a relation as a whole; it gives way
+    to changes of nothing else. `rule` is the OID of its row in pg_rewrite.
+    """
+
+    oid: int
+    schema: int
+    name: str
+    columns: tuple[ViewColumn, ...]
+    text: str
+    depends: tuple[tuple[int, int], ...]
+    rule: int
+    owner: int = BOOTSTRAP_ROLE
+    type_oid: int = 0
+    array_type_oid: int = 0
+    options: tuple[tuple[str, str], ...] = ()
+    temporary: bool = False
+    comment: str = ""
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +226,8 @@ class Schema:
     oid: int
     name: str
     owner: int = BOOTSTRAP_ROLE
+    comment: str = ""
+    temporary: bool = False  # of one session: where its temporary relations are
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +239,10 @@ class Role:
     superuser: bool = False
     login: bool = True
     password: str | None = None
+    comment: str = ""
 
 
-Relation = Table | Sequence
+Relation = Table | Sequence | View
 Definition = Relation | Schema | Role
 
 BUILT_IN_SCHEMAS = (
@@ -238,7 +281,7 @@ class Catalog:
         return schema
 
     def relation(self, schema: int, name: str) -> Relation | None:
-        """The table or sequence of this name in the schema, if there is one."""
+        """The table, sequence or view of this name in the schema, if there is one."""
         oid = self._names.get((schema, name))  # type: ignore[attr-defined]
         return None if oid is None else self.relations[oid]
 
@@ -252,6 +295,14 @@ class Catalog:
     def tables(self) -> Iterator[Table]:
         """Every table."""
         return (r for r in self.relations.values() if isinstance(r, Table))
+
+    def row_types(self) -> Iterator[Table | View]:
+        """Every relation that has a type of its rows."""
+        return (r for r in self.relations.values() if isinstance(r, Table | View) and r.type_oid)
+
+    def views(self) -> Iterator[View]:
+        """Every view."""
+        return (r for r in self.relations.values() if isinstance(r, View))
 
     def sequences(self) -> Iterator[Sequence]:
         """Every sequence."""
@@ -294,5 +345,5 @@ class Catalog:
                 for objects in kinds.values():
                     objects.pop(oid, None)
             else:
-                kinds[Table if isinstance(item, Table | Sequence) else type(item)][oid] = item
+                kinds[Table if isinstance(item, Relation) else type(item)][oid] = item
         return Catalog(kinds[Schema], kinds[Table], kinds[Role], version or self.version + 1)

@@ -28,11 +28,19 @@ from storage.catalog import (
     Schema,
     Sequence,
     Table,
+    View,
+    ViewColumn,
 )
 from storage.column import Column
 from storage.types import BY_OID, INT8, Form, Type
 
-_KINDS: dict[str, type[Any]] = {"table": Table, "sequence": Sequence, "schema": Schema, "role": Role}
+_KINDS: dict[str, type[Any]] = {
+    "table": Table,
+    "sequence": Sequence,
+    "view": View,
+    "schema": Schema,
+    "role": Role,
+}
 
 
 def encode_type(type: Type) -> list[int]:
@@ -58,6 +66,10 @@ def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
     if isinstance(item, Sequence):
         fields = {name: getattr(item, name) for name in Sequence.__dataclass_fields__}
         return {"kind": kind} | fields | {"type": encode_type(item.type)}
+    if isinstance(item, View):
+        fields = {name: getattr(item, name) for name in View.__dataclass_fields__}
+        fields["columns"] = [asdict(c) | {"type": encode_type(c.type)} for c in item.columns]
+        return {"kind": kind} | fields
     return {"kind": kind} | asdict(item)
 
 
@@ -72,6 +84,12 @@ def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
             fields["sort_key"] = tuple((number, descending) for number, descending in fields["sort_key"])
             fields["shard_key"] = tuple(fields["shard_key"])
             fields["options"] = tuple((key, option) for key, option in fields["options"])
+        case "view":
+            fields["columns"] = tuple(
+                ViewColumn(**column | {"type": decode_type(column["type"])}) for column in fields["columns"]
+            )
+            fields["depends"] = _tuple(fields["depends"])
+            fields["options"] = _tuple(fields["options"])
         case "sequence":
             fields["type"] = decode_type(fields["type"])
             if fields["owned_by"] is not None:
@@ -125,7 +143,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
     items = [decode_definition(item) for item in value["items"]]
     return Catalog(
         {item.oid: item for item in items if isinstance(item, Schema)},
-        {item.oid: item for item in items if isinstance(item, Table | Sequence)},
+        {item.oid: item for item in items if isinstance(item, Relation)},
         {item.oid: item for item in items if isinstance(item, Role)},
         value["version"],
     )

@@ -14,7 +14,7 @@ from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
-from storage.catalog import Catalog, Constraint, Table
+from storage.catalog import Catalog, Constraint, Table, View
 from storage.column import Column
 from storage.errors import (
     DatabaseError,
@@ -82,11 +82,12 @@ def pg_typeof(column: Column) -> Column:
     return Column.scalar(REGTYPE, column.type.oid)
 
 
-@scalar("pg_get_expr", [PG_NODE_TREE, OID], TEXT, volatility="s")
-@scalar("pg_get_expr", [PG_NODE_TREE, OID, BOOL], TEXT, volatility="s")
-def pg_get_expr(tree: Column, relation: Column, *pretty: Column) -> Column:
+@scalar("pg_get_expr", [PG_NODE_TREE, OID], TEXT, volatility="s", run=True)
+@scalar("pg_get_expr", [PG_NODE_TREE, OID, BOOL], TEXT, volatility="s", run=True)
+def pg_get_expr(tree: Column, relation: Column, *pretty: Column, run: Run) -> Column:
     """The SQL text of a default or check: expressions are kept as text."""
-    return tree.retype(TEXT)
+    session = session_of(run)
+    return each(lambda text: session.shown(text), tree.retype(TEXT))
 
 
 def _keys(catalog: Catalog) -> dict[int, tuple[Table, Constraint]]:
@@ -176,10 +177,30 @@ def _nothing(name: str, arguments: list[Type]) -> None:
         return Column.nulls(TEXT, len(oid))
 
 
-for _name in ("viewdef", "ruledef", "triggerdef"):
+for _name in ("ruledef", "triggerdef"):
     _nothing(f"pg_get_{_name}", [OID])
     _nothing(f"pg_get_{_name}", [OID, BOOL])
-_nothing("pg_get_viewdef", [TEXT])
+
+
+@scalar("pg_get_viewdef", [OID], TEXT, volatility="s", run=True)
+def pg_get_viewdef(oid: Column, run: Run) -> Column:
+    """The query of a view."""
+    return each(lambda o: session_of(run).view_definition(o, False), oid)
+
+
+@scalar("pg_get_viewdef", [OID, BOOL], TEXT, volatility="s", run=True)
+def pg_get_viewdef_pretty(oid: Column, pretty: Column, run: Run) -> Column:
+    """The query of a view, on several lines."""
+    return each(lambda o, p: session_of(run).view_definition(o, p), oid, pretty)
+
+
+@scalar("pg_get_viewdef", [TEXT], TEXT, volatility="s", run=True)
+def pg_get_viewdef_named(name: Column, run: Run) -> Column:
+    """The query of a view by its name."""
+    session = session_of(run)
+    return each(lambda n: session.view_definition(session.oid_of("class", n), False), name)
+
+
 for _name in ("partkeydef", "statisticsobjdef", "statisticsobjdef_columns", "function_sqlbody"):
     _nothing(f"pg_get_{_name}", [OID])
 _nothing("pg_get_partition_constraintdef", [OID])
@@ -316,37 +337,66 @@ def regclass(text: Column, run: Run) -> Column:
     return each(lambda t: session_of(run).oid_of("class", t), text, type=REGCLASS)
 
 
+def _commented(catalog: Catalog, oid: int) -> tuple[str, str] | None:
+    """(the catalog that an object stands in, its comment)."""
+    relation = catalog.relations.get(oid)
+    if relation is not None:
+        return _PG_CLASS, relation.comment
+    schema, role = catalog.schemas.get(oid), catalog.roles.get(oid)
+    if schema is not None:
+        return "pg_namespace", schema.comment
+    if role is not None:
+        return "pg_authid", role.comment
+    for table in catalog.tables():
+        for constraint in table.constraints:
+            if constraint.oid == oid:
+                return "pg_constraint", constraint.comment
+        for index in table.indexes:
+            if index.oid == oid:
+                return _PG_CLASS, index.comment
+    return None
+
+
+def _comment(catalog: Catalog, oid: int, place: str | None = None) -> str | None:
+    found = _commented(catalog, oid)
+    return None if found is None or (place is not None and found[0] != place) else found[1] or None
+
+
 @scalar("obj_description", [OID, NAME], TEXT, volatility="s", run=True)
 def obj_description(oid: Column, catalog_name: Column, run: Run) -> Column:
     """The comment of an object of a catalog."""
-    relations = run.snapshot.catalog.relations
-
-    def one(oid: int, catalog_name: str) -> str | None:
-        relation = relations.get(oid)
-        if catalog_name != _PG_CLASS or not isinstance(relation, Table):
-            return None
-        return relation.comment or None
-
-    return each(one, oid, catalog_name)
+    return each(lambda o, name: _comment(run.snapshot.catalog, o, name), oid, catalog_name)
 
 
 @scalar("obj_description", [OID], TEXT, volatility="s", run=True)
 def obj_description_anywhere(oid: Column, run: Run) -> Column:
     """The comment of an object."""
+    return each(lambda o: _comment(run.snapshot.catalog, o), oid)
+
+
+@scalar("col_description", [OID, INT4], TEXT, volatility="s", run=True)
+def col_description(oid: Column, number: Column, run: Run) -> Column:
+    """The comment of a column."""
     relations = run.snapshot.catalog.relations
-    return each(lambda o: getattr(relations.get(o), "comment", "") or None, oid)
+
+    def one(oid: int, number: int) -> str | None:
+        relation = relations.get(oid)
+        match relation:
+            case Table():
+                found = next((c.comment for c in relation.columns if c.number == number), "")
+            case View() if 1 <= number <= len(relation.columns):
+                found = relation.columns[number - 1].comment
+            case _:
+                found = ""
+        return found or None
+
+    return each(one, oid, number)
 
 
-@scalar("col_description", [OID, INT4], TEXT, volatility="s")
-def col_description(oid: Column, number: Column) -> Column:
-    """The comment of a column: columns have none yet."""
-    return Column.nulls(TEXT, len(oid))
-
-
-@scalar("shobj_description", [OID, NAME], TEXT, volatility="s")
-def shobj_description(oid: Column, catalog_name: Column) -> Column:
-    """The comment of a database, role or tablespace: they have none yet."""
-    return Column.nulls(TEXT, len(oid))
+@scalar("shobj_description", [OID, NAME], TEXT, volatility="s", run=True)
+def shobj_description(oid: Column, catalog_name: Column, run: Run) -> Column:
+    """The comment of a role: databases and tablespaces have none."""
+    return each(lambda o, name: _comment(run.snapshot.catalog, o, name), oid, catalog_name)
 
 
 @scalar("pg_tablespace_location", [OID], TEXT, volatility="s")

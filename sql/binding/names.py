@@ -41,8 +41,14 @@ def column(binding: Binding, tree: exp.Column) -> Expression:
         )
     position = position_of(tree)
     if table is None:
-        return binding.remember(_bare(binding, mark, position, tree), position)
-    return binding.remember(_qualified(binding, tree, mark, position), position)
+        found = binding.remember(_bare(binding, mark, position, tree), position)
+    else:
+        found = binding.remember(_qualified(binding, tree, mark, position), position)
+    if binding.context.resolved is not None:
+        name = binding.scope.owner(mark, "" if table is None else table.this)
+        if name is not None:
+            binding.context.resolved.columns[id(tree)] = name
+    return found
 
 
 def _marked(binding: Binding, mark: object) -> Expression:

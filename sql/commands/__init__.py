@@ -34,6 +34,7 @@ from sql.commands.sequences import CreateSequence
 from sql.commands.settings import Discard, Reset, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable
 from sql.commands.transactions import Begin, Commit, Release, Rollback, RollbackTo, Savepoint
+from sql.commands.views import CreateView
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
@@ -50,6 +51,7 @@ __all__ = [
     "CreateSchema",
     "CreateSequence",
     "CreateTable",
+    "CreateView",
     "Deallocate",
     "Declare",
     "Discard",

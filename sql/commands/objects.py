@@ -1,7 +1,8 @@
 """CREATE, ALTER, DROP and COMMENT ON: one table each, by the kind of object.
 
 A new kind of object is a row in CREATES, ALTERS, DROPS and COMMENTS, and a file of its own for what stands
-behind its name.
+behind its name. What stands between CREATE and the kind (OR REPLACE, TEMPORARY, UNIQUE, ...) is gathered
+as a set of words; each kind says which it takes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import create_schema
 from sql.commands.sequences import create_sequence
 from sql.commands.tables import create_table
+from sql.commands.views import create_view
 from sql.reading import Reader
+
+Adjectives = frozenset[str]
+_NONE: Adjectives = frozenset()
+_TEMPORARY = frozenset(("temporary",))
 
 
 @dataclass(frozen=True)
 class Drop(Command):
-    kind: str  # table, sequence, schema, role
+    kind: str  # table, view, sequence, schema, role
     names: tuple[Name, ...]
     if_exists: bool
     cascade: bool
@@ -32,25 +38,52 @@ class Comment(Command):
     text: str | None
 
 
-CREATES: dict[str, Callable[[Reader], Command]] = {
-    "table": create_table,
-    "schema": create_schema,
-    "sequence": create_sequence,
-    "role": create_role,
-    "user": create_user,
+def _plain(read: Callable[[Reader], Command]) -> Callable[[Reader, Adjectives], Command]:
+    return lambda reader, adjectives: read(reader)
+
+
+CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
+    "table": (_plain(create_table), frozenset(("columnstore",))),
+    "view": (create_view, frozenset(("temporary", "replace"))),
+    "schema": (_plain(create_schema), _NONE),
+    "sequence": (_plain(create_sequence), _NONE),
+    "role": (_plain(create_role), _NONE),
+    "user": (_plain(create_user), _NONE),
 }
+"""What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {"role": alter_role, "user": alter_role}
-DROPS = {"table": "table", "sequence": "sequence", "schema": "schema", "role": "role", "user": "role"}
+DROPS = {
+    "table": "table",
+    "view": "view",
+    "sequence": "sequence",
+    "schema": "schema",
+    "role": "role",
+    "user": "role",
+}
 COMMENTS = ("table",)
 
 
 def _create(reader: Reader) -> Command:
-    if reader.word("columnstore", "table"):  # every table is one
-        return create_table(reader)
+    start = reader.index
+    adjectives = _adjectives(reader)
     kind = reader.one_of(*CREATES)
-    if not kind:
-        raise unsupported(reader, "CREATE")
-    return CREATES[kind](reader)
+    if kind:
+        read, known = CREATES[kind]
+        if adjectives <= known:
+            return read(reader, adjectives)
+    reader.index = start
+    raise unsupported(reader, "CREATE")
+
+
+def _adjectives(reader: Reader) -> Adjectives:
+    found = set()
+    if reader.word("or", "replace"):
+        found.add("replace")
+    while word := reader.one_of("columnstore", "global", "local", "temp", "temporary", "unlogged", "unique"):
+        if word in ("global", "local"):
+            continue
+        found.add("temporary" if word == "temp" else word)
+    return frozenset(found)
 
 
 def _alter(reader: Reader) -> Command:

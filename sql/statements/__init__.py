@@ -9,7 +9,21 @@ from sql import commands
 from sql.commands import Command
 from sql.outcome import Outcome
 from sql.planned import Planned
-from sql.statements import control, copies, durability, explains, prepared, queries, roles, tables
+from sql.statements import (
+    control,
+    copies,
+    dropping,
+    durability,
+    explains,
+    maintaining,
+    prepared,
+    queries,
+    roles,
+    schemas,
+    sequences,
+    tables,
+    views,
+)
 from sql.statements.host import Host
 from storage.column import Column
 
@@ -20,7 +34,7 @@ def _plain(start: Callable[[Host, Any], Outcome]) -> Callable[[Host, Any, str], 
 
 
 def _drop(host: Host, command: commands.Drop, text: str) -> Outcome:
-    run = roles.drop_role if command.kind == "role" else tables.drop
+    run = roles.drop_role if command.kind == "role" else dropping.drop
     return run(host, command, text)
 
 
@@ -48,15 +62,16 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Explain: explains.run,
     commands.Copy: copies.run,
     commands.CreateTable: tables.create_table,
-    commands.CreateSequence: tables.create_sequence,
-    commands.CreateSchema: tables.create_schema,
+    commands.CreateView: views.create_view,
+    commands.CreateSequence: sequences.create_sequence,
+    commands.CreateSchema: schemas.create_schema,
     commands.CreateRole: roles.create_role,
     commands.Drop: _drop,
-    commands.Truncate: tables.truncate,
+    commands.Truncate: maintaining.truncate,
     commands.Checkpoint: _plain(durability.checkpoint),
-    commands.Comment: tables.comment,
-    commands.Maintain: tables.maintain,
-    commands.Optimize: tables.optimize,
+    commands.Comment: maintaining.comment,
+    commands.Maintain: maintaining.maintain,
+    commands.Optimize: maintaining.optimize,
 }
 """What runs each command."""
 
@@ -66,6 +81,8 @@ def _writes(command: Command) -> str:
     match command:
         case commands.CreateTable():
             return "CREATE TABLE"
+        case commands.CreateView():
+            return "CREATE VIEW"
         case commands.CreateSequence():
             return "CREATE SEQUENCE"
         case commands.CreateSchema():

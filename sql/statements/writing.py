@@ -20,8 +20,10 @@ from sql.parse import parse_expression
 from sql.query import bind_query
 from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
-from storage.catalog import ColumnDefinition, Table
+from sql.views.registry import SystemView
+from storage.catalog import ColumnDefinition, Table, View
 from storage.errors import (
+    FeatureNotSupported,
     GeneratedAlways,
     InsufficientPrivilege,
     ObjectNotInPrerequisiteState,
@@ -56,8 +58,10 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     position = position_of(tree)
     found = find_relation(context, name, "" if schema is None else name_of(schema), position)
     if not isinstance(found.source, Table):
-        if found.source.kind == "r":
+        if isinstance(found.source, SystemView) and found.source.kind == "r":
             raise InsufficientPrivilege(f'permission denied: "{name}" is a system catalog')
+        if isinstance(found.source, View):
+            raise FeatureNotSupported(f'cannot {verb} view "{name}": views are read only', position=position)
         doing = {"insert into": "inserting into", "update": "updating", "delete from": "deleting from"}[verb]
         raise ObjectNotInPrerequisiteState(
             f'cannot {verb} view "{name}"',

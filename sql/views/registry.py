@@ -34,7 +34,7 @@ Builder = Callable[[Catalog, SessionInfo], Iterable[Row]]
 
 
 @dataclass(frozen=True)
-class View:
+class SystemView:
     """A built-in relation: builders of its rows, or the SQL text it stands for."""
 
     schema: str
@@ -107,7 +107,7 @@ def _zero(type: Type) -> Any:
     return b"" if type.form is Form.BYTES else 0
 
 
-def _relations() -> dict[tuple[str, str], View]:
+def _relations() -> dict[tuple[str, str], SystemView]:
     text = resources.files("sql.views").joinpath("relations.txt").read_text()
     views = {}
     for line in text.splitlines():
@@ -116,11 +116,11 @@ def _relations() -> dict[tuple[str, str], View]:
         pairs = [column.split() for column in body.split(", ")]
         columns = tuple((column, BY_NAME[type.rstrip("!")]) for column, type in pairs)
         never_null = frozenset(column for column, type in pairs if type.endswith("!"))
-        views[schema, name] = View(schema, name, int(oid), kind, columns, never_null)
+        views[schema, name] = SystemView(schema, name, int(oid), kind, columns, never_null)
     return views
 
 
-VIEWS: dict[tuple[str, str], View] = _relations()
+VIEWS: dict[tuple[str, str], SystemView] = _relations()
 
 
 def view(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.functions.quoting import quote_identifier
 from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import VIEWS, Row, view
@@ -16,6 +17,7 @@ from storage.catalog import (
     Constraint,
     Sequence,
     Table,
+    View,
 )
 from storage.types import INT8, Form, Type
 
@@ -47,20 +49,41 @@ def _class(oid: int, name: str, schema: int, kind: str, owner: int, columns: int
 @view("pg_catalog", "pg_class")
 def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for relation in catalog.relations.values():
+        persistence = {"relpersistence": ord("t" if relation.temporary else "p")}
         if isinstance(relation, Sequence):
-            yield _class(relation.oid, relation.name, relation.schema, "S", relation.owner, 3)
+            row = _class(relation.oid, relation.name, relation.schema, "S", relation.owner, 3)
+            yield row | persistence
+            continue
+        if isinstance(relation, View):
+            count = len(relation.columns)
+            row = _class(relation.oid, relation.name, relation.schema, "v", relation.owner, count)
+            options = [f"{key}={value}" for key, value in relation.options] or None
+            yield (
+                row
+                | persistence
+                | {
+                    "reltype": relation.type_oid,
+                    "relhasrules": True,
+                    "reloptions": options,
+                }
+            )
             continue
         kinds = {c.kind for c in relation.constraints}
-        yield _class(
+        row = _class(
             relation.oid, relation.name, relation.schema, "r", relation.owner, _last_number(relation)
-        ) | {
-            "reltype": relation.type_oid,
-            "relam": names.AM_HEAP,
-            "relfilenode": relation.oid,
-            "relhasindex": bool(kinds & {"p", "u"}),
-            "relchecks": sum(c.kind == "c" for c in relation.constraints),
-            "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
-        }
+        )
+        yield (
+            row
+            | persistence
+            | {
+                "reltype": relation.type_oid,
+                "relam": names.AM_HEAP,
+                "relfilenode": relation.oid,
+                "relhasindex": bool(kinds & {"p", "u"}),
+                "relchecks": sum(c.kind == "c" for c in relation.constraints),
+                "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
+            }
+        )
     for table, key in names.keys(catalog):
         yield _class(key.index, key.name, table.schema, "i", table.owner, len(key.columns)) | {
             "relam": names.AM_BTREE,
@@ -107,13 +130,16 @@ def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for table in catalog.tables():
         for column in table.columns:
             yield _attribute(table.oid, column.name, column.type, column.number, column.not_null) | {
-                "atthasdef": column.default is not None and not column.identity,
+                "atthasdef": _has_default(column),
                 "attidentity": ord(column.identity) if column.identity else 0,
             }
         for key in table.keys:
             for number, attnum in enumerate(key.columns, 1):
                 column = table.columns[table.position(attnum)]
                 yield _attribute(key.index, column.name, column.type, number, False)
+    for stored in catalog.views():
+        for number, shown in enumerate(stored.columns, 1):
+            yield _attribute(stored.oid, shown.name, shown.type, number, False)
     for sequence in catalog.sequences():
         for number, name in enumerate(("last_value", "log_cnt", "is_called"), 1):
             yield _attribute(sequence.oid, name, INT8, number, True)
@@ -135,13 +161,27 @@ def default_oid(table: Table, column: ColumnDefinition) -> int:
 def pg_attrdef(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for table in catalog.tables():
         for column in table.columns:
-            if column.default is not None and not column.identity:
+            if _has_default(column):
                 yield {
                     "oid": default_oid(table, column),
                     "adrelid": table.oid,
                     "adnum": column.number,
-                    "adbin": column.default,
+                    "adbin": default_text(catalog, column),
                 }
+
+
+def _has_default(column: ColumnDefinition) -> bool:
+    return (column.default is not None or column.sequence > 0) and not column.identity
+
+
+def default_text(catalog: Catalog, column: ColumnDefinition) -> str:
+    """A column's default as SQL, names with their schemas: of a serial column its sequence's next value."""
+    if column.default is not None:
+        return column.default
+    sequence = catalog.relations[column.sequence]
+    schema = quote_identifier(catalog.schemas[sequence.schema].name)
+    name = f"{schema}.{quote_identifier(sequence.name)}".replace("'", "''")
+    return f"nextval('{name}'::regclass)"
 
 
 @view("pg_catalog", "pg_constraint")
@@ -243,20 +283,76 @@ def pg_sequence(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 @view("pg_catalog", "pg_description")
 def pg_description(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for table in catalog.tables():
-        if table.comment:
-            yield {"objoid": table.oid, "classoid": names.CLASS_PG_CLASS, "description": table.comment}
+    for relation in catalog.relations.values():
+        if relation.comment:
+            yield _described(relation.oid, names.CLASS_PG_CLASS, relation.comment)
+        if isinstance(relation, Sequence):
+            continue
+        comments = (
+            [(column.number, column.comment) for column in relation.columns]
+            if isinstance(relation, Table)
+            else [(number, column.comment) for number, column in enumerate(relation.columns, 1)]
+        )
+        for number, comment in comments:
+            if comment:
+                yield _described(relation.oid, names.CLASS_PG_CLASS, comment, number)
+        if isinstance(relation, Table):
+            for constraint in relation.constraints:
+                if constraint.comment:
+                    yield _described(constraint.oid, names.CLASS_PG_CONSTRAINT, constraint.comment)
+            for index in relation.indexes:
+                if index.comment:
+                    yield _described(index.oid, names.CLASS_PG_CLASS, index.comment)
+    for schema in catalog.schemas.values():
+        if schema.comment:
+            yield _described(schema.oid, names.CLASS_PG_NAMESPACE, schema.comment)
+
+
+def _described(oid: int, of: int, comment: str, number: int = 0) -> Row:
+    return {"objoid": oid, "classoid": of, "objsubid": number, "description": comment}
+
+
+@view("pg_catalog", "pg_shdescription")
+def pg_shdescription(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for role in catalog.roles.values():
+        if role.comment:
+            yield {"objoid": role.oid, "classoid": names.CLASS_PG_AUTHID, "description": role.comment}
+
+
+@view("pg_catalog", "pg_rewrite")
+def pg_rewrite(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for stored in catalog.views():
+        yield {
+            "oid": stored.rule,
+            "rulename": "_RETURN",
+            "ev_class": stored.oid,
+            "ev_type": ord("1"),
+            "ev_enabled": ord("O"),
+            "is_instead": True,
+        }
 
 
 @view("pg_catalog", "pg_depend")
 def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for sequence, table, number in names.owned_sequences(catalog):
-        column = table.columns[table.position(number)]
-        yield {
-            "classid": names.CLASS_PG_CLASS,
-            "objid": sequence.oid,
-            "refclassid": names.CLASS_PG_CLASS,
-            "refobjid": table.oid,
-            "refobjsubid": number,
-            "deptype": ord("i" if column.identity else "a"),
-        }
+        kind = "i" if table.definition(number).identity else "a"
+        yield _depends(names.CLASS_PG_CLASS, sequence.oid, table.oid, kind, number)
+    for stored in catalog.views():
+        yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "i")
+        yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "n")
+        for oid, number in stored.depends:
+            yield _depends(names.CLASS_PG_REWRITE, stored.rule, oid, "n", number)
+    for relation in catalog.relations.values():
+        row = _depends(names.CLASS_PG_CLASS, relation.oid, relation.schema, "n")
+        yield {**row, "refclassid": names.CLASS_PG_NAMESPACE}
+
+
+def _depends(of: int, oid: int, on: int, kind: str, number: int = 0) -> Row:
+    return {
+        "classid": of,
+        "objid": oid,
+        "refclassid": names.CLASS_PG_CLASS,
+        "refobjid": on,
+        "refobjsubid": number,
+        "deptype": ord(kind),
+    }

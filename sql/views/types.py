@@ -110,9 +110,7 @@ def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 @view("pg_catalog", "pg_type")
 def row_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for table in catalog.tables():
-        if not table.type_oid:
-            continue
+    for table in catalog.row_types():
         common = {
             "typnamespace": table.schema,
             "typowner": table.owner,

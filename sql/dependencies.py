@@ -1,0 +1,171 @@
+"""What depends on what: the objects that must go, or stop their going, when another is dropped.
+
+An object is a row of a catalog, or a column of one. Who depends on it goes with it by itself (a sequence of
+its column, a check of a column that goes), or only by CASCADE (a view, a foreign key). The order is that of
+PostgreSQL's findDependentObjects: dependents before what they depend on, the newest first; people are
+told from the other end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sql import names
+from sql.regclasses import sequences_in
+from storage.catalog import Catalog, Table, View
+from storage.errors import DependentObjectsStillExist
+
+Kind = Literal["table", "view", "sequence", "schema", "column", "default", "constraint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """An object: `oid` is that of the relation or schema, `number` an attnum or a constraint's OID."""
+
+    kind: Kind
+    oid: int
+    number: int = 0
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Greater for what was made later."""
+        return (self.number, 0) if self.kind == "constraint" else (self.oid, self.number)
+
+
+def relation(catalog: Catalog, oid: int) -> Object:
+    """A relation of the catalog."""
+    found = catalog.relations[oid]
+    kind: Kind = "table" if isinstance(found, Table) else "view" if isinstance(found, View) else "sequence"
+    return Object(kind, oid)
+
+
+def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
+    """An object in PostgreSQL's words: 'column a of table t'."""
+    if item.kind == "schema":
+        return f"schema {names.quoted(catalog.schemas[item.oid].name)}"
+    name = names.name_of(catalog, list(path), "class", item.oid)
+    owner = catalog.relations[item.oid]
+    match item.kind:
+        case "column" | "default" if isinstance(owner, Table):
+            column = f"column {names.quoted(owner.definition(item.number).name)} of table {name}"
+            return column if item.kind == "column" else f"default value for {column}"
+        case "constraint" if isinstance(owner, Table):
+            constraint = next(c for c in owner.constraints if c.oid == item.number)
+            return f"constraint {names.quoted(constraint.name)} on table {name}"
+    return f"{relation(catalog, item.oid).kind} {name}"
+
+
+def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
+    """(object, whether it goes by itself) of all that depends on an object directly."""
+    match item.kind:
+        case "schema":
+            for found in catalog.relations.values():
+                if found.schema == item.oid:
+                    yield relation(catalog, found.oid), False
+        case "table" | "view":
+            for view in catalog.views():
+                if any(oid == item.oid for oid, _ in view.depends):
+                    yield Object("view", view.oid), False
+            for sequence in catalog.sequences():
+                if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
+                    yield Object("sequence", sequence.oid), True
+            yield from _pointing(catalog, item.oid, None)
+        case "column":
+            yield from _on_column(catalog, item)
+        case "sequence":
+            yield from _defaults(catalog, item.oid)
+
+
+def _pointing(catalog: Catalog, oid: int, number: int | None) -> Iterator[tuple[Object, bool]]:
+    """Foreign keys that point to a table, or to a column of it, from others."""
+    for table in catalog.tables():
+        for constraint in table.foreign_keys:
+            to = constraint.references
+            if to is not None and to.table == oid and (number is None or number in to.columns):
+                if table.oid != oid:
+                    yield Object("constraint", table.oid, constraint.oid), False
+                elif number is not None:
+                    yield Object("constraint", table.oid, constraint.oid), True
+
+
+def _on_column(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
+    for view in catalog.views():
+        if (item.oid, item.number) in view.depends:
+            yield Object("view", view.oid), False
+    table = catalog.table(item.oid)
+    for constraint in table.constraints:
+        if item.number in constraint.columns:
+            yield Object("constraint", table.oid, constraint.oid), True
+    yield from _pointing(catalog, item.oid, item.number)
+    for sequence in catalog.sequences():
+        if sequence.owned_by == (item.oid, item.number):
+            yield Object("sequence", sequence.oid), True
+
+
+def _defaults(catalog: Catalog, sequence: int) -> Iterator[tuple[Object, bool]]:
+    for table in catalog.tables():
+        for column in table.columns:
+            uses = column.sequence == sequence or (
+                column.default is not None and sequence in sequences_in(column.default, catalog)
+            )
+            if uses:
+                yield Object("default", table.oid, column.number), False
+
+
+@dataclass
+class Removal:
+    """All that goes with some objects: `order` is the one to take; `extra` goes by CASCADE only."""
+
+    order: list[Object] = field(default_factory=list)
+    extra: list[tuple[Object, Object]] = field(default_factory=list)  # (what, on which it depends)
+
+
+def removal(catalog: Catalog, targets: Iterable[Object]) -> Removal:
+    """What goes with the targets."""
+    wanted = list(targets)
+    found = Removal()
+    seen: set[Object] = set()
+    automatic: set[Object] = set()
+    why: dict[Object, Object] = {}
+
+    def visit(item: Object) -> None:
+        seen.add(item)
+        for other, by_itself in sorted(dependents(catalog, item), key=lambda pair: pair[0].age, reverse=True):
+            if by_itself:
+                automatic.add(other)
+            if other not in seen and not _inside(other, wanted):
+                why[other] = item
+                visit(other)
+        found.order.append(item)
+
+    for target in wanted:
+        if target not in seen:
+            visit(target)
+    for item in reversed(found.order):
+        if item not in wanted and item not in automatic:
+            found.extra.append((item, why[item]))
+    return found
+
+
+def _inside(item: Object, wanted: Sequence[Object]) -> bool:
+    """Whether an object is part of a table that goes itself."""
+    tables = {other.oid for other in wanted if other.kind == "table"}
+    return item.kind in ("default", "constraint", "column") and item.oid in tables
+
+
+def refusal(
+    catalog: Catalog, path: Sequence[str], targets: Sequence[Object], found: Removal
+) -> DependentObjectsStillExist:
+    """The error where something depends on the targets and CASCADE was not said."""
+    words = {item: describe(catalog, path, item) for pair in found.extra for item in pair}
+    lines = [f"{words[item]} depends on {words[on]}" for item, on in found.extra]
+    what, them = "desired object(s)", "them"
+    if len(targets) == 1:
+        what, them = describe(catalog, path, targets[0]), "it"
+    return DependentObjectsStillExist(
+        f"cannot drop {what} because other objects depend on {them}",
+        detail="\n".join(lines),
+        hint="Use DROP ... CASCADE to drop the dependent objects too.",
+    )

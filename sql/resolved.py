@@ -1,0 +1,59 @@
+"""What binding found the names of a tree to be: kept for those who write the tree out again.
+
+A view is stored as text in which every name says what it is, whatever the search path and whatever other
+tables get in columns later. A BindContext that has a `Resolved` fills it; nodes are known by identity, so
+the tree has to live as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A relation of the catalog in FROM, under its alias."""
+
+    oid: int
+    schema: str
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnName:
+    """A column: of the relation `relation` in FROM ('': of several, merged by USING).
+
+    `table` and `number` name the column of the catalog that this is by name; 0 where a subquery or an
+    alias stands between.
+    """
+
+    relation: str
+    name: str
+    table: int = 0
+    number: int = 0
+
+
+@dataclass
+class Resolved:
+    """See the module's text."""
+
+    tables: dict[int, TableName] = field(default_factory=dict)
+    columns: dict[int, ColumnName] = field(default_factory=dict)
+    stars: dict[int, tuple[ColumnName, ...]] = field(default_factory=dict)
+    using: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of joins
+    joined: set[tuple[int, int]] = field(default_factory=set)  # (table, attnum) that USING names
+
+    def dependencies(self) -> Iterator[tuple[int, int]]:
+        """(OID, attnum) of what is named, attnum 0 for a whole relation; some more than once."""
+        for table in self.tables.values():
+            yield table.oid, 0
+        named: Iterable[ColumnName] = (
+            *self.columns.values(),
+            *(column for star in self.stars.values() for column in star),
+        )
+        for column in named:
+            if column.table and column.number > 0:
+                yield column.table, column.number
+        yield from self.joined

@@ -1,0 +1,179 @@
+"""DROP TABLE, VIEW, SEQUENCE, SCHEMA, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sql import commands, names
+from sql.dependencies import Object, Removal, describe, refusal, relation, removal
+from sql.outcome import Outcome
+from sql.statements.control import done
+from sql.statements.host import Host
+from storage.catalog import INFORMATION_SCHEMA, PG_CATALOG, Relation, Table, View
+from storage.errors import (
+    DependentObjectsStillExist,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    UndefinedTable,
+    WrongObjectType,
+)
+from storage.locks import TableMode
+
+
+def kind_of(item: Relation) -> str:
+    """'table', 'view' or 'sequence'."""
+    return "table" if isinstance(item, Table) else "view" if isinstance(item, View) else "sequence"
+
+
+def find(host: Host, parts: tuple[str, ...]) -> Relation | None:
+    """The relation of this name; None where there is none. The system's are refused."""
+    found = names.find(host.catalog, host.search_path(True), parts)
+    if isinstance(found, Relation):
+        return found
+    if found is None:
+        return None
+    if isinstance(found, int):
+        raise WrongObjectType(f'"{parts[-1]}" is an index')
+    raise InsufficientPrivilege(f'permission denied: "{parts[-1]}" is a system catalog')
+
+
+def locked(host: Host, parts: tuple[str, ...], mode: TableMode) -> Relation | None:
+    """The relation of this name, locked until the transaction's end: what it is by then."""
+    while True:
+        found = find(host, parts)
+        if found is None:
+            return None
+        host.transaction.lock_table(found.oid, mode)
+        again = find(host, parts)
+        if again is not None and again.oid == found.oid:
+            return again
+
+
+def must_table(host: Host, parts: tuple[str, ...], mode: TableMode = TableMode.AccessShareLock) -> Table:
+    """The table of this name, locked. Raises UndefinedTable, WrongObjectType."""
+    found = locked(host, parts, mode)
+    if found is None:
+        raise UndefinedTable(f'relation "{".".join(parts)}" does not exist')
+    if not isinstance(found, Table):
+        raise WrongObjectType(f'"{parts[-1]}" is not a table')
+    return found
+
+
+def drop(host: Host, command: commands.Drop, text: str) -> Outcome:
+    """DROP TABLE, VIEW, SEQUENCE, SCHEMA."""
+    targets: list[Object] = []
+    for parts in command.names:
+        named = _schema if command.kind == "schema" else _relation
+        found = named(host, parts, command)
+        if found is not None and found not in targets:
+            targets.append(found)
+    remove(host, targets, command.cascade)
+    return done(f"DROP {command.kind.upper()}")
+
+
+def _relation(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:
+    if len(parts) > 1 and host.catalog.schema(parts[-2]) is None:
+        message = f'schema "{parts[-2]}" does not exist'
+        if not command.if_exists:
+            raise InvalidSchemaName(message)
+        host.notice("NOTICE", "00000", f"{message}, skipping")
+        return None
+    found = locked(host, parts, TableMode.AccessExclusiveLock)
+    if found is None:
+        message = f'{command.kind} "{parts[-1]}" does not exist'
+        if not command.if_exists:
+            raise UndefinedTable(message)
+        host.notice("NOTICE", "00000", f"{message}, skipping")
+        return None
+    kind = kind_of(found)
+    if kind != command.kind:
+        article = "an" if command.kind[0] in "aeiou" else "a"
+        raise WrongObjectType(
+            f'"{parts[-1]}" is not {article} {command.kind}',
+            hint=f"Use DROP {kind.upper()} to remove a {kind}.",
+        )
+    return relation(host.catalog, found.oid)
+
+
+def _schema(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:
+    name = parts[-1]
+    while True:
+        schema = host.catalog.schema(name)
+        if schema is None:
+            if not command.if_exists:
+                raise InvalidSchemaName(f'schema "{name}" does not exist')
+            host.notice("NOTICE", "00000", f'schema "{name}" does not exist, skipping')
+            return None
+        if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
+            raise DependentObjectsStillExist(
+                f"cannot drop schema {name} because it is required by the database system"
+            )
+        host.transaction.lock_table(schema.oid, TableMode.AccessExclusiveLock)
+        if host.catalog.schema(name) == schema:
+            return Object("schema", schema.oid)
+
+
+def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:
+    """Drop objects and what goes with them, told in notices. Raises DependentObjectsStillExist."""
+    found = removal(host.catalog, targets)
+    while not _lock_all(host, found):  # what depends on them may have changed until it was locked
+        found = removal(host.catalog, targets)
+    catalog, path = host.catalog, host.search_path(True)
+    if found.extra and not cascade:
+        raise refusal(catalog, path, targets, found)
+    lines = [f"drop cascades to {describe(catalog, path, item)}" for item, _ in found.extra]
+    if len(lines) == 1:
+        host.notice("NOTICE", "00000", lines[0])
+    elif lines:
+        host.notice(
+            "NOTICE", "00000", f"drop cascades to {len(lines)} other objects", detail="\n".join(lines)
+        )
+    for item in found.order:
+        _take(host, item)
+
+
+def _lock_all(host: Host, found: Removal) -> bool:
+    """Lock the relations that go or change; whether the catalog is still the one that was looked at."""
+    before = host.catalog
+    for item in found.order:
+        if item.kind != "schema":
+            host.transaction.lock_table(item.oid, TableMode.AccessExclusiveLock)
+    return host.catalog is before
+
+
+def _take(host: Host, item: Object) -> None:
+    catalog, transaction = host.catalog, host.transaction
+    if item.kind == "schema":
+        transaction.drop(catalog.schemas[item.oid])
+        return
+    found = catalog.relations.get(item.oid)
+    if found is None:
+        return
+    if item.kind in ("table", "view", "sequence"):
+        transaction.drop(found)
+        return
+    assert isinstance(found, Table)
+    match item.kind:
+        case "default":
+            columns = tuple(
+                replace(c, default=None, sequence=0) if c.number == item.number else c for c in found.columns
+            )
+            transaction.define(replace(found, columns=columns))
+        case "constraint":
+            kept = tuple(c for c in found.constraints if c.oid != item.number)
+            transaction.define(replace(found, constraints=kept))
+        case "column":
+            transaction.define(without_column(found, item.number))
+
+
+def without_column(table: Table, number: int) -> Table:
+    """A table without a column, and without what cannot stand without it."""
+    return replace(
+        table,
+        columns=tuple(c for c in table.columns if c.number != number),
+        constraints=tuple(c for c in table.constraints if number not in c.columns),
+        indexes=tuple(i for i in table.indexes if number not in (*i.columns, *i.included)),
+        sort_key=table.sort_key if all(n != number for n, _ in table.sort_key) else (),
+        shard_key=table.shard_key if number not in table.shard_key else (),
+    )

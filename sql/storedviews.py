@@ -1,0 +1,99 @@
+"""Views of the catalog, written out as they are stored and as people read them.
+
+A view's text says what every name is (sql.unparse), so it means the same under any search path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlglot import exp
+
+from engine.seams import SessionInfo
+from sql.bound import Bound
+from sql.context import BindContext, ParameterTypes
+from sql.parse import parse_query
+from sql.query import bind_query
+from sql.resolved import Resolved
+from sql.scope import Frame, ScopeColumn
+from sql.tokens import Token, lex
+from sql.unparse import Renames, Unparser
+from sql.viewtexts import PATH
+from storage.catalog import Catalog, View
+from storage.errors import FeatureNotSupported
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query as a view keeps it: its text, columns and what it depends on."""
+
+    text: str
+    columns: tuple[ScopeColumn, ...]
+    depends: tuple[tuple[int, int], ...]
+
+
+def stored(tokens: Sequence[Token], context: BindContext) -> Query:
+    """A query written so that it can be kept. Raises what binding raises, and FeatureNotSupported."""
+    tree = parse_query(list(tokens), context.text)
+    context.resolved = resolved = Resolved()
+    bound = bind_query(tree, Frame(), context, {})
+    context.parameters.final()
+    text = Unparser(resolved).query(tree)
+    _same(text, bound, context)
+    whole = {oid for oid, number in resolved.dependencies() if number}
+    depends = {(oid, number) for oid, number in resolved.dependencies() if number or oid not in whole}
+    return Query(text, bound.columns, tuple(sorted(depends)))
+
+
+def _same(text: str, bound: Bound, context: BindContext) -> None:
+    """Whether a text reads as what it was written from: another meaning must not be kept."""
+    again = replace(
+        context,
+        search_path=PATH,
+        names=set(),
+        text=text,
+        resolved=Resolved(),
+        parameters=ParameterTypes((), fixed=True),
+    )
+    tree = parse_query(lex(text), text)
+    read = bind_query(tree, Frame(), again, {})
+    assert again.resolved is not None
+    names = [(c.name, c.type) for c in bound.columns]
+    if [(c.name, c.type) for c in read.columns] != names or Unparser(again.resolved).query(tree) != text:
+        raise FeatureNotSupported("this query is not supported in a view")
+
+
+def rewritten(view: View, renames: Renames, catalog: Catalog, session: SessionInfo) -> View:
+    """A view after what it names has got new names; `catalog` still has the old ones."""
+    tree, resolved = _bound(view, catalog, session)
+    return replace(view, text=Unparser(resolved, renames).query(tree))
+
+
+def _bound(view: View, catalog: Catalog, session: SessionInfo) -> tuple[exp.Expression, Resolved]:
+    resolved = Resolved()
+    context = BindContext(
+        catalog, PATH, session, ParameterTypes((), fixed=True), view.text, resolved=resolved
+    )
+    tree = parse_query(lex(view.text), view.text)
+    bind_query(tree, Frame(), context, {})
+    return tree, resolved
+
+
+def definition(view: View, catalog: Catalog, path: Sequence[str], session: SessionInfo) -> str:
+    """A view's query for people: pg_get_viewdef. Relations that `path` finds stand without schema."""
+    tree, resolved = _bound(view, catalog, session)
+    found: dict[int, bool] = {}
+    for table in resolved.tables.values():
+        seen = next(
+            (
+                relation.oid
+                for place in path
+                if (schema := catalog.schema(place)) is not None
+                and (relation := catalog.relation(schema.oid, table.name)) is not None
+            ),
+            table.oid if table.schema in path else 0,
+        )
+        found[table.oid] = seen == table.oid
+    names = [c.name for c in view.columns]
+    return Unparser(resolved, visible=lambda oid: found.get(oid, False)).named(tree, names) + ";"
