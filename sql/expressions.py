@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import And, Call, Constant, Expression, Outer, Parameter, Reference, walk
 from engine.functions.registry import BY_ID
-from engine.operators import SortKey
+from engine.operators import SortKey, WindowCall
 
 E = TypeVar("E")
 _FIELDS: dict[type, tuple[str, ...]] = {}
 
 
 def transform(node: E, function: Callable[[Any], Any]) -> E:
-    """The expression (or sort key, aggregate call, tuple) with what `function` gives in place of nodes.
+    """The expression (or sort key, tuple of them, ...) with what `function` gives in place of nodes.
 
     `function` is asked from the top; None means: look below. Plans of subqueries are left alone, their
     arguments are not.
@@ -33,7 +33,7 @@ def _transformed(node: Any, function: Callable[[Any], Any]) -> Any:
         found = function(node)
         if found is not None:
             return found
-    elif not isinstance(node, SortKey | AggregateCall):
+    elif not isinstance(node, SortKey | AggregateCall | WindowCall):
         return node
     changes = {}
     for name in _names(type(node)):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from engine.expressions import Expression, Reference
 from sql.binding import Binding
-from sql.binding.base import AggregateValue
+from sql.binding.base import AggregateValue, WindowValue
 from sql.expressions import transform
 from sql.logical import Aggregate, Node
 from sql.scope import Relation, Scope
@@ -36,7 +36,7 @@ class Grouping:
             for index, key in enumerate(self.keys):
                 if node == key:
                     return _Key(index, key.type)
-            if isinstance(node, AggregateValue):
+            if isinstance(node, AggregateValue | WindowValue):
                 return node
             if isinstance(node, Reference):
                 return self._ungrouped(node)

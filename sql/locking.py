@@ -29,6 +29,7 @@ from sql.logical import (
     Project,
     SetOperation,
     Sort,
+    Window,
 )
 from sql.marks import position_of
 from sql.scope import Relation, Scope
@@ -75,7 +76,14 @@ def refused(clause: Clause, what: str, position: int = 0) -> DatabaseError:
     return FeatureNotSupported(f"{clause.words} is not allowed with {what}", position=position)
 
 
-def check(tree: exp.Expression, clause: Clause, *, aggregated: bool = False, sets: bool = False) -> None:
+def check(
+    tree: exp.Expression,
+    clause: Clause,
+    *,
+    aggregated: bool = False,
+    windows: bool = False,
+    sets: bool = False,
+) -> None:
     """Raise where the rows of a query are not those of its tables."""
     if isinstance(tree, exp.SetOperation):
         raise refused(clause, "UNION/INTERSECT/EXCEPT")
@@ -90,6 +98,8 @@ def check(tree: exp.Expression, clause: Clause, *, aggregated: bool = False, set
             raise refused(clause, words)
     if aggregated:
         raise refused(clause, "aggregate functions")
+    if windows:
+        raise refused(clause, "window functions")
     if sets:
         raise refused(clause, "set-returning functions in the target list")
 
@@ -144,6 +154,8 @@ def _refusal(node: Node) -> str:
     match node:
         case Aggregate():
             return "GROUP BY clause" if node.keys else "aggregate functions"
+        case Window():
+            return "window functions"
         case Distinct():
             return "DISTINCT clause"
         case Append() | SetOperation():

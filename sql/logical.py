@@ -201,6 +201,25 @@ class Sort:
 
 
 @dataclass(frozen=True)
+class Window:
+    """The child's columns, and an int8 a window function."""
+
+    child: Node
+    calls: tuple[operators.WindowCall, ...]
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return (*self.child.types, *(INT8 for _ in self.calls))
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Node:
+        return replace(self, child=children[0])
+
+
+@dataclass(frozen=True)
 class Limit:
     """At most `count` rows after `offset` ones."""
 

@@ -41,6 +41,8 @@ def physical(node: Node) -> Operator:
             return operators.Lateral(node.kind, left, right, node.arguments, node.condition)
         case logical.Aggregate():
             return operators.Aggregate(physical(node.child), _fused(node.keys), _fused(node.calls))
+        case logical.Window():
+            return operators.Window(physical(node.child), node.calls)
         case logical.Sort():
             return operators.Sort(physical(node.child), node.keys)
         case logical.Top():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from sqlglot import exp
@@ -16,17 +17,17 @@ from sqlglot import exp
 from engine.expressions import Call, Expression, Reference
 from engine.operators import FunctionScan, SortKey
 from sql.binding import Binding
-from sql.binding.base import Aggregates
+from sql.binding.base import Aggregates, Windows, WindowValue
 from sql.binding.calls import key_of
 from sql.bound import Bound, QueryBinder
 from sql.coerce import coerce
 from sql.context import BindContext
-from sql.expressions import is_set, remap
+from sql.expressions import is_set, remap, transform
 from sql.grouping import Grouping, is_grouped
 from sql.labels import label
 from sql.locking import Carried, carry, check, clauses, row_ids
 from sql.locking import targets as targets_of
-from sql.logical import Apply, Distinct, Filter, Leaf, Limit, LockRows, Node, Project, Sort
+from sql.logical import Apply, Distinct, Filter, Leaf, Limit, LockRows, Node, Project, Sort, Window
 from sql.marks import FunctionMark, Literal, mark_of, position_of
 from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
@@ -110,12 +111,13 @@ class _Select:
         node = self._from()
         node = self._where(node)
         self.binding = Binding(
-            self.context, self.scope, "SELECT", Aggregates(), sets=True, rows=self._row_function
+            self.context, self.scope, "SELECT", Aggregates(), Windows(), sets=True, rows=self._row_function
         )
         targets = self._targets()
         if resolve:
             for target in targets:
                 target.expression = self.binding.known(target.expression, self._place(target))
+        windows = [] if self.binding.windows is None else self.binding.windows.calls
         grouped = self.tree.args.get("group") is not None
         keys = self._group_keys(targets)
         having = self._having()
@@ -124,7 +126,7 @@ class _Select:
         aggregated = is_grouped(keys, self.binding, having)
         sets = bool(self.pending) or any(is_set(t.expression) for t in targets)
         for lock in self.locks:
-            check(self.tree, lock, aggregated=aggregated, sets=sets)
+            check(self.tree, lock, aggregated=aggregated, windows=bool(windows), sets=sets)
         node = self._with_functions(node)
         if grouped or aggregated:
             if self.pending:
@@ -134,6 +136,7 @@ class _Select:
             orders = [grouping.over_groups(o) for o in orders]
             on = None if on is None else [grouping.over_groups(o) for o in on]
             kept = None if having is None else grouping.over_groups(having)
+            windows = [grouping.over_groups(w) for w in windows]
             node = grouping.node(node)
             for target, expression in zip(targets, expressions, strict=True):
                 target.expression = grouping.finish(expression)
@@ -141,6 +144,14 @@ class _Select:
             on = None if on is None else [grouping.finish(o) for o in on]
             if kept is not None:
                 node = Filter(node, grouping.finish(kept))
+            windows = [grouping.finish(w) for w in windows]
+        if windows:
+            place = partial(_window_column, width=len(node.types))
+            node = Window(node, tuple(windows))
+            for target in targets:
+                target.expression = transform(target.expression, place)
+            orders = list(transform(tuple(orders), place))
+            on = None if on is None else list(transform(tuple(on), place))
         node = self._output(node, targets, orders, on)
         columns = tuple(ScopeColumn(t.name, t.expression.type, t.table, t.number) for t in targets)
         return Bound(node, columns)
@@ -290,7 +301,7 @@ class _Select:
             if value and name != "expressions":
                 words = name.replace("_", " ").upper()
                 raise FeatureNotSupported(f"GROUP BY {words} is not supported", position=position_of(clause))
-        binding = self.binding.within(clause="GROUP BY", aggregates=None, sets=False, rows=None)
+        binding = self.binding.within(clause="GROUP BY", aggregates=None, windows=None, sets=False, rows=None)
         keys: list[Expression] = []
         for item in clause.expressions:
             mark = mark_of(item.this, FunctionMark) if isinstance(item, exp.Anonymous) else None
@@ -321,7 +332,7 @@ class _Select:
         clause = self.tree.args.get("having")
         if clause is None:
             return None
-        binding = self.binding.within(clause="HAVING", sets=False, rows=None)
+        binding = self.binding.within(clause="HAVING", windows=None, sets=False, rows=None)
         return binding.condition(clause.this, "HAVING")
 
     def _ordinal(self, tree: exp.Expression, targets: list[Target], clause: str) -> Target | None:
@@ -441,6 +452,13 @@ def _column_for(expression: Expression, columns: list[Expression]) -> Expression
             return Reference(index, expression.type)
     columns.append(expression)
     return Reference(len(columns) - 1, expression.type)
+
+
+def _window_column(expression: Expression, width: int) -> Expression | None:
+    """The column of a window function's value, behind the `width` columns of its input."""
+    if isinstance(expression, WindowValue):
+        return Reference(width + expression.index, expression.type)
+    return None
 
 
 def _bare_name(tree: exp.Expression) -> str | None:

@@ -29,6 +29,7 @@ from engine.operators.top import Top
 from engine.operators.update import Update
 from engine.operators.upsert import SetRow, Upsert
 from engine.operators.values import Values
+from engine.operators.window import Window, WindowCall
 from engine.operators.worktable import WorkTable
 
 __all__ = [
@@ -68,5 +69,7 @@ __all__ = [
     "Update",
     "Upsert",
     "Values",
+    "Window",
+    "WindowCall",
     "WorkTable",
 ]

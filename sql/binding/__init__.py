@@ -9,7 +9,8 @@ import sql.binding.calls
 import sql.binding.conditions
 import sql.binding.names
 import sql.binding.operators
-import sql.binding.subqueries  # noqa: F401 - imported for what they declare
+import sql.binding.subqueries
+import sql.binding.windows  # noqa: F401 - imported for what they declare
 from sql.binding.base import Binding
 
 __all__ = ["Binding"]

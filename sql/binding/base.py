@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Call, Expression
+from engine.operators import WindowCall
 from sql.coerce import Letter, can_coerce, coerce
 from sql.context import BindContext
 from sql.functions import Choice, resolve_operator
@@ -54,11 +55,40 @@ class AggregateValue:
 
 
 @dataclass
+class Windows:
+    """The window function calls of one query level."""
+
+    calls: list[WindowCall] = field(default_factory=list)
+
+    def add(self, call: WindowCall) -> int:
+        """The number of a call; equal ones are one."""
+        if call in self.calls:
+            return self.calls.index(call)
+        self.calls.append(call)
+        return len(self.calls) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WindowValue:
+    """Stands for the result of window call `index` until the query level knows its columns."""
+
+    index: int
+    type: Type
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return ()
+
+    def evaluate(self, batch: Any, run: Any) -> Any:
+        raise AssertionError("a window function was evaluated outside its operator")
+
+
+@dataclass
 class Binding:
     """Where an expression stands: the scope it sees, the clause it is in, what may occur there.
 
-    `aggregates` gathers the level's aggregate calls (None: not allowed here). `aliases` are the select
-    list's names, which WHERE may use where no column has the name. `rows` makes a table function with
+    `aggregates` and `windows` gather the level's calls of these (None: not allowed here). `aliases` are the
+    select list's names, which WHERE may use where no column has the name. `rows` makes a table function with
     several columns, called in the select list, part of FROM; `whole_rows` says that FROM is where we are.
     """
 
@@ -66,6 +96,7 @@ class Binding:
     scope: Scope
     clause: str = "SELECT"
     aggregates: Aggregates | None = None
+    windows: Windows | None = None
     inside_aggregate: bool = False
     sets: bool = False
     whole_rows: bool = False

@@ -11,6 +11,7 @@ from engine.aggregates.registry import AGGREGATES, AggregateCall
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
+from engine.operators.window import WINDOW_FUNCTIONS
 from sql.binding.base import AggregateValue, Binding, binds
 from sql.binding.literals import number
 from sql.binding.subqueries import array, exists
@@ -89,6 +90,8 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
         raise WrongObjectType(
             f"ORDER BY specified, but {mark.name} is not an aggregate function", position=mark.position
         )
+    if mark.name in WINDOW_FUNCTIONS and not arguments.trees:
+        raise WrongObjectType(f"window function {mark.name} requires an OVER clause", position=mark.position)
     bound = [binding.bind(argument) for argument in arguments.trees]
     if schema and schema not in _SCHEMAS:
         raise _undefined(f"{schema}.{mark.name}", bound, mark.position)

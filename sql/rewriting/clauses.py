@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot.tokenizer_core import TokenType as T
 
 from sql.marks import FunctionMark, Literal
-from sql.rewriting.operands import quantifier
+from sql.rewriting.operands import frame_clause, quantifier
 from sql.rewriting.writer import Writer, word
 from sql.tokens import Kind, Token, near
 from storage.errors import SqlSyntaxError
@@ -44,7 +44,7 @@ def on_all(w: Writer, token: Token) -> bool:
 
 @word("row", "rows")
 def row(w: Writer, token: Token) -> bool:
-    if after_offset(w, token):
+    if frame_clause(w, token) or after_offset(w, token):
         return True
     if w.mark_at(1, "(") and not w.operand:
         w.emit_mark(FunctionMark(("row",), token.position, "row"), token)

@@ -67,7 +67,7 @@ _UNSUPPORTED = {
 class Frame:
     """An open parenthesis: what it belongs to."""
 
-    kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay': words inside mean something
+    kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay', 'over': words inside mean something
     bracket: bool = False
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
 
@@ -307,10 +307,6 @@ class Writer:
         if called and previous is not None and previous.is_word("into"):
             called = False  # INSERT INTO t (a, b)
         dotted = previous is not None and previous.is_mark(".")
-        if self.operand and previous is not None and previous.is_mark(")") and token.is_word("over"):
-            nearest = self.peek()
-            if nearest is not None and (nearest.is_mark("(") or nearest.kind in (Kind.WORD, Kind.QUOTED)):
-                raise FeatureNotSupported("window functions are not supported", position=token.position)
         if called and not dotted:
             self.emit_mark(FunctionMark(tuple(names), token.position), token)
             self.index = after

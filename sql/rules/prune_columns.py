@@ -53,6 +53,8 @@ def _prune(node: Node, wanted: set[int]) -> tuple[Node, Places]:
             return _apply(node, wanted)
         case logical.Aggregate():
             return _aggregate(node, wanted)
+        case logical.Window():
+            return _window(node, wanted)
         case logical.Sort() | logical.Top():
             child, places = _prune(node.child, wanted | references(*(k.expression for k in node.keys)))
             return replace(node, child=child, keys=remap(node.keys, places)), places
@@ -125,6 +127,20 @@ def _aggregate(node: logical.Aggregate, wanted: set[int]) -> tuple[Node, Places]
     pruned = logical.Aggregate(child, remap(node.keys, places), remap(calls, places))
     new = {i: i for i in range(keys)} | {keys + old: keys + new for new, old in enumerate(kept)}
     return pruned, new
+
+
+def _window(node: logical.Window, wanted: set[int]) -> tuple[Node, Places]:
+    width = len(node.child.types)
+    kept = [i for i in range(len(node.calls)) if width + i in wanted]
+    calls = tuple(node.calls[i] for i in kept)
+    used = {i for i in wanted if i < width}
+    used |= references(*(key.expression for call in calls for key in call.keys))
+    child, places = _prune(node.child, used)
+    if not calls:
+        return child, places
+    new_width = len(child.types)
+    numbers = {width + old: new_width + new for new, old in enumerate(kept)}
+    return logical.Window(child, remap(calls, places)), places | numbers
 
 
 def _append(node: logical.Append, wanted: set[int]) -> tuple[Node, Places]:

@@ -40,6 +40,8 @@ def with_expressions(node: Node, function: Callable[[Expression], Expression | N
         case logical.Aggregate():
             keys, calls = transform(node.keys, function), transform(node.calls, function)
             return replace(node, keys=keys, calls=calls)
+        case logical.Window():
+            return replace(node, calls=transform(node.calls, function))
         case logical.Sort():
             return replace(node, keys=transform(node.keys, function))
         case _:

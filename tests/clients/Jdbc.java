@@ -110,6 +110,22 @@ public class Jdbc {
             while (rows.next()) names.add(rows.getString("TABLE_NAME"));
         }
         check(names, "[jdbc]", "tables");
+        StringBuilder columns = new StringBuilder();
+        try (ResultSet rows = data.getColumns(null, "public", "jdbc", "%")) {
+            while (rows.next())
+                columns.append(rows.getString("COLUMN_NAME")).append(' ').append(rows.getString("TYPE_NAME"))
+                    .append('(').append(rows.getInt("COLUMN_SIZE")).append(',').append(rows.getInt("DECIMAL_DIGITS"))
+                    .append(") ").append(rows.getInt("ORDINAL_POSITION")).append(rows.getString("IS_NULLABLE"))
+                    .append(rows.getString("IS_AUTOINCREMENT")).append("; ");
+        }
+        check(columns.toString().trim(), "id bigserial(19,0) 1NOYES; name varchar(20,0) 2NONO; price numeric(10,2) 3YESNO;"
+            + " at timestamp(29,6) 4YESNO; flag bool(1,0) 5YESNO; data bytea(2147483647,0) 6YESNO;"
+            + " tags _text(2147483647,0) 7YESNO;", "columns");
+        List<String> indexes = new ArrayList<>();
+        try (ResultSet rows = data.getIndexInfo(null, "public", "jdbc", true, false)) {
+            while (rows.next()) indexes.add(rows.getString("INDEX_NAME") + " " + rows.getString("COLUMN_NAME"));
+        }
+        check(indexes, "[jdbc_pkey id]", "indexes");
         try (ResultSet rows = data.getSchemas()) { check(rows.next(), true, "schemas"); }
         try (ResultSet rows = data.getTypeInfo()) { check(rows.next(), true, "types"); }
         try (ResultSet rows = data.getImportedKeys(null, "public", "jdbc")) { check(rows.next(), false, "foreign keys"); }

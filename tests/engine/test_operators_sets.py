@@ -23,6 +23,8 @@ from engine.operators import (
     Sort,
     SortKey,
     Top,
+    Window,
+    WindowCall,
 )
 from engine.seams import Expression
 from storage.column import Column
@@ -231,3 +233,19 @@ def test_lateral(left: list[Any], right: list[Any], size: int, kind: Any, condit
         return a[0] is not None and b[0] is not None and b[0] > a[0]
 
     assert Counter(rows_of(plan)) == Counter(joined(kind, left, right, match))
+
+
+@given(tables, sizes)
+def test_window_functions_number_the_rows_of_partitions(rows: list[tuple[Any, ...]], size: int) -> None:
+    order = (SortKey(A, descending=True, nulls_first=True),)
+    calls = tuple(WindowCall(name, (B,), order) for name in ("row_number", "rank", "dense_rank"))
+    expected = []
+    for row in rows:
+        mine = by([other for other in rows if other[1] == row[1]], order)
+        before = mine.index(row)
+        expected.append((*row, before + 1, len({other[0] for other in mine[:before]}) + 1))
+    found = rows_of(Window(Source(TYPES, tuple(rows), size), calls))
+    assert Counter((a, b, rank, dense) for a, b, _, rank, dense in found) == Counter(expected)
+    for text in {row[1] for row in rows}:
+        places = [number for _, b, number, _, _ in found if b == text]
+        assert places == list(range(1, len(places) + 1))
