@@ -129,17 +129,7 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
     dtype = wire_dtype(type)
     valid = column.valid
     if dtype is not None:
-        rows = _joined(type, column, dtype.itemsize, excess)
-        raw = rows.reshape(-1).view(dtype)
-        if type.oid == BOOL.oid:
-            return Column(type, rows.reshape(-1) != 0, valid)
-        assert type.dtype is not None
-        if not dtype.names:
-            return Column(type, raw.astype(type.dtype), valid)
-        values = np.empty(len(raw), type.dtype)
-        for name in dtype.names:
-            values[name] = raw[name]
-        return Column(type, values, valid)
+        return _fixed(type, dtype, _joined(type, column, dtype.itemsize, excess), valid)
     match type.form:
         case Form.TEXT:
             return _read_text(type, column)
@@ -154,6 +144,46 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
                 else _array_reader(type, excess)
             )
             return Column.of(type, [None if v is None else parse(v) for v in column.values.to_pylist()])
+
+
+def read_rows(type: Type, rows: Any) -> Column | None:
+    """A column of (rows, width) uint8, the wire forms of values of one width, without nulls.
+
+    None where the type's values have no such form, or where one is not as it should be: ask `read`.
+    """
+    dtype, width = wire_dtype(type), rows.shape[1]
+    if dtype is not None:
+        return _fixed(type, dtype, np.ascontiguousarray(rows), None) if width == dtype.itemsize else None
+    if type.oid == VECTOR.oid:
+        return _vectors(type, rows)
+    if type.form is not Form.ROWS or (type.width >= 0 and width != type.width):
+        return None
+    return Column(type, np.ascontiguousarray(rows))
+
+
+def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
+    """A FIXED column of (rows, width) contiguous wire forms."""
+    if type.oid == BOOL.oid:
+        return Column(type, rows.reshape(-1) != 0, valid)
+    raw = rows.reshape(-1).view(dtype)
+    assert type.dtype is not None
+    if not dtype.names:
+        return Column(type, raw.astype(type.dtype), valid)
+    values = np.empty(len(raw), type.dtype)
+    for name in dtype.names:
+        values[name] = raw[name]
+    return Column(type, values, valid)
+
+
+def _vectors(type: Type, rows: Any) -> Column | None:
+    """Vectors of one width: their number of elements, two bytes of nothing, floats."""
+    elements, rest = divmod(rows.shape[1] - 4, 4)
+    if rest or elements < 1 or (type.width >= 0 and elements != type.width):
+        return None
+    if (rows[:, :2] != np.frombuffer(struct.pack(">H", elements), np.uint8)).any():
+        return None
+    values = rows[:, 4:].view(">f4").astype(np.float32)
+    return Column(type, values) if np.isfinite(values).all() else None
 
 
 def _joined(type: Type, column: Column, width: int, excess: str) -> Any:

@@ -15,7 +15,7 @@ from storage import types as t
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError
-from storage.types import INT4, TEXT
+from storage.types import INT4, TEXT, Type
 
 TYPES = (INT4, TEXT, t.binary(2), t.array_of(TEXT), t.FLOAT8)
 NAMES = ("a", "b", "c", "d", "e")
@@ -120,3 +120,36 @@ def test_csv_tells_null_from_empty() -> None:
     assert _read(forced, b'1,""\n', 1000) == [(1, None)]
     kept = _format("csv", **TWO, force_not_null=frozenset([1]))
     assert _read(kept, b"1,\n", 1000) == [(1, "")]
+
+
+@pytest.mark.parametrize(
+    "type", [t.vector(3), t.vector(-1), t.binary(2), t.UUID, t.INTERVAL, t.BOOL, t.NUMERIC], ids=str
+)
+@given(data=st.data())
+def test_tuples_that_lie_alike_are_read_as_others(type: Type, data: st.DataObject) -> None:
+    """A null ends the run of tuples of one width: the rows before it are read in one piece."""
+    items = {
+        t.VECTOR.oid: st.lists(st.floats(-9, 9, width=32), min_size=3, max_size=3),
+        t.BINARY.oid: st.binary(min_size=2, max_size=2),
+        t.UUID.oid: st.binary(min_size=16, max_size=16),
+        t.INTERVAL.oid: st.tuples(*[st.integers(-9, 9)] * 3),
+        t.BOOL.oid: st.booleans(),
+        t.NUMERIC.oid: st.decimals(-99, 99, places=2),
+    }[type.oid]
+    rows = data.draw(st.lists(items, min_size=1, max_size=5)) + data.draw(
+        st.lists(st.none() | items, max_size=2)
+    )
+    columns = (Column.of(INT4, list(range(len(rows)))), Column.of(type, rows))
+    format = _format("binary", columns=(INT4, type), names=("a", "b"))
+    writer = formats.writer(format, forms.PLAIN)
+    body = writer.header() + writer.write(Batch(columns, len(rows))) + writer.trailer()
+    assert _read(format, body, len(body)) == list(Batch(columns, len(rows)).tuples())
+
+
+def test_an_error_in_binary_names_its_row() -> None:
+    format = _format("binary", columns=(INT4,), names=("a",))
+    writer = formats.writer(format, forms.PLAIN)
+    body = writer.header() + b"\0\1\0\0\0\4\0\0\0\1" * 2 + b"\0\1\0\0\0\2\0\1" + writer.trailer()
+    with pytest.raises(DatabaseError) as raised:
+        _read(format, body, len(body))
+    assert raised.value.where == "COPY t, line 3, column a"
