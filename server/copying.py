@@ -23,8 +23,7 @@ class Incoming:
 
     def data(self, data: bytes) -> None:
         """Some of the data."""
-        for batch in self._reader.feed(data):
-            self._outcome.sink(batch)
+        formats.deliver(self._reader, self._reader.feed(data), self._outcome.sink)
 
     @property
     def where(self) -> str:
@@ -33,8 +32,7 @@ class Incoming:
 
     def done(self) -> str:
         """The end of the data: the command tag."""
-        for batch in self._reader.finish():
-            self._outcome.sink(batch)
+        formats.deliver(self._reader, self._reader.finish(), self._outcome.sink)
         return self._outcome.complete()
 
 

@@ -16,7 +16,7 @@ class DatabaseError(Exception):
     """An error for the client: message, and PostgreSQL's optional fields.
 
     `position` is the 1-based character offset into the statement's text (0: unknown); psql draws its
-    caret there.
+    caret there. `row` is the row of the batch being written that it is about, for COPY's context.
     """
 
     sqlstate: ClassVar[str] = "XX000"
@@ -35,6 +35,7 @@ class DatabaseError(Exception):
         column: str = "",
         datatype: str = "",
         constraint: str = "",
+        row: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -47,6 +48,7 @@ class DatabaseError(Exception):
         self.column = column
         self.datatype = datatype
         self.constraint = constraint
+        self.row = row
 
     def __init_subclass__(cls, *, sqlstate: str, severity: str = "ERROR") -> None:
         assert sqlstate not in BY_SQLSTATE, f"SQLSTATE {sqlstate} is declared twice"

@@ -79,6 +79,7 @@ def blocker(
             schema=schema,
             table=table.name,
             constraint=entered.unique.name,
+            row=conflict.row,
         )
     return None
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from engine.formats.lines import LineReader
 from engine.formats.linewriter import LineWriter
 from engine.formats.options import CopyFormat, Reader, Writer
 from engine.formats.tuples import TupleReader, TupleWriter
 from engine.forms.style import Style
+from storage.batch import Batch
+from storage.errors import DatabaseError, UniqueViolation
 
-__all__ = ["CopyFormat", "Reader", "Writer", "reader", "writer"]
+__all__ = ["CopyFormat", "Reader", "Writer", "deliver", "reader", "writer"]
 
 
 def reader(format: CopyFormat, style: Style) -> Reader:
     """What reads COPY ... FROM in this format."""
     return TupleReader(format) if format.format == "binary" else LineReader(format, style)
+
+
+def deliver(reader: Reader, batches: Iterable[Batch], sink: Callable[[Batch], None]) -> None:
+    """Hand batches of the reader's to the sink. An error about a row comes with where that row stands."""
+    for batch in batches:
+        try:
+            sink(batch)
+        except DatabaseError as error:
+            if error.row is not None and not error.where:
+                error.where = reader.locate(error.row, not isinstance(error, UniqueViolation))
+            raise
 
 
 def writer(format: CopyFormat, style: Style) -> Writer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,20 +17,54 @@ import numpy as np
 from engine import forms
 from engine.formats.fields import Fields, typed
 from engine.formats.options import CopyFormat
-from engine.formats.records import Place, Records, Row
+from engine.formats.records import Place, Records, Row, clipped
 from engine.forms.style import Style
 from engine.forms.utf8 import invalid_at, not_text
 from engine.pool import Ahead
 from storage import kernels
 from storage.batch import Batch
-from storage.column import Column
+from storage.column import Array, Column
 from storage.errors import DatabaseError
-from storage.kernels.plain.lines import EMPTIED, KEPT
+from storage.kernels.plain.lines import BARE, EMPTIED, KEPT
 from storage.types import REG_TYPES, TEXT, Type
 
 BLOCK_BYTES = 1 << 20
 BATCH_ROWS = 1 << 16
 _CATALOG = frozenset(type.oid for type in REG_TYPES)  # types whose input asks the statement's catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block that was read in one piece: where its records begin; the lines before it."""
+
+    block: bytes
+    begins: Array
+    eol: bytes
+    lines: int
+
+    @property
+    def last(self) -> int:
+        """The number of its last line."""
+        breaks = _count(self.block, self.eol[0], 0, len(self.block))
+        return self.lines + breaks + (not self.block.endswith(self.eol))
+
+    def record(self, row: int) -> tuple[int, bytes]:
+        """(the line that a record ends with, the record)."""
+        end = int(self.begins[row + 1]) if row + 1 < len(self.begins) else len(self.block)
+        whole = self.block[:end].removesuffix(self.eol)
+        return self.lines + whole.count(self.eol[:1]) + 1, whole[int(self.begins[row]) :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The records of a block that was read one by one, and the line that each ends with."""
+
+    lines: list[int]
+    records: list[bytes]
+
+    def record(self, row: int) -> tuple[int, bytes]:
+        """See _Block."""
+        return self.lines[row], self.records[row]
 
 
 class LineReader:
@@ -53,6 +88,8 @@ class LineReader:
         self._inside = False  # whether quotes are open there
         self._ahead = Ahead(inline=any((type.element or type).oid in _CATALOG for type in format.columns))
         self._blocks: deque[tuple[bytes, bytes]] = deque()  # those begun: the block, its first record
+        self._given: _Block | _Records = _Records([], [])  # where the last batch comes from
+        self._passed = 0  # rows of that before the batch
 
     def feed(self, data: bytes) -> Iterator[Batch]:
         """See Reader."""
@@ -92,22 +129,30 @@ class LineReader:
             self._ahead.begin(partial(self._quick, block))
 
     def _taken(self) -> Iterator[Batch]:
-        """The batches of the oldest block."""
+        """The batches of the oldest block. Raises its first error, behind the rows before it."""
         block, first = self._blocks.popleft()
-        columns = self._ahead.take()
+        found, error = self._ahead.take(), None
         if self._place.ended:
             return
-        if columns is None:
-            columns = self._slow(block)
+        if found is None:
+            columns, error, self._given = self._slow(block)
         else:
-            # breaks inside quotes count as lines as soon as PostgreSQL knows the kind of break
-            breaks = _count(block, self._guess[0], 0, len(block)) + (not block.endswith(self._guess))
-            self._place.line += breaks - first.count(self._guess[:1])
+            columns, begins = found
+            self._given = _Block(block, begins, self._guess, self._place.line - first.count(self._guess[:1]))
+            self._place.line = self._given.last
             self._place.eol = self._guess
         rows = len(columns[0]) if columns else 0
-        for at in range(0, rows, BATCH_ROWS):
-            stop = min(at + BATCH_ROWS, rows)
-            yield Batch(tuple(column.slice(at, stop) for column in columns), stop - at)
+        for self._passed in range(0, rows, BATCH_ROWS):
+            stop = min(self._passed + BATCH_ROWS, rows)
+            yield Batch(tuple(c.slice(self._passed, stop) for c in columns), stop - self._passed)
+        if error is not None:
+            raise error
+
+    def locate(self, row: int, shown: bool) -> str:
+        """See Reader."""
+        line, record = self._given.record(self._passed + row)
+        where = f"COPY {self._format.table}, line {line}"
+        return f'{where}: "{clipped(record)}"' if shown else where
 
     @property
     def where(self) -> str:
@@ -184,8 +229,8 @@ class LineReader:
             self._records.header(record, self._place.line)
         return block[self._records.end :], b""
 
-    def _quick(self, block: bytes) -> list[Column] | None:
-        """The block's columns by kernels; None where it needs the plain parser."""
+    def _quick(self, block: bytes) -> tuple[list[Column], Array] | None:
+        """The block's columns by kernels, where its records begin; None where it needs the plain parser."""
         format, eol = self._format, self._guess
         if eol not in (b"\n", b"\r\n") or not format.columns or invalid_at(block) is not None:
             return None
@@ -207,7 +252,7 @@ class LineReader:
             return None
         ascii = block.isascii()
         try:
-            return [
+            columns = [
                 typed(
                     type,
                     Fields(data, starts[i, :rows], lengths[i, :rows], kinds[i, :rows], self._quote, ascii),
@@ -217,57 +262,65 @@ class LineReader:
             ]
         except DatabaseError:
             return None
+        begins: Array = starts[0, :rows] - ((kinds[0, :rows] != BARE) & self._csv)
+        return columns, begins
 
-    def _slow(self, block: bytes) -> list[Column]:
-        """The block's columns, record by record. Raises the first error of the block."""
+    def _slow(self, block: bytes) -> tuple[list[Column], DatabaseError | None, _Records]:
+        """The block's columns, record by record, up to its first error."""
         rows: list[Row] = []
-        lines: list[int] = []
+        given = _Records([], [])
+        error: DatabaseError | None = None
         try:
-            self._collect(block, rows, lines)
-        except DatabaseError:
-            self._typed(rows, lines, self._format.columns)  # what stands before it comes first
-            raise
-        return self._typed(rows, lines, self._format.columns)
+            self._collect(block, rows, given)
+        except DatabaseError as caught:
+            error = caught
+        types = self._format.columns
+        wrong = self._wrong(rows, given.lines, types)
+        if wrong is not None:
+            row, error = wrong
+            del rows[row:]
+        texts = (Column.of(TEXT, [row[position] for row in rows]) for position in range(len(types)))
+        columns = [forms.parse_text(type, text, self._style) for type, text in zip(types, texts, strict=True)]
+        return columns, error, given
 
-    def _collect(self, block: bytes, rows: list[Row], lines: list[int]) -> None:
-        wrong = invalid_at(block)
-        behind = None if wrong is None else not_text(block, wrong)
-        for record in self._records.split(block[:wrong], self._place, behind):
+    def _collect(self, block: bytes, rows: list[Row], given: _Records) -> None:
+        bad = invalid_at(block)
+        behind = None if bad is None else not_text(block, bad)
+        for record in self._records.split(block[:bad], self._place, behind):
             line = self._place.line
             try:
                 row = self._records.fields(record)
             except DatabaseError as error:
                 raise self._records.located(error, line, record) from None
-            wrong_count = self._records.miscounted(row)
-            if wrong_count is not None:
-                self._typed(rows, lines, self._format.columns)
-                if len(row) < len(self._format.columns):
-                    self._typed([row], [line], self._format.columns[: len(row)])
-                raise self._records.located(wrong_count, line, record)
+            miscounted = self._records.miscounted(row)
+            if miscounted is not None:
+                wrong = self._wrong([row], [line], self._format.columns[: len(row)])
+                raise wrong[1] if wrong else self._records.located(miscounted, line, record)
             rows.append(row)
-            lines.append(line)
+            given.lines.append(line)
+            given.records.append(record)
 
-    def _typed(self, rows: list[Row], lines: list[int], types: tuple[Type, ...]) -> list[Column]:
-        """The rows as columns. Raises the error of the first row that has one, of its first such column."""
-        columns: list[Column] = []
+    def _wrong(
+        self, rows: list[Row], lines: list[int], types: tuple[Type, ...]
+    ) -> tuple[int, DatabaseError] | None:
+        """The first row that cannot be read, and the error of its first such column."""
         first: tuple[int, int] | None = None  # (row, column) of the error
         for position, type in enumerate(types):
-            texts = Column.of(TEXT, [row[position] for row in rows])
-            if first is not None:
-                texts = texts.slice(0, first[0])
+            texts = Column.of(TEXT, [row[position] for row in rows[: None if first is None else first[0]]])
             try:
-                columns.append(forms.parse_text(type, texts, self._style))
+                forms.parse_text(type, texts, self._style)
             except DatabaseError:
                 first = (self._first_bad(type, texts), position)
-        if first is not None:
-            row, position = first
-            value = rows[row][position]
-            assert value is not None
-            try:
-                forms.parse_text(types[position], Column.of(TEXT, [value]), self._style)
-            except DatabaseError as error:
-                raise self._records.located(error, lines[row], column=(position, value)) from None
-        return columns
+        if first is None:
+            return None
+        row, position = first
+        value = rows[row][position]
+        assert value is not None
+        try:
+            forms.parse_text(types[position], Column.of(TEXT, [value]), self._style)
+        except DatabaseError as error:
+            return row, self._records.located(error, lines[row], column=(position, value))
+        raise AssertionError("a value that cannot be read among others can be read alone")
 
     def _first_bad(self, type: Type, texts: Column) -> int:
         """The first row that cannot be read, by halving."""

@@ -44,6 +44,9 @@ class Reader(Protocol):
     def where(self) -> str:
         """The line or row that would come next, as the context of an error."""
 
+    def locate(self, row: int, shown: bool) -> str:
+        """The context of an error about a row of the batch that was given last, its text `shown` or not."""
+
 
 class Writer(Protocol):
     """COPY ... TO."""

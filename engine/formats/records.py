@@ -221,14 +221,15 @@ class Records:
         where = f"COPY {self._format.table}, line {line}"
         if column is not None:
             position, value = column
-            where += f', column {self._format.names[position]}: "{_clipped(value.encode())}"'
+            where += f', column {self._format.names[position]}: "{clipped(value.encode())}"'
         elif record is not None:
-            where += f': "{_clipped(record)}"'
+            where += f': "{clipped(record)}"'
         error.where = where
         return error
 
 
-def _clipped(value: bytes) -> str:
+def clipped(value: bytes) -> str:
+    """A line or a value as an error's context shows it."""
     if len(value) <= _SHOWN:
         return value.decode(errors="replace")
     return value[:_SHOWN].decode(errors="ignore") + "..."

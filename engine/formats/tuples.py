@@ -68,6 +68,10 @@ class TupleReader:
                 pass
         return f"COPY {self._format.table}, line {self._row}"
 
+    def locate(self, row: int, shown: bool) -> str:
+        """See Reader."""
+        return f"COPY {self._format.table}, line {self._row + row}"
+
     def _begin(self) -> bool:
         size = len(SIGNATURE) + _HEAD.size
         head = bytes(self._pending[:size])

@@ -55,6 +55,7 @@ def enforce(table: Table, not_null: Sequence[int], checks: Sequence[Check], batc
             failed = int(np.argmax(broken)), violation
     if failed is not None:
         row, error = failed
+        error.row = row
         error.detail = (
             f"Failing row contains ({_described(batch.slice(row, row + 1), len(table.columns), run)})."
         )
