@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from engine.formats.lines import LineReader
 from engine.formats.linewriter import LineWriter
-from engine.formats.options import CopyFormat, Reader, Writer
+from engine.formats.options import CopyFormat, Reader, Source, Writer
 from engine.formats.tuples import TupleReader, TupleWriter
 from engine.forms.style import Style
 from storage.batch import Batch
@@ -20,14 +20,14 @@ def reader(format: CopyFormat, style: Style) -> Reader:
     return TupleReader(format) if format.format == "binary" else LineReader(format, style)
 
 
-def deliver(reader: Reader, batches: Iterable[Batch], sink: Callable[[Batch], None]) -> None:
-    """Hand batches of the reader's to the sink. An error about a row comes with where that row stands."""
+def deliver(source: Source, batches: Iterable[Batch], sink: Callable[[Batch], None]) -> None:
+    """Hand batches of the source's to the sink. An error about a row comes with where that row stands."""
     for batch in batches:
         try:
             sink(batch)
         except DatabaseError as error:
             if error.row is not None and not error.where:
-                error.where = reader.locate(error.row, not isinstance(error, UniqueViolation))
+                error.where = source.locate(error.row, not isinstance(error, UniqueViolation))
             raise
 
 

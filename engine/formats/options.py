@@ -19,7 +19,7 @@ from storage.types import Type
 class CopyFormat:
     """COPY's options, checked: see PostgreSQL's COPY. `columns` are the types, in order."""
 
-    format: Literal["text", "csv", "binary"]
+    format: Literal["text", "csv", "binary", "parquet"]
     columns: tuple[Type, ...]
     names: tuple[str, ...] = ()
     delimiter: str = "\t"
@@ -33,8 +33,15 @@ class CopyFormat:
     table: str = ""  # for the context line of errors
 
 
-class Reader(Protocol):
-    """COPY ... FROM."""
+class Source(Protocol):
+    """Where batches come from."""
+
+    def locate(self, row: int, shown: bool) -> str:
+        """The context of an error about a row of the batch that was given last, its text `shown` or not."""
+
+
+class Reader(Source, Protocol):
+    """COPY ... FROM in text, csv and binary."""
 
     def feed(self, data: bytes) -> Iterator[Batch]: ...
 
@@ -43,9 +50,6 @@ class Reader(Protocol):
     @property
     def where(self) -> str:
         """The line or row that would come next, as the context of an error."""
-
-    def locate(self, row: int, shown: bool) -> str:
-        """The context of an error about a row of the batch that was given last, its text `shown` or not."""
 
 
 class Writer(Protocol):

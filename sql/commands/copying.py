@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sql.commands.base import Command, Name, value
 from sql.reading import Reader
 from sql.tokens import Token
-from storage.errors import FeatureNotSupported
+from storage.errors import FeatureNotSupported, SqlSyntaxError
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Copy(Command):
     to: bool
     file: str | None
     options: tuple[tuple[str, object], ...]
+    where: tuple[Token, ...] = ()  # of COPY FROM
 
 
 def _copy(reader: Reader) -> Command:
@@ -44,11 +45,17 @@ def _copy(reader: Reader) -> Command:
         file = reader.string()
     reader.word("with")
     options = _copy_options(reader) if reader.mark("(") else _old_copy_options(reader)
-    if direction == "from" and reader.word("where"):
-        raise FeatureNotSupported("COPY FROM ... WHERE is not supported")
+    where: tuple[Token, ...] = ()
+    at = reader.token
+    if at is not None and reader.word("where"):
+        if direction == "to":
+            raise SqlSyntaxError("WHERE clause not allowed with COPY TO", position=at.start + 1)
+        where = reader.rest()
+        if not where:
+            raise reader.wrong()
     if binary:
         options.insert(0, ("format", "binary"))
-    return Copy(table, columns, query, direction == "to", file, tuple(options))
+    return Copy(table, columns, query, direction == "to", file, tuple(options), where)
 
 
 def _copy_options(reader: Reader) -> list[tuple[str, object]]:

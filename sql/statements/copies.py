@@ -6,31 +6,39 @@ from collections.abc import Iterator
 
 from sql import commands
 from sql.context import BindContext, ParameterTypes
-from sql.outcome import CopyIn, CopyOut, Outcome
+from sql.outcome import CopyIn, CopyOut, Done, Outcome
+from sql.statements import copyfiles
 from sql.statements.copying import plan_copy_in, plan_copy_out
 from sql.statements.host import Host
 from storage.batch import Batch
-from storage.errors import FeatureNotSupported, InsufficientPrivilege
+from storage.errors import FeatureNotSupported
 
 
 def run(host: Host, command: commands.Copy, text: str) -> Outcome:
-    """COPY ... FROM STDIN, COPY ... TO STDOUT."""
+    """COPY ... FROM STDIN or a file, COPY ... TO STDOUT or a file."""
     if command.file is not None:
-        if not host.superuser:
-            way = "to" if command.to else "from"
-            raise InsufficientPrivilege(
-                f"permission denied to COPY {way} a file",
-                hint="Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
+        copyfiles.refuse(command.to, host.superuser)
+    outcome = _out(host, command, text) if command.to else _in(host, command, text)
+    if command.file is None:
+        if outcome.format.format == "parquet":
+            raise FeatureNotSupported(
+                "COPY of parquet is supported with files on the server only",
+                hint="Name a file: COPY ... FROM '/folder/file.parquet' (FORMAT parquet).",
             )
-        raise FeatureNotSupported("COPY of a file on the server is not supported", hint="Use psql's \\copy.")
-    return _out(host, command, text) if command.to else _in(host, command, text)
+        return outcome
+    path = copyfiles.resolve(command.file, command.to, host.store.folder)
+    if isinstance(outcome, CopyOut):
+        copyfiles.write(outcome, path, command.file, host.style)
+    else:
+        copyfiles.read(outcome, path, command.file, host.style, listed=command.columns is not None)
+    return Done(outcome.complete)
 
 
 def _context(host: Host, text: str) -> BindContext:
     return host.planner.context(ParameterTypes((), fixed=True), text)
 
 
-def _out(host: Host, command: commands.Copy, text: str) -> Outcome:
+def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
     plan = host.settled(lambda context: plan_copy_out(command, context), lambda: _context(host, text))
     context = host.new_run(())
     total = 0
@@ -44,7 +52,7 @@ def _out(host: Host, command: commands.Copy, text: str) -> Outcome:
     return CopyOut(plan.format, batches(), lambda: f"COPY {total}")
 
 
-def _in(host: Host, command: commands.Copy, text: str) -> Outcome:
+def _in(host: Host, command: commands.Copy, text: str) -> CopyIn:
     plan = host.settled(lambda context: plan_copy_in(command, context), lambda: _context(host, text))
     context = host.new_run(())
     total = 0

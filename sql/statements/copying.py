@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
 from engine.formats import CopyFormat
+from engine.nodes import true_rows
 from engine.operators import Check, Operator, Scan
 from engine.operators.constraints import enforce
 from engine.operators.project import project
 from engine.run import Run
 from sql.commands import Copy
 from sql.context import BindContext
-from sql.parse import parse_query
+from sql.marks import position_of
+from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
 from sql.relations import Found, find_relation
 from sql.statements import writing
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import (
+    DatabaseError,
     DuplicateColumn,
     FeatureNotSupported,
     InvalidParameterValue,
@@ -52,13 +56,23 @@ class CopyInPlan:
     row: tuple[Expression, ...]
     not_null: tuple[int, ...]
     checks: tuple[Check, ...]
+    where: Expression | None = None
 
     def insert(self, batch: Batch, run: Run) -> int:
-        """Put what has come into the table; returns how many rows that was."""
+        """Put what has come, and meets WHERE, into the table; returns how many rows that was."""
         rows = project(self.row, batch, run)
-        enforce(self.table, self.not_null, self.checks, rows, run)
-        run.transaction.insert(self.table.oid, rows)
-        return batch.rows
+        kept = None
+        if self.where is not None:
+            kept = np.flatnonzero(true_rows(self.where.evaluate(rows, run), rows.rows))
+            rows = rows.take(kept)
+        try:
+            enforce(self.table, self.not_null, self.checks, rows, run)
+            run.transaction.insert(self.table.oid, rows)
+        except DatabaseError as error:
+            if kept is not None and error.row is not None:
+                error.row = int(kept[error.row])
+            raise
+        return rows.rows
 
 
 def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
@@ -102,7 +116,20 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
         else writing.default_of(column, context)
         for column in table.columns
     )
-    return CopyInPlan(table, format, row, writing.not_null(table), writing.checks(table, context))
+    not_null, checks = writing.not_null(table), writing.checks(table, context)
+    return CopyInPlan(table, format, row, not_null, checks, _where(command, table, context))
+
+
+def _where(command: Copy, table: Table, context: BindContext) -> Expression | None:
+    """COPY FROM's WHERE, over the rows as they would be written."""
+    if not command.where:
+        return None
+    tree = parse_expression_tokens(list(command.where), context.text)
+    for node in tree.walk():
+        if isinstance(node, exp.Select | exp.SetOperation | exp.Values):
+            message = "cannot use subquery in COPY FROM WHERE condition"
+            raise FeatureNotSupported(message, position=position_of(node))
+    return writing.over_columns(table, "COPY FROM WHERE conditions", context).condition(tree, "WHERE")
 
 
 def _relation(command: Copy, context: BindContext) -> Found:
@@ -152,7 +179,7 @@ def _format(
 ) -> CopyFormat:
     """The options as a CopyFormat, checked in PostgreSQL's order and words."""
     kind = str(options.get("format", "text")).lower()
-    if kind not in ("text", "csv", "binary"):
+    if kind not in ("text", "csv", "binary", "parquet"):
         raise InvalidParameterValue(f'COPY format "{options["format"]}" not recognized')
     encoding = str(options.get("encoding", "utf8")).lower()
     if encoding not in _UTF8:
@@ -161,10 +188,10 @@ def _format(
         )
     if "freeze" in options and _switch("freeze", options["freeze"]) and out:
         raise FeatureNotSupported("COPY freeze only available using COPY FROM")
-    if kind == "binary":
+    if kind in ("binary", "parquet"):
         for name in ("delimiter", "null"):
             if name in options:
-                raise SqlSyntaxError(f"cannot specify {name.upper()} in BINARY mode")
+                raise SqlSyntaxError(f"cannot specify {name.upper()} in {kind.upper()} mode")
     header = _header(options.get("header"), kind, out)
     csv = kind == "csv"
     format = CopyFormat(
@@ -200,8 +227,8 @@ def _header(value: object, kind: str, out: bool) -> str:
             header = "true" if _switch("header", value) else ""
         except SqlSyntaxError:
             raise SqlSyntaxError('header requires a Boolean value or "match"') from None
-    if header and kind == "binary":
-        raise FeatureNotSupported("cannot specify HEADER in BINARY mode")
+    if header and kind in ("binary", "parquet"):
+        raise FeatureNotSupported(f"cannot specify HEADER in {kind.upper()} mode")
     return header
 
 
@@ -222,7 +249,7 @@ def _check_characters(format: CopyFormat, options: dict[str, object]) -> None:
             raise FeatureNotSupported(f"COPY {name} must be a single one-byte character")
     if csv and format.delimiter == format.quote:
         raise InvalidParameterValue("COPY delimiter and quote must be different")
-    if format.delimiter in format.null and format.format != "binary":
+    if format.delimiter in format.null and format.format in ("text", "csv"):
         raise FeatureNotSupported("COPY delimiter must not appear in the NULL specification")
     if csv and format.quote in format.null:
         raise FeatureNotSupported("CSV quote character must not appear in the NULL specification")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from engine.forms.style import Style
 from engine.run import Run
 from engine.seams import SessionInfo
 from sql.channels import Mailbox
@@ -38,6 +39,9 @@ class Host(SessionInfo, Protocol):
 
     @property
     def status(self) -> str: ...
+
+    @property
+    def style(self) -> Style: ...
 
     @property
     def catalog(self) -> Catalog: ...

@@ -145,12 +145,17 @@ def checks(table: Table, context: BindContext) -> tuple[Check, ...]:
     found = []
     for constraint in table.constraints:
         if constraint.kind == "c":
-            scope = Scope(Frame())
-            scope.add(Relation(table.name, Target(table, table.name, "").columns, table=table.oid))
-            binding = Binding(context, scope, "check constraints")
+            binding = over_columns(table, "check constraints", context)
             bound = binding.bind(parse_expression(constraint.expression))
             found.append(Check(constraint.name, coerce(bound, BOOL, "a", 0, context)))
     return tuple(found)
+
+
+def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
+    """Where an expression over a table's columns, and nothing else, stands."""
+    scope = Scope(Frame())
+    scope.add(Relation(table.name, Target(table, table.name, "").columns, table=table.oid))
+    return Binding(context, scope, clause)
 
 
 @dataclass(frozen=True, slots=True)
