@@ -1,4 +1,4 @@
-"""What an open transaction has changed: rows of its own, and rows it marked deleted.
+"""What an open transaction has changed of a table: rows of its own, and rows it marked deleted.
 
 Rows of an open transaction live here only, under negative row ids, and get their real ones at commit.
 Each change carries the command number of its statement: a statement sees the changes of earlier commands
@@ -7,110 +7,20 @@ of its transaction and none of its own. `cut` takes back everything from a savep
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
-from storage.batch import BATCH_ROWS, Batch
-from storage.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
-from storage.catalog import ColumnDefinition, KeyColumns, Table
-from storage.column import Column, Mask, Positions
+from storage.batch import Batch
+from storage.catalog import KeyColumns, Table
+from storage.column import Mask, Positions
 from storage.comparable import keys_of, same_rows
 from storage.hashindex import Hashed, RowIndex, hashed
-from storage.missing import Numbers, defined, missing_column, numbers_of
-from storage.predicate import Conjunction
-
-
-class OwnRows:
-    """Rows in the order they were inserted: row ids from `first` (negative) downwards.
-
-    Inserts join the rows before them up to a block's size, and their columns are put together at last;
-    or up to a small block's once somebody reads them in between, for each reading puts them together.
-    """
-
-    def __init__(self, numbers: Numbers, batch: Batch, first: int, command: int) -> None:
-        """`numbers` are the attribute numbers of the batch's columns."""
-        self.numbers = numbers
-        self.first = first
-        self.rows = batch.rows
-        self._lock = threading.Lock()  # readers in other threads put the parts together
-        self._parts = [batch]
-        self._read = False
-        self._nbytes = batch.nbytes
-        self._commands = [command]  # ascending, and how many rows there were after each
-        self._ends = [batch.rows]
-        self._gone = np.zeros(batch.rows, np.int64)
-
-    def has_room(self, numbers: Numbers, batch: Batch) -> bool:
-        """Whether the rows of `batch` may join."""
-        rows, nbytes = (SMALL_ROWS, SMALL_BYTES) if self._read else (BLOCK_ROWS, BLOCK_BYTES)
-        return (
-            self.rows + batch.rows <= rows
-            and self._nbytes + batch.nbytes <= nbytes
-            and numbers == self.numbers
-            and batch.types == self._parts[0].types
-        )
-
-    def append(self, batch: Batch, command: int) -> Positions:
-        """Add rows; returns their row ids."""
-        self._nbytes += batch.nbytes
-        start, self.rows = self.rows, self.rows + batch.rows
-        if self.rows > len(self._gone):
-            gone = np.zeros(max(2 * self.rows, 64), np.int64)
-            gone[:start] = self._gone[:start]
-            self._gone = gone
-        self._gone[start : self.rows] = 0
-        with self._lock:
-            self._parts.append(batch)
-        self._commands.append(command)
-        self._ends.append(self.rows)
-        return np.arange(self.first - start, self.first - self.rows, -1, dtype=np.int64)
-
-    def cut(self, rows: int) -> None:
-        """Forget all but the first `rows`."""
-        kept = bisect_left(self._ends, rows) + 1
-        del self._commands[kept:], self._ends[kept:]
-        self._ends[-1] = self.rows = rows
-        batch = self.batch()
-        with self._lock:
-            self._parts = [batch.slice(0, rows)]
-
-    def column(self, definition: ColumnDefinition, rows: Positions) -> Column:
-        """A column of the rows at these positions."""
-        if definition.number not in self.numbers:
-            return missing_column(definition, len(rows))
-        return defined(self.batch().columns[self.numbers.index(definition.number)].take(rows), definition)
-
-    def batch(self) -> Batch:
-        """The rows: at least those counted by a `rows` read before."""
-        with self._lock:
-            self._read = True
-            if len(self._parts) > 1:
-                self._parts = [Batch.concat(self._parts)]
-            return self._parts[0]
-
-    def before(self, command: int) -> int:
-        """How many rows, from the first on, commands before `command` inserted."""
-        at = bisect_left(self._commands, command)
-        return self._ends[at - 1] if at else 0
-
-    @property
-    def gone(self) -> Positions:
-        """(rows,) the command that deleted each row, 0 while it lives."""
-        return self._gone[: self.rows]
-
-    @property
-    def row_ids(self) -> Positions:
-        """(rows,) descending from `first`."""
-        return np.arange(self.first, self.first - self.rows, -1, dtype=np.int64)
-
-    def positions(self, row_ids: Positions) -> Positions:
-        """Where these row ids stand; -1 for those of other rows."""
-        at = self.first - row_ids
-        return np.where((at >= 0) & (at < self.rows), at, -1)
+from storage.missing import numbers_of
+from storage.ownrows import OwnRows
+from storage.sealed import Sealed
 
 
 @dataclass(frozen=True)
@@ -129,10 +39,11 @@ class TableChanges:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.inserted: list[OwnRows] = []
+        self.sealing: list[tuple[list[OwnRows], Future[list[Sealed]]]] = []  # see storage.bulk
         self.deleted: dict[int, tuple[int, int]] = {}  # committed row id -> (command, successor or 0)
         self.kept_keys: set[int] = set()  # those of `deleted` whose successors have the same keys
         self._order: list[int] = []  # of `deleted`, for cutting back
-        self._own_deleted: list[tuple[OwnRows, Positions]] = []
+        self._own_deleted: list[Positions] = []  # own row ids
         self._own_successors: dict[int, int] = {}
         self.truncated = 0  # the command of the last TRUNCATE, 0 for none
         self._rows = 0
@@ -146,13 +57,12 @@ class TableChanges:
     def insert(self, batch: Batch, command: int) -> Positions:
         """Add rows; returns their (negative) row ids."""
         last = self.inserted[-1] if self.inserted else None
-        numbers = numbers_of(self.table)
-        if last is not None and last.has_room(numbers, batch):
+        if last is not None and last.has_room(numbers_of(self.table), batch):
             row_ids = last.append(batch, command)
         else:
             if last is not None:
                 last.batch()  # what it was made of can go
-            last = OwnRows(numbers, batch, -1 - self._rows, command)
+            last = OwnRows(self.table, batch, -1 - self._rows, command)
             self.inserted.append(last)
             row_ids = last.row_ids
         self._rows += batch.rows
@@ -209,7 +119,7 @@ class TableChanges:
             at = at[rows.gone[at] == 0]
             if len(at):
                 rows.gone[at] = command
-                self._own_deleted.append((rows, at))
+                self._own_deleted.append(rows.first - at)
                 done.append(rows.first - at)
         return np.concatenate(done)
 
@@ -245,9 +155,11 @@ class TableChanges:
 
     def cut(self, savepoint: Savepoint) -> list[int]:
         """Take back what came after; returns the committed rows that are free again."""
-        for rows, at in self._own_deleted[savepoint.own_deleted :]:
-            rows.gone[at[at < rows.rows]] = 0
-            for row_id in (rows.first - at).tolist():
+        for row_ids in self._own_deleted[savepoint.own_deleted :]:
+            for rows in self.inserted:
+                at = rows.positions(row_ids)
+                rows.gone[at[at >= 0]] = 0
+            for row_id in row_ids.tolist():
                 self._own_successors.pop(row_id, None)
         del self._own_deleted[savepoint.own_deleted :]
         freed = self._order[savepoint.deleted :]
@@ -263,7 +175,7 @@ class TableChanges:
             if kept:
                 last.cut(kept)
             else:
-                self.inserted.pop()
+                self.inserted.pop().drop()
         self.truncated = savepoint.truncated
         return freed
 
@@ -274,40 +186,3 @@ class TableChanges:
             if start < rows.rows:
                 dead = rows.gone[start:] != 0
                 yield rows, start, ~dead if dead.any() else None
-
-
-class OwnMorsel:
-    """Own rows as a statement of the same transaction scans them."""
-
-    STEP = BATCH_ROWS
-
-    def __init__(self, rows: OwnRows, start: int, stop: int, command: int) -> None:
-        self._rows = rows
-        self._start, self._stop = start, stop
-        self._command = command
-        self.rows = stop - start
-
-    def visible(self) -> Mask | None:
-        """Rows that no earlier command deleted."""
-        gone = self._rows.gone[self._start : self._stop]
-        if not gone.any():
-            return None
-        mask: Mask = (gone == 0) | (gone >= self._command)
-        return mask
-
-    def select(self, predicate: Conjunction) -> Mask | None:
-        """No help."""
-        return None
-
-    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
-        """See storage.seams.Morsel."""
-        own = self._rows
-        if definition.number not in own.numbers:
-            return missing_column(definition, self.rows if rows is None else len(rows))
-        stored = own.batch().columns[own.numbers.index(definition.number)].slice(self._start, self._stop)
-        return defined(stored if rows is None else stored.take(rows), definition)
-
-    def row_ids(self, rows: Positions | None = None) -> Positions:
-        """See storage.seams.Morsel."""
-        row_ids = self._rows.row_ids[self._start : self._stop]
-        return row_ids if rows is None else row_ids[rows]

@@ -26,7 +26,6 @@ from storage.files import fsync_folder, remove
 from storage.manifest import Manifest, TableFiles
 from storage.merger import seal
 from storage.sealed import Sealed, SegmentEntry
-from storage.segmentfile import in_use
 from storage.segmentfolder import SegmentFolder
 from storage.table import Store
 
@@ -188,11 +187,8 @@ class Checkpoints:
 
     def collect(self, manifest: Manifest) -> None:
         """Remove what the manifest no longer needs, and no snapshot reads."""
-        named, reading = manifest.files(), in_use()
-        self._named = named
-        for path in self._folder.iterdir():
-            if path.name not in named and path not in reading:
-                remove(path)
+        self._named = manifest.files()
+        self._home.segments.collect(self._named, manifest.log)
         for number in log.numbers(self._folder.parent):
             if number < manifest.log:
                 remove(self._folder.parent / log.name(number))

@@ -20,6 +20,7 @@ from pathlib import Path
 from time import monotonic
 
 from storage import files, kernels, log, segmentfolder
+from storage.bulk import Bulk
 from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
 from storage.checkpoint import Checkpoints, Policy, Statistics
 from storage.files import FolderLock
@@ -78,6 +79,8 @@ class Database:
         self._dropped: list[tuple[int, int]] = []  # (commit, table): older snapshots may still read it
         self.merging = threading.Lock()  # held while segments are made, and while a checkpoint gathers them
         self.segments = SegmentFolder(None)
+        self.bulk = Bulk(self.segments)
+        self._replayed_from = 0  # the log file
         self._merger: Merger | None = None
 
     @classmethod
@@ -107,6 +110,7 @@ class Database:
         manifest = Manifest.read(folder)
         files.make_folder(folder / segmentfolder.NAME)
         self.segments = SegmentFolder(folder / segmentfolder.NAME)
+        self.bulk = Bulk(self.segments)
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
         for oid, (value, called) in manifest.sequences.items():
@@ -114,6 +118,7 @@ class Database:
         for oid, state in manifest.tables.items():
             self._stores[oid] = state.open(folder)
         records = size = 0
+        self._replayed_from = manifest.log
         for payload in replay(folder, manifest.log):
             self._replay(Reader(payload))
             records += 1
@@ -139,6 +144,8 @@ class Database:
             table = catalog.relations.get(value["oid"])
             if isinstance(table, Table):
                 self._apply(reader.table(value, table), commit)
+                for item in value.get("segments", ()):
+                    self.segments.logged(self._replayed_from, item["file"])
         self._latest = self._published = (commit, catalog)
 
     @property
@@ -229,7 +236,10 @@ class Database:
                 if isinstance(catalog.relations.get(oid), Table):
                     first = self.store(oid).next_row_id
                     record.tables.append(gather(changes, catalog.table(oid), first))
-            position = self._log.append(record.encode()) if self._log is not None else number
+            position = number
+            if self._log is not None:
+                position = self._log.append(record.encode())
+                self._adopt(transaction, record, self._log.number)
             for table_record in record.tables:
                 self._apply(table_record, number)
             self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
@@ -247,12 +257,24 @@ class Database:
             for oid in transaction.changes:
                 self._merger.consider(self.store(oid))
 
+    def _adopt(self, transaction: Transaction, record: CommitRecord, log: int) -> None:
+        """The log names the transaction's segment files from now on: nobody removes them."""
+        named = {item.entry.file for table in record.tables for item in table.segments}
+        for name in named:
+            self.segments.logged(log, name)
+        for changes in transaction.changes.values() if named else ():
+            for rows in changes.inserted:
+                rows.adopted = any(part.file in named for part in rows.sealed)
+
     def _apply(self, record: TableRecord, commit: int) -> None:
         """Put a commit's changes of one table into its store."""
         store = self.store(record.table.oid)
         with store.lock:
             if record.truncated:
                 store.truncate(commit)
+            if record.segments:
+                assert self.segments.folder is not None
+                store.adopt([item.open(self.segments.folder, commit) for item in record.segments])
             store.next_row_id = record.first
             for batch in record.batches:
                 store.append(record.table, batch, commit)
@@ -371,6 +393,7 @@ class Database:
         self._closed = True
         if self._merger is not None:
             self._merger.close()
+        self.bulk.close()
         try:
             if self._checkpoints is not None and self._log is not None:
                 self._checkpoints.close(last=not self._log.failed)

@@ -6,11 +6,13 @@
 
     head of a commit: {"commit": n, "put": [definitions], "drop": [oids], "next_oid": n, "tables": [
         {"oid": n, "first": row id, "truncated": bool, "batches": [bytes, ...], "deleted": count,
-         "succeeded": count}]}
+         "succeeded": count, "segments": [{"file": name, "rows": n, "nbytes": length of the file,
+         "base": row id, "dead": count}]}]}
     head of a sequence: {"sequence": oid, "value": n, "called": bool}
 
-A table's buffers are its batches (Arrow streams), the deleted row ids, then pairs (old, new) of updated
-rows (int64 each). A small commit without definitions has no JSON and its batches as storage.compact has
+A table's buffers are its batches (Arrow streams), the deleted row ids, pairs (old, new) of updated rows, then
+for each segment file the positions of rows that are not to be seen (int64 each). Without segment files
+"segments" is not there. A small commit without definitions has no JSON and its batches as storage.compact has
 them:
 
     4 bytes   0: no head is that long
@@ -34,7 +36,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +48,12 @@ from storage.batch import Batch
 from storage.blocks import BLOCK_BYTES, BLOCK_ROWS
 from storage.catalog import Relation, Role, Schema, Table
 from storage.changes import TableChanges
-from storage.column import Positions
+from storage.column import Mask, Positions
 from storage.files import Buffer
 from storage.missing import conform
+from storage.ownrows import OwnRows
+from storage.sealed import Sealed, SegmentEntry
+from storage.segment import Segment
 
 _HEAD = struct.Struct("<I")
 _SMALL = struct.Struct("<IIQQ")
@@ -56,9 +63,38 @@ _NO_TABLES = (1 << 32) - 1
 _SMALL_BATCHES = 16
 
 
+@dataclass(frozen=True)
+class LoggedSegment:
+    """A segment file that a commit adds to a table."""
+
+    entry: SegmentEntry
+    dead: Positions  # (n,) rows that the transaction itself deleted
+    segment: Segment | None  # the file, if it is open
+
+    def described(self) -> dict[str, Any]:
+        """Its part of a record's head."""
+        entry = self.entry
+        described = {"file": entry.file, "rows": entry.rows, "nbytes": entry.nbytes, "base": entry.base}
+        return described | {"dead": len(self.dead)}
+
+    def open(self, folder: Path, commit: int) -> Sealed:
+        """The table's part, as of the commit."""
+        if self.segment is None:
+            part = Sealed.open(folder, self.entry)
+        else:
+            part = Sealed(self.segment, self.entry.base, None, None)
+            part.file, part.nbytes = self.entry.file, self.entry.nbytes
+        gone = None
+        if len(self.dead):
+            gone = np.zeros(part.rows, np.int64)
+            gone[self.dead] = commit
+        part.mark(gone, np.broadcast_to(np.int64(commit), part.rows))
+        return part
+
+
 @dataclass
 class TableRecord:
-    """What a commit did to one table. Row ids of `batches` count up from `first`."""
+    """What a commit did to one table. Row ids of `batches` count up from `first`; `segments` say theirs."""
 
     table: Table
     first: int
@@ -66,6 +102,7 @@ class TableRecord:
     batches: list[Batch]
     deleted: Positions
     succeeded: Positions  # (n, 2): old row id, new row id
+    segments: list[LoggedSegment] = field(default_factory=list)
 
 
 def gather(changes: TableChanges, table: Table, first: int) -> TableRecord:
@@ -74,8 +111,18 @@ def gather(changes: TableChanges, table: Table, first: int) -> TableRecord:
     final: dict[int, int] = {}  # own row ids that successors name
     successors = dict(changes.successors())
     named = set(successors.values())
+    segments: list[LoggedSegment] = []
     next_id = first
     for rows, start, living in changes.live():
+        if rows.sealed:
+            segments += _logged(rows, start, living, next_id)
+            alive = rows.row_ids[start:] if living is None else rows.row_ids[start:][living]
+            final |= {r: next_id + rows.first - r for r in alive.tolist() if r in named} if named else {}
+            next_id += sum(part.rows for part in rows.sealed)
+    first = next_id
+    for rows, start, living in changes.live():
+        if rows.sealed:
+            continue
         row_ids = rows.row_ids[start:]
         batch = conform(rows.batch(), rows.numbers, table)
         batch = batch.slice(start, rows.rows) if start else batch
@@ -90,7 +137,17 @@ def gather(changes: TableChanges, table: Table, first: int) -> TableRecord:
     deleted = np.array(sorted(changes.deleted), np.int64)
     pairs = [(old, final[new]) for old, new in successors.items() if new in final]
     succeeded = np.array(pairs, np.int64).reshape(-1, 2)
-    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded)
+    return TableRecord(table, first, changes.truncated > 0, batches, deleted, succeeded, segments)
+
+
+def _logged(rows: OwnRows, start: int, living: Mask | None, base: int) -> Iterator[LoggedSegment]:
+    """The files of own rows, of which those from `start` on where `living` says so are kept."""
+    kept = np.zeros(sum(part.rows for part in rows.sealed), np.bool_)
+    kept[start : rows.rows] = True if living is None else living
+    for part in rows.sealed:
+        own = part.row_ids_of(0, part.rows, None)
+        entry = SegmentEntry(part.file, part.rows, None, base + part.base, part.nbytes)
+        yield LoggedSegment(entry, np.flatnonzero(~kept[own]), part.segment)
 
 
 def _joined(batches: list[Batch]) -> list[Batch]:
@@ -120,7 +177,9 @@ class CommitRecord:
     def small(self) -> bool:
         """Whether it is written without JSON."""
         return not (self.put or self.drop) and all(
-            len(record.batches) <= _SMALL_BATCHES and all(map(compact.suits, record.batches))
+            not record.segments
+            and len(record.batches) <= _SMALL_BATCHES
+            and all(map(compact.suits, record.batches))
             for record in self.tables
         )
 
@@ -151,16 +210,18 @@ class CommitRecord:
             for parts, length in zip(encoded, lengths, strict=True):
                 buffers += [*parts, bytes(-length % 8)]
             buffers += [record.deleted.data.cast("B"), record.succeeded.reshape(-1).data.cast("B")]
-            tables.append(
-                {
-                    "oid": record.table.oid,
-                    "first": record.first,
-                    "truncated": record.truncated,
-                    "batches": lengths,
-                    "deleted": len(record.deleted),
-                    "succeeded": len(record.succeeded),
-                }
-            )
+            buffers += [segment.dead.data.cast("B") for segment in record.segments]
+            described = {
+                "oid": record.table.oid,
+                "first": record.first,
+                "truncated": record.truncated,
+                "batches": lengths,
+                "deleted": len(record.deleted),
+                "succeeded": len(record.succeeded),
+            }
+            if record.segments:
+                described["segments"] = [segment.described() for segment in record.segments]
+            tables.append(described)
         head = {
             "commit": self.commit,
             "next_oid": self.next_oid,
@@ -229,7 +290,11 @@ class Reader:
         batches = [self._decode(types, self.take(length)) for length in value["batches"]]
         deleted = self.integers(value["deleted"])
         succeeded = self.integers(2 * value["succeeded"]).reshape(-1, 2)
-        return TableRecord(table, value["first"], value["truncated"], batches, deleted, succeeded)
+        segments = []
+        for item in value.get("segments", ()):
+            entry = SegmentEntry(item["file"], item["rows"], None, item["base"], item["nbytes"])
+            segments.append(LoggedSegment(entry, self.integers(item["dead"]), None))
+        return TableRecord(table, value["first"], value["truncated"], batches, deleted, succeeded, segments)
 
 
 def _small_head(payload: memoryview) -> tuple[dict[str, Any], int]:

@@ -82,14 +82,7 @@ def rewrite(
     They become the sorted run `run`, or a new one. `check` is called now and then, and raises to have the
     work given up. Raises DataCorrupted, DiskFull or FileError, with everything as it was.
     """
-    made: list[tuple[Target, Sealed]] = []
-    for target in _targets(table, sources, oldest):
-        segment, base = _built(table, sources, target, check)
-        sealed = Sealed(segment, base, None, None)
-        if folder.folder is not None:
-            sealed.save(folder.folder, folder.name(table.oid))
-        made.append((target, sealed))
-        check()
+    made = make(table, sources, oldest, folder, check)
     for _, sealed in made:
         sealed.run = run or made[0][1].first_row_id
     before = [None if (gone := _gone(source)) is None else gone.copy() for source in sources]
@@ -106,6 +99,34 @@ def rewrite(
             if isinstance(source.part, Block) and source.part.rows > source.rows
         ]
         store.replace_parts(tuple(source.part for source in sources), tuple(new))
+
+
+def make(
+    table: Table,
+    sources: Sequence[Source],
+    oldest: int,
+    folder: SegmentFolder,
+    check: Callable[[], None] = lambda: None,
+) -> list[tuple[Target, Sealed]]:
+    """Segments of these rows, in files where there is a folder, with the rows that went into each.
+
+    Raises as `rewrite`, and leaves nothing behind then.
+    """
+    made: list[tuple[Target, Sealed]] = []
+    try:
+        for target in _targets(table, sources, oldest):
+            segment, base = _built(table, sources, target, check)
+            sealed = Sealed(segment, base, None, None)
+            if folder.folder is not None:
+                with folder.making(table.oid) as name:
+                    sealed.save(folder.folder, name)
+            made.append((target, sealed))
+            check()
+    except BaseException:
+        for _, sealed in made:
+            sealed.remove()
+        raise
+    return made
 
 
 def _gone(source: Source) -> Positions | None:

@@ -189,6 +189,11 @@ class Sealed:
         self.segment = Segment.open(folder / file, self.nbytes)
         self.file = file
 
+    def remove(self) -> None:
+        """Remove the segment's file, if it has one: nothing names it."""
+        if self.segment.path is not None:
+            files.remove(self.segment.path)
+
     def write_gone(self, folder: Path, commit: int) -> str | None:
         """Write the rows deleted by `commit` to a file of their own; its name, None where there are none."""
         if self._gone is None:

@@ -151,6 +151,11 @@ class Segment:
         return cls(len(row_ids), built, ids, bool((np.diff(row_ids) > 0).all()), sections)
 
     @property
+    def path(self) -> Path | None:
+        """Its file, if it is in one."""
+        return None if self._file is None else self._file.path
+
+    @property
     def ids(self) -> tuple[int, int]:
         """The smallest and the largest relative row id."""
         zone = self._row_ids.zone

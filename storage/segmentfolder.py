@@ -11,7 +11,12 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
+
+from storage import files
+from storage.segmentfile import in_use
 
 NAME = "segments"
 _FORM = re.compile(r"\d+-(\d+)\.segment")
@@ -26,10 +31,37 @@ class SegmentFolder:
         self._lock = threading.Lock()
         found = [] if folder is None else [_FORM.match(path.name) for path in folder.iterdir()]
         self._next = max([int(form[1]) for form in found if form], default=0) + 1
+        self._making: set[str] = set()
+        self._logged: list[tuple[int, str]] = []  # (log file, segment file)
 
-    def name(self, table: int) -> str:
-        """A file name for a segment of the table with this OID."""
+    @contextmanager
+    def making(self, table: int) -> Iterator[str]:
+        """A file name for a segment of the table with this OID; while it is being made, nobody removes it."""
         with self._lock:
-            number = self._next
+            name = f"{table}-{self._next}.segment"
             self._next += 1
-        return f"{table}-{number}.segment"
+            self._making.add(name)
+        try:
+            yield name
+        finally:
+            with self._lock:
+                self._making.discard(name)
+
+    def logged(self, log: int, name: str) -> None:
+        """The log names a segment file, in its file `log`."""
+        with self._lock:
+            self._logged.append((log, name))
+
+    def collect(self, named: Set[str], log: int) -> None:
+        """Remove what nobody needs: neither a manifest that names these files and says that the log is
+        replayed from file `log` on, nor the log from there on, nor who reads or writes a file now."""
+        if self.folder is None:
+            return
+        with self._lock:
+            self._logged = [(number, name) for number, name in self._logged if number >= log]
+            kept = {*named, *(name for _, name in self._logged)}
+            kept |= {path.name for path in in_use() if path.parent == self.folder}
+            kept |= self._making | {name + files.PART for name in self._making}
+            for path in self.folder.iterdir():
+                if path.name not in kept:
+                    files.remove(path)

@@ -12,10 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Table
-from storage.changes import OwnMorsel, TableChanges
+from storage.changes import TableChanges
 from storage.column import Column, Mask, Positions
 from storage.hashindex import hashed
 from storage.lookup import find
+from storage.ownrows import OwnMorsel
 from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
 from storage.table import Part, Store
@@ -101,9 +102,9 @@ class TableView:
         seen = () if 0 < truncated < command else parts
         self._parts = [(part, rows) for part in seen if (rows := part.visible_rows(commit))]
         self._hidden = changes.hidden(command) if changes is not None else None
-        floor = truncated + 1 if truncated < command else 0
+        self._floor = truncated + 1 if truncated < command else 0
         self._own = [
-            (rows, rows.before(floor), rows.before(command))
+            (rows, rows.before(self._floor), rows.before(command))
             for rows in (changes.inserted if changes is not None else ())
         ]
 
@@ -124,8 +125,9 @@ class TableView:
                     continue
                 yield PartMorsel(part, start, stop, self._commit, self._hidden)
         for own, first, end in self._own:
-            for start in range(first, end, OwnMorsel.STEP):
-                yield OwnMorsel(own, start, min(start + OwnMorsel.STEP, end), self._command)
+            step = own.morsel_rows()
+            for start in range(first, end, step):
+                yield OwnMorsel(own, start, min(start + step, end), self._command)
 
     def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
         """See storage.seams.TableView."""
@@ -136,11 +138,10 @@ class TableView:
             kept = (positions < seen[part]) & morsel.sees(positions)
             if kept.any():
                 yield morsel, positions[kept], asked[kept]
-        own = {id(rows): (first, end) for rows, first, end in self._own}
         if self._changes is None:
             return
         for rows, asked, positions in self._changes.find(self.table, columns, key):
-            first, end = own[id(rows)]
+            first, end = rows.before(self._floor), rows.before(self._command)
             gone = rows.gone[positions]
             kept = (positions >= first) & (positions < end) & ((gone == 0) | (gone >= self._command))
             if kept.any():

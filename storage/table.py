@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,6 +128,11 @@ class Store:
             hashes, rows = hashed(values, batch.rows, columns.nulls).asked
             index.add(hashes, row_ids if rows is None else row_ids[rows])
         return first
+
+    def adopt(self, parts: Sequence[Sealed]) -> None:
+        """Add segments that a commit brings; their row ids are the next ones."""
+        blocks = [part for part in self.parts if isinstance(part, Block)]
+        self.parts = (*(part for part in self.parts if not isinstance(part, Block)), *parts, *blocks)
 
     def locate(self, row_ids: Positions) -> Iterator[tuple[Part, Positions, Positions]]:
         """(part, positions in it, places in `row_ids`) for the row ids that exist."""

@@ -29,6 +29,7 @@ from storage import arbiters as arbiters_of
 from storage import catalog as definitions
 from storage import rowlocks, uniqueness
 from storage.batch import Batch
+from storage.bulk import Bulk, discard, settle
 from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
 from storage.changes import Savepoint, TableChanges
 from storage.column import Mask, Positions
@@ -52,6 +53,7 @@ class Home(Protocol):
 
     waits: Waits
     sequences: Sequences
+    bulk: Bulk
 
     @property
     def catalog(self) -> Catalog: ...
@@ -208,9 +210,11 @@ class Transaction:
                     if other is None:
                         row_ids = changes.insert(batch, self._command)
                         uniqueness.enter(self, changes, store, keys, row_ids)
-                        return row_ids
+                        break
                     wait.begin([other], ROW_WAIT)
                 wait.sleep()
+        self._database.bulk.consider(changes)
+        return row_ids
 
     def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
         """See storage.seams.Transaction."""
@@ -218,7 +222,9 @@ class Transaction:
         schema = self.catalog.schemas[definition.schema].name
         oldest = self._database.oldest
         place = arbiters_of.Place(self._database.waits, store, changes, schema, self._command, oldest)
-        return arbiters_of.insert_free(self, place, batch, arbiters)
+        row_ids = arbiters_of.insert_free(self, place, batch, arbiters)
+        self._database.bulk.consider(changes)
+        return row_ids
 
     def made_now(self, table: int, row_ids: Positions) -> Mask:
         """See storage.seams.Transaction."""
@@ -374,6 +380,7 @@ class Transaction:
         mark = self._savepoints[savepoint]
         self.definitions, self._catalog = dict(mark.definitions), None
         for table, changes in self.changes.items():
+            settle(changes)
             self._release(table, changes.cut(mark.changes.get(table, Savepoint())), ended=False)
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]
@@ -394,6 +401,8 @@ class Transaction:
             return
         try:
             if self.changed:
+                for changes in self.changes.values():
+                    self._database.bulk.finish(changes)
                 self._database.commit(self)
             elif self._drew and self.synchronous:
                 self._database.flush()
@@ -411,6 +420,7 @@ class Transaction:
     def _end(self) -> None:
         for table, changes in self.changes.items():
             self._release(table, list(changes.deleted), ended=True)
+            discard(changes)
         self._fixed = self._last = None
         self.ended.set()
         self._unlock()
