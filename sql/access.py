@@ -14,10 +14,11 @@ from engine.members import alike
 from engine.operators import Among, Bound
 from sql.expressions import conjunction, conjuncts, is_constant
 from storage.catalog import KeyColumns, Table
+from storage.order import is_float, is_integer
 from storage.predicate import Comparison
-from storage.types import INTEGERS, Form, Type
+from storage.types import DATE, INTEGERS, TIMESTAMP, Form, Type
 
-_COMPARISONS = {c.value: c for c in Comparison if c not in (Comparison.IS_NULL, Comparison.IS_NOT_NULL)}
+_COMPARISONS = {symbol: Comparison(symbol) for symbol in ("=", "<>", "<", "<=", ">", ">=")}
 _FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _MOST_KEYS = 100_000  # combinations of what the columns of a key may be
 
@@ -35,11 +36,28 @@ def bounds(
 
 
 def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
-    if isinstance(part, IsNull):
-        index = column_of(part.argument, types)
-        if index is None:
-            return None
-        return Bound(numbers[index], Comparison.IS_NOT_NULL if part.negated else Comparison.IS_NULL)
+    match part:
+        case IsNull(argument, negated):
+            index = column_of(argument, types)
+            test = Comparison.IS_NOT_NULL if negated else Comparison.IS_NULL
+            return None if index is None else Bound(numbers[index], test)
+        case InList(argument, items, negated=False):
+            index = column_of(argument, types)
+            return None if index is None else _among_items(numbers[index], types[index], items)
+        case Quantified(operand, array, operator, every=False) if operator.startswith("operator =("):
+            index = column_of(operand, types)
+            return None if index is None else _in_array(numbers[index], types[index], array)
+        case Call("operator ~~(text,text)", (left, pattern)):
+            index = column_of(left, types)
+            if index is None or types[index].name not in _STRINGS or not _is_item(pattern):
+                return None
+            return Bound(numbers[index], Comparison.GE, (pattern,), pattern=True)
+        case _:
+            return _comparing(part, numbers, types)
+
+
+def _comparing(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
+    """The bound of `column op constant`, either way round."""
     symbol = comparison(part)
     if symbol is None:
         return None
@@ -48,10 +66,28 @@ def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) 
     index = column_of(left, types)
     if index is None:
         index, right, symbol = column_of(right, types), left, _FLIPPED[symbol]
-    if index is None or not is_constant(right) or not is_cheap(right):
+    if index is None or not _is_item(right):
         return None
     value = _as_type(right, types[index])
-    return None if value is None else Bound(numbers[index], _COMPARISONS[symbol], value)
+    if value is None and {right.type.oid, types[index].oid} == {DATE.oid, TIMESTAMP.oid}:
+        value = right
+    return None if value is None else Bound(numbers[index], _COMPARISONS[symbol], (value,))
+
+
+def _among_items(number: int, type: Type, items: tuple[Expression, ...]) -> Bound | None:
+    values = [_as_type(item, type) for item in items if _is_item(item)]
+    known = [value for value in values if value is not None]
+    return Bound(number, Comparison.IN, tuple(known)) if len(known) == len(items) else None
+
+
+def _in_array(number: int, type: Type, array: Expression) -> Bound | None:
+    """The bound of `column = ANY (array)`, where an array holds values as columns of the type do."""
+    element = array.type.element
+    if element is None or not alike(type, element) or not _is_item(array):
+        return None
+    if not (is_integer(element) or is_float(element) or element.form is Form.TEXT):
+        return None
+    return Bound(number, Comparison.IN, (array,), array=True)
 
 
 def comparison(part: Expression) -> str | None:

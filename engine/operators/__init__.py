@@ -3,6 +3,7 @@
 from engine.operators.aggregate import Aggregate
 from engine.operators.append import Append
 from engine.operators.base import Operator, Pipelined, Task
+from engine.operators.bounds import Bound
 from engine.operators.constraints import Check
 from engine.operators.delete import Delete
 from engine.operators.distinct import Distinct
@@ -21,7 +22,7 @@ from engine.operators.project import Project
 from engine.operators.projectsets import ProjectSets
 from engine.operators.recursiveunion import RecursiveUnion
 from engine.operators.rowsfrom import RowsFrom
-from engine.operators.scan import Bound, Scan
+from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
 from engine.operators.shared import Shared
 from engine.operators.sort import Sort, SortKey

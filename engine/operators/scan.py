@@ -18,14 +18,15 @@ from engine.counters import count
 from engine.late import LateColumn, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
 from engine.operators.base import Operator, Task, given, pooled
+from engine.operators.bounds import Bound, conjunction_of
 from engine.parallel import pool_safe, prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Table
+from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.errors import DatabaseError, QueryCanceled
-from storage.predicate import Compare, Comparison, Conjunction
+from storage.predicate import Conjunction
 from storage.seams import Morsel
 from storage.types import INT8, Type
 
@@ -36,21 +37,6 @@ TASK_BYTES = 32 << 20
 GATHER_BYTES = 2 << 20
 # From this share of a stretch on, all its wide rows are read where they lie, wanted or not.
 _DENSE = 0.6
-
-_NULL_TESTS = (Comparison.IS_NULL, Comparison.IS_NOT_NULL)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Advice for zone maps and encodings: the table's column with attnum `number` `op` value.
-
-    `value` needs no row (constants, parameters, outer columns) and has the column's type; it stands for
-    nothing with IS NULL and IS NOT NULL. The scan's condition says the same once more.
-    """
-
-    number: int
-    op: Comparison
-    value: Expression | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,7 @@ class Scan:
     def morsels(self, run: Run) -> Iterator[Task]:
         """One task a morsel; of wide columns in a condition, several."""
         view = run.snapshot.table(self.table)
-        predicate = self._predicate(view.table, run)
+        predicate = conjunction_of(self.bounds, view.table, run)
         if predicate is None:
             return
         prepare(run, self.condition)
@@ -115,25 +101,6 @@ class Scan:
                     run.check()
                     batch = task()
                     yield given(batch)
-
-    def _predicate(self, table: Table, run: Run) -> Conjunction | None:
-        """The bounds with their values; None where one of them can never be true."""
-        compares = []
-        for bound in self.bounds:
-            column = table.definition(bound.number)
-            if bound.value is None or bound.op in _NULL_TESTS:
-                compares.append(Compare(column, bound.op, None))
-                continue
-            try:
-                value = bound.value.evaluate(Batch((), 1), run).tolist()[0]
-            except QueryCanceled:
-                raise
-            except DatabaseError:
-                continue  # the condition will raise it, if there is a row to raise it for
-            if value is None:
-                return None
-            compares.append(Compare(column, bound.op, value))
-        return tuple(compares)
 
     def _wide(self) -> tuple[int, ...]:
         """The output columns that the condition reads and that are wide."""

@@ -88,10 +88,10 @@ def test_scan_of_a_target_gives_only_the_ids_it_is_asked_for() -> None:
 
 
 def test_a_bound_that_is_null_means_no_rows_and_one_that_fails_means_nothing() -> None:
-    none = Bound(1, Comparison.EQ, Parameter(0, INT4))
+    none = Bound(1, Comparison.EQ, (Parameter(0, INT4),))
     run = run_over(table(), parameters=[Column.scalar(INT4, None)])
     assert rows_of(Scan(1, "t", (1,), (INT4,), (none,)), run) == []
-    failing = Bound(1, Comparison.EQ, operation("/", four(1), four(0), INT4))
+    failing = Bound(1, Comparison.EQ, (operation("/", four(1), four(0), INT4),))
     assert len(rows_of(Scan(1, "t", (1,), (INT4,), (failing,)), run_over(table()))) == 50
 
 

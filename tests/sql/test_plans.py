@@ -94,14 +94,14 @@ def test_what_an_index_decides_is_not_looked_at_again() -> None:
 
 def test_bounds_have_the_columns_type() -> None:
     (scan,) = operators("SELECT id FROM features WHERE id = 7", Scan)
-    assert scan.bounds[0].value.type.name == "int8"
+    assert scan.bounds[0].values[0].type.name == "int8"
 
 
 def test_constants_are_folded() -> None:
     (scan,) = operators("SELECT a FROM t WHERE d > date '2026-01-01' + 30 AND true", Scan)
     assert isinstance(scan.condition, Call)
     assert isinstance(scan.condition.arguments[1], Constant)
-    assert isinstance(scan.bounds[0].value, Constant)
+    assert isinstance(scan.bounds[0].values[0], Constant)
 
 
 def test_stable_functions_are_not_folded() -> None:
@@ -250,6 +250,6 @@ def test_rules_change_no_answer() -> None:
 
 def test_parameters_stand_where_they_are_used() -> None:
     (scan,) = operators("SELECT a FROM keyless WHERE a = $1", Scan)
-    assert scan.bounds[0].value == Parameter(0, scan.types[0])
+    assert scan.bounds[0].values[0] == Parameter(0, scan.types[0])
     (scan,) = operators("SELECT a FROM t WHERE a = $1", IndexScan)
     assert scan.among[0].items == (Parameter(0, scan.types[0]),)
