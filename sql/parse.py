@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
@@ -16,11 +17,12 @@ from sqlglot.parsers.postgres import PostgresParser
 
 from sql.commands import Command, parse_command
 from sql.marks import FunctionMark, Mark
+from sql.merging import Parsers, parse_merge
 from sql.rewrite import MARK, NAME, Rewritten, rewrite
 from sql.tokens import Kind, Token, lex, near
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 
-_QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete", "replace"))
+_QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete", "merge", "replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def parse_expression_tokens(tokens: list[Token], text: str) -> exp.Expression:
 
 def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
     """What sqlglot makes of the tokens of one statement, with marks in their places."""
+    if _is_merge(tokens):
+        return parse_merge(tokens, text, Parsers(parse_tree, parse_expression_tokens))
     if tokens[0].is_word("replace"):  # it is an INSERT in all but what it does
         inserting = parse_tree([tokens[0]._replace(text="insert"), *tokens[1:]], text)
         inserting.set("replace", True)
@@ -117,6 +121,13 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
     return restore(tree, rewritten)
+
+
+def _is_merge(tokens: list[Token]) -> bool:
+    """Whether this is a MERGE, perhaps behind a WITH."""
+    if not tokens[0].is_word("with"):
+        return tokens[0].is_word("merge")
+    return any(before.is_mark(")") and token.is_word("merge") for before, token in pairwise(tokens))
 
 
 def _blamed(error: ParseError | TokenError, tokens: list[Token], rewritten: Rewritten) -> Token | None:

@@ -27,6 +27,7 @@ from sql.portals import BoundPortal
 from sql.query import plan_query
 from sql.statements.delete import plan_delete
 from sql.statements.insert import plan_insert
+from sql.statements.merge import plan_merge
 from sql.statements.update import plan_update
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
@@ -197,6 +198,8 @@ class Planner:
                 return plan_update(tree, context)
             case exp.Delete():
                 return plan_delete(tree, context)
+            case exp.Merge():
+                return plan_merge(tree, context)
             case _:
                 return plan_query(tree, context)
 
@@ -260,7 +263,7 @@ class Planner:
 
 
 def _is_query(tree: exp.Expression) -> bool:
-    return not isinstance(tree, exp.Insert | exp.Update | exp.Delete)
+    return not isinstance(tree, exp.Insert | exp.Update | exp.Delete | exp.Merge)
 
 
 def _shape(fields: Sequence[Field] | None) -> list[tuple[str, int, int]] | None:

@@ -16,6 +16,7 @@ from engine.operators.lateral import Lateral
 from engine.operators.limit import Limit
 from engine.operators.lockrows import LockRows, LockTarget
 from engine.operators.loopjoin import LoopJoin
+from engine.operators.merge import Action, Merge
 from engine.operators.nothing import Nothing
 from engine.operators.onerow import OneRow
 from engine.operators.project import Project
@@ -34,6 +35,7 @@ from engine.operators.window import Window, WindowCall
 from engine.operators.worktable import WorkTable
 
 __all__ = [
+    "Action",
     "Aggregate",
     "Among",
     "Append",
@@ -51,6 +53,7 @@ __all__ = [
     "LockRows",
     "LockTarget",
     "LoopJoin",
+    "Merge",
     "Nothing",
     "OneRow",
     "Operator",

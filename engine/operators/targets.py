@@ -19,7 +19,7 @@ from engine.operators.scan import only
 from engine.parallel import root_memo
 from engine.run import Run
 from storage.batch import Batch
-from storage.column import Mask, Positions
+from storage.column import Column, Mask, Positions
 from storage.locks import RowMode
 
 Apply = Callable[[Batch, Positions], Mask]
@@ -59,6 +59,20 @@ def each_target(child: Operator, table: int, mode: RowMode, apply: Apply, run: R
             return
         memo = {**root_memo(run), only(0): newest}
         run = replace(run, snapshot=run.transaction.refreshed(), memo=memo)
+
+
+def existing(table: int, row_ids: Positions, run: Run) -> list[Column]:
+    """The table's columns of these versions of rows, in their order; the snapshot need not see them."""
+    view = run.snapshot.table(table)
+    parts: list[list[Column]] = []
+    places: list[Positions] = []
+    for morsel, positions, asked in view.located(row_ids):
+        parts.append([morsel.column(column, positions) for column in view.table.columns])
+        places.append(asked)
+    if not parts:
+        return [Column.nulls(column.type, 0) for column in view.table.columns]
+    order = np.argsort(np.concatenate(places))
+    return [Column.concat(list(columns)).take(order) for columns in zip(*parts, strict=True)]
 
 
 def _first_seen(ids: Positions, seen: Positions) -> Positions:

@@ -19,12 +19,13 @@ from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.insert import result, written
 from engine.operators.project import project
+from engine.operators.targets import existing
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.catalog import UniqueKey
-from storage.column import Column, Positions
+from storage.column import Positions
 from storage.errors import CardinalityViolation
 from storage.locks import RowMode
 from storage.types import Type
@@ -133,7 +134,7 @@ class Upsert:
         rows = np.flatnonzero(there)
         run = replace(run, snapshot=transaction.refreshed())
         both = Batch(
-            (*self._existing(row_ids[rows], run), *(proposed.take(rows).columns)),
+            (*existing(self.table, row_ids[rows], run), *proposed.take(rows).columns),
             len(rows),
         )
         if update.condition is not None and len(rows):
@@ -146,16 +147,3 @@ class Upsert:
             changed = transaction.update(self.table, row_ids[rows], new, mode)
             assert (changed != 0).all(), "a row that is locked was changed by another"
         return new, rows, np.flatnonzero(~there)
-
-    def _existing(self, row_ids: Positions, run: Run) -> list[Column]:
-        """The table's columns of these rows, in their order."""
-        view = run.snapshot.table(self.table)
-        parts: list[list[Column]] = []
-        places: list[Positions] = []
-        for morsel, positions, asked in view.located(row_ids):
-            parts.append([morsel.column(column, positions) for column in view.table.columns])
-            places.append(asked)
-        if not parts:
-            return [Column.nulls(column.type, 0) for column in view.table.columns]
-        order = np.argsort(np.concatenate(places))
-        return [Column.concat(list(columns)).take(order) for columns in zip(*parts, strict=True)]

@@ -110,7 +110,6 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
 
 
 _UNSUPPORTED = {
-    "merge": "MERGE",
     "grant": "GRANT",
     "revoke": "REVOKE",
     "call": "CALL",

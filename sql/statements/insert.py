@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlglot import exp
 
@@ -10,13 +10,13 @@ from engine.expressions import Expression, Reference
 from engine.operators import Insert, Operator, Project, Upsert, Values
 from sql.binding import Binding
 from sql.coerce import assign
-from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.marks import position_of
 from sql.query import plan_source
 from sql.scope import Frame, Scope
 from sql.statements import writing
 from sql.statements.conflict import resolution
+from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 
@@ -38,7 +38,8 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     if source is None:
         child = _with_defaults(table, [], None, context)
     elif _is_plain_values(source):
-        child = _values(table, columns, named, source, tables, context)
+        rows = _written_rows(table, columns, named, source, Scope(Frame(), tables), context)
+        child = Values(tuple(rows), tuple(column.type for column in table.columns))
     else:
         columns = columns if named is not None else _as_many(columns, source)
         for column in columns:
@@ -92,16 +93,29 @@ def _is_plain_values(source: exp.Expression) -> bool:
     )
 
 
-def _values(
+def inserted_row(
+    tree: exp.Insert, target: Target, scope: Scope, context: BindContext
+) -> tuple[Expression, ...]:
+    """All columns of the table as MERGE's INSERT gives them."""
+    table = target.table
+    named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
+    columns = _columns(table, named)
+    source = tree.args.get("expression")
+    if source is None:
+        return tuple(writing.default_of(column, context) for column in table.columns)
+    return _written_rows(table, columns, named, source, scope, context)[0]
+
+
+def _written_rows(
     table: Table,
     columns: list[ColumnDefinition],
     named: Sequence[exp.Expression] | None,
     source: exp.Expression,
-    tables: Mapping[str, CommonTable],
+    scope: Scope,
     context: BindContext,
-) -> Operator:
+) -> list[tuple[Expression, ...]]:
     """Rows of written values: each is assigned by itself, DEFAULT stands for the column's."""
-    binding = Binding(context, Scope(Frame(), tables), "VALUES")
+    binding = Binding(context, scope, "VALUES")
     trees = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
     width = len(trees[0])
     for row in trees:
@@ -134,7 +148,7 @@ def _values(
                 defaults[column.number] = writing.default_of(column, context)
             cells.append(defaults[column.number])
         rows.append(tuple(cells))
-    return Values(tuple(rows), tuple(column.type for column in table.columns))
+    return rows
 
 
 def _with_defaults(

@@ -13,7 +13,12 @@ from storage.batch import Batch
 from storage.column import Column
 from storage.errors import ReadOnlySqlTransaction
 
-_VERBS: dict[type, str] = {exp.Insert: "INSERT 0", exp.Update: "UPDATE", exp.Delete: "DELETE"}
+_VERBS: dict[type, str] = {
+    exp.Insert: "INSERT 0",
+    exp.Update: "UPDATE",
+    exp.Delete: "DELETE",
+    exp.Merge: "MERGE",
+}
 
 
 def refuse_read_only(host: Host, verb: str) -> None:

@@ -60,6 +60,11 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     if not isinstance(found.source, Table):
         if isinstance(found.source, SystemView) and found.source.kind == "r":
             raise InsufficientPrivilege(f'permission denied: "{name}" is a system catalog')
+        if verb == "merge into":
+            raise FeatureNotSupported(
+                f'cannot execute MERGE on relation "{name}"',
+                detail="This operation is not supported for views.",
+            )
         if isinstance(found.source, View):
             raise FeatureNotSupported(f'cannot {verb} view "{name}": views are read only', position=position)
         doing = {"insert into": "inserting into", "update": "updating", "delete from": "deleting from"}[verb]

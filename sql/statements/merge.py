@@ -1,0 +1,89 @@
+"""MERGE: its source joined with its target, and what is done with the pairs and with rows that found none.
+
+The row of the plan: the source's columns, the target's, and the target's row id.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from engine.expressions import Expression, Reference
+from engine.operators import Action, Merge
+from sql.binding import Binding
+from sql.context import BindContext, Plan
+from sql.logical import Get, Join, Project
+from sql.query import bind_query, finish
+from sql.scope import Frame, Relation, Scope
+from sql.sources import Sources
+from sql.statements import writing
+from sql.statements.assigning import new_row
+from sql.statements.insert import inserted_row
+from sql.statements.writing import Target
+from storage.errors import DuplicateAlias, SqlSyntaxError
+
+
+def plan_merge(tree: exp.Merge, context: BindContext) -> Plan:
+    """The plan of a MERGE. It has no result columns."""
+    target = writing.target_of(tree.this, "merge into", context)
+    tables = writing.common_tables(tree, context)
+    scope = Scope(Frame(), tables)
+    source, _ = Sources(scope, context, bind_query).bind(tree.args["using"], tree.args.get("joins") or ())
+    alone = list(scope.relations)
+    if any(relation.name == target.name for relation in alone):
+        raise DuplicateAlias(
+            f'name "{target.name}" specified more than once',
+            detail="The name is used both as MERGE target table and data source.",
+        )
+    old = scope.add(target.relation())
+    condition = Binding(context, scope, "JOIN conditions").condition(tree.args["on"], "JOIN/ON")
+    whens = tree.args["whens"]
+    get = Get(target.table, tuple(range(len(target.table.columns))), row_ids=True)
+    kind = "inner" if all(when.args["matched"] for when in whens) else "left"
+    node = Join("left" if kind == "left" else "inner", source, get, condition)
+    unmatched = Scope(scope.frame, tables)
+    unmatched.relations, unmatched.merged, unmatched.width = alone, scope.merged, old.offset
+    unmatched.unreachable = frozenset((target.name,))
+    actions = tuple(_action(when, scope, unmatched, old, target, context) for when in whens)
+    _check_reachable(whens)
+    columns = tuple(Reference(i, type, "") for i, type in enumerate(node.types))
+    operator = Merge(
+        target.table.oid,
+        finish(Project(node, columns)),
+        condition,
+        actions,
+        writing.not_null(target.table),
+        writing.checks(target.table, context),
+    )
+    return context.plan(operator, ())
+
+
+def _action(
+    when: exp.When, both: Scope, unmatched: Scope, old: Relation, target: Target, context: BindContext
+) -> Action:
+    matched = bool(when.args["matched"])
+    scope = both if matched else unmatched
+    condition: Expression | None = None
+    given = when.args.get("condition")
+    if given is not None:
+        condition = Binding(context, scope, "MERGE WHEN conditions").condition(given, "WHEN")
+    then = when.args.get("then")
+    match then:
+        case exp.Insert():
+            return Action(matched, "insert", condition, inserted_row(then, target, scope, context))
+        case exp.Update():
+            row = new_row(then, scope, old, target, context)
+            return Action(matched, "update", condition, row.values, row.keeps_keys)
+        case exp.Delete():
+            return Action(matched, "delete", condition)
+    return Action(matched, "nothing", condition)
+
+
+def _check_reachable(whens: list[exp.When]) -> None:
+    """Raise for a clause behind one of its kind that takes everything."""
+    closed: set[bool] = set()
+    for when in whens:
+        matched = bool(when.args["matched"])
+        if matched in closed:
+            raise SqlSyntaxError("unreachable WHEN clause specified after unconditional WHEN clause")
+        if when.args.get("condition") is None:
+            closed.add(matched)
