@@ -188,7 +188,8 @@ def hidden(tag: str) -> bool:
 class Direct:
     """Sessions of a database in this process, without a wire.
 
-    `restart`: the database is closed and opened again before each text that no transaction is open for.
+    `restart`: the database is closed and opened again before each text that no transaction is open for,
+    unless a session holds prepared statements or cursors.
     `seal` is called with the database before such a text.
     """
 
@@ -206,7 +207,8 @@ class Direct:
 
     def _session(self, name: str) -> Session:
         idle = all(session.status == "I" for session in self._sessions.values())
-        if self._restart and idle:
+        held = any(session.prepared or session.portals for session in self._sessions.values())
+        if self._restart and idle and not held:
             self.close()
             self.database = self._open()
             self._sessions = {}
