@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from sql.commands import CreateTable
 from sql.commands.sequences import Options, sequence_options
+from sql.commands.tables import read_on_commit
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
@@ -60,6 +61,7 @@ class TableClause:
     sort_key: tuple[tuple[str, bool], ...] = ()
     shard_key: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
+    on_commit: str = ""
 
 
 @dataclass
@@ -69,6 +71,7 @@ class _Table:
     sort_key: tuple[tuple[str, bool], ...] = ()
     shard_key: tuple[str, ...] = ()
     options: list[tuple[str, str]] = field(default_factory=list)
+    on_commit: str = ""
 
 
 def read_table(command: CreateTable, text: str) -> TableClause:
@@ -76,8 +79,6 @@ def read_table(command: CreateTable, text: str) -> TableClause:
     reader = Reader(command.tokens, text)
     if_not_exists = reader.word("if", "not", "exists")
     name = reader.qualified()
-    if reader.token is not None and reader.token.is_word("as"):
-        raise FeatureNotSupported("CREATE TABLE AS is not supported", position=reader.token.position)
     if reader.token is not None and reader.token.is_word("partition", "of"):
         raise FeatureNotSupported(f"CREATE TABLE ... {reader.token.text.upper()} is not supported")
     reader.must_mark("(")
@@ -106,6 +107,7 @@ def read_table(command: CreateTable, text: str) -> TableClause:
         table.sort_key,
         table.shard_key,
         tuple(table.options),
+        table.on_commit,
     )
 
 
@@ -320,6 +322,9 @@ def _table_options(reader: Reader, table: _Table) -> None:
             continue
         if reader.word("with"):
             _options(reader, table)
+            continue
+        if token.is_word("on") and (after := reader.peek()) is not None and after.is_word("commit"):
+            table.on_commit = read_on_commit(reader)
             continue
         word = token.text.upper() if token.kind is Kind.WORD else ""
         if word in ("PARTITION", "INHERITS", "TABLESPACE", "ON", "ENGINE", "CHARSET", "DEFAULT", "COMMENT"):

@@ -61,7 +61,7 @@ def split_list(text: str) -> list[str]:
 def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | SystemView | int | None:
     """The table, sequence, view or index (its OID) of this name, by the search path."""
     schema, name = (parts[-2], parts[-1]) if len(parts) > 1 else ("", parts[-1])
-    for place in (schema,) if schema else path:
+    for place in (own_schema(schema, path),) if schema else path:
         view = VIEWS.get((place, name))
         if view is not None:
             return view
@@ -75,6 +75,13 @@ def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relat
         if index:
             return index
     return None
+
+
+def own_schema(name: str, path: Iterable[str]) -> str:
+    """The schema that a name means: pg_temp is the session's own, which its path begins with."""
+    if name != "pg_temp":
+        return name
+    return next((place for place in path if place.startswith("pg_temp_")), name)
 
 
 def oid_named(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> int:

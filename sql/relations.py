@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sql import views
 from sql.context import BindContext
+from sql.names import own_schema
 from sql.views.registry import VIEWS, SystemView
 from storage.catalog import Sequence, Table, View
 from storage.errors import FeatureNotSupported, UndefinedTable
@@ -23,7 +24,8 @@ class Found:
 
 def find_relation(context: BindContext, name: str, schema: str = "", position: int = 0) -> Found:
     """The table or view of this name: the plan depends on it from now on. Raises UndefinedTable."""
-    for place in (schema,) if schema else context.search_path:
+    path = context.search_path
+    for place in (own_schema(schema, path),) if schema else path:
         view = VIEWS.get((place, name))
         if view is not None:
             if not schema:

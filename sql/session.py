@@ -26,6 +26,7 @@ from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
 from sql.settings import Layers, Settings, shown
+from sql.statements import removing
 from sql.storedviews import definition
 from storage.batch import Batch
 from storage.catalog import Catalog, View
@@ -48,6 +49,7 @@ from storage.errors import (
     UndefinedObject,
 )
 from storage.locks import TableMode
+from storage.temporary import Temporary
 from storage.transaction import Isolation, Transaction
 from storage.types import BY_OID, Type
 
@@ -124,7 +126,8 @@ class Session:
         self._cancel = Cancel()
         self._guard = Guard(self.fail)
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
-        self._path: tuple[Catalog, tuple[str, str], list[str]] | None = None  # and what it is made of
+        self.temporary = Temporary()
+        self._path: tuple[Catalog, tuple[str, str], list[str], str] | None = None  # and what it is made of
         self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
@@ -145,7 +148,9 @@ class Session:
     @property
     def catalog(self) -> Catalog:
         """The catalog as the running transaction sees it."""
-        return self._transaction.catalog if self._transaction is not None else self.store.catalog
+        if self._transaction is not None:
+            return self._transaction.catalog
+        return self.temporary.over(self.store.catalog)
 
     @property
     def now(self) -> int:
@@ -166,7 +171,7 @@ class Session:
             read_only = values["default_transaction_read_only"] == "on"
             self._before = self.settings.layers
             self._began = _clock()
-            self._transaction = self.store.begin(isolation, read_only, self._check)
+            self._transaction = self.store.begin(isolation, read_only, self._check, self.temporary)
             self._transaction.session = self.backend_pid
             for name, value in (
                 ("transaction_isolation", isolation),
@@ -194,6 +199,7 @@ class Session:
                 portal.materialise()
         try:
             if transaction is not None:
+                removing.end_temporary(transaction)
                 transaction.synchronous = self.settings.values["synchronous_commit"] != "off"
                 transaction.commit()
             self.mailbox.commit()
@@ -521,6 +527,7 @@ class Session:
     def close(self) -> None:
         """See sql.outcome.SessionSeam."""
         self.rollback()
+        self.store.forget_temporary(self.temporary)
         self.portals.clear()
         self.prepared.clear()
         advisory.release(self.backend_pid)
@@ -601,13 +608,19 @@ class Session:
         catalog = self.catalog
         made_of = (self.settings.values["search_path"], self.user)
         if self._path is None or self._path[0] is not catalog or self._path[1] != made_of:
-            self._path = catalog, made_of, self._found_path(catalog, *made_of)
-        path = self._path[2]
-        return ["pg_catalog", *path] if implicit and "pg_catalog" not in path else list(path)
+            self._path = catalog, made_of, *self._found_path(catalog, *made_of)
+        path, own = self._path[2:]
+        if not implicit:
+            return list(path)
+        first = [] if "pg_catalog" in path else ["pg_catalog"]
+        return [own, *first, *path] if own and own not in path else [*first, *path]
 
-    def _found_path(self, catalog: Catalog, text: str, user: str) -> list[str]:
-        wanted = [user if name == "$user" else name for name in names.split_list(text)]
-        return [name for name in wanted if catalog.schema(name) is not None]
+    def _found_path(self, catalog: Catalog, text: str, user: str) -> tuple[list[str], str]:
+        """The schemas that are there, and the session's own for temporary relations."""
+        own = next((schema.name for schema in catalog.schemas.values() if schema.temporary), "")
+        words = {"$user": user, "pg_temp": own}
+        wanted = [words.get(name, name) for name in names.split_list(text)]
+        return [name for name in wanted if catalog.schema(name) is not None], own
 
     def view_definition(self, oid: int, pretty: bool) -> str | None:
         """See engine.seams.SessionInfo."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -34,6 +34,7 @@ from storage.segmentfolder import SegmentFolder
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot
 from storage.table import Store
+from storage.temporary import Temporary
 from storage.transaction import Isolation, Transaction
 
 DEFAULT = Policy()
@@ -163,12 +164,16 @@ class Database:
         isolation: Isolation = "read committed",
         read_only: bool = False,
         cancel: Callable[[], None] | None = None,
+        temporary: Temporary | None = None,
     ) -> Transaction:
-        """Begin a transaction. `cancel` is called while it waits, and raises when that is to end."""
+        """Begin a transaction. `cancel` is called while it waits, and raises when that is to end.
+
+        `temporary` are the objects that its session has for itself.
+        """
         with self._oid_lock:
             number = self._next_transaction
             self._next_transaction += 1
-        transaction = Transaction(self, number, isolation, read_only, cancel or _never)
+        transaction = Transaction(self, number, isolation, read_only, cancel or _never, temporary)
         self._transactions.add(transaction)
         return transaction
 
@@ -222,27 +227,33 @@ class Database:
 
     def commit(self, transaction: Transaction) -> None:
         """Number, log, apply; make durable; publish. Raises DiskFull with nothing done."""
+        temporary = transaction.temporary
+        own = {o: item for o, item in transaction.definitions.items() if temporary.owns(o, item)}
         with self._commit_lock:
             number, catalog = self._latest[0] + 1, self._latest[1]
             record = CommitRecord(number, self._next_oid)
-            for oid, item in transaction.definitions.items():
-                if item is None:
-                    record.drop.append(oid)
-                else:
-                    record.put.append(item)
-            if transaction.definitions:
-                catalog = catalog.changed(transaction.definitions, self.allocate_version())
+            unlogged: list[TableRecord] = []
+            shared = {
+                o: item
+                for o, item in transaction.definitions.items()
+                if o not in own and (item is not None or catalog.find(o) is not None)
+            }
+            record.drop += [oid for oid, item in shared.items() if item is None]
+            record.put += [item for item in shared.values() if item is not None]
+            if shared:
+                catalog = catalog.changed(shared, self.allocate_version())
+            seen = transaction.catalog.relations
             for oid, changes in transaction.changes.items():
-                if isinstance(catalog.relations.get(oid), Table):
-                    first = self.store(oid).next_row_id
-                    record.tables.append(gather(changes, catalog.table(oid), first))
-            position = number
-            if self._log is not None:
-                position = self._log.append(record.encode())
-                self._adopt(transaction, record, self._log.number)
-            for table_record in record.tables:
+                table = seen.get(oid) if oid in own or oid in temporary else catalog.relations.get(oid)
+                if isinstance(table, Table):
+                    made = gather(changes, table, self.store(oid).next_row_id)
+                    (unlogged if table.temporary else record.tables).append(made)
+            position = self._logged(record, number)
+            self._adopt(transaction, record.tables, unlogged)
+            for table_record in (*record.tables, *unlogged):
                 self._apply(table_record, number)
-            self._dropped += [(number, oid) for oid in record.drop if oid in self._stores]
+            dropped = (oid for oid, item in transaction.definitions.items() if item is None)
+            self._dropped += [(number, oid) for oid in dropped if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
         if self._log is not None:
@@ -251,17 +262,41 @@ class Database:
             else:
                 self._log.flush_later()
         self._publish(position)
+        temporary.change(own)
         if self._checkpoints is not None:
             self._checkpoints.consider()
         if self._merger is not None:
             for oid in transaction.changes:
-                self._merger.consider(self.store(oid))
+                if oid not in temporary:
+                    self._merger.consider(self.store(oid))
 
-    def _adopt(self, transaction: Transaction, record: CommitRecord, log: int) -> None:
-        """The log names the transaction's segment files from now on: nobody removes them."""
-        named = {item.entry.file for table in record.tables for item in table.segments}
+    def _logged(self, record: CommitRecord, number: int) -> int:
+        """The position in the log at which a commit is durable; without a log its number."""
+        if self._log is None:
+            return number
+        if not record.says_something:  # temporary tables alone: what came before is to be seen before
+            return self._log.written
+        return self._log.append(record.encode())
+
+    def forget_temporary(self, temporary: Temporary) -> None:
+        """A session has ended: its temporary objects are nobody's any more."""
+        with self._commit_lock:
+            self._dropped += [(self._latest[0], oid) for oid in temporary.oids()]
+        self.tidy()
+
+    def _adopt(
+        self, transaction: Transaction, logged: Sequence[TableRecord], unlogged: Sequence[TableRecord]
+    ) -> None:
+        """The transaction's segment files belong to their tables from now on: nobody removes them.
+
+        Those that the log names are kept for it, those of temporary tables while they are read.
+        """
+        if self._log is None:
+            return
+        named = {item.entry.file for table in logged for item in table.segments}
         for name in named:
-            self.segments.logged(log, name)
+            self.segments.logged(self._log.number, name)
+        named |= {item.entry.file for table in unlogged for item in table.segments}
         for changes in transaction.changes.values() if named else ():
             for rows in changes.inserted:
                 rows.adopted = any(part.file in named for part in rows.sealed)

@@ -183,6 +183,11 @@ class CommitRecord:
             for record in self.tables
         )
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything that the log is to hold."""
+        return bool(self.put or self.drop or self.tables)
+
     def encode(self) -> list[Buffer]:
         """The record's payload as buffers."""
         return self._encode_small() if self.small else self._encode()

@@ -69,7 +69,8 @@ class Sequences:
                 return
         ahead = last + AHEAD * sequence.increment
         promised = min(ahead, sequence.maximum) if up else max(ahead, sequence.minimum)
-        self._record(sequence.oid, promised, True)
+        if not sequence.temporary:
+            self._record(sequence.oid, promised, True)
         self._promised[sequence.oid] = promised
 
     @staticmethod
@@ -91,7 +92,8 @@ class Sequences:
                 f"({sequence.minimum}..{sequence.maximum})"
             )
         with self._lock:
-            self._record(sequence.oid, value, called)
+            if not sequence.temporary:
+                self._record(sequence.oid, value, called)
             self._promised.pop(sequence.oid, None)
             self._values[sequence.oid] = (value, called)
 

@@ -44,6 +44,7 @@ from storage.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait, Wai
 from storage.sequences import Sequences
 from storage.snapshot import Snapshot, TableView
 from storage.table import Store
+from storage.temporary import Temporary
 
 Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
 
@@ -95,6 +96,7 @@ class Transaction:
         isolation: Isolation,
         read_only: bool,
         check: Callable[[], None],
+        temporary: Temporary | None = None,
     ) -> None:
         self.number = number
         self.isolation = isolation
@@ -110,6 +112,7 @@ class Transaction:
         self.changes: dict[int, TableChanges] = {}
         self._locked: set[int] = set()  # tables of which it has locked rows
         self.definitions: dict[int, Definition | None] = {}  # by OID; None: dropped
+        self.temporary = Temporary() if temporary is None else temporary
         self._database = database
         self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
@@ -127,7 +130,8 @@ class Transaction:
     @property
     def _base(self) -> Catalog:
         """The catalog without what this transaction has changed."""
-        return self._fixed.catalog if self._fixed is not None else self._database.catalog
+        shared = self._fixed.catalog if self._fixed is not None else self._database.catalog
+        return self.temporary.over(shared)
 
     def _seen(self, base: Catalog) -> Catalog:
         """A catalog with what this transaction has changed."""
@@ -178,7 +182,11 @@ class Transaction:
         if self.isolation in ("repeatable read", "serializable"):
             self._fixed = base
         self._last = Snapshot(
-            self._database, self._seen(base.catalog), base.commit, self._command, self.changes
+            self._database,
+            self._seen(self.temporary.over(base.catalog)),
+            base.commit,
+            self._command,
+            self.changes,
         )
         self._database.watch(self._last)
         return self._last
@@ -316,7 +324,8 @@ class Transaction:
                 self.lock_table(item.oid, TableMode.AccessExclusiveLock)
             known = self.catalog.find(item.oid)
             made_of = item.version if isinstance(item, Relation) else 0
-            newest = known if item.oid in self.definitions else self._database.catalog.find(item.oid)
+            own = item.oid in self.definitions or item.oid in self.temporary
+            newest = known if own else self._database.catalog.find(item.oid)
             stale = isinstance(known, Relation) and known.version != made_of
             if known is None or newest is not known or stale:
                 raise SerializationFailure("could not serialize access due to concurrent update")

@@ -221,22 +221,14 @@ def pg_blocking_pids(pid: Column, run: Run) -> Column:
 @scalar("pg_my_temp_schema", [], OID, volatility="s", run=True)
 def pg_my_temp_schema(run: Run) -> Column:
     """The OID of this session's schema of temporary tables, 0 without one."""
-    name = f"pg_temp_{session_of(run).backend_pid}"
-    schema = run.snapshot.catalog.schema(name)
-    return Column.of(OID, [schema.oid if schema is not None else 0])
+    own = next((s.oid for s in run.snapshot.catalog.schemas.values() if s.temporary), 0)
+    return Column.of(OID, [own])
 
 
 @scalar("pg_is_other_temp_schema", [OID], BOOL, volatility="s", run=True)
 def pg_is_other_temp_schema(oid: Column, run: Run) -> Column:
-    """Whether a schema holds another session's temporary tables."""
-    own = f"pg_temp_{session_of(run).backend_pid}"
-    schemas = run.snapshot.catalog.schemas
-
-    def one(oid: int) -> bool:
-        schema = schemas.get(oid)
-        return schema is not None and schema.name.startswith("pg_temp_") and schema.name != own
-
-    return each(one, oid, type=BOOL)
+    """Whether a schema holds another session's temporary tables: those are nowhere to be seen."""
+    return each(lambda o: False, oid, type=BOOL)
 
 
 @scalar("inet_server_addr", [], INET, volatility="s")

@@ -32,7 +32,7 @@ from sql.commands.roles import CreateRole
 from sql.commands.schemas import CreateSchema
 from sql.commands.sequences import CreateSequence
 from sql.commands.settings import Discard, Reset, SetSetting, SetTransaction, Show
-from sql.commands.tables import CreateTable
+from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, Release, Rollback, RollbackTo, Savepoint
 from sql.commands.views import CreateView
 from sql.reading import Reader
@@ -51,6 +51,7 @@ __all__ = [
     "CreateSchema",
     "CreateSequence",
     "CreateTable",
+    "CreateTableAs",
     "CreateView",
     "Deallocate",
     "Declare",
@@ -99,6 +100,8 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
     if first.kind is not Kind.WORD:
         return None
     read = _READERS.get(first.text)
+    if first.text in ("select", "with"):
+        return select_into(tokens)
     if read is None:
         if first.text in _UNSUPPORTED:
             raise FeatureNotSupported(f"{_UNSUPPORTED[first.text]} is not supported", position=first.position)

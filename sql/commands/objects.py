@@ -43,10 +43,10 @@ def _plain(read: Callable[[Reader], Command]) -> Callable[[Reader, Adjectives], 
 
 
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
-    "table": (_plain(create_table), frozenset(("columnstore",))),
+    "table": (create_table, frozenset(("columnstore", "temporary"))),
     "view": (create_view, frozenset(("temporary", "replace"))),
     "schema": (_plain(create_schema), _NONE),
-    "sequence": (_plain(create_sequence), _NONE),
+    "sequence": (create_sequence, _TEMPORARY),
     "role": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
 }

@@ -15,12 +15,14 @@ class CreateSequence(Command):
     name: Name
     if_not_exists: bool
     options: Options
+    temporary: bool = False
 
 
-def create_sequence(reader: Reader) -> Command:
-    """CREATE SEQUENCE, from the name on."""
+def create_sequence(reader: Reader, adjectives: frozenset[str]) -> Command:
+    """CREATE [TEMPORARY] SEQUENCE, from the name on."""
     if_not_exists = reader.word("if", "not", "exists")
-    return CreateSequence(reader.qualified(), if_not_exists, sequence_options(reader))
+    name = reader.qualified()
+    return CreateSequence(name, if_not_exists, sequence_options(reader), "temporary" in adjectives)
 
 
 def sequence_options(reader: Reader) -> Options:

@@ -1,12 +1,14 @@
-"""CREATE TABLE; what it says is read in sql.definitions."""
+"""CREATE TABLE and CREATE TABLE AS; what a table's definition says is read in sql.definitions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sql.commands.base import Command
+from sql.commands.base import Command, Name
 from sql.reading import Reader
 from sql.tokens import Token
+from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,101 @@ class CreateTable(Command):
     """CREATE TABLE: the tokens behind these words."""
 
     tokens: tuple[Token, ...]
+    temporary: bool = False
 
 
-def create_table(reader: Reader) -> Command:
-    """CREATE TABLE, from the name on."""
-    return CreateTable(reader.rest())
+@dataclass(frozen=True)
+class CreateTableAs(Command):
+    """CREATE TABLE AS; `into`: written as SELECT INTO."""
+
+    name: Name
+    columns: tuple[str, ...]
+    query: tuple[Token, ...]
+    if_not_exists: bool = False
+    temporary: bool = False
+    on_commit: str = ""
+    with_data: bool = True
+    options: tuple[tuple[str, str], ...] = ()
+
+
+def create_table(reader: Reader, adjectives: frozenset[str]) -> Command:
+    """CREATE [TEMPORARY] TABLE, from the name on."""
+    temporary = "temporary" in adjectives
+    start = reader.index
+    found = _table_as(reader, temporary)
+    if found is not None:
+        return found
+    reader.index = start
+    return CreateTable(reader.rest(), temporary)
+
+
+def _table_as(reader: Reader, temporary: bool) -> CreateTableAs | None:
+    """[IF NOT EXISTS] name [(columns)] [WITH (...)] [ON COMMIT ...] AS query [WITH [NO] DATA]."""
+    if_not_exists = reader.word("if", "not", "exists")
+    name = reader.qualified()
+    columns = _bare_names(reader)
+    options = reader.options() if reader.word("with") else ()
+    on_commit = read_on_commit(reader)
+    if not reader.word("as"):
+        return None
+    query = list(reader.rest())
+    with_data = True
+    if len(query) > 2 and query[-1].is_word("data"):
+        with_data = not query[-2].is_word("no")
+        front = 2 if with_data else 3
+        if len(query) > front and query[-front].is_word("with"):
+            del query[-front:]
+    if query and query[0].is_word("execute"):
+        raise FeatureNotSupported("CREATE TABLE AS EXECUTE is not supported", position=query[0].position)
+    return CreateTableAs(name, columns, tuple(query), if_not_exists, temporary, on_commit, with_data, options)
+
+
+def _bare_names(reader: Reader) -> tuple[str, ...]:
+    """A list of names and nothing else in parentheses, if that is what comes."""
+    token, start = reader.token, reader.index
+    if token is None or not token.is_mark("("):
+        return ()
+    inside = reader.parenthesised()
+    if inside and all((t.is_mark(",")) == bool(at % 2) for at, t in enumerate(inside)) and len(inside) % 2:
+        return tuple(t.text for t in inside[::2])
+    reader.index = start
+    return ()
+
+
+def read_on_commit(reader: Reader) -> str:
+    """ON COMMIT PRESERVE ROWS, DELETE ROWS or DROP: '', 'delete' or 'drop'."""
+    if not reader.word("on", "commit"):
+        return ""
+    if reader.word("preserve", "rows"):
+        return ""
+    if reader.word("delete", "rows"):
+        return "delete"
+    reader.must_word("drop")
+    return "drop"
+
+
+def select_into(tokens: Sequence[Token]) -> CreateTableAs | None:
+    """SELECT ... INTO [TEMPORARY] [TABLE] name FROM ...: CREATE TABLE AS in an older spelling."""
+    depth = 0
+    for at, token in enumerate(tokens):
+        if token.is_mark("("):
+            depth += 1
+        elif token.is_mark(")"):
+            depth -= 1
+        elif depth:
+            continue
+        elif token.is_word("insert", "merge", "replace", "from", "values"):
+            return None
+        elif token.is_word("into"):
+            return _into(tokens, at)
+    return None
+
+
+def _into(tokens: Sequence[Token], at: int) -> CreateTableAs:
+    reader = Reader(tokens, "", at + 1)
+    temporary = bool(reader.one_of("temp", "temporary"))
+    if not temporary and reader.word("local"):
+        temporary = bool(reader.one_of("temp", "temporary"))
+    reader.word("table")
+    name = reader.qualified()
+    return CreateTableAs(name, (), (*tokens[:at], *reader.rest()), temporary=temporary)

@@ -22,6 +22,7 @@ from sql.statements import (
     schemas,
     sequences,
     tables,
+    tablesas,
     views,
 )
 from sql.statements.host import Host
@@ -62,6 +63,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Explain: explains.run,
     commands.Copy: copies.run,
     commands.CreateTable: tables.create_table,
+    commands.CreateTableAs: tablesas.create_table_as,
     commands.CreateView: views.create_view,
     commands.CreateSequence: sequences.create_sequence,
     commands.CreateSchema: schemas.create_schema,
@@ -81,6 +83,8 @@ def _writes(command: Command) -> str:
     match command:
         case commands.CreateTable():
             return "CREATE TABLE"
+        case commands.CreateTableAs():
+            return "CREATE TABLE AS"
         case commands.CreateView():
             return "CREATE VIEW"
         case commands.CreateSequence():

@@ -10,6 +10,7 @@ from engine.functions import advisory
 from sql import commands
 from sql.outcome import Done, Field, Outcome, Rows
 from sql.settings import SETTINGS
+from sql.statements import removing
 from sql.statements.host import Host
 from storage.batch import Batch
 from storage.column import Column
@@ -222,6 +223,8 @@ def discard(host: Host, command: commands.Discard) -> Outcome:
         host.settings.reset_all(_KEPT)
         advisory.release(host.backend_pid)
         host.mailbox.unlisten(None, 0)
+    if command.what in ("all", "temp"):
+        removing.drop_temporary(host)
     if command.what in ("all", "plans"):
         host.planner.forget()
     if command.what in ("all", "sequences"):

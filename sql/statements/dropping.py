@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from sql import commands, names
-from sql.dependencies import Object, Removal, describe, refusal, relation, removal
+from sql.dependencies import Object, relation
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
+from sql.statements.removing import remove
 from storage.catalog import INFORMATION_SCHEMA, PG_CATALOG, Relation, Table, View
 from storage.errors import (
     DependentObjectsStillExist,
@@ -112,68 +110,3 @@ def _schema(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Objec
         host.transaction.lock_table(schema.oid, TableMode.AccessExclusiveLock)
         if host.catalog.schema(name) == schema:
             return Object("schema", schema.oid)
-
-
-def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:
-    """Drop objects and what goes with them, told in notices. Raises DependentObjectsStillExist."""
-    found = removal(host.catalog, targets)
-    while not _lock_all(host, found):  # what depends on them may have changed until it was locked
-        found = removal(host.catalog, targets)
-    catalog, path = host.catalog, host.search_path(True)
-    if found.extra and not cascade:
-        raise refusal(catalog, path, targets, found)
-    lines = [f"drop cascades to {describe(catalog, path, item)}" for item, _ in found.extra]
-    if len(lines) == 1:
-        host.notice("NOTICE", "00000", lines[0])
-    elif lines:
-        host.notice(
-            "NOTICE", "00000", f"drop cascades to {len(lines)} other objects", detail="\n".join(lines)
-        )
-    for item in found.order:
-        _take(host, item)
-
-
-def _lock_all(host: Host, found: Removal) -> bool:
-    """Lock the relations that go or change; whether the catalog is still the one that was looked at."""
-    before = host.catalog
-    for item in found.order:
-        if item.kind != "schema":
-            host.transaction.lock_table(item.oid, TableMode.AccessExclusiveLock)
-    return host.catalog is before
-
-
-def _take(host: Host, item: Object) -> None:
-    catalog, transaction = host.catalog, host.transaction
-    if item.kind == "schema":
-        transaction.drop(catalog.schemas[item.oid])
-        return
-    found = catalog.relations.get(item.oid)
-    if found is None:
-        return
-    if item.kind in ("table", "view", "sequence"):
-        transaction.drop(found)
-        return
-    assert isinstance(found, Table)
-    match item.kind:
-        case "default":
-            columns = tuple(
-                replace(c, default=None, sequence=0) if c.number == item.number else c for c in found.columns
-            )
-            transaction.define(replace(found, columns=columns))
-        case "constraint":
-            kept = tuple(c for c in found.constraints if c.oid != item.number)
-            transaction.define(replace(found, constraints=kept))
-        case "column":
-            transaction.define(without_column(found, item.number))
-
-
-def without_column(table: Table, number: int) -> Table:
-    """A table without a column, and without what cannot stand without it."""
-    return replace(
-        table,
-        columns=tuple(c for c in table.columns if c.number != number),
-        constraints=tuple(c for c in table.constraints if number not in c.columns),
-        indexes=tuple(i for i in table.indexes if number not in (*i.columns, *i.included)),
-        sort_key=table.sort_key if all(n != number for n, _ in table.sort_key) else (),
-        shard_key=table.shard_key if number not in table.shard_key else (),
-    )

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from sql.statements.host import Host
 from storage.catalog import BOOTSTRAP_ROLE, INFORMATION_SCHEMA, PUBLIC, Schema
-from storage.errors import InsufficientPrivilege, InvalidSchemaName
+from storage.errors import InsufficientPrivilege, InvalidSchemaName, InvalidTableDefinition
 
 
 def place(host: Host, parts: tuple[str, ...], temporary: bool = False) -> Schema:
-    """The schema of a new relation of this name. Raises InvalidSchemaName, InsufficientPrivilege."""
+    """The schema of a new relation of this name; `temporary`: the session's own, made if need be.
+
+    Raises InvalidSchemaName, InsufficientPrivilege, InvalidTableDefinition.
+    """
     catalog = host.catalog
+    if temporary or parts[:-1] == ("pg_temp",):
+        own = _own(host)
+        if len(parts) > 1 and parts[-2] not in ("pg_temp", own.name):
+            raise InvalidTableDefinition("cannot create temporary relation in non-temporary schema")
+        return own
     if len(parts) > 1:
         schema = catalog.must_schema(parts[-2])
     else:
@@ -23,6 +31,16 @@ def place(host: Host, parts: tuple[str, ...], temporary: bool = False) -> Schema
             detail="System catalog modifications are currently disallowed.",
         )
     return schema
+
+
+def _own(host: Host) -> Schema:
+    """The schema of the session's temporary relations."""
+    found = next((schema for schema in host.catalog.schemas.values() if schema.temporary), None)
+    if found is None:
+        oid = host.transaction.allocate_oid()
+        found = Schema(oid, f"pg_temp_{host.backend_pid or oid}", temporary=True)
+        host.transaction.define(found)
+    return found
 
 
 def owner(host: Host) -> int:

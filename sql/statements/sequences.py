@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sql import commands
 from sql.commands.sequences import Options
 from sql.outcome import Outcome
@@ -48,7 +50,7 @@ def _int(options: dict[str, int | str | None], name: str, default: int) -> int:
 
 def create_sequence(host: Host, command: commands.CreateSequence, text: str) -> Outcome:
     """CREATE SEQUENCE."""
-    schema = place(host, command.name)
+    schema = place(host, command.name, command.temporary)
     if host.catalog.relation(schema.oid, command.name[-1]) is not None:
         if command.if_not_exists:
             host.notice("NOTICE", "42P07", f'relation "{command.name[-1]}" already exists, skipping')
@@ -56,5 +58,6 @@ def create_sequence(host: Host, command: commands.CreateSequence, text: str) -> 
         raise DuplicateTable(f'relation "{command.name[-1]}" already exists')
     transaction = host.transaction
     oid = transaction.allocate_oid()
-    transaction.define(make_sequence(oid, schema.oid, command.name[-1], INT8, command.options))
+    made = make_sequence(oid, schema.oid, command.name[-1], INT8, command.options)
+    transaction.define(replace(made, temporary=schema.temporary))
     return done("CREATE SEQUENCE")

@@ -32,7 +32,7 @@ from storage.errors import (
     TooManyColumns,
     UndefinedColumn,
 )
-from storage.types import BINARY, VECTOR
+from storage.types import BINARY, VECTOR, Type
 
 _MOST_COLUMNS = 1600
 
@@ -60,8 +60,10 @@ def _free(host: Host, schema: Schema, parts: tuple[str, ...], taken: set[str]) -
 def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     """CREATE TABLE, in any of its spellings."""
     clause = read_table(command, text)
-    schema = place(host, clause.name)
+    schema = place(host, clause.name, command.temporary)
     name = clause.name[-1]
+    if clause.on_commit and not schema.temporary:
+        raise InvalidTableDefinition("ON COMMIT can only be used on temporary tables")
     existing = host.catalog.relation(schema.oid, name)
     if existing is not None:
         if clause.if_not_exists:
@@ -80,16 +82,20 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     return done("CREATE TABLE")
 
 
-def _check_type(column: ColumnClause) -> None:
-    type = column.type
-    if type.category == "P" or (type.oid in (BINARY.oid, VECTOR.oid) and type.modifier == -1):
-        if type.category == "P":
-            message = f'column "{column.name}" has pseudo-type {type}'
-            raise InvalidTableDefinition(message, position=column.position)
+def check_type(name: str, type: Type, position: int) -> None:
+    """Raise for a type that no column may have: pseudo-types, fixed-size ones without their size."""
+    if type.category == "P":
+        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {type}', position=position)
+    if type.oid in (BINARY.oid, VECTOR.oid) and type.modifier == -1:
         raise FeatureNotSupported(
             f"a column of type {type} needs its size: {type}({'4096' if type.oid == BINARY.oid else '1024'})",
-            position=column.position,
+            position=position,
         )
+
+
+def _check_type(column: ColumnClause) -> None:
+    type = column.type
+    check_type(column.name, type, column.position)
     if column.sequence is not None and type.oid not in BOUNDS:
         raise InvalidParameterValue(
             "identity column type must be smallint, integer, or bigint", position=column.position
@@ -114,7 +120,7 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
             sequence = make_sequence(
                 transaction.allocate_oid(), schema.oid, sequence_name, column.type, column.sequence
             )
-            sequences.append(replace(sequence, owned_by=(oid, number)))
+            sequences.append(replace(sequence, owned_by=(oid, number), temporary=schema.temporary))
             sequence_oid = sequence.oid
         not_null = column.not_null or column.name in keyed
         columns.append(
@@ -139,6 +145,8 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
         array_type_oid=transaction.allocate_oid(),
         segment_rows=int(rows),
         options=clause.options,
+        temporary=schema.temporary,
+        on_commit=clause.on_commit,
     )
     return table, sequences
 

@@ -39,6 +39,7 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
         host.notice("NOTICE", "00000", f'view "{command.name[-1]}" will be a temporary view')
         temporary = True
     schema = place(host, command.name, temporary)
+    temporary = schema.temporary
     existing = host.catalog.relation(schema.oid, command.name[-1])
     if existing is None:
         transaction = host.transaction

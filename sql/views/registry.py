@@ -59,15 +59,15 @@ class SystemView:
             return self._build(self.builders, catalog, session)
         key = (self.schema, self.name)
         with _LOCK:
-            kept = _BUILT.get(key)
-            if kept is not None and kept[0] is catalog:
-                return kept[1]
+            for known, batch in _BUILT.get(key, ()):
+                if known is catalog:
+                    return batch
         parts = [self._build(self.builders, catalog, session)]
         if self.fixed:
             parts.insert(0, self._fixed_part(catalog, session))
         batch = Batch.concat(parts)
         with _LOCK:
-            _BUILT[key] = (catalog, batch)
+            _BUILT[key] = ((catalog, batch), *_BUILT.get(key, ())[: _CATALOGS - 1])
         return batch
 
     def _fixed_part(self, catalog: Catalog, session: SessionInfo) -> Batch:
@@ -95,7 +95,8 @@ class SystemView:
 
 
 _LOCK = threading.Lock()
-_BUILT: dict[tuple[str, str], tuple[Catalog, Batch]] = {}
+_CATALOGS = 4  # for which rows are kept: sessions with temporary objects have catalogs of their own
+_BUILT: dict[tuple[str, str], tuple[tuple[Catalog, Batch], ...]] = {}
 _FIXED: dict[tuple[str, str], Batch] = {}
 
 

@@ -88,6 +88,7 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         yield _class(key.index, key.name, table.schema, "i", table.owner, len(key.columns)) | {
             "relam": names.AM_BTREE,
             "relfilenode": key.index,
+            "relpersistence": ord("t" if table.temporary else "p"),
         }
 
 

@@ -1,0 +1,90 @@
+"""CREATE TABLE AS and SELECT INTO: a table of a query's columns, filled with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sql import commands
+from sql.context import BindContext, ParameterTypes, Plan
+from sql.outcome import Done, Field, Outcome
+from sql.parse import parse_query
+from sql.query import plan_query
+from sql.statements.control import done
+from sql.statements.host import Host
+from sql.statements.places import owner, place
+from sql.statements.tables import check_type
+from storage.catalog import ColumnDefinition, Table
+from storage.errors import (
+    DuplicateColumn,
+    DuplicateTable,
+    InvalidTableDefinition,
+    SqlSyntaxError,
+    TooManyColumns,
+)
+
+_MOST_COLUMNS = 1600
+
+
+def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> Outcome:
+    """CREATE TABLE AS query [WITH NO DATA], SELECT INTO."""
+    name = command.name[-1]
+
+    def context() -> BindContext:
+        return host.planner.context(ParameterTypes((), fixed=True), text)
+
+    def made(given: BindContext) -> Plan:
+        return plan_query(parse_query(list(command.query), text), given)
+
+    plan = host.settled(made, context)
+    schema = place(host, command.name, command.temporary)
+    if command.on_commit and not schema.temporary:
+        raise InvalidTableDefinition("ON COMMIT can only be used on temporary tables")
+    if host.catalog.relation(schema.oid, name) is not None:
+        if command.if_not_exists:
+            host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
+            return done("CREATE TABLE AS")
+        raise DuplicateTable(f'relation "{name}" already exists')
+    transaction = host.transaction
+    options = dict(command.options)
+    rows = options.get("columnstore_segment_rows") or host.settings.values["columnstore_segment_rows"]
+    table = Table(
+        transaction.allocate_oid(),
+        schema.oid,
+        name,
+        _columns(command.columns, plan.fields),
+        owner=owner(host),
+        type_oid=transaction.allocate_oid(),
+        array_type_oid=transaction.allocate_oid(),
+        segment_rows=int(rows),
+        options=command.options,
+        temporary=schema.temporary,
+        on_commit=command.on_commit,
+    )
+    transaction.define(table)
+    if not command.with_data:
+        return done("CREATE TABLE AS")
+    run = host.new_run(())
+    count = 0
+    for batch in plan.operator.batches(run):
+        run.check()
+        if batch.rows:
+            transaction.insert(table.oid, batch)
+            count += batch.rows
+    return Done(lambda: f"SELECT {count}")
+
+
+def _columns(names: Sequence[str], fields: Sequence[Field]) -> tuple[ColumnDefinition, ...]:
+    if len(names) > len(fields):
+        raise SqlSyntaxError("too many column names were specified")
+    if len(fields) > _MOST_COLUMNS:
+        raise TooManyColumns(f"tables can have at most {_MOST_COLUMNS} columns")
+    given = [*names, *(field.name for field in fields[len(names) :])]
+    doubled = next((name for at, name in enumerate(given) if name in given[:at]), None)
+    if doubled is not None:
+        raise DuplicateColumn(f'column "{doubled}" specified more than once')
+    for name, field in zip(given, fields, strict=True):
+        check_type(name, field.type, 0)
+    return tuple(
+        ColumnDefinition(name, field.type, number)
+        for number, (name, field) in enumerate(zip(given, fields, strict=True), 1)
+    )
