@@ -21,6 +21,7 @@ from engine.castings import context
 from engine.forms import intervals, numbers, texts, times
 from engine.forms.compound import checked_vector, elements
 from engine.forms.style import Style, style_of
+from engine.functions import units
 from engine.run import Run
 from storage import types as t
 from storage.coded import CodedColumn
@@ -152,9 +153,28 @@ def _number_to_number(column: Column, target: Type, style: Style) -> Column:
 def _number_to_numeric(column: Column, target: Type, style: Style) -> Column:
     """Integers exactly, floats by the digits they are sure of: 15, of real 6."""
     if column.values.dtype.kind != "f":
+        if column.values.dtype.itemsize < 8 or units.largest(column.values) < 10**18:
+            return Column.scaled(target, column.values.astype(np.int64), 0, column.valid)
         return Column.of(target, [None if v is None else Decimal(v) for v in column.tolist()])
     digits = 6 if column.type.oid == t.FLOAT4.oid else 15
     return Column.of(target, [None if v is None else _decimal(v, digits) for v in column.tolist()])
+
+
+def _units_to_number(column: Column, target: Type) -> Column | None:
+    assert column.units is not None
+    assert target.dtype is not None
+    filled = column.units if column.valid is None else np.where(column.valid, column.units, 0)
+    if target.dtype.kind == "f":
+        floats = units.as_floats(filled, column.scale)
+        # the nearest float4 of the nearest double need not be that of the number
+        if floats is None or target.dtype.itemsize == 4:
+            return None
+        return Column(target, floats, column.valid)
+    whole = units.rounded(filled, column.scale, 0)
+    bounds = np.iinfo(target.dtype)
+    if whole is None or (len(whole) and not bounds.min <= whole.min() <= whole.max() <= bounds.max):
+        return None  # one by one, to find the first
+    return Column(target, whole.astype(target.dtype), column.valid)
 
 
 def _decimal(value: float, digits: int) -> Decimal:
@@ -166,6 +186,10 @@ def _decimal(value: float, digits: int) -> Decimal:
 def _numeric_to_number(column: Column, target: Type, style: Style) -> Column:
     """To integers half away from zero, to floats the nearest."""
     assert target.dtype is not None
+    if column.units is not None:
+        counted = _units_to_number(column, target)
+        if counted is not None:
+            return counted
     if target.dtype.kind == "f":
         return forms.parse_text(target, forms.text_of(column))
     bounds = np.iinfo(target.dtype)
@@ -407,6 +431,9 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         ]
         return Column(target, pa.array(fitted, pa.large_string()))
     if target.oid == t.NUMERIC.oid:
+        counted = units.as_numeric(column, target, *t.numeric_modifier(target))
+        if counted is not None:
+            return counted
         return Column.of(target, [None if v is None else numbers.fitted(target, v) for v in column.tolist()])
     if target.oid in (t.BINARY.oid, t.VECTOR.oid):
         return _sized(column, target)

@@ -34,6 +34,8 @@ Words = npt.NDArray[np.uint64]
 
 _SIGN = np.uint64(1 << 63)
 _DAY = 86_400_000_000
+_UNIT_DIGITS = 19  # of an int64
+_TENS = np.array([10**power for power in range(_UNIT_DIGITS + 1)], np.uint64)
 _NULL = np.uint64(0x6E75_6C6C_6B65_7921)
 
 
@@ -100,6 +102,8 @@ def column_keys(column: Column) -> list[Key]:
             return [_strings(values.cast(pa.large_binary()), valid)]
         case Form.BYTES:
             return [_strings(column.values, valid)]
+        case Form.DECIMAL if column.units is not None:
+            return [_strings(unit_strings(column.units, column.scale), valid)]
         case Form.DECIMAL:
             items = [b"" if v is None else decimal_bytes(v) for v in column.tolist()]
             return [_strings(pa.array(items, pa.large_binary()), valid)]
@@ -177,6 +181,29 @@ def decimal_bytes(value: Decimal) -> bytes:
     if value > 0:
         return b"\x90" + body + b"\0"
     return b"\x70" + bytes(255 - b for b in body) + b"\xff"
+
+
+def unit_strings(units: Positions, scale: int) -> pa.Array:
+    """`decimal_bytes` of units of 10^-scale, all at once."""
+    size = np.abs(units).view(np.uint64)
+    digits = np.searchsorted(_TENS, size, "right")  # none of 0
+    aligned = size * _TENS[_UNIT_DIGITS - digits]
+    rows = np.zeros((len(units), _UNIT_DIGITS + 6), np.uint8)
+    for place in range(_UNIT_DIGITS):
+        rows[:, 5 + place] = aligned // _TENS[_UNIT_DIGITS - 1 - place] % np.uint64(10)
+    shown = rows[:, 5 : 5 + _UNIT_DIGITS]
+    kept = _UNIT_DIGITS - np.argmax(shown[:, ::-1] != 0, axis=1)  # without zeros behind
+    shown += 1
+    power = (digits - 1 - scale + 0x8000_0000).astype(">u4")
+    rows[:, 1:5] = power.view(np.uint8).reshape(-1, 4)
+    rows[np.arange(len(units)), 5 + kept] = 0
+    rows[units < 0] = ~rows[units < 0]
+    rows[:, 0] = np.where(units == 0, 0x80, np.where(units < 0, 0x70, 0x90))
+    lengths = np.where(units == 0, 1, 6 + kept)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    content = rows[np.arange(rows.shape[1]) < lengths[:, None]]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
+    return pa.Array.from_buffers(pa.large_binary(), len(units), buffers)
 
 
 def _list_strings(column: Column) -> pa.Array:

@@ -184,7 +184,7 @@ def _key(type: Type) -> Callable[[Any], Any]:
 
 
 class Kept(State):
-    """One Python value a group."""
+    """One Python value a group; of numerics in units, first one of the batch's."""
 
     largest: ClassVar[bool]
 
@@ -202,6 +202,10 @@ class Kept(State):
         if self.count == 1 and column.type.name in ("text", "name", "varchar"):
             ends = pc.min_max(column.values).as_py()
             self._keep([0], [ends["max" if self.largest else "min"]])
+        elif column.units is not None:
+            order = np.lexsort((-column.units if self.largest else column.units, groups))
+            firsts = order[np.diff(groups[order], prepend=-1) != 0]
+            self._keep(groups[firsts].tolist(), column.take(firsts).tolist())
         else:
             self._keep(groups.tolist(), column.tolist())
 

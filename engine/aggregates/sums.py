@@ -143,27 +143,58 @@ class AverageWhole(WholeSums):
         return decimals.decimals(means(totals, self.rows[:count]), self.some(count))
 
 
-class DecimalSums(Counting):
-    """Exact sums of numeric."""
+class DecimalSums(WholeSums):
+    """Exact sums of numeric: of units as whole numbers, of one scale at a time, of all else as Decimals."""
 
     def prepare(self) -> None:
         super().prepare()
-        self.totals: list[Decimal] = []
+        self.scale = 0  # of the units that are summed up
+        self.seen = np.zeros(0, np.bool_)  # the groups that have such units
+        self.others: list[Decimal] = []
 
     def grow(self, count: int) -> None:
         super().grow(count)
-        self.totals.extend([Decimal(0)] * (count - len(self.totals)))
+        self.seen = grown(self.seen, count)
+        self.others.extend([Decimal(0)] * (count - len(self.others)))
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        super().add(groups, columns)
-        totals, plus = self.totals, decimals.EXACT.add
-        for group, value in zip(groups.tolist(), columns[0].values.tolist(), strict=True):
-            totals[group] = plus(totals[group], value)
+        column = columns[0]
+        if column.units is not None:
+            self._rescale(column.scale)
+            self.seen[groups] = True
+            super().add(groups, [Column(INT8, column.units)])
+            return
+        counted(self.rows, groups)
+        others, plus = self.others, decimals.EXACT.add
+        for group, value in zip(groups.tolist(), column.values.tolist(), strict=True):
+            others[group] = plus(others[group], value)
+
+    def _rescale(self, scale: int) -> None:
+        """Have units of another scale summed from now on."""
+        if scale != self.scale and self.seen.any():
+            self.others = self.sums(self.count)
+            self.high[:], self.low[:], self.seen[:] = 0, 0, False
+        self.scale = scale
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
+        self.reserve(count)
+        if other.seen.any():
+            self._rescale(other.scale)
         super().merge(other, groups, count)
-        for group, value in zip(groups.tolist(), other.totals, strict=False):
-            self.totals[group] = decimals.EXACT.add(self.totals[group], value)
+        self.seen[groups[: other.count][other.seen]] = True
+        for group, value in zip(groups.tolist(), other.others, strict=False):
+            if value or value.as_tuple().exponent:
+                self.others[group] = decimals.EXACT.add(self.others[group], value)
+
+    def sums(self, count: int) -> list[Decimal]:
+        """The sums, not checked for their range; of each group with the largest scale in it."""
+        self.reserve(count)
+        sums = self.others[:count]
+        totals = self.totals(count)
+        for group in np.flatnonzero(self.seen[:count]).tolist():
+            units = Decimal(totals[group]).scaleb(-self.scale, decimals.EXACT)
+            sums[group] = decimals.EXACT.add(sums[group], units)
+        return sums
 
 
 @aggregate("sum", [NUMERIC], NUMERIC)
@@ -172,7 +203,7 @@ class SumDecimal(DecimalSums):
 
     def finish(self, count: int) -> Column:
         valid = self.some(count)
-        return decimals.decimals([decimals.checked(t) for t in self.totals[:count]], valid)
+        return decimals.decimals([decimals.checked(t) for t in self.sums(count)], valid)
 
 
 @aggregate("avg", [NUMERIC], NUMERIC)
@@ -181,7 +212,7 @@ class AverageDecimal(DecimalSums):
 
     def finish(self, count: int) -> Column:
         valid = self.some(count)
-        return decimals.decimals(means(self.totals[:count], self.rows[:count]), valid)
+        return decimals.decimals(means(self.sums(count), self.rows[:count]), valid)
 
 
 class FloatSums(Counting):

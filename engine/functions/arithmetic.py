@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.functions import decimals
+from engine.functions import decimals, units
 from engine.functions.registry import operator, scalar
 from storage.column import Array, Column
 from storage.errors import DivisionByZero, NumericValueOutOfRange
@@ -144,22 +144,25 @@ for _symbol in "+-*/":
         operator(_symbol, [_left, _right], _wider, constants=True)(_floats(_symbol, _wider))
 
 
-@operator("+", [NUMERIC, NUMERIC], NUMERIC)
+@operator("+", [NUMERIC, NUMERIC], NUMERIC, constants=True)
 def numeric_add(left: Column, right: Column) -> Column:
     """Sum, with the larger scale."""
-    return decimals.each(decimals.add, left, right)
+    found = units.add(left, right)
+    return decimals.pairs(decimals.add, left, right) if found is None else found
 
 
-@operator("-", [NUMERIC, NUMERIC], NUMERIC)
+@operator("-", [NUMERIC, NUMERIC], NUMERIC, constants=True)
 def numeric_subtract(left: Column, right: Column) -> Column:
     """Difference, with the larger scale."""
-    return decimals.each(decimals.subtract, left, right)
+    found = units.add(left, right, -1)
+    return decimals.pairs(decimals.subtract, left, right) if found is None else found
 
 
-@operator("*", [NUMERIC, NUMERIC], NUMERIC)
+@operator("*", [NUMERIC, NUMERIC], NUMERIC, constants=True)
 def numeric_multiply(left: Column, right: Column) -> Column:
     """Product, with the sum of the scales."""
-    return decimals.each(decimals.multiply, left, right)
+    found = units.multiply(left, right)
+    return decimals.pairs(decimals.multiply, left, right) if found is None else found
 
 
 @operator("/", [NUMERIC, NUMERIC], NUMERIC)
@@ -209,6 +212,8 @@ for _type in (*INTEGERS, FLOAT4, FLOAT8):
 @operator("-", [NUMERIC], NUMERIC)
 def numeric_negate(column: Column) -> Column:
     """The number with the other sign; zero has none."""
+    if column.units is not None:
+        return Column.scaled(NUMERIC, -column.units, column.scale)
     return decimals.each(lambda v: decimals.EXACT.minus(v) if v else v.copy_abs(), column)
 
 
@@ -222,6 +227,8 @@ def numeric_plus(column: Column) -> Column:
 @operator("@", [NUMERIC], NUMERIC)
 def numeric_abs(column: Column) -> Column:
     """The number without its sign."""
+    if column.units is not None:
+        return Column.scaled(NUMERIC, np.abs(column.units), column.scale)
     return decimals.each(lambda v: v.copy_abs(), column)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.functions import units
 from engine.functions.registry import operator
 from storage.column import Array, Column, Mask
 from storage.types import (
@@ -151,6 +152,9 @@ def _decimal(symbol: str) -> Test:
     compare = _NUMPY[symbol]
 
     def test(left: Column, right: Column) -> Mask:
+        counted = units.compared(compare, left, right)
+        if counted is not None:
+            return counted
         a, b = left.values, right.values
         if symbol in ("=", "<>"):
             mask: Mask = np.equal(a, b).astype(np.bool_)

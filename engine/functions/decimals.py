@@ -129,6 +129,16 @@ def decimals(items: list[Any], valid: Mask | None = None, type: Type = NUMERIC) 
     return Column(type, values, valid)
 
 
+def pairs(function: Callable[[Decimal, Decimal], Decimal], left: Column, right: Column) -> Column:
+    """`each` of two columns, either of which may be a constant one."""
+    if left.constant and right.constant:
+        result = each(function, left, right)
+        result.constant = True
+        return result
+    rows = len(right if left.constant else left)
+    return each(function, left.spread(rows), right.spread(rows))
+
+
 def each(function: Callable[..., Decimal], *columns: Column) -> Column:
     """`function` over the rows of the columns, which have no nulls, as numeric."""
     return decimals([function(*row) for row in zip(*(c.values.tolist() for c in columns), strict=True)])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from storage import codec, encodings
 from storage.batch import Batch
 from storage.column import Column
+from storage.comparable import decimal_bytes, unit_strings
 from storage.encodings.decimals import in_units
 from storage.predicate import Comparison
 from storage.segment import SegmentColumn
@@ -86,3 +87,11 @@ def _holds(op: Comparison, item: Decimal, value: Decimal) -> bool:
     tests = {"=": left == right, "<": left < right, ">": left > right}
     tests |= {"<>": not tests["="], "<=": not tests[">"], ">=": not tests["<"]}
     return tests[op.value]
+
+
+@given(
+    st.lists(st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-200, 200), max_size=20), st.integers(0, 18)
+)
+def test_units_have_the_keys_of_their_objects(units: list[int], scale: int) -> None:
+    column = Column.scaled(NUMERIC, np.array(units, np.int64), scale)
+    assert unit_strings(column.units, scale).to_pylist() == [decimal_bytes(v) for v in column.tolist()]
