@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from sql.commands import CreateTable
 from sql.commands.sequences import Options, sequence_options
 from sql.commands.tables import read_on_commit
+from sql.constraints import ConstraintClause, read_constraint, read_references, read_timing
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
@@ -37,17 +38,6 @@ class ColumnClause:
     default: tuple[Token, ...] = ()
     identity: str = ""
     sequence: Options | None = None
-
-
-@dataclass(frozen=True)
-class ConstraintClause:
-    """PRIMARY KEY, UNIQUE or CHECK; `name` is '' where none was given."""
-
-    kind: str
-    name: str
-    columns: tuple[str, ...] = ()
-    expression: tuple[Token, ...] = ()
-    position: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,15 +114,12 @@ def _element(reader: Reader, table: _Table) -> None:
         table.shard_key = tuple(name for name, _ in _sort_columns(reader))
     elif token is not None and token.is_word("key", "index") and after is not None:
         _columnstore_key(reader, table)
-    elif token is not None and token.is_word("constraint"):
-        reader.index += 1
-        _constraint(reader, table, reader.name())
     elif token is not None and (
-        (token.is_word("primary", "foreign") and key_follows)
+        token.is_word("constraint", "exclude")
+        or (token.is_word("primary", "foreign") and key_follows)
         or (token.is_word("unique", "check") and after is not None)
-        or token.is_word("exclude")
     ):
-        _constraint(reader, table, "")
+        table.constraints.append(read_constraint(reader))
     else:
         _column(reader, table)
 
@@ -181,33 +168,6 @@ def _options(reader: Reader, table: _Table) -> None:
     reader.must_mark(")")
 
 
-def _constraint(reader: Reader, table: _Table, name: str) -> None:
-    position = reader.token.position if reader.token is not None else 0
-    if reader.word("primary", "key"):
-        table.constraints.append(ConstraintClause("p", name, reader.names(), position=position))
-    elif reader.word("unique"):
-        reader.one_of("key", "index")
-        if reader.word("nulls", "not", "distinct"):
-            raise FeatureNotSupported("NULLS NOT DISTINCT is not supported", position=position)
-        reader.word("nulls", "distinct")
-        if not name and reader.token is not None and not reader.token.is_mark("("):
-            name = reader.name()
-        table.constraints.append(ConstraintClause("u", name, reader.names(), position=position))
-    elif reader.word("check"):
-        expression = reader.parenthesised()
-        table.constraints.append(ConstraintClause("c", name, (), expression, position))
-    elif reader.token is not None and reader.token.is_word("foreign", "exclude"):
-        word = "FOREIGN KEY" if reader.token.is_word("foreign") else "EXCLUDE"
-        raise FeatureNotSupported(f"{word} constraints are not supported", position=position)
-    else:
-        raise reader.wrong()
-    if reader.word("using", "btree") or reader.word("using", "hash"):
-        pass
-    for word in ("deferrable", "initially"):
-        if reader.token is not None and reader.token.is_word(word):
-            raise FeatureNotSupported("deferrable constraints are not supported", position=position)
-
-
 def _column(reader: Reader, table: _Table) -> None:
     token = reader.token
     position = token.position if token is not None else 0
@@ -246,19 +206,10 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
         return replace(column, default=_default(reader))
     if reader.word("auto_increment"):
         return replace(column, sequence=())
-    if reader.word("primary", "key"):
-        table.constraints.append(ConstraintClause("p", constraint, (column.name,), position=start.position))
-        return replace(column, not_null=True)
-    if reader.word("unique"):
-        reader.word("key")
-        table.constraints.append(ConstraintClause("u", constraint, (column.name,), position=start.position))
-        return column
-    if reader.word("check"):
-        expression = reader.parenthesised()
-        table.constraints.append(
-            ConstraintClause("c", constraint, (column.name,), expression, start.position)
-        )
-        return column
+    of_column = _column_constraint(reader, constraint, column.name, start.position)
+    if of_column is not None:
+        table.constraints.append(read_timing(reader, of_column))
+        return replace(column, not_null=column.not_null or of_column.kind == "p")
     if reader.word("generated"):
         return _identity(reader, column)
     if reader.word("comment"):
@@ -273,9 +224,24 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
                 f'collation "{named[-1]}" is not supported: C is', position=start.position
             )
         return column
-    if reader.word("references"):
-        raise FeatureNotSupported("FOREIGN KEY constraints are not supported", position=start.position)
     raise reader.wrong()
+
+
+def _column_constraint(reader: Reader, name: str, column: str, position: int) -> ConstraintClause | None:
+    """A key, check or reference behind a column's type; None for another clause."""
+    if reader.word("primary", "key"):
+        return ConstraintClause("p", name, (column,), position=position)
+    if reader.word("unique"):
+        reader.word("key")
+        nulls = reader.word("nulls", "not", "distinct")
+        if not nulls:
+            reader.word("nulls", "distinct")
+        return ConstraintClause("u", name, (column,), position=position, nulls=nulls)
+    if reader.word("check"):
+        return ConstraintClause("c", name, (), reader.parenthesised(), position)
+    if reader.word("references"):
+        return ConstraintClause("f", name, (column,), (), position, read_references(reader))
+    return None
 
 
 def _default(reader: Reader) -> tuple[Token, ...]:

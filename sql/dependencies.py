@@ -17,7 +17,7 @@ from sql.regclasses import sequences_in
 from storage.catalog import Catalog, Table, View
 from storage.errors import DependentObjectsStillExist
 
-Kind = Literal["table", "view", "sequence", "schema", "column", "default", "constraint"]
+Kind = Literal["table", "view", "sequence", "schema", "column", "default", "constraint", "index"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Object:
     @property
     def age(self) -> tuple[int, int]:
         """Greater for what was made later."""
-        return (self.number, 0) if self.kind == "constraint" else (self.oid, self.number)
+        return (self.number, 0) if self.kind in ("constraint", "index") else (self.oid, self.number)
 
 
 def relation(catalog: Catalog, oid: int) -> Object:
@@ -54,6 +54,8 @@ def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
         case "constraint" if isinstance(owner, Table):
             constraint = next(c for c in owner.constraints if c.oid == item.number)
             return f"constraint {names.quoted(constraint.name)} on table {name}"
+        case "index":
+            return f"index {names.name_of(catalog, list(path), 'class', item.number)}"
     return f"{relation(catalog, item.oid).kind} {name}"
 
 
@@ -76,6 +78,14 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             yield from _on_column(catalog, item)
         case "sequence":
             yield from _defaults(catalog, item.oid)
+        case "constraint":
+            key = next((key for key in catalog.table(item.oid).keys if key.oid == item.number), None)
+            if key is not None:
+                yield Object("index", item.oid, key.index), True
+        case "index":
+            for table, constraint in catalog.pointing_to(item.oid):
+                if constraint.references is not None and constraint.references.index == item.number:
+                    yield Object("constraint", table.oid, constraint.oid), False
 
 
 def _pointing(catalog: Catalog, oid: int, number: int | None) -> Iterator[tuple[Object, bool]]:

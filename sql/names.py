@@ -71,9 +71,9 @@ def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relat
         relation = catalog.relation(known.oid, name)
         if relation is not None:
             return relation
-        index = _index_named(catalog, known.oid, name)
-        if index:
-            return index
+        index = catalog.index(known.oid, name)
+        if index is not None:
+            return index[1].oid
     return None
 
 
@@ -96,15 +96,6 @@ def system_view_text(oid: int) -> str | None:
     return None if found is None else found.text.strip() + ";"
 
 
-def _index_named(catalog: Catalog, schema: int, name: str) -> int:
-    for table in catalog.tables():
-        if table.schema == schema:
-            for key in table.keys:
-                if key.name == name:
-                    return key.index
-    return 0
-
-
 def _relation_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
     relation = catalog.relations.get(oid)
     if relation is not None:
@@ -114,7 +105,7 @@ def _relation_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
         if view is not None:
             schema, name = view.schema, view.name
         else:
-            found = next(((t, k) for t in catalog.tables() for k in t.keys if k.index == oid), None)
+            found = next(((t, i) for t in catalog.tables() for i in t.every_index if i.oid == oid), None)
             if found is None:
                 return None
             schema, name = catalog.schemas[found[0].schema].name, found[1].name

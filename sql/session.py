@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 
 from engine.forms import Style
 from engine.functions import advisory
+from engine.operators.references import settle
 from engine.run import Cancel, Run
 from engine.seams import Kind
 from sql import activity, names, regclasses, statements
@@ -193,10 +194,12 @@ class Session:
 
     def commit(self) -> None:
         """End the transaction, if there is one: what it did is durable and visible, or it raises."""
-        transaction, self._transaction = self._transaction, None
         for portal in self.portals.values():
             if portal.hold and not portal.held and not self._failed:
                 portal.materialise()
+        if self._transaction is not None and self._transaction.deferred:
+            self._keep_deferred()
+        transaction, self._transaction = self._transaction, None
         try:
             if transaction is not None:
                 removing.end_temporary(transaction)
@@ -210,6 +213,14 @@ class Session:
         finally:
             self._ended()
         self.settings.end_local()
+
+    def _keep_deferred(self) -> None:
+        """See to what constraints have put off until now; what they refuse rolls everything back."""
+        try:
+            settle(self.new_run(()))
+        except DatabaseError:
+            self.rollback()
+            raise
 
     def rollback(self) -> None:
         """End the transaction, if there is one: nothing of it happened."""

@@ -107,6 +107,7 @@ class Index:
     included: tuple[int, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
     comment: str = ""
+    constraint: str = ""  # kind of the constraint that it belongs to, '' where it was made by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +150,15 @@ class Table:
         return tuple(c for c in self.constraints if c.kind in "pu")
 
     @property
+    def every_index(self) -> tuple[Index, ...]:
+        """Those of keys, then those made by name."""
+        keys = (Index(c.index, c.name, c.columns, True, c.nulls, constraint=c.kind) for c in self.keys)
+        return (*keys, *self.indexes)
+
+    @property
     def unique_keys(self) -> tuple[UniqueKey, ...]:
         """What is unique: keys, then unique indexes."""
-        keys = [UniqueKey(c.name, KeyColumns(c.columns, c.nulls)) for c in self.keys]
-        keys += [UniqueKey(i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if i.unique]
-        return tuple(keys)
+        return tuple(UniqueKey(i.name, KeyColumns(i.columns, i.nulls)) for i in self.every_index if i.unique)
 
     @property
     def indexed(self) -> tuple[tuple[str, KeyColumns], ...]:
@@ -291,6 +296,21 @@ class Catalog:
         if not isinstance(relation, Table):
             raise UndefinedTable(f"relation with OID {oid} does not exist")
         return relation
+
+    def index(self, schema: int, name: str) -> tuple[Table, Index] | None:
+        """The index of this name in the schema and its table, if there is one."""
+        for table in self.tables():
+            for index in table.every_index if table.schema == schema else ():
+                if index.name == name:
+                    return table, index
+        return None
+
+    def pointing_to(self, table: int) -> Iterator[tuple[Table, Constraint]]:
+        """The foreign keys that reference a table, with the tables they belong to."""
+        for other in self.tables():
+            for constraint in other.foreign_keys:
+                if constraint.references is not None and constraint.references.table == table:
+                    yield other, constraint
 
     def tables(self) -> Iterator[Table]:
         """Every table."""

@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
@@ -85,6 +85,10 @@ class Transaction(Protocol):
     """A transaction: one thread at a time. Ends with `commit` or `rollback`, both once."""
 
     read_only: bool
+    deferred: list[Any]
+    """What the engine has put off to the transaction's end; a savepoint keeps it."""
+    deferring: dict[int, bool]
+    """SET CONSTRAINTS: whether a constraint (an OID; 0: every other) is deferred; a savepoint keeps it."""
 
     @property
     def catalog(self) -> Catalog:
@@ -140,6 +144,15 @@ class Transaction(Protocol):
 
         With a `refusal`, LockNotAvailable rather than a wait.
         """
+
+    def fetch(self, table: int, row_ids: Positions, numbers: Sequence[int]) -> list[Column]:
+        """The columns with these attnums of rows that are there, whoever sees them, in the ids' order."""
+
+    def living(self, table: int, row_ids: Positions) -> Mask:
+        """(len(row_ids),) which of these rows are there: committed or its own, and not deleted by it."""
+
+    def is_deferred(self, constraint: int, deferrable: bool, initially: bool) -> bool:
+        """Whether a constraint (an OID) waits for the end: as `deferring` says, or else as it is defined."""
 
     def truncate(self, table: int) -> None: ...
 

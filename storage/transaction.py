@@ -21,18 +21,18 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from storage import arbiters as arbiters_of
 from storage import catalog as definitions
-from storage import rowlocks, uniqueness
+from storage import fetch, rowlocks, uniqueness
 from storage.batch import Batch
 from storage.bulk import Bulk, discard, settle
 from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
 from storage.changes import Savepoint, TableChanges
-from storage.column import Mask, Positions
+from storage.column import Column, Mask, Positions
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
@@ -84,6 +84,8 @@ class _Mark:
 
     changes: dict[int, Savepoint]
     definitions: dict[int, Definition | None]
+    deferred: tuple[Any, ...]
+    deferring: dict[int, bool]
 
 
 class Transaction:
@@ -113,6 +115,8 @@ class Transaction:
         self._locked: set[int] = set()  # tables of which it has locked rows
         self.definitions: dict[int, Definition | None] = {}  # by OID; None: dropped
         self.temporary = Temporary() if temporary is None else temporary
+        self.deferred: list[Any] = []
+        self.deferring: dict[int, bool] = {}
         self._database = database
         self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
@@ -277,6 +281,19 @@ class Transaction:
         """Have it look at once whether its waiting is to end: from any thread."""
         self.woken.set()
 
+    def fetch(self, table: int, row_ids: Positions, numbers: Sequence[int]) -> list[Column]:
+        """See storage.seams.Transaction."""
+        store, changes = self._database.store(table), self.changes.get(table)
+        return fetch.fetch(store, self.catalog.table(table), changes, row_ids, numbers)
+
+    def living(self, table: int, row_ids: Positions) -> Mask:
+        """See storage.seams.Transaction."""
+        return fetch.living(self._database.store(table), self.changes.get(table), row_ids)
+
+    def is_deferred(self, constraint: int, deferrable: bool, initially: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return deferrable and self.deferring.get(constraint, self.deferring.get(0, initially))
+
     def truncate(self, table: int) -> None:
         """See storage.seams.Transaction."""
         self._must_write()
@@ -381,13 +398,16 @@ class Transaction:
         number = self._next_savepoint
         self._next_savepoint += 1
         marks = {table: changes.savepoint() for table, changes in self.changes.items()}
-        self._savepoints[number] = _Mark(marks, dict(self.definitions))
+        self._savepoints[number] = _Mark(
+            marks, dict(self.definitions), tuple(self.deferred), dict(self.deferring)
+        )
         return number
 
     def rollback_to(self, savepoint: int) -> None:
         """See storage.seams.Transaction."""
         mark = self._savepoints[savepoint]
         self.definitions, self._catalog = dict(mark.definitions), None
+        self.deferred, self.deferring = list(mark.deferred), dict(mark.deferring)
         for table, changes in self.changes.items():
             settle(changes)
             self._release(table, changes.cut(mark.changes.get(table, Savepoint())), ended=False)

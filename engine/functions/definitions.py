@@ -5,6 +5,7 @@ They answer from the run's catalog; an OID that nothing has gives null, as in Po
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from engine.aggregates import registry as aggregates
@@ -14,7 +15,7 @@ from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
-from storage.catalog import Catalog, Constraint, Table, View
+from storage.catalog import Catalog, Constraint, Index, Table, View
 from storage.column import Column
 from storage.errors import (
     DatabaseError,
@@ -90,29 +91,66 @@ def pg_get_expr(tree: Column, relation: Column, *pretty: Column, run: Run) -> Co
     return each(lambda text: session.shown(text), tree.retype(TEXT))
 
 
-def _keys(catalog: Catalog) -> dict[int, tuple[Table, Constraint]]:
-    """Every key by the OID of its index."""
-    return {key.index: (table, key) for table in catalog.tables() for key in table.keys}
+def _names(table: Table, numbers: Sequence[int]) -> str:
+    return ", ".join(quote_identifier(table.columns[table.position(n)].name) for n in numbers)
 
 
-def _columns(table: Table, constraint: Constraint) -> list[str]:
-    return [quote_identifier(table.columns[table.position(n)].name) for n in constraint.columns]
+_ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+
+def _foreign_key(
+    table: Table, constraint: Constraint, named: Callable[[Table], str], catalog: Catalog
+) -> str:
+    references = constraint.references
+    assert references is not None
+    parent = catalog.table(references.table)
+    text = f"FOREIGN KEY ({_names(table, constraint.columns)}) REFERENCES {named(parent)}"
+    text += f"({_names(parent, references.columns)})"
+    if references.match == "f":
+        text += " MATCH FULL"
+    if references.on_update != "a":
+        text += f" ON UPDATE {_ACTIONS[references.on_update]}"
+    if references.on_delete != "a":
+        text += f" ON DELETE {_ACTIONS[references.on_delete]}"
+    if references.set_columns:
+        text += f" ({_names(table, references.set_columns)})"
+    return text
+
+
+def _constraint(
+    table: Table, constraint: Constraint, named: Callable[[Table], str], catalog: Catalog, pretty: bool
+) -> str:
+    match constraint.kind:
+        case "c":
+            text = f"CHECK ({constraint.expression})" if pretty else f"CHECK (({constraint.expression}))"
+        case "f":
+            text = _foreign_key(table, constraint, named, catalog)
+        case kind:
+            words = "PRIMARY KEY" if kind == "p" else "UNIQUE"
+            words += " NULLS NOT DISTINCT" if constraint.nulls else ""
+            text = f"{words} ({_names(table, constraint.columns)})"
+    if constraint.deferrable:
+        text += " DEFERRABLE"
+    if constraint.deferred:
+        text += " INITIALLY DEFERRED"
+    return text if constraint.validated else text + " NOT VALID"
 
 
 @scalar("pg_get_constraintdef", [OID], TEXT, volatility="s", run=True)
 @scalar("pg_get_constraintdef", [OID, BOOL], TEXT, volatility="s", run=True)
 def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
     """A constraint as it would stand in CREATE TABLE."""
-    constraints = {c.oid: (t, c) for t in run.snapshot.catalog.tables() for c in t.constraints}
+    catalog = run.snapshot.catalog
+    constraints = {c.oid: (t, c) for t in catalog.tables() for c in t.constraints}
+
+    def named(table: Table) -> str:
+        return session_of(run).name_of("class", table.oid)
 
     def one(oid: int, pretty: bool = False) -> str | None:
         if oid not in constraints:
             return None
         table, constraint = constraints[oid]
-        if constraint.kind == "c":
-            return f"CHECK ({constraint.expression})" if pretty else f"CHECK (({constraint.expression}))"
-        words = "PRIMARY KEY" if constraint.kind == "p" else "UNIQUE"
-        return f"{words} ({', '.join(_columns(table, constraint))})"
+        return _constraint(table, constraint, named, catalog, pretty)
 
     return each(one, oid, *pretty)
 
@@ -120,24 +158,37 @@ def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
 @scalar("pg_get_indexdef", [OID], TEXT, volatility="s", run=True)
 @scalar("pg_get_indexdef", [OID, INT4, BOOL], TEXT, volatility="s", run=True)
 def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
-    """The CREATE INDEX of a key, or one of its columns."""
+    """The CREATE INDEX of an index, or one of its columns."""
     catalog = run.snapshot.catalog
-    keys = _keys(catalog)
+    indexes = {index.oid: (table, index) for table in catalog.tables() for index in table.every_index}
 
     def one(oid: int, number: int = 0, pretty: bool = False) -> str | None:
-        if oid not in keys:
+        if oid not in indexes:
             return None
-        table, key = keys[oid]
-        columns = _columns(table, key)
+        table, index = indexes[oid]
         if number:
-            return columns[number - 1] if 0 < number <= len(columns) else ""
+            columns = (*index.columns, *index.included)
+            return _names(table, [columns[number - 1]]) if 0 < number <= len(columns) else ""
         schema = "" if pretty else quote_identifier(catalog.schemas[table.schema].name) + "."
-        name = schema + quote_identifier(table.name)
-        return (
-            f"CREATE UNIQUE INDEX {quote_identifier(key.name)} ON {name} USING btree ({', '.join(columns)})"
-        )
+        return _index(table, index, schema + quote_identifier(table.name))
 
     return each(one, oid, *rest)
+
+
+def _index(table: Table, index: Index, name: str) -> str:
+    orders = index.orders or ("",) * len(index.columns)
+    columns = [
+        f"{_names(table, [n])} {order}".strip() for n, order in zip(index.columns, orders, strict=True)
+    ]
+    text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name} "
+    text += f"USING {index.method} ({', '.join(columns)})"
+    if index.included:
+        text += f" INCLUDE ({_names(table, index.included)})"
+    if index.nulls:
+        text += " NULLS NOT DISTINCT"
+    if index.options:
+        text += f" WITH ({', '.join(f'{key}={value!r}' for key, value in index.options)})"
+    return text
 
 
 @scalar("pg_get_serial_sequence", [TEXT, TEXT], TEXT, volatility="s", run=True)
@@ -444,10 +495,11 @@ _PROPERTIES = {
 @scalar("pg_index_column_has_property", [REGCLASS, INT4, TEXT], BOOL, volatility="s", run=True)
 def pg_index_column_has_property(oid: Column, number: Column, property: Column, run: Run) -> Column:
     """What a key's column can do."""
-    keys = _keys(run.snapshot.catalog)
+    tables = run.snapshot.catalog.tables()
+    widths = {index.oid: len(index.columns) for table in tables for index in table.every_index}
 
     def one(oid: int, number: int, property: str) -> bool | None:
-        if oid not in keys or not 0 < number <= len(keys[oid][1].columns):
+        if not 0 < number <= widths.get(oid, 0):
             return None
         return _PROPERTIES.get(property)
 

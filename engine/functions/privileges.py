@@ -245,7 +245,7 @@ def _size(run: Run, oid: int) -> int | None:
     """About how many bytes a table takes: its visible rows times their width."""
     relation = run.snapshot.catalog.relations.get(oid)
     if relation is None:
-        keys = {c.index for table in run.snapshot.catalog.tables() for c in table.keys}
+        keys = {index.oid for table in run.snapshot.catalog.tables() for index in table.every_index}
         known = oid in keys or not session_of(run).name_of("class", oid).isdigit()
         return 0 if known else None
     if not isinstance(relation, Table):

@@ -22,6 +22,7 @@ from engine.operators.onerow import OneRow
 from engine.operators.project import Project
 from engine.operators.projectsets import ProjectSets
 from engine.operators.recursiveunion import RecursiveUnion
+from engine.operators.references import ForeignKey, Rules, TableRules
 from engine.operators.rowsfrom import RowsFrom
 from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
@@ -44,6 +45,7 @@ __all__ = [
     "Delete",
     "Distinct",
     "Filter",
+    "ForeignKey",
     "FunctionScan",
     "HashJoin",
     "IndexScan",
@@ -62,12 +64,14 @@ __all__ = [
     "ProjectSets",
     "RecursiveUnion",
     "RowsFrom",
+    "Rules",
     "Scan",
     "SetOperation",
     "SetRow",
     "Shared",
     "Sort",
     "SortKey",
+    "TableRules",
     "Task",
     "Top",
     "Update",

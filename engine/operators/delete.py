@@ -10,6 +10,7 @@ import numpy as np
 from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.insert import result, written
+from engine.operators.references import Keeper, Rules
 from engine.operators.targets import each_target
 from engine.parallel import prepare
 from engine.run import Run
@@ -31,6 +32,7 @@ class Delete:
     table: int
     child: Operator
     returning: tuple[Expression, ...] | None = None
+    rules: Rules | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -49,8 +51,16 @@ class Delete:
     def _rows(self, run: Run) -> Iterator[Batch]:
         prepare(run, *(self.returning or ()))
 
+        keeper = None if self.rules is None else Keeper(self.rules, run)
+        width = len(run.transaction.catalog.table(self.table).columns)
+
         def apply(batch: Batch, ids: Positions) -> Mask:
-            return np.isin(ids, run.transaction.delete(self.table, ids))
+            gone: Mask = np.isin(ids, run.transaction.delete(self.table, ids))
+            if keeper is not None:
+                keeper.deleted(Batch(batch.columns[:width], batch.rows).take(gone))
+            return gone
 
         for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run):
             yield result(batch, self.returning, run)
+        if keeper is not None:
+            keeper.finish()

@@ -9,6 +9,7 @@ from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.project import project
+from engine.operators.references import Keeper, Rules
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
@@ -21,7 +22,7 @@ class Insert:
     """`child` gives all columns of table `table` (an OID), in its order.
 
     With `returning`, those expressions over the inserted rows come out; without, one batch of no columns
-    that has as many rows as were inserted. `not_null` are positions in the table.
+    that has as many rows as were inserted. `not_null` are positions in the table, `rules` its foreign keys'.
     """
 
     table: int
@@ -29,6 +30,7 @@ class Insert:
     returning: tuple[Expression, ...] | None = None
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
+    rules: Rules | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -47,13 +49,18 @@ class Insert:
     def _rows(self, run: Run) -> Iterator[Batch]:
         table = run.transaction.catalog.table(self.table)
         prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
+        keeper = None if self.rules is None else Keeper(self.rules, run)
         for batch in self.child.batches(run):
             run.check()
             if not batch.rows:
                 continue
             enforce(table, self.not_null, self.checks, batch, run)
-            run.transaction.insert(self.table, batch)
+            row_ids = run.transaction.insert(self.table, batch)
+            if keeper is not None:
+                keeper.inserted(batch, row_ids)
             yield result(batch, self.returning, run)
+        if keeper is not None:
+            keeper.finish()
 
 
 def result(batch: Batch, returning: tuple[Expression, ...] | None, run: Run) -> Batch:

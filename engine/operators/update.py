@@ -9,6 +9,7 @@ from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.insert import result, written
+from engine.operators.references import Keeper, Rules
 from engine.operators.targets import each_target
 from engine.parallel import prepare
 from engine.run import Run
@@ -34,6 +35,7 @@ class Update:
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
     keeps_keys: bool = False
+    rules: Rules | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -55,12 +57,19 @@ class Update:
 
         mode = RowMode.NO_KEY_UPDATE if self.keeps_keys else RowMode.UPDATE
 
+        keeper = None if self.rules is None else Keeper(self.rules, run)
+
         def apply(batch: Batch, ids: Positions) -> Mask:
             row = Batch(batch.columns[: len(table.columns)], batch.rows)
-            changed: Mask = run.transaction.update(self.table, ids, row, mode) != 0
+            new_ids = run.transaction.update(self.table, ids, row, mode)
+            changed: Mask = new_ids != 0
             # Only now: a row that is not there any more comes again with newer values.
             enforce(table, self.not_null, self.checks, batch.take(changed), run)
+            if keeper is not None:
+                keeper.updated(ids[changed], row.take(changed), new_ids[changed])
             return changed
 
         for batch in each_target(self.child, self.table, mode, apply, run):
             yield result(batch, self.returning, run)
+        if keeper is not None:
+            keeper.finish()

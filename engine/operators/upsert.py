@@ -19,6 +19,7 @@ from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.insert import result, written
 from engine.operators.project import project
+from engine.operators.references import Keeper, Rules
 from engine.operators.targets import existing
 from engine.parallel import prepare
 from engine.run import Run
@@ -59,6 +60,7 @@ class Upsert:
     returning: tuple[Expression, ...] | None = None
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
+    rules: Rules | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -81,6 +83,7 @@ class Upsert:
         table = run.transaction.catalog.table(self.table)
         # A row that is given another key may be in the way of the next: then one by one.
         one_by_one = self.replaces or (update is not None and not update.keeps_keys)
+        keeper = None if self.rules is None else Keeper(self.rules, run)
         for batch in self.child.batches(run):
             if not batch.rows:
                 continue
@@ -88,11 +91,13 @@ class Upsert:
             step = 1 if one_by_one else batch.rows
             for start in range(0, batch.rows, step):
                 run.check()
-                rows = self._put(batch.slice(start, min(start + step, batch.rows)), run)
+                rows = self._put(batch.slice(start, min(start + step, batch.rows)), keeper, run)
                 if rows.rows:
                     yield result(rows, self.returning, run)
+        if keeper is not None:
+            keeper.finish()
 
-    def _put(self, batch: Batch, run: Run) -> Batch:
+    def _put(self, batch: Batch, keeper: Keeper | None, run: Run) -> Batch:
         """The rows that came to be, in the order of those that were to be inserted."""
         done: list[Batch] = []
         places = [np.zeros(0, np.int64)]
@@ -101,15 +106,19 @@ class Upsert:
             holders = run.transaction.insert_free(self.table, batch.take(left), self.arbiters)
             inserted = left[holders == 0]
             done.append(batch.take(inserted))
+            if keeper is not None:
+                keeper.inserted(done[-1], None)
             places.append(inserted)
             if self.update is None and not self.replaces:
                 break
             left, holders = left[holders != 0], holders[holders != 0]
             if self.replaces:
-                run.transaction.delete(self.table, np.unique(holders))
+                self._delete(np.unique(holders), keeper, run)
                 continue
             _, first = np.unique(holders, return_index=True)  # the others find the row changed, or as it was
-            rows, kept, again = self._change(self.update, batch.take(left[first]), holders[first], run)
+            rows, kept, again = self._change(
+                self.update, batch.take(left[first]), holders[first], keeper, run
+            )
             done.append(rows)
             places.append(left[first][kept])
             others = np.setdiff1d(np.arange(len(left)), first)
@@ -117,8 +126,16 @@ class Upsert:
         order = np.argsort(np.concatenate(places), kind="stable")
         return Batch.concat(done).take(order)
 
+    def _delete(self, row_ids: Positions, keeper: Keeper | None, run: Run) -> None:
+        """REPLACE: the rows that have the keys go."""
+        deleted = run.transaction.delete(self.table, row_ids)
+        if keeper is not None and len(deleted):
+            numbers = [column.number for column in run.transaction.catalog.table(self.table).columns]
+            old = run.transaction.fetch(self.table, deleted, numbers)
+            keeper.deleted(Batch(tuple(old), len(deleted)))
+
     def _change(
-        self, update: SetRow | None, proposed: Batch, row_ids: Positions, run: Run
+        self, update: SetRow | None, proposed: Batch, row_ids: Positions, keeper: Keeper | None, run: Run
     ) -> tuple[Batch, Positions, Positions]:
         """DO UPDATE: (the new rows, which of those proposed made them, which have to be tried again)."""
         assert update is not None
@@ -146,4 +163,6 @@ class Upsert:
             enforce(table, self.not_null, self.checks, new, run)
             changed = transaction.update(self.table, row_ids[rows], new, mode)
             assert (changed != 0).all(), "a row that is locked was changed by another"
+            if keeper is not None:
+                keeper.updated(row_ids[rows], new, changed)
         return new, rows, np.flatnonzero(~there)

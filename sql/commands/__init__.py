@@ -20,18 +20,27 @@ from sql.commands import (
     settings,
     transactions,
 )
+from sql.commands.altering import (
+    Action,
+    AddConstraint,
+    AlterConstraint,
+    AlterTable,
+    DropConstraint,
+    ValidateConstraint,
+)
 from sql.commands.base import Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
 from sql.commands.durability import Checkpoint
 from sql.commands.explaining import Explain
+from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
 from sql.commands.roles import CreateRole
 from sql.commands.schemas import CreateSchema
 from sql.commands.sequences import CreateSequence
-from sql.commands.settings import Discard, Reset, SetSetting, SetTransaction, Show
+from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, Release, Rollback, RollbackTo, Savepoint
 from sql.commands.views import CreateView
@@ -40,6 +49,10 @@ from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
 
 __all__ = [
+    "Action",
+    "AddConstraint",
+    "AlterConstraint",
+    "AlterTable",
     "Begin",
     "Checkpoint",
     "CloseCursor",
@@ -47,6 +60,7 @@ __all__ = [
     "Comment",
     "Commit",
     "Copy",
+    "CreateIndex",
     "CreateRole",
     "CreateSchema",
     "CreateSequence",
@@ -57,6 +71,7 @@ __all__ = [
     "Declare",
     "Discard",
     "Drop",
+    "DropConstraint",
     "Execute",
     "Explain",
     "Fetch",
@@ -66,15 +81,18 @@ __all__ = [
     "Optimize",
     "Prepare",
     "Release",
+    "RenameIndex",
     "Reset",
     "Rollback",
     "RollbackTo",
     "Savepoint",
+    "SetConstraints",
     "SetSetting",
     "SetTransaction",
     "Show",
     "Truncate",
     "Unlisten",
+    "ValidateConstraint",
     "parse_command",
 ]
 

@@ -30,6 +30,7 @@ class Optimize(Command):
 class Truncate(Command):
     names: tuple[Name, ...]
     restart: bool
+    cascade: bool = False
 
 
 def _truncate(reader: Reader) -> Command:
@@ -42,9 +43,7 @@ def _truncate(reader: Reader) -> Command:
         reader.must_word("identity")
     elif reader.word("identity"):
         pass
-    if reader.word("cascade") or reader.word("restrict"):
-        pass
-    return Truncate(names, restart)
+    return Truncate(names, restart, reader.one_of("cascade", "restrict") == "cascade")
 
 
 def _analyze(reader: Reader) -> Command:

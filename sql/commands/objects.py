@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sql.commands.altering import alter_table
 from sql.commands.base import Command, Name, name_list, unsupported
+from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import create_schema
 from sql.commands.sequences import create_sequence
@@ -25,7 +27,7 @@ _TEMPORARY = frozenset(("temporary",))
 
 @dataclass(frozen=True)
 class Drop(Command):
-    kind: str  # table, view, sequence, schema, role
+    kind: str  # table, view, index, sequence, schema, role
     names: tuple[Name, ...]
     if_exists: bool
     cascade: bool
@@ -42,19 +44,30 @@ def _plain(read: Callable[[Reader], Command]) -> Callable[[Reader, Adjectives], 
     return lambda reader, adjectives: read(reader)
 
 
+def _index(reader: Reader, adjectives: Adjectives) -> Command:
+    return create_index(reader, unique="unique" in adjectives)
+
+
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
     "table": (create_table, frozenset(("columnstore", "temporary"))),
     "view": (create_view, frozenset(("temporary", "replace"))),
+    "index": (_index, frozenset(("unique",))),
     "schema": (_plain(create_schema), _NONE),
     "sequence": (create_sequence, _TEMPORARY),
     "role": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
 }
 """What reads each kind, and the words that may stand before it."""
-ALTERS: dict[str, Callable[[Reader], Command]] = {"role": alter_role, "user": alter_role}
+ALTERS: dict[str, Callable[[Reader], Command]] = {
+    "index": alter_index,
+    "role": alter_role,
+    "table": alter_table,
+    "user": alter_role,
+}
 DROPS = {
     "table": "table",
     "view": "view",
+    "index": "index",
     "sequence": "sequence",
     "schema": "schema",
     "role": "role",
@@ -97,6 +110,8 @@ def _drop(reader: Reader) -> Command:
     kind = reader.one_of(*DROPS)
     if not kind:
         raise unsupported(reader, "DROP")
+    if kind == "index":
+        reader.word("concurrently")
     if_exists = reader.word("if", "exists")
     names = name_list(reader)
     cascade = reader.one_of("cascade", "restrict") == "cascade"

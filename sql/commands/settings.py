@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sql.commands.base import Command, value_or_default
+from sql.commands.base import Command, Name, name_list, value_or_default
 from sql.commands.transactions import TransactionModes, modes
 from sql.reading import Reader
-from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,29 @@ class Discard(Command):
     what: str
 
 
+@dataclass(frozen=True)
+class SetConstraints(Command):
+    """SET CONSTRAINTS; no names: ALL."""
+
+    names: tuple[Name, ...]
+    deferred: bool
+
+
+def _set_constraints(reader: Reader) -> Command:
+    names = () if reader.word("all") else name_list(reader)
+    when = reader.one_of("deferred", "immediate")
+    if not when:
+        raise reader.wrong()
+    return SetConstraints(names, when == "deferred")
+
+
 def _set(reader: Reader) -> Command:
     if reader.word("transaction"):
         return SetTransaction(modes(reader), False)
     if reader.word("session", "characteristics", "as", "transaction"):
         return SetTransaction(modes(reader), True)
     if reader.word("constraints"):
-        reader.rest()
-        raise FeatureNotSupported("SET CONSTRAINTS is not supported")
+        return _set_constraints(reader)
     if reader.word("session", "authorization"):
         return SetSetting("session_authorization", value_or_default(reader))
     local = reader.one_of("local", "session") == "local"

@@ -10,11 +10,14 @@ from sql.commands import Command
 from sql.outcome import Outcome
 from sql.planned import Planned
 from sql.statements import (
+    altering,
     control,
     copies,
+    deferring,
     dropping,
     durability,
     explains,
+    indexes,
     maintaining,
     prepared,
     queries,
@@ -64,6 +67,10 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Copy: copies.run,
     commands.CreateTable: tables.create_table,
     commands.CreateTableAs: tablesas.create_table_as,
+    commands.AlterTable: altering.alter_table,
+    commands.CreateIndex: indexes.create_index,
+    commands.RenameIndex: indexes.rename_index,
+    commands.SetConstraints: deferring.set_constraints,
     commands.CreateView: views.create_view,
     commands.CreateSequence: sequences.create_sequence,
     commands.CreateSchema: schemas.create_schema,
@@ -87,6 +94,12 @@ def _writes(command: Command) -> str:
             return "CREATE TABLE AS"
         case commands.CreateView():
             return "CREATE VIEW"
+        case commands.AlterTable():
+            return "ALTER TABLE"
+        case commands.CreateIndex():
+            return "CREATE INDEX"
+        case commands.RenameIndex():
+            return "ALTER INDEX"
         case commands.CreateSequence():
             return "CREATE SEQUENCE"
         case commands.CreateSchema():

@@ -25,6 +25,7 @@ class NewRow:
 
     values: tuple[Expression, ...]
     keeps_keys: bool
+    assigned: frozenset[int]  # attnums
 
 
 def new_row(
@@ -40,7 +41,7 @@ def new_row(
         assigned.add(column.number)
         values[table.position(column.number)] = assign(bound, column, position, context)
     keys = {number for key in table.unique_keys for number in key.columns.numbers}
-    return NewRow(tuple(values), not assigned & keys)
+    return NewRow(tuple(values), not assigned & keys, frozenset(assigned))
 
 
 def _assignments(

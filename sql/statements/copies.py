@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.operators.references import Keeper
 from sql import commands
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import CopyIn, CopyOut, Done, Outcome
@@ -55,11 +56,17 @@ def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
 def _in(host: Host, command: commands.Copy, text: str) -> CopyIn:
     plan = host.settled(lambda context: plan_copy_in(command, context), lambda: _context(host, text))
     context = host.new_run(())
+    keeper = None if plan.rules is None else Keeper(plan.rules, context)
     total = 0
 
     def sink(batch: Batch) -> None:
         nonlocal total
         context.check()
-        total += plan.insert(batch, context)
+        total += plan.insert(batch, context, keeper)
 
-    return CopyIn(plan.format, sink, lambda: f"COPY {total}")
+    def finished() -> str:
+        if keeper is not None:
+            keeper.finish()
+        return f"COPY {total}"
+
+    return CopyIn(plan.format, sink, finished)

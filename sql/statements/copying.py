@@ -13,6 +13,7 @@ from engine.nodes import true_rows
 from engine.operators import Check, Operator, Scan
 from engine.operators.constraints import enforce
 from engine.operators.project import project
+from engine.operators.references import Keeper, Rules
 from engine.run import Run
 from sql.commands import Copy
 from sql.context import BindContext
@@ -57,9 +58,13 @@ class CopyInPlan:
     not_null: tuple[int, ...]
     checks: tuple[Check, ...]
     where: Expression | None = None
+    rules: Rules | None = None
 
-    def insert(self, batch: Batch, run: Run) -> int:
-        """Put what has come, and meets WHERE, into the table; returns how many rows that was."""
+    def insert(self, batch: Batch, run: Run, keeper: Keeper | None) -> int:
+        """Put what has come, and meets WHERE, into the table; returns how many rows that was.
+
+        `keeper` is of `rules`.
+        """
         rows = project(self.row, batch, run)
         kept = None
         if self.where is not None:
@@ -67,11 +72,13 @@ class CopyInPlan:
             rows = rows.take(kept)
         try:
             enforce(self.table, self.not_null, self.checks, rows, run)
-            run.transaction.insert(self.table.oid, rows)
+            row_ids = run.transaction.insert(self.table.oid, rows)
         except DatabaseError as error:
             if kept is not None and error.row is not None:
                 error.row = int(kept[error.row])
             raise
+        if keeper is not None:
+            keeper.inserted(rows, row_ids)
         return rows.rows
 
 
@@ -117,7 +124,8 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
         for column in table.columns
     )
     not_null, checks = writing.not_null(table), writing.checks(table, context)
-    return CopyInPlan(table, format, row, not_null, checks, _where(command, table, context))
+    where, rules = _where(command, table, context), writing.rules_for_insert(table, context)
+    return CopyInPlan(table, format, row, not_null, checks, where, rules)
 
 
 def _where(command: Copy, table: Table, context: BindContext) -> Expression | None:

@@ -23,4 +23,5 @@ def plan_delete(tree: exp.Delete, context: BindContext) -> Plan:
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
     fields = () if returned is None else returned.fields
-    return context.plan(Delete(target.table.oid, child, expressions), fields)
+    rules = writing.rules_for_delete(target.table, context)
+    return context.plan(Delete(target.table.oid, child, expressions, rules), fields)

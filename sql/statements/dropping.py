@@ -13,6 +13,7 @@ from storage.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,
     InvalidSchemaName,
+    UndefinedObject,
     UndefinedTable,
     WrongObjectType,
 )
@@ -59,10 +60,10 @@ def must_table(host: Host, parts: tuple[str, ...], mode: TableMode = TableMode.A
 
 
 def drop(host: Host, command: commands.Drop, text: str) -> Outcome:
-    """DROP TABLE, VIEW, SEQUENCE, SCHEMA."""
+    """DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA."""
     targets: list[Object] = []
     for parts in command.names:
-        named = _schema if command.kind == "schema" else _relation
+        named = {"schema": _schema, "index": _index}.get(command.kind, _relation)
         found = named(host, parts, command)
         if found is not None and found not in targets:
             targets.append(found)
@@ -92,6 +93,34 @@ def _relation(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Obj
             hint=f"Use DROP {kind.upper()} to remove a {kind}.",
         )
     return relation(host.catalog, found.oid)
+
+
+def _index(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:
+    while True:
+        found = names.find(host.catalog, host.search_path(True), parts)
+        if found is None:
+            if not command.if_exists:
+                raise UndefinedObject(f'index "{".".join(parts)}" does not exist')
+            host.notice("NOTICE", "00000", f'index "{parts[-1]}" does not exist, skipping')
+            return None
+        if not isinstance(found, int):
+            kind = kind_of(found) if isinstance(found, Relation) else "view"
+            raise WrongObjectType(
+                f'"{parts[-1]}" is not an index', hint=f"Use DROP {kind.upper()} to remove a {kind}."
+            )
+        tables = (t for t in host.catalog.tables() if any(i.oid == found for i in t.every_index))
+        table = next(tables)
+        host.transaction.lock_table(table.oid, TableMode.AccessExclusiveLock)
+        if host.catalog.relations.get(table.oid) is table:
+            break
+    owner = next((key for key in table.keys if key.index == found), None)
+    if owner is not None:
+        what = f"constraint {names.quoted(owner.name)} on table {names.quoted(table.name)}"
+        raise DependentObjectsStillExist(
+            f"cannot drop index {names.quoted(parts[-1])} because {what} requires it",
+            hint=f"You can drop {what} instead.",
+        )
+    return Object("index", table.oid, found)
 
 
 def _schema(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:

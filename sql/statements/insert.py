@@ -53,12 +53,15 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     conflict = resolution(tree, target, context)
     expressions = None if returned is None else returned.expressions
     not_null, checks = writing.not_null(table), writing.checks(table, context)
+    rules = writing.rules_for_insert(table, context)
     operator: Operator
     if conflict is None:
-        operator = Insert(table.oid, child, expressions, not_null, checks)
+        operator = Insert(table.oid, child, expressions, not_null, checks, rules)
     else:
         arbiters, update, replaces = conflict.arbiters, conflict.update, conflict.replaces
-        operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, not_null, checks)
+        if update is not None or replaces:
+            rules = writing.rules_for_upsert(table, context)
+        operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, not_null, checks, rules)
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)
 

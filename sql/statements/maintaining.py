@@ -9,20 +9,42 @@ from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.dropping import must_table
 from sql.statements.host import Host
-from storage.errors import ActiveSqlTransaction
+from storage.catalog import Table
+from storage.errors import ActiveSqlTransaction, FeatureNotSupported
 from storage.locks import TableMode
 
 
 def truncate(host: Host, command: commands.Truncate, text: str) -> Outcome:
-    """TRUNCATE [RESTART IDENTITY]."""
-    for parts in command.names:
-        table = must_table(host, parts, TableMode.AccessExclusiveLock)
+    """TRUNCATE [RESTART IDENTITY] [CASCADE]."""
+    named = [must_table(host, parts, TableMode.AccessExclusiveLock) for parts in command.names]
+    for table in _with_pointing(host, named, command.cascade):
         host.transaction.truncate(table.oid)
         if command.restart:
             for sequence in host.catalog.sequences():
                 if sequence.owned_by is not None and sequence.owned_by[0] == table.oid:
                     host.transaction.set_value(sequence.oid, sequence.start, False)
     return done("TRUNCATE TABLE")
+
+
+def _with_pointing(host: Host, named: list[Table], cascade: bool) -> list[Table]:
+    """The tables to truncate: with CASCADE those that point to them, too, else there must be none."""
+    tables = {table.oid: table for table in named}
+    waiting = list(tables.values())
+    for table in waiting:
+        for other, _ in list(host.catalog.pointing_to(table.oid)):
+            if other.oid in tables:
+                continue
+            if not cascade:
+                raise FeatureNotSupported(
+                    "cannot truncate a table referenced in a foreign key constraint",
+                    detail=f'Table "{other.name}" references "{table.name}".',
+                    hint=f'Truncate table "{other.name}" at the same time, or use TRUNCATE ... CASCADE.',
+                )
+            host.notice("NOTICE", "00000", f'truncate cascades to table "{other.name}"')
+            host.transaction.lock_table(other.oid, TableMode.AccessExclusiveLock)
+            tables[other.oid] = host.catalog.table(other.oid)
+            waiting.append(tables[other.oid])
+    return list(tables.values())
 
 
 def comment(host: Host, command: commands.Comment, text: str) -> Outcome:

@@ -61,6 +61,9 @@ def _take(host: Host, item: Object) -> None:
         case "constraint":
             kept = tuple(c for c in found.constraints if c.oid != item.number)
             transaction.define(replace(found, constraints=kept))
+        case "index":
+            left = tuple(index for index in found.indexes if index.oid != item.number)
+            transaction.define(replace(found, indexes=left))
         case "column":
             transaction.define(without_column(found, item.number))
 

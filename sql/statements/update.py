@@ -49,6 +49,7 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
         writing.not_null(table),
         writing.checks(table, context),
         keeps_keys=row.keeps_keys,
+        rules=writing.rules_for_update(table, row.assigned, context),
     )
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from engine.expressions import Call, Constant, Expression, Reference
-from engine.operators import Check
+from engine.operators import Check, Rules, TableRules
 from sql.binding import Binding
 from sql.coerce import assign, coerce
 from sql.commontables import CommonTable, bind_with
 from sql.context import BindContext
+from sql.foreignkeys import for_update, rules_of
 from sql.labels import label
 from sql.marks import FunctionMark, mark_of, position_of, start_of
 from sql.outcome import Field
@@ -161,6 +162,33 @@ def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
     scope = Scope(Frame())
     scope.add(Relation(table.name, Target(table, table.name, "").columns, table=table.oid))
     return Binding(context, scope, clause)
+
+
+def own_rules(table: Table, defaults: tuple[int, ...], context: BindContext) -> TableRules:
+    """What rows of a table have to meet, with the defaults of these columns."""
+    bound = tuple((number, default_of(table.definition(number), context)) for number in defaults)
+    return TableRules(table.oid, not_null(table), checks(table, context), bound)
+
+
+def rules_for_insert(table: Table, context: BindContext) -> Rules | None:
+    """The foreign keys that inserted rows have to meet."""
+    return rules_of(table, context, own_rules, outgoing=lambda c: True, incoming=lambda c: False)
+
+
+def rules_for_upsert(table: Table, context: BindContext) -> Rules | None:
+    """The foreign keys that rows have to meet, and those that changed ones leave dangling."""
+    return rules_of(table, context, own_rules, outgoing=lambda c: True, incoming=lambda c: True)
+
+
+def rules_for_delete(table: Table, context: BindContext) -> Rules | None:
+    """The foreign keys that deleted rows leave dangling."""
+    return rules_of(table, context, own_rules, outgoing=lambda c: False, incoming=lambda c: True)
+
+
+def rules_for_update(table: Table, columns: Collection[int], context: BindContext) -> Rules | None:
+    """The foreign keys that an update of these columns (attnums) touches."""
+    points, is_pointed_to = for_update(columns)
+    return rules_of(table, context, own_rules, outgoing=points, incoming=is_pointed_to)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storage.catalog import Catalog, Constraint, Sequence, Table
+from storage.catalog import Catalog, Index, Sequence, Table
 
 # OIDs of the catalogs that other catalogs point into (classoid, classid, refclassid)
 CLASS_PG_TYPE, CLASS_PG_PROC, CLASS_PG_CLASS, CLASS_PG_CONSTRAINT = 1247, 1255, 1259, 2606
@@ -18,11 +18,16 @@ LANGUAGE_INTERNAL, LANGUAGE_SQL = 12, 14
 ENCODING_UTF8 = 6
 
 
-def keys(catalog: Catalog) -> Iterator[tuple[Table, Constraint]]:
-    """Every primary key and unique constraint with its table: each shows as an index."""
+def indexes(catalog: Catalog) -> Iterator[tuple[Table, Index]]:
+    """Every index with its table, those of keys among them."""
     for table in catalog.tables():
-        for constraint in table.keys:
-            yield table, constraint
+        for index in table.every_index:
+            yield table, index
+
+
+def method_oid(index: Index) -> int:
+    """pg_am's OID of the method that an index was asked for with."""
+    return AM_HASH if index.method == "hash" else AM_BTREE
 
 
 def owned_sequences(catalog: Catalog) -> Iterator[tuple[Sequence, Table, int]]:

@@ -68,7 +68,6 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 }
             )
             continue
-        kinds = {c.kind for c in relation.constraints}
         row = _class(
             relation.oid, relation.name, relation.schema, "r", relation.owner, _last_number(relation)
         )
@@ -79,17 +78,25 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "reltype": relation.type_oid,
                 "relam": names.AM_HEAP,
                 "relfilenode": relation.oid,
-                "relhasindex": bool(kinds & {"p", "u"}),
+                "relhasindex": bool(relation.every_index),
+                "relhastriggers": _has_triggers(catalog, relation),
                 "relchecks": sum(c.kind == "c" for c in relation.constraints),
                 "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
             }
         )
-    for table, key in names.keys(catalog):
-        yield _class(key.index, key.name, table.schema, "i", table.owner, len(key.columns)) | {
-            "relam": names.AM_BTREE,
-            "relfilenode": key.index,
+    for table, index in names.indexes(catalog):
+        count = len(index.columns) + len(index.included)
+        yield _class(index.oid, index.name, table.schema, "i", table.owner, count) | {
+            "relam": names.method_oid(index),
+            "relfilenode": index.oid,
             "relpersistence": ord("t" if table.temporary else "p"),
+            "reloptions": [f"{key}={value}" for key, value in index.options] or None,
         }
+
+
+def _has_triggers(catalog: Catalog, table: Table) -> bool:
+    """A foreign key is kept by triggers of both its tables."""
+    return bool(table.foreign_keys) or next(catalog.pointing_to(table.oid), None) is not None
 
 
 def _last_number(table: Table) -> int:
@@ -134,10 +141,10 @@ def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "atthasdef": _has_default(column),
                 "attidentity": ord(column.identity) if column.identity else 0,
             }
-        for key in table.keys:
-            for number, attnum in enumerate(key.columns, 1):
+        for index in table.every_index:
+            for number, attnum in enumerate((*index.columns, *index.included), 1):
                 column = table.columns[table.position(attnum)]
-                yield _attribute(key.index, column.name, column.type, number, False)
+                yield _attribute(index.oid, column.name, column.type, number, False)
     for stored in catalog.views():
         for number, shown in enumerate(stored.columns, 1):
             yield _attribute(stored.oid, shown.name, shown.type, number, False)
@@ -194,43 +201,68 @@ def pg_constraint(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "conname": constraint.name,
                 "connamespace": table.schema,
                 "contype": ord(constraint.kind),
-                "convalidated": True,
+                "condeferrable": constraint.deferrable,
+                "condeferred": constraint.deferred,
+                "convalidated": constraint.validated,
                 "conrelid": table.oid,
-                "conindid": constraint.index,
-                "confupdtype": ord(" "),
-                "confdeltype": ord(" "),
-                "confmatchtype": ord(" "),
+                "conindid": constraint.index
+                if constraint.references is None
+                else constraint.references.index,
                 "conislocal": True,
                 "connoinherit": constraint.kind != "c",
                 "conkey": list(constraint.columns) or None,
                 "conbin": constraint.expression or None,
-            }
+            } | _referenced(constraint)
+
+
+def _referenced(constraint: Constraint) -> dict[str, object]:
+    references = constraint.references
+    if references is None:
+        return {"confupdtype": ord(" "), "confdeltype": ord(" "), "confmatchtype": ord(" ")}
+    return {
+        "confrelid": references.table,
+        "confupdtype": ord(references.on_update),
+        "confdeltype": ord(references.on_delete),
+        "confmatchtype": ord(references.match),
+        "confkey": list(references.columns),
+        "confdelsetcols": list(references.set_columns) or None,
+    }
 
 
 @view("pg_catalog", "pg_index")
 def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for table, key in names.keys(catalog):
+    for table, index in names.indexes(catalog):
         yield {
-            "indexrelid": key.index,
+            "indexrelid": index.oid,
             "indrelid": table.oid,
-            "indnatts": len(key.columns),
-            "indnkeyatts": len(key.columns),
-            "indisunique": True,
-            "indisprimary": key.kind == "p",
+            "indnatts": len(index.columns) + len(index.included),
+            "indnkeyatts": len(index.columns),
+            "indisunique": index.unique,
+            "indnullsnotdistinct": index.nulls,
+            "indisprimary": index.constraint == "p",
             "indimmediate": True,
             "indisvalid": True,
             "indisready": True,
             "indislive": True,
-            "indkey": list(key.columns),
-            "indcollation": [0] * len(key.columns),
-            "indclass": [_operator_class(table, key, attnum) for attnum in key.columns],
-            "indoption": [0] * len(key.columns),
+            "indkey": [*index.columns, *index.included],
+            "indcollation": [0] * len(index.columns),
+            "indclass": [_operator_class(table, attnum) for attnum in index.columns],
+            "indoption": [
+                _option(index.orders[at] if index.orders else "") for at in range(len(index.columns))
+            ],
         }
 
 
-def _operator_class(table: Table, key: Constraint, attnum: int) -> int:
+def _operator_class(table: Table, attnum: int) -> int:
     type = table.columns[table.position(attnum)].type
     return next((oid for oid, _, of in OPERATOR_CLASSES if of == type.oid), 0)
+
+
+def _option(order: str) -> int:
+    """1 for DESC, 2 for nulls first."""
+    descending = order.startswith("DESC")
+    first = order.endswith("NULLS FIRST") or (descending and not order.endswith("NULLS LAST"))
+    return descending + 2 * first
 
 
 # (OID, name, type): PostgreSQL's default btree operator classes of the types that may be keys

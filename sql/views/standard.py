@@ -193,11 +193,35 @@ sql_view(
            n.nspname AS table_schema, c.relname AS table_name,
            CASE x.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' WHEN 'c' THEN 'CHECK'
                 WHEN 'f' THEN 'FOREIGN KEY' END::varchar AS constraint_type,
-           'NO'::varchar AS is_deferrable, 'NO'::varchar AS initially_deferred, 'YES'::varchar AS enforced,
+           CASE WHEN x.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable,
+           CASE WHEN x.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred,
+           'YES'::varchar AS enforced,
            CASE WHEN x.contype = 'u' THEN 'YES' END::varchar AS nulls_distinct
     FROM pg_catalog.pg_constraint x
     JOIN pg_catalog.pg_class c ON c.oid = x.conrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "referential_constraints",
+    """
+    SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema,
+           x.conname AS constraint_name,
+           CASE WHEN u.oid IS NOT NULL THEN current_database() END::name AS unique_constraint_catalog,
+           m.nspname AS unique_constraint_schema, u.conname AS unique_constraint_name,
+           CASE x.confmatchtype WHEN 'f' THEN 'FULL' WHEN 's' THEN 'NONE' END::varchar AS match_option,
+           CASE x.confupdtype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+                WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END::varchar AS update_rule,
+           CASE x.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+                WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END::varchar AS delete_rule
+    FROM pg_catalog.pg_constraint x
+    JOIN pg_catalog.pg_namespace n ON n.oid = x.connamespace
+    LEFT JOIN pg_catalog.pg_constraint u
+      ON u.conindid = x.conindid AND u.contype IN ('p', 'u')
+    LEFT JOIN pg_catalog.pg_namespace m ON m.oid = u.connamespace
+    WHERE x.contype = 'f'
     """,
 )
 

@@ -1,0 +1,108 @@
+"""ALTER TABLE: its actions, one dataclass and one reader each; a new one is a row in ACTIONS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sql.commands.base import Command, Name, unsupported
+from sql.constraints import ConstraintClause, read_constraint, read_timing
+from sql.reading import Reader
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that ALTER TABLE does; subclasses hold what it says."""
+
+
+@dataclass(frozen=True)
+class AlterTable(Command):
+    name: Name
+    if_exists: bool
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class AddConstraint(Action):
+    clause: ConstraintClause
+
+
+@dataclass(frozen=True)
+class DropConstraint(Action):
+    name: str
+    if_exists: bool
+    cascade: bool
+
+
+@dataclass(frozen=True)
+class ValidateConstraint(Action):
+    name: str
+
+
+@dataclass(frozen=True)
+class AlterConstraint(Action):
+    """ALTER CONSTRAINT: when it is checked."""
+
+    name: str
+    clause: ConstraintClause
+
+
+def _add_constraint(reader: Reader) -> Action | None:
+    token, after = reader.token, reader.peek()
+    if token is None or after is None:
+        return None
+    keyed = token.is_word("primary", "foreign") and after.is_word("key")
+    if keyed or token.is_word("constraint", "unique", "check", "exclude"):
+        return AddConstraint(read_constraint(reader))
+    return None
+
+
+def _drop_constraint(reader: Reader) -> Action | None:
+    if not reader.word("constraint"):
+        return None
+    if_exists = reader.word("if", "exists")
+    name = reader.name()
+    return DropConstraint(name, if_exists, reader.one_of("cascade", "restrict") == "cascade")
+
+
+def _validate(reader: Reader) -> Action | None:
+    reader.must_word("constraint")
+    return ValidateConstraint(reader.name())
+
+
+def _alter_constraint(reader: Reader) -> Action | None:
+    if not reader.word("constraint"):
+        return None
+    name = reader.name()
+    return AlterConstraint(name, read_timing(reader, ConstraintClause("f", name)))
+
+
+ACTIONS: dict[str, tuple[Callable[[Reader], Action | None], ...]] = {
+    "add": (_add_constraint,),
+    "alter": (_alter_constraint,),
+    "drop": (_drop_constraint,),
+    "validate": (_validate,),
+}
+"""By first word: readers, each of which takes what is behind it or leaves it to the next."""
+
+
+def alter_table(reader: Reader) -> Command:
+    """ALTER TABLE, from the name on. Raises SqlSyntaxError, FeatureNotSupported."""
+    if_exists = reader.word("if", "exists")
+    reader.word("only")
+    name = reader.qualified()
+    actions = [_action(reader)]
+    while reader.mark(","):
+        actions.append(_action(reader))
+    return AlterTable(name, if_exists, tuple(actions))
+
+
+def _action(reader: Reader) -> Action:
+    start = reader.index
+    word = reader.one_of(*ACTIONS)
+    for read in ACTIONS.get(word, ()):
+        found = read(reader)
+        if found is not None:
+            return found
+    reader.index = start
+    raise unsupported(reader, "ALTER TABLE ...")

@@ -1,0 +1,131 @@
+"""CREATE INDEX and ALTER INDEX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sql.commands.base import Command, Name
+from sql.reading import Reader
+from storage.errors import FeatureNotSupported, SqlSyntaxError
+
+
+@dataclass(frozen=True)
+class CreateIndex(Command):
+    """CREATE INDEX; `name` of '': PostgreSQL's. `orders` stand behind the columns: DESC, NULLS FIRST."""
+
+    table: Name
+    name: str
+    unique: bool
+    concurrently: bool
+    if_not_exists: bool
+    method: str
+    columns: tuple[str, ...]
+    orders: tuple[str, ...]
+    included: tuple[str, ...] = ()
+    nulls: bool = False  # NULLS NOT DISTINCT
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class RenameIndex(Command):
+    index: Name
+    if_exists: bool
+    name: str
+
+
+def create_unique_index(reader: Reader) -> Command:
+    """CREATE UNIQUE INDEX, from INDEX on."""
+    reader.must_word("index")
+    return create_index(reader, unique=True)
+
+
+def create_index(reader: Reader, unique: bool = False) -> Command:
+    """CREATE INDEX, from the name on. Raises SqlSyntaxError, FeatureNotSupported."""
+    concurrently = reader.word("concurrently")
+    if_not_exists = reader.word("if", "not", "exists")
+    name = ""
+    if reader.token is not None and not reader.token.is_word("on"):
+        name = reader.name()
+    elif if_not_exists:
+        raise reader.wrong()
+    reader.must_word("on")
+    reader.word("only")
+    table = reader.qualified()
+    method = reader.name() if reader.word("using") else "btree"
+    reader.must_mark("(")
+    columns = [_column(reader)]
+    while reader.mark(","):
+        columns.append(_column(reader))
+    reader.must_mark(")")
+    included = reader.names() if reader.word("include") else ()
+    nulls = reader.word("nulls", "not", "distinct")
+    if not nulls:
+        reader.word("nulls", "distinct")
+    options = _options(reader) if reader.word("with") else ()
+    position = reader.token.position if reader.token is not None else 0
+    if reader.word("tablespace"):
+        raise FeatureNotSupported("CREATE INDEX ... TABLESPACE is not supported", position=position)
+    if reader.word("where"):
+        raise FeatureNotSupported("partial indexes are not supported", position=position)
+    names, orders = tuple(n for n, _ in columns), tuple(o for _, o in columns)
+    return CreateIndex(
+        table, name, unique, concurrently, if_not_exists, method, names, orders, included, nulls, options
+    )
+
+
+def _column(reader: Reader) -> tuple[str, str]:
+    """A column and its order. Raises FeatureNotSupported for an expression."""
+    token, after = reader.token, reader.peek()
+    if token is None or token.is_mark("(") or (after is not None and after.is_mark("(")):
+        position = token.position if token is not None else 0
+        raise FeatureNotSupported("indexes on expressions are not supported", position=position)
+    name = reader.name()
+    if reader.word("collate"):
+        position = reader.token.position if reader.token is not None else 0
+        collation = reader.qualified()[-1]
+        if collation not in ("C", "POSIX", "default"):
+            raise FeatureNotSupported(f'collation "{collation}" is not supported: C is', position=position)
+    token = reader.token
+    if token is not None and not token.is_word("asc", "desc", "nulls") and token.text not in (",", ")"):
+        raise FeatureNotSupported("operator classes of an index are not supported", position=token.position)
+    descending = reader.one_of("asc", "desc") == "desc"
+    words = ["DESC"] if descending else []
+    if reader.word("nulls"):
+        place = reader.one_of("first", "last")
+        if not place:
+            raise reader.wrong()
+        if (place == "first") != descending:
+            words.append(f"NULLS {place.upper()}")
+    return name, " ".join(words)
+
+
+def _options(reader: Reader) -> tuple[tuple[str, str], ...]:
+    """WITH (fillfactor = 70): kept, and without effect."""
+    reader.must_mark("(")
+    found: list[tuple[str, str]] = []
+    while True:
+        position = reader.token.position if reader.token is not None else 0
+        name = reader.name()
+        if name not in ("fillfactor", "deduplicate_items", "fastupdate"):
+            raise SqlSyntaxError(f'unrecognized parameter "{name}"', position=position)
+        reader.must_mark("=")
+        token = reader.token
+        if token is None:
+            raise reader.wrong()
+        reader.index += 1
+        found.append((name, token.text))
+        if not reader.mark(","):
+            break
+    reader.must_mark(")")
+    return tuple(found)
+
+
+def alter_index(reader: Reader) -> Command:
+    """ALTER INDEX, from the name on: RENAME TO."""
+    if_exists = reader.word("if", "exists")
+    index = reader.qualified()
+    if reader.word("rename", "to"):
+        return RenameIndex(index, if_exists, reader.name())
+    position = reader.token.position if reader.token is not None else 0
+    word = reader.token.text.upper() if reader.token is not None else ""
+    raise FeatureNotSupported(f"ALTER INDEX ... {word} is not supported", position=position)

@@ -1,0 +1,103 @@
+"""ALTER TABLE: one function an action, in the table RUN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sql import commands
+from sql.commands import Action
+from sql.dependencies import Object
+from sql.outcome import Outcome
+from sql.statements.constraints import add_constraints, require_values, touch_referenced, validate
+from sql.statements.control import done
+from sql.statements.dropping import find, must_table, remove
+from sql.statements.host import Host
+from storage.catalog import Constraint, Table
+from storage.errors import UndefinedObject, WrongObjectType
+from storage.locks import TableMode
+
+
+def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
+    """ALTER TABLE: its actions in the order in which they are written."""
+    if command.if_exists and find(host, command.name) is None:
+        host.notice("NOTICE", "00000", f'relation "{".".join(command.name)}" does not exist, skipping')
+        return done("ALTER TABLE")
+    table = must_table(host, command.name, TableMode.AccessExclusiveLock)
+    for action in command.actions:
+        RUN[type(action)](host, host.catalog.table(table.oid), action, text)
+    return done("ALTER TABLE")
+
+
+def add_constraint(host: Host, table: Table, action: commands.AddConstraint, text: str) -> None:
+    """ADD CONSTRAINT; the rows that are there have to meet it, unless NOT VALID says that they may not."""
+    changed = add_constraints(host, table, (action.clause,), text, set())
+    made = changed.constraints[-1]
+    if made.references is not None and made.references.table != table.oid:
+        host.transaction.lock_table(made.references.table, TableMode.ShareRowExclusiveLock)
+    if made.kind == "p":
+        nullable = [number for number in made.columns if not table.definition(number).not_null]
+        require_values(host, table, nullable)
+    host.transaction.define(changed)
+    touch_referenced(host, changed, [made] if made.kind == "f" else [])
+    if made.validated:
+        validate(host, host.catalog.table(table.oid), made)
+
+
+def drop_constraint(host: Host, table: Table, action: commands.DropConstraint, text: str) -> None:
+    """DROP CONSTRAINT, with what depends on it by CASCADE."""
+    found = next((c for c in table.constraints if c.name == action.name), None)
+    if found is None and action.if_exists:
+        message = f'constraint "{action.name}" of relation "{table.name}" does not exist, skipping'
+        host.notice("NOTICE", "00000", message)
+        return
+    constraint = _constraint(table, action.name)
+    touch_referenced(host, table, [constraint])
+    remove(host, [Object("constraint", table.oid, constraint.oid)], action.cascade)
+
+
+def validate_constraint(host: Host, table: Table, action: commands.ValidateConstraint, text: str) -> None:
+    """VALIDATE CONSTRAINT."""
+    constraint = _constraint(table, action.name)
+    if constraint.kind not in "cf":
+        raise WrongObjectType(
+            f'constraint "{action.name}" of relation "{table.name}" is not a foreign key or check constraint'
+        )
+    if not constraint.validated:
+        validate(host, table, constraint)
+        _replace(host, table, replace(constraint, validated=True))
+
+
+def alter_constraint(host: Host, table: Table, action: commands.AlterConstraint, text: str) -> None:
+    """ALTER CONSTRAINT: when a foreign key is checked."""
+    constraint = _constraint(table, action.name)
+    if constraint.kind != "f":
+        raise WrongObjectType(
+            f'constraint "{action.name}" of relation "{table.name}" is not a foreign key constraint'
+        )
+    clause = action.clause
+    changed = replace(constraint, deferrable=clause.deferrable, deferred=clause.deferred)
+    _replace(host, table, changed)
+    touch_referenced(host, table, [changed])
+
+
+def _constraint(table: Table, name: str) -> Constraint:
+    found = next((constraint for constraint in table.constraints if constraint.name == name), None)
+    if found is None:
+        raise UndefinedObject(f'constraint "{name}" of relation "{table.name}" does not exist')
+    return found
+
+
+def _replace(host: Host, table: Table, constraint: Constraint) -> None:
+    kept = (constraint if c.oid == constraint.oid else c for c in table.constraints)
+    host.transaction.define(replace(table, constraints=tuple(kept)))
+
+
+RUN: dict[type[Action], Callable[[Host, Table, Any, str], None]] = {
+    commands.AddConstraint: add_constraint,
+    commands.AlterConstraint: alter_constraint,
+    commands.DropConstraint: drop_constraint,
+    commands.ValidateConstraint: validate_constraint,
+}
+"""What runs each action: it is given the table as the actions before have left it."""
