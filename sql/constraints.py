@@ -133,32 +133,34 @@ def _action(reader: Reader) -> str:
 
 def read_timing(reader: Reader, clause: ConstraintClause) -> ConstraintClause:
     """[NOT] DEFERRABLE, INITIALLY DEFERRED | IMMEDIATE, NOT VALID, in any order."""
-    given = ""
-    while reader.token is not None:
-        position = reader.token.position
+    can, initially = "", ""
+    while (token := reader.token) is not None:
+        before = (can, initially)
         if reader.word("not", "deferrable"):
-            given = "not deferrable"
-            if clause.deferred:
-                raise _misplaced(position)
+            can, clause = "no", _once(clause, can, "DEFERRABLE/NOT DEFERRABLE", token)
         elif reader.word("deferrable"):
-            clause = replace(clause, deferrable=True)
+            can, clause = "yes", _once(clause, can, "DEFERRABLE/NOT DEFERRABLE", token)
         elif reader.word("initially", "immediate"):
-            pass
+            initially, clause = "now", _once(clause, initially, "INITIALLY IMMEDIATE/DEFERRED", token)
         elif reader.word("initially", "deferred"):
-            if given:
-                raise _misplaced(position)
-            clause = replace(clause, deferrable=True, deferred=True)
+            initially, clause = "late", _once(clause, initially, "INITIALLY IMMEDIATE/DEFERRED", token)
         elif clause.kind in "cf" and reader.word("not", "valid"):
             clause = replace(clause, validated=False)
-        elif clause.kind == "c" and reader.word("no", "inherit"):
-            pass
-        else:
+        elif not (clause.kind == "c" and reader.word("no", "inherit")):
             break
-        if clause.deferrable and clause.kind != "f":
-            word = {"p": "PRIMARY KEY", "u": "UNIQUE", "c": "CHECK"}[clause.kind]
-            raise FeatureNotSupported(f"deferrable {word} constraints are not supported", position=position)
+        if (can, initially) != before and (can, initially) == ("no", "late"):
+            message = "constraint declared INITIALLY DEFERRED must be DEFERRABLE"
+            raise SqlSyntaxError(message, position=token.position)
+    deferrable = can == "yes" or initially == "late"
+    if deferrable and clause.kind != "f":
+        word = {"p": "PRIMARY KEY", "u": "UNIQUE", "c": "CHECK"}[clause.kind]
+        message = f"deferrable {word} constraints are not supported"
+        raise FeatureNotSupported(message, position=clause.position)
+    return replace(clause, deferrable=deferrable, deferred=initially == "late")
+
+
+def _once(clause: ConstraintClause, before: str, words: str, token: Token) -> ConstraintClause:
+    """The clause, unless what these words say was said before."""
+    if before:
+        raise SqlSyntaxError(f"multiple {words} clauses not allowed", position=token.position)
     return clause
-
-
-def _misplaced(position: int) -> SqlSyntaxError:
-    return SqlSyntaxError("constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=position)

@@ -17,6 +17,7 @@ from engine.nodes import true_rows
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.project import project
+from engine.operators.references import Keeper, Rules
 from engine.operators.targets import existing
 from engine.parallel import prepare
 from engine.run import Run
@@ -55,6 +56,7 @@ class Merge:
     actions: tuple[Action, ...]
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
+    rules: Rules | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -76,14 +78,17 @@ class Merge:
             prepare(run, action.condition, *action.row)
         seen: set[int] = set()
         changed = 0
+        keeper = None if self.rules is None else Keeper(self.rules, run)
         for batch in self.child.batches(run):
             run.check()
             while batch.rows:
-                count, batch = self._act(batch, seen, run)
+                count, batch = self._act(batch, seen, keeper, run)
                 changed += count
+        if keeper is not None:
+            keeper.finish()
         yield Batch((), changed)
 
-    def _act(self, batch: Batch, seen: set[int], run: Run) -> tuple[int, Batch]:
+    def _act(self, batch: Batch, seen: set[int], keeper: Keeper | None, run: Run) -> tuple[int, Batch]:
         """How many rows were changed, and the rows to look at again."""
         ids = _row_ids(batch)
         chosen = self._chosen(batch, ids != 0, run)
@@ -98,10 +103,12 @@ class Merge:
             if action.kind == "insert":
                 new = project(action.row, part, run)
                 self._enforce(new, run)
-                run.transaction.insert(self.table, new)
+                row_ids = run.transaction.insert(self.table, new)
+                if keeper is not None:
+                    keeper.inserted(new, row_ids)
                 changed += new.rows
                 continue
-            done = self._change(action, part, ids[rows], seen, run)
+            done = self._change(action, part, ids[rows], seen, keeper, run)
             changed += int(done.sum())
             if not done.all():
                 again.append(self._renewed(action, part.take(~done), ids[rows][~done], run))
@@ -118,7 +125,15 @@ class Merge:
             chosen[rows] = number
         return chosen
 
-    def _change(self, action: Action, part: Batch, ids: Positions, seen: set[int], run: Run) -> Mask:
+    def _change(
+        self,
+        action: Action,
+        part: Batch,
+        ids: Positions,
+        seen: set[int],
+        keeper: Keeper | None,
+        run: Run,
+    ) -> Mask:
         """Update or delete the table's rows: which of them were still there."""
         doubled = len(np.unique(ids)) < len(ids) or not seen.isdisjoint(ids.tolist())
         if doubled:
@@ -130,10 +145,15 @@ class Merge:
         done: Mask
         if action.kind == "delete":
             done = np.isin(ids, run.transaction.delete(self.table, ids))
+            if keeper is not None:
+                keeper.deleted_ids(ids[done])
         else:
             new = project(action.row, part, run)
-            done = run.transaction.update(self.table, ids, new, _mode(action)) != 0
+            new_ids = run.transaction.update(self.table, ids, new, _mode(action))
+            done = new_ids != 0
             self._enforce(new.take(done), run)
+            if keeper is not None:
+                keeper.updated(ids[done], new.take(done), new_ids[done])
         return done
 
     def _enforce(self, new: Batch, run: Run) -> None:

@@ -130,6 +130,14 @@ class Keeper:
         """Rows, as they were, are deleted."""
         self._deleted(self._rules.written, old)
 
+    def deleted_ids(self, row_ids: Positions) -> None:
+        """Rows with these ids are deleted."""
+        table = self._rules.written.table
+        numbers = [column.number for column in self._table(table).columns]
+        if len(row_ids):
+            old = self._run.transaction.fetch(table, row_ids, numbers)
+            self.deleted(Batch(tuple(old), len(row_ids)))
+
     def updated(self, row_ids: Positions, new: Batch, new_ids: Positions) -> None:
         """Rows that had the first ids are `new` now, under the new ids."""
         rules = self._rules.written

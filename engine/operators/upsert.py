@@ -129,10 +129,8 @@ class Upsert:
     def _delete(self, row_ids: Positions, keeper: Keeper | None, run: Run) -> None:
         """REPLACE: the rows that have the keys go."""
         deleted = run.transaction.delete(self.table, row_ids)
-        if keeper is not None and len(deleted):
-            numbers = [column.number for column in run.transaction.catalog.table(self.table).columns]
-            old = run.transaction.fetch(self.table, deleted, numbers)
-            keeper.deleted(Batch(tuple(old), len(deleted)))
+        if keeper is not None:
+            keeper.deleted_ids(deleted)
 
     def _change(
         self, update: SetRow | None, proposed: Batch, row_ids: Positions, keeper: Keeper | None, run: Run

@@ -10,10 +10,11 @@ from sql import commands
 from sql.commands import Action
 from sql.dependencies import Object
 from sql.outcome import Outcome
-from sql.statements.constraints import add_constraints, require_values, touch_referenced, validate
+from sql.statements.constraints import add_constraints, numbers_of, require_values, touch_referenced, validate
 from sql.statements.control import done
-from sql.statements.dropping import find, must_table, remove
+from sql.statements.dropping import find, must_table
 from sql.statements.host import Host
+from sql.statements.removing import remove
 from storage.catalog import Constraint, Table
 from storage.errors import UndefinedObject, WrongObjectType
 from storage.locks import TableMode
@@ -32,6 +33,9 @@ def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
 
 def add_constraint(host: Host, table: Table, action: commands.AddConstraint, text: str) -> None:
     """ADD CONSTRAINT; the rows that are there have to meet it, unless NOT VALID says that they may not."""
+    if action.clause.kind == "p":  # its columns become NOT NULL first
+        missing = f'column "{{}}" of relation "{table.name}" does not exist'
+        numbers_of(table, action.clause.columns, missing)
     changed = add_constraints(host, table, (action.clause,), text, set())
     made = changed.constraints[-1]
     if made.references is not None and made.references.table != table.oid:

@@ -77,6 +77,10 @@ def add_constraints(
     `taken` are names that the statement has given away.
     """
     taken |= {constraint.name for constraint in table.constraints}
+    given = [clause.name for clause in clauses if clause.kind == "c" and clause.name]
+    for name in given:
+        if given.count(name) > 1:
+            raise DuplicateObject(f'check constraint "{name}" already exists')
     for clause in sorted(clauses, key=lambda clause: clause.kind == "f"):
         table = _added(host, table, clause, text, taken)
     return table
@@ -116,6 +120,9 @@ def _key(
     name = clause.name or (index.name if index is not None else free_name(host, schema, parts, taken))
     if clause.name and index is None and name_taken(host, schema, name, taken):
         raise DuplicateTable(f'relation "{name}" already exists')
+    if index is not None and name != index.name:
+        message = f'ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index "{index.name}" to "{name}"'
+        host.notice("NOTICE", "00000", message)
     transaction = host.transaction
     oid = transaction.allocate_oid() if index is None else index.oid
     nulls = clause.nulls if index is None else index.nulls

@@ -78,6 +78,9 @@ def _relation(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Obj
             raise InvalidSchemaName(message)
         host.notice("NOTICE", "00000", f"{message}, skipping")
         return None
+    if isinstance(names.find(host.catalog, host.search_path(True), parts), int):
+        message = f'"{parts[-1]}" is not a {command.kind}'
+        raise WrongObjectType(message, hint="Use DROP INDEX to remove an index.")
     found = locked(host, parts, TableMode.AccessExclusiveLock)
     if found is None:
         message = f'{command.kind} "{parts[-1]}" does not exist'

@@ -53,6 +53,7 @@ def plan_merge(tree: exp.Merge, context: BindContext) -> Plan:
         actions,
         writing.not_null(target.table),
         writing.checks(target.table, context),
+        writing.rules_for_upsert(target.table, context),
     )
     return context.plan(operator, ())
 
