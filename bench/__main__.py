@@ -8,7 +8,7 @@ import sys
 
 import bench
 
-_NOT_BENCHES = frozenset({"__main__", "table", "timing"})
+_NOT_BENCHES = frozenset({"__main__", "table", "timing", "tpch"})
 
 
 def main(names: list[str]) -> int:

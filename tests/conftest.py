@@ -39,6 +39,7 @@ from sql.session import Session
 from storage import encodings, kernels
 from storage.catalog import Table
 from storage.database import Database
+from storage.kernels import choice
 from tests import slt
 from tests.interleaving import Interleaved
 
@@ -265,15 +266,4 @@ def _patched(mode: str) -> Iterator[None]:
 
 def plain_kernels() -> list[tuple[str, Any]]:
     """Every kernel's numpy twin, by its name."""
-    import importlib
-
-    from storage.kernels.choice import FAMILIES
-
-    found = []
-    for family in FAMILIES:
-        module = importlib.import_module(f"storage.kernels.plain.{family}")
-        for name in vars(kernels):
-            kernel = getattr(module, name, None)
-            if callable(kernel) and not name.startswith("_") and not isinstance(kernel, type):
-                found.append((name, kernel))
-    return found
+    return list(choice.plain_kernels(kernels.__all__).items())

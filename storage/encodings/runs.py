@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from storage.column import Column, Mask, Positions
 from storage.encodings import leaves
-from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
+from storage.encodings.base import DENSE, Bytes, Encoded, Encoding, Proportional, describe, raw
 from storage.encodings.codes import Codes
 from storage.encodings.deltas import Deltas
 from storage.kernels.plain.packing import BLOCK
@@ -45,6 +45,8 @@ class Runs(Proportional):
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded."""
+        if rows is not None and len(rows) >= (stop - start) * DENSE:
+            return self.decode(start, stop, None).take(rows)
         if rows is not None:
             if not len(rows):
                 return self._values.decode(0, 0, None)
@@ -54,6 +56,8 @@ class Runs(Proportional):
             return self._values.decode(first, first + len(ends), None).take(runs)
         first, ends = self._ends_of(start, stop)
         values = self._values.decode(first, first + len(ends), None)
+        if self._type.form is Form.FIXED:
+            return Column(self._type, np.repeat(values.values, _lengths(ends, start, stop)))
         return values.take(_repeated(ends, start, stop))
 
     def _ends_of(self, start: int, stop: int) -> tuple[int, Positions]:
@@ -72,7 +76,7 @@ class Runs(Proportional):
         """One comparison a run."""
         first, ends = self._ends_of(start, stop)
         mask = self._values.select(op, value, first, first + len(ends))
-        return None if mask is None else mask[_repeated(ends, start, stop)]
+        return None if mask is None else np.repeat(mask, _lengths(ends, start, stop))
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""
@@ -103,8 +107,13 @@ class Runs(Proportional):
 
 def _repeated(ends: Positions, start: int, stop: int) -> Positions:
     """The number of each row's run among those of `ends`, for rows start to stop."""
-    lengths = np.diff(np.minimum(ends, stop), prepend=start)
-    return np.repeat(np.arange(len(ends)), lengths)
+    return np.repeat(np.arange(len(ends)), _lengths(ends, start, stop))
+
+
+def _lengths(ends: Positions, start: int, stop: int) -> Positions:
+    """How many of the rows start to stop each run has."""
+    lengths: Positions = np.diff(np.minimum(ends, stop), prepend=start)
+    return lengths
 
 
 def _changes(column: Column) -> Positions | None:

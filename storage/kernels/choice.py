@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,18 @@ def _load() -> dict[str, Any]:
             name for name in vars(plain) if getattr(vars(plain)[name], "__module__", "") == plain.__name__
         }
         found |= {name: getattr(compiled, name) for name in shared if hasattr(compiled, name)}
+    return found
+
+
+def plain_kernels(names: Collection[str]) -> dict[str, Any]:
+    """The numpy twins of the kernels of these names."""
+    found: dict[str, Any] = {}
+    for family in FAMILIES:
+        plain = importlib.import_module(f"storage.kernels.plain.{family}")
+        own = {
+            name for name in names if getattr(getattr(plain, name, None), "__module__", "") == plain.__name__
+        }
+        found |= {name: getattr(plain, name) for name in own}
     return found
 
 
