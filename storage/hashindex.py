@@ -12,14 +12,16 @@ hash is of storage.comparable's words, so that values are equal in an index as t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from storage import kernels
+from storage.catalog import Table
 from storage.column import Column, Positions
 from storage.comparable import Key, Words, hash_keys, keys_of
+from storage.segment import Section
 
 VERSION = 1
 """Of the hash and of the two buffers of a HashIndex: one of another version is made anew."""
@@ -65,9 +67,32 @@ class HashIndex(NamedTuple):
         positions = np.arange(len(hashes), dtype=np.int64) if rows is None else rows
         return cls(*kernels.bucket_rows(hashes, positions, len(key.hashes)), len(key.hashes))
 
+    def section(self) -> Section:
+        """What stands of it in a segment's file: the heads, then the entries, little-endian."""
+        head = {"version": VERSION, "rows": self.rows}
+        return Section.of(head, [self.heads.view(np.uint8), self.entries.view(np.uint8)])
+
+    @classmethod
+    def read(cls, section: Section) -> HashIndex | None:
+        """The inverse of `section`; None where it is of another version."""
+        if section.head.get("version") != VERSION:
+            return None
+        heads, entries = section.load()
+        return cls(heads.view(np.uint64), entries.view(np.uint32), section.head["rows"])
+
     def probe(self, hashes: Words) -> tuple[Positions, Positions]:
         """(which of `hashes`, position of a row that may have it)."""
         return kernels.probe_buckets(self.heads, self.entries, self.rows, hashes)
+
+
+def sections_of(table: Table, columns: Mapping[int, Column], rows: int) -> dict[str, Section]:
+    """The indexes of a segment's rows, by name; `columns` are those of the table's keys, by attnum."""
+    found: dict[str, Section] = {}
+    for _, key in table.indexed:
+        if key.name not in found:
+            values = hashed([columns[number] for number in key.numbers], rows, key.nulls)
+            found[key.name] = HashIndex.of(values).section()
+    return found
 
 
 class _Chains:

@@ -19,6 +19,7 @@ from storage.catalog import KeyColumns, Table
 from storage.column import Column, Positions
 from storage.comparable import Words, keys_of, same_rows
 from storage.hashindex import Hashed, HashIndex, RowIndex, hashed
+from storage.sealed import Sealed
 from storage.table import Part, Store
 
 _FEW = 8
@@ -56,8 +57,14 @@ def columns_of(part: Part, table: Table, columns: KeyColumns, rows: Positions | 
 
 
 def part_index(part: Part, table: Table, columns: KeyColumns) -> HashIndex:
-    """The index of a part's rows, made when it is first asked for."""
+    """The index of a part's rows: out of its file, or made when it is first asked for."""
     index = part.indexes.get(columns)
+    if index is None and isinstance(part, Sealed):
+        # not kept here: the buffer cache holds it, and lets it go
+        section = part.segment.sections.get(columns.name)
+        index = None if section is None else HashIndex.read(section)
+        if index is not None:
+            return index
     if index is None:
         key = hashed(columns_of(part, table, columns, None), part.rows, columns.nulls)
         index = part.indexes[columns] = HashIndex.of(key)

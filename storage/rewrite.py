@@ -24,6 +24,7 @@ from storage.cache import memory
 from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Positions
 from storage.encodings.wide import EXTENT_BYTES, is_wide
+from storage.hashindex import sections_of
 from storage.sealed import Sealed
 from storage.segment import Segment, SegmentColumn
 from storage.segmentfolder import SegmentFolder
@@ -239,12 +240,18 @@ def _built(
     """The segment, and the base of its row ids. One column after another is gathered and encoded."""
     row_ids = target.gather(lambda n: sources[n].part.row_ids_of(0, sources[n].rows, None))
     base = int(row_ids.min())
-    columns = {}
+    columns, keys = {}, {}
+    in_keys = {number for _, key in table.indexed for number in key.numbers}
     for definition in table.columns:
         check()
-        columns[definition.number] = SegmentColumn.build(_gathered(sources, definition, target))
+        column = _gathered(sources, definition, target)
+        columns[definition.number] = SegmentColumn.build(column)
+        if definition.number in in_keys:
+            keys[definition.number] = column
+    sections = sections_of(table, keys, len(row_ids))
     ascending = bool((np.diff(row_ids) > 0).all())
-    return Segment(len(row_ids), columns, SegmentColumn.build(Column(INT8, row_ids - base)), ascending), base
+    ids = SegmentColumn.build(Column(INT8, row_ids - base))
+    return Segment(len(row_ids), columns, ids, ascending, sections), base
 
 
 def _gathered(sources: Sequence[Source], definition: ColumnDefinition, target: Target) -> Column:

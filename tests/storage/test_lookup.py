@@ -17,7 +17,9 @@ from storage.column import Column
 from storage.database import Database
 from storage.errors import UniqueViolation
 from storage.hashindex import hashed
+from storage.sealed import Sealed
 from storage.seams import Snapshot
+from storage.segment import Section
 from storage.types import BPCHAR, FLOAT8, INT8, NUMERIC, TEXT
 from tests.storage.rows import batch, create, delete, ids_where, insert, put, rows, rows_with_ids, update
 
@@ -177,3 +179,24 @@ def test_keys_are_checked_against_a_large_table_by_hash(tmp_path: Path) -> None:
     with pytest.raises(UniqueViolation):
         put(database, table, (int(keys[7]), "y"))
     database.close()
+
+
+def test_a_segments_file_holds_its_indexes(tmp_path: Path) -> None:
+    """Made when a segment is sealed, read when it is asked for, made anew where it is of another version."""
+    database = Database.open(tmp_path / "data")
+    table = create(database, primary=[1], unique=[[2, 1]])
+    put(database, table, *((key, str(key % 7)) for key in range(1000)))
+    database.optimize(table)
+    database.close()
+    for changed in (False, True):
+        database = Database.open(tmp_path / "data")
+        (part,) = database.store(table).parts
+        assert isinstance(part, Sealed)
+        assert set(part.segment.sections) == {"hash:1", "hash:2,1"}
+        if changed:
+            part.segment.sections["hash:1"] = Section.of({"version": 0, "rows": 1}, [])
+        assert [len(f) for f in found(database.snapshot(), table, ID, [(7,), (1000,)])] == [1, 0]
+        assert (ID in part.indexes) == changed
+        with pytest.raises(UniqueViolation):
+            put(database, table, (7, "y"))
+        database.close()
