@@ -80,6 +80,7 @@ def _get(node: logical.Get) -> Operator:
             types,
             _fused(found.rest),
             node.row_ids,
+            node.slot,
         )
     return operators.Scan(
         source.oid,

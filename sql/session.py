@@ -27,13 +27,14 @@ from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
 from sql.settings import Layers, Settings, shown
-from sql.statements import removing
+from sql.statements import queries, removing
 from sql.storedviews import definition
 from storage.batch import Batch
 from storage.catalog import Catalog, View
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
+    ActiveSqlTransaction,
     DatabaseError,
     DuplicateCursor,
     DuplicatePreparedStatement,
@@ -182,15 +183,35 @@ class Session:
                     self.settings.put(name, value, local=True)
         return self._transaction
 
-    def set_modes(self, isolation: str | None, read_only: bool | None) -> None:
-        """Give the running transaction its modes. Raises ActiveSqlTransaction's kin once it has read."""
+    def set_modes(
+        self, isolation: str | None, read_only: bool | None, deferrable: bool | None = None
+    ) -> None:
+        """Give the running transaction its modes. Raises ActiveSqlTransaction where it is too late."""
         transaction = self.transaction
-        if isolation is not None:
+        level = "SET TRANSACTION ISOLATION LEVEL"
+        if isolation is not None and isolation != transaction.isolation:
+            if transaction.has_read:
+                raise ActiveSqlTransaction(f"{level} must be called before any query")
+            if self.savepoints:
+                raise ActiveSqlTransaction(f"{level} must not be called in a subtransaction")
             transaction.isolation = _isolation(isolation)
             self.settings.put("transaction_isolation", isolation, local=True)
-        if read_only is not None:
+        if read_only is not None and read_only != transaction.read_only:
+            if self.savepoints and not read_only:
+                raise ActiveSqlTransaction(
+                    "cannot set transaction read-write mode inside a read-only transaction"
+                )
+            if transaction.has_read and not read_only:
+                raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
             transaction.read_only = read_only
             self.settings.put("transaction_read_only", "on" if read_only else "off", local=True)
+        if deferrable is not None:
+            words = "SET TRANSACTION [NOT] DEFERRABLE"
+            if self.savepoints:
+                raise ActiveSqlTransaction(f"{words} cannot be called within a subtransaction")
+            if transaction.has_read:
+                raise ActiveSqlTransaction(f"{words} must be called before any query")
+            self.settings.put("transaction_deferrable", "on" if deferrable else "off", local=True)
 
     def commit(self) -> None:
         """End the transaction, if there is one: what it did is durable and visible, or it raises."""
@@ -262,6 +283,7 @@ class Session:
     def recovered(self) -> None:
         """ROLLBACK TO has brought the transaction back: of its portals those that are older."""
         self._failed = False
+        self.transaction.read_only = self.settings.values["transaction_read_only"] == "on"
         self._drop_portals(lambda portal: portal.level >= len(self.savepoints) and not portal.held)
 
     def released(self) -> None:
@@ -655,6 +677,7 @@ class Session:
 
     def next_value(self, sequence: int) -> int:
         """See engine.seams.SessionInfo."""
+        queries.refuse_read_only(self, "nextval()")
         value = self.transaction.next_value(sequence, 1)[0]
         self.drew(sequence, value)
         return value
@@ -681,6 +704,7 @@ class Session:
 
     def set_value(self, sequence: int, value: int, called: bool) -> int:
         """See engine.seams.SessionInfo."""
+        queries.refuse_read_only(self, "setval()")
         self.transaction.set_value(sequence, value, called)
         if called:
             self._currents[sequence] = value

@@ -149,11 +149,11 @@ class Locks:
                 if thing == old:
                     self.take(party, new, mode, level)
 
-    def release(self, party: Party, level: int = -1) -> bool:
-        """Give up what was taken at a greater level; whether there was any."""
+    def release(self, party: Party, level: int = -1) -> None:
+        """Give up what was taken at a greater level."""
         taken = self._taken.pop(party, None)
         if taken is None:
-            return False
+            return
         kept = [entry for entry in taken if entry[2] <= level]
         for thing, mode, made in taken:
             if made > level:
@@ -165,7 +165,6 @@ class Locks:
                         del self.held[thing]
         if kept:
             self._taken[party] = kept
-        return len(kept) < len(taken)
 
     def ask(self, party: Party, thing: Thing, mode: int) -> None:
         """Stand in the queue, if the party does not yet."""
@@ -232,7 +231,6 @@ class Waits:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.tables = Locks(TABLE_CONFLICTS)
-        self.barred: set[int] = set()  # tables that LOCK TABLE keeps readers from
         self._waiting: dict[int, Waiting] = {}  # by session
 
     def waiting(self) -> list[Waiting]:
@@ -306,13 +304,7 @@ class Waits:
     def release(self, party: Party, level: int = -1) -> None:
         """Give up the locks on tables taken at a greater level, and wake who waits for the party."""
         with self.lock:
-            if self.tables.release(party, level) and self.barred:
-                access = TableMode.AccessExclusiveLock
-                self.barred = {
-                    table
-                    for table in self.barred
-                    if any(modes >> access & 1 for modes in self.tables.held.get(table, {}).values())
-                }
+            self.tables.release(party, level)
         self.wake(party)
 
     def enter(self, waiting: Waiting) -> None:

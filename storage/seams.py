@@ -97,9 +97,6 @@ class Transaction(Protocol):
     def snapshot(self) -> Snapshot:
         """A new one a statement under READ COMMITTED, the first one's under REPEATABLE READ."""
 
-    def refreshed(self) -> Snapshot:
-        """A newer one for the same statement, which still does not see its own rows."""
-
     def insert(self, table: int, batch: Batch) -> Positions:
         """Append rows (all columns of the table, in its order) and return their row ids.
 

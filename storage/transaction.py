@@ -178,10 +178,6 @@ class Transaction:
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
         self._command += 1
-        return self.refreshed()
-
-    def refreshed(self) -> Snapshot:
-        """See storage.seams.Transaction."""
         base = self._fixed or self._database.snapshot()
         if self.isolation in ("repeatable read", "serializable"):
             self._fixed = base

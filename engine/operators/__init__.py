@@ -28,6 +28,7 @@ from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
 from engine.operators.shared import Shared
 from engine.operators.sort import Sort, SortKey
+from engine.operators.targets import Beside
 from engine.operators.top import Top
 from engine.operators.update import Update
 from engine.operators.upsert import SetRow, Upsert
@@ -40,6 +41,7 @@ __all__ = [
     "Aggregate",
     "Among",
     "Append",
+    "Beside",
     "Bound",
     "Check",
     "Delete",

@@ -11,7 +11,7 @@ from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.insert import result, written
 from engine.operators.references import Keeper, Rules
-from engine.operators.targets import each_target
+from engine.operators.targets import Beside, each_target
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
@@ -33,6 +33,7 @@ class Delete:
     child: Operator
     returning: tuple[Expression, ...] | None = None
     rules: Rules | None = None
+    beside: tuple[Beside, ...] = ()
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -60,7 +61,7 @@ class Delete:
                 keeper.deleted(Batch(batch.columns[:width], batch.rows).take(gone))
             return gone
 
-        for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run):
+        for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run, self.beside):
             yield result(batch, self.returning, run)
         if keeper is not None:
             keeper.finish()

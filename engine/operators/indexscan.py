@@ -16,7 +16,7 @@ from engine.late import LateColumn, bounded, is_wide
 from engine.nodes import concat, true_rows
 from engine.operators.base import Operator
 from engine.operators.scan import only
-from engine.parallel import prepare
+from engine.parallel import prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
@@ -39,8 +39,8 @@ class IndexScan:
     """The columns with attnums `numbers` of table `table` where each column of `key` is among `among`.
 
     Items need no row (constants, parameters, outer columns) and have types whose keys compare with the
-    columns'. `index` and `name` are for EXPLAIN, as is `condition`, which the index decides; `rest` is over
-    the output columns. `row_ids`: see Scan.
+    columns'. `index` and `name` are for EXPLAIN. `condition`, which the index decides, and `rest` are over
+    the output columns. `row_ids` and `slot`: see Scan.
     """
 
     table: int
@@ -53,6 +53,7 @@ class IndexScan:
     types: tuple[Type, ...]
     rest: Expression | None = None
     row_ids: bool = False
+    slot: int = 0
 
     def __post_init__(self) -> None:
         if self.row_ids and len(self.types) == len(self.numbers):
@@ -75,23 +76,29 @@ class IndexScan:
         prepare(run, self.rest)
         view: TableView = run.snapshot.table(self.table)
         columns = [view.table.definition(number) for number in self.numbers]
-        wanted = run.memo.get(only(self.table)) if self.row_ids else None
+        wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         several = len(keys[0]) > 1
-        for morsel, positions, _ in view.lookup(self.key, keys):
+        for morsel, positions, _ in view.lookup(self.key, keys) if wanted is None else view.located(wanted):
             run.check()
             if several:
                 positions = np.unique(positions)  # a key may be asked for twice
-            if wanted is not None:
-                positions = positions[np.isin(morsel.row_ids(positions), wanted)]
             for start in range(0, len(positions), BATCH_ROWS):
                 batch = self._batch(morsel, positions[start : start + BATCH_ROWS], columns)
-                if self.rest is not None:
-                    mask = true_rows(self.rest.evaluate(batch, run), batch.rows)
-                    if not mask.all():
-                        count(run, self, Rows_Removed_by_Filter=int(len(mask) - mask.sum()))
-                        batch = batch.take(np.flatnonzero(mask))
+                if wanted is not None:  # found by its id: it may have another key by now
+                    batch = self._meeting(self.condition, batch, run)
+                batch = self._meeting(self.rest, batch, run)
                 if batch.rows:
                     yield from bounded(batch)
+
+    def _meeting(self, condition: Expression | None, batch: Batch, run: Run) -> Batch:
+        """The rows that meet a condition."""
+        if condition is None or not batch.rows:
+            return batch
+        mask = true_rows(condition.evaluate(batch, run), batch.rows)
+        if mask.all():
+            return batch
+        count(run, self, Rows_Removed_by_Filter=int(len(mask) - mask.sum()))
+        return batch.take(np.flatnonzero(mask))
 
     def _batch(self, morsel: Morsel, positions: Positions, columns: list[ColumnDefinition]) -> Batch:
         found = [

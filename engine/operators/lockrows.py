@@ -120,7 +120,6 @@ class LockRows:
         self, batch: Batch, kept: Mask, changed: Mask, newest: list[Positions], run: Run
     ) -> Batch:
         """The kept rows; the changed ones among them as the child gives them now, if it still does."""
-        run = replace(run, snapshot=run.transaction.refreshed())
         parts: list[Batch] = []
         start = 0
         for row in np.flatnonzero(changed).tolist():

@@ -7,7 +7,7 @@ locked and the join's condition asked again: a pair that it no longer joins coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -162,7 +162,6 @@ class Merge:
     def _renewed(self, action: Action, part: Batch, ids: Positions, run: Run) -> Batch:
         """Rows whose table row was changed or deleted meanwhile: with its newest version, if that joins."""
         newest = run.transaction.lock(self.table, ids, _mode(action))
-        run = replace(run, snapshot=run.transaction.refreshed())
         width = len(run.snapshot.table(self.table).table.columns)
         source = part.columns[: len(part.columns) - width - 1]
         places = np.flatnonzero(newest != 0)

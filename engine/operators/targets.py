@@ -5,12 +5,13 @@ id, then whatever else RETURNING reads. Where a join finds a row several times, 
 
 Under READ COMMITTED a row that another transaction has changed meanwhile is looked at anew: its newest
 version is locked, and the child is run once more over it alone, so that WHERE and SET see that version.
+Everything else stays as it was: the statement's snapshot, and the rows of other tables that stood beside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,40 +26,76 @@ from storage.locks import RowMode
 Apply = Callable[[Batch, Positions], Mask]
 
 
-def each_target(child: Operator, table: int, mode: RowMode, apply: Apply, run: Run) -> Iterator[Batch]:
-    """Have `apply` change the rows of the child; gives those that it says it has changed.
+@dataclass(frozen=True)
+class Beside:
+    """Another table's row ids, in column `column` of the child, from the scan of this `slot`."""
+
+    column: int
+    slot: int
+
+
+def each_target(
+    child: Operator,
+    table: int,
+    mode: RowMode,
+    apply: Apply,
+    run: Run,
+    beside: tuple[Beside, ...] = (),
+) -> Iterator[Batch]:
+    """Have `apply` change the rows of the child; gives those that it says it has changed, in their order.
 
     `apply` gets rows and their ids and tells which of them were still there to be changed. It holds changed
     rows in `mode`.
     """
     width = len(run.transaction.catalog.table(table).columns)
     seen = np.zeros(0, np.int64)
-    while True:
-        lost = [np.zeros(0, np.int64)]
-        for batch in child.batches(run):
-            run.check()
-            ids = batch.columns[width].values
-            new = _first_seen(ids, seen)
-            if len(new) < batch.rows:
-                batch, ids = batch.take(new), ids[new]
-            if not batch.rows:
-                continue
-            seen = np.union1d(seen, ids)
-            changed = apply(batch, ids)
-            if not changed.all():
-                lost.append(ids[~changed])
-                batch = batch.take(changed)
-            if batch.rows:
-                yield batch
-        gone = np.concatenate(lost)
-        if not len(gone):
-            return
-        newest = run.transaction.lock(table, gone, mode)
-        newest = newest[newest != 0]
-        if not len(newest):
-            return
-        memo = {**root_memo(run), only(0): newest}
-        run = replace(run, snapshot=run.transaction.refreshed(), memo=memo)
+    for batch in child.batches(run):
+        run.check()
+        ids = batch.columns[width].values
+        new = _first_seen(ids, seen)
+        if len(new) < batch.rows:
+            batch, ids = batch.take(new), ids[new]
+        if not batch.rows:
+            continue
+        seen = np.union1d(seen, ids)
+        changed = apply(batch, ids)
+        if not changed.all():
+            batch = _with_newest(child, width, table, mode, apply, batch, changed, run, beside)
+        if batch.rows:
+            yield batch
+
+
+def _with_newest(
+    child: Operator,
+    width: int,
+    table: int,
+    mode: RowMode,
+    apply: Apply,
+    batch: Batch,
+    changed: Mask,
+    run: Run,
+    beside: tuple[Beside, ...],
+) -> Batch:
+    """The changed rows of a batch, with what comes of the newest versions of the others."""
+    lost = np.flatnonzero(~changed)
+    newest = run.transaction.lock(table, batch.columns[width].values[lost], mode)
+    lost, newest = lost[newest != 0], newest[newest != 0]
+    parts, places = [batch.take(changed)], [np.flatnonzero(changed)]
+    for rows in [np.array([row]) for row in range(len(lost))] if beside else [np.arange(len(lost))]:
+        memo = {**root_memo(run), only(0): newest[rows]}
+        for other in beside:
+            column = batch.columns[other.column].take(lost[rows])
+            memo[only(other.slot)] = column.values if column.valid is None else column.values[column.valid]
+        for again in child.batches(replace(run, memo=memo)) if len(rows) else ():
+            ids = again.columns[width].values
+            first = _first_seen(ids, np.zeros(0, np.int64))
+            again, ids = again.take(first), ids[first]
+            if again.rows:
+                assert apply(again, ids).all(), "a row that is locked was changed by another"
+                parts.append(again)
+                places.append(lost[[newest.tolist().index(row_id) for row_id in ids.tolist()]])
+    order = np.argsort(np.concatenate(places), kind="stable")
+    return Batch.concat(parts).take(order)
 
 
 def existing(table: int, row_ids: Positions, run: Run) -> list[Column]:

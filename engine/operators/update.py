@@ -10,7 +10,7 @@ from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.insert import result, written
 from engine.operators.references import Keeper, Rules
-from engine.operators.targets import each_target
+from engine.operators.targets import Beside, each_target
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
@@ -36,6 +36,7 @@ class Update:
     checks: tuple[Check, ...] = ()
     keeps_keys: bool = False
     rules: Rules | None = None
+    beside: tuple[Beside, ...] = ()
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -69,7 +70,7 @@ class Update:
                 keeper.updated(ids[changed], row.take(changed), new_ids[changed])
             return changed
 
-        for batch in each_target(self.child, self.table, mode, apply, run):
+        for batch in each_target(self.child, self.table, mode, apply, run, self.beside):
             yield result(batch, self.returning, run)
         if keeper is not None:
             keeper.finish()

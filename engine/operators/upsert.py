@@ -9,7 +9,7 @@ PostgreSQL. Where another transaction changed such a row since it was found, eve
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -147,7 +147,6 @@ class Upsert:
         mode = RowMode.NO_KEY_UPDATE if update.keeps_keys else RowMode.UPDATE
         there = transaction.lock(self.table, row_ids, mode) == row_ids
         rows = np.flatnonzero(there)
-        run = replace(run, snapshot=transaction.refreshed())
         both = Batch(
             (*existing(self.table, row_ids[rows], run), *proposed.take(rows).columns),
             len(rows),

@@ -42,7 +42,7 @@ from sql.commands.schemas import CreateSchema
 from sql.commands.sequences import CreateSequence
 from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
-from sql.commands.transactions import Begin, Commit, Release, Rollback, RollbackTo, Savepoint
+from sql.commands.transactions import Begin, Commit, LockTables, Release, Rollback, RollbackTo, Savepoint
 from sql.commands.views import CreateView
 from sql.reading import Reader
 from sql.tokens import Kind, Token
@@ -76,6 +76,7 @@ __all__ = [
     "Explain",
     "Fetch",
     "Listen",
+    "LockTables",
     "Maintain",
     "Notify",
     "Optimize",
@@ -142,5 +143,4 @@ _UNSUPPORTED = {
     "import": "IMPORT FOREIGN SCHEMA",
     "security": "SECURITY LABEL",
     "reassign": "REASSIGN OWNED",
-    "lock": "LOCK TABLE",
 }

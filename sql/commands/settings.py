@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sql.commands.base import Command, Name, name_list, value_or_default
 from sql.commands.transactions import TransactionModes, modes
 from sql.reading import Reader
+from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def _set_constraints(reader: Reader) -> Command:
 
 def _set(reader: Reader) -> Command:
     if reader.word("transaction"):
+        if reader.word("snapshot"):
+            raise FeatureNotSupported("SET TRANSACTION SNAPSHOT is not supported")
         return SetTransaction(modes(reader), False)
     if reader.word("session", "characteristics", "as", "transaction"):
         return SetTransaction(modes(reader), True)

@@ -1,13 +1,14 @@
-"""BEGIN, COMMIT, ROLLBACK, savepoints, and the modes of a transaction."""
+"""BEGIN, COMMIT, ROLLBACK, savepoints, LOCK TABLE, and the modes of a transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sql.commands.base import Command
+from sql.commands.base import Command, Name, name_list
 from sql.reading import Reader
 from storage.errors import FeatureNotSupported
+from storage.locks import TableMode
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Release(Command):
 @dataclass(frozen=True)
 class RollbackTo(Command):
     name: str
+
+
+@dataclass(frozen=True)
+class LockTables(Command):
+    names: tuple[Name, ...]
+    mode: TableMode
+    nowait: bool
 
 
 def modes(reader: Reader) -> TransactionModes:
@@ -106,6 +114,8 @@ def _commit(reader: Reader) -> Command:
 
 
 def _rollback(reader: Reader) -> Command:
+    if reader.word("prepared"):
+        raise FeatureNotSupported("ROLLBACK PREPARED is not supported")
     reader.one_of("work", "transaction")
     if reader.word("to"):
         reader.word("savepoint")
@@ -126,6 +136,31 @@ def _release(reader: Reader) -> Command:
     return Release(reader.name())
 
 
+_MODES = (
+    (TableMode.AccessShareLock, ("access", "share")),
+    (TableMode.RowShareLock, ("row", "share")),
+    (TableMode.RowExclusiveLock, ("row", "exclusive")),
+    (TableMode.ShareUpdateExclusiveLock, ("share", "update", "exclusive")),
+    (TableMode.ShareRowExclusiveLock, ("share", "row", "exclusive")),
+    (TableMode.ShareLock, ("share",)),
+    (TableMode.ExclusiveLock, ("exclusive",)),
+    (TableMode.AccessExclusiveLock, ("access", "exclusive")),
+)
+
+
+def _lock(reader: Reader) -> Command:
+    reader.word("table")
+    reader.word("only")
+    names = name_list(reader)
+    mode = TableMode.AccessExclusiveLock
+    if reader.word("in"):
+        found = next((mode for mode, words in _MODES if reader.word(*words, "mode")), None)
+        if found is None:
+            raise reader.wrong()
+        mode = found
+    return LockTables(names, mode, reader.word("nowait"))
+
+
 READERS: dict[str, Callable[[Reader], Command]] = {
     "begin": _begin,
     "start": _start,
@@ -135,4 +170,5 @@ READERS: dict[str, Callable[[Reader], Command]] = {
     "abort": _abort,
     "savepoint": _savepoint,
     "release": _release,
+    "lock": _lock,
 }

@@ -40,7 +40,8 @@ def begin(host: Host, command: commands.Begin) -> Outcome:
     """BEGIN, START TRANSACTION."""
     if host.explicit:
         host.notice("WARNING", "25001", "there is already a transaction in progress")
-    host.set_modes(command.modes.isolation, command.modes.read_only)
+    modes = command.modes
+    host.set_modes(modes.isolation, modes.read_only, modes.deferrable)
     host.explicit = True
     return done(command.tag)
 
@@ -50,7 +51,7 @@ def commit(host: Host, command: commands.Commit) -> Outcome:
     chained = _modes(host) if command.chain else None
     failed = host.status == "E"
     if not host.explicit:
-        _refuse_chain(command.chain)
+        _refuse_chain(command.chain, "COMMIT")
         host.notice("WARNING", "25P01", "there is no transaction in progress")
     if failed:
         host.rollback()
@@ -64,23 +65,24 @@ def rollback(host: Host, command: commands.Rollback) -> Outcome:
     """ROLLBACK, ABORT."""
     chained = _modes(host) if command.chain else None
     if not host.explicit:
-        _refuse_chain(command.chain)
+        _refuse_chain(command.chain, "ROLLBACK")
         host.notice("WARNING", "25P01", "there is no transaction in progress")
     host.rollback()
     _chain(host, chained)
     return done("ROLLBACK")
 
 
-def _refuse_chain(chain: bool) -> None:
+def _refuse_chain(chain: bool, verb: str) -> None:
     if chain:
-        raise NoActiveSqlTransaction("COMMIT AND CHAIN can only be used in transaction blocks")
+        raise NoActiveSqlTransaction(f"{verb} AND CHAIN can only be used in transaction blocks")
 
 
-def _modes(host: Host) -> tuple[str, bool]:
-    return host.transaction.isolation, host.transaction.read_only
+def _modes(host: Host) -> tuple[str, bool, bool]:
+    deferrable = host.settings.values["transaction_deferrable"] == "on"
+    return host.transaction.isolation, host.transaction.read_only, deferrable
 
 
-def _chain(host: Host, modes: tuple[str, bool] | None) -> None:
+def _chain(host: Host, modes: tuple[str, bool, bool] | None) -> None:
     if modes is not None:
         host.set_modes(*modes)
         host.explicit = True
@@ -138,13 +140,7 @@ def set_transaction(host: Host, command: commands.SetTransaction) -> Outcome:
     if not host.explicit:
         host.notice("WARNING", "25P01", "SET TRANSACTION can only be used in transaction blocks")
         return done("SET")
-    if (
-        modes.isolation is not None
-        and host.transaction.has_read
-        and modes.isolation != host.transaction.isolation
-    ):
-        raise ActiveSqlTransaction("SET TRANSACTION ISOLATION LEVEL must be called before any query")
-    host.set_modes(modes.isolation, modes.read_only)
+    host.set_modes(modes.isolation, modes.read_only, modes.deferrable)
     return done("SET")
 
 

@@ -24,4 +24,4 @@ def plan_delete(tree: exp.Delete, context: BindContext) -> Plan:
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
     fields = () if returned is None else returned.fields
     rules = writing.rules_for_delete(target.table, context)
-    return context.plan(Delete(target.table.oid, child, expressions, rules), fields)
+    return context.plan(Delete(target.table.oid, child, expressions, rules, rows.beside), fields)

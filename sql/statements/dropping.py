@@ -37,13 +37,16 @@ def find(host: Host, parts: tuple[str, ...]) -> Relation | None:
     raise InsufficientPrivilege(f'permission denied: "{parts[-1]}" is a system catalog')
 
 
-def locked(host: Host, parts: tuple[str, ...], mode: TableMode) -> Relation | None:
-    """The relation of this name, locked until the transaction's end: what it is by then."""
+def locked(host: Host, parts: tuple[str, ...], mode: TableMode, refusal: str = "") -> Relation | None:
+    """The relation of this name, locked until the transaction's end: what it is by then.
+
+    With a `refusal`, LockNotAvailable rather than a wait.
+    """
     while True:
         found = find(host, parts)
         if found is None:
             return None
-        host.transaction.lock_table(found.oid, mode)
+        host.transaction.lock_table(found.oid, mode, refusal)
         again = find(host, parts)
         if again is not None and again.oid == found.oid:
             return again

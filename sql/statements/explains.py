@@ -9,6 +9,7 @@ from sql import commands
 from sql.context import ParameterTypes
 from sql.outcome import Outcome
 from sql.parse import parse_query
+from sql.statements import queries
 from sql.statements.control import table
 from sql.statements.explaining import explained, read_options
 from sql.statements.host import Host
@@ -18,6 +19,8 @@ def run(host: Host, command: commands.Explain, text: str) -> Outcome:
     """EXPLAIN [ANALYZE] query."""
     options = read_options(command.options)
     start = time.perf_counter()
+    if options.analyze:
+        queries.refuse_writing(host, parse_query(list(command.body), text))
     plan = host.settled(
         lambda context: host.planner.plan(parse_query(list(command.body), text), context),
         lambda: host.planner.context(ParameterTypes((), fixed=True), text),

@@ -27,14 +27,20 @@ def refuse_read_only(host: Host, verb: str) -> None:
         raise ReadOnlySqlTransaction(f"cannot execute {verb} in a read-only transaction")
 
 
+def refuse_writing(host: Host, tree: object) -> None:
+    """Raise for a tree that is no query where the transaction may only read."""
+    verb = _VERBS.get(type(tree))
+    if verb is not None:
+        refuse_read_only(host, verb.partition(" ")[0])
+
+
 def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """Run a planned query or change. A change is complete before its first row comes out."""
     assert planned.plan is not None
     assert planned.statement is not None
     verb = _VERBS.get(type(planned.statement.tree), "SELECT")
     plan = planned.plan
-    if verb != "SELECT":
-        refuse_read_only(host, verb.partition(" ")[0])
+    refuse_writing(host, planned.statement.tree)
     plan.check()
     context = host.new_run(parameters)
     if planned.fields is None:

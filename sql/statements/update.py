@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
-from engine.operators import Operator, Update
+from engine.operators import Beside, Operator, Update
 from sql.binding import Binding
 from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.expressions import remap
+from sql.locking import carry, row_ids
 from sql.logical import Filter, Get, Join, Node, Project
 from sql.marks import position_of
 from sql.query import bind_query, finish
@@ -50,6 +51,7 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
         writing.checks(table, context),
         keeps_keys=row.keeps_keys,
         rules=writing.rules_for_update(table, row.assigned, context),
+        beside=rows.beside,
     )
     fields = () if returned is None else returned.fields
     return context.plan(operator, fields)
@@ -87,6 +89,7 @@ class TargetRows:
         self.relation: Relation = self.scope.add(target.relation())
         self.shown = [self.relation, *before]
         self.width = len(table.columns)
+        self.beside: tuple[Beside, ...] = ()  # known once `child` is made
 
     def child(self, where: exp.Expression | None, row: tuple[Expression, ...]) -> Operator:
         """The row's columns, its id, and the columns of the other items."""
@@ -96,7 +99,13 @@ class TargetRows:
             node = Filter(node, binding.condition(where.this, "WHERE"))
         row_id = Reference(self.others + self.width, INT8, "")
         others = tuple(Reference(i, t, "") for i, t in enumerate(node.types[: self.others]))
-        return finish(Project(node, (*row, row_id, *others)))
+        columns = (*row, row_id, *others)
+        if self.others:  # their rows stay the same when a target is looked at again
+            node, places, found = carry(node, self.context)
+            carried = [each for each in found if each.table]
+            self.beside = tuple(Beside(len(columns) + at, each.slot) for at, each in enumerate(carried))
+            columns = (*remap(columns, places), *row_ids(found))
+        return finish(Project(node, columns))
 
     def moved(self, expression: Expression) -> Expression:
         """An expression over the scope, as one over the child's row."""

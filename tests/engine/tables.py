@@ -52,6 +52,7 @@ class MemoryTable:
         self.columns = tuple(columns)
         self.rows = len(columns[0])
         self.estimated_rows = self.rows
+        self.newer: MemoryTable | None = None  # where newer versions of rows are found by id
         self.table = Table(1, 2200, "t", tuple(_definition(i, c.type) for i, c in enumerate(columns)))
         seen = None if visible is None else np.array(visible, np.bool_)
         self.parts = [
@@ -68,7 +69,7 @@ class MemoryTable:
         return iter(self.parts)
 
     def located(self, row_ids: Positions) -> Iterator[tuple[RowsMorsel, Positions, Positions]]:
-        for part in self.parts:
+        for part in (self.newer or self).parts:
             there, positions, places = np.intersect1d(part.row_ids(), row_ids, return_indices=True)
             if len(there):
                 yield part, positions, places

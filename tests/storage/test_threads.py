@@ -40,7 +40,7 @@ def add(transaction: Transaction, table: int, account: int, amount: int) -> None
         if transaction.update(table, ids, batch([(account, row[1] + amount)], (INT8, INT8)))[0]:
             return
         wanted = set(transaction.lock(table, ids, RowMode.NO_KEY_UPDATE).tolist())
-        snapshot = transaction.refreshed()
+        snapshot = transaction.snapshot()
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
