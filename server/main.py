@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from server import config
+from server import config, folders
 from server.auth import Verifier
 from server.config import Config, ConfigError
 from server.listener import Server, is_loopback
@@ -22,7 +22,7 @@ from storage.database import Database
 from storage.errors import DatabaseError
 
 PASSWORD_VARIABLE = "GLANCEDB_PASSWORD"
-CLIENT_COMMANDS = ("demo", "find", "load")
+CLIENT_COMMANDS = ("backup", "demo", "find", "load")
 
 
 class _Commands(click.Group):
@@ -42,6 +42,10 @@ class _Commands(click.Group):
 @click.version_option(version("glancedb-server"), prog_name="glancedb")
 def main() -> None:
     """A database server for people who search pictures, or any feature vectors, with SQL."""
+
+
+main.add_command(folders.check_folder)
+main.add_command(folders.restore)
 
 
 @main.command()
@@ -98,6 +102,9 @@ def _serve(database: Database, data: Path, settings: Config) -> None:
     _warn(database, settings)
     host = settings.host
     click.echo(f"GlanceDB {version('glancedb-server')} on {host}:{server.port}, data in {data}")
+    took = database.recovery
+    replayed = f"{took.records} records, {took.bytes / 1e6:.1f} MB of log replayed"
+    click.echo(f"  opened in {took.seconds:.2f} s: {replayed}")
     click.echo(f"  psql -h {host} -p {server.port} -U glancedb {settings.database}")
     sys.stdout.flush()
     server.run()

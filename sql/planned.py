@@ -33,7 +33,7 @@ from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, FeatureNotSupported
-from storage.types import TEXT, Type
+from storage.types import INT8, TEXT, Type
 
 _ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
 _KEPT = 512  # plans of a session
@@ -255,6 +255,8 @@ class Planner:
                 return (Field(name, TEXT),)
             case commands.Explain():
                 return (Field("QUERY PLAN", TEXT),)
+            case commands.Backup():
+                return tuple(Field(name, INT8) for name in commands.BACKUP_COLUMNS)
             case commands.Fetch(name, _, move) if not move and name in self._home.portals:
                 return self._home.portals[name].fields
             case commands.Execute(name) if name in self._home.prepared:

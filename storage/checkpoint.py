@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -97,6 +99,7 @@ class Checkpoints:
         self._ended = monotonic()
         self._not_before = 0.0
         self._named: set[str] = set()  # files of the last manifest
+        self._held: list[set[str]] = []  # files of manifests that backups are made of
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
 
@@ -129,25 +132,46 @@ class Checkpoints:
         if last:
             self.run()
 
-    def run(self, *, timed: bool = False) -> None:
+    def run(self, *, timed: bool = False) -> Manifest:
         """One checkpoint. Raises DiskFull or FileError, with the old manifest still true."""
         with self._running, self._home.merging:
-            began = monotonic()
-            try:
-                self._run()
-            except BaseException:
-                self.statistics.failed += 1
-                self._not_before = monotonic() + RETRY
-                raise
-            finally:
-                self._ended = monotonic()
-            if timed:
-                self.statistics.timed += 1
-            else:
-                self.statistics.requested += 1
-            self.statistics.seconds += self._ended - began
+            return self._counted(timed)
 
-    def _run(self) -> None:
+    @contextmanager
+    def held(self) -> Iterator[Manifest]:
+        """One checkpoint, of which no file goes as long as the context lasts.
+
+        Somebody has to hold a snapshot, so that the files hold every row that was there at the manifest's
+        commit: without one, a row that a later commit has deleted may be left out, and the log tells of it.
+        """
+        with self._running, self._home.merging:
+            manifest = self._counted(timed=False)
+            named = manifest.files()
+            self._held.append(named)
+        try:
+            yield manifest
+        finally:
+            with self._running:
+                self._held.remove(named)
+
+    def _counted(self, timed: bool) -> Manifest:
+        began = monotonic()
+        try:
+            manifest = self._run()
+        except BaseException:
+            self.statistics.failed += 1
+            self._not_before = monotonic() + RETRY
+            raise
+        finally:
+            self._ended = monotonic()
+        if timed:
+            self.statistics.timed += 1
+        else:
+            self.statistics.requested += 1
+        self.statistics.seconds += self._ended - began
+        return manifest
+
+    def _run(self) -> Manifest:
         began = monotonic()
         before = self._home.log_bytes
         manifest = self._home.begin_checkpoint()
@@ -161,6 +185,7 @@ class Checkpoints:
         syncing = monotonic()
         fsync_folder(self._folder)
         self._home.flush()  # what segments leave out because of later commits must not come back
+        manifest.next_segment = self._home.segments.next
         manifest.write(self._folder.parent)
         self.statistics.sync_seconds += monotonic() - syncing
         needless, self._older = self._older, 0
@@ -174,6 +199,7 @@ class Checkpoints:
             needless / 1e6,
             monotonic() - began,
         )
+        return manifest
 
     def _write(self, store: Store, manifest: Manifest) -> TableFiles:
         segments = []
@@ -188,7 +214,7 @@ class Checkpoints:
     def collect(self, manifest: Manifest) -> None:
         """Remove what the manifest no longer needs, and no snapshot reads."""
         self._named = manifest.files()
-        self._home.segments.collect(self._named, manifest.log)
+        self._home.segments.collect(self._named.union(*self._held), manifest.log)
         for number in log.numbers(self._folder.parent):
             if number < manifest.log:
                 remove(self._folder.parent / log.name(number))

@@ -20,9 +20,11 @@ from pathlib import Path
 from time import monotonic
 
 from storage import files, kernels, log, segmentfolder
+from storage.backup import Report, save
 from storage.bulk import Bulk
-from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
+from storage.catalog import FIRST_USER_OID, Catalog, Table
 from storage.checkpoint import Checkpoints, Policy, Statistics
+from storage.errors import FeatureNotSupported
 from storage.files import FolderLock
 from storage.locks import LockRow, Waits
 from storage.log import Log
@@ -82,6 +84,7 @@ class Database:
         self.segments = SegmentFolder(None)
         self.bulk = Bulk(self.segments)
         self._replayed_from = 0  # the log file
+        self.id = ""
         self._merger: Merger | None = None
 
     @classmethod
@@ -110,8 +113,9 @@ class Database:
             files.remove(unfinished)
         manifest = Manifest.read(folder)
         files.make_folder(folder / segmentfolder.NAME)
-        self.segments = SegmentFolder(folder / segmentfolder.NAME)
+        self.segments = SegmentFolder(folder / segmentfolder.NAME, manifest.next_segment)
         self.bulk = Bulk(self.segments)
+        self.id = manifest.id
         self._published = self._latest = (manifest.commit, manifest.catalog)
         self._next_oid = manifest.next_oid
         for oid, (value, called) in manifest.sequences.items():
@@ -135,11 +139,7 @@ class Database:
         if sequence is not None:
             self.sequences.restore(sequence.oid, sequence.value, sequence.called)
             return
-        commit, (_, catalog) = reader.head["commit"], self._latest
-        dropped: dict[int, Definition | None] = dict.fromkeys(reader.head["drop"])
-        put = {item.oid: item for item in reader.definitions()}
-        if dropped or put:
-            catalog = catalog.changed(dropped | put)
+        commit, catalog = reader.head["commit"], reader.catalog(self._latest[1])
         self._next_oid = max(self._next_oid, reader.head["next_oid"])
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
@@ -390,9 +390,8 @@ class Database:
             number, catalog = self._latest
             self._log.rotate(prepared)
             durable = self._log.written
-            manifest = Manifest(
-                prepared.number, number, catalog, self._next_oid, self.sequences.kept(exactly=self._closed)
-            )
+            sequences = self.sequences.kept(exactly=self._closed)
+            manifest = Manifest(prepared.number, number, catalog, self._next_oid, sequences, id=self.id)
         self._publish(durable)
         return manifest
 
@@ -420,6 +419,19 @@ class Database:
         """CHECKPOINT: what was committed no longer needs the log. Raises DiskFull or FileError."""
         if self._checkpoints is not None:
             self._checkpoints.run()
+
+    def back_up(self, to: Path, check: Callable[[], None] = _never) -> Report:
+        """Make the folder `to` a backup of what is committed now; files that it has already stay.
+
+        Raises FeatureNotSupported for a database in memory, and what storage.backup.save raises; `check` is
+        called now and then, and raises when it is to end.
+        """
+        if self._checkpoints is None or self.folder is None:
+            raise FeatureNotSupported("a database in memory cannot be backed up")
+        snapshot = self.snapshot()  # merging leaves the rows that it sees
+        with self._checkpoints.held() as manifest:
+            assert snapshot.commit <= manifest.commit
+            return save(self.folder, manifest, to, check)
 
     def close(self) -> None:
         """Checkpoint and close; open transactions are lost. After a failure of the log, only close."""

@@ -164,6 +164,11 @@ def replace(path: Path, buffers: Iterable[Buffer]) -> None:
     fsync_folder(path.parent)
 
 
+def writable(folder: Path) -> bool:
+    """Whether files can be made in the folder."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def remove(path: Path) -> None:
     """Remove a file that nothing names; where that fails it stays, and goes at the next start."""
     with suppress(OSError):

@@ -2,16 +2,20 @@
 
 `manifest` is JSON, written aside, fsynced and renamed:
 
-    {"format": 2, "crc32c": of the rest without this field, "log": first log file to replay, "commit": n,
-     "catalog": {...}, "next_oid": n, "sequences": {oid: [value, called]},
+    {"format": 2, "crc32c": of the rest without this field, "id": text, "log": first log file to replay,
+     "commit": n, "catalog": {...}, "next_oid": n, "next_segment": n, "sequences": {oid: [value, called]},
      "tables": {oid: {"next_row_id": n, "segments": [segment, ...]}}}
 
     segment: {"file": name, "rows": n, "deleted": file or null, "base": row id,
               "nbytes": length of the file, "run": sorted run}
 
 Everything up to `commit` is in what it names, everything later in the log from file `log` on. Files that
-it does not name are left over from a checkpoint that did not finish, and are removed. Format 1 did not say
-a segment's `base`, `nbytes` and `run`: its row ids are absolute, and its length is not known.
+it does not name are left over from a checkpoint that did not finish, and are removed. The id is drawn when
+a folder is made or restored from a backup: of two folders with one id, one is a backup of the other, and a
+file name means the same file in both; `next_segment` sees to that (see storage.segmentfolder).
+
+Format 1 did not say a segment's `base`, `nbytes` and `run`: its row ids are absolute, and its length is not
+known.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import crc32c
 
@@ -59,6 +64,8 @@ class Manifest:
     next_oid: int = FIRST_USER_OID
     sequences: dict[int, tuple[int, bool]] = field(default_factory=dict)
     tables: dict[int, TableFiles] = field(default_factory=dict)
+    next_segment: int = 1
+    id: str = field(default_factory=lambda: uuid4().hex)
 
     def files(self) -> set[str]:
         """The names of the segment and delete files it stands on."""
@@ -69,10 +76,12 @@ class Manifest:
         """Make this the truth."""
         body: dict[str, Any] = {
             "format": _FORMAT,
+            "id": self.id,
             "log": self.log,
             "commit": self.commit,
             "catalog": codec.encode_catalog(self.catalog),
             "next_oid": self.next_oid,
+            "next_segment": self.next_segment,
             "sequences": {str(oid): value for oid, value in self.sequences.items()},
             "tables": {
                 str(oid): {
@@ -117,6 +126,8 @@ class Manifest:
                 )
                 for oid, table in body["tables"].items()
             },
+            body.get("next_segment", 1),
+            body.get("id", uuid4().hex),  # of a folder that an older server wrote
         )
 
 

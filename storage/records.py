@@ -46,7 +46,7 @@ import numpy as np
 from storage import codec, compact
 from storage.batch import Batch
 from storage.blocks import BLOCK_BYTES, BLOCK_ROWS
-from storage.catalog import Relation, Role, Schema, Table
+from storage.catalog import Catalog, Definition, Relation, Role, Schema, Table
 from storage.changes import TableChanges
 from storage.column import Mask, Positions
 from storage.files import Buffer
@@ -288,6 +288,12 @@ class Reader:
     def definitions(self) -> list[Relation | Schema | Role]:
         """What the commit defined."""
         return [codec.decode_definition(item) for item in self.head["put"]]
+
+    def catalog(self, before: Catalog) -> Catalog:
+        """The catalog after the commit."""
+        dropped: dict[int, Definition | None] = dict.fromkeys(self.head["drop"])
+        put = {item.oid: item for item in self.definitions()}
+        return before.changed(dropped | put) if dropped or put else before
 
     def table(self, value: dict[str, Any], table: Table) -> TableRecord:
         """What the commit did to a table, of which `value` is the head's part."""

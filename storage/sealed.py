@@ -84,7 +84,7 @@ class Sealed:
         sealed._saved_gone = entry.deleted
         if entry.deleted is not None:
             try:
-                positions = _read_gone(folder / entry.deleted, sealed.rows)
+                positions = read_gone(folder / entry.deleted, sealed.rows)
             except DataCorrupted as error:
                 print(error, file=sys.stderr)
                 sealed._damage = error
@@ -218,7 +218,8 @@ def _segment(folder: Path, entry: SegmentEntry) -> Segment:
     return segment
 
 
-def _read_gone(path: Path, rows: int) -> Positions:
+def read_gone(path: Path, rows: int) -> Positions:
+    """The positions in a file of deleted rows of a segment of `rows` rows. Raises DataCorrupted."""
     try:
         data = path.read_bytes()
     except OSError as error:

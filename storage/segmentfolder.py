@@ -3,8 +3,9 @@
     <table>-<number>.segment                  a segment
     <table>-<number>.segment.<commit>.gone    its rows deleted by that commit
 
-Numbers count up over all tables and are never used twice while a file of that number may be named: by the
-manifest, or by the log after it. Older files have names of another form, <table>-<log>-<row id>.segment.
+Numbers count up over all tables. The manifest says where they go on, so none that it has ever named is used
+for another file: a backup knows by the name which files it has. Older files have names of another form,
+<table>-<log>-<row id>.segment.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _FORM = re.compile(r"\d+-(\d+)\.segment")
 class SegmentFolder:
     """See the module's text."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """`folder` is there; None: segments stay in memory."""
+    def __init__(self, folder: Path | None, first: int = 1) -> None:
+        """`folder` is there; None: segments stay in memory. Numbers below `first` were used."""
         self.folder = folder
         self._lock = threading.Lock()
         found = [] if folder is None else [_FORM.match(path.name) for path in folder.iterdir()]
-        self._next = max([int(form[1]) for form in found if form], default=0) + 1
+        self.next = max([first, *(int(form[1]) + 1 for form in found if form)])
         self._making: set[str] = set()
         self._logged: list[tuple[int, str]] = []  # (log file, segment file)
 
@@ -38,8 +39,8 @@ class SegmentFolder:
     def making(self, table: int) -> Iterator[str]:
         """A file name for a segment of the table with this OID; while it is being made, nobody removes it."""
         with self._lock:
-            name = f"{table}-{self._next}.segment"
-            self._next += 1
+            name = f"{table}-{self.next}.segment"
+            self.next += 1
             self._making.add(name)
         try:
             yield name

@@ -197,6 +197,7 @@ class Store:
 
     def _leave(self, parts: tuple[Part, ...]) -> None:
         """The table's indexes are of its blocks: made anew, when asked for, without those that leave."""
+        self._spans = (), _NONE, _NONE  # which would keep their files
         for part in parts:
             if isinstance(part, Block):
                 part.left = True

@@ -31,7 +31,7 @@ from sql.commands.altering import (
 from sql.commands.base import Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
-from sql.commands.durability import Checkpoint
+from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, Optimize, Truncate
@@ -49,10 +49,12 @@ from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
 
 __all__ = [
+    "BACKUP_COLUMNS",
     "Action",
     "AddConstraint",
     "AlterConstraint",
     "AlterTable",
+    "Backup",
     "Begin",
     "Checkpoint",
     "CloseCursor",

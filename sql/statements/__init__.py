@@ -79,6 +79,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Drop: _drop,
     commands.LockTables: _plain(locktables.lock),
     commands.Truncate: maintaining.truncate,
+    commands.Backup: _plain(durability.back_up),
     commands.Checkpoint: _plain(durability.checkpoint),
     commands.Comment: maintaining.comment,
     commands.Maintain: maintaining.maintain,

@@ -61,6 +61,20 @@ def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         }
 
 
+@view("pg_catalog", "pg_stat_bgwriter", volatile=True)
+def pg_stat_bgwriter(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    own = sessions().get(session.backend_pid)
+    if own is not None:
+        done = own.store.checkpoints
+        yield {
+            "checkpoints_timed": done.timed,
+            "checkpoints_req": done.requested,
+            "checkpoint_write_time": 1000 * (done.seconds - done.sync_seconds),
+            "checkpoint_sync_time": 1000 * done.sync_seconds,
+            "buffers_checkpoint": done.written,
+        }
+
+
 @view("pg_catalog", "pg_prepared_statements", volatile=True)
 def pg_prepared_statements(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     own = sessions().get(session.backend_pid)

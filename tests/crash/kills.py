@@ -13,6 +13,7 @@ from random import Random
 
 import psycopg
 
+from storage.check import check
 from tests.crash.server import Running
 from tests.crash.writers import EVERY, SETUP, Writer
 
@@ -50,6 +51,11 @@ def kill_often(work: Path, seed: int, kills: int) -> Report:
                 threading.Event().wait(choose.uniform(0, 0.2))
                 running.kill()
                 report.kills_at_start += 1
+            report.wrong += [
+                f"kill {report.kills}: {finding.path.name}: {finding.text}"
+                for finding in check(folder)
+                if finding.level == "damaged"
+            ]
             running = Running(folder, work, SETTINGS)
             _check(running, writers, report)
         if running.stop() != 0:

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from storage import files, log
+from storage.check import check
 from storage.checkpoint import Policy
 from storage.database import Database
 from tests.crash.powercut import Cut, Loss, Operation, Remembering, Unsynced, cut
@@ -50,7 +51,7 @@ class Life:
             elif operation.name == "mark":
                 most = operation.target[1]
         cutting.write(folder)
-        wrong = []
+        wrong = [f"{f.path.name}: {f.text}" for f in check(folder) if f.level == "damaged"]
         try:
             database = Database.open(folder)
         except Exception as error:

@@ -184,4 +184,24 @@ def run_demo(leave: bool, data: Path | None, output: Path, port: int) -> None:
     _finish(demo.Demo(data, output, port).run(leave))
 
 
-commands = (load, find, run_demo)
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@connection_options
+def backup(folder: Path, host: str, port: int, user: str, database: str) -> None:
+    """Have a running server back itself up into FOLDER, which is on the server's machine.
+
+    An earlier backup of the same database there is brought forward: only what is new is copied.
+    """
+
+    async def work() -> asyncpg.Record:
+        async with await client.connect(host, port, user, database=database) as connected:
+            return await connected.back_up(folder)
+
+    done = _finish(work())
+    click.echo(
+        f"{done['files']} files, {done['bytes'] / 1e6:.1f} MB in {folder}: "
+        f"{done['copied']} files, {done['copied_bytes'] / 1e6:.1f} MB copied"
+    )
+
+
+commands = (backup, load, find, run_demo)
