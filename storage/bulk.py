@@ -30,7 +30,8 @@ BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
 REST = 4 << 20
 """Bytes of new rows that go through the log where other rows of the transaction are in files."""
-THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""A thread encodes, or waits for the disk."""
 
 Lot = list[OwnRows]
 
@@ -80,10 +81,10 @@ class Bulk:
     def _seal(self, lot: Lot) -> list[Sealed]:
         """The rows in files, under row ids that are their positions in the lot."""
         sources, first = [], 0
-        for rows in lot:
-            row_ids = np.arange(first, first + rows.rows, dtype=np.int64)
-            sources.append(Source(Block(rows.numbers, rows.batch(), row_ids, 0), rows.rows))
-            first += rows.rows
+        for numbers, batch in ((rows.numbers, batch) for rows in lot for batch in rows.parts()):
+            row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
+            sources.append(Source(Block(numbers, batch, row_ids, 0), batch.rows))
+            first += batch.rows
         return [part for _, part in make(lot[0].table, sources, 0, self._folder)]
 
     def close(self) -> None:

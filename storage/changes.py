@@ -61,7 +61,7 @@ class TableChanges:
             row_ids = last.append(batch, command)
         else:
             if last is not None:
-                last.batch()  # what it was made of can go
+                last.settle()
             last = OwnRows(self.table, batch, -1 - self._rows, command)
             self.inserted.append(last)
             row_ids = last.row_ids

@@ -16,8 +16,8 @@ and rests between two rewritings for as long as the last one took.
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -33,6 +33,8 @@ from storage.rewrite import SEGMENT_BYTES, Source, rewrite, row_bytes
 from storage.sealed import Sealed
 from storage.segmentfolder import SegmentFolder
 from storage.table import Part, Store
+
+_log = logging.getLogger("glancedb.merger")
 
 SEAL_ROWS = 262_144
 SEAL_BYTES = 64 << 20
@@ -268,7 +270,7 @@ class Merger:
             # everything is as it was; the next look tries again, and says nothing new
             if str(error) not in self._failed:
                 self._failed.add(str(error))
-                print(f"merging failed: {error}", file=sys.stderr)
+                _log.warning("merging failed, and is tried again: %s", error)
             return False
         if done:
             rest = threading.Event() if self._closing else self._wanted

@@ -21,6 +21,8 @@ from storage.predicate import Conjunction
 from storage.sealed import Sealed
 from storage.types import Type
 
+_FEW_BYTES = 256 << 10  # batches of fewer are joined when their rows are complete
+
 
 class OwnRows:
     """Rows in the order they were inserted: row ids from `first` (negative) downwards.
@@ -147,6 +149,16 @@ class OwnRows:
     def types(self) -> tuple[Type, ...]:
         """The types of the columns."""
         return self._parts[0].types
+
+    def parts(self) -> list[Batch]:
+        """The rows that are in memory, as they came."""
+        with self._lock:
+            return list(self._parts)
+
+    def settle(self) -> None:
+        """No more rows will come: many small batches become one, so that what they were cut from can go."""
+        if len(self._parts) * _FEW_BYTES > self.nbytes:
+            self.batch()
 
     def batch(self) -> Batch:
         """The rows that are in memory: at least those counted by a `rows` read before."""

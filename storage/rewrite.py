@@ -31,7 +31,7 @@ from storage.segmentfolder import SegmentFolder
 from storage.table import Part, Store
 from storage.types import INT8, Form
 
-SEGMENT_BYTES = 512 << 20
+SEGMENT_BYTES = 128 << 20
 """The most bytes, decoded, of a segment's rows."""
 
 
@@ -256,7 +256,7 @@ def _built(
 
 def _gathered(sources: Sequence[Source], definition: ColumnDefinition, target: Target) -> Column:
     """A column of the target's rows."""
-    if is_wide(definition.type):
+    if is_wide(definition.type) and (len(target.pieces) > 1 or target.order is not None):
         return _gathered_wide(sources, definition, target)
     column = Column.concat([_values(sources, definition, piece) for piece in target.pieces])
     return column if target.order is None else column.take(target.order)

@@ -10,8 +10,8 @@ A delete file `<segment>.<commit>.gone` holds
 
 from __future__ import annotations
 
+import logging
 import struct
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ from storage.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.segment import Segment
 from storage.segmentfile import damage
+
+_log = logging.getLogger("glancedb.segments")
 
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
@@ -86,7 +88,7 @@ class Sealed:
             try:
                 positions = read_gone(folder / entry.deleted, sealed.rows)
             except DataCorrupted as error:
-                print(error, file=sys.stderr)
+                _log.error("%s", error)
                 sealed._damage = error
                 return sealed
             sealed._gone = np.zeros(sealed.rows, np.int64)
@@ -213,7 +215,7 @@ def _segment(folder: Path, entry: SegmentEntry) -> Segment:
         if segment.rows != entry.rows:
             raise damage(folder / entry.file, 0, f"it has {segment.rows} rows, not {entry.rows}")
     except DataCorrupted as error:
-        print(error, file=sys.stderr)
+        _log.error("%s", error)
         return Segment.damaged(entry.rows, error)
     return segment
 

@@ -332,7 +332,7 @@ def test_blocks_are_sealed_in_the_background(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_failed_merge_is_told_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(merger, "SEAL_ROWS", 2)
     monkeypatch.setattr(merger, "_LOOK", 0.01)
@@ -357,5 +357,5 @@ def test_a_failed_merge_is_told_and_tried_again(
         pause.wait(0.01)
     assert rows(database, table) == [(1, "a"), (2, "b"), (3, "c")]
     assert sealed(database, table)
-    assert capsys.readouterr().err.count("merging failed: could not write: no room") == 1
+    assert caplog.text.count("is tried again: could not write: no room") == 1
     database.close()

@@ -253,10 +253,10 @@ def damaged(tmp_path: Path, what: str) -> tuple[Database, int, int]:
 
 @pytest.mark.parametrize("what", [".segment", ".gone"])
 def test_a_cut_file_is_named_and_the_rest_can_be_read(
-    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database, table, other = damaged(tmp_path, what)
-    assert what in capsys.readouterr().err
+    assert what in caplog.text
     with pytest.raises(DataCorrupted, match=what):
         rows(database, table)
     assert rows(database, other) == [(1, "fine")]
