@@ -253,6 +253,8 @@ class Planner:
                 return (Field("name", TEXT), Field("setting", TEXT), Field("description", TEXT))
             case commands.Show(name):
                 return (Field(name, TEXT),)
+            case commands.MergeStatus():
+                return tuple(Field(name, TEXT) for name in command.COLUMNS)
             case commands.Explain():
                 return (Field("QUERY PLAN", TEXT),)
             case commands.Backup():

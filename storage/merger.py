@@ -20,7 +20,7 @@ import logging
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -29,7 +29,7 @@ from typing import Literal, Protocol
 from storage.blocks import Block
 from storage.catalog import Table
 from storage.errors import DatabaseError
-from storage.rewrite import SEGMENT_BYTES, Source, rewrite, row_bytes
+from storage.rewrite import BACKGROUND, MANUAL, SEGMENT_BYTES, Source, rewrite, row_bytes
 from storage.sealed import Sealed
 from storage.segmentfolder import SegmentFolder
 from storage.table import Part, Store
@@ -59,20 +59,22 @@ class _Stopped(Exception):
     """The merger is to end."""
 
 
-def seal(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> None:
+def seal(
+    store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder, merger: str = BACKGROUND
+) -> None:
     """Make segments of all rows in blocks that commits up to `commit` made."""
     sources = [source for source in _sources(store, commit) if isinstance(source.part, Block)]
     for group in _bounded(sources):
-        rewrite(store, table, group, oldest, folder)
+        rewrite(store, table, group, oldest, folder, merger=merger)
 
 
 def optimize(store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder, mode: Mode) -> None:
     """OPTIMIZE TABLE: seal; or bring the table into shape as the merger would, too; or make all one run."""
     if mode == "flush":
-        seal(store, table, commit, oldest, folder)
+        seal(store, table, commit, oldest, folder, MANUAL)
     elif mode == "full":
         for group in _bounded([source for source in _sources(store, commit) if not _damaged(source.part)]):
-            rewrite(store, table, group, oldest, folder)
+            rewrite(store, table, group, oldest, folder, merger=MANUAL)
     else:
         _put_in_shape(store, table, commit, oldest, folder)
 
@@ -84,11 +86,19 @@ def _put_in_shape(store: Store, table: Table, commit: int, oldest: int, folder: 
     dead = [source for source in sources if source not in small and _dead(source, oldest)]
     if any(isinstance(source.part, Block) for source in small) or len(small) > 1 or _any_dead(small, oldest):
         for group in _bounded(small):
-            rewrite(store, table, group, oldest, folder)
+            rewrite(store, table, group, oldest, folder, merger=MANUAL)
     for source in dead:
-        rewrite(store, table, [source], oldest, folder, run=_run(source.part))
+        rewrite(store, table, [source], oldest, folder, run=_run(source.part), merger=MANUAL)
     while (runs := _overlapping(store, table, commit)) is not None:
-        rewrite(store, table, runs, oldest, folder)
+        rewrite(store, table, runs, oldest, folder, merger=MANUAL)
+
+
+def run_sizes(store: Store, table: Table) -> list[int]:
+    """How many segments each sorted run has; without a sort key all are one."""
+    parts = [part for part in store.parts if isinstance(part, Sealed)]
+    if not table.sort_key:
+        return [len(parts)] if parts else []
+    return list(Counter(part.run or part for part in parts).values())
 
 
 def step(

@@ -12,6 +12,7 @@ the table was truncated meanwhile, the segments are dropped.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,11 +29,15 @@ from storage.hashindex import sections_of
 from storage.sealed import Sealed
 from storage.segment import Segment, SegmentColumn
 from storage.segmentfolder import SegmentFolder
-from storage.table import Part, Store
+from storage.table import Part, Rewriting, Store
 from storage.types import INT8, Form
 
 SEGMENT_BYTES = 128 << 20
 """The most bytes, decoded, of a segment's rows."""
+
+
+BACKGROUND, MANUAL = "Slow Merger", "Manual Merger"
+"""Who rewrites, under SingleStore's names."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def rewrite(
     folder: SegmentFolder,
     *,
     run: int = 0,
+    merger: str = BACKGROUND,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Put new segments in the place of these rows. No snapshot is of a commit before `oldest`.
@@ -83,7 +89,15 @@ def rewrite(
     They become the sorted run `run`, or a new one. `check` is called now and then, and raises to have the
     work given up. Raises DataCorrupted, DiskFull or FileError, with everything as it was.
     """
-    made = make(table, sources, oldest, folder, check)
+    plan = Counter(
+        part.run or part for part in (source.part for source in sources) if isinstance(part, Sealed)
+    )
+    total = sum(source.rows for source in sources)
+    store.rewriting = Rewriting(merger, tuple(plan.values()), total)
+    try:
+        made = make(table, sources, oldest, folder, check, store.rewriting)
+    finally:
+        store.rewriting = None
     for _, sealed in made:
         sealed.run = run or made[0][1].first_row_id
     before = [None if (gone := _gone(source)) is None else gone.copy() for source in sources]
@@ -108,6 +122,7 @@ def make(
     oldest: int,
     folder: SegmentFolder,
     check: Callable[[], None] = lambda: None,
+    progress: Rewriting | None = None,
 ) -> list[tuple[Target, Sealed]]:
     """Segments of these rows, in files where there is a folder, with the rows that went into each.
 
@@ -122,6 +137,8 @@ def make(
                 with folder.making(table.oid) as name:
                     sealed.save(folder.folder, name)
             made.append((target, sealed))
+            if progress is not None:
+                progress.rows += sealed.rows
             check()
     except BaseException:
         for _, sealed in made:

@@ -72,6 +72,9 @@ class TableView(Protocol):
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """(segments skipped by zone maps, segments in all): for EXPLAIN ANALYZE."""
 
+    def skipped_blocks(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """(morsels skipped by zone maps, morsels in all): likewise."""
+
 
 class Snapshot(Protocol):
     """What one statement sees: the database at one commit number, and its transaction's own rows."""

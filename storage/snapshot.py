@@ -167,6 +167,18 @@ class TableView:
             return 0, total
         return sum(not part.may_match(predicate, 0, rows) for part, rows in self._parts), total
 
+    def skipped_blocks(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """See storage.seams.TableView."""
+        spans = [
+            (part, start, min(start + step, rows))
+            for part, rows in self._parts
+            for step in (part.morsel_rows(),)
+            for start in range(0, rows, step)
+        ]
+        if not predicate:
+            return 0, len(spans)
+        return sum(not part.may_match(predicate, start, stop) for part, start, stop in spans), len(spans)
+
 
 class Snapshot:
     """See storage.seams.Snapshot."""

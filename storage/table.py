@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -76,6 +77,26 @@ class Part(Protocol):
         """How many rows make a morsel here."""
 
 
+@dataclass
+class Rewriting:
+    """What is being rewritten of a table: by whom, so many segments of each sorted run, so many rows."""
+
+    merger: str
+    plan: tuple[int, ...]
+    total: int
+    rows: int = 0  # those that are written
+
+    @property
+    def state(self) -> str:
+        """What it is called."""
+        return "Merging Segments" if self.plan else "Flushing"
+
+    @property
+    def percent(self) -> int:
+        """How far it has come."""
+        return 100 * self.rows // max(self.total, 1)
+
+
 class Store:
     """The rows of one table. `lock` guards everything that changes."""
 
@@ -87,6 +108,7 @@ class Store:
         self.holders: dict[int, Any] = {}  # row id -> open transaction that marked it deleted
         self._spans: tuple[tuple[Part, ...], Positions, Positions] = ((), _NONE, _NONE)
         self.unsealed_rows = self.unsealed_bytes = 0  # of blocks, about
+        self.rewriting: Rewriting | None = None
         self.sealed_at = time.monotonic()
         self.locks = Locks(ROW_CONFLICTS)  # on rows, by row id
         self.successors: dict[int, tuple[int, int]] = {}  # row id -> (commit, row id that replaced it)
@@ -181,6 +203,7 @@ class Store:
         self._history.append((commit, self.parts))
         self._leave(self.parts)
         self.parts = ()
+        self.unsealed_rows = self.unsealed_bytes = 0
         self.successors = {}
 
     def replace_parts(self, old: tuple[Part, ...], new: tuple[Part, ...]) -> None:

@@ -89,6 +89,8 @@ class Scan:
         if run.counters is not None:
             skipped, segments = view.skipped(predicate)
             count(run, self, Segments_Skipped=skipped, Segments=segments)
+            skipped, blocks = view.skipped_blocks(predicate)
+            count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
         step = self._step()
         for morsel in view.morsels(predicate):

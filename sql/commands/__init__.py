@@ -34,7 +34,7 @@ from sql.commands.copying import Copy
 from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.indexes import CreateIndex, RenameIndex
-from sql.commands.maintaining import Maintain, Optimize, Truncate
+from sql.commands.maintaining import Maintain, MergeStatus, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
 from sql.commands.roles import CreateRole
@@ -80,6 +80,7 @@ __all__ = [
     "Listen",
     "LockTables",
     "Maintain",
+    "MergeStatus",
     "Notify",
     "Optimize",
     "Prepare",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sql.commands.base import Command, Name, name_list
 from sql.reading import Reader
@@ -31,6 +31,15 @@ class Truncate(Command):
     names: tuple[Name, ...]
     restart: bool
     cascade: bool = False
+
+
+@dataclass(frozen=True)
+class MergeStatus(Command):
+    """SHOW COLUMNAR MERGE STATUS FOR a table."""
+
+    COLUMNS: ClassVar = ("Merger", "State", "Plan", "Progress", "Partition")
+
+    name: Name
 
 
 def _truncate(reader: Reader) -> Command:

@@ -83,6 +83,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Checkpoint: _plain(durability.checkpoint),
     commands.Comment: maintaining.comment,
     commands.Maintain: maintaining.maintain,
+    commands.MergeStatus: maintaining.merge_status,
     commands.Optimize: maintaining.optimize,
 }
 """What runs each command."""

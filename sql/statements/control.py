@@ -27,7 +27,7 @@ def done(tag: str) -> Done:
     return Done(lambda: tag)
 
 
-def table(fields: tuple[str, ...], rows: Sequence[tuple[str, ...]], tag: str) -> Rows:
+def table(fields: tuple[str, ...], rows: Sequence[tuple[str | None, ...]], tag: str) -> Rows:
     """A small result of text."""
     columns = [
         Column(TEXT, pa.array([row[i] for row in rows], pa.large_string())) for i in range(len(fields))

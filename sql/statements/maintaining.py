@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sql import commands
 from sql.outcome import Outcome
 from sql.statements.control import done
+from sql.statements.control import table as result
 from sql.statements.dropping import must_table
 from sql.statements.host import Host
 from storage.catalog import Table
 from storage.errors import ActiveSqlTransaction, FeatureNotSupported
 from storage.locks import TableMode
+from storage.merger import run_sizes
 
 
 def truncate(host: Host, command: commands.Truncate, text: str) -> Outcome:
@@ -67,3 +70,20 @@ def optimize(host: Host, command: commands.Optimize, text: str) -> Outcome:
     """OPTIMIZE TABLE: seal and merge its segments now."""
     host.store.optimize(must_table(host, command.name).oid, command.mode or "some")
     return done("OPTIMIZE TABLE")
+
+
+def merge_status(host: Host, command: commands.MergeStatus, text: str) -> Outcome:
+    """SHOW COLUMNAR MERGE STATUS FOR a table: its sorted runs by their segments, and what is being merged."""
+    table = must_table(host, command.name)
+    store = host.store.store(table.oid)
+    rows: list[tuple[str | None, ...]]
+    rows = [("(Current Groups)", None, _sizes(run_sizes(store, table)), None, "0")]
+    work = store.rewriting
+    if work is not None:
+        rows.insert(0, (work.merger, work.state, _sizes(work.plan), f"{work.percent}%", "0"))
+    return result(command.COLUMNS, rows, "SHOW")
+
+
+def _sizes(counts: Sequence[int]) -> str:
+    """Numbers of segments, the largest first."""
+    return ",".join(map(str, sorted(counts, reverse=True)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sql.bind import bind_expression
@@ -34,6 +35,8 @@ from storage.errors import (
 from storage.types import BINARY, VECTOR, Type
 
 _MOST_COLUMNS = 1600
+_SEGMENT_ROWS = "columnstore_segment_rows"
+_MOST_ROWS = 2**31 - 1
 
 
 def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
@@ -107,8 +110,6 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
             )
         )
     numbers = {column.name: column.number for column in columns}
-    options = dict(clause.options)
-    rows = options.get("columnstore_segment_rows") or host.settings.values["columnstore_segment_rows"]
     table = Table(
         oid,
         schema.oid,
@@ -120,7 +121,7 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
-        segment_rows=int(rows),
+        segment_rows=_segment_rows(host, dict(clause.options)),
         options=clause.options,
         temporary=schema.temporary,
         on_commit=clause.on_commit,
@@ -132,6 +133,21 @@ def _number(numbers: dict[str, int], name: str) -> int:
     if name not in numbers:
         raise UndefinedColumn(f'column "{name}" named in key does not exist')
     return numbers[name]
+
+
+def _segment_rows(host: Host, options: Mapping[str, str]) -> int:
+    """The most rows of a segment of a new table. Raises InvalidParameterValue."""
+    given = options.get(_SEGMENT_ROWS)
+    if given is None:
+        return int(host.settings.values[_SEGMENT_ROWS])
+    if not given.isdecimal():
+        raise InvalidParameterValue(f'invalid value for integer option "{_SEGMENT_ROWS}": {given}')
+    if not 1 <= int(given) <= _MOST_ROWS:
+        raise InvalidParameterValue(
+            f'value {given} out of bounds for option "{_SEGMENT_ROWS}"',
+            detail=f'Valid values are between "1" and "{_MOST_ROWS}".',
+        )
+    return int(given)
 
 
 def _check_defaults(host: Host, clause: TableClause, table: Table, text: str) -> None:

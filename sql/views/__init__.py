@@ -1,6 +1,6 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
 from engine import aggregates, functions
-from sql.views import activity, relations, server, standard, types
+from sql.views import activity, relations, segments, server, standard, types
 
-__all__ = ["activity", "aggregates", "functions", "relations", "server", "standard", "types"]
+__all__ = ["activity", "aggregates", "functions", "relations", "segments", "server", "standard", "types"]

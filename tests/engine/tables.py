@@ -74,6 +74,9 @@ class MemoryTable:
             if len(there):
                 yield part, positions, places
 
+    def skipped_blocks(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        return 0, len(self.parts)
+
     def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
         return 0, len(self.parts)
 
