@@ -4,7 +4,8 @@
 
 Both are lexed; their constants are lifted out as parameters, and what is left is the key. A hit needs no
 parser. A constant is lifted where it is a value and nothing else: behind a comparison, as an argument of a
-function, as a cell of INSERT's VALUES. Ordinals, type modifiers, limits and what a cast or a type name
+function, as a cell of INSERT's VALUES; a number also as an operand of arithmetic, and behind its sign, which
+stays. Ordinals, type modifiers, limits and what a cast or a type name
 follows or leads stay. Numbers are lifted with their type, strings without, so binding chooses as before.
 
 Where the lifted statement cannot be planned (GROUP BY f(a, 1) with f(a, 1) selected: the two are no longer
@@ -33,6 +34,7 @@ Key = tuple[object, ...]
 
 _QUERIES = frozenset(("select", "insert", "update", "delete", "with"))
 _COMPARISONS = frozenset(("=", "<>", "<", ">", "<=", ">=", "<*>", "<->"))
+_ARITHMETIC = frozenset(("+", "-", "*", "/", "%"))
 # Words that may stand behind a constant without saying anything of it.
 _AFTER = frozenset(
     ("and", "or", "where", "from", "group", "order", "limit", "offset", "having", "returning", "then", "end")
@@ -105,7 +107,13 @@ def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: l
     if last is None or (tokens[place].kind is Kind.HEX and len(tokens[place].text) % 2):
         return False
     after = tokens[place + 1] if place + 1 < len(tokens) else None
-    compared = last.kind is Kind.OPERATOR and last.text in _COMPARISONS
+    number = tokens[place].kind is Kind.NUMBER
+    if number and place > 1 and _is_sign(last, tokens[place - 2]):
+        place, last = place - 1, tokens[place - 2]
+    compared = last.kind is Kind.OPERATOR and (
+        last.text in _COMPARISONS
+        or (number and last.text in _ARITHMETIC and place > 1 and _is_operand(tokens[place - 2]))
+    )
     inside = bool(opened and opened[-1]) and (last.is_mark("(") or last.is_mark(","))
     if not compared and not inside:
         return False
@@ -114,11 +122,29 @@ def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: l
     if after.is_mark(")") or after.is_mark(","):
         return True
     # in a call, FROM and the like may be the grammar of its arguments
-    return compared and (after.is_word(*_AFTER) or (after.kind is Kind.OPERATOR and _compares(after)))
+    if after.kind is Kind.OPERATOR:
+        return compared and (_compares(after) or (number and after.text in _ARITHMETIC))
+    return compared and after.is_word(*_AFTER)
 
 
 def _compares(token: Token) -> bool:
     return token.text in ("<", ">", "<=", ">=")
+
+
+def _is_sign(token: Token, before: Token) -> bool:
+    """Whether a token is the sign of the number behind it."""
+    if token.kind is not Kind.OPERATOR or token.text not in ("-", "+"):
+        return False
+    if before.kind is Kind.OPERATOR:
+        return before.text in _COMPARISONS or before.text in _ARITHMETIC
+    return before.is_mark("(") or before.is_mark(",")
+
+
+def _is_operand(token: Token) -> bool:
+    """Whether what ends with this token may be the left operand of arithmetic."""
+    if token.kind is Kind.WORD:
+        return token.text not in _NO_CALL
+    return token.kind in (Kind.QUOTED, Kind.NUMBER) or token.is_mark(")")
 
 
 def _type(token: Token) -> Type | None:
