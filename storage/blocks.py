@@ -76,7 +76,10 @@ class Block:
 
     def visible_rows(self, commit: int) -> int:
         """How many rows, from the first on, were made at or before `commit`."""
-        return int(np.searchsorted(self._born[: self.rows], commit, "right"))
+        rows = self.rows
+        if self._born[rows - 1] <= commit:
+            return rows
+        return int(np.searchsorted(self._born[:rows], commit, "right"))
 
     @property
     def row_ids(self) -> Positions:

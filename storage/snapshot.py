@@ -7,6 +7,7 @@ command of the same transaction made it; and not if an earlier command of it del
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from storage.changes import TableChanges
 from storage.column import Column, Mask, Positions
 from storage.hashindex import hashed
 from storage.lookup import find
-from storage.ownrows import OwnMorsel
+from storage.ownrows import OwnMorsel, OwnRows
 from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
 from storage.table import Part, Store
@@ -99,14 +100,20 @@ class TableView:
         self._commit = commit
         self._command = command
         truncated = changes.truncated if changes is not None else 0
-        seen = () if 0 < truncated < command else parts
-        self._parts = [(part, rows) for part in seen if (rows := part.visible_rows(commit))]
+        self._seen: tuple[Part, ...] = () if 0 < truncated < command else parts
         self._hidden = changes.hidden(command) if changes is not None else None
         self._floor = truncated + 1 if truncated < command else 0
-        self._own = [
-            (rows, rows.before(self._floor), rows.before(command))
-            for rows in (changes.inserted if changes is not None else ())
-        ]
+
+    @cached_property
+    def _parts(self) -> list[tuple[Part, int]]:
+        """The parts with how many of their rows, from the first on, were made in time."""
+        return [(part, rows) for part in self._seen if (rows := part.visible_rows(self._commit))]
+
+    @cached_property
+    def _own(self) -> list[tuple[OwnRows, int, int]]:
+        """Own rows, from where to where they are seen."""
+        inserted = self._changes.inserted if self._changes is not None else ()
+        return [(rows, rows.before(self._floor), rows.before(self._command)) for rows in inserted]
 
     @property
     def estimated_rows(self) -> int:
@@ -132,10 +139,9 @@ class TableView:
     def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
         """See storage.seams.TableView."""
         key = hashed(values, len(values[0]), columns.nulls)
-        seen = dict(self._parts)
-        for part, asked, positions in find(self._store, self.table, columns, list(seen), key):
+        for part, asked, positions in find(self._store, self.table, columns, self._seen, key):
             morsel = PartMorsel(part, 0, part.rows, self._commit, self._hidden)
-            kept = (positions < seen[part]) & morsel.sees(positions)
+            kept = (positions < part.visible_rows(self._commit)) & morsel.sees(positions)
             if kept.any():
                 yield morsel, positions[kept], asked[kept]
         if self._changes is None:
