@@ -94,11 +94,18 @@ class Transaction(Protocol):
     """SET CONSTRAINTS: whether a constraint (an OID; 0: every other) is deferred; a savepoint keeps it."""
 
     @property
+    def repeats(self) -> bool:
+        """Whether its snapshot stays the same."""
+
+    @property
     def catalog(self) -> Catalog:
         """As this transaction sees it; changed through `define` and its kin only."""
 
     def snapshot(self) -> Snapshot:
         """A new one a statement under READ COMMITTED, the first one's under REPEATABLE READ."""
+
+    def newest(self) -> Snapshot:
+        """One of the newest commit, under REPEATABLE READ too: for what has to be true of all rows."""
 
     def insert(self, table: int, batch: Batch) -> Positions:
         """Append rows (all columns of the table, in its order) and return their row ids.

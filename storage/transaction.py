@@ -181,15 +181,20 @@ class Transaction:
         base = self._fixed or self._database.snapshot()
         if self.isolation in ("repeatable read", "serializable"):
             self._fixed = base
-        self._last = Snapshot(
-            self._database,
-            self._seen(self.temporary.over(base.catalog)),
-            base.commit,
-            self._command,
-            self.changes,
-        )
-        self._database.watch(self._last)
+        self._last = self._over(base)
         return self._last
+
+    def newest(self) -> Snapshot:
+        """See storage.seams.Transaction."""
+        self._command += 1
+        return self._over(self._database.snapshot())
+
+    def _over(self, base: Snapshot) -> Snapshot:
+        """What `base` sees, and what earlier commands of this transaction have done."""
+        catalog = self._seen(self.temporary.over(base.catalog))
+        snapshot = Snapshot(self._database, catalog, base.commit, self._command, self.changes)
+        self._database.watch(snapshot)
+        return snapshot
 
     def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
         """What a change to the rows of `table` needs; takes the lock for it."""

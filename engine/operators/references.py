@@ -27,7 +27,7 @@ from storage.batch import Batch
 from storage.catalog import KeyColumns, Table
 from storage.column import Column, Mask, Positions
 from storage.comparable import keys_of, same_rows
-from storage.errors import ForeignKeyViolation
+from storage.errors import ForeignKeyViolation, SerializationFailure
 from storage.keys import describe
 from storage.locks import RowMode
 from storage.seams import Found, TableView
@@ -282,7 +282,7 @@ class Keeper:
     def _exist(self, foreign: ForeignKey, keys: list[Column]) -> Mask:
         """Which of the keys some row of the parent has, after all."""
         found = np.zeros(len(keys[0]), np.bool_)
-        view = self._run.transaction.snapshot().table(foreign.parent)
+        view = self._run.transaction.newest().table(foreign.parent)
         for _, _, which in view.lookup(foreign.key, keys):
             found[which] = True
         return found
@@ -290,8 +290,8 @@ class Keeper:
     def _pointing_to(
         self, foreign: ForeignKey, keys: list[Column]
     ) -> Iterator[tuple[Positions, Positions, Batch]]:
-        """(row ids, which key, rows) of the child's rows that have one of these keys."""
-        view = self._run.transaction.snapshot().table(foreign.child)
+        """(row ids, which key, rows) of the child's rows, seen or not, that have one of these keys."""
+        view = self._run.transaction.newest().table(foreign.child)
         for morsel, positions, which in list(_found(view, foreign, keys)):
             self._run.check()
             columns = tuple(morsel.column(column, positions) for column in view.table.columns)
@@ -308,6 +308,7 @@ class Keeper:
     ) -> bool:
         """Delete or update rows that point; false where another transaction was before us."""
         foreign, transaction = event.foreign, self._run.transaction
+        self._must_see(foreign, row_ids, event.old)
         if action == "c" and new is None:
             done = np.isin(row_ids, transaction.delete(foreign.child, row_ids))
             self._deleted(self._rules.of(foreign.child), batch if done.all() else batch.take(done))
@@ -336,6 +337,14 @@ class Keeper:
             old = dict(zip(numbers, batch.take(kept).columns, strict=True))
             self._updated(rules, old, rows.take(kept), ids[kept])
         return bool(kept.all())
+
+    def _must_see(self, foreign: ForeignKey, row_ids: Positions, keys: list[Column]) -> None:
+        """Raise SerializationFailure for a row that is to be changed and that the snapshot does not see."""
+        if self._run.transaction.repeats:
+            view = self._run.transaction.snapshot().table(foreign.child)
+            seen = [morsel.row_ids(positions) for morsel, positions, _ in _found(view, foreign, keys)]
+            if not np.isin(row_ids, np.concatenate([row_ids[:0], *seen])).all():
+                raise SerializationFailure("could not serialize access due to concurrent update")
 
     # words
 
