@@ -70,6 +70,11 @@ def rewritten(view: View, renames: Renames, catalog: Catalog, session: SessionIn
     return replace(view, text=Unparser(resolved, renames).query(tree))
 
 
+def joined(view: View, catalog: Catalog, session: SessionInfo) -> set[tuple[int, int]]:
+    """(table, attnum) of the columns that its joins name by USING, whose names cannot be written apart."""
+    return _bound(view, catalog, session)[1].joined
+
+
 def _bound(view: View, catalog: Catalog, session: SessionInfo) -> tuple[exp.Expression, Resolved]:
     resolved = Resolved()
     context = BindContext(

@@ -14,11 +14,15 @@ from typing import Any
 
 from sqlglot import exp
 
+from sql.binding import Binding
 from sql.binding.literals import cast_mark
+from sql.context import BindContext
 from sql.labels import label
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
 from sql.names import quoted
+from sql.parse import parse_expression
 from sql.resolved import ColumnName, Resolved, TableName
+from sql.scope import Scope
 from sql.tokens import Kind
 from sql.typenames import type_of
 from storage.errors import FeatureNotSupported
@@ -446,6 +450,14 @@ def _is_join(tree: exp.Expression) -> bool:
     if isinstance(tree, exp.Subquery):
         return bool(tree.args.get("joins")) or isinstance(tree.this, exp.Table) or _is_join(tree.this)
     return False
+
+
+def expression_text(text: str, scope: Scope, context: BindContext, renames: Renames) -> str:
+    """A stored expression over the columns of `scope`, written with the new names of columns."""
+    tree = parse_expression(text)
+    context.resolved = resolved = Resolved()
+    Binding(context, scope, "stored expressions").bind(tree)
+    return Unparser(resolved, renames, qualified=False).expression(tree)
 
 
 def _over(own: Sequence[str], names: Sequence[str]) -> list[str]:

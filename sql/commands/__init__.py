@@ -37,9 +37,10 @@ from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, MergeStatus, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
+from sql.commands.renaming import ChangeOwner, Rename, SetSchema
 from sql.commands.roles import CreateRole
 from sql.commands.schemas import CreateSchema
-from sql.commands.sequences import CreateSequence
+from sql.commands.sequences import AlterSequence, CreateSequence
 from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, LockTables, Release, Rollback, RollbackTo, Savepoint
@@ -53,9 +54,11 @@ __all__ = [
     "Action",
     "AddConstraint",
     "AlterConstraint",
+    "AlterSequence",
     "AlterTable",
     "Backup",
     "Begin",
+    "ChangeOwner",
     "Checkpoint",
     "CloseCursor",
     "Command",
@@ -85,12 +88,14 @@ __all__ = [
     "Optimize",
     "Prepare",
     "Release",
+    "Rename",
     "RenameIndex",
     "Reset",
     "Rollback",
     "RollbackTo",
     "Savepoint",
     "SetConstraints",
+    "SetSchema",
     "SetSetting",
     "SetTransaction",
     "Show",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sql.commands.base import Command, Name, unsupported
+from sql.commands.renaming import renamed
 from sql.constraints import ConstraintClause, read_constraint, read_timing
 from sql.reading import Reader
 
@@ -88,6 +89,9 @@ ACTIONS: dict[str, tuple[Callable[[Reader], Action | None], ...]] = {
 
 def alter_table(reader: Reader) -> Command:
     """ALTER TABLE, from the name on. Raises SqlSyntaxError, FeatureNotSupported."""
+    found = renamed(reader, "table")
+    if found is not None:
+        return found
     if_exists = reader.word("if", "exists")
     reader.word("only")
     name = reader.qualified()

@@ -14,10 +14,10 @@ from sql.commands.altering import alter_table
 from sql.commands.base import Command, Name, name_list, unsupported
 from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
-from sql.commands.schemas import create_schema
-from sql.commands.sequences import create_sequence
+from sql.commands.schemas import alter_schema, create_schema
+from sql.commands.sequences import alter_sequence, create_sequence
 from sql.commands.tables import create_table
-from sql.commands.views import create_view
+from sql.commands.views import alter_view, create_view
 from sql.reading import Reader
 
 Adjectives = frozenset[str]
@@ -35,9 +35,12 @@ class Drop(Command):
 
 @dataclass(frozen=True)
 class Comment(Command):
+    """COMMENT ON; `name` of a column ends in its own, `on` is the table of a constraint."""
+
     kind: str
     name: Name
     text: str | None
+    on: Name = ()
 
 
 def _plain(read: Callable[[Reader], Command]) -> Callable[[Reader, Adjectives], Command]:
@@ -61,7 +64,10 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
 ALTERS: dict[str, Callable[[Reader], Command]] = {
     "index": alter_index,
     "role": alter_role,
+    "schema": alter_schema,
+    "sequence": alter_sequence,
     "table": alter_table,
+    "view": alter_view,
     "user": alter_role,
 }
 DROPS = {
@@ -73,7 +79,7 @@ DROPS = {
     "role": "role",
     "user": "role",
 }
-COMMENTS = ("table",)
+COMMENTS = ("table", "view", "sequence", "index", "column", "constraint", "schema", "role")
 
 
 def _create(reader: Reader) -> Command:
@@ -124,8 +130,12 @@ def _comment(reader: Reader) -> Command:
     if not kind:
         raise unsupported(reader, "COMMENT ON")
     name = reader.qualified()
+    on: Name = ()
+    if kind == "constraint":
+        reader.must_word("on")
+        on = reader.qualified()
     reader.must_word("is")
-    return Comment(kind, name, None if reader.word("null") else reader.string())
+    return Comment(kind, name, None if reader.word("null") else reader.string(), on)
 
 
 READERS: dict[str, Callable[[Reader], Command]] = {

@@ -1,10 +1,11 @@
-"""CREATE VIEW."""
+"""CREATE VIEW and ALTER VIEW."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sql.commands.base import Command, Name
+from sql.commands.base import Command, Name, unsupported
+from sql.commands.renaming import renamed
 from sql.reading import Reader
 from sql.tokens import Token
 from storage.errors import FeatureNotSupported
@@ -31,6 +32,16 @@ def create_view(reader: Reader, adjectives: frozenset[str]) -> Command:
     _refuse_check_option(query)
     temporary = "temporary" in adjectives
     return CreateView(name, columns, query, "replace" in adjectives, temporary, options)
+
+
+def alter_view(reader: Reader) -> Command:
+    """ALTER VIEW, from the name on: its names and owner."""
+    found = renamed(reader, "view")
+    if found is None:
+        reader.word("if", "exists")
+        reader.qualified()
+        raise unsupported(reader, "ALTER VIEW ...")
+    return found
 
 
 def _refuse_check_option(query: tuple[Token, ...]) -> None:

@@ -11,6 +11,7 @@ from sql.outcome import Outcome
 from sql.planned import Planned
 from sql.statements import (
     altering,
+    comments,
     control,
     copies,
     deferring,
@@ -22,6 +23,7 @@ from sql.statements import (
     maintaining,
     prepared,
     queries,
+    renaming,
     roles,
     schemas,
     sequences,
@@ -73,6 +75,10 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.RenameIndex: indexes.rename_index,
     commands.SetConstraints: deferring.set_constraints,
     commands.CreateView: views.create_view,
+    commands.Rename: renaming.rename,
+    commands.SetSchema: renaming.set_schema,
+    commands.ChangeOwner: renaming.change_owner,
+    commands.AlterSequence: sequences.alter_sequence,
     commands.CreateSequence: sequences.create_sequence,
     commands.CreateSchema: schemas.create_schema,
     commands.CreateRole: roles.create_role,
@@ -81,7 +87,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Truncate: maintaining.truncate,
     commands.Backup: _plain(durability.back_up),
     commands.Checkpoint: _plain(durability.checkpoint),
-    commands.Comment: maintaining.comment,
+    commands.Comment: comments.comment,
     commands.Maintain: maintaining.maintain,
     commands.MergeStatus: maintaining.merge_status,
     commands.Optimize: maintaining.optimize,
@@ -96,6 +102,10 @@ def _writes(command: Command) -> str:
             return "CREATE TABLE"
         case commands.CreateTableAs():
             return "CREATE TABLE AS"
+        case commands.Rename(kind) | commands.SetSchema(kind) | commands.ChangeOwner(kind):
+            return f"ALTER {kind.upper()}"
+        case commands.AlterSequence():
+            return "ALTER SEQUENCE"
         case commands.CreateView():
             return "CREATE VIEW"
         case commands.AlterTable():

@@ -1,9 +1,8 @@
-"""TRUNCATE, ANALYZE, VACUUM, OPTIMIZE TABLE, COMMENT."""
+"""TRUNCATE, ANALYZE, VACUUM, OPTIMIZE TABLE."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sql import commands
 from sql.outcome import Outcome
@@ -48,13 +47,6 @@ def _with_pointing(host: Host, named: list[Table], cascade: bool) -> list[Table]
             tables[other.oid] = host.catalog.table(other.oid)
             waiting.append(tables[other.oid])
     return list(tables.values())
-
-
-def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
-    """COMMENT ON TABLE."""
-    table = must_table(host, command.name, TableMode.ShareUpdateExclusiveLock)
-    host.transaction.define(replace(table, comment=command.text or ""))
-    return done("COMMENT")
 
 
 def maintain(host: Host, command: commands.Maintain, text: str) -> Outcome:

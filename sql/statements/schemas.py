@@ -8,20 +8,25 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner
 from storage.catalog import Schema
-from storage.errors import DuplicateSchema, ReservedName
+from storage.errors import DuplicateSchema, ReservedName, UndefinedObject
 
 
 def create_schema(host: Host, command: commands.CreateSchema, text: str) -> Outcome:
     """CREATE SCHEMA."""
-    if host.catalog.schema(command.name) is not None:
+    role = host.catalog.role(command.owner) if command.owner else None
+    if command.owner and role is None:
+        raise UndefinedObject(f'role "{command.owner}" does not exist')
+    name = command.name or command.owner
+    if host.catalog.schema(name) is not None:
         if command.if_not_exists:
-            host.notice("NOTICE", "42P06", f'schema "{command.name}" already exists, skipping')
+            host.notice("NOTICE", "42P06", f'schema "{name}" already exists, skipping')
             return done("CREATE SCHEMA")
-        raise DuplicateSchema(f'schema "{command.name}" already exists')
-    if command.name.startswith("pg_"):
+        raise DuplicateSchema(f'schema "{name}" already exists')
+    if name.startswith("pg_"):
         raise ReservedName(
-            f'unacceptable schema name "{command.name}"',
+            f'unacceptable schema name "{name}"',
             detail='The prefix "pg_" is reserved for system schemas.',
         )
-    host.transaction.define(Schema(host.transaction.allocate_oid(), command.name, owner(host)))
+    made_by = owner(host) if role is None else role.oid
+    host.transaction.define(Schema(host.transaction.allocate_oid(), name, made_by))
     return done("CREATE SCHEMA")

@@ -1,0 +1,273 @@
+"""ALTER ... RENAME, SET SCHEMA, OWNER TO; and what follows: views, checks and defaults name things by text.
+
+Whatever a stored text names is written anew under the new name, by the text's own meaning (sql.unparse),
+before the thing itself is renamed; so a name that a text has is always one that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sql import commands, names, regclasses
+from sql.context import BindContext, ParameterTypes
+from sql.outcome import Outcome
+from sql.scope import Frame, Scope, ScopeColumn
+from sql.scope import Relation as ScopeRelation
+from sql.statements.control import done
+from sql.statements.dropping import kind_of, locked
+from sql.statements.host import Host
+from sql.storedviews import joined, rewritten
+from sql.unparse import Renames, expression_text
+from storage.catalog import (
+    INFORMATION_SCHEMA,
+    PG_CATALOG,
+    Constraint,
+    Definition,
+    Relation,
+    Schema,
+    Sequence,
+    Table,
+    View,
+)
+from storage.errors import (
+    DuplicateColumn,
+    DuplicateObject,
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    InvalidSchemaName,
+    ReservedName,
+    UndefinedColumn,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
+from storage.locks import TableMode
+
+SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
+
+
+def _tag(kind: str) -> str:
+    return f"ALTER {kind.upper()}"
+
+
+def _must_find(
+    host: Host, command: commands.Rename | commands.SetSchema | commands.ChangeOwner
+) -> Relation | None:
+    """The relation that is altered, locked; None where IF EXISTS forgives that there is none."""
+    name, kind = command.name, command.kind
+    if len(name) > 1 and host.catalog.schema(names.own_schema(name[-2], host.search_path(True))) is None:
+        if not command.if_exists:
+            raise InvalidSchemaName(f'schema "{name[-2]}" does not exist')
+        host.notice("NOTICE", "00000", f'relation "{name[-1]}" does not exist, skipping')
+        return None
+    found = locked(host, name, TableMode.AccessExclusiveLock)
+    if found is None:
+        if not command.if_exists:
+            raise UndefinedTable(f'relation "{".".join(name)}" does not exist')
+        host.notice("NOTICE", "00000", f'relation "{name[-1]}" does not exist, skipping')
+        return None
+    if kind_of(found) != kind and kind != "table":
+        raise WrongObjectType(f'"{name[-1]}" is not a {kind}')
+    return found
+
+
+def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
+    """RENAME TO, RENAME COLUMN, RENAME CONSTRAINT."""
+    if command.kind == "schema":
+        _rename_schema(host, command)
+        return done("ALTER SCHEMA")
+    found = _must_find(host, command)
+    if found is None:
+        return done(_tag(command.kind))
+    match command.part:
+        case "column":
+            _rename_column(host, found, command.old, command.new)
+        case "constraint":
+            _rename_constraint(host, found, command.old, command.new)
+        case _:
+            _move(host, found, host.catalog.schemas[found.schema], command.new)
+    return done(_tag(command.kind))
+
+
+def set_schema(host: Host, command: commands.SetSchema, text: str) -> Outcome:
+    """SET SCHEMA: sequences that belong to a table's columns go with it."""
+    found = _must_find(host, command)
+    if found is None:
+        return done(_tag(command.kind))
+    schema = host.catalog.must_schema(command.schema)
+    if found.temporary or schema.temporary:
+        raise FeatureNotSupported("cannot move objects into or out of temporary schemas")
+    if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
+        raise InsufficientPrivilege(
+            f'permission denied to create "{schema.name}.{found.name}"',
+            detail="System catalog modifications are currently disallowed.",
+        )
+    if isinstance(found, Sequence) and found.owned_by is not None:
+        table = host.catalog.table(found.owned_by[0])
+        raise FeatureNotSupported(
+            "cannot move an owned sequence into another schema",
+            detail=f'Sequence "{found.name}" is linked to table "{table.name}".',
+        )
+    if schema.oid != found.schema:
+        _move(host, found, schema, found.name)
+        for sequence in list(host.catalog.sequences()):
+            if sequence.owned_by is not None and sequence.owned_by[0] == found.oid:
+                _move(host, sequence, schema, sequence.name)
+    return done(_tag(command.kind))
+
+
+def change_owner(host: Host, command: commands.ChangeOwner, text: str) -> Outcome:
+    """OWNER TO: a table's sequences go with it."""
+    role = host.catalog.role(_role_named(host, command.owner))
+    if role is None:
+        raise UndefinedObject(f'role "{command.owner}" does not exist')
+    if command.kind == "schema":
+        host.transaction.define(replace(_must_schema(host, command.name[-1]), owner=role.oid))
+        return done("ALTER SCHEMA")
+    found = _must_find(host, command)
+    if found is not None:
+        host.transaction.define(replace(found, owner=role.oid))
+        for sequence in list(host.catalog.sequences()):
+            if sequence.owned_by is not None and sequence.owned_by[0] == found.oid:
+                host.transaction.define(replace(sequence, owner=role.oid))
+    return done(_tag(command.kind))
+
+
+def _role_named(host: Host, name: str) -> str:
+    words = {"current_user": host.user, "current_role": host.user, "session_user": host.session_user}
+    return words.get(name, name)
+
+
+def _move(host: Host, found: Relation, schema: Schema, name: str) -> None:
+    """A relation under another name, or in another schema."""
+    _follow(host, Renames(relations={found.oid: (schema.name, name)}))
+    newest = host.catalog.relations[found.oid]
+    host.transaction.define(replace(newest, schema=schema.oid, name=name))
+
+
+def _must_schema(host: Host, name: str) -> Schema:
+    """The schema, locked. Raises InvalidSchemaName."""
+    while True:
+        schema = host.catalog.must_schema(name)
+        host.transaction.lock_table(schema.oid, TableMode.AccessExclusiveLock)
+        if host.catalog.schema(name) == schema:
+            return schema
+
+
+def _rename_schema(host: Host, command: commands.Rename) -> None:
+    schema = _must_schema(host, command.name[-1])
+    if command.new.startswith("pg_"):
+        raise ReservedName(
+            f'unacceptable schema name "{command.new}"',
+            detail='The prefix "pg_" is reserved for system schemas.',
+        )
+    if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
+        raise InsufficientPrivilege(f"permission denied: schema {schema.name} is the system's")
+    host.catalog.must_be_free(replace(schema, name=command.new))
+    inside = [r for r in host.catalog.relations.values() if r.schema == schema.oid]
+    _follow(host, Renames(relations={r.oid: (command.new, r.name) for r in inside}))
+    host.transaction.define(replace(schema, name=command.new))
+
+
+def _rename_constraint(host: Host, found: Relation, old: str, new: str) -> None:
+    constraint = None
+    if isinstance(found, Table):
+        constraint = next((c for c in found.constraints if c.name == old), None)
+    if constraint is None or not isinstance(found, Table):
+        raise UndefinedObject(f'constraint "{old}" for table "{found.name}" does not exist')
+    if any(c.name == new for c in found.constraints):
+        raise DuplicateObject(f'constraint "{new}" for relation "{found.name}" already exists')
+    changed = tuple(replace(c, name=new) if c.oid == constraint.oid else c for c in found.constraints)
+    host.transaction.define(replace(found, constraints=changed))
+
+
+def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
+    if isinstance(found, Sequence):
+        raise WrongObjectType(f'cannot rename columns of relation "{found.name}"')
+    columns = [column.name for column in found.columns]
+    if old not in columns:
+        raise UndefinedColumn(f'column "{old}" does not exist')
+    if new in columns:
+        raise DuplicateColumn(f'column "{new}" of relation "{found.name}" already exists')
+    if new in SYSTEM_COLUMNS:
+        raise DuplicateColumn(f'column name "{new}" conflicts with a system column name')
+    if isinstance(found, View):
+        _follow(host, Renames({(found.oid, columns.index(old) + 1): new}))
+        named = tuple(replace(c, name=new) if c.name == old else c for c in found.columns)
+        host.transaction.define(replace(found, columns=named))
+        return
+    column = found.column(old)
+    assert column is not None
+    renames = Renames({(found.oid, column.number): new})
+    _follow(host, renames)
+    host.transaction.define(
+        replace(
+            found,
+            columns=tuple(replace(c, name=new) if c.number == column.number else c for c in found.columns),
+            constraints=tuple(_check_after(host, found, c, renames) for c in found.constraints),
+        )
+    )
+
+
+def _check_after(host: Host, table: Table, constraint: Constraint, renames: Renames) -> Constraint:
+    """A check with the new names of its columns; other constraints are by number."""
+    numbers = {number for _, number in renames.columns}
+    if constraint.kind != "c" or not numbers & set(constraint.columns):
+        return constraint
+    return replace(constraint, expression=check_text(host, table, constraint.expression, renames))
+
+
+def check_text(host: Host, table: Table, expression: str, renames: Renames) -> str:
+    """The text of a check over a table's columns, under new names."""
+    context = BindContext(host.catalog, ("pg_catalog",), host, ParameterTypes((), fixed=True), expression)
+    scope = Scope(Frame())
+    columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
+    scope.add(ScopeRelation(table.name, columns, table=table.oid))
+    return expression_text(expression, scope, context, renames)
+
+
+def _follow(host: Host, renames: Renames) -> None:
+    """Write anew what names these things by text. The catalog still has the old names."""
+    catalog = host.catalog
+    changed: list[Definition] = []
+    tables = {oid for oid, _ in renames.columns} | set(renames.relations)
+    for view in list(catalog.views()):
+        if not any(oid in tables for oid, _ in view.depends):
+            continue
+        host.transaction.lock_table(view.oid, TableMode.AccessExclusiveLock)
+        if joined(view, catalog, host) & set(renames.columns):
+            raise FeatureNotSupported(
+                f"renaming a column that a view joins by is not supported: view {view.name}",
+                hint="Write the view's join with ON instead of USING or NATURAL.",
+            )
+        changed.append(rewritten(view, renames, catalog, host))
+    changed += _defaults_after(host, renames.relations)
+    for item in changed:
+        host.transaction.define(item)
+
+
+def _defaults_after(host: Host, relations: Mapping[int, tuple[str, str]]) -> list[Definition]:
+    """Tables whose defaults name one of these sequences."""
+    catalog = host.catalog
+
+    def new(text: str) -> str:
+        oid = names.oid_named(catalog, ("public",), names.split_name(text))
+        schema, name = relations.get(oid, ("", ""))
+        return f"{names.quoted(schema)}.{names.quoted(name)}" if name else text
+
+    found: list[Definition] = []
+    for table in catalog.tables():
+        uses = [
+            c.number
+            for c in table.columns
+            if c.default is not None and regclasses.sequences_in(c.default, catalog) & relations.keys()
+        ]
+        if uses:
+            host.transaction.lock_table(table.oid, TableMode.AccessExclusiveLock)
+            columns = tuple(
+                replace(c, default=regclasses.replaced(c.default or "", new)) if c.number in uses else c
+                for c in table.columns
+            )
+            found.append(replace(table, columns=columns))
+    return found
