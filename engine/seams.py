@@ -59,6 +59,9 @@ class SessionInfo(Protocol):
 
     def next_value(self, sequence: int) -> int: ...
 
+    def sequence_value(self, sequence: int) -> int | None:
+        """The last value that a sequence gave to anybody; None where it gave none, or is none."""
+
     def current_value(self, sequence: int) -> int: ...
 
     def last_value(self) -> int: ...

@@ -11,6 +11,7 @@ are kept as text; sqlglot reads them when they are bound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sql.commands import CreateTable
@@ -99,6 +100,14 @@ def read_table(command: CreateTable, text: str) -> TableClause:
         tuple(table.options),
         table.on_commit,
     )
+
+
+def read_column(tokens: Sequence[Token], text: str) -> tuple[ColumnClause, tuple[ConstraintClause, ...]]:
+    """The definition of one column, and the constraints in it. Raises SqlSyntaxError, FeatureNotSupported."""
+    reader, table = Reader(tokens, text), _Table()
+    _column(reader, table)
+    reader.end()
+    return table.columns[0], tuple(table.constraints)
 
 
 def _element(reader: Reader, table: _Table) -> None:

@@ -160,9 +160,11 @@ def removal(catalog: Catalog, targets: Iterable[Object]) -> Removal:
 
 
 def _inside(item: Object, wanted: Sequence[Object]) -> bool:
-    """Whether an object is part of a table that goes itself."""
+    """Whether an object is part of a table that goes itself, or the default of a column that does."""
     tables = {other.oid for other in wanted if other.kind == "table"}
-    return item.kind in ("default", "constraint", "column") and item.oid in tables
+    if item.kind in ("default", "constraint", "column", "index") and item.oid in tables:
+        return True
+    return item.kind == "default" and Object("column", item.oid, item.number) in wanted
 
 
 def refusal(

@@ -55,7 +55,7 @@ def shown(text: str, catalog: Catalog, path: Sequence[str]) -> str:
 
 
 def kept(text: str, catalog: Catalog, path: Sequence[str]) -> str:
-    """An expression in which what `path` finds stands with its schema, to be kept."""
+    """An expression in which what `path` finds stands with its schema and as regclass, to be kept."""
 
     def name(text: str) -> str:
         found = names.find(catalog, path, names.split_name(text))
@@ -67,8 +67,10 @@ def kept(text: str, catalog: Catalog, path: Sequence[str]) -> str:
 
 
 def replaced(text: str, new: Callable[[str], str]) -> str:
-    """The text with other names in these places."""
+    """The text with other names in these places, each as regclass."""
     for token in reversed(list(_named(text))):
         shown = new(token.text).replace("'", "''")
-        text = f"{text[: token.start]}'{shown}'{text[token.end :]}"
+        rest = text[token.end :]
+        cast = "" if rest.lstrip().startswith("::") else "::regclass"
+        text = f"{text[: token.start]}'{shown}'{cast}{rest}"
     return text

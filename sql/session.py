@@ -31,6 +31,7 @@ from sql.statements import queries, removing
 from sql.storedviews import definition
 from storage.batch import Batch
 from storage.catalog import Catalog, View
+from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
@@ -686,6 +687,14 @@ class Session:
         """A sequence gave this session a value."""
         self._currents[sequence] = value
         self._last_sequence = sequence
+
+    def sequence_value(self, sequence: int) -> int | None:
+        """See engine.seams.SessionInfo."""
+        found = self.catalog.relations.get(sequence)
+        if not isinstance(found, SequenceDefinition):
+            return None
+        value, called = self.store.sequences.state(found)
+        return value if called else None
 
     def current_value(self, sequence: int) -> int:
         """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""

@@ -130,7 +130,13 @@ class Table:
     version: int = 1
     indexes: tuple[Index, ...] = ()
     temporary: bool = False
+    highest: int = 0  # the greatest attnum of a column that was dropped
     on_commit: str = ""  # of a temporary table: '' its rows stay, 'delete' they go, 'drop' it goes itself
+
+    @property
+    def last_number(self) -> int:
+        """The greatest attnum that a column has or had."""
+        return max([self.highest, *(column.number for column in self.columns)])
 
     def column(self, name: str) -> ColumnDefinition | None:
         """The column of this name, if there is one."""

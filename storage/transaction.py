@@ -35,7 +35,6 @@ from storage.changes import Savepoint, TableChanges
 from storage.column import Column, Mask, Positions
 from storage.errors import (
     DatabaseError,
-    FeatureNotSupported,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
     SerializationFailure,
@@ -76,6 +75,13 @@ class Home(Protocol):
     def commit(self, transaction: Transaction) -> None: ...
 
     def ended(self, transaction: Transaction) -> None: ...
+
+
+def _has_rows(store: Store, changes: TableChanges | None) -> bool:
+    """Whether a transaction leaves rows in a table that were there before what it does next."""
+    if changes is None:
+        return bool(store.parts)
+    return bool(store.parts and not changes.truncated) or any(True for _ in changes.live())
 
 
 @dataclass(frozen=True)
@@ -366,10 +372,7 @@ class Transaction:
         changes, store = self.changes.get(table.oid), self._database.store(table.oid)
         types = {column.number: column.type.base for column in old.columns}
         retyped = any(types.get(c.number, c.type.base) != c.type.base for c in table.columns)
-        if retyped and (store.parts or (changes is not None and changes.inserted)):
-            raise FeatureNotSupported(
-                "changing the type of a column of a table that has rows is not supported"
-            )
+        assert not retyped or not _has_rows(store, changes), "rows of another type are in the way"
         known = old.unique_keys
         new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
         if not new:

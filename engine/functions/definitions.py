@@ -203,9 +203,10 @@ def pg_get_serial_sequence(table: Column, column: Column, run: Run) -> Column:
         found = relation.column(column)
         if found is None:
             raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
-        if not found.sequence:
+        owned = (relation.oid, found.number)
+        sequence = next((s for s in catalog.sequences() if s.owned_by == owned), None)
+        if sequence is None:
             return None
-        sequence = catalog.relations[found.sequence]
         schema = catalog.schemas[sequence.schema].name
         return f"{quote_identifier(schema)}.{quote_identifier(sequence.name)}"
 

@@ -280,6 +280,12 @@ def nextval(sequence: Column, run: Run) -> Column:
     return each(session_of(run).next_value, sequence, type=INT8)
 
 
+@scalar("pg_sequence_last_value", [REGCLASS], INT8, volatility="v", run=True)
+def pg_sequence_last_value(sequence: Column, run: Run) -> Column:
+    """The last value that the sequence gave to anybody, null before its first."""
+    return each(session_of(run).sequence_value, sequence, type=INT8)
+
+
 @scalar("currval", [REGCLASS], INT8, volatility="v", run=True)
 def currval(sequence: Column, run: Run) -> Column:
     """The value that nextval last gave this session."""

@@ -20,15 +20,25 @@ from sql.commands import (
     settings,
     transactions,
 )
+from sql.commands.altercolumns import (
+    AddColumn,
+    AddIdentity,
+    AlterType,
+    DropColumn,
+    DropIdentity,
+    SetDefault,
+    SetIdentity,
+    SetNotNull,
+    SetOptions,
+)
 from sql.commands.altering import (
-    Action,
     AddConstraint,
     AlterConstraint,
     AlterTable,
     DropConstraint,
     ValidateConstraint,
 )
-from sql.commands.base import Command
+from sql.commands.base import Action, Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
 from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
@@ -52,10 +62,13 @@ from storage.errors import FeatureNotSupported
 __all__ = [
     "BACKUP_COLUMNS",
     "Action",
+    "AddColumn",
     "AddConstraint",
+    "AddIdentity",
     "AlterConstraint",
     "AlterSequence",
     "AlterTable",
+    "AlterType",
     "Backup",
     "Begin",
     "ChangeOwner",
@@ -76,7 +89,9 @@ __all__ = [
     "Declare",
     "Discard",
     "Drop",
+    "DropColumn",
     "DropConstraint",
+    "DropIdentity",
     "Execute",
     "Explain",
     "Fetch",
@@ -95,6 +110,10 @@ __all__ = [
     "RollbackTo",
     "Savepoint",
     "SetConstraints",
+    "SetDefault",
+    "SetIdentity",
+    "SetNotNull",
+    "SetOptions",
     "SetSchema",
     "SetSetting",
     "SetTransaction",

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sql.commands.base import Command, Name, unsupported
+from sql.commands.altercolumns import (
+    add_column,
+    alter_column,
+    drop_column,
+    reset_options,
+    set_options,
+)
+from sql.commands.base import Action, Command, Name, unsupported
 from sql.commands.renaming import renamed
 from sql.constraints import ConstraintClause, read_constraint, read_timing
 from sql.reading import Reader
-
-
-@dataclass(frozen=True)
-class Action:
-    """One thing that ALTER TABLE does; subclasses hold what it says."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ def _alter_constraint(reader: Reader) -> Action | None:
 
 
 ACTIONS: dict[str, tuple[Callable[[Reader], Action | None], ...]] = {
-    "add": (_add_constraint,),
-    "alter": (_alter_constraint,),
-    "drop": (_drop_constraint,),
+    "add": (_add_constraint, add_column),
+    "alter": (_alter_constraint, alter_column),
+    "drop": (_drop_constraint, drop_column),
+    "reset": (reset_options,),
+    "set": (set_options,),
     "validate": (_validate,),
 }
 """By first word: readers, each of which takes what is behind it or leaves it to the next."""

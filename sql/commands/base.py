@@ -16,6 +16,11 @@ class Command:
     """A statement that is no query; subclasses hold what it says."""
 
 
+@dataclass(frozen=True)
+class Action:
+    """One thing that ALTER TABLE does; subclasses hold what it says."""
+
+
 def value(reader: Reader) -> str:
     """A setting's or option's value: a word, a string or a number with its sign. Raises SqlSyntaxError."""
     sign = "-" if reader.mark("-") else ""

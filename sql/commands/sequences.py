@@ -33,14 +33,14 @@ def sequence_options(reader: Reader) -> Options:
     options: list[tuple[str, int | str | None]] = []
     while reader.token is not None and not reader.token.is_mark(")"):
         position = reader.token.position
-        option = _option(reader)
+        option = one_option(reader)
         if any(option[0] == name for name, _ in options):
             raise SqlSyntaxError("conflicting or redundant options", position=position)
         options.append(option)
     return tuple(options)
 
 
-def _option(reader: Reader) -> tuple[str, int | str | None]:
+def one_option(reader: Reader) -> tuple[str, int | str | None]:
     """One option; of None: NO MINVALUE and its kin, RESTART alone."""
     if reader.word("as"):
         return "as", reader.type().name

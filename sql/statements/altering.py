@@ -10,6 +10,7 @@ from sql import commands
 from sql.commands import Action
 from sql.dependencies import Object
 from sql.outcome import Outcome
+from sql.statements import altercolumns
 from sql.statements.constraints import add_constraints, numbers_of, require_values, touch_referenced, validate
 from sql.statements.control import done
 from sql.statements.dropping import find, must_table
@@ -26,8 +27,11 @@ def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
         host.notice("NOTICE", "00000", f'relation "{".".join(command.name)}" does not exist, skipping')
         return done("ALTER TABLE")
     table = must_table(host, command.name, TableMode.AccessExclusiveLock)
-    for action in command.actions:
-        RUN[type(action)](host, host.catalog.table(table.oid), action, text)
+    waiting = list(command.actions)
+    while waiting:
+        action = waiting.pop(0)
+        more = RUN[type(action)](host, host.catalog.table(table.oid), action, text)
+        waiting[:0] = more or ()
     return done("ALTER TABLE")
 
 
@@ -98,10 +102,19 @@ def _replace(host: Host, table: Table, constraint: Constraint) -> None:
     host.transaction.define(replace(table, constraints=tuple(kept)))
 
 
-RUN: dict[type[Action], Callable[[Host, Table, Any, str], None]] = {
+RUN: dict[type[Action], Callable[[Host, Table, Any, str], list[Action] | None]] = {
+    commands.AddColumn: altercolumns.add_column,
+    commands.AddIdentity: altercolumns.add_identity,
+    commands.AlterType: altercolumns.alter_type,
+    commands.DropColumn: altercolumns.drop_column,
+    commands.DropIdentity: altercolumns.drop_identity,
+    commands.SetDefault: altercolumns.set_default,
+    commands.SetIdentity: altercolumns.set_identity,
+    commands.SetNotNull: altercolumns.set_not_null,
+    commands.SetOptions: altercolumns.set_options,
     commands.AddConstraint: add_constraint,
     commands.AlterConstraint: alter_constraint,
     commands.DropConstraint: drop_constraint,
     commands.ValidateConstraint: validate_constraint,
 }
-"""What runs each action: it is given the table as the actions before have left it."""
+"""What runs each action: it is given the table as the actions before have left it, and may ask for more."""

@@ -63,7 +63,10 @@ def _column(host: Host, command: commands.Comment, said: str) -> None:
     *relation, name = command.name
     found = _relation(host, tuple(relation))
     if not isinstance(found, Table | View):
-        raise WrongObjectType(f'"{found.name}" is not a table, view, or composite type')
+        raise WrongObjectType(
+            f'cannot set comment on relation "{found.name}"',
+            detail="This operation is not supported for sequences.",
+        )
     if all(column.name != name for column in found.columns):
         raise UndefinedColumn(f'column "{name}" of relation "{found.name}" does not exist')
     if isinstance(found, Table):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sql import commands, names
-from sql.dependencies import Object, relation
+from sql.dependencies import Object, describe, relation
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.removing import remove
-from storage.catalog import INFORMATION_SCHEMA, PG_CATALOG, Relation, Table, View
+from storage.catalog import INFORMATION_SCHEMA, PG_CATALOG, Relation, Sequence, Table, View
 from storage.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,
@@ -75,7 +75,8 @@ def drop(host: Host, command: commands.Drop, text: str) -> Outcome:
 
 
 def _relation(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:
-    if len(parts) > 1 and host.catalog.schema(parts[-2]) is None:
+    place = names.own_schema(parts[-2], host.search_path(True)) if len(parts) > 1 else ""
+    if place and host.catalog.schema(place) is None:
         message = f'schema "{parts[-2]}" does not exist'
         if not command.if_exists:
             raise InvalidSchemaName(message)
@@ -98,7 +99,20 @@ def _relation(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Obj
             f'"{parts[-1]}" is not {article} {command.kind}',
             hint=f"Use DROP {kind.upper()} to remove a {kind}.",
         )
+    if isinstance(found, Sequence) and found.owned_by is not None:
+        _refuse_identity(host, found, *found.owned_by)
     return relation(host.catalog, found.oid)
+
+
+def _refuse_identity(host: Host, sequence: Sequence, oid: int, number: int) -> None:
+    """An identity column's sequence goes with the column alone."""
+    table = host.catalog.table(oid)
+    if table.definition(number).identity:
+        shown = describe(host.catalog, host.search_path(True), Object("column", oid, number))
+        raise DependentObjectsStillExist(
+            f"cannot drop sequence {names.quoted(sequence.name)} because {shown} requires it",
+            hint=f"You can drop {shown} instead.",
+        )
 
 
 def _index(host: Host, parts: tuple[str, ...], command: commands.Drop) -> Object | None:

@@ -14,6 +14,7 @@ from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
 from sql.scope import Frame, Scope, ScopeColumn
 from sql.scope import Relation as ScopeRelation
+from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.host import Host
@@ -33,6 +34,7 @@ from storage.catalog import (
 from storage.errors import (
     DuplicateColumn,
     DuplicateObject,
+    DuplicateTable,
     FeatureNotSupported,
     InsufficientPrivilege,
     InvalidSchemaName,
@@ -178,6 +180,8 @@ def _rename_constraint(host: Host, found: Relation, old: str, new: str) -> None:
         raise UndefinedObject(f'constraint "{old}" for table "{found.name}" does not exist')
     if any(c.name == new for c in found.constraints):
         raise DuplicateObject(f'constraint "{new}" for relation "{found.name}" already exists')
+    if constraint.index and name_taken(host, host.catalog.schemas[found.schema], new, set()):
+        raise DuplicateTable(f'relation "{new}" already exists')
     changed = tuple(replace(c, name=new) if c.oid == constraint.oid else c for c in found.constraints)
     host.transaction.define(replace(found, constraints=changed))
 

@@ -149,11 +149,15 @@ def alter_sequence(host: Host, command: commands.AlterSequence, text: str) -> Ou
     if not isinstance(found, Sequence):
         raise WrongObjectType(f'"{command.name[-1]}" is not a sequence')
     changed = with_options(found, command.options)
-    given = dict(command.options)
-    restart = changed.start if given.get("restart", 0) is None else _int(given, "restart", 0)
-    if "restart" in given:
-        _check_value("RESTART", restart, changed.minimum, changed.maximum)
     host.transaction.define(owned_by(host, changed, command.options))
-    if "restart" in given:
-        host.transaction.set_value(found.oid, restart, False)
+    restarted(host, changed, command.options)
     return done("ALTER SEQUENCE")
+
+
+def restarted(host: Host, sequence: Sequence, options: Options) -> None:
+    """RESTART, if the options say so: at its start unless they say where."""
+    given = dict(options)
+    if "restart" in given:
+        value = sequence.start if given["restart"] is None else _int(given, "restart", 0)
+        _check_value("RESTART", value, sequence.minimum, sequence.maximum)
+        host.transaction.set_value(sequence.oid, value, False)

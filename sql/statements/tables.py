@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sql import regclasses
 from sql.bind import bind_expression
 from sql.coerce import assign
 from sql.commands import CreateTable
@@ -34,7 +35,7 @@ from storage.errors import (
 )
 from storage.types import BINARY, VECTOR, Type
 
-_MOST_COLUMNS = 1600
+MOST_COLUMNS = 1600
 _SEGMENT_ROWS = "columnstore_segment_rows"
 _MOST_ROWS = 2**31 - 1
 
@@ -52,10 +53,10 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
             host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
             return done("CREATE TABLE")
         raise DuplicateTable(f'relation "{name}" already exists')
-    if len(clause.columns) > _MOST_COLUMNS:
-        raise TooManyColumns(f"tables can have at most {_MOST_COLUMNS} columns")
+    if len(clause.columns) > MOST_COLUMNS:
+        raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
     for column in clause.columns:
-        _check_type(column)
+        check_column(column)
     table, sequences = _define(host, clause, schema, text)
     _check_defaults(host, clause, table, text)
     for sequence in sequences:
@@ -76,7 +77,8 @@ def check_type(name: str, type: Type, position: int) -> None:
         )
 
 
-def _check_type(column: ColumnClause) -> None:
+def check_column(column: ColumnClause) -> None:
+    """Raise for a column that cannot be: its type, its default beside an identity."""
     type = column.type
     check_type(column.name, type, column.position)
     if column.sequence is not None and type.oid not in BOUNDS:
@@ -96,6 +98,8 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
     columns, sequences = [], []
     for number, column in enumerate(clause.columns, 1):
         default = source(column.default, text)
+        if default is not None:
+            default = regclasses.kept(default, host.catalog, host.search_path(True))
         sequence_oid = 0
         if column.sequence is not None:
             sequence_name = free_name(host, schema, (clause.name[-1], column.name, "seq"), taken)
@@ -121,7 +125,7 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
-        segment_rows=_segment_rows(host, dict(clause.options)),
+        segment_rows=segment_rows_of(host, dict(clause.options)),
         options=clause.options,
         temporary=schema.temporary,
         on_commit=clause.on_commit,
@@ -135,7 +139,7 @@ def _number(numbers: dict[str, int], name: str) -> int:
     return numbers[name]
 
 
-def _segment_rows(host: Host, options: Mapping[str, str]) -> int:
+def segment_rows_of(host: Host, options: Mapping[str, str]) -> int:
     """The most rows of a segment of a new table. Raises InvalidParameterValue."""
     given = options.get(_SEGMENT_ROWS)
     if given is None:

@@ -12,7 +12,7 @@ from sql.query import plan_query
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
-from sql.statements.tables import check_type
+from sql.statements.tables import MOST_COLUMNS, check_type, segment_rows_of
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import (
     DuplicateColumn,
@@ -21,8 +21,6 @@ from storage.errors import (
     SqlSyntaxError,
     TooManyColumns,
 )
-
-_MOST_COLUMNS = 1600
 
 
 def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> Outcome:
@@ -45,8 +43,6 @@ def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> O
             return done("CREATE TABLE AS")
         raise DuplicateTable(f'relation "{name}" already exists')
     transaction = host.transaction
-    options = dict(command.options)
-    rows = options.get("columnstore_segment_rows") or host.settings.values["columnstore_segment_rows"]
     table = Table(
         transaction.allocate_oid(),
         schema.oid,
@@ -55,7 +51,7 @@ def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> O
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
-        segment_rows=int(rows),
+        segment_rows=segment_rows_of(host, dict(command.options)),
         options=command.options,
         temporary=schema.temporary,
         on_commit=command.on_commit,
@@ -76,8 +72,8 @@ def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> O
 def _columns(names: Sequence[str], fields: Sequence[Field]) -> tuple[ColumnDefinition, ...]:
     if len(names) > len(fields):
         raise SqlSyntaxError("too many column names were specified")
-    if len(fields) > _MOST_COLUMNS:
-        raise TooManyColumns(f"tables can have at most {_MOST_COLUMNS} columns")
+    if len(fields) > MOST_COLUMNS:
+        raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
     given = [*names, *(field.name for field in fields[len(names) :])]
     doubled = next((name for at, name in enumerate(given) if name in given[:at]), None)
     if doubled is not None:

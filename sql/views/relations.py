@@ -68,9 +68,7 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 }
             )
             continue
-        row = _class(
-            relation.oid, relation.name, relation.schema, "r", relation.owner, _last_number(relation)
-        )
+        row = _class(relation.oid, relation.name, relation.schema, "r", relation.owner, relation.last_number)
         yield (
             row
             | persistence
@@ -97,10 +95,6 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 def _has_triggers(catalog: Catalog, table: Table) -> bool:
     """A foreign key is kept by triggers of both its tables."""
     return bool(table.foreign_keys) or next(catalog.pointing_to(table.oid), None) is not None
-
-
-def _last_number(table: Table) -> int:
-    return max((column.number for column in table.columns), default=0)
 
 
 @view("pg_catalog", "pg_class", fixed=True)

@@ -1,0 +1,371 @@
+"""ALTER TABLE's actions on columns: added, dropped, given another type, default or identity.
+
+A column that is added with a constant default costs nothing: rows older than it have its `missing` value.
+What changes the rows themselves (another type, a volatile default) makes the table anew: its rows are
+read by the newest snapshot, the table is truncated, and they are inserted under the new definition, all in
+this transaction. Older snapshots keep the old rows and the old definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from engine.expressions import Expression, Reference
+from engine.operators import Scan
+from engine.operators.project import project
+from engine.run import Run
+from sql import commands, regclasses
+from sql.bind import bind_expression, table_scope
+from sql.coerce import assign, can_coerce, coerce
+from sql.context import BindContext, ParameterTypes
+from sql.definitions import ColumnClause, read_column
+from sql.dependencies import Object
+from sql.expressions import is_volatile
+from sql.parse import parse_expression, parse_expression_tokens
+from sql.scope import Frame, Scope
+from sql.statements import writing
+from sql.statements.constraints import free_name, require_values, source, validate
+from sql.statements.host import Host
+from sql.statements.removing import remove
+from sql.statements.renaming import SYSTEM_COLUMNS
+from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_options
+from sql.statements.tables import MOST_COLUMNS, check_column, segment_rows_of
+from storage.batch import Batch
+from storage.catalog import ColumnDefinition, Sequence, Table
+from storage.errors import (
+    CannotCoerce,
+    DatatypeMismatch,
+    DuplicateColumn,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    InvalidTableDefinition,
+    ObjectNotInPrerequisiteState,
+    SqlSyntaxError,
+    TooManyColumns,
+    UndefinedColumn,
+)
+from storage.types import format_type
+
+
+def _context(host: Host, text: str) -> BindContext:
+    return host.planner.context(ParameterTypes((), fixed=True), text)
+
+
+def _must_column(table: Table, name: str) -> ColumnDefinition:
+    if name in SYSTEM_COLUMNS:
+        raise FeatureNotSupported(f'cannot alter system column "{name}"')
+    column = table.column(name)
+    if column is None:
+        raise UndefinedColumn(f'column "{name}" of relation "{table.name}" does not exist')
+    return column
+
+
+def _with(table: Table, column: ColumnDefinition) -> Table:
+    """The table with a column changed."""
+    return replace(table, columns=tuple(column if c.number == column.number else c for c in table.columns))
+
+
+# ADD COLUMN
+
+
+def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) -> list[commands.Action]:
+    """ADD COLUMN; returns the constraints that its definition asks for, to be added next."""
+    clause, constraints = read_column(action.tokens, text)
+    if table.column(clause.name) is not None:
+        message = f'column "{clause.name}" of relation "{table.name}" already exists'
+        if not action.if_not_exists:
+            raise DuplicateColumn(message)
+        host.notice("NOTICE", "42701", f"{message}, skipping")
+        return []
+    if clause.name in SYSTEM_COLUMNS:
+        raise DuplicateColumn(f'column name "{clause.name}" conflicts with a system column name')
+    number = table.last_number + 1
+    if number > MOST_COLUMNS:
+        raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
+    check_column(clause)
+    column = _made(host, table, clause, number, text)
+    context = _context(host, text)
+    expression = _default(column, clause, text, context)
+    if is_volatile(expression):
+        columns: list[Expression] = [Reference(i, c.type, c.name) for i, c in enumerate(table.columns)]
+        _rewrite(host, table, replace(table, columns=(*table.columns, column)), [*columns, expression])
+    else:
+        value = expression.evaluate(Batch((), 1), host.new_run(())).tolist()[0]
+        column = replace(column, missing=value)
+        host.transaction.define(replace(table, columns=(*table.columns, column)))
+    if column.not_null:
+        require_values(host, host.catalog.table(table.oid), [number])
+    return [commands.AddConstraint(constraint) for constraint in constraints]
+
+
+def _made(host: Host, table: Table, clause: ColumnClause, number: int, text: str) -> ColumnDefinition:
+    default = source(clause.default, text)
+    if default is not None:
+        default = regclasses.kept(default, host.catalog, host.search_path(True))
+    sequence = 0
+    if clause.sequence is not None:
+        sequence = _new_sequence(host, table, clause.name, clause, number).oid
+    return ColumnDefinition(
+        clause.name, clause.type, number, clause.not_null, default, clause.identity, sequence
+    )
+
+
+def _new_sequence(host: Host, table: Table, name: str, clause: ColumnClause, number: int) -> Sequence:
+    assert clause.sequence is not None
+    schema = host.catalog.schemas[table.schema]
+    named = free_name(host, schema, (table.name, name, "seq"), set())
+    made = make_sequence(host.transaction.allocate_oid(), schema.oid, named, clause.type, clause.sequence)
+    made = replace(made, owned_by=(table.oid, number), temporary=table.temporary, owner=table.owner)
+    host.transaction.define(made)
+    return made
+
+
+def _default(column: ColumnDefinition, clause: ColumnClause, text: str, context: BindContext) -> Expression:
+    """What rows get that are there already; errors point into the statement."""
+    if clause.default:
+        tree = parse_expression_tokens(list(clause.default), text)
+        bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
+        return assign(bound, column, clause.default[0].position, context)
+    return writing.default_of(column, context)
+
+
+# DROP COLUMN
+
+
+def drop_column(host: Host, table: Table, action: commands.DropColumn, text: str) -> None:
+    """DROP COLUMN; its values go when segments are merged."""
+    if action.name in SYSTEM_COLUMNS:
+        raise FeatureNotSupported(f'cannot drop system column "{action.name}"')
+    column = table.column(action.name)
+    if column is None:
+        message = f'column "{action.name}" of relation "{table.name}" does not exist'
+        if not action.if_exists:
+            raise UndefinedColumn(message)
+        host.notice("NOTICE", "00000", f"{message}, skipping")
+        return
+    sorts = any(number == column.number for number, _ in table.sort_key)
+    if (sorts or column.number in table.shard_key) and not action.cascade:
+        key = "sort" if sorts else "shard"
+        raise FeatureNotSupported(
+            f'dropping column "{action.name}" of the {key} key is not supported without CASCADE',
+            hint=f"With CASCADE the table has no {key} key any more.",
+        )
+    remove(host, [Object("column", table.oid, column.number)], action.cascade)
+
+
+# ALTER COLUMN TYPE
+
+
+def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) -> None:
+    """ALTER COLUMN TYPE [USING]: its rows are made anew, constraints and default kept as far as they hold."""
+    column = _must_column(table, action.name)
+    _refuse_used(host, table, column)
+    check_column(ColumnClause(action.name, action.type, action.position))
+    if column.sequence and action.type.oid not in BOUNDS and column.identity:
+        raise InvalidParameterValue("identity column type must be smallint, integer, or bigint")
+    context = _context(host, text)
+    changed = replace(column, type=action.type, missing=None)
+    expression = _converted(table, column, action, text, context)
+    _check_default(column, changed, context)
+    new = _with(table, changed)
+    writing.checks(new, context)  # whether the checks have a meaning for the new type
+    if not action.using and _same_values(column, changed):
+        host.transaction.define(_with(table, replace(changed, missing=column.missing)))
+    else:
+        columns: list[Expression] = [Reference(i, c.type, c.name) for i, c in enumerate(table.columns)]
+        columns[table.position(column.number)] = expression
+        _rewrite(host, table, new, columns)
+    if column.sequence and action.type.oid in BOUNDS:
+        sequence = host.catalog.relations[column.sequence]
+        assert isinstance(sequence, Sequence)
+        host.transaction.define(with_options(sequence, (("as", action.type.name),)))
+
+
+def _refuse_used(host: Host, table: Table, column: ColumnDefinition) -> None:
+    for view in host.catalog.views():
+        if (table.oid, column.number) in view.depends:
+            raise FeatureNotSupported(
+                "cannot alter type of a column used by a view or rule",
+                detail=f'rule _RETURN on view {view.name} depends on column "{column.name}"',
+            )
+    own = [c for c in table.foreign_keys if column.number in c.columns]
+    pointing = [
+        c
+        for _, c in host.catalog.pointing_to(table.oid)
+        if c.references is not None and column.number in c.references.columns
+    ]
+    for constraint in (*own, *pointing):
+        raise FeatureNotSupported(
+            "changing the type of a column of a foreign key is not supported",
+            detail=f'Column "{column.name}" is part of foreign key "{constraint.name}".',
+            hint="Drop the foreign key, change both columns, and add it again.",
+        )
+
+
+def _converted(
+    table: Table, column: ColumnDefinition, action: commands.AlterType, text: str, context: BindContext
+) -> Expression:
+    """The new value of each row, over the old ones."""
+    shown = f'column "{column.name}" cannot be cast automatically to type {format_type(action.type)}'
+    if action.using:
+        tree = parse_expression_tokens(list(action.using), text)
+        bound = bind_expression(tree, table_scope(table), context, "transform expressions")
+        if not can_coerce(bound.type, action.type, "a"):
+            raise DatatypeMismatch(
+                f"result of USING clause for {shown}", hint="You might need to add an explicit cast."
+            )
+        return coerce(bound, action.type, "a", action.using[0].position, context)
+    place = table.position(column.number)
+    old = Reference(place, column.type, column.name)
+    if not can_coerce(column.type, action.type, "a"):
+        using = f'"USING {column.name}::{format_type(action.type)}"'
+        raise DatatypeMismatch(shown, hint=f"You might need to specify {using}.")
+    return coerce(old, action.type, "a", action.position, context)
+
+
+def _check_default(column: ColumnDefinition, changed: ColumnDefinition, context: BindContext) -> None:
+    if column.default is None:
+        return
+    bound = bind_expression(parse_expression(column.default), Scope(Frame()), context, "DEFAULT expressions")
+    try:
+        assign(bound, changed, 0, context)
+    except (DatatypeMismatch, CannotCoerce):
+        raise DatatypeMismatch(
+            f'default for column "{column.name}" cannot be cast automatically to type '
+            f"{format_type(changed.type)}"
+        ) from None
+
+
+def _same_values(old: ColumnDefinition, new: ColumnDefinition) -> bool:
+    """Whether every value of the old type is one of the new as it stands: varchar(10) as varchar(20)."""
+    if old.type == new.type:
+        return True
+    if old.type.oid != new.type.oid or old.type.name != "varchar":
+        return False
+    return new.type.modifier == -1 or -1 < old.type.modifier <= new.type.modifier
+
+
+def _rewrite(host: Host, old: Table, new: Table, expressions: list[Expression]) -> None:
+    """The table's rows by these expressions over the old columns, under a new definition."""
+    transaction, run = host.transaction, host.new_run(())
+    rows = _rows(old, run)
+    first = next(rows, None)  # the old rows are pinned before the table is truncated
+    transaction.truncate(old.oid)
+    current = host.catalog.table(old.oid)
+    transaction.define(replace(new, constraints=(), indexes=(), version=current.version))
+    while first is not None:
+        run.check()
+        transaction.insert(old.oid, project(tuple(expressions), first, run))
+        first = next(rows, None)
+    bare = host.catalog.table(old.oid)
+    transaction.define(replace(bare, constraints=new.constraints, indexes=new.indexes))
+    for constraint in new.constraints:
+        if constraint.kind == "c" and constraint.validated:
+            validate(host, host.catalog.table(old.oid), constraint)
+    nulls = [column.number for column in new.columns if column.not_null]
+    require_values(host, host.catalog.table(old.oid), nulls)
+
+
+def _rows(table: Table, run: Run) -> Iterator[Batch]:
+    numbers = tuple(column.number for column in table.columns)
+    types = tuple(column.type for column in table.columns)
+    scan = Scan(table.oid, table.name, numbers, types)
+    return (batch for batch in scan.batches(run) if batch.rows)
+
+
+# defaults, nulls, identity
+
+
+def set_default(host: Host, table: Table, action: commands.SetDefault, text: str) -> None:
+    """SET DEFAULT, DROP DEFAULT."""
+    column = _must_column(table, action.name)
+    if column.identity:
+        raise SqlSyntaxError(
+            f'column "{column.name}" of relation "{table.name}" is an identity column',
+            hint="" if action.tokens else "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.",
+        )
+    default = source(action.tokens, text)
+    if action.tokens:
+        context = _context(host, text)
+        tree = parse_expression_tokens(list(action.tokens), text)
+        bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
+        assign(bound, column, action.tokens[0].position, context)
+        default = regclasses.kept(default or "", host.catalog, host.search_path(True))
+        if len(action.tokens) == 1 and action.tokens[0].is_word("null"):
+            default = None
+    host.transaction.define(_with(table, replace(column, default=default, sequence=0)))
+
+
+def set_not_null(host: Host, table: Table, action: commands.SetNotNull, text: str) -> None:
+    """SET NOT NULL, which the rows have to meet; DROP NOT NULL."""
+    column = _must_column(table, action.name)
+    if action.not_null:
+        if not column.not_null:
+            require_values(host, table, [column.number])
+            host.transaction.define(_with(table, replace(column, not_null=True)))
+        return
+    if column.identity:
+        raise SqlSyntaxError(f'column "{column.name}" of relation "{table.name}" is an identity column')
+    if any(c.kind == "p" and column.number in c.columns for c in table.constraints):
+        raise InvalidTableDefinition(f'column "{column.name}" is in a primary key')
+    if column.not_null:
+        host.transaction.define(_with(table, replace(column, not_null=False)))
+
+
+def add_identity(host: Host, table: Table, action: commands.AddIdentity, text: str) -> None:
+    """ADD GENERATED AS IDENTITY."""
+    column = _must_column(table, action.name)
+    named = f'column "{column.name}" of relation "{table.name}"'
+    if not column.not_null:
+        raise ObjectNotInPrerequisiteState(f"{named} must be declared NOT NULL before identity can be added")
+    if column.identity:
+        raise ObjectNotInPrerequisiteState(f"{named} is already an identity column")
+    if column.default is not None or column.sequence:
+        raise ObjectNotInPrerequisiteState(f"{named} already has a default value")
+    clause = ColumnClause(column.name, column.type, 0, sequence=action.options, identity=action.identity)
+    check_column(clause)
+    sequence = _new_sequence(host, table, column.name, clause, column.number)
+    changed = replace(column, identity=action.identity, sequence=sequence.oid)
+    host.transaction.define(_with(table, changed))
+
+
+def set_identity(host: Host, table: Table, action: commands.SetIdentity, text: str) -> None:
+    """SET GENERATED, and the options of an identity column's sequence."""
+    column = _must_column(table, action.name)
+    if not column.identity:
+        raise ObjectNotInPrerequisiteState(
+            f'column "{column.name}" of relation "{table.name}" is not an identity column'
+        )
+    if action.options:
+        sequence = host.catalog.relations[column.sequence]
+        assert isinstance(sequence, Sequence)
+        changed = with_options(sequence, action.options)
+        host.transaction.define(changed)
+        restarted(host, changed, action.options)
+    if action.identity:
+        host.transaction.define(_with(table, replace(column, identity=action.identity)))
+
+
+def drop_identity(host: Host, table: Table, action: commands.DropIdentity, text: str) -> None:
+    """DROP IDENTITY: its sequence goes."""
+    column = _must_column(table, action.name)
+    if not column.identity:
+        message = f'column "{column.name}" of relation "{table.name}" is not an identity column'
+        if not action.if_exists:
+            raise ObjectNotInPrerequisiteState(message)
+        host.notice("NOTICE", "00000", f"{message}, skipping")
+        return
+    host.transaction.drop(host.catalog.relations[column.sequence])
+    host.transaction.define(_with(table, replace(column, identity="", sequence=0)))
+
+
+def set_options(host: Host, table: Table, action: commands.SetOptions, text: str) -> None:
+    """SET and RESET of storage parameters: columnstore_segment_rows has an effect from now on."""
+    known = dict(table.options)
+    for name, value in action.options:
+        known.pop(name, None)
+        if value is not None:
+            known[name] = value
+    rows = segment_rows_of(host, known)
+    host.transaction.define(replace(table, options=tuple(known.items()), segment_rows=rows))
