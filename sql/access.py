@@ -25,14 +25,19 @@ _MOST_KEYS = 100_000  # combinations of what the columns of a key may be
 
 def bounds(
     condition: Expression | None, numbers: tuple[int, ...], types: tuple[Type, ...]
-) -> tuple[Bound, ...]:
-    """What zone maps can use of a scan's condition: `column op constant` among its conjuncts."""
-    found = []
+) -> tuple[tuple[Bound, ...], Expression | None]:
+    """What zone maps and encodings can use of a scan's condition: `column op constant` among its conjuncts.
+
+    And what is left of the condition where they decide all that they are told.
+    """
+    found, rest = [], []
     for part in conjuncts(condition):
         bound = _bound(part, numbers, types)
         if bound is not None:
             found.append(bound)
-    return tuple(found)
+        if bound is None or not bound.whole:
+            rest.append(part)
+    return tuple(found), conjunction(rest)
 
 
 def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) -> Bound | None:
@@ -124,7 +129,7 @@ def _as_type(value: Expression, type: Type) -> Expression | None:
         return value
     if given in INTEGERS and base in INTEGERS and given.size <= base.size:
         return Cast(value, base, False)
-    if given.name in _STRINGS and base.name in _STRINGS and base.form is Form.TEXT:
+    if given.name in _STRINGS and base.name in _STRINGS and base.name != "name":  # which would cut it
         return Cast(value, base, False)
     return None
 

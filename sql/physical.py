@@ -82,13 +82,15 @@ def _get(node: logical.Get) -> Operator:
             node.row_ids,
             node.slot,
         )
+    advice, rest = bounds(node.condition, numbers, types)
     return operators.Scan(
         source.oid,
         source.name,
         numbers,
         types,
-        bounds(node.condition, numbers, types),
+        advice,
         _fused(node.condition),
+        _fused(rest),
         node.row_ids,
         node.slot,
     )

@@ -138,6 +138,10 @@ class Block:
         """Plain arrays know no more than the engine's own evaluation."""
         return None
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """Never: see `select`."""
+        return False
+
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """Blocks have no zone maps."""
         return True

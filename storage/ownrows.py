@@ -210,6 +210,10 @@ class OwnMorsel:
         """No help."""
         return None
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """Never."""
+        return False
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
         if rows is None:

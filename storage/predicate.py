@@ -1,7 +1,7 @@
 """The small algebra that scans take down to encodings and zone maps: column op constant, joined by AND.
 
 It is advice: a scan may use it to skip rows that cannot match and must not drop one that may. The
-engine evaluates the whole WHERE condition on what is left.
+engine evaluates the WHERE condition on what is left, without what storage says it has decided.
 """
 
 from __future__ import annotations

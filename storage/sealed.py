@@ -176,6 +176,10 @@ class Sealed:
         """See storage.table.Part."""
         return self.segment.select(predicate, start, stop)
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """See storage.table.Part."""
+        return self.segment.decides(predicate)
+
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """See storage.table.Part."""
         return self.segment.may_match(predicate, start, stop)

@@ -31,6 +31,9 @@ class Morsel(Protocol):
     def select(self, predicate: Conjunction) -> Mask | None:
         """(rows,) false where the predicate, tried on the encoded form, rules the row out; None: no help."""
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """A column of the table, decoded: of all rows, or of these positions in the morsel.
 

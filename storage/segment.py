@@ -91,6 +91,13 @@ class SegmentColumn:
             return mask
         return valid[start:stop] if mask is None else mask & valid[start:stop]
 
+    def decides(self, op: Comparison) -> bool:
+        """Whether `select` says exactly where `column op value` holds."""
+        encoded, valid = self.loaded()
+        if op is Comparison.IS_NULL:
+            return valid is not None
+        return op is Comparison.IS_NOT_NULL or encoded.exact
+
     def may_match(self, op: Comparison, value: Any, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zones."""
         key = comparable(self.type, op, value)
@@ -214,6 +221,11 @@ class Segment:
             if part is not None:
                 mask = part if mask is None else mask & part
         return mask
+
+    def decides(self, predicate: Conjunction) -> bool:
+        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
+        stored = [self.columns.get(term.column.number) for term in predicate]
+        return all(c is not None and c.decides(t.op) for c, t in zip(stored, predicate, strict=True))
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zone maps."""

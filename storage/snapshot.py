@@ -73,6 +73,10 @@ class PartMorsel:
         """See storage.seams.Morsel."""
         return self._part.select(predicate, self._start, self._stop)
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """See storage.seams.Morsel."""
+        return self._part.decides(predicate)
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
         return self._part.column(definition, self._start, self._stop, rows)

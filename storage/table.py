@@ -71,6 +71,9 @@ class Part(Protocol):
 
     def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None: ...
 
+    def decides(self, predicate: Conjunction) -> bool:
+        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
+
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool: ...
 
     def morsel_rows(self) -> int:

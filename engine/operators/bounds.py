@@ -40,10 +40,16 @@ class Bound:
     array: bool = False
     pattern: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether it says all that the part of the condition says which it was taken from."""
+        return not self.pattern
 
-def conjunction_of(bounds: Sequence[Bound], table: Table, run: Run) -> Conjunction | None:
-    """The bounds with their values; None where one of them can never be true."""
+
+def conjunction_of(bounds: Sequence[Bound], table: Table, run: Run) -> tuple[Conjunction, bool] | None:
+    """(the bounds with their values, whether all are among them); None where one can never be true."""
     compares: list[Compare] = []
+    complete = True
     for bound in bounds:
         column = table.definition(bound.number)
         if bound.op in _NULL_TESTS:
@@ -54,7 +60,8 @@ def conjunction_of(bounds: Sequence[Bound], table: Table, run: Run) -> Conjuncti
         except QueryCanceled:
             raise
         except DatabaseError:
-            continue  # the condition will raise it, if there is a row to raise it for
+            complete = False  # the condition will raise it, if there is a row to raise it for
+            continue
         if bound.array:
             values = values[0] or []
         values = [value for value in values if value is not None]
@@ -68,8 +75,9 @@ def conjunction_of(bounds: Sequence[Bound], table: Table, run: Run) -> Conjuncti
             found = _compare(column, bound, values[0])
             if found is None:
                 return None
+            complete = complete and bool(found)
             compares += found
-    return tuple(compares)
+    return tuple(compares), complete
 
 
 def _compare(column: ColumnDefinition, bound: Bound, value: Any) -> list[Compare] | None:

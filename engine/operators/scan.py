@@ -43,10 +43,10 @@ _DENSE = 0.6
 class Scan:
     """The columns with attnums `numbers` of table `table` (an OID; `name` is for EXPLAIN).
 
-    `condition` is over the scan's output columns. `row_ids` appends the row's id as INT8. A scan with
-    row ids is one whose rows are locked or changed; `slot` tells such scans of a statement apart. While a
-    row is re-evaluated, the statement's memo holds the only versions that the scan may give, visible or
-    not, under `only(slot)`.
+    `condition` is over the scan's output columns; `rest` is what is left of it for rows of which storage
+    says that they meet the bounds. `row_ids` appends the row's id as INT8. A scan with row ids is one whose
+    rows are locked or changed; `slot` tells such scans of a statement apart. While a row is re-evaluated, the
+    statement's memo holds the only versions that the scan may give, visible or not, under `only(slot)`.
     """
 
     table: int
@@ -55,6 +55,7 @@ class Scan:
     types: tuple[Type, ...]
     bounds: tuple[Bound, ...] = ()
     condition: Expression | None = None
+    rest: Expression | None = None
     row_ids: bool = False
     slot: int = 0
 
@@ -75,16 +76,20 @@ class Scan:
     def morsels(self, run: Run) -> Iterator[Task]:
         """One task a morsel; of wide columns in a condition, several."""
         view = run.snapshot.table(self.table)
-        predicate = conjunction_of(self.bounds, view.table, run)
-        if predicate is None:
+        advice = conjunction_of(self.bounds, view.table, run)
+        if advice is None:
             return
+        predicate, complete = advice
+        whole = self._test(self.condition)
+        rest = self._test(self.rest) if predicate and complete else whole
         prepare(run, self.condition)
         columns = tuple(view.table.definition(number) for number in self.numbers)
         wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         if wanted is not None:
             for morsel, positions, _ in view.located(wanted):
                 rows = _Rows(morsel, columns, np.sort(positions), 0, 0)
-                yield given(self._survivors(rows, _Rows(morsel, columns, None, 0, morsel.rows), run))
+                around = _Rows(morsel, columns, None, 0, morsel.rows)
+                yield given(self._survivors(rows, around, whole, run))
             return
         if run.counters is not None:
             skipped, segments = view.skipped(predicate)
@@ -92,11 +97,11 @@ class Scan:
             skipped, blocks = view.skipped_blocks(predicate)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
-        step = self._step()
+        step = self._step(whole)
         for morsel in view.morsels(predicate):
             for start in range(0, morsel.rows, step):
-                stop = min(start + step, morsel.rows)
-                task = partial(self._part, morsel, columns, predicate, start, stop, run)
+                rows = _Rows(morsel, columns, None, start, min(start + step, morsel.rows))
+                task = partial(self._part, rows, predicate, (whole, rest), run)
                 if safe:
                     yield task
                 else:
@@ -104,95 +109,90 @@ class Scan:
                     batch = task()
                     yield given(batch)
 
-    def _wide(self) -> tuple[int, ...]:
-        """The output columns that the condition reads and that are wide."""
-        return tuple(i for i in sorted(self._read()) if i < len(self.numbers) and is_wide(self.types[i]))
+    def _test(self, condition: Expression | None) -> _Test:
+        read: set[int] = set()
+        if condition is not None:
+            read = {node.index for node in walk(condition) if isinstance(node, Reference)}
+        columns = tuple(sorted(read))
+        wide = tuple(i for i in columns if i < len(self.numbers) and is_wide(self.types[i]))
+        return _Test(condition, columns, wide)
 
-    def _read(self) -> set[int]:
-        if self.condition is None:
-            return set()
-        return {node.index for node in walk(self.condition) if isinstance(node, Reference)}
-
-    def _step(self) -> int:
+    def _step(self, test: _Test) -> int:
         """Rows a task takes."""
-        width = sum(row_bytes(self.types[i]) for i in self._wide())
+        width = sum(row_bytes(self.types[i]) for i in test.wide)
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
     def _part(
-        self,
-        morsel: Morsel,
-        columns: tuple[ColumnDefinition, ...],
-        predicate: Conjunction,
-        start: int,
-        stop: int,
-        run: Run,
+        self, whole: _Rows, predicate: Conjunction, tests: tuple[_Test, _Test], run: Run
     ) -> Batch | None:
-        """The surviving rows of a morsel from `start` to `stop`."""
-        rows = _candidates(morsel, predicate, start, stop)
-        found = stop - start if rows is None else len(rows)
+        """The surviving rows of a stretch of a morsel; `tests` are of the condition and of the rest of it."""
+        morsel = whole.morsel
+        positions = _candidates(morsel, predicate, whole.start, whole.stop)
+        found = whole.count if positions is None else len(positions)
         if not found:
-            count(run, self, 0, 1, Rows_Removed_by_Filter=stop - start)
+            count(run, self, 0, 1, Rows_Removed_by_Filter=whole.count)
             return None
-        whole = _Rows(morsel, columns, None, start, stop)
-        batch = self._survivors(whole if rows is None else _Rows(morsel, columns, rows, 0, 0), whole, run)
+        test = tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]
+        rows = whole if positions is None else _Rows(morsel, whole.columns, positions, 0, 0)
+        batch = self._survivors(rows, whole, test, run)
         left = 0 if batch is None else batch.rows
-        count(run, self, left, 1, Rows_Removed_by_Filter=stop - start - left)
+        count(run, self, left, 1, Rows_Removed_by_Filter=whole.count - left)
         return batch
 
-    def _survivors(self, rows: _Rows, whole: _Rows, run: Run) -> Batch | None:
-        """Those of `rows`, which are among `whole`, that meet the condition."""
-        if self.condition is None:
+    def _survivors(self, rows: _Rows, whole: _Rows, test: _Test, run: Run) -> Batch | None:
+        """Those of `rows`, which are among `whole`, that pass the test."""
+        if test.condition is None:
             return self._fetch(rows, {})
-        wide = self._wide()
         fetched: dict[int, Column] = {}
-        if wide and rows.positions is not None:
-            mask = self._dense(rows, whole, run)
+        if test.wide and rows.positions is not None:
+            mask = self._dense(rows, whole, test, run)
             if mask is None:
-                width = sum(row_bytes(self.types[i]) for i in wide)
-                mask = self._piecemeal(rows, max(GATHER_BYTES // width, 64), run)
+                width = sum(row_bytes(self.types[i]) for i in test.wide)
+                mask = self._piecemeal(rows, max(GATHER_BYTES // width, 64), test, run)
         else:
-            fetched = self._condition_columns(rows)
-            mask = self._true(fetched, rows.count, run)
+            fetched = self._tested(rows, test)
+            mask = self._true(fetched, rows.count, test, run)
         if not mask.any():
             return None
         if mask.all():
             return self._fetch(rows, fetched)
-        narrow = {i: column.take(mask) for i, column in fetched.items() if i not in wide}
+        narrow = {i: column.take(mask) for i, column in fetched.items() if i not in test.wide}
         return self._fetch(rows.take(np.flatnonzero(mask)), narrow)
 
-    def _dense(self, rows: _Rows, whole: _Rows, run: Run) -> Mask | None:
-        """Where `rows` meet the condition, tried on all rows around them too: no copy of what is wide.
+    def _dense(self, rows: _Rows, whole: _Rows, test: _Test, run: Run) -> Mask | None:
+        """Where `rows` pass the test, tried on all rows around them too: no copy of what is wide.
 
-        None where too few are wanted, or where the condition fails, as it may for a row that is not.
+        None where too few are wanted, or where the test fails, as it may for a row that is not.
         """
         positions = rows.positions
-        if positions is None or len(positions) < whole.count * _DENSE or not pool_safe(self.condition):
+        if positions is None or len(positions) < whole.count * _DENSE or not pool_safe(test.condition):
             return None
         try:
-            mask = self._true(self._condition_columns(whole), whole.count, run)
+            mask = self._true(self._tested(whole, test), whole.count, test, run)
         except QueryCanceled:
             raise
         except DatabaseError:
             return None
         return mask[positions - whole.start]
 
-    def _piecemeal(self, rows: _Rows, piece: int, run: Run) -> Mask:
-        """Where `rows` meet the condition, their wide columns brought together piece by piece."""
+    def _piecemeal(self, rows: _Rows, piece: int, test: _Test, run: Run) -> Mask:
+        """Where `rows` pass the test, their wide columns brought together piece by piece."""
         masks = []
         for first in range(0, rows.count, piece):
             run.check()
             part = rows.slice(first, min(first + piece, rows.count))
-            masks.append(self._true(self._condition_columns(part), part.count, run))
+            masks.append(self._true(self._tested(part, test), part.count, test, run))
         return np.concatenate(masks)
 
-    def _condition_columns(self, rows: _Rows) -> dict[int, Column]:
-        return {i: self._column(rows, i, late=is_wide(self.types[i])) for i in sorted(self._read())}
+    def _tested(self, rows: _Rows, test: _Test) -> dict[int, Column]:
+        """The columns that the test reads."""
+        return {i: self._column(rows, i, late=is_wide(self.types[i])) for i in test.read}
 
-    def _true(self, columns: dict[int, Column], count: int, run: Run) -> Mask:
-        assert self.condition is not None
+    def _true(self, columns: dict[int, Column], count: int, test: _Test, run: Run) -> Mask:
+        assert test.condition is not None
         absent = Column.nulls(INT8, 0)
         batch = Batch(tuple(columns.get(i, absent) for i in range(len(self.types))), count)
-        return true_rows(self.condition.evaluate(batch, run), count)
+        return true_rows(test.condition.evaluate(batch, run), count)
 
     def _fetch(self, rows: _Rows, fetched: dict[int, Column]) -> Batch:
         """All output columns of these rows; `fetched` are there already."""
@@ -214,6 +214,15 @@ class Scan:
 def only(slot: int) -> tuple[str, int]:
     """The key of the statement's memo under which the ids stand that a re-evaluated scan may give."""
     return ("only", slot)
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A condition, the output columns that it reads, and those of them that are wide."""
+
+    condition: Expression | None
+    read: tuple[int, ...]
+    wide: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

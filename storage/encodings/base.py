@@ -67,6 +67,10 @@ class Encoded(Protocol):
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Where `value op constant` may hold, tried on the encoded form; None: no help."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether `select` helps with every comparison, and says where it holds, no more."""
+
     def head(self) -> dict[str, Any]:
         """What `read` needs besides the buffers, as JSON's values."""
 

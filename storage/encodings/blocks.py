@@ -111,6 +111,11 @@ class Blocks(Proportional):
         sizes = {len(item.encode() if isinstance(item, str) else item) for item in items}
         return self._lengths.select(Comparison.IN, tuple(sorted(sizes)), start, stop)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return False
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"rows": self._lengths.rows, "codec": self._codec}

@@ -89,6 +89,11 @@ class Codes:
         values = self.dictionary.column
         return Sorted(self._count, lambda index: key(values.slice(index, index + 1).tolist()[0]))
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return order_key(self._type) is not None
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"rows": self._codes.rows, "count": self._count, "values": describe(self._values)}

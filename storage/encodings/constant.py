@@ -52,6 +52,11 @@ class Constant:
         found = bool(matching([key(column.tolist()[0])], op, wanted))
         return np.full(max(stop - start, 0), found)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return order_key(self._dictionary.column.type) is not None
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return self._value.head()

@@ -55,6 +55,11 @@ class Decimals:
             return np.full(stop - start, moved)
         return self.units.select(*moved, start, stop)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return self.units.exact
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"scale": self._scale, "units": self.units.head()}

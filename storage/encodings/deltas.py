@@ -62,6 +62,11 @@ class Deltas(Proportional):
         """See Encoded."""
         return compare(self.values(start, stop, None, np.int64), op, value)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return True
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"rows": self._packed.rows}

@@ -87,6 +87,11 @@ class Floats(Proportional):
         """See Encoded."""
         return compare(self._values(start, stop, None), op, value)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return False
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"rows": self._packed.rows}

@@ -37,6 +37,11 @@ class Frames(Proportional):
         """Compares distances, in the packed blocks; a block out of reach is not looked at."""
         return self.packed.select(op, value, start, stop)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return True
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"rows": self.packed.rows}

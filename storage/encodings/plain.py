@@ -11,6 +11,7 @@ from storage import codec
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, compare, flat
+from storage.order import is_integer
 from storage.predicate import Comparison
 from storage.types import Form, Type
 
@@ -42,6 +43,11 @@ class Plain:
         if type.form is not Form.FIXED or self._column.values.dtype.names:
             return None
         return compare(self._column.values[start:stop], op, value)
+
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return is_integer(self._column.type)
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow.compute as pc
 
+from storage.coded import CodedColumn, Dictionary
 from storage.column import Column, Mask, Positions
 from storage.encodings import leaves
 from storage.encodings.base import DENSE, Bytes, Encoded, Encoding, Proportional, describe, raw
@@ -44,7 +45,7 @@ class Runs(Proportional):
         return self._values.nbytes + self._ends.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded."""
+        """See Encoded: numbers as they are, texts as codes into the runs' values."""
         if rows is not None and len(rows) >= (stop - start) * DENSE:
             return self.decode(start, stop, None).take(rows)
         if rows is not None:
@@ -58,7 +59,10 @@ class Runs(Proportional):
         values = self._values.decode(first, first + len(ends), None)
         if self._type.form is Form.FIXED:
             return Column(self._type, np.repeat(values.values, _lengths(ends, start, stop)))
-        return values.take(_repeated(ends, start, stop))
+        runs = _repeated(ends, start, stop)
+        if isinstance(values, CodedColumn):
+            return values.take(runs)
+        return CodedColumn(self._type, Dictionary(values, distinct=False), runs)
 
     def _ends_of(self, start: int, stop: int) -> tuple[int, Positions]:
         """The runs that rows start to stop touch: the first one's number, and the row after each."""
@@ -77,6 +81,11 @@ class Runs(Proportional):
         first, ends = self._ends_of(start, stop)
         mask = self._values.select(op, value, first, first + len(ends))
         return None if mask is None else np.repeat(mask, _lengths(ends, start, stop))
+
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return self._values.exact
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""

@@ -43,6 +43,11 @@ class Sequence:
         """See Encoded."""
         return compare(self._values(start, stop, None), op, value)
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return True
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         return {"first": self._first, "step": self._step}

@@ -60,6 +60,11 @@ class Wide:
         """No help."""
         return None
 
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return False
+
     def head(self) -> dict[str, Any]:
         """See Encoded."""
         values = self._column.values
@@ -127,6 +132,11 @@ class StoredWide:
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """No help."""
         return None
+
+    @property
+    def exact(self) -> bool:
+        """See Encoded."""
+        return False
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""

@@ -32,6 +32,9 @@ class RowsMorsel:
     def select(self, predicate: Conjunction) -> Mask | None:
         return None
 
+    def decides(self, predicate: Conjunction) -> bool:
+        return False
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         position = definition.number - 1
         column = self.columns[position]

@@ -92,6 +92,20 @@ def test_what_an_index_decides_is_not_looked_at_again() -> None:
     assert scan.rest.function == "operator >(float8,float8)"
 
 
+@pytest.mark.parametrize(
+    ("condition", "rest"),
+    [
+        ("a = 1 AND d >= date '2026-01-01' AND b IN ('x', 'y')", None),
+        ("a = 1 AND b LIKE 'x%'", "operator ~~(text,text)"),
+        ("lower(b) = 'x' AND b IS NULL", "operator =(text,text)"),
+    ],
+)
+def test_what_bounds_do_not_say_is_left(condition: str, rest: str | None) -> None:
+    (scan,) = operators(f"SELECT a, b, c, v, d FROM keyless WHERE {condition}", Scan)
+    assert (None if scan.rest is None else scan.rest.function) == rest
+    assert scan.condition is not None
+
+
 def test_bounds_have_the_columns_type() -> None:
     (scan,) = operators("SELECT id FROM features WHERE id = 7", Scan)
     assert scan.bounds[0].values[0].type.name == "int8"
