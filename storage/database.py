@@ -100,6 +100,9 @@ class Database:
             database._folder_lock = FolderLock(folder)
             try:
                 database._recover(folder, policy)
+            except OSError as error:
+                database._folder_lock.release()
+                raise files.failure(error) from error
             except BaseException:
                 database._folder_lock.release()
                 raise

@@ -179,9 +179,15 @@ class FolderLock:
     """The one owner of a data folder: a locked file that holds the owner's process id."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises CannotConnectNow, naming the pid, where another process has the folder."""
+        """Raises CannotConnectNow, naming the pid, where another process has the folder, else FileError."""
         self._path = folder / "lock"
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise FileError(
+                f'data folder "{folder}" cannot be used: {error.strerror}',
+                hint="The user that the server runs as must own the folder.",
+            ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -102,6 +102,8 @@ class Manifest:
             text = path.read_bytes()
         except FileNotFoundError:
             return cls()
+        except OSError as error:
+            raise files.failure(error) from error
         try:
             body = json.loads(text)
             stated = body.pop("crc32c")

@@ -26,7 +26,7 @@ import numpy as np
 
 from storage import files
 from storage.errors import DataCorrupted
-from storage.log import HEADER_BYTES, MARK, RECORD, header, name, numbers
+from storage.log import HEADER_BYTES, MAGIC, MARK, RECORD, header, name, numbers
 
 _OLD_MAGIC = b"GDBLOG01"
 _OLD_HEADER = struct.Struct("<8sQ")
@@ -73,6 +73,11 @@ def scan(path: Path, number: int, *, last: bool) -> Scan:
             return (yield from _records(path, file, size, last, HEADER_BYTES, read, _follows))
         if last and not any(head[: _OLD_HEADER.size]):
             return 0  # a server of the first version died while it began this file
+        if head[:6] == MAGIC[:6] and head[6:8].isdigit() and head[6:8] > MAGIC[6:8]:
+            raise DataCorrupted(
+                f'log file "{path}" has format {int(head[6:8])}, this server reads up to {int(MAGIC[6:8])}',
+                hint="Use the version of the server that wrote it.",
+            )
         raise _damage(path, 0)
 
 

@@ -13,12 +13,12 @@ from random import Random
 
 import pytest
 
-from storage import files, log
+from storage import files
 from storage.checkpoint import Policy
 from storage.database import Database
 from storage.snapshot import Snapshot
 from tests.crash.powercut import Remembering, Unsynced
-from tests.crash.workload import Contents, Script, contents, drawn, steps
+from tests.crash.workload import Contents, Script, contents, drawn, small, steps
 from tests.storage.rows import rows
 
 ALLOWED = {errno.ENOSPC: ("53100", "58030"), errno.EIO: ("58030",)}
@@ -87,7 +87,7 @@ def explore(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, count: int, tries: int | None, error: int
 ) -> tuple[int, list[str]]:
     """How many failures were tried, and one line for each that went wrong."""
-    monkeypatch.setattr(log, "_STEP", 4096)
+    small(monkeypatch)
     monkeypatch.setattr(files, "disk", files.disk)
     folder = tmp_path / "data"
     choose = Random(seed)
@@ -110,6 +110,6 @@ def explore(
 def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     seed = Random().randrange(1 << 30)
     print("seed", seed)
-    tried, bugs = explore(tmp_path, monkeypatch, seed, 25, 20, error)
+    tried, bugs = explore(tmp_path, monkeypatch, seed, 25, 12, error)
     assert not bugs, "\n".join(bugs[:20])
-    assert tried == 20
+    assert tried == 12

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from storage import files, log
+from storage import files
 from storage.check import check
 from storage.checkpoint import Policy
 from storage.database import Database
 from tests.crash.powercut import Cut, Loss, Operation, Remembering, Unsynced, cut
-from tests.crash.workload import Contents, Script, contents, drawn, steps
+from tests.crash.workload import Contents, Script, contents, drawn, small, steps
 
 LOSSES: tuple[Loss, ...] = ("nothing", "everything", "some")
 
@@ -23,7 +23,7 @@ class Life:
 
     def __init__(self, folder: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir()
-        monkeypatch.setattr(log, "_STEP", 4096)
+        small(monkeypatch)
         self.disk = Remembering(folder)
         monkeypatch.setattr(files, "disk", self.disk)
         database = Database.open(folder, Policy(30_000))
@@ -66,10 +66,11 @@ class Life:
         if left:
             wrong.append(f"left over: {left}")
         database.close()
-        again = Database.open(folder)
-        if contents(again) != found:
-            wrong.append("another content after a clean stop")
-        again.close()
+        if at % 3 == 0:
+            again = Database.open(folder)
+            if contents(again) != found:
+                wrong.append("another content after a clean stop")
+            again.close()
         return wrong
 
 
@@ -104,6 +105,6 @@ def explore(
 def test_power_cuts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = Random().randrange(1 << 30)
     print("seed", seed)
-    tried, bugs = explore(tmp_path, monkeypatch, seed, 40, 60)
+    tried, bugs = explore(tmp_path, monkeypatch, seed, 40, 40)
     assert not bugs, "\n".join(bugs[:20])
-    assert tried == 180
+    assert tried == 120

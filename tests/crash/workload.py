@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import pytest
+
 from sql.outcome import Done, Rows
 from sql.session import Session
+from storage import bulk, log
 from storage.catalog import Sequence
 from storage.database import Database
 from storage.errors import DatabaseError, InFailedSqlTransaction
@@ -65,6 +68,17 @@ def _batch(choose: Random, state: dict[str, int]) -> Step:
     return Step(
         (f"INSERT INTO {table} SELECT i, i % 7, CASE WHEN i % 3 > 0 THEN 'w' || i END FROM {source}",)
     )
+
+
+def _bulk(choose: Random, state: dict[str, int]) -> Step:
+    """Rows enough for files of their own, of which some are taken back."""
+    keys, lost = _keys(state, 300), _keys(state, 300)
+    table = choose.choice(TABLES)
+    text = f"INSERT INTO {table} SELECT i, i % 5, 'bulk' FROM generate_series({{}}, {{}}) g(i)"
+    more = (f"DELETE FROM {table} WHERE id % 4 = 1 AND id >= {keys[0]}",) if choose.random() < 0.5 else ()
+    end = choose.choice(("COMMIT", "COMMIT", "ROLLBACK"))
+    first = text.format(keys[0], keys[-1]), *more, "SAVEPOINT p", text.format(lost[0], lost[-1])
+    return Step(("BEGIN", *first, "ROLLBACK TO p", end))
 
 
 def _update(choose: Random, state: dict[str, int]) -> Step:
@@ -132,9 +146,14 @@ def _optimize(choose: Random, state: dict[str, int]) -> Step:
     return Step((f"OPTIMIZE TABLE {choose.choice(TABLES)}",))
 
 
+def _checkpoint(choose: Random, state: dict[str, int]) -> Step:
+    return Step(("CHECKPOINT",))
+
+
 _KINDS = (
     (_insert, 6),
     (_batch, 2),
+    (_bulk, 1),
     (_update, 3),
     (_update_many, 1),
     (_delete, 2),
@@ -145,6 +164,7 @@ _KINDS = (
     (_serial, 1),
     (_draw, 1),
     (_optimize, 2),
+    (_checkpoint, 1),
 )
 
 Contents = dict[str, Any]
@@ -166,6 +186,13 @@ def drawn(database: Database) -> dict[str, int]:
         }
     finally:
         transaction.rollback()
+
+
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everything happen that comes with size: log files grow often, few rows are bulk."""
+    monkeypatch.setattr(log, "_STEP", 4096)
+    monkeypatch.setattr(bulk, "BUDGET", 3000)
+    monkeypatch.setattr(bulk, "REST", 500)
 
 
 class Script:

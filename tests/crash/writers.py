@@ -424,8 +424,12 @@ class Maintenance(Writer):
     )
 
     def turn(self, connection: Connection) -> None:
-        if self.choose.random() < 0.3:
+        chance = self.choose.random()
+        if chance < 0.25:
             connection.execute("CHECKPOINT")
+        elif chance < 0.35:
+            folder = Path(self._journal.name).with_name("backup")
+            connection.execute(f"BACKUP DATABASE TO '{folder}'")
         else:
             connection.execute(f"OPTIMIZE TABLE {self.choose.choice(self.TABLES)}")
         self.turns += 1

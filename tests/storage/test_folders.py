@@ -1,0 +1,134 @@
+"""Data folders that cannot be used as they are: what is said, and that nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import crc32c
+import pytest
+
+from storage import codec, log
+from storage.database import Database
+from storage.errors import DataCorrupted
+from storage.replay import replay
+from tests.storage.rows import crashed, create, put, rows
+
+ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+
+
+OPENING = """
+import os, sys
+from pathlib import Path
+from storage.database import Database
+from storage.errors import DatabaseError
+if os.geteuid() == 0:
+    os.seteuid(int(sys.argv[1]))  # whom permissions mean something to
+for folder in sys.argv[2:]:
+    try:
+        Database.open(Path(folder)).close()
+        print("opened")
+    except DatabaseError as error:
+        print(error.sqlstate, error.message)
+"""
+
+
+def opened(folders: list[Path]) -> list[str]:
+    """What opening each says, to somebody who is not root and owns them."""
+    for above in (folders[0].parent, *folders[0].parents):
+        if above != Path("/") and above.stat().st_uid == os.geteuid():
+            above.chmod(above.stat().st_mode | 0o011)
+    for path in (path for folder in folders for path in (folder, *folder.rglob("*"))):
+        os.chown(path, NOBODY, NOBODY) if os.geteuid() == 0 else None
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GLANCEDB_KERNELS": "plain"}
+    command = [sys.executable, "-c", OPENING, str(NOBODY), *map(str, folders)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_may_not_be_read_or_written(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "data")
+    put(database, create(database), (1, "a"))
+    database.close()
+    denied = "input/output failed: [Errno 13] Permission denied: '{folder}"
+    cases = (
+        (".", 0o700, "opened"),
+        (".", 0o000, '58030 data folder "{folder}" cannot be used: Permission denied'),
+        ("lock", 0o000, '58030 data folder "{folder}" cannot be used: Permission denied'),
+        ("manifest", 0o000, f"58030 {denied}/manifest'"),
+        ("segments", 0o000, f"58030 {denied}/segments'"),
+        (".", 0o500, f"58030 {denied}/log-00000003.part'"),
+    )
+    folders = [crashed(tmp_path / "data", tmp_path / f"data{number}") for number in range(len(cases))]
+    letter = tmp_path / "letter"
+    letter.write_text("dear")
+    for folder, (name, mode, _) in zip(folders, cases, strict=True):
+        (folder / name).chmod(mode)
+    *answers, last = opened([*folders, letter])
+    for folder, (_, _, expected), answer in zip(folders, cases, answers, strict=True):
+        assert answer == expected.format(folder=folder)
+    assert last.startswith("58030 ")
+    assert letter.read_text() == "dear"
+    for folder, (name, _, _) in zip(folders, cases, strict=True):
+        (folder / name).chmod(0o700)
+    assert set(opened(folders)) == {"opened"}
+
+
+def test_a_manifest_of_a_newer_format(tmp_path: Path) -> None:
+    Database.open(tmp_path).close()
+    path = tmp_path / "manifest"
+    body = json.loads(path.read_bytes())
+    del body["crc32c"]
+    body["format"] = 99
+    body["crc32c"] = crc32c.crc32c(codec.json_bytes(body))
+    path.write_bytes(codec.json_bytes(body))
+    with pytest.raises(DataCorrupted, match="has format 99, this server reads") as caught:
+        Database.open(tmp_path)
+    assert caught.value.hint == "Use the version of the server that wrote it."
+
+
+def test_a_log_of_a_newer_format(tmp_path: Path) -> None:
+    (tmp_path / log.name(1)).write_bytes(b"GDBLOG77" + bytes(100))
+    with pytest.raises(DataCorrupted, match="has format 77, this server reads up to 2") as caught:
+        Database.open(tmp_path)
+    assert caught.value.hint == "Use the version of the server that wrote it."
+    assert (tmp_path / log.name(1)).exists()
+
+
+def test_a_clock_that_goes_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 2_000_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    database = Database.open(tmp_path)
+    table = create(database, primary=[1])
+    for number in range(6):
+        put(database, table, (number, "a"))
+        now -= 86_400.0 * 365
+        if number % 2:
+            database.checkpoint()
+    expected = [(number, "a") for number in range(6)]
+    assert rows(database, table) == expected
+    database.close()
+    database = Database.open(tmp_path)
+    put(database, table, (6, "a"))
+    assert rows(database, table) == [*expected, (6, "a")]
+    database.close()
+
+
+def test_replay_holds_one_record_at_a_time(tmp_path: Path) -> None:
+    written = log.Log(tmp_path, 1)
+    for _ in range(40):
+        written.append([bytes(1 << 20)])
+    written.close()
+    tracemalloc.start()
+    try:
+        assert sum(len(payload) for payload in replay(tmp_path, 1)) == 40 << 20
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20
+    finally:
+        tracemalloc.stop()
