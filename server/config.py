@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sql import settings
+from storage.cache import default_limit
 from storage.checkpoint import Policy
 from storage.errors import InvalidParameterValue
 
 DATABASE = "glancedb"
+_BUFFER = 8192  # the unit of shared_buffers
 
 
 class ConfigError(ValueError):
@@ -35,6 +37,7 @@ class Config:
     metrics_port: int = 0  # 0: none
     max_wal_size: int | str = "256MB"  # the log's size that begins a checkpoint
     checkpoint_timeout: int | str = "5min"  # the longest time between two
+    shared_buffers: int | str = ""  # the buffer cache of segment files; "": half of the machine's memory
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -52,6 +55,7 @@ class Config:
 
         try:
             assert self.policy
+            assert self.buffer_bytes
         except InvalidParameterValue as error:
             raise ConfigError(error.message) from None
 
@@ -60,6 +64,13 @@ class Config:
         """When checkpoints begin."""
         size = settings.number("max_wal_size", str(self.max_wal_size))
         return Policy(size << 10, settings.number("checkpoint_timeout", str(self.checkpoint_timeout)))
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The most bytes of segment files that stay in memory."""
+        if self.shared_buffers == "":
+            return default_limit()
+        return settings.number("shared_buffers", str(self.shared_buffers)) * _BUFFER
 
     @property
     def databases(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from server import config, folders
 from server.auth import Verifier
 from server.config import Config, ConfigError
 from server.listener import Server, is_loopback
+from storage.cache import cache
 from storage.catalog import BOOTSTRAP_ROLE, Role
 from storage.database import Database
 from storage.errors import DatabaseError
@@ -78,6 +79,7 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     )
     try:
         settings = _configured(file, {name: value for name, value in flags.items() if value is not None})
+        cache.limit = settings.buffer_bytes
         database = Database.open(data, settings.policy)
     except (ConfigError, DatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -30,6 +30,7 @@ from sql.settings import Layers, Settings, shown
 from sql.statements import queries, removing
 from sql.storedviews import definition
 from storage.batch import Batch
+from storage.cache import cache
 from storage.catalog import Catalog, View
 from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column
@@ -56,6 +57,7 @@ from storage.temporary import Temporary
 from storage.transaction import Isolation, Transaction
 from storage.types import BY_OID, Type
 
+_BUFFER = 8192  # bytes: the unit of shared_buffers
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
 
 
@@ -117,6 +119,7 @@ class Session:
         policy = database.policy
         self.settings.begin_with("max_wal_size", shown("max_wal_size", policy.log_bytes >> 10))
         self.settings.begin_with("checkpoint_timeout", shown("checkpoint_timeout", int(policy.seconds)))
+        self.settings.begin_with("shared_buffers", shown("shared_buffers", cache.limit // _BUFFER))
         self.planner = Planner(self)
         self.prepared: dict[str, Planned] = {}
         self.portals: dict[str, BoundPortal] = {}

@@ -297,6 +297,7 @@ def _rows() -> Iterator[Setting]:
     yield whole("server_version_num", SERVER_VERSION_NUM, description="The PostgreSQL version that is spoken, as a number.", context="internal", least="0", most=_FOREVER)
     yield text("session_authorization", "", description="The session's user.", reported=True)
     yield choice("session_replication_role", "origin", description="Which triggers fire.", context="superuser", choices=("origin", "replica", "local"))
+    yield whole("shared_buffers", "128MB", description="The size of the buffer cache.", unit="8kB", context="postmaster", least="16", most="1073741823")
     yield switch("ssl", "off", description="Whether TLS is offered.", context="postmaster")
     yield Setting("standard_conforming_strings", "on", _only_on, "Backslashes in strings are plain.", reported=True, kind="bool")
     yield whole("statement_timeout", "0", description="How long a statement may run.", unit="ms", least="0", most=_FOREVER)

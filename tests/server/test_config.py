@@ -17,12 +17,19 @@ def test_when_checkpoints_begin(tmp_path: Path) -> None:
     assert Config().policy.log_bytes == 256 << 20
 
 
+def test_the_size_of_the_buffer_cache() -> None:
+    assert Config(shared_buffers="1GB").buffer_bytes == 1 << 30
+    assert Config(shared_buffers=16).buffer_bytes == 128 << 10
+    assert Config().buffer_bytes > 1 << 27
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ('max_wal_size = "1 furlong"', 'invalid value for parameter "max_wal_size": "1 furlong"'),
         ('max_wal_size = "1kB"', '1 kB is outside the valid range for parameter "max_wal_size" (64 ..'),
         ("checkpoint_timeout = 0", '0 s is outside the valid range for parameter "checkpoint_timeout" (1 ..'),
+        ("shared_buffers = 1", '1 8kB is outside the valid range for parameter "shared_buffers" (16 ..'),
         ("checkpoint_timeout = true", "checkpoint_timeout must be text, not True"),
     ],
 )
