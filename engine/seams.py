@@ -71,6 +71,9 @@ class SessionInfo(Protocol):
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel another session's statement, or end the session; false where there is no such session."""
 
+    def notice(self, severity: str, sqlstate: str, message: str, hint: str = "") -> None:
+        """Tell the client something that is no error."""
+
     def blockers(self, pid: int) -> list[int]:
         """The sessions that a session waits for, by pid."""
 

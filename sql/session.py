@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Literal, TypeVar
 
 from engine.forms import Style
-from engine.functions import advisory
 from engine.operators.references import settle
 from engine.run import Cancel, Run
 from engine.seams import Kind
@@ -567,7 +566,7 @@ class Session:
         self.store.forget_temporary(self.temporary)
         self.portals.clear()
         self.prepared.clear()
-        advisory.release(self.backend_pid)
+        self.store.advisory.release(self.backend_pid)
         self.mailbox.close()
         activity.leave(self)
 

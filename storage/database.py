@@ -20,6 +20,7 @@ from pathlib import Path
 from time import monotonic
 
 from storage import files, kernels, log, segmentfolder
+from storage.advisory import AdvisoryLocks
 from storage.backup import Report, save
 from storage.bulk import Bulk
 from storage.catalog import FIRST_USER_OID, Catalog, Table
@@ -61,6 +62,7 @@ class Database:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.waits = Waits()
+        self.advisory = AdvisoryLocks(self.waits)
         self.sequences = Sequences(self._record_sequence)
         self._stores: dict[int, Store] = {}
         self._published: tuple[int, Catalog] = (0, Catalog())  # newest visible commit, its catalog
@@ -186,7 +188,7 @@ class Database:
 
     def locks(self) -> list[LockRow]:
         """Every lock that is held or waited for, as pg_locks tells them."""
-        rows = self.waits.rows()
+        rows = [*self.waits.rows(), *self.advisory.rows()]
         for transaction in self._transactions.copy():
             number, session = transaction.number, transaction.session
             rows.append(LockRow("virtualxid", (number,), "ExclusiveLock", True, session, number))

@@ -49,8 +49,8 @@ class TableMode(IntEnum):
     AccessExclusiveLock = 7
 
 
-Thing = int | tuple[int, str]
-"""A row id; an OID, or (schema OID, name)."""
+Thing = int | tuple[int, str] | tuple[int, ...]
+"""A row id; an OID, or (schema OID, name); an advisory key."""
 
 Policy = Literal["wait", "nowait", "skip"]
 """What to do where a lock is not to be had at once."""
@@ -74,11 +74,16 @@ TABLE_CONFLICTS = _masks(
 )
 
 
-class Party(Protocol):
-    """A transaction, as far as locks are concerned."""
+class Holder(Protocol):
+    """Who has a lock: a transaction, or a session."""
 
     number: int
     session: int  # the backend's pid; below zero where there is no session
+
+
+class Party(Holder, Protocol):
+    """A transaction, as far as locks are concerned."""
+
     woken: threading.Event
     check: Callable[[], None]
     lock_timeout: float  # seconds; 0: none
@@ -99,20 +104,20 @@ class Locks:
 
     def __init__(self, conflicts: Sequence[int]) -> None:
         self._conflicts = conflicts
-        self.held: dict[Thing, dict[Party, int]] = {}
-        self.queues: defaultdict[Thing, list[tuple[Party, int]]] = defaultdict(list)
-        self._taken: dict[Party, list[tuple[Thing, int, int]]] = {}  # (thing, mode, level), in order
+        self.held: dict[Thing, dict[Holder, int]] = {}
+        self.queues: defaultdict[Thing, list[tuple[Holder, int]]] = defaultdict(list)
+        self._taken: dict[Holder, list[tuple[Thing, int, int]]] = {}  # (thing, mode, level), in order
 
-    def holds(self, party: Party, thing: Thing, mode: int) -> bool:
+    def holds(self, party: Holder, thing: Thing, mode: int) -> bool:
         """Whether the party has this very mode already."""
         held = self.held.get(thing)
         return held is not None and bool(held.get(party, 0) >> mode & 1)
 
-    def modes(self, party: Party, thing: Thing) -> int:
+    def modes(self, party: Holder, thing: Thing) -> int:
         """The modes that the party has, as a mask."""
         return self.held.get(thing, {}).get(party, 0)
 
-    def holders(self, party: Party, thing: Thing, mode: int) -> list[Party]:
+    def holders(self, party: Holder, thing: Thing, mode: int) -> list[Holder]:
         """The others whose modes conflict."""
         held = self.held.get(thing)
         if not held:
@@ -120,7 +125,7 @@ class Locks:
         mask = self._conflicts[mode]
         return [other for other, modes in held.items() if modes & mask and other is not party]
 
-    def before(self, party: Party, thing: Thing, mode: int) -> list[Party]:
+    def before(self, party: Holder, thing: Thing, mode: int) -> list[Holder]:
         """The others who asked earlier for a mode that conflicts; nobody, if the party holds it in part."""
         queue = self.queues.get(thing)
         if not queue or party in self.held.get(thing, ()):
@@ -133,14 +138,13 @@ class Locks:
                 found.append(other)
         return found
 
-    def take(self, party: Party, thing: Thing, mode: int, level: int | None = None) -> None:
-        """The party has the mode from now on: since its `level`, unless told another."""
+    def take(self, party: Holder, thing: Thing, mode: int, level: int) -> None:
+        """The party has the mode from now on: since this level."""
         held = self.held.setdefault(thing, {})
         known = held.get(party, 0)
         if not known >> mode & 1:
             held[party] = known | 1 << mode
-            entry = (thing, mode, party.level if level is None else level)
-            self._taken.setdefault(party, []).append(entry)
+            self._taken.setdefault(party, []).append((thing, mode, level))
 
     def carry(self, old: int, new: int) -> None:
         """What is held of `old` is held of `new` as well, which stands in its place."""
@@ -149,7 +153,7 @@ class Locks:
                 if thing == old:
                     self.take(party, new, mode, level)
 
-    def release(self, party: Party, level: int = -1) -> None:
+    def release(self, party: Holder, level: int = -1) -> None:
         """Give up what was taken at a greater level."""
         taken = self._taken.pop(party, None)
         if taken is None:
@@ -166,13 +170,25 @@ class Locks:
         if kept:
             self._taken[party] = kept
 
-    def ask(self, party: Party, thing: Thing, mode: int) -> None:
+    def drop(self, party: Holder, thing: Thing, mode: int) -> None:
+        """Give up one mode of one thing."""
+        kept = [entry for entry in self._taken.pop(party, ()) if entry[:2] != (thing, mode)]
+        if kept:
+            self._taken[party] = kept
+        held = self.held[thing]
+        held[party] &= ~(1 << mode)
+        if not held[party]:
+            del held[party]
+            if not held:
+                del self.held[thing]
+
+    def ask(self, party: Holder, thing: Thing, mode: int) -> None:
         """Stand in the queue, if the party does not yet."""
         queue = self.queues[thing]
         if all(other is not party for other, _ in queue):
             queue.append((party, mode))
 
-    def leave(self, party: Party, thing: Thing) -> None:
+    def leave(self, party: Holder, thing: Thing) -> None:
         """Stand in the queue no longer."""
         queue = [entry for entry in self.queues.pop(thing, ()) if entry[0] is not party]
         if queue:
@@ -187,7 +203,7 @@ class Reason:
     mode: str
     thing: tuple[int, ...] = ()  # an OID, an advisory key; a transaction's number is the blocker's
 
-    def told(self, blocker: Party) -> str:
+    def told(self, blocker: Holder) -> str:
         """As PostgreSQL's deadlock report writes it."""
         match self.kind:
             case "transactionid":
@@ -207,7 +223,7 @@ class Waiting:
 
     party: Party
     reason: Reason
-    blockers: tuple[Party, ...]
+    blockers: tuple[Holder, ...]
     queued: bool
     since: float
 
@@ -263,7 +279,7 @@ class Waits:
                 )
         return found
 
-    def wake(self, party: Party) -> None:
+    def wake(self, party: Holder) -> None:
         """The party has let go of something: those who wait for it look again."""
         if not self._waiting:
             return
@@ -286,7 +302,7 @@ class Waits:
                         blockers = self.tables.holders(party, table, mode)
                         ahead = [] if wait.jumps else self.tables.before(party, table, mode)
                         if not blockers and not ahead:
-                            self.tables.take(party, table, mode)
+                            self.tables.take(party, table, mode, party.level)
                             return
                         if refusal:
                             raise LockNotAvailable(refusal)
@@ -317,7 +333,7 @@ class Waits:
         with self.lock:
             self._waiting.pop(party.session, None)
 
-    def circle(self, start: Waiting, *, queued: bool) -> list[tuple[Waiting, Party]]:
+    def circle(self, start: Waiting, *, queued: bool) -> list[tuple[Waiting, Holder]]:
         """The waits of a circle through `start`, each with the blocker next in it; empty where there is none.
 
         `queued`: whether a wait for those who only asked first counts.
@@ -327,7 +343,7 @@ class Waits:
 
     def _search(
         self, waiting: Waiting, goal: int, seen: set[int], queued: bool
-    ) -> list[tuple[Waiting, Party]]:
+    ) -> list[tuple[Waiting, Holder]]:
         if waiting.queued and not queued:
             return []
         for blocker in waiting.blockers:
@@ -379,7 +395,7 @@ class Wait:
             self._waits.exit(self.party)
             self._waits.wake(self.party)
 
-    def begin(self, blockers: Iterable[Party], reason: Reason, *, queued: bool = False) -> None:
+    def begin(self, blockers: Iterable[Holder], reason: Reason, *, queued: bool = False) -> None:
         """Wait for these from now on."""
         party = self.party
         party.woken.clear()

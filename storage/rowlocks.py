@@ -15,7 +15,7 @@ import numpy as np
 from storage.changes import TableChanges
 from storage.column import Positions
 from storage.errors import LockNotAvailable, SerializationFailure
-from storage.locks import ROW_CONFLICTS, ROW_WAIT, Party, Policy, RowMode, Wait, Waits
+from storage.locks import ROW_CONFLICTS, ROW_WAIT, Holder, Party, Policy, RowMode, Wait, Waits
 from storage.table import Store
 
 
@@ -36,7 +36,7 @@ class RowWait(Wait):
         self._store = store
         self._row = 0
 
-    def on(self, row_id: int, mode: RowMode, blockers: Sequence[Party], *, queued: bool) -> None:
+    def on(self, row_id: int, mode: RowMode, blockers: Sequence[Holder], *, queued: bool) -> None:
         """Wait for this row from now on: to be called under the store's lock."""
         if row_id != self._row:
             self.finish()
@@ -55,7 +55,7 @@ class RowWait(Wait):
 
 def in_the_way(
     store: Store, table: int, party: Party, row_id: int, mode: RowMode, *, jumps: bool = False
-) -> tuple[list[Party], bool]:
+) -> tuple[list[Holder], bool]:
     """Who has to let go of a row first; and whether they only asked for it earlier."""
     found = store.locks.holders(party, row_id, mode)
     holder = store.holders.get(row_id)
@@ -146,7 +146,7 @@ def lock(
                     if table in party.changes and row_id in party.changes[table].deleted:
                         return 0
                     if store.gone_at(np.array([row_id]))[0] == 0:
-                        store.locks.take(party, row_id, mode)
+                        store.locks.take(party, row_id, mode, party.level)
                         return row_id
                     if party.repeats:
                         raise SerializationFailure("could not serialize access due to concurrent update")
@@ -178,7 +178,7 @@ def lock_all(
         if not store.holders and not store.locks.held and not store.locks.queues:
             free = (row_ids > 0) & (store.gone_at(row_ids) == 0)
             for row_id in row_ids[free].tolist():
-                store.locks.take(party, row_id, mode)
+                store.locks.take(party, row_id, mode, party.level)
         else:
             free = row_ids < 0
     for at in np.flatnonzero(~free & (row_ids > 0)).tolist():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
+from storage.advisory import Key, Scope
 from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
 from storage.column import Column, Mask, Positions
@@ -148,6 +149,15 @@ class Transaction(Protocol):
         Returns, row by row, the version that is locked now: the row itself, a newer one that a concurrent
         transaction made, or 0 where it was deleted or `policy` passes it over. Raises as `delete` does.
         """
+
+    def lock_key(self, key: Key, *, shared: bool, scope: Scope, wait: bool) -> bool:
+        """Take an advisory lock for the session or this transaction; false where it would have to wait."""
+
+    def unlock_key(self, key: Key, *, shared: bool) -> bool:
+        """Give back an advisory lock of the session; false where it has none."""
+
+    def unlock_keys(self) -> None:
+        """Give back all advisory locks of the session."""
 
     def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """Lock a table, another object or a name until the transaction's end: see storage.locks.

@@ -28,6 +28,7 @@ import numpy as np
 from storage import arbiters as arbiters_of
 from storage import catalog as definitions
 from storage import fetch, rowlocks, uniqueness
+from storage.advisory import AdvisoryLocks, Key, Scope
 from storage.batch import Batch
 from storage.bulk import Bulk, discard, settle
 from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
@@ -52,6 +53,7 @@ class Home(Protocol):
     """What a transaction needs of the database it belongs to."""
 
     waits: Waits
+    advisory: AdvisoryLocks
     sequences: Sequences
     bulk: Bulk
 
@@ -284,6 +286,18 @@ class Transaction:
         """See storage.seams.Transaction."""
         self._database.waits.table(self, table, mode, refusal)
 
+    def lock_key(self, key: Key, *, shared: bool, scope: Scope, wait: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return self._database.advisory.lock(self, key, shared=shared, scope=scope, wait=wait)
+
+    def unlock_key(self, key: Key, *, shared: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return self._database.advisory.unlock(self.session, key, shared=shared)
+
+    def unlock_keys(self) -> None:
+        """See storage.seams.Transaction."""
+        self._database.advisory.release(self.session)
+
     def interrupt(self) -> None:
         """Have it look at once whether its waiting is to end: from any thread."""
         self.woken.set()
@@ -465,4 +479,5 @@ class Transaction:
             store = self._database.store(table)
             with store.lock:
                 store.locks.release(self, savepoint)
+        self._database.advisory.end(self.session, savepoint)
         self._database.waits.release(self, savepoint)

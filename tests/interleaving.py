@@ -78,6 +78,7 @@ class Interleaved(slt.Wire):
     def _anonymous(self, line: str) -> str:
         names = {c.backend_pid: f"@{name}" for name, c in self.connections()}
         line = re.sub(r"([Pp]rocess) (\d+)", lambda m: f"{m[1]} {names.get(int(m[2]), m[2])}", line)
+        line = re.sub(r"advisory lock \[\d+,", "advisory lock [N,", line)
         return re.sub(r"\b(transaction|relation|database|tuple) (\d+|\(\d+,\d+\))", r"\1 N", line)
 
     def close(self) -> None:

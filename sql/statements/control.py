@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from engine.functions import advisory
 from sql import commands
 from sql.outcome import Done, Field, Outcome, Rows
 from sql.settings import SETTINGS
@@ -217,7 +216,7 @@ def discard(host: Host, command: commands.Discard) -> Outcome:
         host.prepared.clear()
         reset(host, commands.Reset("session_authorization"))
         host.settings.reset_all(_KEPT)
-        advisory.release(host.backend_pid)
+        host.store.advisory.release(host.backend_pid)
         host.mailbox.unlisten(None, 0)
     if command.what in ("all", "temp"):
         removing.drop_temporary(host)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from engine.functions import advisory
 from engine.functions.privileges import pretty_size
 from engine.functions.registry import FUNCTIONS, OPERATORS
 from storage.errors import DatabaseError, QueryCanceled
@@ -18,7 +17,6 @@ from storage.types import (
     CHAR,
     FLOAT8,
     INT4,
-    INT8,
     NAME,
     OID,
     OIDVECTOR,
@@ -129,22 +127,4 @@ def test_sleep_wakes_on_cancel() -> None:
     with pytest.raises(QueryCanceled):
         one("pg_sleep(float8)", (FLOAT8, 60.0), run=run)
     assert time.monotonic() - began < 10
-    timer.join()
-
-
-def test_advisory_locks() -> None:
-    key = (INT8, 41)
-    assert one("pg_try_advisory_lock(int8)", key) is True
-    assert one("pg_try_advisory_lock(int8)", key) is True
-    assert advisory.try_lock((41,), 8) is False
-    assert one("pg_advisory_unlock(int8)", key) is True
-    assert advisory.try_lock((41,), 8) is False
-    one("pg_advisory_unlock_all()")
-    assert one("pg_advisory_unlock(int8)", key) is False
-    assert advisory.try_lock((41,), 8, shared=True) is True
-    run = run_with()
-    timer = threading.Timer(0.05, lambda: advisory.release(8))
-    timer.start()
-    one("pg_advisory_lock(int8)", key, run=run)
-    advisory.release(7)
     timer.join()

@@ -44,10 +44,10 @@ def test_a_stronger_row_mode_conflicts_with_more() -> None:
 
 def test_release_takes_back_what_was_taken_later(database: Database) -> None:
     party, locks = database.begin(), Locks(ROW_CONFLICTS)
-    locks.take(party, 1, RowMode.SHARE)
+    locks.take(party, 1, RowMode.SHARE, party.level)
     level = party.savepoint()
-    locks.take(party, 1, RowMode.UPDATE)
-    locks.take(party, 2, RowMode.UPDATE)
+    locks.take(party, 1, RowMode.UPDATE, party.level)
+    locks.take(party, 2, RowMode.UPDATE, party.level)
     locks.release(party, level)
     assert locks.held == {1: {party: 1 << RowMode.SHARE}}
     locks.release(party)
