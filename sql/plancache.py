@@ -112,7 +112,7 @@ def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: l
         place, last = place - 1, tokens[place - 2]
     compared = last.kind is Kind.OPERATOR and (
         last.text in _COMPARISONS
-        or (number and last.text in _ARITHMETIC and place > 1 and _is_operand(tokens[place - 2]))
+        or (number and last.text in _ARITHMETIC and place > 1 and _is_operand(tokens[place - 2], last))
     )
     inside = bool(opened and opened[-1]) and (last.is_mark("(") or last.is_mark(","))
     if not compared and not inside:
@@ -122,9 +122,7 @@ def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: l
     if after.is_mark(")") or after.is_mark(","):
         return True
     # in a call, FROM and the like may be the grammar of its arguments
-    if after.kind is Kind.OPERATOR:
-        return compared and (_compares(after) or (number and after.text in _ARITHMETIC))
-    return compared and after.is_word(*_AFTER)
+    return compared and (after.is_word(*_AFTER) or (after.kind is Kind.OPERATOR and _compares(after)))
 
 
 def _compares(token: Token) -> bool:
@@ -140,11 +138,14 @@ def _is_sign(token: Token, before: Token) -> bool:
     return before.is_mark("(") or before.is_mark(",")
 
 
-def _is_operand(token: Token) -> bool:
-    """Whether what ends with this token may be the left operand of arithmetic."""
+def _is_operand(token: Token, operator: Token) -> bool:
+    """Whether what ends with this token may be the left operand of arithmetic, and no constant.
+
+    Of constants alone, 1 / 0 among them, planning makes one value, or an error.
+    """
     if token.kind is Kind.WORD:
         return token.text not in _NO_CALL
-    return token.kind in (Kind.QUOTED, Kind.NUMBER) or token.is_mark(")")
+    return token.kind is Kind.QUOTED or (token.is_mark(")") and operator.text in ("+", "-", "*"))
 
 
 def _type(token: Token) -> Type | None:

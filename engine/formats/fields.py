@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from engine import forms
 from engine.formats.records import unescape
+from engine.forms.numbers import spans
 from engine.forms.style import Style
 from engine.forms.utf8 import invalid_at
 from storage import kernels
@@ -87,11 +88,7 @@ def texts(fields: Fields) -> Column:
 
 
 def _large(content: Array, sizes: Array, valid: Mask | None) -> Column:
-    offsets = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=offsets[1:])
-    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(content)]
-    return Column(TEXT, pa.Array.from_buffers(pa.large_string(), len(sizes), buffers))
+    return Column(TEXT, spans(pa.large_string(), content, sizes, valid))
 
 
 def _fits(type: Type, fields: Fields) -> bool:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from engine.forms.compound import checked_vector, elements
+from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
-from storage.column import Column
+from storage import kernels
+from storage.column import Column, is_narrow
 from storage.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
@@ -26,7 +27,7 @@ from storage.errors import (
     InvalidBinaryRepresentation,
     ProtocolViolation,
 )
-from storage.types import BOOL, BY_OID, BYTEA, JSONB, UUID, VECTOR, Form, Type
+from storage.types import BOOL, BY_OID, BYTEA, JSONB, UUID, VECTOR, Form, Type, numeric_modifier
 
 _NULL = b"\xff\xff\xff\xff"
 _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
@@ -90,6 +91,11 @@ def write(column: Column) -> Column:
                     [None if v is None else b"\x01" + v for v in raw.to_pylist()], pa.large_binary()
                 )
             return Column(BYTEA, raw)
+        case Form.DECIMAL if column.units is not None:
+            return Column(
+                BYTEA,
+                spans(pa.large_binary(), *kernels.unit_fields(column.units, column.scale), column.valid),
+            )
         case Form.DECIMAL:
             numerics = [None if v is None else numeric_bytes(v) for v in column.tolist()]
             return Column(BYTEA, pa.array(numerics, pa.large_binary()))
@@ -137,12 +143,10 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
             return column.retype(type)
         case Form.ROWS:
             return _read_rows(type, column, excess)
+        case Form.DECIMAL:
+            return _read_numerics(type, column, excess)
         case _:
-            parse = (
-                partial(numeric_of, excess=excess)
-                if type.form is Form.DECIMAL
-                else _array_reader(type, excess)
-            )
+            parse = _array_reader(type, excess)
             return Column.of(type, [None if v is None else parse(v) for v in column.values.to_pylist()])
 
 
@@ -307,6 +311,30 @@ def numeric_of(item: bytes, excess: str = EXCESS) -> Decimal:
         whole, fraction = digits[:before].ljust(before, "0"), digits[before:]
     fraction = fraction[:scale].ljust(scale, "0")
     return Decimal(f"{'-' if sign else ''}{whole}{'.' if scale else ''}{fraction}")
+
+
+def _read_numerics(type: Type, column: Column, excess: str) -> Column:
+    """Numerics, of numeric(p, s) rounded to it."""
+    if not is_narrow(type):
+        return Column.of(type, [_numeric(type, v, excess) for v in column.values.to_pylist()])
+    precision, scale = numeric_modifier(type)
+    content, offsets = _content(column.values)
+    lengths = np.where(column.is_valid(), np.diff(offsets), -1)
+    units, odd = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.bool_)
+    starts = np.ascontiguousarray(offsets[:-1])
+    if kernels.parse_fields(content, starts, lengths, precision, scale, units, odd):
+        rest = Column.of(type, [_numeric(type, v, excess) for v in column.take(odd).values.to_pylist()])
+        if rest.units is None:  # NaN
+            return Column.of(type, [_numeric(type, v, excess) for v in column.values.to_pylist()])
+        units[odd] = rest.units
+    return Column.scaled(type, units, scale, column.valid)
+
+
+def _numeric(type: Type, item: bytes | None, excess: str) -> Decimal | None:
+    if item is None:
+        return None
+    value = numeric_of(item, excess)
+    return value if type.modifier == -1 else fitted(type, value)
 
 
 def _array_reader(type: Type, excess: str) -> Callable[[bytes], list[Any]]:

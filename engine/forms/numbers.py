@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.forms.style import FEW, Style
-from storage.column import Column
+from storage import kernels
+from storage.column import Array, Column, Mask
 from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
 from storage.types import FLOAT4, Type, numeric_modifier
 
@@ -167,8 +168,20 @@ def numeric_text(value: Decimal) -> str:
     return text[1:] if value == 0 and text.startswith("-") else text
 
 
+def spans(kind: pa.DataType, content: Array, lengths: Array, valid: Mask | None) -> pa.Array:
+    """An Arrow array (large_string or large_binary) of byte strings that lie one after another."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(
+        kind, len(lengths), [bits, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(content))]
+    )
+
+
 def write_numeric(column: Column, style: Style) -> pa.Array:
     """See numeric_text."""
+    if column.units is not None and len(column) > FEW:
+        return spans(pa.large_string(), *kernels.unit_texts(column.units, column.scale), column.valid)
     return pa.array([None if v is None else numeric_text(v) for v in column.tolist()], pa.large_string())
 
 

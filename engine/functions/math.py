@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 import numpy as np
 
-from engine.functions import decimals
+from engine.functions import decimals, units
 from engine.functions.arithmetic import checked_floats, integers
 from engine.functions.registry import operator, scalar
 from storage.column import Array, Column
@@ -179,12 +179,19 @@ def _integral(value: Decimal, rounding: str) -> Decimal:
 @scalar("round", [NUMERIC], NUMERIC)
 def numeric_round(column: Column) -> Column:
     """The nearest integer, halves away from zero."""
-    return decimals.each(lambda v: decimals.rounded(v, 0), column)
+    counted = units.to_scale(column, 0)
+    return decimals.each(lambda v: decimals.rounded(v, 0), column) if counted is None else counted
 
 
-@scalar("round", [NUMERIC, INT4], NUMERIC)
+@scalar("round", [NUMERIC, INT4], NUMERIC, constants=True)
 def numeric_round_to(column: Column, digits: Column) -> Column:
     """Rounded to so many digits after the point."""
+    if digits.constant and not column.constant:
+        counted = units.to_scale(column, int(digits.values[0]))
+        if counted is not None:
+            return counted
+    rows = 1 if column.constant and digits.constant else len(digits if column.constant else column)
+    column, digits = column.spread(rows), digits.spread(rows)
     return decimals.each(lambda v, s: _displayed(decimals.rounded(v, _scale(s)), s), column, digits)
 
 

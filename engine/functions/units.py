@@ -97,6 +97,14 @@ def rounded(units: Positions, scale: int, to: int) -> Positions | None:
     return np.where(units < 0, -away, away)
 
 
+def to_scale(column: Column, scale: int) -> Column | None:
+    """The column rounded to `scale` digits behind the point; None: not in units, or not there."""
+    if column.units is None or not 0 <= scale <= MAX_SCALE:
+        return None
+    units = rounded(column.units, column.scale, scale)
+    return None if units is None else Column.scaled(NUMERIC, units, scale)
+
+
 def as_numeric(column: Column, type: Type, precision: int, scale: int) -> Column | None:
     """A column of units as numeric(precision, scale); None: not in units, or one does not fit."""
     if column.units is None or not 0 <= scale <= MAX_SCALE:

@@ -37,6 +37,7 @@ from storage.kernels.plain.packing import (
 )
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.stamps import stamp_texts
+from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
 
 __all__ = [
     "block_offsets",
@@ -54,6 +55,7 @@ __all__ = [
     "pack_blocks",
     "parse_dates",
     "parse_decimals",
+    "parse_fields",
     "parse_floats",
     "parse_integers",
     "parse_stamps",
@@ -69,6 +71,8 @@ __all__ = [
     "stamp_texts",
     "undelta_at",
     "undelta_blocks",
+    "unit_fields",
+    "unit_texts",
     "unpack_at",
     "unpack_blocks",
     "unpack_floats",

@@ -34,6 +34,7 @@ FAMILIES = (
     "packing",
     "programs",
     "stamps",
+    "units",
 )
 """The families that have compiled twins."""
 

@@ -92,3 +92,17 @@ def test_aggregates(name: str, parts: list[tuple[list[tuple[int, int]], int, boo
         whole.reserve(3)
         results.append(shown(whole.finish, 3))
     assert results[0] == results[1]
+
+
+@given(items=st.lists(units, min_size=1, max_size=5), scale=scales, to=st.integers(-3, 20))
+def test_rounding(items: list[int], scale: int, to: int) -> None:
+    digits = Column.scalar(t.INT4, to)
+    found, wanted = (
+        shown(call, "round(numeric,int4)", (column, digits), len(items), RUN, NUMERIC)
+        for column in both(items, scale)
+    )
+    assert found == wanted
+    found, wanted = (
+        shown(call, "round(numeric)", (column,), len(items), RUN, NUMERIC) for column in both(items, scale)
+    )
+    assert found == wanted
