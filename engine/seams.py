@@ -6,6 +6,7 @@ engine knows neither, so `Run.session` is one of these and sql.session implement
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from engine.run import Run
@@ -57,7 +58,7 @@ class SessionInfo(Protocol):
     def shown(self, text: str) -> str:
         """A stored expression as people read it: the relations that it names without needless schemas."""
 
-    def next_value(self, sequence: int) -> int: ...
+    def next_values(self, sequence: int, count: int) -> Sequence[int]: ...
 
     def sequence_value(self, sequence: int) -> int | None:
         """The last value that a sequence gave to anybody; None where it gave none, or is none."""

@@ -283,7 +283,9 @@ def _identity(reader: Reader, column: ColumnClause) -> ColumnClause:
     if reader.mark("("):
         options = sequence_options(reader)
         reader.must_mark(")")
-    return replace(column, identity=identity, sequence=options, not_null=True)
+    # What counts by itself has a default already.
+    default = column.default if column.sequence is None else reader.tokens[reader.index - 1 : reader.index]
+    return replace(column, identity=identity, sequence=options, not_null=True, default=tuple(default))
 
 
 def _table_options(reader: Reader, table: _Table) -> None:

@@ -120,6 +120,8 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         raise near(text, tokens[0])
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
+    if rewritten.overriding:
+        tree.set("overriding", rewritten.overriding)
     return restore(tree, rewritten)
 
 

@@ -44,6 +44,7 @@ class Rewritten:
     marks: list[Mark]
     complete: bool  # the last thing written may end a statement
     closed: bool  # every parenthesis is, and no comma ends the statement
+    overriding: str = ""  # of INSERT: 'system', 'user'
 
 
 def rewrite(tokens: list[Token], text: str) -> Rewritten:
@@ -51,4 +52,4 @@ def rewrite(tokens: list[Token], text: str) -> Rewritten:
     writer = Writer(tokens, text)
     writer.run()
     open_end = writer.comma is not None or len(writer.frames) > 1
-    return Rewritten(writer.out, writer.marks, writer.operand, not open_end)
+    return Rewritten(writer.out, writer.marks, writer.operand, not open_end, writer.overriding)

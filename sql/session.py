@@ -678,12 +678,12 @@ class Session:
         """See engine.seams.SessionInfo."""
         return names.oid_of(self.catalog, self.search_path(True), kind, text)
 
-    def next_value(self, sequence: int) -> int:
+    def next_values(self, sequence: int, count: int) -> Sequence[int]:
         """See engine.seams.SessionInfo."""
         queries.refuse_read_only(self, "nextval()")
-        value = self.transaction.next_value(sequence, 1)[0]
-        self.drew(sequence, value)
-        return value
+        values = self.transaction.next_value(sequence, count)
+        self.drew(sequence, values[-1])
+        return values
 
     def drew(self, sequence: int, value: int) -> None:
         """A sequence gave this session a value."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from collections.abc import Sequence as Sequenced
 
 from storage.catalog import Sequence
 from storage.errors import NumericValueOutOfRange, SequenceLimitExceeded
@@ -45,8 +46,10 @@ class Sequences:
         """(last_value, is_called)."""
         return self._values.get(sequence.oid, (sequence.start, False))
 
-    def next(self, sequence: Sequence, count: int) -> range:
+    def next(self, sequence: Sequence, count: int) -> Sequenced[int]:
         """The next `count` values. Raises SequenceLimitExceeded at the end of one that does not cycle."""
+        if sequence.cycle and count > 1:
+            return [self.next(sequence, 1)[0] for _ in range(count)]
         with self._lock:
             value, called = self.state(sequence)
             first = value + sequence.increment if called else value

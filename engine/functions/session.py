@@ -7,6 +7,8 @@ import time
 from functools import lru_cache
 from importlib import metadata
 
+import numpy as np
+
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from engine.run import Run
@@ -276,8 +278,15 @@ def pg_reload_conf() -> Column:
 
 @scalar("nextval", [REGCLASS], INT8, volatility="v", run=True)
 def nextval(sequence: Column, run: Run) -> Column:
-    """The sequence's next value."""
-    return each(session_of(run).next_value, sequence, type=INT8)
+    """The sequence's next value; of rows that follow one another and name one sequence, all at once."""
+    oids = sequence.values.astype(np.int64)
+    starts = np.flatnonzero(np.diff(oids, prepend=-1))
+    counts = np.diff(starts, append=len(oids))
+    drawn = [
+        np.asarray(session_of(run).next_values(oid, count), np.int64)
+        for oid, count in zip(oids[starts].tolist(), counts.tolist(), strict=True)
+    ]
+    return Column(INT8, np.concatenate([np.zeros(0, np.int64), *drawn]))
 
 
 @scalar("pg_sequence_last_value", [REGCLASS], INT8, volatility="v", run=True)

@@ -309,6 +309,9 @@ def duplicate(w: Writer, token: Token) -> bool:
 
 @word("overriding")
 def overriding(w: Writer, token: Token) -> bool:
-    if w.statement == "insert" and w.word_at(2, "value") and w.word_at(1, "system", "user"):
-        raise w.unsupported("OVERRIDING", token)
-    return False
+    """OVERRIDING SYSTEM | USER VALUE: the tree gets it from the writer."""
+    if not (w.statement in ("insert", "with") and w.word_at(2, "value") and w.word_at(1, "system", "user")):
+        return False
+    w.overriding = w.tokens[w.index + 1].text
+    w.index += 3
+    return True

@@ -85,6 +85,7 @@ class Writer:
         self.operand = False  # the last thing written ends an operand
         self.comma: Token | None = None  # the last thing written is a comma or an opening
         self.duplicate = False  # behind ON DUPLICATE KEY UPDATE
+        self.overriding = ""  # OVERRIDING: 'system', 'user'
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
 

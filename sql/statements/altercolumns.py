@@ -83,7 +83,7 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
     number = table.last_number + 1
     if number > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
-    check_column(clause)
+    check_column(clause, table.name)
     column = _made(host, table, clause, number, text)
     context = _context(host, text)
     expression = _default(column, clause, text, context)
@@ -161,7 +161,7 @@ def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) 
     """ALTER COLUMN TYPE [USING]: its rows are made anew, constraints and default kept as far as they hold."""
     column = _must_column(table, action.name)
     _refuse_used(host, table, column)
-    check_column(ColumnClause(action.name, action.type, action.position))
+    check_column(ColumnClause(action.name, action.type, action.position), table.name)
     if column.sequence and action.type.oid not in BOUNDS and column.identity:
         raise InvalidParameterValue("identity column type must be smallint, integer, or bigint")
     context = _context(host, text)
@@ -324,7 +324,7 @@ def add_identity(host: Host, table: Table, action: commands.AddIdentity, text: s
     if column.default is not None or column.sequence:
         raise ObjectNotInPrerequisiteState(f"{named} already has a default value")
     clause = ColumnClause(column.name, column.type, 0, sequence=action.options, identity=action.identity)
-    check_column(clause)
+    check_column(clause, table.name)
     sequence = _new_sequence(host, table, column.name, clause, column.number)
     changed = replace(column, identity=action.identity, sequence=sequence.oid)
     host.transaction.define(_with(table, changed))

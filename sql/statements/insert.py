@@ -20,11 +20,14 @@ from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 
-_KNOWN = frozenset(("this", "expression", "returning", "default", "with_", "conflict", "replace"))
+_KNOWN = frozenset(
+    ("this", "expression", "returning", "default", "with_", "conflict", "replace", "overriding")
+)
 
 
 def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     """The plan of an INSERT; its fields are those of RETURNING."""
+    overriding = tree.args.get("overriding") or ""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
             raise FeatureNotSupported(f"{name.upper()} is not supported", position=position_of(tree))
@@ -36,15 +39,17 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     source = tree.args.get("expression")
     tables = writing.common_tables(tree, context)
     if source is None:
-        child = _with_defaults(table, [], None, context)
+        child = _with_defaults(table, [], None, False, context)
     elif _is_plain_values(source):
-        rows = _written_rows(table, columns, named, source, Scope(Frame(), tables), context)
+        rows = _written_rows(table, columns, named, source, Scope(Frame(), tables), overriding, context)
         child = Values(tuple(rows), tuple(column.type for column in table.columns))
     else:
         columns = columns if named is not None else _as_many(columns, source)
         for column in columns:
-            writing.refuse_generated(column)
-        child = _with_defaults(table, columns, plan_source(source, columns, context, tables), context)
+            if not overriding:
+                writing.refuse_generated(column)
+        child = plan_source(source, columns, context, tables)
+        child = _with_defaults(table, columns, child, overriding == "user", context)
     scope = Scope(Frame())
     relation = scope.add(target.relation())
     if tree.args.get("conflict") is not None:
@@ -106,7 +111,8 @@ def inserted_row(
     source = tree.args.get("expression")
     if source is None:
         return tuple(writing.default_of(column, context) for column in table.columns)
-    return _written_rows(table, columns, named, source, scope, context)[0]
+    overriding = tree.args.get("overriding") or ""
+    return _written_rows(table, columns, named, source, scope, overriding, context)[0]
 
 
 def _written_rows(
@@ -115,6 +121,7 @@ def _written_rows(
     named: Sequence[exp.Expression] | None,
     source: exp.Expression,
     scope: Scope,
+    overriding: str,
     context: BindContext,
 ) -> list[tuple[Expression, ...]]:
     """Rows of written values: each is assigned by itself, DEFAULT stands for the column's."""
@@ -143,8 +150,10 @@ def _written_rows(
         cells = []
         for column in table.columns:
             item = items[written[column.number]] if column.number in written else None
-            if item is not None and not writing.is_default(item):
-                writing.refuse_generated(column)
+            ignored = overriding == "user" and column.identity
+            if item is not None and not ignored and not writing.is_default(item):
+                if not overriding:
+                    writing.refuse_generated(column)
                 cells.append(assign(binding.bind(item), column, position_of(item), context))
                 continue
             if column.number not in defaults:
@@ -155,10 +164,13 @@ def _written_rows(
 
 
 def _with_defaults(
-    table: Table, columns: list[ColumnDefinition], source: Operator | None, context: BindContext
+    table: Table, columns: list[ColumnDefinition], source: Operator | None, user: bool, context: BindContext
 ) -> Operator:
-    """All columns of the table: those that `source` gives, and defaults for the others."""
-    places = {column.number: index for index, column in enumerate(columns)}
+    """All columns of the table: those that `source` gives, and defaults for the others.
+
+    `user`: OVERRIDING USER VALUE, by which identity columns take their own.
+    """
+    places = {c.number: index for index, c in enumerate(columns) if not (user and c.identity)}
     row: tuple[Expression, ...] = tuple(
         Reference(places[column.number], column.type, column.name)
         if column.number in places
@@ -167,6 +179,6 @@ def _with_defaults(
     )
     if source is None:
         return Values((row,), tuple(column.type for column in table.columns))
-    if [column.number for column in columns] == [column.number for column in table.columns]:
+    if list(places) == [column.number for column in table.columns]:
         return source
     return Project(source, row)

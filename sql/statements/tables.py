@@ -30,6 +30,7 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidParameterValue,
     InvalidTableDefinition,
+    SqlSyntaxError,
     TooManyColumns,
     UndefinedColumn,
 )
@@ -56,7 +57,7 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     if len(clause.columns) > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
     for column in clause.columns:
-        check_column(column)
+        check_column(column, clause.name[-1])
     table, sequences = _define(host, clause, schema, text)
     _check_defaults(host, clause, table, text)
     for sequence in sequences:
@@ -77,7 +78,7 @@ def check_type(name: str, type: Type, position: int) -> None:
         )
 
 
-def check_column(column: ColumnClause) -> None:
+def check_column(column: ColumnClause, table: str) -> None:
     """Raise for a column that cannot be: its type, its default beside an identity."""
     type = column.type
     check_type(column.name, type, column.position)
@@ -86,8 +87,9 @@ def check_column(column: ColumnClause) -> None:
             "identity column type must be smallint, integer, or bigint", position=column.position
         )
     if column.sequence is not None and column.default:
-        raise InvalidTableDefinition(
-            f'both default and identity specified for column "{column.name}"', position=column.position
+        raise SqlSyntaxError(
+            f'both default and identity specified for column "{column.name}" of table "{table}"',
+            position=column.position,
         )
 
 
