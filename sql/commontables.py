@@ -19,6 +19,7 @@ from sql.expressions import is_volatile
 from sql.logical import Leaf, LockRows, Node, Project
 from sql.marks import position_of
 from sql.physical import physical
+from sql.recursion import check_recursion, references
 from sql.rules import optimise
 from sql.scope import Frame, ScopeColumn
 from sql.setoperations import retyped
@@ -99,12 +100,8 @@ def _name_of(item: exp.CTE) -> tuple[str, list[str]]:
 
 
 def _namings(tree: exp.Expression, name: str) -> int:
-    """How often a query names the table, at most."""
-    return sum(
-        1
-        for table in tree.find_all(exp.Table)
-        if isinstance(table.this, exp.Identifier) and table.this.this == name and table.args.get("db") is None
-    )
+    """How often a query names the table."""
+    return sum(1 for _ in references(tree, name))
 
 
 def _renamed(
@@ -143,14 +140,7 @@ def _recursive(
             f'recursive query "{name}" does not have the form non-recursive-term UNION [ALL] recursive-term',
             position=position,
         )
-    for modifier, words in (("order", "ORDER BY"), ("limit", "LIMIT"), ("offset", "OFFSET")):
-        if query.args.get(modifier) is not None:
-            raise FeatureNotSupported(f"{words} in a recursive query is not implemented", position=position)
-    if _namings(query.this, name):
-        raise InvalidRecursion(
-            f'recursive reference to query "{name}" must not appear within its non-recursive term',
-            position=position,
-        )
+    check_recursion(name, query)
     initial = queries(query.this, frame, context, tables)
     columns = tuple(replace(c, table=0, number=0) for c in _renamed(initial.columns, name, names, item))
     key = f"{name} {next(_NUMBERS)}"

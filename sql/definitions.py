@@ -226,6 +226,10 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
         raise FeatureNotSupported(
             "COMMENT in a column's definition is not supported", position=start.position
         )
+    if reader.word("compression") or reader.word("storage"):
+        raise FeatureNotSupported(
+            f"{start.text.upper()} in a column's definition is not supported", position=start.position
+        )
     if reader.word("collate"):
         named = reader.qualified()
         if named[-1] not in ("C", "default", "POSIX", "c"):

@@ -17,6 +17,7 @@ from sql.views.registry import VIEWS, SystemView
 from sql.views.types import IO_OIDS
 from storage.catalog import Catalog, Relation, Table, View
 from storage.errors import (
+    FeatureNotSupported,
     InvalidName,
     UndefinedFunction,
     UndefinedObject,
@@ -187,12 +188,12 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
 def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     try:
         return type_of(text).oid
-    except UndefinedObject:
+    except (UndefinedObject, FeatureNotSupported):
         base = text.strip().removesuffix("[]")
         found = find(catalog, path, split_name(base))
         if isinstance(found, Table | View) and found.type_oid:
             return found.array_type_oid if text.strip().endswith("[]") else found.type_oid
-        raise
+        raise UndefinedObject(f'type "{text.strip()}" does not exist') from None
 
 
 def _operator_oid(text: str) -> int:

@@ -54,23 +54,21 @@ def plan_source(
     context: BindContext,
     tables: Mapping[str, Any],
 ) -> Operator:
-    """A query whose rows are assigned to these columns of a table: INSERT ... SELECT.
+    """A query whose rows are assigned to the first of these columns of a table, as many as it gives.
 
     Constants of its select list are read as values of the columns. Raises SqlSyntaxError where it gives
-    more or fewer columns, DatatypeMismatch where one does not fit.
+    more columns, DatatypeMismatch where one does not fit.
     """
     bound = bind_query(tree, Frame(), context, tables, resolve=False)
     if len(bound.columns) > len(columns):
         raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(tree))
-    if len(bound.columns) < len(columns):
-        raise SqlSyntaxError("INSERT has more target columns than expressions", position=position_of(tree))
     node = bound.node
     if isinstance(node, Project) and not node.sets:
         child, given = node.child, node.expressions
     else:
         child, given = node, tuple(Reference(i, c.type, c.name) for i, c in enumerate(bound.columns))
     assigned = tuple(
-        assign(expression, column, 0, context) for expression, column in zip(given, columns, strict=True)
+        assign(expression, column, 0, context) for expression, column in zip(given, columns, strict=False)
     )
     return physical(optimise(Project(child, assigned)))
 

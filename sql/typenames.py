@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sql.keywords import words
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
-from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError, UndefinedObject
+from storage.errors import (
+    DatabaseError,
+    FeatureNotSupported,
+    InvalidParameterValue,
+    SqlSyntaxError,
+    UndefinedObject,
+)
 from storage.types import (
     BINARY,
     BPCHAR,
@@ -64,6 +71,13 @@ ALIASES = {
     "tinyblob": "bytea",
     "varbinary": "bytea",
 }
+# Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
+NOT_HERE = words(
+    """bit varbit box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot timetz tsquery
+    tsvector txid_snapshot int4range int8range numrange tsrange tstzrange daterange int4multirange
+    int8multirange nummultirange tsmultirange tstzmultirange datemultirange jsonpath"""
+)
+_LONG_NAMES = {"time with time zone": "timetz", "bit varying": "varbit"}
 # Integers may carry MySQL's display width, which means nothing.
 _WIDTHS = frozenset(("int2", "int4", "int8"))
 _WORDS = frozenset(ALIASES) | frozenset(BY_NAME) | {"double", "national", "float"}
@@ -238,7 +252,8 @@ def _exactly(name: str) -> str:
 
 
 def type_of(name: TypeName | str) -> Type:
-    """The type that a name means. Raises UndefinedObject (42704) at the name's place."""
+    """The type that a name means. Raises UndefinedObject (42704) at the name's place, or
+    FeatureNotSupported for a type that only PostgreSQL has."""
     if isinstance(name, str):
         tokens = lex(name)
         found, end = read_type(tokens, 0, name)
@@ -269,8 +284,11 @@ def _scalar(name: TypeName) -> Type:
     return _modified(type, name)
 
 
-def _undefined(name: TypeName) -> UndefinedObject:
+def _undefined(name: TypeName) -> DatabaseError:
     shown = ".".join(part.strip('"') for part in name.names)
+    last = name.names[-1].strip('"')
+    if _LONG_NAMES.get(last, last) in NOT_HERE and len(name.names) == 1 + (name.names[0] == "pg_catalog"):
+        return FeatureNotSupported(f"type {shown} is not supported", position=name.position)
     return UndefinedObject(f'type "{shown}" does not exist', position=name.position)
 
 

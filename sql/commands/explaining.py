@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sql.commands.base import Command, value
 from sql.reading import Reader
 from sql.tokens import Token
+from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ def _explain(reader: Reader) -> Command:
             options.append(("analyze", "true"))
         if reader.word("verbose"):
             options.append(("verbose", "true"))
-    if reader.token is None:
+    body = reader.token
+    if body is None:
         raise reader.wrong()
+    if body.is_word("create", "declare", "execute", "refresh"):
+        raise FeatureNotSupported(f"EXPLAIN of {body.text.upper()} is not supported", position=body.position)
     return Explain(tuple(options), reader.rest())
 
 

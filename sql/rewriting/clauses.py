@@ -46,6 +46,8 @@ def on_all(w: Writer, token: Token) -> bool:
 def row(w: Writer, token: Token) -> bool:
     if frame_clause(w, token) or after_offset(w, token):
         return True
+    if token.is_word("rows") and w.word_at(1, "from") and w.mark_at(2, "("):
+        raise w.unsupported("ROWS FROM", token)
     if w.mark_at(1, "(") and not w.operand:
         w.emit_mark(FunctionMark(("row",), token.position, "row"), token)
         w.index += 1
@@ -142,6 +144,29 @@ def materialized(w: Writer, token: Token) -> bool:
         w.emit(T.VAR, "MATERIALIZED", token)
         w.index += 1
         return True
+    return False
+
+
+@word("search", "cycle")
+def rounds(w: Writer, token: Token) -> bool:
+    """SEARCH DEPTH FIRST BY and CYCLE ... SET, behind a query of WITH RECURSIVE."""
+    behind = w.peek(-1) is not None and w.mark_at(-1, ")") and w.statement == "with"
+    if behind and (w.word_at(1, "depth", "breadth") if token.is_word("search") else not w.mark_at(1, "(")):
+        raise w.unsupported(f"{token.text.upper()} in WITH RECURSIVE", token)
+    return False
+
+
+@word("current")
+def current(w: Writer, token: Token) -> bool:
+    if w.word_at(1, "of") and w.word_at(-1, "where"):
+        raise w.unsupported("WHERE CURRENT OF", token)
+    return False
+
+
+@word("collation")
+def collation_for(w: Writer, token: Token) -> bool:
+    if w.word_at(1, "for"):
+        raise w.unsupported("COLLATION FOR", token)
     return False
 
 

@@ -10,9 +10,10 @@ from sql.rewriting.writer import Frame, Writer, word
 from sql.tokens import Kind, Token, near
 
 NO_PARENTHESES = words(
-    """current_catalog current_date current_role current_time current_timestamp current_user localtime
-    localtimestamp session_user user"""
+    """current_catalog current_date current_role current_schema current_time current_timestamp current_user
+    localtime localtimestamp session_user user"""
 )
+_PRECISE = words("current_time current_timestamp localtime localtimestamp")
 
 
 @word(*NO_PARENTHESES)
@@ -21,6 +22,8 @@ def keyword_call(w: Writer, token: Token) -> bool:
     if w.operand:
         raise near(w.text, token)
     form = "" if w.mark_at(1, "(") else "keyword"
+    if token.text in _PRECISE and not form and not w.mark_at(2, ")"):
+        raise w.unsupported(f"{token.text.upper()} with a precision", token)
     name = "current_user" if token.text in ("user", "current_role") and form else token.text
     names = (name,) if name == token.text else (name, token.text)
     w.emit_mark(FunctionMark((*names[1:], name), token.position, form), token)
@@ -76,6 +79,11 @@ def is_kind(w: Writer, token: Token) -> bool:
     if previous is not None and (previous.is_word("is") or (previous.is_word("not") and w.word_at(-2, "is"))):
         raise w.unsupported(f"IS {token.text.upper()}", token)
     return False
+
+
+@word("variadic")
+def variadic(w: Writer, token: Token) -> bool:
+    raise w.unsupported("VARIADIC", token)
 
 
 @word("collate")

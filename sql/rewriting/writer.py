@@ -166,6 +166,8 @@ class Writer:
                 self.emit_open(token, Frame())
                 self.comma = token
             case "[":
+                if not self.operand and not (self.frames[-1].bracket or self.word_at(-1, "array")):
+                    raise near(self.text, token)
                 self.emit_open(token, Frame(bracket=True))
                 self.comma = token
                 if self.mark_at(1, ":"):  # a[:2], which the parser would take for a placeholder

@@ -44,12 +44,14 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
         rows = _written_rows(table, columns, named, source, Scope(Frame(), tables), overriding, context)
         child = Values(tuple(rows), tuple(column.type for column in table.columns))
     else:
-        columns = columns if named is not None else _as_many(columns, source)
-        for column in columns:
+        query = plan_source(source, columns, context, tables)
+        given = len(query.types)
+        if named is not None and given < len(columns):
+            raise _too_few(named[given])
+        for column in columns[:given]:
             if not overriding:
                 writing.refuse_generated(column)
-        child = plan_source(source, columns, context, tables)
-        child = _with_defaults(table, columns, child, overriding == "user", context)
+        child = _with_defaults(table, columns[:given], query, overriding == "user", context)
     scope = Scope(Frame())
     relation = scope.add(target.relation())
     if tree.args.get("conflict") is not None:
@@ -85,14 +87,8 @@ def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[Colum
     return found
 
 
-def _as_many(columns: list[ColumnDefinition], source: exp.Expression) -> list[ColumnDefinition]:
-    """Without a list of columns a query may give fewer than the table has."""
-    query = source.unnest() if isinstance(source, exp.Subquery) else source
-    while isinstance(query, exp.SetOperation):
-        query = query.this.unnest()
-    if isinstance(query, exp.Select) and not any(item.is_star for item in query.expressions):
-        return columns[: max(len(query.expressions), 1)]
-    return columns
+def _too_few(name: exp.Expression) -> SqlSyntaxError:
+    return SqlSyntaxError("INSERT has more target columns than expressions", position=writing.place(name))
 
 
 def _is_plain_values(source: exp.Expression) -> bool:
@@ -139,9 +135,7 @@ def _written_rows(
         )
     if width < len(columns):
         if named is not None:
-            raise SqlSyntaxError(
-                "INSERT has more target columns than expressions", position=writing.place(named[width])
-            )
+            raise _too_few(named[width])
         columns = columns[:width]
     written = {column.number: index for index, column in enumerate(columns)}
     rows = []

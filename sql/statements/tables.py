@@ -39,6 +39,8 @@ from storage.types import BINARY, VECTOR, Type
 MOST_COLUMNS = 1600
 _SEGMENT_ROWS = "columnstore_segment_rows"
 _MOST_ROWS = 2**31 - 1
+# Storage parameters of PostgreSQL's tables: kept, and without effect.
+_PARAMETERS = frozenset(("fillfactor", "parallel_workers", "toast_tuple_target", "user_catalog_table"))
 
 
 def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
@@ -143,6 +145,13 @@ def _number(numbers: dict[str, int], name: str) -> int:
 
 def segment_rows_of(host: Host, options: Mapping[str, str]) -> int:
     """The most rows of a segment of a new table. Raises InvalidParameterValue."""
+    for name in options:
+        if (
+            name not in _PARAMETERS
+            and name != _SEGMENT_ROWS
+            and not name.startswith(("autovacuum_", "toast."))
+        ):
+            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
     given = options.get(_SEGMENT_ROWS)
     if given is None:
         return int(host.settings.values[_SEGMENT_ROWS])
