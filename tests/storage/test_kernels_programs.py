@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -70,8 +70,19 @@ def programs(draw: DrawFn) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarra
     return np.array(code, np.int32), columns, valids, rows, dtype
 
 
+# NOT has one operand; what stands on its right may be null
+NOT_OF_KNOWN = (
+    np.array([(Op.IS_NULL, 0, 0, 2), (Op.NOT, 1, 0, 2)], np.int32),
+    [np.array([False])],
+    [np.array([False])],
+    1,
+    "?",
+)
+
+
 @settings(max_examples=300, deadline=None)
 @given(programs())
+@example(NOT_OF_KNOWN)
 def test_twins_agree(program: tuple[Any, ...]) -> None:
     expected, found = plain.run_program(*program), compiled.run_program(*program)
     if expected is None:

@@ -98,6 +98,8 @@ def _valid(op: Op, a: Array, b: Array, va: Array, vb: Array) -> Array:
             both = both | (va & (a == 0)) | (vb & (b == 0))
         case Op.OR:
             both = both | (va & (a != 0)) | (vb & (b != 0))
+        case Op.NOT:
+            both = va
         case Op.IS_NULL | Op.IS_NOT_NULL:
             both = np.ones(1, np.bool_)
     return both
