@@ -23,12 +23,13 @@ from sql.context import BindContext, Plan
 from sql.locking import check, clauses
 from sql.logical import Node, Project
 from sql.marks import position_of
+from sql.ordering import bind_sorted
 from sql.outcome import Field
 from sql.physical import physical
 from sql.rules import optimise
 from sql.rules.fold import failure
 from sql.scope import Frame, Scope
-from sql.select import bind_select, bind_sorted
+from sql.select import bind_select
 from sql.setoperations import bind_set_operation, bind_values, resolved
 from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex

@@ -20,7 +20,6 @@ from sql.binding import Binding
 from sql.binding.base import Aggregates, Windows, WindowValue
 from sql.binding.calls import key_of
 from sql.bound import Bound, QueryBinder
-from sql.coerce import coerce
 from sql.context import BindContext
 from sql.expressions import is_set, remap, transform
 from sql.grouping import Grouping, is_grouped
@@ -29,6 +28,7 @@ from sql.locking import Carried, carry, check, clauses, row_ids
 from sql.locking import targets as targets_of
 from sql.logical import Apply, Distinct, Filter, Leaf, Limit, LockRows, Node, Project, Sort, Window
 from sql.marks import FunctionMark, Literal, mark_of, position_of
+from sql.ordering import bare_name, bind_limits
 from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
 from sql.sources import Sources, StarColumn, bind_rows
@@ -38,10 +38,8 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidColumnReference,
     SqlSyntaxError,
-    UndefinedColumn,
     UndefinedTable,
 )
-from storage.types import INT8
 
 _KNOWN = frozenset(
     (
@@ -318,7 +316,7 @@ class _Select:
     def _group_key(self, tree: exp.Expression, targets: list[Target], binding: Binding) -> Expression:
         target = self._ordinal(tree, targets, "GROUP BY")
         if target is None:
-            name = _bare_name(tree)
+            name = bare_name(tree)
             if name is not None and self.scope.find(name, 0) is None:
                 target = _named(targets, name, "GROUP BY", position_of(tree))
         if target is None:
@@ -353,7 +351,7 @@ class _Select:
     def _ordered(self, tree: exp.Expression, targets: list[Target], clause: str) -> Expression:
         """An expression of ORDER BY or DISTINCT ON: an ordinal, a target's name, or anything else."""
         target = self._ordinal(tree, targets, clause)
-        name = _bare_name(tree)
+        name = bare_name(tree)
         if target is None and name is not None:
             target = _named(targets, name, clause, position_of(tree))
         if target is not None:
@@ -461,71 +459,12 @@ def _window_column(expression: Expression, width: int) -> Expression | None:
     return None
 
 
-def _bare_name(tree: exp.Expression) -> str | None:
-    if (
-        isinstance(tree, exp.Column)
-        and tree.args.get("table") is None
-        and isinstance(tree.this, exp.Identifier)
-    ):
-        name = tree.this.args["this"]
-        return name if isinstance(name, str) else None
-    return None
-
-
 def _named(targets: list[Target], name: str, clause: str, position: int) -> Target | None:
     """The target of this name; several are one if they compute the same."""
     found = [t for t in targets if t.name == name]
     if any(t.expression != found[0].expression for t in found):
         raise AmbiguousColumn(f'{clause} "{name}" is ambiguous', position=position)
     return found[0] if found else None
-
-
-def bind_limits(node: Node, tree: exp.Expression, context: BindContext, scope: Scope) -> Node:
-    """LIMIT and OFFSET of any query."""
-    limit, offset = tree.args.get("limit"), tree.args.get("offset")
-    if limit is None and offset is None:
-        return node
-    for clause in (limit, offset):
-        if clause is not None and any(v for k, v in clause.args.items() if k not in ("expression", "this")):
-            raise FeatureNotSupported("this form of LIMIT is not supported", position=position_of(clause))
-    return Limit(
-        node,
-        None if limit is None else _limit(limit.expression, "LIMIT", context, scope),
-        None if offset is None else _limit(offset.expression, "OFFSET", context, scope),
-    )
-
-
-def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
-    binding = Binding(context, Scope(scope.frame, scope.tables), clause)
-    if any(_reads(scope, column) for column in tree.find_all(exp.Column)):
-        raise InvalidColumnReference(
-            f"argument of {clause} must not contain variables", position=position_of(tree)
-        )
-    return coerce(binding.bind(tree), INT8, "i", position_of(tree), context)
-
-
-def _reads(scope: Scope, column: exp.Column) -> bool:
-    name = _bare_name(column)
-    return name is not None and any(c.name == name for r in scope.relations for c in r.columns)
-
-
-def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope: Scope) -> Bound:
-    """ORDER BY, LIMIT and OFFSET of a set operation, VALUES or a query in parentheses."""
-    node = bound.node
-    clause = tree.args.get("order")
-    if clause is not None:
-        names = [c.name for c in bound.columns]
-        keys = []
-        for item in clause.expressions:
-            if not isinstance(item, exp.Ordered):
-                raise FeatureNotSupported(
-                    "this form of ORDER BY is not supported", position=position_of(item)
-                )
-            index = _output_place(item.this, names)
-            column = bound.columns[index]
-            keys.append(key_of(item, Reference(index, column.type, column.name)))
-        node = Sort(node, tuple(keys))
-    return Bound(bind_limits(node, tree, context, scope), bound.columns)
 
 
 def _constant(tree: exp.Expression) -> tuple[Literal, int] | None:
@@ -536,28 +475,3 @@ def _constant(tree: exp.Expression) -> tuple[Literal, int] | None:
         tree = tree.this
     literal = mark_of(tree, Literal)
     return None if literal is None else (literal, sign)
-
-
-def _output_place(tree: exp.Expression, names: list[str]) -> int:
-    position = position_of(tree)
-    literal = mark_of(tree, Literal)
-    if literal is not None and literal.token.kind is Kind.NUMBER and literal.token.text.isdigit():
-        number = int(literal.token.text)
-        if not 1 <= number <= len(names):
-            raise InvalidColumnReference(
-                f"ORDER BY position {number} is not in select list", position=position
-            )
-        return number - 1
-    name = _bare_name(tree)
-    if name is not None and name in names:
-        if names.count(name) > 1:
-            raise AmbiguousColumn(f'ORDER BY "{name}" is ambiguous', position=position)
-        return names.index(name)
-    if name is not None:
-        raise UndefinedColumn(f'column "{name}" does not exist', position=position)
-    raise FeatureNotSupported(
-        "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
-        detail="Only result column names can be used, not expressions or functions.",
-        hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
-        position=position,
-    )

@@ -1,0 +1,106 @@
+"""ORDER BY, LIMIT and OFFSET of queries of every kind.
+
+A set operation, VALUES and a query in parentheses are sorted by the columns that they give and nothing
+else; a SELECT, which knows more than it gives, sorts by itself (sql.select).
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from engine.expressions import Expression, Reference
+from sql.binding import Binding
+from sql.binding.calls import key_of
+from sql.bound import Bound
+from sql.coerce import coerce
+from sql.context import BindContext
+from sql.logical import Limit, Node, Sort
+from sql.marks import Literal, mark_of, position_of
+from sql.scope import Scope
+from sql.tokens import Kind
+from storage.errors import AmbiguousColumn, FeatureNotSupported, InvalidColumnReference, UndefinedColumn
+from storage.types import INT8
+
+
+def bind_limits(node: Node, tree: exp.Expression, context: BindContext, scope: Scope) -> Node:
+    """LIMIT and OFFSET of any query."""
+    limit, offset = tree.args.get("limit"), tree.args.get("offset")
+    if limit is None and offset is None:
+        return node
+    for clause in (limit, offset):
+        if clause is not None and any(v for k, v in clause.args.items() if k not in ("expression", "this")):
+            raise FeatureNotSupported("this form of LIMIT is not supported", position=position_of(clause))
+    return Limit(
+        node,
+        None if limit is None else _limit(limit.expression, "LIMIT", context, scope),
+        None if offset is None else _limit(offset.expression, "OFFSET", context, scope),
+    )
+
+
+def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
+    binding = Binding(context, Scope(scope.frame, scope.tables), clause)
+    if any(_reads(scope, column) for column in tree.find_all(exp.Column)):
+        raise InvalidColumnReference(
+            f"argument of {clause} must not contain variables", position=position_of(tree)
+        )
+    return coerce(binding.bind(tree), INT8, "i", position_of(tree), context)
+
+
+def _reads(scope: Scope, column: exp.Column) -> bool:
+    name = bare_name(column)
+    return name is not None and any(c.name == name for r in scope.relations for c in r.columns)
+
+
+def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope: Scope) -> Bound:
+    """ORDER BY, LIMIT and OFFSET of a set operation, VALUES or a query in parentheses."""
+    node = bound.node
+    clause = tree.args.get("order")
+    if clause is not None:
+        names = [c.name for c in bound.columns]
+        keys = []
+        for item in clause.expressions:
+            if not isinstance(item, exp.Ordered):
+                raise FeatureNotSupported(
+                    "this form of ORDER BY is not supported", position=position_of(item)
+                )
+            index = _output_place(item.this, names)
+            column = bound.columns[index]
+            keys.append(key_of(item, Reference(index, column.type, column.name)))
+        node = Sort(node, tuple(keys))
+    return Bound(bind_limits(node, tree, context, scope), bound.columns)
+
+
+def bare_name(tree: exp.Expression) -> str | None:
+    if (
+        isinstance(tree, exp.Column)
+        and tree.args.get("table") is None
+        and isinstance(tree.this, exp.Identifier)
+    ):
+        name = tree.this.args["this"]
+        return name if isinstance(name, str) else None
+    return None
+
+
+def _output_place(tree: exp.Expression, names: list[str]) -> int:
+    position = position_of(tree)
+    literal = mark_of(tree, Literal)
+    if literal is not None and literal.token.kind is Kind.NUMBER and literal.token.text.isdigit():
+        number = int(literal.token.text)
+        if not 1 <= number <= len(names):
+            raise InvalidColumnReference(
+                f"ORDER BY position {number} is not in select list", position=position
+            )
+        return number - 1
+    name = bare_name(tree)
+    if name is not None and name in names:
+        if names.count(name) > 1:
+            raise AmbiguousColumn(f'ORDER BY "{name}" is ambiguous', position=position)
+        return names.index(name)
+    if name is not None:
+        raise UndefinedColumn(f'column "{name}" does not exist', position=position)
+    raise FeatureNotSupported(
+        "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+        detail="Only result column names can be used, not expressions or functions.",
+        hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+        position=position,
+    )
