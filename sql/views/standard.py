@@ -226,8 +226,8 @@ sql_view(
 )
 
 _KEY_COLUMNS = """
-    FROM (SELECT oid, conname, conrelid, contype, unnest(conkey) AS attnum,
-                 generate_subscripts(conkey, 1) AS position
+    FROM (SELECT oid, conname, conrelid, contype, conindid, unnest(conkey) AS attnum,
+                 unnest(confkey) AS referenced, generate_subscripts(conkey, 1) AS position
           FROM pg_catalog.pg_constraint WHERE contype IN ('p', 'u', 'f')) x
     JOIN pg_catalog.pg_class c ON c.oid = x.conrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -241,7 +241,13 @@ sql_view(
     SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema,
            x.conname AS constraint_name, current_database()::name AS table_catalog,
            n.nspname AS table_schema, c.relname AS table_name, a.attname AS column_name,
-           x.position::int4 AS ordinal_position, NULL::int4 AS position_in_unique_constraint
+           x.position::int4 AS ordinal_position,
+           CASE x.contype WHEN 'f' THEN
+               (SELECT k.number + 1
+                FROM (SELECT indexrelid, unnest(indkey) AS attnum, generate_subscripts(indkey, 1) AS number
+                      FROM pg_catalog.pg_index) k
+                WHERE k.indexrelid = x.conindid AND k.attnum = x.referenced)
+           END::int4 AS position_in_unique_constraint
     {_KEY_COLUMNS}
     """,
 )
@@ -249,11 +255,17 @@ sql_view(
 sql_view(
     "information_schema",
     "constraint_column_usage",
-    f"""
+    """
     SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
            a.attname AS column_name, current_database()::name AS constraint_catalog,
-           n.nspname AS constraint_schema, x.conname AS constraint_name
-    {_KEY_COLUMNS}
+           m.nspname AS constraint_schema, x.conname AS constraint_name
+    FROM pg_catalog.pg_constraint x
+    JOIN pg_catalog.pg_namespace m ON m.oid = x.connamespace
+    JOIN pg_catalog.pg_class c ON c.oid = CASE x.contype WHEN 'f' THEN x.confrelid ELSE x.conrelid END
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+         AND a.attnum = ANY (CASE x.contype WHEN 'f' THEN x.confkey ELSE x.conkey END)
+    WHERE x.contype IN ('c', 'f', 'p', 'u')
     """,
 )
 
