@@ -198,11 +198,13 @@ def pg_get_serial_sequence(table: Column, column: Column, run: Run) -> Column:
 
     def one(table: str, column: str) -> str | None:
         relation = catalog.relations.get(session_of(run).oid_of("class", table))
-        if not isinstance(relation, Table):
-            raise UndefinedTable(f'relation "{table}" does not exist')
-        found = relation.column(column)
-        if found is None:
+        if not isinstance(relation, Table | View):
+            return None  # the system's own; no column of theirs has a sequence
+        if not any(each.name == column for each in relation.columns):
             raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
+        found = relation.column(column) if isinstance(relation, Table) else None
+        if found is None:
+            return None
         owned = (relation.oid, found.number)
         sequence = next((s for s in catalog.sequences() if s.owned_by == owned), None)
         if sequence is None:
