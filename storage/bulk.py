@@ -28,6 +28,8 @@ from storage.segmentfolder import SegmentFolder
 
 BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
+AHEAD = 3
+"""Lots of a table's rows that are on their way at once."""
 REST = 4 << 20
 """Bytes of new rows that go through the log where other rows of the transaction are in files."""
 THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -54,7 +56,7 @@ class Bulk:
         if self._folder.folder is None or _unsealed_bytes(changes) < BUDGET:
             return
         self._begin(changes)
-        while len(changes.sealing) > THREADS:
+        while len(changes.sealing) > AHEAD:
             _install(changes)
 
     def finish(self, changes: TableChanges) -> None:

@@ -109,6 +109,8 @@ class Database:
                 database._folder_lock.release()
                 raise
         database._merger = Merger(database)
+        if folder is not None:
+            database._merger.start()
         kernels.warm()
         return database
 

@@ -20,6 +20,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -49,7 +50,8 @@ FAN_IN = 4
 MERGE_ROWS = 16 << 20
 """The most rows of a merge: their keys are sorted in memory."""
 _LOOK = 5.0  # seconds between two looks at what is old
-_SHUT = 1.0  # the longest rest of a merger that nobody hurries
+_REST = 1.0  # the longest rest between two rewritings
+_RETRY = 60.0  # seconds until a table whose merge failed is tried again
 _NICE = 10
 
 Mode = Literal["flush", "some", "full"]
@@ -239,57 +241,76 @@ class Home(Protocol):
 
 
 class Merger:
-    """The thread that merges."""
+    """The thread that merges. It does not keep its database alive."""
 
     def __init__(self, home: Home) -> None:
-        self._home = home
+        self._home = weakref.ref(home)
         self._wanted = threading.Event()
-        self._closing = False
-        self._failed: set[str] = set()
-        self._thread = threading.Thread(target=self._work, name="merger", daemon=True)
-        self._thread.start()
+        self._closing = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._not_before: weakref.WeakKeyDictionary[Store, float] = weakref.WeakKeyDictionary()
+
+    def start(self) -> None:
+        """Begin to look for work, now and every few seconds."""
+        with self._starting:
+            if self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._work, name="merger", daemon=True)
+                self._thread.start()
 
     def consider(self, store: Store) -> None:
         """After a commit: look at once if there is much to seal."""
+        if self._thread is None and store.unsealed_rows >= SEAL_FEW:
+            self.start()
         if store.unsealed_rows >= SEAL_ROWS or store.unsealed_bytes >= SEAL_BYTES:
+            self.start()
             self._wanted.set()
 
     def close(self) -> None:
         """End the thread; what it is at is given up."""
-        self._closing = True
+        with self._starting:
+            self._closing.set()
         self._wanted.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _work(self) -> None:
         with suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-        while not self._closing:
+        while not self._closing.is_set():
             self._wanted.wait(_LOOK)
             self._wanted.clear()
-            while not self._closing and self._once():
+            while not self._closing.is_set() and self._once():
                 pass
+            if self._home() is None:
+                return
 
     def _once(self) -> bool:
         """One rewriting, and a rest; whether there was any."""
+        home = self._home()
+        if home is None:
+            return False
         begun = time.monotonic()
         try:
-            done = self._home.merge_step(self._step)
+            done = home.merge_step(self._step)
         except _Stopped:
             return False
-        except (DatabaseError, OSError, MemoryError) as error:
-            # everything is as it was; the next look tries again, and says nothing new
-            if str(error) not in self._failed:
-                self._failed.add(str(error))
-                _log.warning("merging failed, and is tried again: %s", error)
-            return False
+        del home
         if done:
-            rest = threading.Event() if self._closing else self._wanted
-            rest.wait(min(time.monotonic() - begun, _SHUT))
+            self._closing.wait(min(time.monotonic() - begun, _REST))
         return done
 
     def _step(self, store: Store, table: Table, commit: int, oldest: int, folder: SegmentFolder) -> bool:
-        return step(store, table, commit, oldest, folder, self._check)
+        if time.monotonic() < self._not_before.get(store, 0.0):
+            return False
+        try:
+            return step(store, table, commit, oldest, folder, self._check)
+        except (DatabaseError, OSError, MemoryError) as error:
+            # everything is as it was, and the other tables have their turn
+            self._not_before[store] = time.monotonic() + _RETRY
+            _log.warning('merging table "%s" failed, and is tried again: %s', table.name, error)
+            return False
 
     def _check(self) -> None:
-        if self._closing:
+        if self._closing.is_set():
             raise _Stopped

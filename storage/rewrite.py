@@ -103,8 +103,10 @@ def rewrite(
     before = [None if (gone := _gone(source)) is None else gone.copy() for source in sources]
     _mark(sources, made, oldest)
     with store.lock:
-        if not all(source.part in store.parts for source in sources):
-            return  # truncated meanwhile
+        if not all(source.part in store.parts for source in sources):  # truncated meanwhile
+            for _, sealed in made:
+                sealed.remove()
+            return
         if any(_differ(old, _gone(source)) for old, source in zip(before, sources, strict=True)):
             _mark(sources, made, oldest)
         new: list[Part] = [sealed for _, sealed in made]

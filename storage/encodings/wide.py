@@ -160,9 +160,14 @@ class StoredWide:
 
     def _gather(self, positions: Positions) -> Array:
         """(len(positions), row bytes) uint8."""
-        result = np.empty((len(positions), self._row_bytes), np.uint8)
         extents = positions // self._extent
-        for number in np.unique(extents).tolist():
+        numbers = np.unique(extents).tolist()
+        if len(numbers) == 1:
+            extent = self._kept(numbers[0], len(positions))
+            first = numbers[0] * self._extent
+            return self._sparse(positions) if extent is None else extent[positions - first]
+        result = np.empty((len(positions), self._row_bytes), np.uint8)
+        for number in numbers:
             places = np.flatnonzero(extents == number)
             wanted = positions[places]
             extent = self._kept(number, len(wanted))

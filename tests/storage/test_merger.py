@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from storage import merger
 from storage.column import Column
 from storage.database import Database
-from storage.errors import DiskFull
+from storage.errors import DataCorrupted, DiskFull
 from storage.predicate import Compare, Comparison
 from storage.sealed import Sealed
 from storage.segment import SegmentColumn
@@ -336,6 +338,7 @@ def test_a_failed_merge_is_told_and_tried_again(
 ) -> None:
     monkeypatch.setattr(merger, "SEAL_ROWS", 2)
     monkeypatch.setattr(merger, "_LOOK", 0.01)
+    monkeypatch.setattr(merger, "_RETRY", 0.05)
     failing, failed = [True], threading.Event()
     save = Sealed.save
 
@@ -357,5 +360,46 @@ def test_a_failed_merge_is_told_and_tried_again(
         pause.wait(0.01)
     assert rows(database, table) == [(1, "a"), (2, "b"), (3, "c")]
     assert sealed(database, table)
-    assert caplog.text.count("is tried again: could not write: no room") == 1
+    assert 'merging table "t" failed, and is tried again: could not write: no room' in caplog.text
     database.close()
+
+
+def test_a_table_that_cannot_be_merged_leaves_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database.open(tmp_path)
+    assert database._merger is not None
+    database._merger.close()
+    broken, whole = create(database, "broken"), create(database, "whole")
+    for table in (broken, whole):
+        for key in range(4):
+            put(database, table, (key, f"word {key}"))
+            database.optimize(table, "flush")
+    build = SegmentColumn.build
+
+    def failing(column: Column) -> SegmentColumn:
+        if store.rewriting is not None:
+            raise DataCorrupted("a checksum is wrong")
+        return build(column)
+
+    store = database.store(broken)
+    monkeypatch.setattr(SegmentColumn, "build", failing)
+    tried = merger.Merger(database)
+    assert tried._once()
+    assert not tried._once()
+    assert [len(sealed(database, table)) for table in (broken, whole)] == [4, 1]
+    monkeypatch.undo()
+    tried._not_before.clear()
+    assert tried._once()
+    assert [len(sealed(database, table)) for table in (broken, whole)] == [1, 1]
+    database.close()
+
+
+def test_a_merger_does_not_keep_its_database(tmp_path: Path) -> None:
+    database = Database.open(None)
+    assert database._merger is not None
+    database._merger.start()
+    kept = weakref.ref(database)
+    del database
+    gc.collect()
+    assert kept() is None
