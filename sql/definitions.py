@@ -11,7 +11,7 @@ are kept as text; sqlglot reads them when they are bound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from sql.commands import CreateTable
@@ -39,6 +39,17 @@ class ColumnClause:
     default: tuple[Token, ...] = ()
     identity: str = ""
     sequence: Options | None = None
+    kept: str | None = None  # a default that is kept as text already: of another table's column
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class LikeClause:
+    """LIKE source: the columns of another relation, and what INCLUDING says of them."""
+
+    source: tuple[str, ...]
+    including: frozenset[str]
+    position: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class TableClause:
 
     name: tuple[str, ...]
     if_not_exists: bool
-    columns: tuple[ColumnClause, ...]
+    columns: tuple[ColumnClause | LikeClause, ...]
     constraints: tuple[ConstraintClause, ...]
     sort_key: tuple[tuple[str, bool], ...] = ()
     shard_key: tuple[str, ...] = ()
@@ -57,7 +68,7 @@ class TableClause:
 
 @dataclass
 class _Table:
-    columns: list[ColumnClause] = field(default_factory=list)
+    columns: list[ColumnClause | LikeClause] = field(default_factory=list)
     constraints: list[ConstraintClause] = field(default_factory=list)
     sort_key: tuple[tuple[str, bool], ...] = ()
     shard_key: tuple[str, ...] = ()
@@ -82,14 +93,7 @@ def read_table(command: CreateTable, text: str) -> TableClause:
         reader.must_mark(")")
     _table_options(reader, table)
     reader.end()
-    seen: set[str] = set()
-    for column in table.columns:
-        if column.name in seen:
-            message = f'column "{column.name}" specified more than once'
-            raise DuplicateColumn(message, position=column.position)
-        seen.add(column.name)
-    if sum(constraint.kind == "p" for constraint in table.constraints) > 1:
-        raise InvalidTableDefinition(f'multiple primary keys for table "{name[-1]}" are not allowed')
+    refuse_doubled(name[-1], table.columns, table.constraints)
     return TableClause(
         name,
         if_not_exists,
@@ -102,12 +106,29 @@ def read_table(command: CreateTable, text: str) -> TableClause:
     )
 
 
+def refuse_doubled(
+    name: str, columns: Iterable[ColumnClause | LikeClause], constraints: Iterable[ConstraintClause]
+) -> None:
+    """Raise DuplicateColumn for a name that two columns have, InvalidTableDefinition for two primary keys."""
+    seen: set[str] = set()
+    for column in columns:
+        if isinstance(column, ColumnClause):
+            if column.name in seen:
+                message = f'column "{column.name}" specified more than once'
+                raise DuplicateColumn(message, position=column.position)
+            seen.add(column.name)
+    if sum(constraint.kind == "p" for constraint in constraints) > 1:
+        raise InvalidTableDefinition(f'multiple primary keys for table "{name}" are not allowed')
+
+
 def read_column(tokens: Sequence[Token], text: str) -> tuple[ColumnClause, tuple[ConstraintClause, ...]]:
     """The definition of one column, and the constraints in it. Raises SqlSyntaxError, FeatureNotSupported."""
     reader, table = Reader(tokens, text), _Table()
     _column(reader, table)
     reader.end()
-    return table.columns[0], tuple(table.constraints)
+    column = table.columns[0]
+    assert isinstance(column, ColumnClause)
+    return column, tuple(table.constraints)
 
 
 def _element(reader: Reader, table: _Table) -> None:
@@ -115,7 +136,8 @@ def _element(reader: Reader, table: _Table) -> None:
     token, after = reader.token, reader.peek()
     key_follows = after is not None and (after.is_word("key") or after.is_mark("("))
     if token is not None and token.is_word("like"):
-        raise FeatureNotSupported("CREATE TABLE ... (LIKE ...) is not supported", position=token.position)
+        table.columns.append(_like(reader))
+        return
     if reader.word("sort", "key"):
         table.sort_key = _sort_columns(reader)
         _key_options(reader, table)
@@ -131,6 +153,26 @@ def _element(reader: Reader, table: _Table) -> None:
         table.constraints.append(read_constraint(reader))
     else:
         _column(reader, table)
+
+
+_PARTS = frozenset(
+    ("comments", "compression", "constraints", "defaults", "generated", "identity", "indexes", "statistics")
+) | {"storage"}
+
+
+def _like(reader: Reader) -> LikeClause:
+    """LIKE source [{INCLUDING | EXCLUDING} part ...]."""
+    position = reader.token.position if reader.token is not None else 0
+    reader.must_word("like")
+    source = reader.qualified()
+    including: set[str] = set()
+    while word := reader.one_of("including", "excluding"):
+        part = reader.one_of("all", *_PARTS)
+        if not part:
+            raise reader.wrong()
+        parts = _PARTS if part == "all" else {part}
+        including = including | parts if word == "including" else including - parts
+    return LikeClause(source, frozenset(including), position)
 
 
 def _sort_columns(reader: Reader) -> tuple[tuple[str, bool], ...]:

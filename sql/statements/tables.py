@@ -10,13 +10,14 @@ from sql.bind import bind_expression
 from sql.coerce import assign
 from sql.commands import CreateTable
 from sql.context import ParameterTypes
-from sql.definitions import ColumnClause, TableClause, read_table
+from sql.definitions import ColumnClause, read_table
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.scope import Frame, Scope
 from sql.statements.constraints import add_constraints, free_name, source, touch_referenced
 from sql.statements.control import done
 from sql.statements.host import Host
+from sql.statements.likes import Expanded, expanded, with_copied
 from sql.statements.places import owner, place
 from sql.statements.sequences import BOUNDS, make_sequence
 from storage.catalog import (
@@ -56,12 +57,13 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
             host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
             return done("CREATE TABLE")
         raise DuplicateTable(f'relation "{name}" already exists')
-    if len(clause.columns) > MOST_COLUMNS:
+    whole = expanded(host, clause)
+    if len(whole.columns) > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
-    for column in clause.columns:
+    for column in whole.columns:
         check_column(column, clause.name[-1])
-    table, sequences = _define(host, clause, schema, text)
-    _check_defaults(host, clause, table, text)
+    table, sequences = _define(host, whole, schema, text)
+    _check_defaults(host, whole.columns, table, text)
     for sequence in sequences:
         host.transaction.define(sequence)
     host.transaction.define(table)
@@ -95,13 +97,13 @@ def check_column(column: ColumnClause, table: str) -> None:
         )
 
 
-def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple[Table, list[Sequence]]:
-    transaction = host.transaction
+def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Table, list[Sequence]]:
+    transaction, clause = host.transaction, whole.clause
     oid = transaction.allocate_oid()
     taken = {clause.name[-1]}
     columns, sequences = [], []
-    for number, column in enumerate(clause.columns, 1):
-        default = source(column.default, text)
+    for number, column in enumerate(whole.columns, 1):
+        default = source(column.default, text) if column.kept is None else column.kept
         if default is not None:
             default = regclasses.kept(default, host.catalog, host.search_path(True))
         sequence_oid = 0
@@ -112,11 +114,10 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
             )
             sequences.append(replace(sequence, owned_by=(oid, number), temporary=schema.temporary))
             sequence_oid = sequence.oid
-        columns.append(
-            ColumnDefinition(
-                column.name, column.type, number, column.not_null, default, column.identity, sequence_oid
-            )
+        made = ColumnDefinition(
+            column.name, column.type, number, column.not_null, default, column.identity, sequence_oid
         )
+        columns.append(replace(made, comment=column.comment))
     numbers = {column.name: column.number for column in columns}
     table = Table(
         oid,
@@ -134,7 +135,8 @@ def _define(host: Host, clause: TableClause, schema: Schema, text: str) -> tuple
         temporary=schema.temporary,
         on_commit=clause.on_commit,
     )
-    return add_constraints(host, table, clause.constraints, text, taken), sequences
+    table = add_constraints(host, table, clause.constraints, text, taken)
+    return with_copied(host, table, whole.copied), sequences
 
 
 def _number(numbers: dict[str, int], name: str) -> int:
@@ -165,10 +167,10 @@ def segment_rows_of(host: Host, options: Mapping[str, str]) -> int:
     return int(given)
 
 
-def _check_defaults(host: Host, clause: TableClause, table: Table, text: str) -> None:
+def _check_defaults(host: Host, columns: tuple[ColumnClause, ...], table: Table, text: str) -> None:
     """Bind defaults once, so that what is wrong with them is said now."""
     context = host.planner.context(ParameterTypes((), fixed=True), text)
-    for column, definition in zip(clause.columns, table.columns, strict=True):
+    for column, definition in zip(columns, table.columns, strict=True):
         if column.default:
             tree = parse_expression_tokens(list(column.default), text)
             bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
