@@ -8,12 +8,13 @@ told from the other end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sql import names
 from sql.regclasses import sequences_in
+from storage import catalog as definitions
 from storage.catalog import Catalog, Table, View
 from storage.errors import DependentObjectsStillExist
 
@@ -154,9 +155,21 @@ def removal(catalog: Catalog, targets: Iterable[Object]) -> Removal:
         if target not in seen:
             visit(target)
     for item in reversed(found.order):
-        if item not in wanted and item not in automatic:
+        if item not in wanted and item not in automatic and not _part(catalog, item, seen):
             found.extra.append((item, why[item]))
     return found
+
+
+def _part(catalog: Catalog, item: Object, going: Container[Object]) -> bool:
+    """Whether an object would go by itself with one that goes: of its table, or of its column."""
+    if item.kind == "sequence":
+        sequence = catalog.relations[item.oid]
+        assert isinstance(sequence, definitions.Sequence)
+        owner = sequence.owned_by
+        return owner is not None and (Object("table", owner[0]) in going or Object("column", *owner) in going)
+    if item.kind in ("default", "constraint", "index", "column") and Object("table", item.oid) in going:
+        return True
+    return item.kind == "default" and Object("column", item.oid, item.number) in going
 
 
 def _inside(item: Object, wanted: Sequence[Object]) -> bool:

@@ -60,6 +60,9 @@ _BUFFER = 8192  # bytes: the unit of shared_buffers
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
 
 
+_SEVERITIES = {"NOTICE": ("warning", "error"), "WARNING": ("error",)}
+"""The values of client_min_messages that keep a message from the client."""
+
 P = TypeVar("P")
 
 
@@ -573,7 +576,9 @@ class Session:
     # Messages to the client
 
     def notice(self, severity: str, sqlstate: str, message: str, hint: str = "", detail: str = "") -> None:
-        """Tell the client something that is no error."""
+        """Tell the client something that is no error, if client_min_messages lets it."""
+        if severity in _SEVERITIES and self.settings.values["client_min_messages"] in _SEVERITIES[severity]:
+            return
         self._notices.append(Notice(severity, sqlstate, message, detail, hint))
 
     def notices(self) -> list[Notice]:

@@ -15,7 +15,7 @@ from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
-from storage.catalog import DATABASE_OID, Table
+from storage.catalog import DATABASE_OID, Table, View
 from storage.column import Column
 from storage.errors import InvalidCatalogName, InvalidParameterValue, UndefinedColumn, UndefinedObject
 from storage.types import (
@@ -249,7 +249,7 @@ def _size(run: Run, oid: int) -> int | None:
         known = oid in keys or not session_of(run).name_of("class", oid).isdigit()
         return 0 if known else None
     if not isinstance(relation, Table):
-        return 8
+        return 0 if isinstance(relation, View) else 8
     view = run.snapshot.table(oid)
     return view.estimated_rows * sum(
         _width(column.type.size, column.type.modifier) for column in relation.columns

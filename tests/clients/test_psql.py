@@ -173,3 +173,11 @@ def test_describing_is_quick(reached: Reached) -> None:
             psql(reached, command)
             times.append((eleven - (time.perf_counter() - begun)) / 10)
         assert min(times) < 0.03, f"{command} takes {min(times) * 1000:.0f} ms"
+
+
+def test_what_definitions_look_like(reached: Reached) -> None:
+    """definitions.out is what PostgreSQL 15 answers, its superuser called glancedb."""
+    folder = Path(__file__).parent
+    shown = psql(reached, (folder / "definitions.sql").read_text())
+    expected = (folder / "definitions.out").read_text()
+    assert shown.rstrip() == expected.rstrip()
