@@ -109,6 +109,8 @@ class Unparser:
         return word + ", ".join(parts) + "\n"
 
     def _select(self, tree: exp.Select) -> str:
+        if any(value for name, value in tree.args.items() if name not in _SELECT):
+            raise _cannot(next(v for n, v in tree.args.items() if v and n not in _SELECT))
         distinct = tree.args.get("distinct")
         word = " SELECT "
         if distinct is not None:
@@ -410,6 +412,8 @@ class Unparser:
 
 
 _BARE = ("this", "alias")
+_CLAUSES = ("where", "group", "having", "order", "limit", "offset")
+_SELECT = frozenset(("expressions", "distinct", "from_", "joins", "with_", *_CLAUSES))
 _WRITERS: dict[type, Callable[[Unparser, Any], str]] = {
     exp.Null: lambda w, t: "NULL",
     exp.Boolean: lambda w, t: "true" if t.this else "false",
@@ -469,7 +473,11 @@ def _deeper(text: str) -> str:
     return "\n".join("    " + line for line in text.split("\n"))
 
 
-def _cannot(tree: exp.Expression) -> FeatureNotSupported:
+def _cannot(tree: object) -> FeatureNotSupported:
+    if isinstance(tree, list) and tree:
+        tree = tree[0]
+    if not isinstance(tree, exp.Expression):
+        return FeatureNotSupported("this query is not supported in a view")
     return FeatureNotSupported(f"{tree.key.upper()} in a stored expression or view is not supported")
 
 

@@ -355,6 +355,9 @@ class Catalog:
         if other is not None and other.oid != item.oid and other.oid not in besides:
             kind = {DuplicateSchema: "schema", DuplicateObject: "role"}.get(error, "relation")
             raise error(f'{kind} "{item.name}" already exists')
+        index = None if error is not DuplicateTable else self.index(getattr(item, "schema", 0), item.name)
+        if index is not None and index[0].oid not in besides:
+            raise DuplicateTable(f'relation "{item.name}" already exists')
 
     def changed(self, definitions: Mapping[int, Definition | None], version: int = 0) -> Catalog:
         """A catalog in which these stand under their OIDs; None: no longer.

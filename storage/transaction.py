@@ -36,6 +36,7 @@ from storage.changes import Savepoint, TableChanges
 from storage.column import Column, Mask, Positions
 from storage.errors import (
     DatabaseError,
+    DuplicateTable,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
     SerializationFailure,
@@ -209,6 +210,11 @@ class Transaction:
         self._must_write()
         self.lock_table(table, TableMode.RowExclusiveLock)
         definition = self.catalog.table(table)
+        if self._fixed is not None and table not in self.definitions and table not in self.temporary:
+            newest = self._database.catalog.relations.get(table)
+            if newest is None or newest.version != definition.version:
+                # its rows would be of a definition that is no longer there
+                raise SerializationFailure("could not serialize access due to concurrent update")
         changes = self.changes.setdefault(table, TableChanges(definition))
         changes.table = definition
         return definition, changes, self._database.store(table)
@@ -374,6 +380,19 @@ class Transaction:
             self.lock_table((place, item.name), TableMode.AccessExclusiveLock)
             self.catalog.must_be_free(item)
             self._database.catalog.must_be_free(item, self.definitions)
+        if isinstance(item, Table):
+            self._lock_index_names(item, known if isinstance(known, Table) else None)
+
+    def _lock_index_names(self, table: Table, known: Table | None) -> None:
+        """Lock the names of indexes that are new: relations have no other's. Raises DuplicateTable."""
+        had = {index.name for index in known.every_index} if known is not None else set()
+        for name in (index.name for index in table.every_index if index.name not in had):
+            self.lock_table((table.schema, name), TableMode.AccessExclusiveLock)
+            newest = self._database.catalog
+            relation, index = newest.relation(table.schema, name), newest.index(table.schema, name)
+            holders = [relation] if relation is not None else [index[0]] if index is not None else []
+            if any(holder.oid not in self.definitions for holder in holders):
+                raise DuplicateTable(f'relation "{name}" already exists')
 
     def _check_rows(self, table: Table) -> None:
         """Whether the rows that are there can live under a changed definition; take up its new keys.

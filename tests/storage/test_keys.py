@@ -232,9 +232,9 @@ def test_defining_a_key_over_doubled_rows_fails(database: Database) -> None:
     table = create(database)
     put(database, table, (1, "a"), (1, "b"))
     keyed = create(database, "keyed", primary=[1])
-    constraint = database.catalog.table(keyed).constraints[0]
+    constraint = replace(database.catalog.table(keyed).constraints[0], name="t_pkey")
     transaction = database.begin()
     with pytest.raises(DatabaseError) as caught:
         transaction.define(replace(transaction.catalog.table(table), constraints=(constraint,)))
-    assert caught.value.message == 'could not create unique index "keyed_pkey"'
+    assert caught.value.message == 'could not create unique index "t_pkey"'
     assert caught.value.detail == "Key (id)=(1) is duplicated."
