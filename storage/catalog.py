@@ -197,6 +197,13 @@ class Sequence:
     temporary: bool = False
     cache: int = 1
     comment: str = ""
+    file: int = 0  # under which its values are kept, where it was restarted: else under its OID
+    restart: int | None = None  # the value that those begin with, if not `start`
+
+    @property
+    def key(self) -> int:
+        """Under which its values are kept: RESTART gives it a new one, so that it rolls back."""
+        return self.file or self.oid
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ Record = Callable[[int, int, bool], None]
 
 
 class Sequences:
-    """The value of each sequence, by OID. `record(oid, value, called)` writes to the log."""
+    """The value of each sequence, by its key. `record(oid, value, called)` writes to the log."""
 
     def __init__(self, record: Record) -> None:
         self._lock = threading.Lock()
@@ -44,7 +44,8 @@ class Sequences:
 
     def state(self, sequence: Sequence) -> tuple[int, bool]:
         """(last_value, is_called)."""
-        return self._values.get(sequence.oid, (sequence.start, False))
+        first = sequence.start if sequence.restart is None else sequence.restart
+        return self._values.get(sequence.key, (first, False))
 
     def next(self, sequence: Sequence, count: int) -> Sequenced[int]:
         """The next `count` values. Raises SequenceLimitExceeded at the end of one that does not cycle."""
@@ -57,13 +58,13 @@ class Sequences:
             if not sequence.minimum <= last <= sequence.maximum:
                 first = last = self._wrapped(sequence, count)
             self._promise(sequence, last)
-            self._values[sequence.oid] = (last, True)
+            self._values[sequence.key] = (last, True)
             return range(first, last + (1 if sequence.increment > 0 else -1), sequence.increment)
 
     def _promise(self, sequence: Sequence, last: int) -> None:
         """Have the log hold that values up to `last` were given out."""
         up = sequence.increment > 0
-        promised = self._promised.get(sequence.oid)
+        promised = self._promised.get(sequence.key)
         value, called = self.state(sequence)
         if promised is not None and called:
             # `last` stands between the value before and the promise: a sequence that has wrapped does not
@@ -73,8 +74,8 @@ class Sequences:
         ahead = last + AHEAD * sequence.increment
         promised = min(ahead, sequence.maximum) if up else max(ahead, sequence.minimum)
         if not sequence.temporary:
-            self._record(sequence.oid, promised, True)
-        self._promised[sequence.oid] = promised
+            self._record(sequence.key, promised, True)
+        self._promised[sequence.key] = promised
 
     @staticmethod
     def _wrapped(sequence: Sequence, count: int) -> int:
@@ -96,9 +97,9 @@ class Sequences:
             )
         with self._lock:
             if not sequence.temporary:
-                self._record(sequence.oid, value, called)
-            self._promised.pop(sequence.oid, None)
-            self._values[sequence.oid] = (value, called)
+                self._record(sequence.key, value, called)
+            self._promised.pop(sequence.key, None)
+            self._values[sequence.key] = (value, called)
 
     def forget(self, oid: int) -> None:
         """The sequence was dropped."""

@@ -10,6 +10,7 @@ from sql.statements.control import done
 from sql.statements.control import table as result
 from sql.statements.dropping import must_table
 from sql.statements.host import Host
+from sql.statements.sequences import restart
 from storage.catalog import Table
 from storage.errors import ActiveSqlTransaction, FeatureNotSupported
 from storage.locks import TableMode
@@ -22,9 +23,9 @@ def truncate(host: Host, command: commands.Truncate, text: str) -> Outcome:
     for table in _with_pointing(host, named, command.cascade):
         host.transaction.truncate(table.oid)
         if command.restart:
-            for sequence in host.catalog.sequences():
+            for sequence in list(host.catalog.sequences()):
                 if sequence.owned_by is not None and sequence.owned_by[0] == table.oid:
-                    host.transaction.set_value(sequence.oid, sequence.start, False)
+                    restart(host, sequence, sequence.start)
     return done("TRUNCATE TABLE")
 
 

@@ -160,4 +160,11 @@ def restarted(host: Host, sequence: Sequence, options: Options) -> None:
     if "restart" in given:
         value = sequence.start if given["restart"] is None else _int(given, "restart", 0)
         _check_value("RESTART", value, sequence.minimum, sequence.maximum)
-        host.transaction.set_value(sequence.oid, value, False)
+        restart(host, sequence, value)
+
+
+def restart(host: Host, sequence: Sequence, value: int) -> None:
+    """Have a sequence begin anew with a value; a rollback brings back where it was."""
+    newest = host.catalog.relations[sequence.oid]
+    assert isinstance(newest, Sequence)
+    host.transaction.define(replace(newest, file=host.transaction.allocate_oid(), restart=value))
