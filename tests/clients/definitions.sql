@@ -3,7 +3,7 @@ drop schema if exists shown cascade;
 create schema shown;
 create table shown.base (id serial primary key, name text not null, n int check (n > 0), constraint uq unique (name));
 comment on column shown.base.n is 'a number';
-set search_path = shown, public;
+set search_path = shown;
 create view v as select id, name as label from base where n > 1;
 create view w as select label, count(*) from v group by label;
 comment on view v is 'a view';
