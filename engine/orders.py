@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from engine.pool import ordered
 from engine.run import Run
 from storage.column import Column, Positions
-from storage.comparable import Words, column_keys
+from storage.comparable import Key, Words, column_keys
+from storage.types import INT8
 
 # Rows that are sorted in one go: a few milliseconds.
 PIECE = 131_072
@@ -36,9 +37,10 @@ def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[li
     elif nulls_first:
         nulls[:] = 1
     words.append(nulls)
-    for key in column_keys(column):
+    for key in _order_keys(column):
         if key.words is not None:
             mine = key.words
+            absolute = absolute and column.units is None
         else:
             absolute = False
             mine = rank_strings(key.strings)
@@ -46,6 +48,14 @@ def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[li
         if descending and key.valid is not None:
             words[-1][~key.valid] = 0
     return words, absolute
+
+
+def _order_keys(column: Column) -> list[Key]:
+    """The column's keys; of numerics in units those, which compare among units of one scale only."""
+    if column.units is None:
+        return column_keys(column)
+    words = column_keys(Column(INT8, column.units, column.valid))
+    return [Key(words[0].words, None, column.valid)]
 
 
 def rank_strings(strings: pa.Array) -> Words:

@@ -13,6 +13,7 @@ from engine.aggregates.registry import start
 from engine.casts import convert
 from engine.forms import PLAIN, binary_of, text_of
 from engine.functions.calls import call
+from engine.orders import order_words, sorted_rows
 from storage import types as t
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -106,3 +107,18 @@ def test_rounding(items: list[int], scale: int, to: int) -> None:
         shown(call, "round(numeric)", (column,), len(items), RUN, NUMERIC) for column in both(items, scale)
     )
     assert found == wanted
+
+
+@given(
+    items=st.lists(st.none() | units, min_size=1, max_size=8),
+    scale=scales,
+    descending=st.booleans(),
+    nulls_first=st.booleans(),
+)
+def test_order(items: list[int | None], scale: int, descending: bool, nulls_first: bool) -> None:
+    valid = np.array([item is not None for item in items])
+    orders = []
+    for column in both([item or 0 for item in items], scale):
+        words, _ = order_words(column.with_valid(valid), descending, nulls_first)
+        orders.append(sorted_rows(words, RUN).tolist())
+    assert orders[0] == orders[1]
