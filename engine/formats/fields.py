@@ -22,8 +22,11 @@ from storage import kernels
 from storage import types as t
 from storage.column import Array, Column, Mask, is_narrow
 from storage.errors import CharacterNotInRepertoire
+from storage.kernels.plain.fields import DIGITS
 from storage.kernels.plain.lines import ESCAPED
 from storage.types import TEXT, Type, numeric_modifier
+
+_BEHIND, _HALF = (1 << 29) - 1, 1 << 28  # of a double's bits those that float4 has not, and half of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,6 @@ def typed(type: Type, fields: Fields, style: Style) -> Column:
     """The fields as a column of `type`. Raises what the type's input function raises."""
     if type.oid in _QUICK:
         return _QUICK[type.oid](type, fields, style)
-    if is_narrow(type):
-        return _units(type, fields, style)
     if type.oid in (t.TEXT.oid, t.VARCHAR.oid) and _fits(type, fields):
         return texts(fields).retype(type)
     if type.oid == t.BPCHAR.oid and type.modifier >= 4 and fields.ascii and _fits(type, fields):
@@ -140,6 +141,17 @@ def _floats(type: Type, fields: Fields, style: Style) -> Column:
     return _parsed(type, fields, style, kernels.parse_floats)
 
 
+def _singles(type: Type, fields: Fields, style: Style) -> Column:
+    return _parsed(type, fields, style, _parse_singles)
+
+
+def _parse_singles(data: Array, starts: Array, lengths: Array, out: Array, odd: Mask) -> int:
+    """Doubles of which float4 is the nearest: not those half way between two, which were rounded already."""
+    kernels.parse_floats(data, starts, lengths, out, odd)
+    odd |= (out.view(np.int64) & _BEHIND) == _HALF
+    return int(np.count_nonzero(odd))
+
+
 def _dates(type: Type, fields: Fields, style: Style) -> Column:
     return _parsed(type, fields, style, kernels.parse_dates)
 
@@ -154,6 +166,36 @@ def _stamps(type: Type, fields: Fields, style: Style) -> Column:
         style,
         lambda data, starts, lengths, out, odd: kernels.parse_stamps(data, starts, lengths, zone, out, odd),
     )
+
+
+def _numerics(type: Type, fields: Fields, style: Style) -> Column:
+    """In units where the type says so, or where all fields have as many digits behind the point."""
+    if is_narrow(type):
+        return _units(type, fields, style)
+    scale = _digits_behind(fields) if type.modifier == -1 else None
+    if scale is not None:
+        units, odd = np.empty(len(fields.starts), np.int64), np.empty(len(fields.starts), np.bool_)
+        data, starts, lengths = fields.data, fields.starts, fields.lengths
+        if not kernels.parse_decimals(data, starts, lengths, DIGITS, scale, units, odd):
+            return Column.scaled(type, units, scale, fields.valid)
+    return forms.parse_text(type, texts(fields), style)
+
+
+def _digits_behind(fields: Fields) -> int | None:
+    """How many digits stand behind the point of every number that is one; None: not always as many."""
+    there = np.flatnonzero(fields.lengths > 0)
+    if not len(there) or len(there) < np.count_nonzero(fields.lengths >= 0):
+        return None
+    starts, lengths = fields.starts[there], fields.lengths[there]
+    first = fields.data[starts[0] : starts[0] + lengths[0]].tobytes()
+    scale = len(first) - 1 - first.find(b".") if b"." in first else 0
+    if scale > DIGITS or lengths.min() <= scale:
+        return None
+    ends = starts + lengths
+    if scale:
+        return scale if (fields.data[ends - scale - 1] == ord(".")).all() else None
+    content = kernels.gather_bytes(fields.data, starts, lengths)
+    return None if (content == ord(".")).any() else 0
 
 
 def _units(type: Type, fields: Fields, style: Style) -> Column:
@@ -172,7 +214,9 @@ def _units(type: Type, fields: Fields, style: Style) -> Column:
 
 _QUICK: dict[int, Callable[[Type, Fields, Style], Column]] = {
     **dict.fromkeys((x.oid for x in t.INTEGERS), _integers),
+    t.FLOAT4.oid: _singles,
     t.FLOAT8.oid: _floats,
+    t.NUMERIC.oid: _numerics,
     t.DATE.oid: _dates,
     t.TIMESTAMP.oid: _stamps,
     t.TIMESTAMPTZ.oid: _stamps,

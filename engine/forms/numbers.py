@@ -202,6 +202,7 @@ def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
                 raise NumericValueOutOfRange("value overflows numeric format")
             if exponent > 0:
                 value = Decimal(format(value, "f"))
+        value = value if value else value.copy_abs()  # numeric has no other zero
         values.append(value if type.modifier == -1 else fitted(type, value))
     return values
 
@@ -214,7 +215,7 @@ def fitted(type: Type, value: Decimal) -> Decimal:
     if value.is_finite():
         rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
         if abs(rounded) < Decimal(10) ** (precision - scale):
-            return rounded
+            return rounded if rounded else rounded.copy_abs()
         detail = (
             f"A field with precision {precision}, scale {scale} must round to an absolute value less than "
             f"{'1' if precision == scale else f'10^{precision - scale}'}."

@@ -153,3 +153,27 @@ def test_an_error_in_binary_names_its_row() -> None:
     with pytest.raises(DatabaseError) as raised:
         _read(format, body, len(body))
     assert raised.value.where == "COPY t, line 3, column a"
+
+
+numbers = st.lists(
+    st.none()
+    | st.decimals(-(10**9), 10**9, places=2).map(str)
+    | st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr)
+    | st.sampled_from(["1.", ".5", "1e3", "-0", "-0.00", "NaN", "16777217", "16777219", "0.1", "1.10", "7"]),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("type", [t.NUMERIC, t.numeric(12, 2), t.FLOAT4, t.FLOAT8], ids=str)
+@given(numbers | st.lists(st.decimals(-(10**9), 10**9, places=3).map(str), min_size=1))
+def test_numbers_are_read_as_their_input_function_reads_them(type: Type, items: list[str | None]) -> None:
+    format = _format("text", columns=(INT4, type), names=("a", "b"))
+    data = "".join(f"1\t{item or chr(92) + 'N'}\n" for item in items).encode()
+    try:
+        wanted = forms.parse_text(type, Column.of(TEXT, items)).tolist()
+    except DatabaseError as error:
+        with pytest.raises(DatabaseError, match=error.message):
+            _read(format, data, len(data))
+        return
+    assert repr([b for _, b in _read(format, data, len(data))]) == repr(wanted)
