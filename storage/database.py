@@ -324,7 +324,7 @@ class Database:
             for old, new in record.succeeded.tolist():
                 store.successors[old] = (commit, new)
                 if store.locks.held:
-                    store.locks.carry(old, new)
+                    store.locks.carry(old, new, but=store.holders.get(old))
 
     def flush(self) -> None:
         """Make durable what the log has."""

@@ -106,7 +106,7 @@ class Locks:
         self._conflicts = conflicts
         self.held: dict[Thing, dict[Holder, int]] = {}
         self.queues: defaultdict[Thing, list[tuple[Holder, int]]] = defaultdict(list)
-        self._taken: dict[Holder, list[tuple[Thing, int, int]]] = {}  # (thing, mode, level), in order
+        self._taken: dict[Holder, dict[tuple[Thing, int], int]] = {}  # (thing, mode) -> level
 
     def holds(self, party: Holder, thing: Thing, mode: int) -> bool:
         """Whether the party has this very mode already."""
@@ -144,38 +144,29 @@ class Locks:
         known = held.get(party, 0)
         if not known >> mode & 1:
             held[party] = known | 1 << mode
-            self._taken.setdefault(party, []).append((thing, mode, level))
+            self._taken.setdefault(party, {})[thing, mode] = level
 
-    def carry(self, old: int, new: int) -> None:
-        """What is held of `old` is held of `new` as well, which stands in its place."""
-        for party in list(self.held.get(old, ())):
-            for thing, mode, level in list(self._taken[party]):
-                if thing == old:
-                    self.take(party, new, mode, level)
+    def carry(self, old: int, new: int, but: Holder | None) -> None:
+        """What others than `but` hold of `old` they hold of `new` as well, which stands in its place."""
+        for party, modes in self.held.get(old, {}).items():
+            if party is not but:
+                taken = self._taken[party]
+                for mode in range(len(self._conflicts)):
+                    if modes >> mode & 1:
+                        self.take(party, new, mode, taken[old, mode])
 
     def release(self, party: Holder, level: int = -1) -> None:
         """Give up what was taken at a greater level."""
-        taken = self._taken.pop(party, None)
-        if taken is None:
-            return
-        kept = [entry for entry in taken if entry[2] <= level]
-        for thing, mode, made in taken:
+        for (thing, mode), made in list(self._taken.get(party, {}).items()):
             if made > level:
-                held = self.held[thing]
-                held[party] &= ~(1 << mode)
-                if not held[party]:
-                    del held[party]
-                    if not held:
-                        del self.held[thing]
-        if kept:
-            self._taken[party] = kept
+                self.drop(party, thing, mode)
 
     def drop(self, party: Holder, thing: Thing, mode: int) -> None:
         """Give up one mode of one thing."""
-        kept = [entry for entry in self._taken.pop(party, ()) if entry[:2] != (thing, mode)]
-        if kept:
-            self._taken[party] = kept
-        held = self.held[thing]
+        taken, held = self._taken[party], self.held[thing]
+        del taken[thing, mode]
+        if not taken:
+            del self._taken[party]
         held[party] &= ~(1 << mode)
         if not held[party]:
             del held[party]

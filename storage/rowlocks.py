@@ -174,13 +174,33 @@ def lock_all(
 ) -> Positions:
     """`lock` for each row in turn; those that the transaction made (below zero) are its own already."""
     result = row_ids.copy()
-    with store.lock:
-        if not store.holders and not store.locks.held and not store.locks.queues:
-            free = (row_ids > 0) & (store.gone_at(row_ids) == 0)
-            for row_id in row_ids[free].tolist():
-                store.locks.take(party, row_id, mode, party.level)
-        else:
-            free = row_ids < 0
-    for at in np.flatnonzero(~free & (row_ids > 0)).tolist():
-        result[at] = lock(waits, store, table, party, int(row_ids[at]), mode, policy, refusal)
+    rows = np.flatnonzero(row_ids > 0)
+    step = _STEP
+    while len(rows):
+        some = row_ids[rows[:step]]
+        free = _lock_free(store, party, some, mode)
+        step = min(2 * step, _STEP)
+        if free < len(some):
+            row = int(rows[free])
+            result[row] = lock(waits, store, table, party, int(row_ids[row]), mode, policy, refusal)
+            free, step = free + 1, 1  # where one is in the way, the next may be
+        rows = rows[free:]
     return result
+
+
+_STEP = 4096  # rows that are looked at together
+
+
+def _lock_free(store: Store, party: Locker, row_ids: Positions, mode: RowMode) -> int:
+    """Lock rows up to the first that is not plainly there and free; returns how many."""
+    with store.lock:
+        there = store.gone_at(row_ids) == 0
+        free = len(row_ids) if there.all() else int(np.argmin(there))
+        holders, locks, held = store.holders, store.locks, store.locks.held
+        for at, row_id in enumerate(row_ids[:free].tolist()):
+            if row_id in holders or row_id in locks.queues:
+                return at
+            if row_id in held and locks.holders(party, row_id, mode):
+                return at
+            locks.take(party, row_id, mode, party.level)
+        return free
