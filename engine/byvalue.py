@@ -13,7 +13,7 @@ from storage.column import Column
 from storage.errors import DatabaseError, QueryCanceled
 from storage.types import Form
 
-_REMEMBERED = 16  # results that a dictionary keeps
+_REMEMBERED = 8  # results that a dictionary keeps
 
 
 def by_value(

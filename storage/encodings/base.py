@@ -21,9 +21,6 @@ from storage.types import Type
 
 Bytes = npt.NDArray[np.uint8]
 
-# From this share of a stretch on, rows are decoded with those between them.
-DENSE = 1 / 4
-
 
 class Stored(Protocol):
     """A buffer in a file, not read yet."""

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
-from storage.encodings.base import DENSE, Bytes, Proportional, compare, flat
+from storage.encodings.base import Bytes, Proportional, compare, flat
 from storage.encodings.packed import Packed, as_integers, bit_lengths, dtype_of, in_blocks
 from storage.kernels.plain.packing import BLOCK, Integers
 from storage.order import is_integer
 from storage.predicate import Comparison
 from storage.types import Type
+
+_DENSE = 1 / 16  # from this share of a stretch on, rows are decoded with those between them
 
 
 class Deltas(Proportional):
@@ -46,7 +48,7 @@ class Deltas(Proportional):
         """`decode` without the column."""
         packed = self._packed
         arrays = (packed.words, packed.offsets, packed.widths, packed.bases, self.firsts)
-        if rows is not None and len(rows) < (stop - start) * DENSE:
+        if rows is not None and len(rows) < (stop - start) * _DENSE:
             out = np.empty(len(rows), dtype)
             kernels.undelta_at(*arrays, rows + start, out)
             return out

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
-from storage.encodings.base import DENSE, Bytes, Proportional, compare, flat, raw
+from storage.encodings.base import Bytes, Proportional, compare, flat, raw
 from storage.encodings.packed import Packed, dtype_of
 from storage.kernels.plain.floats import POWERS
 from storage.kernels.plain.packing import BLOCK, Integers
@@ -36,6 +36,7 @@ from storage.order import is_float
 from storage.predicate import Comparison
 from storage.types import Type
 
+_DENSE = 1 / 8  # from this share of a stretch on, rows are decoded with those between them
 _EXACT = float(1 << 53)
 _TRIED = 1024  # values that say which exponents are tried
 _CANDIDATES = 3
@@ -66,7 +67,7 @@ class Floats(Proportional):
 
     def _values(self, start: int, stop: int, rows: Positions | None) -> Array:
         packed, dtype = self._packed, dtype_of(self._type)
-        if rows is not None and len(rows) < (stop - start) * DENSE:
+        if rows is not None and len(rows) < (stop - start) * _DENSE:
             whole = rows + start
             integers = packed.decode(start, stop, rows, np.int64)
             values: Array = (integers / POWERS[self._exponents[whole // BLOCK]]).astype(dtype)

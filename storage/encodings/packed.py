@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Array, Mask, Positions
-from storage.encodings.base import DENSE, Bytes, flat
+from storage.encodings.base import Bytes, flat
 from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
 from storage.predicate import Comparison
 from storage.types import Type
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
+_DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
 _FEW = 8  # so many items of an IN are looked for one after the other
 
 
@@ -47,7 +48,7 @@ class Packed:
 
     def decode(self, start: int, stop: int, rows: Positions | None, dtype: npt.DTypeLike) -> Array:
         """Values start to stop, or of the positions `rows` counted from start."""
-        if rows is not None and len(rows) < (stop - start) * DENSE:
+        if rows is not None and len(rows) < (stop - start) * _DENSE:
             out = np.empty(len(rows), dtype)
             kernels.unpack_at(self.words, self.offsets, self.widths, self.bases, rows + start, out)
             return out

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from storage.coded import CodedColumn, Dictionary
 from storage.column import Column, Mask, Positions
 from storage.encodings import leaves
-from storage.encodings.base import DENSE, Bytes, Encoded, Encoding, Proportional, describe, raw
+from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
 from storage.encodings.codes import Codes
 from storage.encodings.deltas import Deltas
 from storage.kernels.plain.packing import BLOCK
@@ -27,6 +27,7 @@ from storage.types import INT8, Form, Type
 
 INNER: tuple[type[Encoding], ...] = (Codes, *leaves.LEAVES)
 
+_DENSE = 1 / 32  # from this share of a stretch on, rows are decoded with those between them
 _SHORT = 2  # runs of fewer rows on average are no runs,
 _FEW = 64  # unless there are so few rows
 
@@ -46,7 +47,7 @@ class Runs(Proportional):
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded: numbers as they are, texts as codes into the runs' values."""
-        if rows is not None and len(rows) >= (stop - start) * DENSE:
+        if rows is not None and len(rows) >= (stop - start) * _DENSE:
             return self.decode(start, stop, None).take(rows)
         if rows is not None:
             if not len(rows):
