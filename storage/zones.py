@@ -13,6 +13,7 @@ slow, and a scan for one day took 0.9 ms in place of 0.7.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,11 +52,12 @@ class Zone:
             return self.nulls > 0
         if self.nulls == self.rows:
             return False
-        if op is Comparison.IN:
-            return any(self.may_match(Comparison.EQ, item) for item in key)
         if key is None or key != key:
             return True
         low, high = self.low, self.high
+        if op is Comparison.IN:
+            first = 0 if low is None else bisect_left(key, low)
+            return first < (len(key) if high is None else bisect_right(key, high))
         match op:
             case Comparison.EQ:
                 return (low is None or low <= key) and (high is None or key <= high)
@@ -76,12 +78,16 @@ class Zone:
 def comparable(type: Type, op: Comparison, value: Any) -> Any:
     """A constant as bounds of its type are kept: numbers as they are, all else by its order_key.
 
-    None where the type has no bounds. NaN stays NaN, which `may_match` knows.
+    None where the type has no bounds. NaN stays NaN, which `may_match` knows; of IN, the items ascending, or
+    None if NaN is one of them.
     """
-    if op is Comparison.IN:
-        return tuple(comparable(type, Comparison.EQ, item) for item in value)
     key = _key(type)
-    return None if value is None or key is None else key(value)
+    if value is None or key is None:
+        return None
+    if op is not Comparison.IN:
+        return key(value)
+    keys = [key(item) for item in value]
+    return None if any(item != item for item in keys) else sorted(keys)
 
 
 def _key(type: Type) -> Callable[[Any], Any] | None:

@@ -30,6 +30,7 @@ MOST_VALUES = 1 << 16
 MOST_BYTES = 4 << 20  # a dictionary is decoded as a whole
 _SHARE = 1 / 4  # of the rows: more distinct values are no dictionary,
 _FEW = 16  # unless they are so few
+_MANY = 32  # items of an IN from which on all values are made comparable, not those that bisection meets
 
 
 class Codes:
@@ -67,11 +68,9 @@ class Codes:
             table = compare(self.dictionary.column.values, op, value)
             mask: Mask = table[self._codes.decode(start, stop, None, np.int64)]
             return mask
-        key = order_key(self._type)
-        if key is None:
+        stretches = self._stretches(op, value)
+        if stretches is None:
             return None
-        wanted = tuple(map(key, value)) if op is Comparison.IN else key(value)
-        stretches = matching(self._keys(), op, wanted)
         if len(stretches) > 2:
             table = np.zeros(self._count, np.bool_)
             for first, last in stretches:
@@ -82,12 +81,23 @@ class Codes:
             mask |= self._codes.within(first, last - 1, start, stop)
         return mask
 
-    def _keys(self) -> Sequence[Any]:
-        """The comparable form of the values, which are in its order."""
+    def _stretches(self, op: Comparison, value: Any) -> list[tuple[int, int]] | None:
+        """The codes that match; None where storage knows no order. Other morsels ask for the same."""
+        asked = self.dictionary.memo.get("asked")
+        if asked is not None and asked[0] is op and asked[1] is value:
+            known: list[tuple[int, int]] = asked[2]
+            return known
         key = order_key(self._type)
-        assert key is not None
+        if key is None:
+            return None
         values = self.dictionary.column
-        return Sorted(self._count, lambda index: key(values.slice(index, index + 1).tolist()[0]))
+        keys: Sequence[Any] = Sorted(self._count, lambda at: key(values.slice(at, at + 1).tolist()[0]))
+        wanted = key(value) if op is not Comparison.IN else tuple(map(key, value))
+        if op is Comparison.IN and len(value) > _MANY:
+            keys = [key(item) for item in values.tolist()]
+        found = matching(keys, op, wanted)
+        self.dictionary.memo["asked"] = op, value, found
+        return found
 
     @property
     def exact(self) -> bool:

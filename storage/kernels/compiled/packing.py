@@ -129,7 +129,7 @@ def _undelta_rows(words, offsets, widths, bases, firsts, rows, out, aside):  # t
     for i in range(_U(len(rows))):
         block, within = rows[i] // _BLOCK, rows[i] % _BLOCK
         if block != known or within >= ready * _LANES:
-            # at most to the block's end: later rows of it are likely to be asked for
+            # as far as the rows that follow in this block ask for
             last = rows[i]
             ahead = i + _ONE
             while ahead < _U(len(rows)) and rows[ahead] // _BLOCK == block:
