@@ -152,7 +152,9 @@ class Unparser:
         if not isinstance(values, exp.Values):
             return ""
         alias = values.args.get("alias")
-        return self._values(values) if alias is not None and alias.this.this == "_values" else ""
+        # the parser's own alias is the one that is not quoted: those that are written go through it quoted
+        made = alias is not None and not alias.this.args.get("quoted")
+        return self._values(values) if made else ""
 
     def _values(self, tree: exp.Values) -> str:
         rows = (f"({self._list(row.expressions)})" for row in tree.expressions)
