@@ -287,6 +287,8 @@ class Database:
 
     def forget_temporary(self, temporary: Temporary) -> None:
         """A session has ended: its temporary objects are nobody's any more."""
+        if not temporary.oids():
+            return
         with self._commit_lock:
             self._dropped += [(self._latest[0], oid) for oid in temporary.oids()]
         self.tidy()
