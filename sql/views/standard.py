@@ -102,7 +102,8 @@ sql_view(
     "tables",
     f"""
     SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
-           CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'BASE TABLE' END::varchar AS table_type,
+           CASE WHEN n.oid = pg_my_temp_schema() THEN 'LOCAL TEMPORARY'
+                WHEN c.relkind = 'v' THEN 'VIEW' ELSE 'BASE TABLE' END::varchar AS table_type,
            NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation,
            NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema,
            NULL::name AS user_defined_type_name,
