@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Table:
-    """A title, columns, rows: numbers get three significant digits, the first column is text."""
+    """A title, columns, rows: numbers get three significant digits, the first column is text.
+
+    A figure that is not a number stays empty.
+    """
 
     def __init__(self, title: str, columns: tuple[str, ...]) -> None:
         self._title = title
@@ -13,7 +18,7 @@ class Table:
     def row(self, name: str, *figures: float) -> None:
         """Add a row."""
         self._rows.append(
-            (name, *(f"{figure:.3g}" if figure < 1000 else f"{figure:.0f}" for figure in figures))
+            (name, *("" if math.isnan(f) else f"{f:.3g}" if f < 1000 else f"{f:.0f}" for f in figures))
         )
 
     def print(self) -> None:
