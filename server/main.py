@@ -86,7 +86,16 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     try:
         _serve(database, data, settings)
     finally:
+        _close(database)
+
+
+def _close(database: Database) -> None:
+    """Close; a last checkpoint that fails costs the next start some time, and nothing else."""
+    try:
         database.close()
+    except DatabaseError as error:
+        click.echo(f"warning: the last checkpoint failed: {error.message}", err=True)
+        click.echo("  nothing is lost: the next start replays the log.", err=True)
 
 
 def _configured(file: Path | None, flags: dict[str, Any]) -> Config:

@@ -1,6 +1,6 @@
 """The write-ahead log: what commit promises, in order.
 
-A log is a series of files `log-<number>`, all integers little-endian:
+A log is a series of files `log-<number>`, all integers little-endian; the header is the same in later formats:
 
     8 bytes   magic "GDBLOG02"
     8 bytes   number
@@ -246,8 +246,11 @@ class Log:
                     self._failed = files.failure(error)
                     self._check()
                 self._flushed = self._written
+                end = self._at
                 self._begin(prepared)
-                files.disk.close(old)
+            with suppress(OSError):  # only gives the preallocated rest back
+                files.disk.truncate(old, end)
+            files.disk.close(old)
         finally:
             with self._flushing:
                 self._flusher = False

@@ -73,7 +73,8 @@ def scan(path: Path, number: int, *, last: bool) -> Scan:
             return (yield from _records(path, file, size, last, HEADER_BYTES, read, _follows))
         if last and not any(head[: _OLD_HEADER.size]):
             return 0  # a server of the first version died while it began this file
-        if head[:6] == MAGIC[:6] and head[6:8].isdigit() and head[6:8] > MAGIC[6:8]:
+        whole = crc32c.crc32c(head[:20]).to_bytes(4, "little") == head[20:24]
+        if whole and head[:6] == MAGIC[:6] and head[6:8].isdigit() and head[6:8] > MAGIC[6:8]:
             raise DataCorrupted(
                 f'log file "{path}" has format {int(head[6:8])}, this server reads up to {int(MAGIC[6:8])}',
                 hint="Use the version of the server that wrote it.",

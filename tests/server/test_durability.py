@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -12,8 +14,9 @@ from click.testing import CliRunner
 from server.config import Config
 from server.listener import Server
 from server.main import main
-from storage import backup
+from storage import backup, files, log
 from storage.database import Database
+from storage.files import Disk
 
 
 @pytest.fixture
@@ -64,6 +67,60 @@ def test_only_superusers_may(port: int, tmp_path: Path) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="must be superuser"):
                 connection.execute(text)
     assert not (tmp_path / "backup").exists()
+
+
+class Failing(Disk):
+    """A disk on which one operation fails, while it is told to."""
+
+    def __init__(self, operation: str, number: int) -> None:
+        self.operation, self.number = operation, number
+        self.fails = False
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name in ("operation", "number", "fails") or name != self.operation or not self.fails:
+            return found
+        number = self.number
+
+        def fail(*given: Any) -> Any:
+            raise OSError(number, os.strerror(number))
+
+        return fail
+
+
+def test_a_full_disk_over_the_wire(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_STEP", 4096)
+    disk = Failing("allocate", 28)
+    monkeypatch.setattr(files, "disk", disk)
+    with connect(port) as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY, word text)")
+        connection.execute("INSERT INTO t VALUES (1, 'a')")
+        disk.fails = True
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.DiskFull, match="No space left on device"):
+                connection.execute("INSERT INTO t VALUES (2, %s)", ("b" * 20_000_000,))
+            with pytest.raises(psycopg.errors.DiskFull):
+                connection.execute("CHECKPOINT")
+            assert connection.execute("SELECT * FROM t").fetchall() == [(1, "a")]
+        disk.fails = False
+        connection.execute("INSERT INTO t VALUES (2, 'b')")
+        connection.execute("CHECKPOINT")
+        assert connection.execute("SELECT * FROM t ORDER BY id").fetchall() == [(1, "a"), (2, "b")]
+
+
+def test_a_failed_fsync_over_the_wire(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Failing("sync", 5)
+    monkeypatch.setattr(files, "disk", disk)
+    with connect(port) as connection:
+        connection.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        disk.fails = True
+        with pytest.raises(psycopg.errors.IoError):
+            connection.execute("INSERT INTO t VALUES (2)")
+        disk.fails = False
+        with pytest.raises(psycopg.errors.IoError, match="no changes are accepted any more"):
+            connection.execute("INSERT INTO t VALUES (3)")
+        assert connection.execute("SELECT * FROM t").fetchall() == [(1,)]
 
 
 def test_checkpoints_are_counted(port: int) -> None:

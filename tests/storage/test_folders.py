@@ -95,7 +95,9 @@ def test_a_manifest_of_a_newer_format(tmp_path: Path) -> None:
 
 
 def test_a_log_of_a_newer_format(tmp_path: Path) -> None:
-    (tmp_path / log.name(1)).write_bytes(b"GDBLOG77" + bytes(100))
+    head = b"GDBLOG77" + log.header(1, b"salt")[8:20]
+    head += crc32c.crc32c(head).to_bytes(4, "little")
+    (tmp_path / log.name(1)).write_bytes(head + bytes(100))
     with pytest.raises(DataCorrupted, match="has format 77, this server reads up to 2") as caught:
         Database.open(tmp_path)
     assert caught.value.hint == "Use the version of the server that wrote it."

@@ -82,6 +82,16 @@ def test_a_flipped_bit_before_what_an_fsync_covered_is_damage(tmp_path: Path) ->
         assert caught.value.message == f'log file "{path}" is damaged at offset {at}'
 
 
+def test_a_file_that_is_full_gives_back_what_it_did_not_need(tmp_path: Path) -> None:
+    written = log.Log(tmp_path, 1)
+    written.append([b"a" * 100])
+    size = written.size
+    written.rotate(written.prepare())
+    assert (tmp_path / log.name(1)).stat().st_size == size
+    written.close()
+    assert payloads(tmp_path) == [b"a" * 100]
+
+
 def test_a_file_that_is_not_the_last_may_not_end_early(tmp_path: Path) -> None:
     written = log.Log(tmp_path, 1)
     written.append([b"a" * 100])
