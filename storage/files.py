@@ -129,9 +129,9 @@ def fsync_folder(folder: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, if it is not there, and make its name durable. Raises FileError."""
-    if path.is_dir():
-        return
     try:
+        if path.is_dir():
+            return
         make_folder(path.parent)
         disk.mkdir(path)
     except OSError as error:

@@ -1,6 +1,6 @@
 """The write-ahead log: what commit promises, in order.
 
-A log is a series of files `log-<number>`, all integers little-endian; the header is the same in later formats:
+A log is a series of files `log-<number>`, integers little-endian. Later formats keep the header's form:
 
     8 bytes   magic "GDBLOG02"
     8 bytes   number
