@@ -118,11 +118,21 @@ class Checkpoints:
             if not asked and (self._older + self._home.log_bytes == 0 or self._home.failed):
                 self._ended = monotonic()
                 continue
-            try:
-                self.run(timed=not asked)
-            except (DatabaseError, OSError, MemoryError) as error:
-                # the log still has everything
-                _log.warning("a checkpoint failed, and is tried again: %s", error)
+            self._try(timed=not asked)
+
+    def _try(self, *, timed: bool) -> None:
+        try:
+            self.run(timed=timed)
+        except (DatabaseError, OSError, MemoryError) as error:
+            # the log still has everything
+            _log.warning("a checkpoint failed, and is tried again: %s", error)
+
+    def catch_up(self) -> None:
+        """At a start that found more of the log than it may have: one checkpoint before anything else.
+
+        Without it a server that dies again and again before its checkpoints end would replay ever more.
+        """
+        self._try(timed=False)
 
     def close(self, *, last: bool) -> None:
         """End the background thread, and checkpoint a last time if `last`."""

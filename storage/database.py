@@ -138,6 +138,8 @@ class Database:
         self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
         self._checkpoints = Checkpoints(self, folder / segmentfolder.NAME, policy, size)
         self._checkpoints.collect(manifest)
+        if size > policy.log_bytes:
+            self._checkpoints.catch_up()
         self.recovery = Recovery(monotonic() - began, records, size)
 
     def _replay(self, reader: Reader) -> None:
@@ -151,7 +153,9 @@ class Database:
         for value in reader.head["tables"]:
             table = catalog.relations.get(value["oid"])
             if isinstance(table, Table):
-                self._apply(reader.table(value, table), commit)
+                record = reader.table(value, table)
+                record.succeeded = record.succeeded[:0]  # nobody is left who saw the rows before
+                self._apply(record, commit)
                 for item in value.get("segments", ()):
                     self.segments.logged(self._replayed_from, item["file"])
         self._latest = self._published = (commit, catalog)

@@ -10,13 +10,14 @@ import errno
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.crash import test_failures, test_powercut
-from tests.crash.kills import kill_often
+from tests.crash.kills import Report, kill_often
 
 
 def main() -> int:
@@ -42,8 +43,9 @@ def _told(what: str, began: float, bugs: list[str]) -> int:
 
 def _kills(seed: int, kills: int) -> int:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        report = kill_often(Path(folder), seed, kills)
+    report = Report()
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):  # tells what there is
+        kill_often(Path(folder), seed, kills, report)
     counted = f"{report.kills} kills while writing, {report.kills_at_start} while starting"
     return _told(f"{counted}, {report.turns} transactions told", began, report.wrong)
 

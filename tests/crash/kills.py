@@ -31,11 +31,10 @@ class Report:
     wrong: list[str] = field(default_factory=list)
 
 
-def kill_often(work: Path, seed: int, kills: int) -> Report:
-    """See the module's text; `work` is an empty folder."""
+def kill_often(work: Path, seed: int, kills: int, report: Report) -> None:
+    """See the module's text; `work` is an empty folder, and what happens goes into the report."""
     choose = Random(seed)
     folder = work / "data"
-    report = Report()
     running = Running(folder, work, SETTINGS)
     with running.connect() as connection:
         connection.execute(SETUP)
@@ -63,8 +62,7 @@ def kill_often(work: Path, seed: int, kills: int) -> Report:
     finally:
         for writer in writers:
             writer.close()
-    report.turns = sum(writer.turns for writer in writers)
-    return report
+        report.turns = sum(writer.turns for writer in writers)
 
 
 def _write_until(running: Running, writers: list[Writer], seconds: float, report: Report) -> None:

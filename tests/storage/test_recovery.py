@@ -403,6 +403,22 @@ def test_checkpoints_begin_by_themselves(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_server_that_dies_again_and_again_does_not_replay_ever_more(tmp_path: Path) -> None:
+    database = Database.open(tmp_path / "0", Policy(1 << 30))
+    table = create(database)
+    replayed = []
+    for life in range(4):
+        put(database, table, (life, "x" * 9000), (life, "y" * 9000))
+        folder = crashed(tmp_path / str(life), tmp_path / str(life + 1))
+        database.close()
+        database = Database.open(folder, Policy(30_000))
+        replayed.append(database.recovery.bytes)
+        assert len(rows(database, table)) == 2 * (life + 1)
+    assert max(replayed) < 60_000
+    assert database.checkpoints.requested == (replayed[-1] > 30_000)
+    database.close()
+
+
 CHILD = """
 import sys
 from pathlib import Path
