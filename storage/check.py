@@ -21,6 +21,7 @@ from storage import manifest as manifests
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DatabaseError, DataCorrupted
 from storage.files import FolderLock
+from storage.hashindex import HashIndex, hashed
 from storage.manifest import Manifest, TableFiles
 from storage.records import Reader
 from storage.replay import scan
@@ -133,7 +134,25 @@ def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
     ids = np.sort(segment.row_ids(0, segment.rows))
     if segment.rows and ((np.diff(ids) <= 0).any() or (ids[0], ids[-1]) != (low, high)):
         raise damage(path, 0, "a row id stands twice, or outside its zone")
-    yield f'table "{table.name}": {segment.rows} rows, {len(segment.columns)} columns, {len(buffers)} buffers'
+    _check_indexes(segment, table, path)
+    told = f"{segment.rows} rows, {len(segment.columns)} columns, {len(buffers)} buffers"
+    yield f'table "{table.name}": {told}, {len(segment.sections)} indexes'
+
+
+def _check_indexes(segment: Segment, table: Table, path: Path) -> None:
+    """Whether the file's hash indexes find each row by its key."""
+    for _, key in table.indexed:
+        section = segment.sections.get(key.name)
+        index = None if section is None else HashIndex.read(section)
+        if index is None:
+            continue  # made anew when it is asked for
+        columns = [segment.column(table.definition(number), 0, segment.rows) for number in key.numbers]
+        hashes, rows = hashed(columns, segment.rows, key.nulls).asked
+        asked, positions = index.probe(hashes)
+        wanted = np.arange(segment.rows) if rows is None else rows
+        found = np.unique(positions[positions == wanted[asked]])
+        if index.rows != segment.rows or len(found) != len(wanted):
+            raise damage(path, 0, f"its index {key.name} finds {len(found)} of {len(wanted)} keys")
 
 
 def _places(foot: Any) -> Iterator[Place]:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -28,6 +29,7 @@ from storage.errors import (
 )
 from storage.files import Buffer, Disk
 from storage.manifest import Manifest
+from storage.segment import Section, Segment
 from tests.storage.rows import create, delete, insert, put, rows, sequence, update
 
 
@@ -303,6 +305,21 @@ def test_the_rest_stays_readable(tmp_path: Path) -> None:
     put(database, whole, (1, "x"))
     database.close()
     assert [finding.path for finding in damaged(tmp_path)] == [path]
+
+
+def test_an_index_that_does_not_find_its_rows(folder: Path, tmp_path: Path) -> None:
+    broken = copied(folder, tmp_path / "broken")
+    entry = next(e for state in Manifest.read(broken).tables.values() for e in state.segments if e.rows > 100)
+    path = broken / "segments" / entry.file
+    segment = Segment.open(path)
+    ((name, section),) = segment.sections.items()
+    heads, entries = section.load()
+    segment.sections[name] = Section.of(section.head, [np.roll(heads, 8), entries])
+    path.unlink()
+    assert segment.write(path) == entry.nbytes
+    ((wrong,)) = damaged(broken)
+    assert wrong.path == path
+    assert f"its index {name} finds " in wrong.text
 
 
 def test_leftovers_are_notes(folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -400,6 +401,37 @@ def test_checkpoints_begin_by_themselves(tmp_path: Path) -> None:
     assert (tmp_path / "manifest").exists()
     database = Database.open(tmp_path)
     assert database.snapshot().table(table).estimated_rows == 4000
+    database.close()
+
+
+def test_commits_go_on_while_a_checkpoint_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, go_on = threading.Event(), threading.Event()
+
+    class Slow(files.Disk):
+        def create(self, path: Path) -> int:
+            if path.parent.name == "segments":
+                writing.set()
+                assert go_on.wait(60)
+            return super().create(path)
+
+    monkeypatch.setattr(files, "disk", Slow())
+    database = Database.open(tmp_path)
+    table = create(database, primary=[1])
+    put(database, table, (1, "before"))
+    thread = threading.Thread(target=database.checkpoint)
+    thread.start()
+    assert writing.wait(60)
+    put(database, table, (2, "meanwhile"))
+    transaction = database.begin()
+    update(transaction, table, 1, (1, "changed"))
+    transaction.commit()
+    assert rows(database, table) == [(1, "changed"), (2, "meanwhile")]
+    go_on.set()
+    thread.join()
+    assert rows(database, table) == [(1, "changed"), (2, "meanwhile")]
+    copy = Database.open(crashed(tmp_path, tmp_path.with_name("copy")))
+    assert rows(copy, table) == [(1, "changed"), (2, "meanwhile")]
+    copy.close()
     database.close()
 
 
