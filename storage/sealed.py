@@ -134,7 +134,8 @@ class Sealed:
 
     def born_in(self, start: int, stop: int) -> Positions | None:
         """See storage.table.Part."""
-        return None if self._born is None else self._born[start:stop]
+        born = self._born  # may be forgotten at any time: see `settle`
+        return None if born is None else born[start:stop]
 
     def mark(self, gone: Positions | None, born: Positions | None) -> None:
         """Set both, before the segment is part of a table."""
@@ -143,12 +144,14 @@ class Sealed:
 
     def settle(self, oldest: int) -> None:
         """No snapshot is of a commit before `oldest`: who made the rows may be forgotten."""
-        if self._born is not None and int(self._born.max()) <= oldest:
+        born = self._born
+        if born is not None and int(born.max()) <= oldest:
             self._born = None
 
     def visible_rows(self, commit: int) -> int:
         """See storage.table.Part: all rows, of which `born_in` says which were made later, or none."""
-        return 0 if self._born is not None and int(self._born.min()) > commit else self.rows
+        born = self._born
+        return 0 if born is not None and int(born.min()) > commit else self.rows
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from storage import bulk, merger
 from storage.checkpoint import Policy
 from storage.database import Database
 from storage.errors import DeadlockDetected, SerializationFailure
@@ -45,11 +46,21 @@ def add(transaction: Transaction, table: int, account: int, amount: int) -> None
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
 @pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("ordered", [False, True])
 def test_transfers(
-    tmp_path: Path, stored: bool, isolation: Literal["read committed", "repeatable read"]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stored: bool,
+    ordered: bool,
+    isolation: Literal["read committed", "repeatable read"],
 ) -> None:
+    monkeypatch.setattr(merger, "SEAL_ROWS", 4)
+    monkeypatch.setattr(merger, "FAN_IN", 2)
+    monkeypatch.setattr(bulk, "BUDGET", 16)  # of one row; most transactions have two
+    monkeypatch.setattr(bulk, "REST", 0)
     database = Database.open(tmp_path if stored else None, Policy(30_000))
-    table = create(database, columns=[("id", INT8), ("balance", INT8)], primary=[1])
+    shape: dict[str, Any] = {"sort_key": ((2, False),), "segment_rows": 3} if ordered else {}
+    table = create(database, columns=[("id", INT8), ("balance", INT8)], primary=[1], **shape)
     put(database, table, *((account, 100) for account in range(ACCOUNTS)))
     done = threading.Event()
 
@@ -79,11 +90,15 @@ def test_transfers(
     def look() -> None:
         assert sum(row[1] for row in rows(database, table)) == 100 * ACCOUNTS
 
+    def optimize() -> None:
+        database.optimize(table, random.choice(["flush", "some", "full"]))  # type: ignore[arg-type]
+        database.merge_step(lambda *args: merger.step(*args, lambda: None))
+
     with ThreadPoolExecutor(5) as pool:
         workers = [pool.submit(transfers, seed) for seed in range(3)]
         others = [
             pool.submit(until_done, look),
-            pool.submit(until_done, lambda: database.optimize(table)),
+            pool.submit(until_done, optimize),
         ]
         try:
             assert [worker.result(60) for worker in workers] == [TRANSFERS] * 3
