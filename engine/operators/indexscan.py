@@ -119,11 +119,17 @@ class IndexScan:
             if column is None:
                 return None
             found.append(column)
-        if len(found) == 1:
-            return found
-        # every combination of what the columns may be
-        places = np.meshgrid(*(np.arange(len(column)) for column in found), indexing="ij")
-        return [column.take(at.reshape(-1)) for column, at in zip(found, places, strict=True)]
+        if len(found) > 1:
+            # every combination of what the columns may be
+            places = np.meshgrid(*(np.arange(len(column)) for column in found), indexing="ij")
+            found = [column.take(at.reshape(-1)) for column, at in zip(found, places, strict=True)]
+        return _without_nulls(found) if self.key.nulls else found
+
+
+def _without_nulls(keys: list[Column]) -> list[Column] | None:
+    """The keys that equal something: an index in which nulls are equal would find theirs."""
+    kept = np.flatnonzero(np.logical_and.reduce([column.is_valid() for column in keys]))
+    return [column.take(kept) for column in keys] if len(kept) else None
 
 
 _NO_ROW = Batch((), 1)
