@@ -23,11 +23,11 @@ import pyarrow.compute as pc
 from bench.table import Table
 from bench.timing import median_seconds, memory_read
 from storage import encodings, kernels
-from storage.coded import CodedColumn
 from storage.column import Array, Column
 from storage.encodings.base import Encoded
 from storage.kernels import choice
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn
 from storage.types import BOOL, DATE, FLOAT8, INT4, INT8, TEXT, numeric
 
 ROWS = 1 << 22

@@ -26,9 +26,9 @@ from bench.table import Table
 from storage.batch import Batch
 from storage.catalog import PUBLIC, ColumnDefinition
 from storage.catalog import Table as TableDefinition
-from storage.checkpoint import Policy
 from storage.column import Column
 from storage.database import Database
+from storage.durability.checkpoint import Policy
 from storage.types import INT8, TEXT, Type, vector
 
 GB = float(os.environ.get("DURABILITY_GB", "0.25"))
@@ -42,7 +42,7 @@ _OPEN = """
 import sys, time
 from pathlib import Path
 from storage.database import Database
-from storage.checkpoint import Policy
+from storage.durability.checkpoint import Policy
 began = time.perf_counter()
 database = Database.open(Path(sys.argv[1]), Policy(1 << 60, 1e9))
 opened = time.perf_counter() - began

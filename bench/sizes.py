@@ -12,7 +12,7 @@ import numpy as np
 from bench import tpch
 from bench.table import Table
 from storage import kernels
-from storage.segment import Segment
+from storage.segments.segment import Segment
 
 SEGMENT_ROWS = 1 << 20
 

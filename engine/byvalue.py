@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from storage.coded import CodedColumn, Dictionary
 from storage.column import Column
 from storage.errors import DatabaseError, QueryCanceled
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form
 
 _REMEMBERED = 8  # results that a dictionary keeps

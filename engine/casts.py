@@ -24,7 +24,6 @@ from engine.forms.style import Style, style_of
 from engine.functions import units
 from engine.run import Run
 from storage import types as t
-from storage.coded import CodedColumn
 from storage.column import Array, Column, Mask
 from storage.errors import (
     CannotCoerce,
@@ -33,6 +32,7 @@ from storage.errors import (
     InvalidParameterValue,
     NumericValueOutOfRange,
 )
+from storage.segments.coded import CodedColumn
 from storage.types import Form, Type
 
 __all__ = ["context", "convert"]

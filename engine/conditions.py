@@ -18,8 +18,8 @@ from engine.nodes import may_fail, narrow
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.coded import CodedColumn
 from storage.column import Column, Mask
+from storage.segments.coded import CodedColumn
 from storage.types import BOOL, Form, Type
 
 # An operand that cannot fail is still narrowed to the open rows once fewer than this share are left.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage import kernels
-from storage.coded import CodedColumn
 from storage.column import Column, Mask, Positions
-from storage.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
+from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
+from storage.segments.coded import CodedColumn
 from storage.types import Type
 
 _WORD = 1 << 62

@@ -17,7 +17,7 @@ from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NAME, TEXT, VARCHAR, Type
 
-# Types whose keys (storage.comparable) are the same for equal values.
+# Types whose keys (storage.indexes.comparable) are the same for equal values.
 _ALIKE = ({INT2.oid, INT4.oid, INT8.oid}, {FLOAT4.oid, FLOAT8.oid}, {TEXT.oid, VARCHAR.oid, NAME.oid})
 
 

@@ -1,8 +1,9 @@
 """Orders: ORDER BY keys as unsigned words that sort as SQL says, and the permutation that sorts them.
 
 A sort key becomes one or more uint64 arrays: first, where there are nulls, one that sets them apart;
-then the words of storage.comparable, all bits turned for DESC. Byte strings are ranked among themselves, so
-their words compare within one batch only: `absolute` says whether words of two batches compare.
+then the words of storage.indexes.comparable, all bits turned for DESC. Byte strings are ranked among
+themselves, so their words compare within one batch only: `absolute` says whether words of two batches
+compare.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from engine.pool import ordered
 from engine.run import Run
 from storage.column import Column, Positions
-from storage.comparable import Key, Words, column_keys
+from storage.indexes.comparable import Key, Words, column_keys
 from storage.types import INT8
 
 # Rows that are sorted in one go: a few milliseconds.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sql import settings
-from storage.cache import default_limit
-from storage.checkpoint import Policy
+from storage.durability.checkpoint import Policy
 from storage.errors import InvalidParameterValue
+from storage.segments.cache import default_limit
 
 DATABASE = "glancedb"
 _BUFFER = 8192  # the unit of shared_buffers

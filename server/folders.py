@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from storage import backup
-from storage.check import check
+from storage.durability import backup
+from storage.durability.check import check
 from storage.errors import DatabaseError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -17,10 +17,10 @@ from server import config, folders
 from server.auth import Verifier
 from server.config import Config, ConfigError
 from server.listener import Server, is_loopback
-from storage.cache import cache
 from storage.catalog import BOOTSTRAP_ROLE, Role
 from storage.database import Database
 from storage.errors import DatabaseError
+from storage.segments.cache import cache
 
 PASSWORD_VARIABLE = "GLANCEDB_PASSWORD"
 CLIENT_COMMANDS = ("backup", "demo", "find", "load")

@@ -35,7 +35,7 @@ from sql.marks import position_of
 from sql.scope import Relation, Scope
 from storage.catalog import Table
 from storage.errors import DatabaseError, FeatureNotSupported, UndefinedTable
-from storage.locks import Policy, RowMode
+from storage.transactions.locks import Policy, RowMode
 from storage.types import INT8
 
 Places = dict[int, int]

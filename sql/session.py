@@ -29,7 +29,6 @@ from sql.settings import Layers, Settings, shown
 from sql.statements import queries, removing
 from sql.storedviews import definition
 from storage.batch import Batch
-from storage.cache import cache
 from storage.catalog import Catalog, View
 from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column
@@ -51,9 +50,10 @@ from storage.errors import (
     StatementTooComplex,
     UndefinedObject,
 )
-from storage.locks import TableMode
-from storage.temporary import Temporary
-from storage.transaction import Isolation, Transaction
+from storage.segments.cache import cache
+from storage.transactions.locks import TableMode
+from storage.transactions.temporary import Temporary
+from storage.transactions.transaction import Isolation, Transaction
 from storage.types import BY_OID, Type
 
 _BUFFER = 8192  # bytes: the unit of shared_buffers

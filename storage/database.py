@@ -5,8 +5,8 @@ durable outside the lock, together with the commits of others, and only after th
 commit that snapshots see. Commits become visible in the order of their numbers, which is the order of
 their records.
 
-The folder holds `lock`, `manifest` (see storage.manifest), `log-<n>` and `segments/`. Opening reads the
-manifest and replays the log from the file it names.
+The folder holds `lock`, `manifest` (see storage.durability.manifest), `log-<n>` and `segments/`. Opening
+reads the manifest and replays the log from the file it names.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
-from storage import files, kernels, log, segmentfolder
-from storage.advisory import AdvisoryLocks
-from storage.backup import Report, save
-from storage.bulk import Bulk
+from storage import kernels
 from storage.catalog import FIRST_USER_OID, Catalog, Table
-from storage.checkpoint import Checkpoints, Policy, Statistics
+from storage.durability import files, log
+from storage.durability.backup import Report, save
+from storage.durability.checkpoint import Checkpoints, Policy, Statistics
+from storage.durability.files import FolderLock
+from storage.durability.log import Log
+from storage.durability.manifest import Manifest
+from storage.durability.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
+from storage.durability.replay import replay
 from storage.errors import FeatureNotSupported
-from storage.files import FolderLock
-from storage.locks import LockRow, Waits
-from storage.log import Log
-from storage.manifest import Manifest
-from storage.merger import Merger, Mode, Step, optimize
-from storage.records import CommitRecord, Reader, SequenceRecord, TableRecord, gather
-from storage.replay import replay
-from storage.segmentfolder import SegmentFolder
-from storage.sequences import Sequences
-from storage.snapshot import Snapshot
-from storage.table import Store
-from storage.temporary import Temporary
-from storage.transaction import Isolation, Transaction
+from storage.segments import segmentfolder
+from storage.segments.bulk import Bulk
+from storage.segments.merger import Merger, Mode, Step, optimize
+from storage.segments.segmentfolder import SegmentFolder
+from storage.segments.table import Store
+from storage.transactions.advisory import AdvisoryLocks
+from storage.transactions.locks import LockRow, Waits
+from storage.transactions.sequences import Sequences
+from storage.transactions.snapshot import Snapshot
+from storage.transactions.temporary import Temporary
+from storage.transactions.transaction import Isolation, Transaction
 
 DEFAULT = Policy()
 
@@ -357,7 +359,7 @@ class Database:
             store.forget(oldest)
 
     def optimize(self, table: int, mode: Mode = "some") -> None:
-        """OPTIMIZE TABLE: see storage.merger.optimize. Raises UndefinedTable."""
+        """OPTIMIZE TABLE: see storage.segments.merger.optimize. Raises UndefinedTable."""
         self.catalog.table(table)
         with self.merging:
             self.tidy()
@@ -368,7 +370,7 @@ class Database:
             self._checkpoints.run()  # what was replaced can go
 
     def merge_step(self, step: Step) -> bool:
-        """See storage.merger.Home."""
+        """See storage.segments.merger.Home."""
         with self.merging:
             self.tidy()
             commit, catalog = self._published
@@ -436,8 +438,8 @@ class Database:
     def back_up(self, to: Path, check: Callable[[], None] = _never) -> Report:
         """Make the folder `to` a backup of what is committed now; files that it has already stay.
 
-        Raises FeatureNotSupported for a database in memory, and what storage.backup.save raises; `check` is
-        called now and then, and raises when it is to end.
+        Raises FeatureNotSupported for a database in memory, and what storage.durability.backup.save raises;
+        `check` is called now and then, and raises when it is to end.
         """
         if self._checkpoints is None or self.folder is None:
             raise FeatureNotSupported("a database in memory cannot be backed up")

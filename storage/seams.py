@@ -1,8 +1,8 @@
 """The seam between storage and the floors above: what a statement asks of the database.
 
 `storage.database.Database.open(path)` gives the one object behind all of it. The classes here are
-protocols: storage.transaction and storage.snapshot implement them, the engine and sql type against
-them.
+protocols: storage.transactions.transaction and storage.transactions.snapshot implement them, the engine and
+sql type against them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Protocol
 
-from storage.advisory import Key, Scope
 from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
 from storage.column import Column, Mask, Positions
-from storage.locks import Policy, RowMode, TableMode, Thing
 from storage.predicate import Conjunction
+from storage.transactions.advisory import Key, Scope
+from storage.transactions.locks import Policy, RowMode, TableMode, Thing
 
 
 class Morsel(Protocol):
@@ -160,7 +160,7 @@ class Transaction(Protocol):
         """Give back all advisory locks of the session."""
 
     def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
-        """Lock a table, another object or a name until the transaction's end: see storage.locks.
+        """Lock a table, another object or a name until the transaction's end: see storage.transactions.locks.
 
         With a `refusal`, LockNotAvailable rather than a wait.
         """

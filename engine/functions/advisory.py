@@ -1,12 +1,12 @@
-"""Advisory locks in SQL: see storage.advisory."""
+"""Advisory locks in SQL: see storage.transactions.advisory."""
 
 from __future__ import annotations
 
 from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.run import Run
-from storage.advisory import Scope
 from storage.column import Column
+from storage.transactions.advisory import Scope
 from storage.types import BOOL, INT4, INT8, VOID
 
 

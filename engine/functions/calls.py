@@ -15,8 +15,8 @@ import numpy as np
 from engine.byvalue import by_value
 from engine.functions.registry import BY_ID, Overload
 from engine.run import Run
-from storage.coded import CodedColumn
 from storage.column import Column, Mask
+from storage.segments.coded import CodedColumn
 from storage.types import Type
 
 

@@ -27,7 +27,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Positions
-from storage.comparable import Key, keys_of
+from storage.indexes.comparable import Key, keys_of
 from storage.types import INT8, Type
 
 

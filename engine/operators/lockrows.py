@@ -25,7 +25,7 @@ from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Mask, Positions
 from storage.errors import ReadOnlySqlTransaction
-from storage.locks import Policy, RowMode
+from storage.transactions.locks import Policy, RowMode
 from storage.types import Type
 
 

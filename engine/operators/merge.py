@@ -25,7 +25,7 @@ from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.errors import CardinalityViolation
-from storage.locks import RowMode
+from storage.transactions.locks import RowMode
 from storage.types import INT8, Type
 
 

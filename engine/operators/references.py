@@ -26,11 +26,11 @@ from engine.seams import Expression
 from storage.batch import Batch
 from storage.catalog import KeyColumns, Table
 from storage.column import Column, Mask, Positions
-from storage.comparable import keys_of, same_rows
 from storage.errors import ForeignKeyViolation, SerializationFailure
-from storage.keys import describe
-from storage.locks import RowMode
+from storage.indexes.comparable import keys_of, same_rows
+from storage.indexes.keys import describe
 from storage.seams import Found, TableView
+from storage.transactions.locks import RowMode
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from engine.parallel import root_memo
 from engine.run import Run
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
-from storage.locks import RowMode
+from storage.transactions.locks import RowMode
 
 Apply = Callable[[Batch, Positions], Mask]
 

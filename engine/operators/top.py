@@ -25,7 +25,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
-from storage.comparable import Words
+from storage.indexes.comparable import Words
 from storage.types import Type
 
 

@@ -16,7 +16,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Mask, Positions
-from storage.locks import RowMode
+from storage.transactions.locks import RowMode
 from storage.types import Type
 
 

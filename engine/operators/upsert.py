@@ -28,7 +28,7 @@ from storage.batch import Batch
 from storage.catalog import UniqueKey
 from storage.column import Positions
 from storage.errors import CardinalityViolation
-from storage.locks import RowMode
+from storage.transactions.locks import RowMode
 from storage.types import Type
 
 

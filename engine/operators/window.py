@@ -22,7 +22,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
-from storage.comparable import Words
+from storage.indexes.comparable import Words
 from storage.types import INT8, Type
 
 Starts = np.ndarray[Any, np.dtype[np.bool_]]  # whether a partition, or a group of peers, begins at a row

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sql.commands.base import Command, Name, name_list
 from sql.reading import Reader
 from storage.errors import FeatureNotSupported
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sql.statements.host import Host
 from sql.statements.removing import remove
 from storage.catalog import Constraint, Table
 from storage.errors import UndefinedObject, WrongObjectType
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 
 def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:

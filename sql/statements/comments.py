@@ -17,7 +17,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 _LOCK = TableMode.ShareUpdateExclusiveLock  # readers and writers need not know
 

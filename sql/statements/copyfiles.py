@@ -13,7 +13,7 @@ from engine import formats
 from engine.formats.parquet import ParquetReader, ParquetWriter
 from engine.forms.style import Style
 from sql.outcome import CopyIn, CopyOut
-from storage import files
+from storage.durability import files
 from storage.errors import (
     DatabaseError,
     FileError,

@@ -17,7 +17,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 
 def kind_of(item: Relation) -> str:

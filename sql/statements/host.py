@@ -18,7 +18,7 @@ from sql.settings import Layers, Settings
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
-from storage.transaction import Transaction
+from storage.transactions.transaction import Transaction
 from storage.types import Type
 
 P = TypeVar("P")

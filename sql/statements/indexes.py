@@ -19,7 +19,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 _METHODS = ("btree", "hash")
 _OTHERS = ("gin", "gist", "spgist", "brin")

@@ -13,7 +13,7 @@ from sql.statements.host import Host
 from sql.views.relations import default_text
 from storage.catalog import Catalog, ColumnDefinition, Constraint, Relation, Sequence, Table, View
 from storage.errors import FeatureNotSupported, UndefinedTable
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from sql.statements.host import Host
 from sql.statements.sequences import restart
 from storage.catalog import Table
 from storage.errors import ActiveSqlTransaction, FeatureNotSupported
-from storage.locks import TableMode
-from storage.merger import run_sizes
+from storage.segments.merger import run_sizes
+from storage.transactions.locks import TableMode
 
 
 def truncate(host: Host, command: commands.Truncate, text: str) -> Outcome:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from sql.dependencies import Object, Removal, describe, refusal, relation, removal
 from sql.statements.host import Host
 from storage.catalog import Table
-from storage.locks import TableMode
-from storage.transaction import Transaction
+from storage.transactions.locks import TableMode
+from storage.transactions.transaction import Transaction
 
 
 def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:

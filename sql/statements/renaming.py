@@ -44,7 +44,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 
 SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
 

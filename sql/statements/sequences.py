@@ -22,7 +22,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 from storage.types import BY_NAME, INT2, INT4, INT8, Type
 
 BOUNDS = {INT2.oid: 2**15 - 1, INT4.oid: 2**31 - 1, INT8.oid: 2**63 - 1}

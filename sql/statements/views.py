@@ -22,7 +22,7 @@ from storage.errors import (
     SqlSyntaxError,
     WrongObjectType,
 )
-from storage.locks import TableMode
+from storage.transactions.locks import TableMode
 from storage.types import format_type
 
 

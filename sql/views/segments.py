@@ -15,7 +15,7 @@ from sql.activity import sessions
 from sql.views.registry import Row, view
 from storage.catalog import Catalog, Table
 from storage.column import Column
-from storage.sealed import Sealed
+from storage.segments.sealed import Sealed
 from storage.types import BYTEA, Form, Type
 
 _NODE, _PARTITION = 1, 0

@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.coded import CodedColumn, Dictionary
 from storage.column import Array, Column, Mask, Positions, arrow_type
 from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, compare, describe, raw
 from storage.encodings.packed import Packed
 from storage.order import Sorted, is_float, matching, order_key
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import BPCHAR, Form, Type
 
 MOST_VALUES = 1 << 16

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from storage.coded import CodedColumn, Dictionary
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes
 from storage.encodings.plain import Plain
 from storage.order import is_float, matching, order_key
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
 

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow.compute as pc
 
-from storage.coded import CodedColumn, Dictionary
 from storage.column import Column, Mask, Positions
 from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
@@ -23,6 +22,7 @@ from storage.encodings.codes import Codes
 from storage.encodings.deltas import Deltas
 from storage.kernels.plain.packing import BLOCK
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import INT8, Form, Type
 
 INNER: tuple[type[Encoding], ...] = (Codes, *leaves.LEAVES)

@@ -13,7 +13,7 @@ from random import Random
 
 import psycopg
 
-from storage.check import check
+from storage.durability.check import check
 from tests.crash.server import Running
 from tests.crash.writers import EVERY, SETUP, Writer
 

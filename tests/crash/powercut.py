@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from storage.files import Buffer, Disk
+from storage.durability.files import Buffer, Disk
 
 SECTOR = 512
 Loss = Literal["nothing", "everything", "some"]

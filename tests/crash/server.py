@@ -20,7 +20,7 @@ _CONTEXT.set_forkserver_preload(["tests.crash.server", "server.main"])
 def _serve(folder: str, errors: str, config: str, port: Connection) -> None:
     """In the new process: `glancedb serve`, which tells its port through `port`."""
     from server.main import main
-    from storage import bulk
+    from storage.segments import bulk
 
     bulk.BUDGET, bulk.REST = 300_000, 50_000  # so that a COPY of a second's work is bulk
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)

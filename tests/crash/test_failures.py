@@ -13,10 +13,10 @@ from random import Random
 
 import pytest
 
-from storage import files
-from storage.checkpoint import Policy
 from storage.database import Database
-from storage.snapshot import Snapshot
+from storage.durability import files
+from storage.durability.checkpoint import Policy
+from storage.transactions.snapshot import Snapshot
 from tests.crash.powercut import Remembering, Unsynced
 from tests.crash.workload import Contents, Script, contents, drawn, small, steps
 from tests.storage.rows import rows

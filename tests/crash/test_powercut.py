@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from storage import files
-from storage.check import check
-from storage.checkpoint import Policy
 from storage.database import Database
+from storage.durability import files
+from storage.durability.check import check
+from storage.durability.checkpoint import Policy
 from tests.crash.powercut import Cut, Loss, Operation, Remembering, Unsynced, cut
 from tests.crash.workload import Contents, Script, contents, drawn, small, steps
 

@@ -11,10 +11,11 @@ import pytest
 
 from sql.outcome import Done, Rows
 from sql.session import Session
-from storage import bulk, log
 from storage.catalog import Sequence
 from storage.database import Database
+from storage.durability import log
 from storage.errors import DatabaseError, InFailedSqlTransaction
+from storage.segments import bulk
 from tests.storage.rows import rows
 
 TABLES = ("a", "b")

@@ -15,9 +15,9 @@ from engine.casts import convert
 from engine.conditions import member
 from engine.functions.calls import call
 from engine.groups import KeyIndex, number
-from storage.coded import CodedColumn, Dictionary
 from storage.column import Column
 from storage.errors import DatabaseError
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import BOOL, BPCHAR, BYTEA, INT4, NUMERIC, TEXT, UUID, VARCHAR, Type
 from tests.engine.calls import run_with
 

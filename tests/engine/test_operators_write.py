@@ -16,7 +16,7 @@ from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Table
 from storage.column import Column, Positions
 from storage.errors import CheckViolation, NotNullViolation
-from storage.locks import Policy, RowMode
+from storage.transactions.locks import Policy, RowMode
 from storage.types import BOOL, INT4, INT8, TEXT, Type
 from tests.engine.tables import MemorySnapshot, MemoryTable, Source, rows_of
 

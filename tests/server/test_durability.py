@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from server.config import Config
 from server.listener import Server
 from server.main import main
-from storage import backup, files, log
 from storage.database import Database
-from storage.files import Disk
+from storage.durability import backup, files, log
+from storage.durability.files import Disk
 
 
 @pytest.fixture

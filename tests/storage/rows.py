@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from storage import files
 from storage.batch import Batch
 from storage.catalog import PUBLIC, ColumnDefinition, Constraint, Table
 from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column, Positions
 from storage.database import Database
-from storage.files import Disk
+from storage.durability import files
+from storage.durability.files import Disk
 from storage.seams import Snapshot
-from storage.transaction import Transaction
+from storage.transactions.transaction import Transaction
 from storage.types import INT8, TEXT, Type
 
 KEY_AND_WORD: tuple[tuple[str, Type], ...] = (("id", INT8), ("word", TEXT))

@@ -13,9 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from server.main import main
-from storage import backup, files
-from storage.check import Finding, check
 from storage.database import Database
+from storage.durability import backup, files
+from storage.durability.check import Finding, check
+from storage.durability.files import Buffer, Disk
+from storage.durability.manifest import Manifest
 from storage.errors import (
     CannotConnectNow,
     DatabaseError,
@@ -27,9 +29,7 @@ from storage.errors import (
     QueryCanceled,
     UndefinedFile,
 )
-from storage.files import Buffer, Disk
-from storage.manifest import Manifest
-from storage.segment import Section, Segment
+from storage.segments.segment import Section, Segment
 from tests.storage.rows import create, delete, insert, put, rows, sequence, update
 
 

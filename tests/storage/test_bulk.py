@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import bulk
 from storage.catalog import ColumnDefinition
 from storage.database import Database
 from storage.errors import DiskFull, UniqueViolation
-from storage.sealed import Sealed
-from storage.transaction import Transaction
+from storage.segments import bulk
+from storage.segments.sealed import Sealed
+from storage.transactions.transaction import Transaction
 from tests.storage.rows import crashed, create, delete, ids_where, insert, put, rows, rows_with_ids, update
 
 

@@ -15,7 +15,7 @@ from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.database import Database
 from storage.predicate import Compare, Comparison
-from storage.transaction import Transaction
+from storage.transactions.transaction import Transaction
 from storage.types import DATE, INT4, INT8, INTERVAL, NUMERIC, TEXT, UUID, array_of, varchar, vector
 from tests.storage.rows import crashed, create, delete, insert, put, rows, rows_with_ids, update
 

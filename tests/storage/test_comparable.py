@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.groups import KeyIndex, hash_keys, number
 from engine.orders import order_words, sorted_rows
 from storage.column import Column
-from storage.comparable import Key, column_keys, keys_of
+from storage.indexes.comparable import Key, column_keys, keys_of
 from storage.types import (
     BOOL,
     BPCHAR,

@@ -19,8 +19,8 @@ from storage.errors import (
     SerializationFailure,
     UndefinedTable,
 )
-from storage.locks import TableMode
-from storage.transaction import Transaction
+from storage.transactions.locks import TableMode
+from storage.transactions.transaction import Transaction
 from tests.storage.rows import create, definition, insert, rows
 
 STARTED = 30  # seconds that a test waits for another thread before it fails

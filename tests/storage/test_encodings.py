@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import encodings, kernels
-from storage.coded import CodedColumn
 from storage.column import Column
 from storage.encodings import ENCODINGS, leaves
 from storage.encodings.base import Encoded
 from storage.order import order_key
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn
 from storage.types import (
     BOOL,
     BPCHAR,

@@ -15,10 +15,11 @@ from pathlib import Path
 import crc32c
 import pytest
 
-from storage import codec, log
+from storage import codec
 from storage.database import Database
+from storage.durability import log
+from storage.durability.replay import replay
 from storage.errors import DataCorrupted
-from storage.replay import replay
 from tests.storage.rows import crashed, create, put, rows
 
 ROOT = Path(__file__).parents[2]

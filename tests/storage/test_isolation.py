@@ -20,7 +20,7 @@ from storage.errors import (
     SerializationFailure,
     UndefinedTable,
 )
-from storage.locks import RowMode
+from storage.transactions.locks import RowMode
 from tests.storage.rows import batch, create, definition, delete, ids_where, insert, put, rows, update
 
 STARTED = 30  # seconds that a test waits for another thread before it fails

@@ -10,8 +10,8 @@ import pytest
 
 from storage.database import Database
 from storage.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
-from storage.locks import ROW_CONFLICTS, TABLE_CONFLICTS, Locks, RowMode, TableMode
-from storage.transaction import Transaction
+from storage.transactions.locks import ROW_CONFLICTS, TABLE_CONFLICTS, Locks, RowMode, TableMode
+from storage.transactions.transaction import Transaction
 from tests.storage.rows import batch, create, delete, ids_where, put, rows, update
 from tests.storage.test_isolation import STARTED, Other
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import compact, files, log, replay
 from storage.batch import Batch
 from storage.column import Column
 from storage.database import Database
+from storage.durability import compact, files, log, replay
+from storage.durability.files import Disk
 from storage.errors import DataCorrupted, DiskFull, FileError
-from storage.files import Disk
 from storage.types import INT8, NUMERIC, TEXT
 from tests.storage.rows import create, insert, put, rows
 from tests.storage.test_recovery import EVERY

@@ -16,10 +16,10 @@ from storage.catalog import KeyColumns
 from storage.column import Column
 from storage.database import Database
 from storage.errors import UniqueViolation
-from storage.hashindex import hashed
-from storage.sealed import Sealed
+from storage.indexes.hashindex import hashed
 from storage.seams import Snapshot
-from storage.segment import Section
+from storage.segments.sealed import Sealed
+from storage.segments.segment import Section
 from storage.types import BPCHAR, FLOAT8, INT8, NUMERIC, TEXT
 from tests.storage.rows import batch, create, delete, ids_where, insert, put, rows, rows_with_ids, update
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage import merger
 from storage.column import Column
 from storage.database import Database
 from storage.errors import DataCorrupted, DiskFull
 from storage.predicate import Compare, Comparison
-from storage.sealed import Sealed
-from storage.segment import SegmentColumn
+from storage.segments import merger
+from storage.segments.sealed import Sealed
+from storage.segments.segment import SegmentColumn
 from tests.storage.rows import (
     batch,
     crashed,

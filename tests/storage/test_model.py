@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import blocks, bulk, merger, ownrows
 from storage.catalog import Table
 from storage.database import Database
-from storage.segmentfolder import SegmentFolder
-from storage.table import Store
-from storage.transaction import Transaction
+from storage.segments import blocks, bulk, merger
+from storage.segments.segmentfolder import SegmentFolder
+from storage.segments.table import Store
+from storage.transactions import ownrows
+from storage.transactions.transaction import Transaction
 from tests.storage.rows import crashed, create, delete, insert, rows, update
 
 KEYS = 8

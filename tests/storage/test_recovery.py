@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import files, log
 from storage.batch import Batch
 from storage.catalog import Role, Schema
-from storage.checkpoint import Policy
 from storage.column import Column
 from storage.database import Database
+from storage.durability import files, log
+from storage.durability.checkpoint import Policy
+from storage.durability.replay import scan
 from storage.errors import CannotConnectNow, DataCorrupted, DiskFull, FileError, SequenceLimitExceeded
-from storage.replay import scan
 from storage.types import (
     BOOL,
     BYTEA,
@@ -454,7 +454,7 @@ def test_a_server_that_dies_again_and_again_does_not_replay_ever_more(tmp_path: 
 CHILD = """
 import sys
 from pathlib import Path
-from storage.checkpoint import Policy
+from storage.durability.checkpoint import Policy
 from storage.database import Database
 from tests.storage.rows import create, put, insert, sequence
 database = Database.open(Path(sys.argv[1]), Policy(20_000))

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import segmentfile
-from storage.cache import Cache, cache
 from storage.catalog import ColumnDefinition
 from storage.column import Column
 from storage.database import Database
 from storage.encodings import wide
 from storage.errors import DataCorrupted
-from storage.openfiles import File, OpenFiles, open_files
-from storage.segment import Section, Segment
-from storage.segmentfile import in_use
+from storage.segments import segmentfile
+from storage.segments.cache import Cache, cache
+from storage.segments.openfiles import File, OpenFiles, open_files
+from storage.segments.segment import Section, Segment
+from storage.segments.segmentfile import in_use
 from storage.types import BOOL, BYTEA, FLOAT8, INT4, INT8, NUMERIC, TEXT, UUID, Type, array_of, binary, vector
 from tests.storage.rows import create, delete, put, rows
 

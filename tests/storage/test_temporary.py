@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import bulk
 from storage.catalog import PUBLIC, Schema, Sequence
 from storage.database import Database
 from storage.errors import UndefinedTable
-from storage.temporary import Temporary
+from storage.segments import bulk
+from storage.transactions.temporary import Temporary
 from storage.types import INT8
 from tests.storage.rows import create, definition, insert, rows
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from storage import bulk, merger
-from storage.checkpoint import Policy
 from storage.database import Database
+from storage.durability.checkpoint import Policy
 from storage.errors import DeadlockDetected, SerializationFailure
-from storage.locks import RowMode
-from storage.transaction import Transaction
+from storage.segments import bulk, merger
+from storage.transactions.locks import RowMode
+from storage.transactions.transaction import Transaction
 from storage.types import INT8
 from tests.storage.rows import batch, create, put, rows, rows_with_ids
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from storage import codec, encodings
 from storage.batch import Batch
 from storage.column import Column
-from storage.comparable import decimal_bytes, unit_strings
 from storage.encodings.decimals import in_units
+from storage.indexes.comparable import decimal_bytes, unit_strings
 from storage.predicate import Comparison
-from storage.segment import SegmentColumn
+from storage.segments.segment import SegmentColumn
+from storage.segments.zones import comparable, zone_of
 from storage.types import NUMERIC, numeric
-from storage.zones import comparable, zone_of
 
 SCALES = st.integers(0, 6)
 COMPARISONS = [op for op in Comparison if op.value in ("=", "<>", "<", "<=", ">", ">=")]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from storage.column import Column
 from storage.order import order_key
 from storage.predicate import Comparison
+from storage.segments.zones import PREFIX, Zone, comparable, joined, read_old_zone, read_zone, stated, zone_of
 from storage.types import BPCHAR, BYTEA, DATE, FLOAT8, INT4, INTERVAL, NUMERIC, TEXT, UUID, Type, binary
-from storage.zones import PREFIX, Zone, comparable, joined, read_old_zone, read_zone, stated, zone_of
 from tests.storage.test_encodings import TESTS, VALUES, float_key
 
 

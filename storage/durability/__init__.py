@@ -1,0 +1,1 @@
+"""What survives: files, the log and its replay, checkpoints and the manifest, backups, and their check."""

@@ -1,0 +1,263 @@
+"""Checking a data folder, or a backup, that no server has open: every byte that the manifest stands on.
+
+The manifest, then each segment's file (its foot, the checksum of every buffer, every column decoded, its row
+ids), the marks of its deleted rows, the hash indexes that it holds against its rows, and the log's records
+from the manifest on, each decoded. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import crc32c
+import numpy as np
+
+from storage.catalog import ColumnDefinition, Table
+from storage.durability import files, log
+from storage.durability import manifest as manifests
+from storage.durability.files import FolderLock
+from storage.durability.manifest import Manifest, TableFiles
+from storage.durability.records import Reader
+from storage.durability.replay import scan
+from storage.errors import DatabaseError, DataCorrupted
+from storage.indexes.hashindex import HashIndex, hashed
+from storage.segments.sealed import SegmentEntry, read_gone
+from storage.segments.segment import Segment
+from storage.segments.segmentfile import Place, SegmentFile, damage
+from storage.segments.segmentfolder import NAME as SEGMENTS
+
+_STEP = 4 << 20
+_ROWS = 65_536
+_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one file. A 'note' is no damage: what a start would remove, or cut off."""
+
+    level: Literal["ok", "note", "damaged"]
+    path: Path
+    text: str
+
+
+def check(folder: Path) -> Iterator[Finding]:
+    """Look at everything, file by file.
+
+    Raises CannotConnectNow where a server has the folder, UndefinedFile's kin where there is none.
+    """
+    lock = FolderLock(folder) if files.writable(folder) else None
+    try:
+        yield from _check(folder)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _check(folder: Path) -> Iterator[Finding]:
+    path = folder / manifests.NAME
+    try:
+        manifest = Manifest.read(folder)
+    except DatabaseError as error:
+        yield Finding("damaged", path, error.message)
+        return
+    if path.exists():
+        tables = len(manifest.tables)
+        yield Finding(
+            "ok", path, f"commit {manifest.commit}, {tables} tables, log from {log.name(manifest.log)}"
+        )
+    else:
+        yield Finding("note", path, "not there: all is in the log")
+    for oid, state in manifest.tables.items():
+        table = manifest.catalog.relations.get(oid)
+        if not isinstance(table, Table):
+            yield Finding("damaged", path, f"there are files of table {oid}, and no such table")
+            continue
+        for entry in state.segments:
+            yield from _checked(folder / SEGMENTS / entry.file, _segment(folder, entry, table))
+            if entry.deleted is not None:
+                yield from _checked(folder / SEGMENTS / entry.deleted, _marks(folder, entry))
+        yield from _rows_twice(folder, state, table)
+    named = manifest.files()
+    logs = [number for number in log.numbers(folder) if number >= manifest.log]
+    for expected, number in enumerate(logs, manifest.log):
+        path = folder / log.name(number)
+        if number != expected:
+            yield Finding("damaged", folder / log.name(expected), "missing")
+            return
+        logged: Logged = []
+        yield from _checked(path, _log(path, number, manifest, logged, last=number == logs[-1]))
+        for entry, table in logged:
+            yield from _checked(folder / SEGMENTS / entry.file, _segment(folder, entry, table))
+            named.add(entry.file)
+    yield from _strange(folder, manifest, named)
+
+
+def _checked(path: Path, found: Iterator[str]) -> Iterator[Finding]:
+    """What was found of a file, or what is wrong with it."""
+    try:
+        texts = list(found)
+    except DatabaseError as error:
+        yield Finding("damaged", path, error.message)
+        return
+    except Exception as error:  # a checksum is right and what it sums is not
+        yield Finding("damaged", path, f"cannot be decoded: {error!r}")
+        return
+    yield Finding("ok", path, texts[0])
+    for text in texts[1:]:
+        yield Finding("note", path, text)
+
+
+def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
+    path = folder / SEGMENTS / entry.file
+    file = SegmentFile(path, entry.nbytes or None)
+    buffers = [tuple(place) for place in _places(file.foot)]
+    end = 8  # of the magic
+    for place in sorted(buffers):
+        _check_buffer(file, place, end)
+        end = place[0] + place[1]
+    segment = Segment.open(path, entry.nbytes or None)
+    if segment.rows != entry.rows:
+        raise damage(path, 0, f"it has {segment.rows} rows, not {entry.rows}")
+    step = max(min(_ROWS, _BYTES // max(segment.row_bytes, 1)), 1)
+    for number, column in segment.columns.items():
+        definition = ColumnDefinition(str(number), column.type, number)
+        for start in range(0, segment.rows, step):
+            stop = min(start + step, segment.rows)
+            decoded = segment.column(definition, start, stop)
+            if len(decoded) != stop - start:
+                raise damage(path, 0, f"column {number} has {len(decoded)} values for {stop - start} rows")
+    low, high = segment.ids
+    ids = np.sort(segment.row_ids(0, segment.rows))
+    if segment.rows and ((np.diff(ids) <= 0).any() or (ids[0], ids[-1]) != (low, high)):
+        raise damage(path, 0, "a row id stands twice, or outside its zone")
+    _check_indexes(segment, table, path)
+    told = f"{segment.rows} rows, {len(segment.columns)} columns, {len(buffers)} buffers"
+    yield f'table "{table.name}": {told}, {len(segment.sections)} indexes'
+
+
+def _check_indexes(segment: Segment, table: Table, path: Path) -> None:
+    """Whether the file's hash indexes find each row by its key."""
+    for _, key in table.indexed:
+        section = segment.sections.get(key.name)
+        index = None if section is None else HashIndex.read(section)
+        if index is None:
+            continue  # made anew when it is asked for
+        columns = [segment.column(table.definition(number), 0, segment.rows) for number in key.numbers]
+        hashes, rows = hashed(columns, segment.rows, key.nulls).asked
+        asked, positions = index.probe(hashes)
+        wanted = np.arange(segment.rows) if rows is None else rows
+        found = np.unique(positions[positions == wanted[asked]])
+        if index.rows != segment.rows or len(found) != len(wanted):
+            raise damage(path, 0, f"its index {key.name} finds {len(found)} of {len(wanted)} keys")
+
+
+def _places(foot: Any) -> Iterator[Place]:
+    """Every buffer that a foot names; what encodings say in their heads is their own."""
+    if isinstance(foot, Mapping):
+        for name, value in foot.items():
+            if name == "buffers":
+                yield from value
+            elif name == "valid" and isinstance(value, list):
+                yield value
+            elif name != "head":
+                yield from _places(value)
+    elif isinstance(foot, list):
+        for value in foot:
+            yield from _places(value)
+
+
+def _check_buffer(file: SegmentFile, place: Place, before: int) -> None:
+    """The bytes of a buffer, and that between the one before and it stands nothing."""
+    offset, length, stated = place
+    buffer = file.buffer(("check", offset), place)
+    if offset > before and buffer.part(before - offset, 0).any():
+        raise damage(file.path, before, "there is something between two buffers")
+    crc = 0
+    for start in range(0, length, _STEP):
+        crc = crc32c.crc32c(buffer.part(start, min(start + _STEP, length)).data, crc)
+    if crc != stated:
+        raise damage(file.path, offset, "a checksum is wrong")
+
+
+def _rows_twice(folder: Path, state: TableFiles, table: Table) -> Iterator[Finding]:
+    """Row ids that two segments have, or that were not given out yet."""
+    opened = []
+    for entry in state.segments:
+        with suppress(Exception):  # was told already
+            segment = Segment.open(folder / SEGMENTS / entry.file, entry.nbytes or None)
+            opened.append((entry.base + segment.ids[0], entry.base + segment.ids[1], entry, segment))
+    opened.sort(key=lambda item: item[:2])
+    for at, (_, last, entry, segment) in enumerate(opened):
+        path = folder / SEGMENTS / entry.file
+        if last >= state.next_row_id:
+            yield Finding("damaged", path, f'table "{table.name}": row id {last} is not given out yet')
+        for first, _, other, theirs in opened[at + 1 :]:
+            if first > last:
+                break
+            own = segment.row_ids(0, segment.rows) + entry.base
+            both = np.intersect1d(own, theirs.row_ids(0, theirs.rows) + other.base)
+            if len(both):
+                yield Finding("damaged", path, f"row id {both[0]} stands in {other.file}, too")
+
+
+def _marks(folder: Path, entry: SegmentEntry) -> Iterator[str]:
+    positions = read_gone(folder / SEGMENTS / str(entry.deleted), entry.rows)
+    if (np.diff(positions) <= 0).any():
+        raise DataCorrupted(f'file of deleted rows "{entry.deleted}" is not in order')
+    yield f"{len(positions)} of {entry.rows} rows deleted"
+
+
+Logged = list[tuple[SegmentEntry, Table]]
+"""Segment files that the log names."""
+
+
+def _log(path: Path, number: int, manifest: Manifest, logged: Logged, *, last: bool) -> Iterator[str]:
+    records = commits = 0
+    found = scan(path, number, last=last)
+    while True:
+        try:
+            payload = next(found)
+        except StopIteration as ended:
+            end: int = ended.value
+            break
+        records += 1
+        commits += _record(Reader(payload), manifest, logged)
+    yield f"{records} records, {commits} commits"
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = any(any(data) for data in iter(lambda: file.read(_STEP), b""))
+    if last and rest:
+        yield f"what follows offset {end} was never acknowledged"
+
+
+def _record(reader: Reader, manifest: Manifest, logged: Logged) -> bool:
+    """Decode a record; whether it is a commit's. The manifest's catalog is brought forward by it."""
+    if reader.sequence() is not None:
+        return False
+    manifest.catalog = reader.catalog(manifest.catalog)
+    for value in reader.head["tables"]:
+        table = manifest.catalog.relations.get(value["oid"])
+        if isinstance(table, Table):
+            logged += [(item.entry, table) for item in reader.table(value, table).segments]
+    return True
+
+
+def _strange(folder: Path, manifest: Manifest, named: set[str]) -> Iterator[Finding]:
+    """What nothing names."""
+    known = {manifests.NAME, SEGMENTS, "lock"}
+    for path in sorted(folder.iterdir()):
+        if path.name in known:
+            continue
+        number = int(path.name[4:]) if path.name.startswith("log-") and path.name[4:].isdigit() else None
+        if number is None:
+            yield Finding("note", path, "not of a data folder, or left over")
+        elif number < manifest.log:
+            yield Finding("note", path, "left over: the manifest does not need it")
+    segments = folder / SEGMENTS
+    for path in sorted(segments.iterdir()) if segments.exists() else ():
+        if path.name not in named:
+            yield Finding("note", path, "left over: nothing names it")

@@ -1,0 +1,127 @@
+"""Lookups: the rows of a table's parts that hold given keys, by the parts' hash indexes.
+
+A sealed part has an index of its own; all blocks of a table share one, which a table's store keeps. An
+index gives candidates, and what comes out of here was compared by value. Which of the rows live, and for
+whom, is the caller's question.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from storage.catalog import KeyColumns, Table
+from storage.column import Column, Positions
+from storage.indexes.comparable import Words, keys_of, same_rows
+from storage.indexes.hashindex import Hashed, HashIndex, RowIndex, hashed
+from storage.segments.blocks import Block
+from storage.segments.sealed import Sealed
+from storage.segments.table import Part, Store
+
+_FEW = 8
+_FIRST = attrgetter("first_row_id")
+
+
+class Hits(NamedTuple):
+    """Rows of one part that hold keys: which key, and the row's position in the part."""
+
+    part: Part
+    asked: Positions
+    positions: Positions
+
+
+def find(
+    store: Store, table: Table, columns: KeyColumns, parts: Sequence[Part], key: Hashed
+) -> Iterator[Hits]:
+    """All versions in `parts`, which are the store's or once were, of rows that hold one of the keys."""
+    hashes, rows = key.asked
+    if not len(hashes):
+        return
+    for part, asked, positions in _candidates(store, table, columns, parts, hashes):
+        asked = asked if rows is None else rows[asked]
+        theirs = keys_of(columns_of(part, table, columns, positions), len(positions))
+        same = same_rows(key.keys, asked, theirs, np.arange(len(positions)))
+        if same.all():
+            yield Hits(part, asked, positions)
+        elif same.any():
+            yield Hits(part, asked[same], positions[same])
+
+
+def columns_of(part: Part, table: Table, columns: KeyColumns, rows: Positions | None) -> list[Column]:
+    """The columns of a part that its keys are made of."""
+    return [part.column(table.definition(number), 0, part.rows, rows) for number in columns.numbers]
+
+
+def part_index(part: Part, table: Table, columns: KeyColumns) -> HashIndex:
+    """The index of a part's rows: out of its file, or made when it is first asked for."""
+    index = part.indexes.get(columns)
+    if index is None and isinstance(part, Sealed):
+        # not kept here: the buffer cache holds it, and lets it go
+        section = part.segment.sections.get(columns.name)
+        index = None if section is None else HashIndex.read(section)
+        if index is not None:
+            return index
+    if index is None:
+        key = hashed(columns_of(part, table, columns, None), part.rows, columns.nulls)
+        index = part.indexes[columns] = HashIndex.of(key)
+    return index
+
+
+def _candidates(
+    store: Store, table: Table, columns: KeyColumns, parts: Sequence[Part], hashes: Words
+) -> Iterator[Hits]:
+    blocks: list[Block] = []
+    for part in parts:
+        if isinstance(part, Block):
+            blocks.append(part)
+            continue
+        asked, positions = part_index(part, table, columns).probe(hashes)
+        if len(asked):
+            yield Hits(part, asked, positions)
+    if not blocks:
+        return
+    with store.lock:
+        index = write_index(store, table, columns)
+        # The index knows the blocks that are the store's now: those that a merge took are asked one by one.
+        left = [block for block in blocks if block.left]
+    for block in left:
+        asked, positions = part_index(block, table, columns).probe(hashes)
+        if len(asked):
+            yield Hits(block, asked, positions)
+    yield from _located(blocks, *index.probe(hashes))
+
+
+def _located(blocks: list[Block], asked: Positions, row_ids: Positions) -> Iterator[Hits]:
+    """Where the rows with these ids stand; those that came later than the blocks stand nowhere."""
+    if len(row_ids) <= _FEW:
+        places = [bisect_right(blocks, row_id, key=_FIRST) - 1 for row_id in row_ids.tolist()]
+        numbers = np.array(places, np.int64)
+    else:
+        firsts = np.array([block.first_row_id for block in blocks])
+        numbers = np.searchsorted(firsts, row_ids, "right") - 1
+        places = np.unique(numbers).tolist()
+    for place in dict.fromkeys(places):
+        if place < 0:
+            continue
+        here = numbers == place
+        positions = blocks[place].positions(row_ids[here])
+        there = positions >= 0
+        if there.any():
+            yield Hits(blocks[place], asked[here][there], positions[there])
+
+
+def write_index(store: Store, table: Table, columns: KeyColumns) -> RowIndex:
+    """The index of the store's blocks, made when it is first asked for. The caller holds the store's lock."""
+    index = store.indexes.get(columns)
+    if index is None:
+        index = store.indexes[columns] = RowIndex()
+        for part in store.parts:
+            if isinstance(part, Block):
+                key = hashed(columns_of(part, table, columns, None), part.rows, columns.nulls)
+                hashes, rows = key.asked
+                index.add(hashes, part.row_ids_of(0, part.rows, rows))
+    return index

@@ -1,0 +1,158 @@
+"""Blocks: rows in commit order, appended to and scanned at once.
+
+The write segment of a table is a list of blocks. A block holds columns, row ids (ascending), the commit
+number that made each row (`born`, ascending) and the one that deleted it (`gone`, 0 while it lives). Rows
+never move inside a block, so a position found under a snapshot stays true. Small appends are kept as
+parts and joined when somebody reads them.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from storage.batch import BATCH_ROWS, Batch
+from storage.catalog import ColumnDefinition, KeyColumns
+from storage.column import Column, Mask, Positions
+from storage.indexes.hashindex import HashIndex
+from storage.predicate import Conjunction
+from storage.segments.missing import Numbers, defined, missing_column
+
+BLOCK_ROWS = 65_536
+BLOCK_BYTES = 64 << 20
+SMALL_ROWS = 4_096
+SMALL_BYTES = 4 << 20
+MORSEL_BYTES = 32 << 20
+
+
+class Block:
+    """Neighbouring rows of a write segment."""
+
+    def __init__(self, numbers: Numbers, batch: Batch, row_ids: Positions, born: int) -> None:
+        """`numbers` are the attribute numbers of the batch's columns."""
+        self.numbers = numbers
+        self._parts = [batch]
+        self._lock = threading.Lock()
+        self._row_ids = row_ids
+        self._born = np.full(batch.rows, born, np.int64)
+        self._gone = np.zeros(batch.rows, np.int64)
+        self.nbytes = batch.nbytes
+        self.rows = batch.rows
+        self.indexes: dict[KeyColumns, HashIndex] = {}
+        self.left = False  # whether the table's store has let go of it
+
+    def has_room(self, numbers: Numbers, batch: Batch) -> bool:
+        """Whether a batch may join: blocks grow by small appends only, of the same columns."""
+        return (
+            self.rows + batch.rows <= SMALL_ROWS
+            and self.nbytes < SMALL_BYTES
+            and numbers == self.numbers
+            and batch.types == self._parts[0].types
+        )
+
+    def append(self, batch: Batch, row_ids: Positions, born: int) -> None:
+        """Add rows at the end. `rows` grows last, so a reader never sees half of it."""
+        needed = self.rows + batch.rows
+        if needed > len(self._row_ids):
+            room = max(2 * needed, 64)
+            self._row_ids, self._born, self._gone = (
+                np.concatenate([old[: self.rows], np.zeros(room - self.rows, np.int64)])
+                for old in (self._row_ids, self._born, self._gone)
+            )
+        span = slice(self.rows, needed)
+        self._row_ids[span], self._born[span], self._gone[span] = row_ids, born, 0
+        with self._lock:
+            self._parts.append(batch)
+        self.nbytes += batch.nbytes
+        self.rows = needed
+
+    def batch(self) -> Batch:
+        """All rows so far: at least those counted by a `rows` read before."""
+        with self._lock:
+            if len(self._parts) > 1:
+                self._parts = [Batch.concat(self._parts)]
+            return self._parts[0]
+
+    def visible_rows(self, commit: int) -> int:
+        """How many rows, from the first on, were made at or before `commit`."""
+        rows = self.rows
+        if self._born[rows - 1] <= commit:
+            return rows
+        return int(np.searchsorted(self._born[:rows], commit, "right"))
+
+    @property
+    def row_ids(self) -> Positions:
+        """(rows,) ascending."""
+        return self._row_ids[: self.rows]
+
+    @property
+    def first_row_id(self) -> int:
+        return int(self._row_ids[0])
+
+    @property
+    def gone(self) -> Positions:
+        """(rows,) the commit that deleted each row, 0 for none. Writable: the table's lock guards it."""
+        return self._gone[: self.rows]
+
+    def born_in(self, start: int, stop: int) -> Positions | None:
+        """See storage.segments.table.Part: rows that were made later stand behind all others."""
+        return None
+
+    def gone_in(self, start: int, stop: int) -> Positions | None:
+        """See storage.segments.table.Part."""
+        return self._gone[start:stop]
+
+    @property
+    def born(self) -> Positions:
+        """(rows,) the commit that made each row."""
+        return self._born[: self.rows]
+
+    def rest(self, start: int) -> Block:
+        """The rows from `start` on as a block of their own."""
+        rows = self.rows
+        block = Block(self.numbers, self.batch().slice(start, rows), self._row_ids[start:rows].copy(), 0)
+        block._born = self._born[start:rows].copy()
+        block._gone = self._gone[start:rows].copy()
+        return block
+
+    def positions(self, row_ids: Positions) -> Positions:
+        """Where these row ids stand; -1 for those that do not."""
+        own = self.row_ids
+        found = np.minimum(np.searchsorted(own, row_ids), len(own) - 1)
+        return np.where(own[found] == row_ids, found, -1)
+
+    def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
+        """A column of rows start to stop, or of the positions `rows` counted from start."""
+        if definition.number not in self.numbers:
+            return missing_column(definition, stop - start if rows is None else len(rows))
+        stored = self.batch().columns[self.numbers.index(definition.number)].slice(start, stop)
+        return defined(stored if rows is None else stored.take(rows), definition)
+
+    def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
+        """The row ids of rows start to stop, or of the positions `rows` counted from start."""
+        row_ids = self._row_ids[start:stop]
+        return row_ids if rows is None else row_ids[rows]
+
+    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
+        """Plain arrays know no more than the engine's own evaluation."""
+        return None
+
+    def decides(self, predicate: Conjunction) -> bool:
+        """Never: see `select`."""
+        return False
+
+    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
+        """Blocks have no zone maps."""
+        return True
+
+    def morsel_rows(self) -> int:
+        """How many rows make a morsel: wide rows fewer."""
+        return max(min(BATCH_ROWS, MORSEL_BYTES // max(self.nbytes // max(self.rows, 1), 1)), 64)
+
+
+def cut(batch: Batch) -> list[Batch]:
+    """A batch in pieces of a block's size."""
+    width = max(batch.nbytes // max(batch.rows, 1), 1)
+    step = max(min(BLOCK_ROWS, BLOCK_BYTES // width), 1)
+    return [batch.slice(start, start + step) for start in range(0, batch.rows, step)]

@@ -1,0 +1,147 @@
+"""Bulk: rows of an open transaction that are many become segment files before it commits.
+
+Past BUDGET bytes a table's new rows are sorted, encoded, written and fsynced by threads of their own, while
+the statement goes on; the log's record of the commit will name the files, so the rows go through no log and
+take no memory. A few lots may be on their way at once, then the statement waits for the first of them.
+What is rolled back is removed at once; what a crash leaves is named by nothing, and removed at the next
+start.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import groupby
+
+import numpy as np
+
+from storage.errors import DatabaseError
+from storage.segments.blocks import Block
+from storage.segments.rewrite import Source, make
+from storage.segments.sealed import Sealed
+from storage.segments.segmentfolder import SegmentFolder
+from storage.transactions.changes import TableChanges
+from storage.transactions.ownrows import OwnRows
+
+BUDGET = 64 << 20
+"""Bytes of new rows of a table that stay in memory."""
+AHEAD = 3
+"""Lots of a table's rows that are on their way at once."""
+REST = 4 << 20
+"""Bytes of new rows that go through the log where other rows of the transaction are in files."""
+THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""A thread encodes, or waits for the disk."""
+
+Lot = list[OwnRows]
+
+
+class Bulk:
+    """What makes files of transactions' rows; one a database."""
+
+    def __init__(self, folder: SegmentFolder) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def consider(self, changes: TableChanges) -> None:
+        """After an insert, by the transaction's thread and without the table's lock.
+
+        Raises DiskFull or FileError where files could not be written.
+        """
+        while changes.sealing and changes.sealing[0][1].done():
+            _install(changes)
+        if self._folder.folder is None or _unsealed_bytes(changes) < BUDGET:
+            return
+        self._begin(changes)
+        while len(changes.sealing) > AHEAD:
+            _install(changes)
+
+    def finish(self, changes: TableChanges) -> None:
+        """Before the commit: everything that is to be in files is there. Raises as `consider`."""
+        while changes.sealing:
+            _install(changes)
+        if any(rows.sealed for rows in changes.inserted) and _unsealed_bytes(changes) > REST:
+            self._begin(changes)
+            while changes.sealing:
+                _install(changes)
+
+    def _begin(self, changes: TableChanges) -> None:
+        for lot in _lots(changes):
+            for rows in lot:
+                rows.sealing = True
+            changes.sealing.append((lot, self._submit(lot)))
+
+    def _submit(self, lot: Lot) -> Future[list[Sealed]]:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(THREADS, "bulk")
+            return self._pool.submit(self._seal, lot)
+
+    def _seal(self, lot: Lot) -> list[Sealed]:
+        """The rows in files, under row ids that are their positions in the lot."""
+        sources, first = [], 0
+        for numbers, batch in ((rows.numbers, batch) for rows in lot for batch in rows.parts()):
+            row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
+            sources.append(Source(Block(numbers, batch, row_ids, 0), batch.rows))
+            first += batch.rows
+        return [part for _, part in make(lot[0].table, sources, 0, self._folder)]
+
+    def close(self) -> None:
+        """End the threads, once what they are at is done."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
+
+
+def settle(changes: TableChanges) -> None:
+    """Wait for the files that are being made, and read from them; what could not be written stays."""
+    while changes.sealing:
+        with suppress(DatabaseError):
+            _install(changes)
+
+
+def discard(changes: TableChanges) -> None:
+    """The transaction has ended: remove what was not committed."""
+    for lot, future in changes.sealing:
+        if future.cancel() or future.exception() is not None:
+            continue
+        OwnRows.joined(lot, future.result()).drop()
+    changes.sealing = []
+    for rows in changes.inserted:
+        rows.drop()
+    changes.inserted = []
+
+
+def _unsealed(changes: TableChanges) -> Iterator[OwnRows]:
+    """The rows in memory that are not on their way into files, the newest first."""
+    for rows in reversed(changes.inserted):
+        if rows.sealing or rows.sealed:
+            return
+        yield rows
+
+
+def _unsealed_bytes(changes: TableChanges) -> int:
+    return sum(rows.nbytes for rows in _unsealed(changes))
+
+
+def _lots(changes: TableChanges) -> Iterator[Lot]:
+    """The rows in memory, those of the same columns together."""
+    found = list(_unsealed(changes))[::-1]
+    for _, lot in groupby(found, lambda rows: (rows.numbers, rows.types)):
+        yield list(lot)
+
+
+def _install(changes: TableChanges) -> None:
+    """Put the files of the first lot in the place of its rows."""
+    lot, future = changes.sealing.pop(0)
+    try:
+        made = future.result()
+    except BaseException:
+        for rows in lot:
+            rows.sealing = False
+        raise
+    at = changes.inserted.index(lot[0])
+    changes.inserted[at : at + len(lot)] = [OwnRows.joined(lot, made)]

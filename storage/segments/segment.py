@@ -1,0 +1,409 @@
+"""A segment: immutable rows, each column encoded on its own, in memory or in a file.
+
+Columns are known by attribute number; row ids are relative to a base that whoever holds the segment knows.
+A segment of a file holds nothing of its values: they come out of the buffer cache (storage.segments.cache)
+and are read again where it let them go. See storage.segments.segmentfile for the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage import codec, encodings
+from storage.catalog import ColumnDefinition
+from storage.column import Column, Mask, Positions
+from storage.encodings.base import Bytes, Encoded
+from storage.errors import DataCorrupted
+from storage.predicate import Compare, Comparison, Conjunction
+from storage.segments.missing import Numbers, defined, missing_column, missing_zone
+from storage.segments.segmentfile import Content, SegmentFile
+from storage.segments.zones import (
+    ZONE_ROWS,
+    Zone,
+    comparable,
+    joined,
+    read_old_zone,
+    read_zone,
+    stated,
+    zones_of,
+)
+from storage.types import BOOL, INT8, Form, Type
+
+Loaded = tuple[Encoded, Mask | None]
+RowIdOrder = tuple[Positions, Positions | None]
+_ZERO = Decimal(0)
+
+
+class SegmentColumn:
+    """One column of a segment: encoded values, the mask of values that are there, zones."""
+
+    def __init__(
+        self, type: Type, zones: Sequence[Zone], tag: str, raw: int, nbytes: int, load: Callable[[], Loaded]
+    ) -> None:
+        """`raw` and `nbytes` are the bytes of the values decoded and encoded."""
+        self.type = type
+        self.zones = tuple(zones)
+        self.zone = joined(self.zones)
+        self.tag = tag
+        self.raw = raw
+        self.nbytes = nbytes
+        self.loaded = load
+        """The encoded values and the mask. Raises DataCorrupted where the file is damaged."""
+
+    @classmethod
+    def build(cls, column: Column) -> SegmentColumn:
+        """Encode a column."""
+        encoded = encodings.encode(_filled(column))
+        loaded = encoded, column.valid
+        masked = 0 if column.valid is None else _encoded_mask(column.valid).nbytes
+        return cls(
+            column.type,
+            zones_of(column),
+            encoded.tag,
+            column.nbytes,
+            encoded.nbytes + masked,
+            lambda: loaded,
+        )
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """Rows start to stop, or those at the positions `rows` counted from start."""
+        encoded, valid = self.loaded()
+        column = encoded.decode(start, stop, rows)
+        if valid is None:
+            return column
+        mask = valid[start:stop] if rows is None else valid[start:stop][rows]
+        return column.with_valid(None if mask.all() else mask)
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """Where `column op value` may hold; None: no help."""
+        encoded, valid = self.loaded()
+        if op is Comparison.IS_NULL:
+            return None if valid is None else ~valid[start:stop]
+        mask = None if op is Comparison.IS_NOT_NULL else encoded.select(op, value, start, stop)
+        if valid is None:
+            return mask
+        return valid[start:stop] if mask is None else mask & valid[start:stop]
+
+    def decides(self, op: Comparison) -> bool:
+        """Whether `select` says exactly where `column op value` holds."""
+        encoded, valid = self.loaded()
+        if op is Comparison.IS_NULL:
+            return valid is not None
+        return op is Comparison.IS_NOT_NULL or encoded.exact
+
+    def may_match(self, op: Comparison, value: Any, start: int, stop: int) -> bool:
+        """Whether rows start to stop may hold a match, by the zones."""
+        key = comparable(self.type, op, value)
+        if not self.zone.may_match(op, key):
+            return False
+        zones = self.zones[start // ZONE_ROWS : -(-stop // ZONE_ROWS)]
+        return any(zone.may_match(op, key) for zone in zones)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Something that belongs to a segment's rows besides their columns: a head and buffers."""
+
+    head: Mapping[str, Any]
+    load: Callable[[], Sequence[Bytes]]
+
+    @classmethod
+    def of(cls, head: Mapping[str, Any], buffers: Sequence[Bytes]) -> Section:
+        """A section that is in memory."""
+        return cls(head, lambda: buffers)
+
+
+class Segment:
+    """See the module's text."""
+
+    def __init__(
+        self,
+        rows: int,
+        columns: Mapping[int, SegmentColumn],
+        row_ids: SegmentColumn,
+        ascending: bool | None,
+        sections: Mapping[str, Section] | None = None,
+        file: SegmentFile | None = None,
+    ) -> None:
+        """`columns` are by attribute number. Row ids of which it is not known whether they ascend: None."""
+        self._file = file
+        self._by_row_id: RowIdOrder | None = None
+        self.damage: DataCorrupted | None = None
+        self.rows = rows
+        self.columns = columns
+        self.sections = dict(sections or {})
+        self._row_ids = row_ids
+        self._ascending = ascending
+        self.row_bytes = sum(_row_bytes(column.type) for column in self.columns.values())
+        """About how many bytes a row takes when it is decoded."""
+
+    @classmethod
+    def build(
+        cls,
+        numbers: Numbers,
+        columns: Sequence[Column],
+        row_ids: Positions,
+        sections: Mapping[str, Section] | None = None,
+    ) -> Segment:
+        """Encode columns of equal length, which have these attribute numbers; (rows,) int64 row ids."""
+        built = {n: SegmentColumn.build(column) for n, column in zip(numbers, columns, strict=True)}
+        ids = SegmentColumn.build(Column(INT8, row_ids))
+        return cls(len(row_ids), built, ids, bool((np.diff(row_ids) > 0).all()), sections)
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, if it is in one."""
+        return None if self._file is None else self._file.path
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        """The smallest and the largest relative row id."""
+        zone = self._row_ids.zone
+        return (0, -1) if zone.low is None else (zone.low, zone.high)
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether the row ids count up by one, so that nobody has to look at them."""
+        low, high = self.ids
+        return high - low + 1 == self.rows and bool(self._ascending)
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the row ids grow from row to row."""
+        if self._ascending is None:
+            self._ascending = bool((np.diff(self.row_ids(0, self.rows)) > 0).all())
+        return self._ascending
+
+    def by_row_id(self) -> RowIdOrder:
+        """((rows,) row ids ascending, (rows,) where they stand; None: in that order)."""
+
+        def load() -> tuple[RowIdOrder, int]:
+            row_ids = self.row_ids(0, self.rows)
+            if self.ascending:
+                return (row_ids, None), row_ids.nbytes
+            order = np.argsort(row_ids, kind="stable")
+            return (row_ids[order], order), 2 * row_ids.nbytes
+
+        if self._file is not None:
+            kept: RowIdOrder = self._file.kept("by row id", load)
+            return kept
+        if self._by_row_id is None:
+            self._by_row_id, _ = load()
+        return self._by_row_id
+
+    def column(
+        self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None = None
+    ) -> Column:
+        """A column of rows start to stop, or of those at the positions `rows` counted from start."""
+        stored = self.columns.get(definition.number)
+        if stored is None:
+            return missing_column(definition, stop - start if rows is None else len(rows))
+        return defined(stored.decode(start, stop, rows), definition)
+
+    def row_ids(self, start: int, stop: int, rows: Positions | None = None) -> Positions:
+        """The relative row ids, likewise."""
+        values: Positions = self._row_ids.decode(start, stop, rows).values
+        return values
+
+    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
+        """(stop - start,) false where the encoded form rules a row out; None: no help."""
+        mask: Mask | None = None
+        for term in predicate:
+            stored = self.columns.get(term.column.number)
+            part = None if stored is None else stored.select(term.op, term.value, start, stop)
+            if part is not None:
+                mask = part if mask is None else mask & part
+        return mask
+
+    def decides(self, predicate: Conjunction) -> bool:
+        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
+        stored = [self.columns.get(term.column.number) for term in predicate]
+        return all(c is not None and c.decides(t.op) for c, t in zip(stored, predicate, strict=True))
+
+    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
+        """Whether rows start to stop may hold a match, by the zone maps."""
+        return all(self._may_match(term, start, stop) for term in predicate)
+
+    def _may_match(self, term: Compare, start: int, stop: int) -> bool:
+        stored = self.columns.get(term.column.number)
+        if stored is None:
+            key = comparable(term.column.type, term.op, term.value)
+            return missing_zone(term.column).may_match(term.op, key)
+        return stored.may_match(term.op, term.value, start, stop)
+
+    def write(self, path: Path) -> int:
+        """Write the segment's file, whole and fsynced; its length. Raises DiskFull or FileError."""
+        content = Content()
+        columns = [_described(content, column, number) for number, column in self.columns.items()]
+        row_ids = _described(content, self._row_ids, 0)
+        sections = {
+            name: {"head": section.head, "buffers": [content.place(part) for part in section.load()]}
+            for name, section in self.sections.items()
+        }
+        foot = {
+            "rows": self.rows,
+            "columns": columns,
+            "row_ids": row_ids,
+            "ascending": self.ascending,
+            "sections": sections,
+        }
+        return content.write(path, foot)
+
+    @classmethod
+    def open(cls, path: Path, nbytes: int | None = None) -> Segment:
+        """A file's segment, of which only the foot is read; `nbytes` is the length that it is to have.
+
+        Raises DataCorrupted, naming file and offset.
+        """
+        file = SegmentFile(path, nbytes)
+        foot = file.foot
+        columns = {
+            number: _stored(file, number, described)
+            for at, described in enumerate(foot["columns"], 1)
+            for number in (described.get("number", at),)
+        }
+        sections = {
+            name: Section(described["head"], _section(file, name, described["buffers"]))
+            for name, described in foot.get("sections", {}).items()
+        }
+        row_ids = _stored(file, 0, foot["row_ids"])
+        return cls(foot["rows"], columns, row_ids, foot.get("ascending"), sections, file)
+
+    @classmethod
+    def damaged(cls, rows: int, error: DataCorrupted) -> Segment:
+        """What stands for a segment whose file cannot be opened: its rows can be counted and not read."""
+
+        def load() -> Loaded:
+            raise error
+
+        row_ids = SegmentColumn(INT8, [Zone(rows, 0)], "", 0, 0, load)
+        segment = cls(rows, _Damaged(error), row_ids, None)
+        segment.damage = error
+        return segment
+
+
+class _Damaged(Mapping[int, SegmentColumn]):
+    """The columns of a file that cannot be opened: asking for one raises what is wrong."""
+
+    def __init__(self, error: DataCorrupted) -> None:
+        self._error = error
+
+    def __getitem__(self, number: int) -> SegmentColumn:
+        raise self._error
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _row_bytes(type: Type) -> int:
+    if type.form is Form.ROWS and type.dtype is not None:
+        return max(type.width, 1) * type.dtype.itemsize
+    return 8 if type.form is Form.FIXED else 32
+
+
+def _filled(column: Column) -> Column:
+    """The column with some value under each null."""
+    if column.valid is None:
+        return column
+    if column.type.form is Form.TEXT:
+        return Column(column.type, column.values.fill_null(""))
+    if column.type.form is Form.BYTES:
+        return Column(column.type, column.values.fill_null(b""))
+    if column.type.form is Form.LIST:
+        empty = pa.array([[]], column.values.type)
+        return Column(column.type, column.values.fill_null(empty[0]))
+    if column.type.form is Form.DECIMAL and column.units is None:
+        values = column.values.copy()
+        values[~column.valid] = _ZERO
+        return Column(column.type, values)
+    return column.with_valid(None)
+
+
+def _described(content: Content, column: SegmentColumn, number: int) -> dict[str, Any]:
+    """A column's part of the foot, its buffers placed."""
+    encoded, valid = column.loaded()
+    buffers = [content.place(part) for part in encoded.buffers()]
+    mask = None
+    if valid is not None:
+        bits = _encoded_mask(valid)
+        places = [content.place(part) for part in bits.buffers()]
+        mask = {"encoding": bits.tag, "head": bits.head(), "buffers": places}
+    return {
+        "number": number,
+        "type": codec.encode_type(column.type),
+        "encoding": encoded.tag,
+        "head": encoded.head(),
+        "raw": column.raw,
+        "bounds": [stated(zone) for zone in column.zones],
+        "buffers": buffers,
+        "valid": mask,
+    }
+
+
+def _encoded_mask(valid: Mask) -> Encoded:
+    """Where values are, as a column of booleans: few nulls are few runs."""
+    return encodings.encode(Column(BOOL, valid))
+
+
+def _zones(type: Type, described: Mapping[str, Any]) -> list[Zone]:
+    if "bounds" in described:
+        return [read_zone(type, zone) for zone in described["bounds"]]
+    return [read_old_zone(type, zone) for zone in described["zones"]]
+
+
+def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> SegmentColumn:
+    """A column of a file."""
+    type = codec.decode_type(described["type"])
+    zones = _zones(type, described)
+    rows = sum(zone.rows for zone in zones)
+    tag, head = described["encoding"], described["head"]
+    buffers = [file.buffer((number, at), place) for at, place in enumerate(described["buffers"])]
+    in_place = encodings.in_place(tag, type, head, buffers)
+    mask = described["valid"]
+    if isinstance(mask, list):  # a bitmap, as it was once
+        mask = {"encoding": "", "buffers": [mask]}
+    bits = [] if mask is None else mask["buffers"]
+    nbytes = sum(length for _, length, _ in (*described["buffers"], *bits))
+
+    def load_mask() -> tuple[Mask, int]:
+        read = [file.buffer((number, "valid", at), place).read() for at, place in enumerate(bits)]
+        if not mask["encoding"]:
+            return np.unpackbits(read[0], count=rows, bitorder="little").astype(np.bool_), rows
+        encoded = encodings.read(mask["encoding"], BOOL, mask["head"], read)
+        return encoded.decode(0, rows, None).values, rows
+
+    def load() -> tuple[Encoded, int]:
+        read = [buffer.read() for buffer in buffers]
+        return encodings.read(tag, type, head, read), sum(len(buffer) for buffer in read)
+
+    def kept() -> Loaded:
+        # what stays where it is holds the file, so the cache, which outlives it, must not hold that
+        encoded: Encoded = in_place or file.kept((number, "values"), load)
+        valid: Mask | None = None if mask is None else file.kept((number, "valid"), load_mask)
+        return encoded, valid
+
+    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept)
+
+
+def _section(file: SegmentFile, name: str, places: Sequence[Sequence[int]]) -> Callable[[], Sequence[Bytes]]:
+    """What loads a section's buffers."""
+
+    def load() -> tuple[Sequence[Bytes], int]:
+        buffers = [file.buffer((name, at), place).read() for at, place in enumerate(places)]
+        return buffers, sum(len(buffer) for buffer in buffers)
+
+    def kept() -> Sequence[Bytes]:
+        buffers: Sequence[Bytes] = file.kept(name, load)
+        return buffers
+
+    return kept

@@ -1,0 +1,216 @@
+"""What one statement sees: a commit number, the catalog of that commit, and the transaction's own rows.
+
+A row is seen if it was made at or before the snapshot's commit and not deleted by then, or if an earlier
+command of the same transaction made it; and not if an earlier command of it deleted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Table
+from storage.column import Column, Mask, Positions
+from storage.indexes.hashindex import hashed
+from storage.indexes.lookup import find
+from storage.predicate import Conjunction
+from storage.seams import Found, Morsel
+from storage.segments.table import Part, Store
+from storage.transactions.changes import TableChanges
+from storage.transactions.ownrows import OwnMorsel, OwnRows
+
+
+class Stores(Protocol):
+    """Where the tables' rows are: the database."""
+
+    def store(self, table: int) -> Store: ...
+
+
+class PartMorsel:
+    """Rows start to stop of a part, as of a commit."""
+
+    __slots__ = ("_commit", "_hidden", "_part", "_start", "_stop", "rows")
+
+    def __init__(self, part: Part, start: int, stop: int, commit: int, hidden: Positions | None) -> None:
+        self._part, self._start, self._stop = part, start, stop
+        self._commit, self._hidden = commit, hidden
+        self.rows = stop - start
+
+    def visible(self) -> Mask | None:
+        """See storage.seams.Morsel."""
+        gone = self._part.gone_in(self._start, self._stop)
+        mask: Mask | None = None
+        if gone is not None and gone.any():
+            mask = (gone == 0) | (gone > self._commit)
+        born = self._part.born_in(self._start, self._stop)
+        if born is not None:
+            mask = born <= self._commit if mask is None else mask & (born <= self._commit)
+        if self._hidden is not None:
+            row_ids = self.row_ids()
+            at = np.minimum(np.searchsorted(self._hidden, row_ids), len(self._hidden) - 1)
+            hidden = self._hidden[at] == row_ids
+            if hidden.any():
+                mask = ~hidden if mask is None else mask & ~hidden
+        return mask
+
+    def sees(self, rows: Positions) -> Mask:
+        """(len(rows),) which of these rows the snapshot sees."""
+        gone = self._part.gone_in(self._start, self._stop)
+        mask: Mask = np.ones(len(rows), np.bool_)
+        if gone is not None:
+            mask &= (gone[rows] == 0) | (gone[rows] > self._commit)
+        born = self._part.born_in(self._start, self._stop)
+        if born is not None:
+            mask &= born[rows] <= self._commit
+        if self._hidden is not None:
+            mask &= ~np.isin(self.row_ids(rows), self._hidden)
+        return mask
+
+    def select(self, predicate: Conjunction) -> Mask | None:
+        """See storage.seams.Morsel."""
+        return self._part.select(predicate, self._start, self._stop)
+
+    def decides(self, predicate: Conjunction) -> bool:
+        """See storage.seams.Morsel."""
+        return self._part.decides(predicate)
+
+    def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
+        """See storage.seams.Morsel."""
+        return self._part.column(definition, self._start, self._stop, rows)
+
+    def row_ids(self, rows: Positions | None = None) -> Positions:
+        """See storage.seams.Morsel."""
+        return self._part.row_ids_of(self._start, self._stop, rows)
+
+
+class TableView:
+    """One table under one snapshot."""
+
+    def __init__(
+        self,
+        table: Table,
+        store: Store,
+        parts: tuple[Part, ...],
+        commit: int,
+        command: int,
+        changes: TableChanges | None,
+    ) -> None:
+        self.table = table
+        self._store = store
+        self._changes = changes
+        self._commit = commit
+        self._command = command
+        truncated = changes.truncated if changes is not None else 0
+        self._seen: tuple[Part, ...] = () if 0 < truncated < command else parts
+        self._hidden = changes.hidden(command) if changes is not None else None
+        self._floor = truncated + 1 if truncated < command else 0
+
+    @cached_property
+    def _parts(self) -> list[tuple[Part, int]]:
+        """The parts with how many of their rows, from the first on, were made in time."""
+        return [(part, rows) for part in self._seen if (rows := part.visible_rows(self._commit))]
+
+    @cached_property
+    def _own(self) -> list[tuple[OwnRows, int, int]]:
+        """Own rows, from where to where they are seen."""
+        inserted = self._changes.inserted if self._changes is not None else ()
+        return [(rows, rows.before(self._floor), rows.before(self._command)) for rows in inserted]
+
+    @property
+    def estimated_rows(self) -> int:
+        """See storage.seams.TableView."""
+        return sum(rows for _, rows in self._parts) + sum(stop - start for _, start, stop in self._own)
+
+    def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+        """See storage.seams.TableView."""
+        for part, rows in self._parts:
+            if predicate and not part.may_match(predicate, 0, rows):
+                continue
+            step = part.morsel_rows()
+            for start in range(0, rows, step):
+                stop = min(start + step, rows)
+                if predicate and not part.may_match(predicate, start, stop):
+                    continue
+                yield PartMorsel(part, start, stop, self._commit, self._hidden)
+        for own, first, end in self._own:
+            step = own.morsel_rows()
+            for start in range(first, end, step):
+                yield OwnMorsel(own, start, min(start + step, end), self._command)
+
+    def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
+        """See storage.seams.TableView."""
+        key = hashed(values, len(values[0]), columns.nulls)
+        for part, asked, positions in find(self._store, self.table, columns, self._seen, key):
+            morsel = PartMorsel(part, 0, part.rows, self._commit, self._hidden)
+            kept = (positions < part.visible_rows(self._commit)) & morsel.sees(positions)
+            if kept.any():
+                yield morsel, positions[kept], asked[kept]
+        if self._changes is None:
+            return
+        for rows, asked, positions in self._changes.find(self.table, columns, key):
+            first, end = rows.before(self._floor), rows.before(self._command)
+            gone = rows.gone[positions]
+            kept = (positions >= first) & (positions < end) & ((gone == 0) | (gone >= self._command))
+            if kept.any():
+                yield OwnMorsel(rows, 0, rows.rows, self._command), positions[kept], asked[kept]
+
+    def located(self, row_ids: Positions) -> Iterator[Found]:
+        """See storage.seams.TableView."""
+        store = self._store
+        with store.lock:
+            found = list(store.locate(row_ids))
+        for part, positions, places in found:
+            yield PartMorsel(part, 0, part.rows, self._commit, None), positions, places
+        for rows in self._changes.inserted if self._changes is not None else ():
+            at = rows.positions(row_ids)
+            places = np.flatnonzero(at >= 0)
+            if len(places):
+                yield OwnMorsel(rows, 0, rows.rows, self._command), at[places], places
+
+    def skipped(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """See storage.seams.TableView."""
+        total = len(self._parts)
+        if not predicate:
+            return 0, total
+        return sum(not part.may_match(predicate, 0, rows) for part, rows in self._parts), total
+
+    def skipped_blocks(self, predicate: Conjunction = ()) -> tuple[int, int]:
+        """See storage.seams.TableView."""
+        spans = [
+            (part, start, min(start + step, rows))
+            for part, rows in self._parts
+            for step in (part.morsel_rows(),)
+            for start in range(0, rows, step)
+        ]
+        if not predicate:
+            return 0, len(spans)
+        return sum(not part.may_match(predicate, start, stop) for part, start, stop in spans), len(spans)
+
+
+class Snapshot:
+    """See storage.seams.Snapshot."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        catalog: Catalog,
+        commit: int,
+        command: int = 0,
+        changes: Mapping[int, TableChanges] | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.commit = commit
+        self.command = command
+        self._stores = stores
+        self._changes = changes or {}
+
+    def table(self, oid: int) -> TableView:
+        """See storage.seams.Snapshot. Raises UndefinedTable."""
+        table = self.catalog.table(oid)
+        store = self._stores.store(oid)
+        return TableView(
+            table, store, store.parts_at(self.commit), self.commit, self.command, self._changes.get(oid)
+        )

@@ -1,0 +1,503 @@
+"""Transactions: what READ COMMITTED and REPEATABLE READ mean here.
+
+snapshot     one a statement under READ COMMITTED, one for all under REPEATABLE READ and SERIALIZABLE
+             (which is snapshot isolation: at least REPEATABLE READ, and write skew is possible)
+delete       marks the row. A row that another open transaction marked makes the second wait for the
+             first's end; if the first commits, READ COMMITTED leaves the row out of the result (the
+             engine locks its newest version and looks at the condition again), REPEATABLE READ fails
+             (40001)
+insert       checks unique keys against every committed row, seen or not, and waits for an open
+             transaction that is about to hold the same key
+commit       one log record with everything, one commit number; then visible to later snapshots
+
+DDL          a transaction keeps the definitions that it changed and sees them over the newest catalog;
+             commit puts them into the catalog of that moment. Who changes an object has locked it, and
+             a name before it is taken, so no two transactions change the same
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from storage import catalog as definitions
+from storage.batch import Batch
+from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
+from storage.column import Column, Mask, Positions
+from storage.errors import (
+    DatabaseError,
+    DuplicateTable,
+    InvalidTransactionState,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
+from storage.indexes import arbiters as arbiters_of
+from storage.indexes import uniqueness
+from storage.segments.bulk import Bulk, discard, settle
+from storage.segments.table import Store
+from storage.transactions import fetch, rowlocks
+from storage.transactions.advisory import AdvisoryLocks, Key, Scope
+from storage.transactions.changes import Savepoint, TableChanges
+from storage.transactions.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait, Waits
+from storage.transactions.sequences import Sequences
+from storage.transactions.snapshot import Snapshot, TableView
+from storage.transactions.temporary import Temporary
+
+Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
+
+
+class Home(Protocol):
+    """What a transaction needs of the database it belongs to."""
+
+    waits: Waits
+    advisory: AdvisoryLocks
+    sequences: Sequences
+    bulk: Bulk
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    def store(self, table: int) -> Store: ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def watch(self, snapshot: Snapshot) -> None: ...
+
+    def oldest(self) -> int: ...
+
+    def allocate_oid(self) -> int: ...
+
+    def allocate_version(self) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def commit(self, transaction: Transaction) -> None: ...
+
+    def ended(self, transaction: Transaction) -> None: ...
+
+
+def _has_rows(store: Store, changes: TableChanges | None) -> bool:
+    """Whether a transaction leaves rows in a table that were there before what it does next."""
+    if changes is None:
+        return bool(store.parts)
+    return bool(store.parts and not changes.truncated) or any(True for _ in changes.live())
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A savepoint: what rollback_to goes back to."""
+
+    changes: dict[int, Savepoint]
+    definitions: dict[int, Definition | None]
+    deferred: tuple[Any, ...]
+    deferring: dict[int, bool]
+
+
+class Transaction:
+    """See storage.seams.Transaction."""
+
+    def __init__(
+        self,
+        database: Home,
+        number: int,
+        isolation: Isolation,
+        read_only: bool,
+        check: Callable[[], None],
+        temporary: Temporary | None = None,
+    ) -> None:
+        self.number = number
+        self.isolation = isolation
+        self.read_only = read_only
+        self.check = check
+        self.session = -number
+        self.lock_timeout = 0.0
+        self.deadlock_timeout = 1.0
+        self.deadline: float | None = None
+        self.woken = threading.Event()
+        self.synchronous = True
+        self.ended = threading.Event()
+        self.changes: dict[int, TableChanges] = {}
+        self._locked: set[int] = set()  # tables of which it has locked rows
+        self.definitions: dict[int, Definition | None] = {}  # by OID; None: dropped
+        self.temporary = Temporary() if temporary is None else temporary
+        self.deferred: list[Any] = []
+        self.deferring: dict[int, bool] = {}
+        self._database = database
+        self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
+        self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
+        self._last: Snapshot | None = None
+        self._command = 1
+        self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
+        self._savepoints: dict[int, _Mark] = {}
+        self._next_savepoint = 1
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as this transaction sees it."""
+        return self._seen(self._base)
+
+    @property
+    def _base(self) -> Catalog:
+        """The catalog without what this transaction has changed."""
+        shared = self._fixed.catalog if self._fixed is not None else self._database.catalog
+        return self.temporary.over(shared)
+
+    def _seen(self, base: Catalog) -> Catalog:
+        """A catalog with what this transaction has changed."""
+        if not self.definitions:
+            return base
+        if self._catalog is None or self._catalog[0] is not base:
+            self._catalog = (base, base.changed(self.definitions))
+        return self._catalog[1]
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.definitions) or any(changes.any for changes in self.changes.values())
+
+    @property
+    def level(self) -> int:
+        """Grows with each savepoint: see storage.transactions.locks."""
+        return self._next_savepoint
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its snapshot stays the same."""
+        return self._fixed is not None
+
+    @property
+    def locks_rows(self) -> bool:
+        """Whether it has locked rows without changing them."""
+        return bool(self._locked)
+
+    @property
+    def seen(self) -> int | None:
+        """The commit of its snapshot, where that stays the same."""
+        return None if self._fixed is None else self._fixed.commit
+
+    @property
+    def has_read(self) -> bool:
+        """Whether a statement of it has had a snapshot."""
+        return self._last is not None
+
+    def snapshot(self) -> Snapshot:
+        """See storage.seams.Transaction."""
+        self._command += 1
+        base = self._fixed or self._database.snapshot()
+        if self.isolation in ("repeatable read", "serializable"):
+            self._fixed = base
+        self._last = self._over(base)
+        return self._last
+
+    def newest(self) -> Snapshot:
+        """See storage.seams.Transaction."""
+        self._command += 1
+        return self._over(self._database.snapshot())
+
+    def _over(self, base: Snapshot) -> Snapshot:
+        """What `base` sees, and what earlier commands of this transaction have done."""
+        catalog = self._seen(self.temporary.over(base.catalog))
+        snapshot = Snapshot(self._database, catalog, base.commit, self._command, self.changes)
+        self._database.watch(snapshot)
+        return snapshot
+
+    def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
+        """What a change to the rows of `table` needs; takes the lock for it."""
+        self._must_write()
+        self.lock_table(table, TableMode.RowExclusiveLock)
+        definition = self.catalog.table(table)
+        if self._fixed is not None and table not in self.definitions and table not in self.temporary:
+            newest = self._database.catalog.relations.get(table)
+            if newest is None or newest.version != definition.version:
+                # its rows would be of a definition that is no longer there
+                raise SerializationFailure("could not serialize access due to concurrent update")
+        changes = self.changes.setdefault(table, TableChanges(definition))
+        changes.table = definition
+        return definition, changes, self._database.store(table)
+
+    def _must_write(self) -> None:
+        if self.ended.is_set():
+            raise InvalidTransactionState("the transaction has ended")
+        if self.read_only:
+            raise ReadOnlySqlTransaction("cannot execute this statement in a read-only transaction")
+
+    def insert(self, table: int, batch: Batch) -> Positions:
+        """See storage.seams.Transaction."""
+        definition, changes, store = self._write(table)
+        schema = self.catalog.schemas[definition.schema].name
+        keys = uniqueness.entering(definition, batch)
+        with Wait(self._database.waits, self) as wait:
+            while True:
+                with store.lock:
+                    other = uniqueness.blocker(self, schema, changes, store, keys, self._database.oldest)
+                    if other is None:
+                        row_ids = changes.insert(batch, self._command)
+                        uniqueness.enter(self, changes, store, keys, row_ids)
+                        break
+                    wait.begin([other], ROW_WAIT)
+                wait.sleep()
+        self._database.bulk.consider(changes)
+        return row_ids
+
+    def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
+        """See storage.seams.Transaction."""
+        definition, changes, store = self._write(table)
+        schema = self.catalog.schemas[definition.schema].name
+        oldest = self._database.oldest
+        place = arbiters_of.Place(self._database.waits, store, changes, schema, self._command, oldest)
+        row_ids = arbiters_of.insert_free(self, place, batch, arbiters)
+        self._database.bulk.consider(changes)
+        return row_ids
+
+    def made_now(self, table: int, row_ids: Positions) -> Mask:
+        """See storage.seams.Transaction."""
+        changes = self.changes.get(table)
+        mask: Mask = np.zeros(len(row_ids), np.bool_)
+        for rows in changes.inserted if changes is not None else ():
+            mask |= rows.positions(row_ids) >= rows.before(self._command)
+        return mask
+
+    def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
+        """See storage.seams.Transaction."""
+        _, changes, store = self._write(table)
+        own = changes.delete_own(row_ids[row_ids < 0], self._command)
+        others = row_ids[row_ids > 0]
+        marked = rowlocks.mark(self._database.waits, store, table, self, others, mode, self._command)
+        return np.concatenate([own, marked])
+
+    def update(
+        self, table: int, row_ids: Positions, batch: Batch, mode: RowMode = RowMode.UPDATE
+    ) -> Positions:
+        """See storage.seams.Transaction."""
+        kept = np.isin(row_ids, self.delete(table, row_ids, mode))
+        result = np.zeros(len(row_ids), np.int64)
+        if kept.any():
+            result[kept] = self.insert(table, batch if kept.all() else batch.take(kept))
+            self.changes[table].succeed(row_ids[kept], result[kept])
+        return result
+
+    def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
+        """See storage.seams.Transaction."""
+        self.lock_table(table, TableMode.RowShareLock)
+        self._locked.add(table)
+        store = self._database.store(table)
+        refusal = f'could not obtain lock on row in relation "{self.catalog.table(table).name}"'
+        return rowlocks.lock_all(self._database.waits, store, table, self, row_ids, mode, policy, refusal)
+
+    def lock_table(self, table: Thing, mode: TableMode, refusal: str = "") -> None:
+        """See storage.seams.Transaction."""
+        self._database.waits.table(self, table, mode, refusal)
+
+    def lock_key(self, key: Key, *, shared: bool, scope: Scope, wait: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return self._database.advisory.lock(self, key, shared=shared, scope=scope, wait=wait)
+
+    def unlock_key(self, key: Key, *, shared: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return self._database.advisory.unlock(self.session, key, shared=shared)
+
+    def unlock_keys(self) -> None:
+        """See storage.seams.Transaction."""
+        self._database.advisory.release(self.session)
+
+    def interrupt(self) -> None:
+        """Have it look at once whether its waiting is to end: from any thread."""
+        self.woken.set()
+
+    def fetch(self, table: int, row_ids: Positions, numbers: Sequence[int]) -> list[Column]:
+        """See storage.seams.Transaction."""
+        store, changes = self._database.store(table), self.changes.get(table)
+        return fetch.fetch(store, self.catalog.table(table), changes, row_ids, numbers)
+
+    def living(self, table: int, row_ids: Positions) -> Mask:
+        """See storage.seams.Transaction."""
+        return fetch.living(self._database.store(table), self.changes.get(table), row_ids)
+
+    def is_deferred(self, constraint: int, deferrable: bool, initially: bool) -> bool:
+        """See storage.seams.Transaction."""
+        return deferrable and self.deferring.get(constraint, self.deferring.get(0, initially))
+
+    def truncate(self, table: int) -> None:
+        """See storage.seams.Transaction."""
+        self._must_write()
+        self.lock_table(table, TableMode.AccessExclusiveLock)
+        _, changes, _ = self._write(table)
+        changes.truncate(self._command)
+        self._command += 1  # rows inserted from now on are later than the truncation
+
+    def allocate_oid(self) -> int:
+        """See storage.seams.Transaction."""
+        return self._database.allocate_oid()
+
+    def define(self, item: Definition) -> None:
+        """See storage.seams.Transaction."""
+        self._lock_definition(item)
+        if isinstance(item, Table):
+            self._check_rows(item)
+        self._change(item.oid, item)
+
+    def drop(self, item: Definition) -> None:
+        """See storage.seams.Transaction."""
+        self._lock_definition(item)
+        self._change(item.oid, None)
+
+    def _change(self, oid: int, item: Definition | None) -> None:
+        before = self.catalog
+        version = self._database.allocate_version()  # a new one after a rollback too: plans are checked by it
+        if isinstance(item, Relation):
+            item = replace(item, version=version)
+        self.definitions[oid] = item
+        self._catalog = (self._base, before.changed({oid: item}, version))
+
+    def _lock_definition(self, item: Definition) -> None:
+        """Lock an object that is about to change, and its name if that is new.
+
+        Raises DuplicateTable and its kin, and SerializationFailure where `item` was made of a definition
+        that is no longer the newest.
+        """
+        self._must_write()
+        known = self.catalog.find(item.oid)
+        if known is not None:
+            # who comments on it has a weaker lock already, which keeps others from changing it too
+            held = self._database.waits.tables.modes(self, item.oid)
+            if not held >> TableMode.ShareUpdateExclusiveLock:
+                self.lock_table(item.oid, TableMode.AccessExclusiveLock)
+            known = self.catalog.find(item.oid)
+            made_of = item.version if isinstance(item, Relation) else 0
+            own = item.oid in self.definitions or item.oid in self.temporary
+            newest = known if own else self._database.catalog.find(item.oid)
+            stale = isinstance(known, Relation) and known.version != made_of
+            if known is None or newest is not known or stale:
+                raise SerializationFailure("could not serialize access due to concurrent update")
+        place = item.schema if isinstance(item, Relation) else 0
+        if known is None or (known.name, getattr(known, "schema", 0)) != (item.name, place):
+            if place:
+                self.lock_table(place, TableMode.AccessShareLock)  # the schema may not go meanwhile
+            self.lock_table((place, item.name), TableMode.AccessExclusiveLock)
+            self.catalog.must_be_free(item)
+            self._database.catalog.must_be_free(item, self.definitions)
+        if isinstance(item, Table):
+            self._lock_index_names(item, known if isinstance(known, Table) else None)
+
+    def _lock_index_names(self, table: Table, known: Table | None) -> None:
+        """Lock the names of indexes that are new: relations have no other's. Raises DuplicateTable."""
+        had = {index.name for index in known.every_index} if known is not None else set()
+        for name in (index.name for index in table.every_index if index.name not in had):
+            self.lock_table((table.schema, name), TableMode.AccessExclusiveLock)
+            newest = self._database.catalog
+            relation, index = newest.relation(table.schema, name), newest.index(table.schema, name)
+            holders = [relation] if relation is not None else [index[0]] if index is not None else []
+            if any(holder.oid not in self.definitions for holder in holders):
+                raise DuplicateTable(f'relation "{name}" already exists')
+
+    def _check_rows(self, table: Table) -> None:
+        """Whether the rows that are there can live under a changed definition; take up its new keys.
+
+        Raises UniqueViolation, FeatureNotSupported.
+        """
+        old = self.catalog.relations.get(table.oid)
+        if not isinstance(old, Table):
+            return
+        changes, store = self.changes.get(table.oid), self._database.store(table.oid)
+        types = {column.number: column.type.base for column in old.columns}
+        retyped = any(types.get(c.number, c.type.base) != c.type.base for c in table.columns)
+        assert not retyped or not _has_rows(store, changes), "rows of another type are in the way"
+        known = old.unique_keys
+        new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
+        if not new:
+            return
+        newest = self._database.snapshot().commit
+        parts = self._database.store(table.oid).parts_at(newest)
+        view = TableView(table, store, parts, newest, self._command + 1, changes)
+        for unique in new:
+            uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
+
+    def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
+        """See storage.seams.Transaction."""
+        relation = self.catalog.relations[sequence]
+        assert isinstance(relation, definitions.Sequence)
+        self._drew = True
+        return self._database.sequences.next(relation, count)
+
+    def set_value(self, sequence: int, value: int, called: bool) -> None:
+        """See storage.seams.Transaction."""
+        relation = self.catalog.relations[sequence]
+        assert isinstance(relation, definitions.Sequence)
+        self._drew = True
+        self._database.sequences.set(relation, value, called)
+
+    def savepoint(self) -> int:
+        """See storage.seams.Transaction."""
+        number = self._next_savepoint
+        self._next_savepoint += 1
+        marks = {table: changes.savepoint() for table, changes in self.changes.items()}
+        self._savepoints[number] = _Mark(
+            marks, dict(self.definitions), tuple(self.deferred), dict(self.deferring)
+        )
+        return number
+
+    def rollback_to(self, savepoint: int) -> None:
+        """See storage.seams.Transaction."""
+        mark = self._savepoints[savepoint]
+        self.definitions, self._catalog = dict(mark.definitions), None
+        self.deferred, self.deferring = list(mark.deferred), dict(mark.deferring)
+        for table, changes in self.changes.items():
+            settle(changes)
+            self._release(table, changes.cut(mark.changes.get(table, Savepoint())), ended=False)
+        for later in [number for number in self._savepoints if number > savepoint]:
+            del self._savepoints[later]
+        self._unlock(savepoint)
+
+    def _release(self, table: int, row_ids: Sequence[int], *, ended: bool) -> None:
+        """Let go of rows and keys that this transaction held."""
+        store = self._database.store(table)
+        with store.lock:
+            for row_id in row_ids:
+                if store.holders.get(row_id) is self:
+                    del store.holders[row_id]
+            uniqueness.release(self, self.changes[table], store, ended=ended)
+
+    def commit(self) -> None:
+        """See storage.seams.Transaction."""
+        if self.ended.is_set():
+            return
+        try:
+            if self.changed:
+                for changes in self.changes.values():
+                    self._database.bulk.finish(changes)
+                self._database.commit(self)
+            elif self._drew and self.synchronous:
+                self._database.flush()
+        finally:
+            self._end()
+
+    def rollback(self) -> None:
+        """See storage.seams.Transaction."""
+        if not self.ended.is_set():
+            if self._drew and self.synchronous:
+                with suppress(DatabaseError):  # the next that writes is told
+                    self._database.flush()
+            self._end()
+
+    def _end(self) -> None:
+        for table, changes in self.changes.items():
+            self._release(table, list(changes.deleted), ended=True)
+            discard(changes)
+        self._fixed = self._last = None
+        self.ended.set()
+        self._unlock()
+        self._database.ended(self)
+
+    def _unlock(self, savepoint: int = -1) -> None:
+        """Give up the locks taken since a savepoint, or all; whoever waits for it looks again."""
+        for table in self._locked:
+            store = self._database.store(table)
+            with store.lock:
+                store.locks.release(self, savepoint)
+        self._database.advisory.end(self.session, savepoint)
+        self._database.waits.release(self, savepoint)
