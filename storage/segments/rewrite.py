@@ -289,9 +289,8 @@ def _gathered_wide(sources: Sequence[Source], definition: ColumnDefinition, targ
     width = type.width * type.dtype.itemsize
     values = memory(rows * width).view(type.dtype).reshape(rows, type.width)
     valid = np.ones(rows, np.bool_)
-    if target.order is None:
-        places = np.arange(rows)
-    else:
+    places: Positions | None = None  # where each goes; None: one after another
+    if target.order is not None:
         places = np.empty(rows, np.int64)
         places[target.order] = np.arange(rows)
     step = max(EXTENT_BYTES // width, 1)
@@ -300,7 +299,8 @@ def _gathered_wide(sources: Sequence[Source], definition: ColumnDefinition, targ
         for start in range(0, len(piece.rows), step):
             part = Piece(piece.source, piece.rows[start : start + step])
             column = _values(sources, definition, part)
-            where = places[at : at + len(column)]
+            span = slice(at, at + len(column))
+            where = span if places is None else places[span]
             values[where] = column.values
             valid[where] = column.is_valid()
             at += len(column)
