@@ -11,26 +11,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, TypeVar
 
-from engine.forms import Style
 from engine.operators.references import settle
 from engine.run import Cancel, Run
-from engine.seams import Kind
-from sql import activity, names, regclasses, statements
+from sql import activity, statements
+from sql.asked import Asked
 from sql.channels import Mailbox
 from sql.context import BindContext
 from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outcome, Prepared, Rows
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner, Reading
 from sql.portals import BoundPortal
-from sql.settings import Layers, Settings, shown
+from sql.settings import Layers, shown
 from sql.statements import queries, removing
-from sql.storedviews import definition
 from storage.batch import Batch
-from storage.catalog import Catalog, View
-from storage.catalog import Sequence as SequenceDefinition
+from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
@@ -38,13 +34,10 @@ from storage.errors import (
     DatabaseError,
     DuplicateCursor,
     DuplicatePreparedStatement,
-    FeatureNotSupported,
     InFailedSqlTransaction,
     InternalError,
     InvalidCursorName,
-    InvalidParameterValue,
     InvalidSqlStatementName,
-    ObjectNotInPrerequisiteState,
     OutOfMemory,
     SqlSyntaxError,
     StatementTooComplex,
@@ -98,24 +91,20 @@ class Guard:
                 raise InternalError(f"{type(error).__name__}: {error}") from error
 
 
-class Session:
+class Session(Asked):
     """See the module's text. Calls come from one thread at a time; `cancel` and `signal` from any."""
 
     def __init__(
         self, database: Database, user: str, database_name: str, settings: Mapping[str, str] | None = None
     ) -> None:
         """Raises what SET raises for a wrong setting."""
-        self.store = database
-        self.user = self.session_user = user
+        super().__init__(database, user, settings or {})
         self.database = database_name
         self.backend_pid = 0
         self.backend_start = _clock()
         self.query, self.query_start = "", 0
         self.on_terminate: Callable[[], None] | None = None
         self.on_notify: Callable[[], None] | None = None
-        self.settings = Settings(settings or {})
-        role = database.catalog.role(user)
-        self.superuser = role is not None and role.superuser
         self.settings.begin_with("is_superuser", "on" if self.superuser else "off")
         self.settings.begin_with("session_authorization", user)
         policy = database.policy
@@ -133,14 +122,10 @@ class Session:
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
         self._guard = Guard(self.fail)
-        self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
         self.temporary = Temporary()
-        self._path: tuple[Catalog, tuple[str, str], list[str], str] | None = None  # and what it is made of
         self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
-        self._currents: dict[int, int] = {}
-        self._last_sequence: int | None = None
         self._lock = threading.Lock()
         activity.enter(self)
         self.mailbox = Mailbox(database, self.backend_pid)
@@ -604,21 +589,7 @@ class Session:
         self._told = now
         return changed
 
-    # What functions ask (engine.seams.SessionInfo)
-
-    @property
-    def style(self) -> Style:
-        """How text forms are written and read just now."""
-        values, now = self.settings.values, self.now
-        if self._style is None or self._style[0] is not values:
-            self._style = (values, Style.of(values, self, now))
-        elif self._style[1].now != now:
-            self._style = (values, replace(self._style[1], now=now))
-        return self._style[1]
-
-    def setting(self, name: str) -> str | None:
-        """See engine.seams.SessionInfo."""
-        return self.settings.get(name)
+    # What functions ask (engine.seams.SessionInfo), where it changes something
 
     def set_setting(self, name: str, value: str, local: bool) -> str:
         """See engine.seams.SessionInfo."""
@@ -633,90 +604,12 @@ class Session:
             return self.settings.set(name, value, local)
         return self.settings.get(name) or ""
 
-    def _become(self, setting: str, value: str) -> None:
-        if setting == "role" and value == "none":
-            self.user = self.session_user
-        elif self.catalog.role(value) is None:
-            raise InvalidParameterValue(f'role "{value}" does not exist')
-        elif not self.superuser and value != self.session_user:
-            raise FeatureNotSupported(f"SET {setting.upper()} to another role is not supported")
-        else:
-            self.user = value
-        self.settings.put(setting, value)
-
-    def search_path(self, implicit: bool) -> list[str]:
-        """See engine.seams.SessionInfo."""
-        catalog = self.catalog
-        made_of = (self.settings.values["search_path"], self.user)
-        if self._path is None or self._path[0] is not catalog or self._path[1] != made_of:
-            self._path = catalog, made_of, *self._found_path(catalog, *made_of)
-        path, own = self._path[2:]
-        if not implicit:
-            return list(path)
-        first = [] if "pg_catalog" in path else ["pg_catalog"]
-        return [own, *first, *path] if own and own not in path else [*first, *path]
-
-    def _found_path(self, catalog: Catalog, text: str, user: str) -> tuple[list[str], str]:
-        """The schemas that are there, and the session's own for temporary relations."""
-        own = next((schema.name for schema in catalog.schemas.values() if schema.temporary), "")
-        words = {"$user": user, "pg_temp": own}
-        wanted = [words.get(name, name) for name in names.split_list(text)]
-        return [name for name in wanted if catalog.schema(name) is not None], own
-
-    def view_definition(self, oid: int, pretty: bool) -> str | None:
-        """See engine.seams.SessionInfo."""
-        catalog = self.catalog
-        view = catalog.relations.get(oid)
-        if isinstance(view, View):
-            return definition(view, catalog, self.search_path(True), self)
-        return names.system_view_text(oid)
-
-    def shown(self, text: str) -> str:
-        """See engine.seams.SessionInfo."""
-        return regclasses.shown(text, self.catalog, self.search_path(True))
-
-    def name_of(self, kind: Kind, oid: int) -> str:
-        """See engine.seams.SessionInfo."""
-        return names.name_of(self.catalog, self.search_path(True), kind, oid)
-
-    def oid_of(self, kind: Kind, text: str) -> int:
-        """See engine.seams.SessionInfo."""
-        return names.oid_of(self.catalog, self.search_path(True), kind, text)
-
     def next_values(self, sequence: int, count: int) -> Sequence[int]:
         """See engine.seams.SessionInfo."""
         queries.refuse_read_only(self, "nextval()")
         values = self.transaction.next_value(sequence, count)
         self.drew(sequence, values[-1])
         return values
-
-    def drew(self, sequence: int, value: int) -> None:
-        """A sequence gave this session a value."""
-        self._currents[sequence] = value
-        self._last_sequence = sequence
-
-    def sequence_value(self, sequence: int) -> int | None:
-        """See engine.seams.SessionInfo."""
-        found = self.catalog.relations.get(sequence)
-        if not isinstance(found, SequenceDefinition):
-            return None
-        value, called = self.store.sequences.state(found)
-        return value if called else None
-
-    def current_value(self, sequence: int) -> int:
-        """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
-        if sequence not in self._currents:
-            name = self.name_of("class", sequence)
-            raise ObjectNotInPrerequisiteState(
-                f'currval of sequence "{name}" is not yet defined in this session'
-            )
-        return self._currents[sequence]
-
-    def last_value(self) -> int:
-        """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
-        if self._last_sequence is None:
-            raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
-        return self._currents[self._last_sequence]
 
     def set_value(self, sequence: int, value: int, called: bool) -> int:
         """See engine.seams.SessionInfo."""
@@ -725,10 +618,6 @@ class Session:
         if called:
             self._currents[sequence] = value
         return value
-
-    def forget_sequences(self) -> None:
-        """DISCARD SEQUENCES."""
-        self._currents, self._last_sequence = {}, None
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """See engine.seams.SessionInfo."""
@@ -739,10 +628,6 @@ class Session:
             other.on_terminate()
         other.cancel()
         return True
-
-    def blockers(self, pid: int) -> list[int]:
-        """See engine.seams.SessionInfo."""
-        return self.store.waits.blockers(pid)
 
     def notify(self, channel: str, payload: str) -> None:
         """See engine.seams.SessionInfo."""
