@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from engine.aggregates.registry import AggregateCall
-from engine.expressions import And, Call, Constant, Expression, Outer, Parameter, Reference, walk
+from engine.expressions import And, Call, Expression, Reference, walk
 from engine.functions.registry import BY_ID
 from engine.operators import SortKey, WindowCall
 
@@ -123,8 +123,3 @@ def is_set(expression: Expression) -> bool:
 def is_constant(expression: Expression) -> bool:
     """Whether it is the same for every row of a run: it reads no column and no volatile function."""
     return not references(expression) and not is_volatile(expression) and not is_set(expression)
-
-
-def is_leaf_constant(expression: Expression) -> bool:
-    """A constant, a parameter or an outer column by itself."""
-    return isinstance(expression, Constant | Parameter | Outer)

@@ -215,10 +215,6 @@ def _only_on(setting: Setting, value: str) -> str:
     return "on"
 
 
-def _isolation_default(setting: Setting, value: str) -> str:
-    return _choice(setting, value)
-
-
 ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 _LEVELS = ("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error")
 _FOREVER = "2147483647"

@@ -37,11 +37,6 @@ def is_integer(type: Type) -> bool:
     return type.form is Form.FIXED and type.dtype is not None and type.dtype.kind in "iub"
 
 
-def is_textual(type: Type) -> bool:
-    """Whether values are Arrow strings or bytes with an order."""
-    return type.form is Form.BYTES or type.oid in _TEXTS or type.oid == BPCHAR.oid
-
-
 def order_key(type: Type) -> Callable[[Any], Any] | None:
     """What makes comparable values of a type; None where storage knows no order."""
     if is_integer(type) or type.form is Form.BYTES or (type.form is Form.ROWS and type.dtype == np.uint8):

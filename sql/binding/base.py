@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlglot import exp
 
@@ -24,14 +24,16 @@ from sql.scope import Scope
 from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
 from storage.types import BINARY, BOOL, TEXT, UNKNOWN, VECTOR, Type
 
+C = TypeVar("C")
+
 
 @dataclass
-class Aggregates:
-    """The aggregate calls of a query level, in the order in which they were met."""
+class Calls(Generic[C]):
+    """The aggregate calls, or those of window functions, of a query level, as they were met."""
 
-    calls: list[AggregateCall] = field(default_factory=list)
+    calls: list[C] = field(default_factory=list)
 
-    def add(self, call: AggregateCall) -> int:
+    def add(self, call: C) -> int:
         """The number of a call; equal ones are one."""
         if call in self.calls:
             return self.calls.index(call)
@@ -39,9 +41,13 @@ class Aggregates:
         return len(self.calls) - 1
 
 
+Aggregates = Calls[AggregateCall]
+Windows = Calls[WindowCall]
+
+
 @dataclass(frozen=True, slots=True)
-class AggregateValue:
-    """Stands for the result of aggregate `index` until the query level knows its columns."""
+class _CallValue:
+    """Stands for the result of call `index` until the query level knows its columns."""
 
     index: int
     type: Type
@@ -51,36 +57,17 @@ class AggregateValue:
         return ()
 
     def evaluate(self, batch: Any, run: Any) -> Any:
-        raise AssertionError("an aggregate was evaluated outside its operator")
-
-
-@dataclass
-class Windows:
-    """The window function calls of one query level."""
-
-    calls: list[WindowCall] = field(default_factory=list)
-
-    def add(self, call: WindowCall) -> int:
-        """The number of a call; equal ones are one."""
-        if call in self.calls:
-            return self.calls.index(call)
-        self.calls.append(call)
-        return len(self.calls) - 1
+        raise AssertionError("a call was evaluated outside its operator")
 
 
 @dataclass(frozen=True, slots=True)
-class WindowValue:
-    """Stands for the result of window call `index` until the query level knows its columns."""
+class AggregateValue(_CallValue):
+    """The result of an aggregate."""
 
-    index: int
-    type: Type
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return ()
-
-    def evaluate(self, batch: Any, run: Any) -> Any:
-        raise AssertionError("a window function was evaluated outside its operator")
+@dataclass(frozen=True, slots=True)
+class WindowValue(_CallValue):
+    """The result of a window function."""
 
 
 @dataclass

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from storage.column import Column, Mask, Positions
 from storage.types import Form, Type
 
@@ -104,10 +102,3 @@ class CodedColumn(Column):
             other = Dictionary(self.dictionary.column.retype(type), distinct=self.dictionary.distinct)
             self.dictionary.memo[key] = other
         return CodedColumn(type, other, self.codes, self._mask)
-
-
-def distinct_codes(codes: Positions, count: int) -> Positions:
-    """Which codes below `count` occur, ascending."""
-    seen = np.zeros(count, np.bool_)
-    seen[codes] = True
-    return np.flatnonzero(seen)
