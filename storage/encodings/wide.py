@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 import crc32c
 import numpy as np
-import numpy.typing as npt
 
+from storage import checksums, kernels
 from storage.column import Array, Column, Mask, Positions
 from storage.encodings.base import Bytes, Stored, flat
+from storage.kernels.plain.checksums import Checksums
 from storage.predicate import Comparison
 from storage.types import Form, Type
 
@@ -24,8 +25,6 @@ WIDE = 256
 """Bytes of a row from which on it is wide."""
 EXTENT_BYTES = 32 << 20
 _SPARSE = 8  # rows are read one by one where fewer than one in so many are asked for
-
-Checksums = npt.NDArray[np.uint32]
 
 
 def is_wide(type: Type) -> bool:
@@ -75,9 +74,10 @@ class Wide:
         """See Encoded."""
         values = np.ascontiguousarray(self._column.values).view(np.uint8)
         rows = extent_rows(values.shape[1])
-        ends = range(0, len(values), rows)
-        extents = np.array([crc32c.crc32c(flat(values[at : at + rows]).data) for at in ends], np.uint32)
-        return [flat(values), flat(_checksums(values)), flat(extents)]
+        of_rows = kernels.checksum_rows(values)
+        parts = (of_rows[at : at + rows] for at in range(0, len(values), rows))
+        extents = np.array([checksums.joined(part, values.shape[1]) for part in parts], np.uint32)
+        return [flat(values), flat(of_rows), flat(extents)]
 
     @classmethod
     def encode(cls, column: Column) -> Wide | None:
@@ -196,7 +196,7 @@ class StoredWide:
     def _damaged(self, raw: Bytes, first: int) -> int:
         """Where, in the buffer, the first row stands whose checksum is wrong too."""
         rows = raw.reshape(-1, self._row_bytes)
-        wrong = np.flatnonzero(_checksums(rows) != self._checks[first : first + len(rows)])
+        wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[first : first + len(rows)])
         return (first + (int(wrong[0]) if len(wrong) else 0)) * self._row_bytes
 
     def _sparse(self, positions: Positions) -> Array:
@@ -213,13 +213,7 @@ class StoredWide:
         """Neighbouring rows, checked one by one."""
         raw = self._data.part(start * self._row_bytes, stop * self._row_bytes)
         rows = raw.reshape(stop - start, self._row_bytes)
-        wrong = np.flatnonzero(_checksums(rows) != self._checks[start:stop])
+        wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[start:stop])
         if len(wrong):
             raise self._data.damage((start + int(wrong[0])) * self._row_bytes, "a row's checksum is wrong")
         return rows
-
-
-def _checksums(rows: Array) -> Checksums:
-    """The CRC32C of each row of (n, bytes) uint8."""
-    crc = crc32c.crc32c
-    return np.array([crc(row.data) for row in rows], np.uint32)

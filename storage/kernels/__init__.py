@@ -7,6 +7,7 @@ the server runs: nothing compiles on a statement's thread (see storage.kernels.c
 
 from storage.kernels import choice
 from storage.kernels.plain.buckets import bucket_rows, chain_words, probe_buckets, probe_chains
+from storage.kernels.plain.checksums import checksum_rows
 from storage.kernels.plain.dot import dot_f32, l2_f32
 from storage.kernels.plain.fields import (
     parse_dates,
@@ -43,6 +44,7 @@ __all__ = [
     "block_offsets",
     "bucket_rows",
     "chain_words",
+    "checksum_rows",
     "dot_f32",
     "find_tuples",
     "find_words",

@@ -25,6 +25,7 @@ from typing import Any
 
 FAMILIES = (
     "buckets",
+    "checksums",
     "dot",
     "fields",
     "floats",
