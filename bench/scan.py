@@ -23,13 +23,13 @@ def main() -> None:
     parts = [rows[at : at + 8192] for at in range(0, ROWS, 8192)]
     rates = {}
     with ThreadPoolExecutor(cores) as pool:
-        for name, kernel in (("dot_f32", compiled.dot_f32), ("l2_f32", compiled.l2_f32)):
+        for name, kernel in (("dot", compiled.dot), ("l2", compiled.l2), ("cosine", compiled.cosine)):
             rates[f"{name}, compiled"] = best_rate(
                 lambda k=kernel: list(pool.map(lambda part: k(part, query), parts)), rows.nbytes
             )
         some = parts[:4]
-        rates["dot_f32, numpy twin"] = best_rate(
-            lambda: list(pool.map(lambda part: plain.dot_f32(part, query), some)),
+        rates["dot, numpy twin"] = best_rate(
+            lambda: list(pool.map(lambda part: plain.dot(part, query), some)),
             sum(part.nbytes for part in some),
         )
         rates["numpy X @ q, float32"] = best_rate(

@@ -1,7 +1,7 @@
 """Vectors: dot product and distances of BINARY(n) and VECTOR(n), packing, and vector arithmetic.
 
-DOT_PRODUCT (`<*>`) and EUCLIDEAN_DISTANCE (`<->`) of float32 go to the kernels that are the reference of
-every exact answer: float64 products over a fixed tree. One side is usually constant. A NaN or infinite
+DOT_PRODUCT (`<*>`), EUCLIDEAN_DISTANCE (`<->`) and their kin go to the kernels that are the reference of
+every exact answer: float64 terms over a fixed tree. One side is usually constant. A NaN or infinite
 result is null. BINARY holds little-endian elements: float32, or what the function's suffix says
 (`_F64`, `_I8`, `_I16`, `_I32`, `_I64`).
 """
@@ -50,13 +50,12 @@ def _check_lengths(left: Array, right: Array) -> None:
 
 
 def _pairs(kernel: _Kernel, left: Array, right: Array) -> Array:
-    """The kernel on rows with one query on either side, or row by row."""
+    """The kernel on rows with one query on either side, or pair by pair."""
     if len(right) == 1:
-        return kernel(left, np.ascontiguousarray(right[0]))
+        return kernel(left, right[0])
     if len(left) == 1:
-        return kernel(right, np.ascontiguousarray(left[0]))
-    results = [kernel(left[i : i + 1], np.ascontiguousarray(right[i]))[0] for i in range(len(left))]
-    return np.array(results, np.float64)
+        return kernel(right, left[0])
+    return kernel(left, right)
 
 
 def _scores(left: Column, right: Column, kernel: _Kernel, dtype: np.dtype, *, finite: bool = True) -> Column:
@@ -71,33 +70,19 @@ def _scores(left: Column, right: Column, kernel: _Kernel, dtype: np.dtype, *, fi
 
 
 def _dot(rows: Array, query: Array) -> Array:
-    if rows.dtype == np.float32:
-        return kernels.dot_f32(rows, query)
-    if rows.dtype == np.float64:
-        with np.errstate(all="ignore"):
-            return np.asarray((rows * query).sum(axis=1))
-    return np.array([sum(int(x) * int(y) for x, y in zip(r, query, strict=True)) for r in rows], np.float64)
+    return kernels.dot(rows, query)
 
 
 def _distance(rows: Array, query: Array) -> Array:
-    if rows.dtype == np.float32:
-        return kernels.l2_f32(rows, query)
-    with np.errstate(all="ignore"):
-        difference = rows.astype(np.float64) - query.astype(np.float64)
-        return np.asarray(np.sqrt((difference * difference).sum(axis=1)))
+    return kernels.l2(rows, query)
 
 
 def _manhattan(rows: Array, query: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(np.abs(rows.astype(np.float64) - query.astype(np.float64)).sum(axis=1))
+    return kernels.l1(rows, query)
 
 
 def _cosine(rows: Array, query: Array) -> Array:
-    zero = np.zeros(rows.shape[1], np.float32)
-    lengths = kernels.l2_f32(rows, zero) * kernels.l2_f32(query[None, :], zero)[0]
-    with np.errstate(all="ignore"):
-        similarity = kernels.dot_f32(rows, query) / lengths
-    return np.asarray(1.0 - np.clip(similarity, -1.0, 1.0))
+    return kernels.cosine(rows, query)
 
 
 def _function(kernel: _Kernel, dtype: str, *, finite: bool = True) -> Callable[[Column, Column], Column]:
@@ -151,7 +136,7 @@ def vector_dims(column: Column) -> Column:
 @scalar("vector_norm", [VECTOR], FLOAT8)
 def l2_norm(column: Column) -> Column:
     """A vector's Euclidean length."""
-    return Column(FLOAT8, kernels.l2_f32(column.values, np.zeros(column.values.shape[1], np.float32)))
+    return Column(FLOAT8, kernels.norms(column.values))
 
 
 @scalar("l2_normalize", [VECTOR], VECTOR)
@@ -205,7 +190,7 @@ def scalar_vector_mul(factor: Column, column: Column) -> Column:
 @scalar("vector_elements_sum", [VECTOR], FLOAT8)
 def vector_elements_sum(column: Column) -> Column:
     """The sum of the elements."""
-    return Column(FLOAT8, kernels.dot_f32(column.values, np.ones(column.values.shape[1], np.float32)))
+    return Column(FLOAT8, kernels.dot(column.values, np.ones(column.values.shape[1], np.float32)))
 
 
 @scalar("vector_num_elements", [VECTOR], INT4)

@@ -1,14 +1,14 @@
 """Kernels by name: work on arrays, without types, plans or nulls of their own.
 
 `plain/<family>.py` is the meaning of each kernel, in numpy; `compiled/<family>.py` has the twin of the
-same name. Callers say `kernels.dot_f32(...)`, so that the twin can take the place of the plain one while
+same name. Callers say `kernels.dot(...)`, so that the twin can take the place of the plain one while
 the server runs: nothing compiles on a statement's thread (see storage.kernels.choice).
 """
 
 from storage.kernels import choice
 from storage.kernels.plain.buckets import bucket_rows, chain_words, probe_buckets, probe_chains
 from storage.kernels.plain.checksums import checksum_rows
-from storage.kernels.plain.dot import dot_f32, l2_f32
+from storage.kernels.plain.dot import cosine, dot, l1, l2, norms
 from storage.kernels.plain.fields import (
     parse_dates,
     parse_decimals,
@@ -45,15 +45,18 @@ __all__ = [
     "bucket_rows",
     "chain_words",
     "checksum_rows",
-    "dot_f32",
+    "cosine",
+    "dot",
     "find_tuples",
     "find_words",
     "gather_bytes",
     "group_codes",
     "group_words",
     "hash_bytes",
-    "l2_f32",
+    "l1",
+    "l2",
     "mix_words",
+    "norms",
     "pack_blocks",
     "parse_dates",
     "parse_decimals",

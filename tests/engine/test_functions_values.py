@@ -157,7 +157,7 @@ ROWS = np.random.default_rng(3).normal(size=(50, 7)).astype(np.float32)
 
 @pytest.mark.parametrize("name", ["dot_product", "euclidean_distance"])
 def test_vectors_go_to_the_reference(name: str) -> None:
-    kernel = kernels.dot_f32 if name == "dot_product" else kernels.l2_f32
+    kernel = kernels.dot if name == "dot_product" else kernels.l2
     wanted = kernel(ROWS, ROWS[3]).tolist()
     stored = Column(vector(7), ROWS)
     raw = Column(binary(28), ROWS.view(np.uint8))
