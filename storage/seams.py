@@ -19,7 +19,7 @@ from storage.transactions.locks import Policy, RowMode, TableMode, Thing
 
 
 class Morsel(Protocol):
-    """Up to BATCH_ROWS neighbouring rows of one segment or of the write segment.
+    """Up to BATCH_ROWS neighbouring rows of one segment or of the write segment, or a whole one of them.
 
     Thread-safe and cheap to hold: nothing is decoded before it is asked for.
     """
@@ -28,6 +28,9 @@ class Morsel(Protocol):
 
     def visible(self) -> Mask | None:
         """(rows,) true for the rows the snapshot sees; None: all of them."""
+
+    def sees(self, rows: Positions) -> Mask:
+        """(len(rows),) which of the rows at these positions the snapshot sees."""
 
     def select(self, predicate: Conjunction) -> Mask | None:
         """(rows,) false where the predicate, tried on the encoded form, rules the row out; None: no help."""
@@ -44,6 +47,12 @@ class Morsel(Protocol):
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """The 64-bit row ids."""
 
+    def codes(self, definition: ColumnDefinition) -> Any | None:
+        """The codes of a vector column; None where there are none, or the morsel is no whole part."""
+
+    def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+        """The same rows as morsels of the usual size, without those whose zone maps rule them out."""
+
 
 Found = tuple[Morsel, Positions, Positions]
 """(morsel, positions in it, which of the keys asked for each has)"""
@@ -58,8 +67,11 @@ class TableView(Protocol):
     def estimated_rows(self) -> int:
         """About how many rows are visible: for planning."""
 
-    def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
-        """The table in row order, without the segments and blocks whose zone maps rule them out."""
+    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[Morsel]:
+        """The table in row order, without the segments and blocks whose zone maps rule them out.
+
+        With `whole`, committed parts come undivided, however many rows they have.
+        """
 
     def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
         """The visible rows that have one of the keys that `values` make, row by row, by a hash index.

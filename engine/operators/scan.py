@@ -80,16 +80,16 @@ class Scan:
         if advice is None:
             return
         predicate, complete = advice
-        whole = self._test(self.condition)
-        rest = self._test(self.rest) if predicate and complete else whole
+        whole = self.test(self.condition)
+        rest = self.test(self.rest) if predicate and complete else whole
         prepare(run, self.condition)
         columns = tuple(view.table.definition(number) for number in self.numbers)
         wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         if wanted is not None:
             for morsel, positions, _ in view.located(wanted):
-                rows = _Rows(morsel, columns, np.sort(positions), 0, 0)
-                around = _Rows(morsel, columns, None, 0, morsel.rows)
-                yield given(self._survivors(rows, around, whole, run))
+                rows = ScanRows(morsel, columns, np.sort(positions), 0, 0)
+                around = ScanRows(morsel, columns, None, 0, morsel.rows)
+                yield given(self.survivors(rows, around, whole, run))
             return
         if run.counters is not None:
             skipped, segments = view.skipped(predicate)
@@ -97,11 +97,8 @@ class Scan:
             skipped, blocks = view.skipped_blocks(predicate)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
-        step = self._step(whole)
         for morsel in view.morsels(predicate):
-            for start in range(0, morsel.rows, step):
-                rows = _Rows(morsel, columns, None, start, min(start + step, morsel.rows))
-                task = partial(self._part, rows, predicate, (whole, rest), run)
+            for task in self.tasks(morsel, columns, predicate, (whole, rest), run, self):
                 if safe:
                     yield task
                 else:
@@ -109,40 +106,66 @@ class Scan:
                     batch = task()
                     yield given(batch)
 
-    def _test(self, condition: Expression | None) -> _Test:
+    def tasks(
+        self,
+        morsel: Morsel,
+        columns: tuple[ColumnDefinition, ...],
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+    ) -> Iterator[Task]:
+        """The surviving rows of a morsel; `tests` are of the condition and of the rest of it.
+
+        What is done counts as done by `owner`.
+        """
+        step = self._step(tests[0])
+        for start in range(0, morsel.rows, step):
+            rows = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
+            yield partial(self._part, rows, predicate, tests, run, owner)
+
+    def test(self, condition: Expression | None) -> Test:
+        """A condition over the output columns, with what it reads."""
         read: set[int] = set()
         if condition is not None:
             read = {node.index for node in walk(condition) if isinstance(node, Reference)}
         columns = tuple(sorted(read))
         wide = tuple(i for i in columns if i < len(self.numbers) and is_wide(self.types[i]))
-        return _Test(condition, columns, wide)
+        return Test(condition, columns, wide)
 
-    def _step(self, test: _Test) -> int:
+    def _step(self, test: Test) -> int:
         """Rows a task takes."""
         width = sum(row_bytes(self.types[i]) for i in test.wide)
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
     def _part(
-        self, whole: _Rows, predicate: Conjunction, tests: tuple[_Test, _Test], run: Run
+        self, whole: ScanRows, predicate: Conjunction, tests: tuple[Test, Test], run: Run, owner: Operator
     ) -> Batch | None:
-        """The surviving rows of a stretch of a morsel; `tests` are of the condition and of the rest of it."""
+        """The surviving rows of a stretch of a morsel."""
         morsel = whole.morsel
-        positions = _candidates(morsel, predicate, whole.start, whole.stop)
+        positions = candidates(morsel, predicate, whole.start, whole.stop)
         found = whole.count if positions is None else len(positions)
         if not found:
-            count(run, self, 0, 1, Rows_Removed_by_Filter=whole.count)
+            count(run, owner, 0, 1, Rows_Removed_by_Filter=whole.count)
             return None
         test = tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]
-        rows = whole if positions is None else _Rows(morsel, whole.columns, positions, 0, 0)
-        batch = self._survivors(rows, whole, test, run)
+        rows = whole if positions is None else ScanRows(morsel, whole.columns, positions, 0, 0)
+        batch = self.survivors(rows, whole, test, run)
         left = 0 if batch is None else batch.rows
-        count(run, self, left, 1, Rows_Removed_by_Filter=whole.count - left)
+        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
         return batch
 
-    def _survivors(self, rows: _Rows, whole: _Rows, test: _Test, run: Run) -> Batch | None:
+    def survivors(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Batch | None:
         """Those of `rows`, which are among `whole`, that pass the test."""
+        left, fetched = self.passing(rows, whole, test, run)
+        return self.fetch(left, fetched) if left.count else None
+
+    def passing(
+        self, rows: ScanRows, whole: ScanRows, test: Test, run: Run
+    ) -> tuple[ScanRows, dict[int, Column]]:
+        """(those of `rows`, which are among `whole`, that pass the test; what was fetched of them for it)."""
         if test.condition is None:
-            return self._fetch(rows, {})
+            return rows, {}
         fetched: dict[int, Column] = {}
         if test.wide and rows.positions is not None:
             mask = self._dense(rows, whole, test, run)
@@ -152,14 +175,12 @@ class Scan:
         else:
             fetched = self._tested(rows, test)
             mask = self._true(fetched, rows.count, test, run)
-        if not mask.any():
-            return None
         if mask.all():
-            return self._fetch(rows, fetched)
+            return rows, fetched
         narrow = {i: column.take(mask) for i, column in fetched.items() if i not in test.wide}
-        return self._fetch(rows.take(np.flatnonzero(mask)), narrow)
+        return rows.take(np.flatnonzero(mask)), narrow
 
-    def _dense(self, rows: _Rows, whole: _Rows, test: _Test, run: Run) -> Mask | None:
+    def _dense(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Mask | None:
         """Where `rows` pass the test, tried on all rows around them too: no copy of what is wide.
 
         None where too few are wanted, or where the test fails, as it may for a row that is not.
@@ -175,7 +196,7 @@ class Scan:
             return None
         return mask[positions - whole.start]
 
-    def _piecemeal(self, rows: _Rows, piece: int, test: _Test, run: Run) -> Mask:
+    def _piecemeal(self, rows: ScanRows, piece: int, test: Test, run: Run) -> Mask:
         """Where `rows` pass the test, their wide columns brought together piece by piece."""
         masks = []
         for first in range(0, rows.count, piece):
@@ -184,17 +205,17 @@ class Scan:
             masks.append(self._true(self._tested(part, test), part.count, test, run))
         return np.concatenate(masks)
 
-    def _tested(self, rows: _Rows, test: _Test) -> dict[int, Column]:
+    def _tested(self, rows: ScanRows, test: Test) -> dict[int, Column]:
         """The columns that the test reads."""
         return {i: self._column(rows, i, late=is_wide(self.types[i])) for i in test.read}
 
-    def _true(self, columns: dict[int, Column], count: int, test: _Test, run: Run) -> Mask:
+    def _true(self, columns: dict[int, Column], count: int, test: Test, run: Run) -> Mask:
         assert test.condition is not None
         absent = Column.nulls(INT8, 0)
         batch = Batch(tuple(columns.get(i, absent) for i in range(len(self.types))), count)
         return true_rows(test.condition.evaluate(batch, run), count)
 
-    def _fetch(self, rows: _Rows, fetched: dict[int, Column]) -> Batch:
+    def fetch(self, rows: ScanRows, fetched: dict[int, Column]) -> Batch:
         """All output columns of these rows; `fetched` are there already."""
         columns = [
             fetched[i] if i in fetched else self._column(rows, i, late=i < len(self.numbers))
@@ -202,7 +223,7 @@ class Scan:
         ]
         return Batch(tuple(columns), rows.count)
 
-    def _column(self, rows: _Rows, index: int, *, late: bool) -> Column:
+    def _column(self, rows: ScanRows, index: int, *, late: bool) -> Column:
         if index == len(self.numbers):
             return rows.row_ids()
         type, definition = self.types[index], rows.columns[index]
@@ -217,7 +238,7 @@ def only(slot: int) -> tuple[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Test:
+class Test:
     """A condition, the output columns that it reads, and those of them that are wide."""
 
     condition: Expression | None
@@ -226,7 +247,7 @@ class _Test:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class ScanRows:
     """Rows of a morsel: at these positions, or (None) all from start to stop.
 
     `columns` are those of the scan, as the snapshot defines them.
@@ -242,16 +263,16 @@ class _Rows:
     def count(self) -> int:
         return self.stop - self.start if self.positions is None else len(self.positions)
 
-    def take(self, rows: Positions) -> _Rows:
+    def take(self, rows: Positions) -> ScanRows:
         mine = rows + self.start if self.positions is None else self.positions[rows]
-        return _Rows(self.morsel, self.columns, mine, 0, 0)
+        return ScanRows(self.morsel, self.columns, mine, 0, 0)
 
-    def slice(self, start: int, stop: int) -> _Rows:
+    def slice(self, start: int, stop: int) -> ScanRows:
         if start == 0 and stop == self.count:
             return self
         if self.positions is None:
-            return _Rows(self.morsel, self.columns, None, self.start + start, self.start + stop)
-        return _Rows(self.morsel, self.columns, self.positions[start:stop], 0, 0)
+            return ScanRows(self.morsel, self.columns, None, self.start + start, self.start + stop)
+        return ScanRows(self.morsel, self.columns, self.positions[start:stop], 0, 0)
 
     def _asked(self) -> Positions | None:
         """What to ask the morsel for: None where all of it is meant."""
@@ -266,7 +287,7 @@ class _Rows:
         return Column(INT8, self.morsel.row_ids(self._asked()))
 
 
-def _candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
+def candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
     """The positions that are visible and not ruled out; None where all from start to stop are."""
     mask = morsel.visible()
     if predicate:

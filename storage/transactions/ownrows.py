@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -206,6 +207,12 @@ class OwnMorsel:
         mask: Mask = (gone == 0) | (gone >= self._command)
         return mask
 
+    def sees(self, rows: Positions) -> Mask:
+        """See storage.seams.Morsel."""
+        gone = self._rows.gone[rows + self._start]
+        mask: Mask = (gone == 0) | (gone >= self._command)
+        return mask
+
     def select(self, predicate: Conjunction) -> Mask | None:
         """No help."""
         return None
@@ -224,3 +231,11 @@ class OwnMorsel:
         """See storage.seams.Morsel."""
         row_ids = self._rows.row_ids[self._start : self._stop]
         return row_ids if rows is None else row_ids[rows]
+
+    def codes(self, definition: ColumnDefinition) -> Any | None:
+        """None: own rows have no codes."""
+        return None
+
+    def pieces(self, predicate: Conjunction = ()) -> Iterator[OwnMorsel]:
+        """See storage.seams.Morsel: it is of the usual size."""
+        yield self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class PartMorsel:
         return mask
 
     def sees(self, rows: Positions) -> Mask:
-        """(len(rows),) which of these rows the snapshot sees."""
+        """See storage.seams.Morsel."""
         gone = self._part.gone_in(self._start, self._stop)
         mask: Mask = np.ones(len(rows), np.bool_)
         if gone is not None:
@@ -84,6 +84,18 @@ class PartMorsel:
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""
         return self._part.row_ids_of(self._start, self._stop, rows)
+
+    def codes(self, definition: ColumnDefinition) -> Any | None:
+        """See storage.seams.Morsel."""
+        return None
+
+    def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+        """See storage.seams.Morsel."""
+        step = self._part.morsel_rows()
+        for start in range(self._start, self._stop, step):
+            stop = min(start + step, self._stop)
+            if not predicate or self._part.may_match(predicate, start, stop):
+                yield PartMorsel(self._part, start, stop, self._commit, self._hidden)
 
 
 class TableView:
@@ -124,17 +136,16 @@ class TableView:
         """See storage.seams.TableView."""
         return sum(rows for _, rows in self._parts) + sum(stop - start for _, start, stop in self._own)
 
-    def morsels(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[Morsel]:
         """See storage.seams.TableView."""
         for part, rows in self._parts:
             if predicate and not part.may_match(predicate, 0, rows):
                 continue
-            step = part.morsel_rows()
-            for start in range(0, rows, step):
-                stop = min(start + step, rows)
-                if predicate and not part.may_match(predicate, start, stop):
-                    continue
-                yield PartMorsel(part, start, stop, self._commit, self._hidden)
+            morsel = PartMorsel(part, 0, rows, self._commit, self._hidden)
+            if whole:
+                yield morsel
+            else:
+                yield from morsel.pieces(predicate)
         for own, first, end in self._own:
             step = own.morsel_rows()
             for start in range(first, end, step):

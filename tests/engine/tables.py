@@ -29,6 +29,9 @@ class RowsMorsel:
     def visible(self) -> Mask | None:
         return self.seen
 
+    def sees(self, rows: Positions) -> Mask:
+        return np.ones(len(rows), np.bool_) if self.seen is None else self.seen[rows]
+
     def select(self, predicate: Conjunction) -> Mask | None:
         return None
 
@@ -44,6 +47,12 @@ class RowsMorsel:
     def row_ids(self, rows: Positions | None = None) -> Positions:
         ids = np.arange(self.first, self.first + self.rows)
         return ids if rows is None else ids[rows]
+
+    def codes(self, definition: ColumnDefinition) -> None:
+        return None
+
+    def pieces(self, predicate: Conjunction = ()) -> Iterator[RowsMorsel]:
+        yield self
 
 
 class MemoryTable:
@@ -68,7 +77,7 @@ class MemoryTable:
             for start in range(0, self.rows, morsel)
         ]
 
-    def morsels(self, predicate: Conjunction = ()) -> Iterator[RowsMorsel]:
+    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[RowsMorsel]:
         return iter(self.parts)
 
     def located(self, row_ids: Positions) -> Iterator[tuple[RowsMorsel, Positions, Positions]]:
