@@ -37,6 +37,7 @@ from storage.kernels.plain.packing import (
     unpack_blocks,
 )
 from storage.kernels.plain.programs import run_program
+from storage.kernels.plain.signs import count_signs, encode_signs, rotate_rows
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
 
@@ -46,7 +47,9 @@ __all__ = [
     "chain_words",
     "checksum_rows",
     "cosine",
+    "count_signs",
     "dot",
+    "encode_signs",
     "find_tuples",
     "find_words",
     "gather_bytes",
@@ -69,6 +72,7 @@ __all__ = [
     "probe_chains",
     "put_fields",
     "put_int32",
+    "rotate_rows",
     "run_program",
     "scatter_bytes",
     "select_blocks",

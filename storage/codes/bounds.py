@@ -1,0 +1,315 @@
+"""Bounds of a score from a row's sign code, and the proof that they hold in floating point.
+
+**The mathematics.** x is a row, q the query, both rotated by an orthogonal R into m dimensions (which keeps
+products and norms); d is the cell's centroid, any vector, z = x - d and p = q - d. Then
+
+    q.x = q.d + d.z + p.z            |q - x|^2 = P^2 + N^2 - 2 p.z          |x|^2 = |d|^2 + 2 d.z + N^2
+
+with P = |p|, N = |z|. Let s be the signs of z, u = s / sqrt m (so |u| = 1), k = z.u / N the cosine of the
+angle between z and u, and beta = p.u / P that between p and u. The angle between p and z is at least the
+difference and at most the sum of the two, so
+
+    k beta - S <= p.z / (N P) <= k beta + S,            S = sqrt((1 - k^2) (1 - beta^2))
+
+k and N are factors of the row. beta is known only within an interval J = [b - delta, b + delta], because the
+query is rounded to a few bit planes: p is replaced by p~, whose digits are odd multiples of a step, which
+makes p~.u a matter of XOR and popcount, and |p.u - p~.u| <= |p - p~|_1 / sqrt m = delta P, each |u_i| being
+1 / sqrt m. As a function of beta the right side is cos(phi - phi*), with one peak, at beta = k. Its largest
+value over J is therefore at v = k clamped to J: **not** at an end of J. (Taking b + delta puts the "upper
+bound" below the truth whenever the row is near the query: for a query equal to a row, always.) Likewise the
+least value of the left side over J is at -k clamped to J. J need not be cut to [-1, 1]: the true beta lies in
+both, so v lies between -1 and 1 whenever k does.
+
+**Rounding.** unit = 2^-24, the largest relative error of a float32 operation. Factors are stored in float32:
+N, k and c = d.z, each within 1 unit (k absolutely) of the float64 value. The kernel computes in float32
+
+    U = A c + N (P (k v + sqrt((E - k k) (E - v v))) + G + B N) - T X,      E = 1 + 2^-20
+
+and the lower value with the sign of the root, of G and of the slack of B and X turned round.
+
+1. b. The count is an integer below m 2^bits <= 2^22, exact in float32; b = k0 - k1 count has numbers up to
+   2 k0, rounded five times, so it is within 8 units (1 + k0); delta is widened by 2^-20 (1 + k0), 16 units,
+   and rounded up. J as computed holds the true beta.
+2. v. k is within 1 unit, so the clamped v is, too, or nearer. If v moves by epsilon, the peak falls by at
+   most epsilon: with k = cos phi*, v = cos phi, epsilon >= |cos phi - cos phi*| = 2 sin((phi + phi*) / 2)
+   |sin((phi - phi*) / 2)| >= 2 sin^2((phi - phi*) / 2) = 1 - cos(phi - phi*). Where v is an end of J both
+   before and after, J is the same. So this costs N P units.
+3. The root. E is 16 units above 1; E - k k as computed differs by rounding by at most 3 units, and by 2
+   because k was rounded, so it is above the true 1 - k^2 by 8 units at least, as a ratio, too, as that is
+   at most 1. The same for v. The product and the root lose 1 unit each: the root is never below the true one.
+   For the lower value the root is subtracted: the same holds.
+4. k v is within 2 units, the sum within 1, P and N within 1 each, two products with 1 each: 7 units N P. The
+   sum with G and B N: 1 unit of its parts, and again with N: in all below 12 units (N P + N G + |B| N^2).
+5. c is within 1 unit of |d| N, the sum with it within 1 unit of |d| N + N P: 3 units |d| N.
+
+So G = 2^-19 (P + |d|) (32 units) covers 2 to 5, for the distances with B = -1/2 -+ 2^-20 (16 units of N^2).
+The error of every row is measured by its own norm: one long row blinds nobody but itself.
+
+6. Float64. R is applied with an error of at most (log2 m + 2) 2^-53 of a vector's norm a transform, sums of m
+   terms with at most m 2^-53: for m <= 2^14 all is below 2^-38 of |q| |x| <= |q| |d| + N (P + |d|). The same
+   covers the score's reference (products summed in float64 in any order) and a threshold rewritten in
+   float64 by whoever asks (1 - similarity for a distance). The N part is in G; the rest is in g below. For
+   distances the vectors q - x as computed and as they are differ by epsilon = 2^-38 (|q| + |x|), the squares
+   by 2 |q - x| epsilon + epsilon^2: P^2, P |d| and 2^-36 |d|^2 are in g, what has an N is in G and B.
+7. Cosine. q.x > t |q| |x| is tested with X a bound of |x|, X^2 = E1 |d|^2 + 2 c + E1 N^2, E1 = 1 -+ 2^-19, 0
+   if that is below 0. Rounding costs at most 8 units (|d|^2 + N^2), E1 gives 32, and |x|^2 is at most
+   2 (|d|^2 + N^2): X is off by 6 units of |x| to the safe side, T X and its subtraction cost 3. A vector of
+   zeros is never decided: its q.x and |x| are 0, so U >= 0 >= L hold for any threshold.
+8. The threshold t becomes limits of U and L in float64, moved by g = 2^-36 (sizes of what was added) +
+   2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and queries are below 2^60.
+
+A row is dropped where U is below its limit, and taken where L is above: strictly, so that > and >= need not
+be told apart; equality is left to the score itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.codes.metric import Metric, Question, near
+from storage.predicate import Comparison
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int64]
+
+_LOOSE = 2.0**-20
+_GUARD = 2.0**-19
+_EXACT = 2.0**-36
+_UNDERFLOW = 2.0**-120
+_STEPS = (1.0, 0.9, 0.8, 0.72, 0.64, 0.56)
+"""Steps of the digits that are tried, as parts of the one that cuts nothing off."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """The question in a cell, in a few bits: beta lies within `delta` of `start - slope * count`."""
+
+    words: Words
+    """(bits, W) plane j has weight 2^j."""
+    start: np.float32
+    slope: np.float32
+    delta: np.float32
+
+    def beta(self, counts: Counts) -> Singles:
+        """The middle of J, in float32."""
+        return self.start - self.slope * counts.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A question in one cell."""
+
+    question: Question
+    turned: Floats
+    """(m,) p."""
+    norm: float
+    """P."""
+    centroid: float
+    """|d|."""
+    offset: float
+    """q.d."""
+
+    @classmethod
+    def of(cls, question: Question, centroid: Singles) -> Frame:
+        """The question seen from a cell's (m,) centroid."""
+        wide = centroid.astype(np.float64)
+        turned = question.rotated - wide
+        norm, length = sqrt(float(turned @ turned)), sqrt(float(wide @ wide))
+        return cls(question, turned, norm, length, float(question.rotated @ wide))
+
+    def planes(self, bits: int) -> Planes:
+        """p rounded to digits of so many bits, with the step that loses least."""
+        m = len(self.turned)
+        top = (1 << bits) - 1
+        best, error = np.zeros(m), inf
+        step = 0.0
+        largest = float(np.abs(self.turned).max())
+        for part in _STEPS if self.norm > MIN_NORM else ():
+            tried = part * largest / (1 << bits)
+            digits = np.clip(2 * np.floor(self.turned / (2 * tried)) + 1, -top, top)
+            lost = float(np.abs(self.turned - tried * digits).sum())
+            if lost < error:
+                best, error, step = digits, lost, tried
+        if not step:
+            # p is nothing, or next to nothing: beta may be anything
+            return Planes(np.zeros((bits, m // 64), np.uint64), np.float32(0), np.float32(0), np.float32(2))
+        numbers = ((best + top) / 2).astype(np.uint64)
+        planes = [
+            np.packbits((numbers >> np.uint64(j)) & np.uint64(1) != 0, bitorder="little").view("<u8")
+            for j in range(bits)
+        ]
+        unit = step / (sqrt(m) * self.norm)
+        start = np.float32(unit * m * top)
+        delta = error / (sqrt(m) * self.norm) + _LOOSE * (1 + float(start))
+        return Planes(np.stack(planes), start, np.float32(2 * unit), _up(delta))
+
+
+MIN_NORM = 2.0**-60
+"""A p shorter than this is not given planes: its beta may be anything."""
+
+
+def _up(value: float) -> np.float32:
+    """The least float32 that is not less."""
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return single if float(single) >= value else np.nextafter(single, np.float32(inf))
+
+
+def _down(value: float) -> np.float32:
+    return -_up(-value)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The constants of U, or of L: see the module's text. `root` is +1 or -1."""
+
+    root: np.float32
+    guard: np.float32
+    square: np.float32
+    length: np.float32
+    least: np.float32
+    growth: np.float32
+    limit: np.float32
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """`score op threshold` in a cell. `sign` is -1 where rows far from the query are asked for."""
+
+    sign: np.float32
+    centre: np.float32
+    norm: np.float32
+    drop: Side
+    take: Side
+
+    @classmethod
+    def of(cls, frame: Frame, op: Comparison, threshold: float) -> Test:
+        """A finite threshold. Raises nothing."""
+        metric = frame.question.metric
+        if metric is Metric.COSINE:
+            # distances are 0 to 2: what is beyond may as well be nearer
+            threshold = min(max(threshold, -1.0), 3.0)
+        sign = 1.0 if near(metric, op) else -1.0
+        drop, take = _limits(frame, threshold, sign)
+        p, c = frame.norm, frame.centroid
+        guard = _GUARD * (p + c)
+        square = -sign / 2 if metric in (Metric.L2, Metric.L1) else 0.0
+        length = sign * (1 - threshold) * frame.question.norm if metric is Metric.COSINE else 0.0
+        sides = []
+        for root, limit in ((1.0, drop), (-1.0, take)):
+            loose = 1 - root * (1 if length >= 0 else -1) * _GUARD
+            sides.append(
+                Side(
+                    np.float32(root),
+                    np.float32(root * guard),
+                    np.float32(square + root * _LOOSE if square else 0.0),
+                    np.float32(length),
+                    np.float32(loose * c * c),
+                    np.float32(loose),
+                    np.float32(limit),
+                )
+            )
+        centre = sign if metric in (Metric.DOT, Metric.COSINE) else 0.0
+        return cls(np.float32(sign), np.float32(centre), np.float32(p), *sides)
+
+    def upper(self, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
+        """(rows,) U of (3, rows) factors."""
+        return self._value(self.drop, self.sign * beta, delta, factors)
+
+    def lower(self, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
+        """(rows,) L of (3, rows) factors."""
+        return self._value(self.take, self.sign * beta, delta, factors)
+
+    def _value(self, side: Side, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
+        norms, cosines, centres = factors
+        one = np.float32(1 + _LOOSE)
+        v = np.minimum(np.maximum(side.root * cosines, beta - delta), beta + delta)
+        root = np.sqrt((one - cosines * cosines) * (one - v * v))
+        inner = self.norm * (cosines * v + side.root * root) + side.guard + side.square * norms
+        value = self.centre * centres + norms * inner
+        if side.length:
+            square = side.least + np.float32(2) * centres + norms * norms * side.growth
+            value = value - side.length * np.sqrt(np.maximum(square, np.float32(0)))
+        result: Singles = value
+        return result
+
+
+def _limits(frame: Frame, threshold: float, sign: float) -> tuple[np.float32, np.float32]:
+    """What U must reach for a row to stay, and L must pass for it to be sure."""
+    p, c, q, t = frame.norm, frame.centroid, frame.question.norm, threshold
+    tiny = _UNDERFLOW * (1 + p)
+    match frame.question.metric:
+        case Metric.DOT:
+            reach = keep = sign * (t - frame.offset)
+            slack = _EXACT * (q * c + abs(t)) + tiny
+        case Metric.COSINE:
+            reach = keep = -sign * frame.offset
+            slack = _EXACT * (1 + abs(1 - t)) * q * c + tiny
+        case Metric.L2 | Metric.L1:
+            reach, keep = (_squared(p, t), _squared(p, t))
+            if frame.question.metric is Metric.L1:
+                # |x|_2 <= |x|_1 <= sqrt n |x|_2
+                short = _squared(p, t / sqrt(frame.question.dimensions))
+                reach, keep = (reach, short) if sign > 0 else (short, reach)
+            reach, keep = sign * reach, sign * keep
+            slack = _EXACT * (p * p + p * c + t * t + _EXACT * c * c) + tiny
+    return _down(reach - slack), _up(keep + slack)
+
+
+def _squared(p: float, t: float) -> float:
+    """What p.z - N^2 / 2 is compared with for |q - x| against t; beyond all where t < 0."""
+    return inf if t < 0 else (p * p - t * t) / 2
+
+
+def intervals(frame: Frame, planes: Planes, counts: Counts, factors: Singles) -> tuple[Floats, Floats]:
+    """(rows,) float64 lower and upper bounds of the score, from (rows,) counts and (3, rows) factors."""
+    question = frame.question
+    p, c, q = frame.norm, frame.centroid, question.norm
+    norms, cosines, centres = factors.astype(np.float64)
+    beta, delta = planes.beta(counts).astype(np.float64), float(planes.delta)
+    guard = norms * (_GUARD * (p + c)) + _UNDERFLOW * (1 + p)
+
+    def product(root: float) -> Floats:
+        """A bound of p.z."""
+        v = np.minimum(np.maximum(root * cosines, beta - delta), beta + delta)
+        spread = np.sqrt((1 + _LOOSE - cosines**2) * (1 + _LOOSE - v * v))
+        bound: Floats = norms * p * (cosines * v + root * spread) + root * guard
+        return bound
+
+    high, low = product(1.0), product(-1.0)
+    if question.metric in (Metric.L2, Metric.L1):
+        slack = 2 * _LOOSE * norms**2 + _EXACT * (p * p + p * c + _EXACT * c * c) + _UNDERFLOW
+        near_, far = p * p + norms**2 - 2 * high - slack, p * p + norms**2 - 2 * low + slack
+        least, most = np.sqrt(np.maximum(near_, 0)), np.sqrt(np.maximum(far, 0))
+        if question.metric is Metric.L1:
+            most = most * sqrt(question.dimensions)
+        return least * (1 - _EXACT), most * (1 + _EXACT)
+    slack = _EXACT * q * c
+    low, high = low + frame.offset + centres - slack, high + frame.offset + centres + slack
+    if question.metric is Metric.DOT:
+        return low, high
+    return _distances(low, high, q, c, norms, centres)
+
+
+def _distances(
+    low: Floats, high: Floats, q: float, c: float, norms: Floats, centres: Floats
+) -> tuple[Floats, Floats]:
+    """Bounds of the cosine distance from those of the product; without bounds where |x| may be 0."""
+    middle, loose = c * c + 2 * centres + norms**2, _GUARD * (c * c + norms**2)
+    short, long = np.sqrt(np.maximum(middle - loose, 0)) * q, np.sqrt(np.maximum(middle + loose, 0)) * q
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        most = np.where(high >= 0, high / short, high / long)
+        least = np.where(low >= 0, low / long, low / short)
+    known = short > 0
+    nearest: Floats = np.where(known, 1 - np.minimum(most, 1) - _EXACT, 0.0)
+    farthest: Floats = np.where(known, 1 - np.maximum(least, -1) + _EXACT, inf)
+    return np.maximum(nearest, 0.0), farthest
+
+
+__all__ = ["MIN_NORM", "Frame", "Planes", "Side", "Test", "intervals"]

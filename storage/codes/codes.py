@@ -1,0 +1,29 @@
+"""Codes: cells, and what they are asked."""
+
+from __future__ import annotations
+
+from storage.codes import search
+from storage.codes.cells import Cells
+from storage.codes.limit import Limit
+from storage.codes.metric import Question
+from storage.codes.search import Floats, Nearest, Rows, Verdict
+from storage.column import Positions
+from storage.predicate import Comparison
+
+
+class Codes(Cells):
+    """The codes of one vector column of one segment: see storage.codes.cells."""
+
+    def decide(
+        self, question: Question, op: Comparison, threshold: float, cells: range, rows: Rows = None
+    ) -> Verdict:
+        """See storage.codes.search.decide."""
+        return search.decide(self, question, op, threshold, cells, rows)
+
+    def nearest(self, question: Question, limit: Limit, cells: range, rows: Rows = None) -> Nearest:
+        """See storage.codes.search.nearest."""
+        return search.nearest(self, question, limit, cells, rows)
+
+    def bounds(self, question: Question, cells: range) -> tuple[Positions, Floats, Floats]:
+        """See storage.codes.search.bounds."""
+        return search.bounds(self, question, cells)

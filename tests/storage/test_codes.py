@@ -1,0 +1,268 @@
+"""Codes against the scores themselves in float64: bounds hold, and no answer is lost or invented."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from math import inf, nan, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.codes import Codes, Limit, Metric, Question
+from storage.predicate import Comparison
+
+OPS: dict[Comparison, Callable[[np.ndarray, float], np.ndarray]] = {
+    Comparison.GT: operator.gt,
+    Comparison.GE: operator.ge,
+    Comparison.LT: operator.lt,
+    Comparison.LE: operator.le,
+}
+
+
+def scores(metric: Metric, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(rows,) float64, NaN where there is none."""
+    rows, query = rows.astype(np.float64), query.astype(np.float64)
+    with np.errstate(all="ignore"):
+        match metric:
+            case Metric.DOT:
+                return (rows * query).sum(axis=1)
+            case Metric.L2:
+                return np.sqrt(((rows - query) ** 2).sum(axis=1))
+            case Metric.L1:
+                return np.abs(rows - query).sum(axis=1)
+            case Metric.COSINE:
+                norms = np.sqrt((rows**2).sum(axis=1)) * sqrt((query**2).sum())
+                return 1 - np.clip((rows * query).sum(axis=1) / norms, -1, 1)
+
+
+def check_threshold(
+    codes: Codes, metric: Metric, rows: np.ndarray, query: np.ndarray, op: Comparison, threshold: float
+) -> None:
+    """What is sure is true, what is neither sure nor in question is false."""
+    question = Question.of(metric, query)
+    true = scores(metric, rows, query)
+    with np.errstate(invalid="ignore"):
+        meets = OPS[op](true, threshold)
+    for task in codes.tasks():
+        verdict = codes.decide(question, op, threshold, task)
+        assert (np.diff(verdict.sure) > 0).all()
+        assert (np.diff(verdict.maybe) > 0).all()
+        assert not np.isin(verdict.sure, verdict.maybe).any()
+        assert meets[verdict.sure].all()
+        meets[verdict.sure] = False
+        meets[verdict.maybe] = False
+    assert not meets.any()
+
+
+@pytest.mark.parametrize("metric", Metric)
+@pytest.mark.parametrize("dimensions", [64, 100, 768, 1000])
+def test_a_query_equal_to_a_row(metric: Metric, dimensions: int) -> None:
+    random = np.random.default_rng(dimensions)
+    rows = random.normal(size=(200, dimensions)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    codes = Codes.build(rows)
+    assert codes is not None
+    for row in range(0, 200, 10):
+        own = scores(metric, rows, rows[row])[row]
+        positions, low, high = codes.bounds(Question.of(metric, rows[row]), range(codes.cells))
+        at = int(np.flatnonzero(positions == row)[0])
+        assert low[at] <= own <= high[at]
+        for op in OPS:
+            for threshold in (np.nextafter(own, -inf), own, np.nextafter(own, inf)):
+                check_threshold(codes, metric, rows, rows[row], op, float(threshold))
+
+
+SHAPES = (
+    "normal",
+    "constant",
+    "one-hot",
+    "clustered",
+    "positive",
+    "duplicates",
+    "scaled",
+    "wild",
+    "integers",
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of one element type and a query, from the usual to the worst."""
+    seed = draw(st.integers(0, 2**32))
+    random = np.random.default_rng(seed)
+    n = draw(st.sampled_from([32, 33, 63, 64, 65, 100, 128, 200, 320, 513]))
+    count = draw(st.integers(1, 60))
+    shape = draw(st.sampled_from(SHAPES))
+    dtype = draw(st.sampled_from([np.float32, np.float64, np.float16]))
+    rows = random.normal(size=(count, n))
+    match shape:
+        case "constant":
+            rows[:] = rows[0]
+        case "one-hot":
+            rows = np.eye(n)[random.integers(0, n, count)]
+        case "clustered":
+            rows = random.normal(size=(3, n))[random.integers(0, 3, count)] + 0.01 * rows
+        case "positive":
+            rows = np.maximum(rows, 0) + 1
+        case "duplicates":
+            rows = rows[random.integers(0, min(count, 4), count)]
+        case "scaled":
+            rows *= 10.0 ** random.integers(-4, 4, (count, 1))
+        case "wild":
+            rows *= 10.0 ** random.integers(-40, 30, (count, 1)).clip(-200, 36)
+        case "integers":
+            rows = random.integers(-128, 128, (count, n)).astype(np.float64)
+    scale = draw(st.sampled_from([1.0, 1.0, 1e-3, 1e3, 1e-30, 1e15]))
+    with np.errstate(over="ignore"):
+        rows = (rows * scale).astype(dtype)
+    holes = draw(st.integers(0, 4))
+    for value in (nan, inf, -inf, 0.0)[:holes]:
+        rows[random.integers(0, count), random.integers(0, n) if value else slice(None)] = value
+    kind = draw(st.sampled_from(["row", "near", "far", "negated", "zero", "basis"]))
+    base = rows[random.integers(0, count)].astype(np.float64)
+    spread = float(np.abs(base[np.isfinite(base)]).mean()) if np.isfinite(base).any() else 1.0
+    query = {
+        "row": base,
+        "near": base + 0.1 * spread * random.normal(size=n),
+        "far": spread * random.normal(size=n),
+        "negated": -base,
+        "zero": np.zeros(n),
+        "basis": np.eye(n)[0],
+    }[kind]
+    with np.errstate(over="ignore"):
+        return rows, query.astype(dtype)
+
+
+@settings(max_examples=100)
+@given(tables(), st.sampled_from(list(Metric)))
+def test_bounds_hold(table: tuple[np.ndarray, np.ndarray], metric: Metric) -> None:
+    rows, query = table
+    codes = Codes.build(rows)
+    assert codes is not None
+    positions, low, high = codes.bounds(Question.of(metric, query), range(codes.cells))
+    assert sorted(positions) == list(range(len(rows)))
+    true = scores(metric, rows, query)[positions]
+    ordinary = np.isfinite(true)
+    assert (low[ordinary] <= true[ordinary]).all()
+    assert (high[ordinary] >= true[ordinary]).all()
+
+
+@settings(max_examples=100)
+@given(tables(), st.sampled_from(list(Metric)), st.sampled_from(list(OPS)), st.data())
+def test_thresholds(
+    table: tuple[np.ndarray, np.ndarray], metric: Metric, op: Comparison, data: st.DataObject
+) -> None:
+    rows, query = table
+    codes = Codes.build(rows)
+    assert codes is not None
+    true = scores(metric, rows, query)
+    known = true[~np.isnan(true)]
+    thresholds = [0.0, -1.0, 0.9, 1e30, inf, -inf, nan]
+    if len(known):
+        score = known[data.draw(st.integers(0, len(known) - 1))]
+        thresholds += [score, np.nextafter(score, -inf), np.nextafter(score, inf), -score, score * 1.01]
+    for threshold in thresholds:
+        check_threshold(codes, metric, rows, query, op, float(threshold))
+
+
+@settings(max_examples=100)
+@given(tables(), st.sampled_from(list(Metric)), st.booleans(), st.integers(1, 20), st.booleans())
+def test_the_best_are_among_the_nearest(
+    table: tuple[np.ndarray, np.ndarray], metric: Metric, descending: bool, count: int, told: bool
+) -> None:
+    rows, query = table
+    codes = Codes.build(rows)
+    assert codes is not None
+    true = scores(metric, rows, query)
+    limit = Limit(count, descending)
+    found = []
+    if told:
+        # as many scores of rows as anybody may know
+        limit.offer(true[: len(true) // 2])
+    for task in codes.tasks():
+        best = codes.nearest(Question.of(metric, query), limit, task)
+        known = ~np.isnan(true[best.positions])
+        with np.errstate(invalid="ignore"):
+            better = best.best >= true[best.positions] if descending else best.best <= true[best.positions]
+        assert better[known].all()
+        assert (np.sort(best.best) == (best.best[::-1] if descending else best.best)).all()
+        found.append(best.positions)
+    numbers = np.flatnonzero(~np.isnan(true))
+    order = numbers[np.argsort(-true[numbers] if descending else true[numbers], kind="stable")]
+    assert np.isin(order[:count], np.concatenate(found)).all()
+
+
+@settings(max_examples=30)
+@given(tables(), st.integers(0, 2**32))
+def test_merged_codes_are_those_of_the_rows(table: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    """Rows of two segments, some dead, shuffled into one: decided as where they came from."""
+    rows, query = table
+    random = np.random.default_rng(seed)
+    valid = random.random(len(rows)) < 0.9
+    codes = Codes.build(rows, valid)
+    assert codes is not None
+    order = random.permutation(2 * len(rows))
+    target = order.copy()
+    target[random.random(len(order)) < 0.2] = -1
+    merged = Codes.merged([(codes, target[: len(rows)]), (codes, target[len(rows) :])])
+    again = Codes.read(merged.head(), merged.buffers())
+    there = np.concatenate([np.flatnonzero(valid), np.flatnonzero(valid) + len(rows)])
+    expected = np.sort(target[there][target[there] >= 0])
+    question = Question.of(Metric.DOT, query)
+    positions, low, high = again.bounds(question, range(again.cells))
+    assert (np.sort(positions) == expected).all()
+    source = np.full(2 * len(rows), -1)
+    source[target[target >= 0]] = np.flatnonzero(target >= 0) % len(rows)
+    true = scores(Metric.DOT, rows, query)[source[positions]]
+    ordinary = np.isfinite(true)
+    assert (low[ordinary] <= true[ordinary]).all()
+    assert (high[ordinary] >= true[ordinary]).all()
+
+
+@settings(max_examples=30)
+@given(tables(), st.integers(0, 2**32))
+def test_only_rows_that_count(table: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    """Positions or a mask: what is decided of them is what is decided of all, without the others."""
+    rows, query = table
+    random = np.random.default_rng(seed)
+    codes = Codes.build(rows, random.random(len(rows)) < 0.9)
+    assert codes is not None
+    mask = random.random(len(rows)) < 0.5
+    question = Question.of(Metric.L2, query)
+    for task in codes.tasks():
+        everything = codes.decide(question, Comparison.LT, 1.0, task)
+        for some in (mask, np.flatnonzero(mask)):
+            verdict = codes.decide(question, Comparison.LT, 1.0, task, some)
+            assert (verdict.sure == everything.sure[mask[everything.sure]]).all()
+            assert (verdict.maybe == everything.maybe[mask[everything.maybe]]).all()
+
+
+def test_usual_vectors_are_decided_by_their_codes() -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(4000, 1024)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    codes = Codes.build(rows)
+    assert codes is not None
+    assert codes.rows == 4000
+    verdict = codes.decide(Question.of(Metric.DOT, rows[7]), Comparison.GT, 0.9, codes.tasks()[0])
+    assert verdict.maybe.tolist() == [7]
+    assert not len(verdict.sure)
+
+
+def test_one_long_row_blinds_nobody() -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(4000, 256)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[17] *= 1e12
+    codes = Codes.build(rows)
+    assert codes is not None
+    verdict = codes.decide(Question.of(Metric.DOT, rows[7]), Comparison.GT, 0.9, codes.tasks()[0])
+    assert len(verdict.maybe) + len(verdict.sure) < 10
+
+
+def test_short_vectors_have_no_codes() -> None:
+    assert Codes.build(np.zeros((10, 3), np.float32)) is None
+    assert Codes.build(np.zeros((0, 512), np.float32)) is None
