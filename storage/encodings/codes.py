@@ -57,17 +57,14 @@ class Codes:
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded: numbers as they are, all else as a CodedColumn."""
-        codes = self._codes.decode(start, stop, rows, np.int64)
         if self._type.form is Form.FIXED:
-            return Column(self._type, self.dictionary.column.values[codes])
-        return CodedColumn(self._type, self.dictionary, codes)
+            return Column(self._type, self._codes.taken(self.dictionary.column.values, start, stop, rows))
+        return CodedColumn(self._type, self.dictionary, self._codes.decode(start, stop, rows, np.int64))
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Finds the matching codes, then looks for those."""
         if is_float(self._type):
-            table = compare(self.dictionary.column.values, op, value)
-            mask: Mask = table[self._codes.decode(start, stop, None, np.int64)]
-            return mask
+            return self._codes.taken(compare(self.dictionary.column.values, op, value), start, stop, None)
         stretches = self._stretches(op, value)
         if stretches is None:
             return None
@@ -75,7 +72,7 @@ class Codes:
             table = np.zeros(self._count, np.bool_)
             for first, last in stretches:
                 table[first:last] = True
-            return table[self._codes.decode(start, stop, None, np.int64)]
+            return self._codes.taken(table, start, stop, None)
         mask = np.zeros(max(stop - start, 0), np.bool_)
         for first, last in stretches:
             mask |= self._codes.within(first, last - 1, start, stop)

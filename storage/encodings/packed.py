@@ -56,6 +56,14 @@ class Packed:
         kernels.unpack_blocks(self.words, self.offsets, self.widths, self.bases, start, out)
         return out if rows is None else out[rows]
 
+    def taken(self, table: Array, start: int, stop: int, rows: Positions | None) -> Array:
+        """`table[value]` of the values that `decode` gives; the table's elements have 1, 2, 4 or 8 bytes."""
+        if rows is not None:
+            return table[self.decode(start, stop, rows, np.int64)]
+        out = np.empty(max(stop - start, 0), table.dtype)
+        kernels.unpack_table(self.words, self.offsets, self.widths, self.bases, start, table, out)
+        return out
+
     def within(self, low: int, high: int, start: int, stop: int) -> Mask:
         """Where low <= value <= high, of rows start to stop."""
         out = np.empty(max(stop - start, 0), np.bool_)

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow.compute as pc
 
-from storage.column import Column, Mask, Positions
+from storage import kernels
+from storage.column import Array, Column, Mask, Positions
 from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
 from storage.encodings.codes import Codes
@@ -59,8 +60,8 @@ class Runs(Proportional):
         first, ends = self._ends_of(start, stop)
         values = self._values.decode(first, first + len(ends), None)
         if self._type.form is Form.FIXED:
-            return Column(self._type, np.repeat(values.values, _lengths(ends, start, stop)))
-        runs = _repeated(ends, start, stop)
+            return Column(self._type, _repeated(values.values, ends, start, stop))
+        runs = _repeated(np.arange(len(ends)), ends, start, stop)
         if isinstance(values, CodedColumn):
             return values.take(runs)
         return CodedColumn(self._type, Dictionary(values, distinct=False), runs)
@@ -81,7 +82,7 @@ class Runs(Proportional):
         """One comparison a run."""
         first, ends = self._ends_of(start, stop)
         mask = self._values.select(op, value, first, first + len(ends))
-        return None if mask is None else np.repeat(mask, _lengths(ends, start, stop))
+        return None if mask is None else _repeated(mask, ends, start, stop)
 
     @property
     def exact(self) -> bool:
@@ -115,15 +116,11 @@ class Runs(Proportional):
         return cls(type, encoding.read(type, described["head"], buffers[4:]), ends)
 
 
-def _repeated(ends: Positions, start: int, stop: int) -> Positions:
-    """The number of each row's run among those of `ends`, for rows start to stop."""
-    return np.repeat(np.arange(len(ends)), _lengths(ends, start, stop))
-
-
-def _lengths(ends: Positions, start: int, stop: int) -> Positions:
-    """How many of the rows start to stop each run has."""
-    lengths: Positions = np.diff(np.minimum(ends, stop), prepend=start)
-    return lengths
+def _repeated(values: Array, ends: Positions, start: int, stop: int) -> Array:
+    """The value of each row's run, which ends at its one of `ends`, for rows start to stop."""
+    out = np.empty(max(stop - start, 0), values.dtype)
+    kernels.repeat_runs(values, ends, start, out)
+    return out
 
 
 def _changes(column: Column) -> Positions | None:

@@ -9,6 +9,8 @@ import numpy as np
 
 from storage.column import Array, Column, Mask, Positions
 from storage.encodings.base import Bytes, compare
+from storage.encodings.packed import dtype_of
+from storage.order import matching
 from storage.predicate import Comparison
 from storage.types import Form, Type
 
@@ -29,19 +31,32 @@ class Sequence:
         return 16
 
     def _values(self, start: int, stop: int, rows: Positions | None) -> Array:
-        at = np.arange(start, stop) if rows is None else rows + start
-        dtype = self._type.dtype
-        assert dtype is not None
-        values: Array = (at * self._step + self._first).astype(dtype)
-        return values
+        dtype, step = dtype_of(self._type), self._step
+        if rows is not None:
+            values: Array = ((rows + start) * step + self._first).astype(dtype)
+            return values
+        if stop <= start:
+            return np.empty(0, dtype)
+        first, last = self._first + start * step, self._first + (stop - 1) * step
+        if not step or not _LOW < last < _HIGH:
+            return self._values(start, stop, np.arange(stop - start))
+        behind = last + (1 if step > 0 else -1)
+        return np.arange(first, behind, step, dtype=np.int64).astype(dtype, copy=False)
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded."""
         return Column(self._type, self._values(start, stop, rows))
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
-        """See Encoded."""
-        return compare(self._values(start, stop, None), op, value)
+        """See Encoded: by bisection."""
+        step = self._step
+        if op is Comparison.IN or not step:
+            return compare(self._values(start, stop, None), op, value)
+        rows = range(self._first + start * step, self._first + stop * step, step)
+        mask = np.zeros(len(rows), np.bool_)
+        for begin, end in matching(rows if step > 0 else rows[::-1], op, value):
+            mask[slice(begin, end) if step > 0 else slice(len(rows) - end, len(rows) - begin)] = True
+        return mask
 
     @property
     def exact(self) -> bool:

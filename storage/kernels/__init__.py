@@ -35,8 +35,10 @@ from storage.kernels.plain.packing import (
     undelta_blocks,
     unpack_at,
     unpack_blocks,
+    unpack_table,
 )
 from storage.kernels.plain.programs import run_program
+from storage.kernels.plain.runs import repeat_runs
 from storage.kernels.plain.signs import count_signs, encode_signs, rotate_rows
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
@@ -72,6 +74,7 @@ __all__ = [
     "probe_chains",
     "put_fields",
     "put_int32",
+    "repeat_runs",
     "rotate_rows",
     "run_program",
     "scatter_bytes",
@@ -85,6 +88,7 @@ __all__ = [
     "unpack_at",
     "unpack_blocks",
     "unpack_floats",
+    "unpack_table",
     "warm",
 ]
 

@@ -34,6 +34,7 @@ FAMILIES = (
     "lines",
     "packing",
     "programs",
+    "runs",
     "stamps",
     "units",
 )

@@ -269,6 +269,19 @@ def test_each_shape_finds_its_encoding(tag: str, rows: int) -> None:
     assert estimate / 2 < encoded.nbytes < estimate * 2
 
 
+@pytest.mark.parametrize("values", [range(-2, 30, 3), range(7, -20, -1), range(2**63 - 10, 2**63)])
+@pytest.mark.parametrize("op", TESTS)
+def test_sequences_are_compared(values: range, op: Comparison) -> None:
+    encoded = encodings.BY_TAG["sequence"].encode(Column.of(INT8, values))
+    assert encoded is not None
+    assert encoded.decode(2, 9, None).tolist() == list(values[2:9])
+    for constant in (values[0] - 1, values[3], values[5] + 1, -(2**63)):
+        value = (constant,) if op is Comparison.IN else constant
+        mask = encoded.select(op, value, 1, 9)
+        assert mask is not None
+        assert mask.tolist() == [TESTS[op](item, value) for item in values[1:9]]
+
+
 def test_texts_are_compressed_in_blocks() -> None:
     random = np.random.default_rng(2)
     words = ["carefully", "final", "deposits", "sleep", "quickly", "ironic", "requests", "of", "the"]

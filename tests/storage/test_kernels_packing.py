@@ -28,7 +28,8 @@ def packed(draw: st.DrawFn) -> tuple[np.ndarray, Packed]:
     rows = draw(st.integers(1, 4 * plain.BLOCK))
     random = np.random.default_rng(draw(st.integers(0, 2**32)))
     blocks = -(-rows // plain.BLOCK)
-    widths = draw(st.lists(st.integers(0, 64), min_size=blocks, max_size=blocks))
+    some = st.one_of(st.integers(0, 64), st.sampled_from([0, 1, 2, 63, 64]))
+    widths = draw(st.lists(some, min_size=blocks, max_size=blocks))
     words = random.integers(0, 2**64, rows, np.uint64, endpoint=False)
     parts = [
         (words[i * plain.BLOCK : (i + 1) * plain.BLOCK] >> np.uint64(64 - width if width else 63))
@@ -72,11 +73,30 @@ def test_what_is_packed_is_unpacked(
 
 @pytest.mark.parametrize("twin", TWINS)
 @quick
+@given(st.integers(1, 3000), st.sampled_from([np.int64, np.float32, np.int16, np.bool_]), st.data())
+def test_packed_codes_are_looked_up(twin: ModuleType, count: int, form: type, data: st.DataObject) -> None:
+    random = np.random.default_rng(count)
+    table = random.integers(0, 2**16, count).astype(form)
+    codes = random.integers(0, count, data.draw(st.integers(1, 4 * plain.BLOCK)))
+    some = Packed.of(codes)
+    start = data.draw(st.integers(0, len(codes)))
+    out = np.empty(data.draw(st.integers(0, len(codes) - start)), form)
+    twin.unpack_table(*_arrays(some), start, table, out)
+    assert (out == table[codes[start : start + len(out)]]).all()
+    beyond = Packed.of(np.append(codes, count))
+    with pytest.raises(IndexError):
+        twin.unpack_table(*_arrays(beyond), 0, table, np.empty(len(codes) + 1, form))
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@quick
 @given(packed(), st.data())
 def test_packed_values_are_selected(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
 ) -> None:
     values = drawn[0]
+    if data.draw(st.booleans(), "as booleans"):
+        values = values & 1
     some = Packed.of(values)
     near = st.sampled_from(values.tolist())
     bound = st.one_of(near, st.integers(-(2**63), 2**63 - 1), st.sampled_from([-(2**63), 2**63 - 1, 0]))

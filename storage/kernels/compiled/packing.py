@@ -1,4 +1,4 @@
-"""Twins of plain.packing: LANES values a step under one shift, which the compiler makes vectors of.
+"""Twins of plain.packing: whole blocks by the intrinsics of compiled.lanes, a vector of LANES values a step.
 
 A block of which only a part is wanted is unpacked aside and copied. Indices are unsigned: a signed one
 would be tested for being negative at every step, and the loops would not become vectors.
@@ -10,10 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, types
 
-from storage.kernels.plain.packing import BLOCK, LANES, Integers, Mask, Widths, Words, block_offsets
+from storage.kernels.compiled.lanes import compare_block, expand_block, sum_block, unpack_block
+from storage.kernels.plain.packing import (
+    BLOCK,
+    LANES,
+    Array,
+    Integers,
+    Mask,
+    Widths,
+    Words,
+    block_offsets,
+)
 
 __all__ = [
     "block_offsets",
@@ -23,6 +32,7 @@ __all__ = [
     "undelta_blocks",
     "unpack_at",
     "unpack_blocks",
+    "unpack_table",
 ]
 
 _U = np.uint64
@@ -32,40 +42,30 @@ _LANES, _BLOCK = _U(LANES), _U(BLOCK)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
 _WIDTHS = types.Array(types.uint8, 1, "C", readonly=True)
 _INTEGERS = types.Array(types.int64, 1, "C", readonly=True)
-_FORMS = (types.uint8, types.int16, types.int32, types.int64)
+_BYTES = types.uint8[::1]
+FORMS = (types.uint8, types.int16, types.int32, types.int64)
+"""Elements of the arrays that kernels fill: signs are equal where bits are."""
 BITS = (_WORDS, _WORDS, _WIDTHS, _WORDS)
 
 
 @njit(inline="always")
-def unpack_block(words, at, width, base, rows, out, here):  # type: ignore[no-untyped-def]
-    """`rows` * LANES values of a block whose words begin at `at` into out[here:]."""
-    if width == _ZERO:
-        for i in range(rows * _LANES):
-            out[here + i] = base
-        return
-    mask = _ALL >> (_WORD - width)
-    for row in range(rows):
-        bit = row * width
-        shift = bit & _LOW
-        source = at + (bit >> _SIX) * _LANES
-        target = here + row * _LANES
-        if shift + width <= _WORD:
-            for lane in range(_LANES):
-                out[target + lane] = base + ((words[source + lane] >> shift) & mask)
-        else:
-            rest = _WORD - shift
-            for lane in range(_LANES):
-                low = words[source + lane] >> shift
-                high = words[source + _LANES + lane] << rest
-                out[target + lane] = base + ((low | high) & mask)
+def rows_of(values):  # type: ignore[no-untyped-def]
+    """How many rows so many values of a block take."""
+    return (values + _LANES - _ONE) // _LANES
 
 
 @njit(inline="always")
-def _sum(out, here, count, total):  # type: ignore[no-untyped-def]
-    """Running sums from out[here + 1] on, out[here] being `total`."""
+def fill(value, count, out, here):  # type: ignore[no-untyped-def]
+    """The value `count` times into out[here:]."""
     for i in range(count):
-        total += _U(out[here + i])
-        out[here + i] = total
+        out[here + i] = value
+
+
+@njit(inline="always")
+def copy(source, begin, count, out, here):  # type: ignore[no-untyped-def]
+    """source[begin:begin + count] into out[here:]."""
+    for i in range(count):
+        out[here + i] = source[begin + i]
 
 
 def _unpack_range(words, offsets, widths, bases, start, out, aside):  # type: ignore[no-untyped-def]
@@ -74,12 +74,34 @@ def _unpack_range(words, offsets, widths, bases, start, out, aside):  # type: ig
         block, within = row // _BLOCK, row % _BLOCK
         wanted = min(_BLOCK - within, count - done)
         at, width, base = offsets[block], _U(widths[block]), bases[block]
-        if within == _ZERO and wanted % _LANES == _ZERO:
-            unpack_block(words, at, width, base, wanted // _LANES, out, done)
+        if width == _ZERO:
+            fill(base, wanted, out, done)
+        elif within == _ZERO and wanted % _LANES == _ZERO:
+            unpack_block(words, at, width, wanted // _LANES, base, out, done)
         else:
-            unpack_block(words, at, width, base, (within + wanted + _LANES - _ONE) // _LANES, aside, _ZERO)
-            for i in range(wanted):
-                out[done + i] = aside[within + i]
+            unpack_block(words, at, width, rows_of(within + wanted), base, aside, _ZERO)
+            copy(aside, within, wanted, out, done)
+        done += wanted
+        row += wanted
+
+
+def _unpack_bytes(words, offsets, widths, bases, start, out, aside):  # type: ignore[no-untyped-def]
+    """The same for bytes, which are booleans mostly: a bit each."""
+    count, row, done = _U(len(out)), start, _ZERO
+    while done < count:
+        block, within = row // _BLOCK, row % _BLOCK
+        wanted = min(_BLOCK - within, count - done)
+        at, width, base = offsets[block], _U(widths[block]), bases[block]
+        if width == _ZERO:
+            fill(base, wanted, out, done)
+        elif width == _ONE and wanted == _BLOCK:
+            expand_block(words, at, _ZERO, base, out, done)
+        else:
+            if width == _ONE:
+                expand_block(words, at, _ZERO, base, aside, _ZERO)
+            else:
+                unpack_block(words, at, width, rows_of(within + wanted), base, aside, _ZERO)
+            copy(aside, within, wanted, out, done)
         done += wanted
         row += wanted
 
@@ -101,14 +123,13 @@ def _unpack_rows(words, offsets, widths, bases, rows, out):  # type: ignore[no-u
 
 @njit(inline="always")
 def _undelta(words, offsets, widths, bases, firsts, block, rows, out, here):  # type: ignore[no-untyped-def]
-    """The values of a block up to number `rows` * LANES into the int64 out[here:]."""
+    """The values of a block up to number `rows` * LANES into out[here:]."""
     base, first = bases[block], firsts[block]
     if widths[block] == 0:
         for i in range(rows * _LANES):
             out[here + i] = first + i * base
     else:
-        unpack_block(words, offsets[block], _U(widths[block]), base, rows, out, here)
-        _sum(out, here, rows * _LANES, first - base)
+        sum_block(words, offsets[block], _U(widths[block]), rows, base, first - base, out, here)
 
 
 def _undelta_range(words, offsets, widths, bases, firsts, start, out, aside):  # type: ignore[no-untyped-def]
@@ -116,10 +137,12 @@ def _undelta_range(words, offsets, widths, bases, firsts, start, out, aside):  #
     while done < count:
         block, within = row // _BLOCK, row % _BLOCK
         wanted = min(_BLOCK - within, count - done)
-        rows = (within + wanted + _LANES - _ONE) // _LANES
-        _undelta(words, offsets, widths, bases, firsts, block, rows, aside, _ZERO)
-        for i in range(wanted):
-            out[done + i] = aside[within + i]
+        if within == _ZERO and wanted % _LANES == _ZERO:
+            _undelta(words, offsets, widths, bases, firsts, block, wanted // _LANES, out, done)
+        else:
+            rows = rows_of(within + wanted)
+            _undelta(words, offsets, widths, bases, firsts, block, rows, aside, _ZERO)
+            copy(aside, within, wanted, out, done)
         done += wanted
         row += wanted
 
@@ -140,29 +163,32 @@ def _undelta_rows(words, offsets, widths, bases, firsts, rows, out, aside):  # t
         out[i] = aside[within]
 
 
-@njit(types.void(*BITS, types.uint64, types.int64, types.int64, types.boolean[::1]), nogil=True, cache=True)
+@njit(types.void(*BITS, types.uint64, types.int64, types.int64, types.uint8[::1]), nogil=True, cache=True)
 def _select(words, offsets, widths, bases, start, low, high, out):  # type: ignore[no-untyped-def]
-    aside = np.empty(BLOCK, np.uint64)
+    aside = np.empty(BLOCK, np.uint8)
     count, row, done = _U(len(out)), start, _ZERO
     while done < count:
         block, within = row // _BLOCK, row % _BLOCK
         wanted = min(_BLOCK - within, count - done)
-        width, base = _U(widths[block]), np.int64(bases[block])
+        at, width, base = offsets[block], _U(widths[block]), np.int64(bases[block])
         reach = _ALL >> (_WORD - width) if width > _ZERO else _ZERO
         # the block's values lie between base and base + reach, which may be beyond int64
         if high < base or (low > base and _U(low) - _U(base) > reach):
-            for i in range(wanted):
-                out[done + i] = False
+            fill(_ZERO, wanted, out, done)
         elif low <= base and _U(high) - _U(base) >= reach:
-            for i in range(wanted):
-                out[done + i] = True
+            fill(_ONE, wanted, out, done)
         else:
             least = _U(low) - _U(base) if low > base else _ZERO
             span = _U(high) - _U(base) - least
-            rows = (within + wanted + _LANES - _ONE) // _LANES
-            unpack_block(words, offsets[block], width, _ZERO, rows, aside, _ZERO)
-            for i in range(wanted):
-                out[done + i] = aside[within + i] - least <= span
+            whole = within == _ZERO and wanted % _LANES == _ZERO
+            to, here = (out, done) if whole else (aside, _ZERO)
+            if width == _ONE and (not whole or wanted == _BLOCK):
+                # one of 0 and 1 is looked for, or the block would be decided
+                expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, to, here)
+            else:
+                compare_block(words, at, width, rows_of(within + wanted), least, span, to, here)
+            if not whole:
+                copy(aside, within, wanted, out, done)
         done += wanted
         row += wanted
 
@@ -184,18 +210,49 @@ def _pack(values, bases, widths, offsets, words):  # type: ignore[no-untyped-def
                 words[target + _LANES] |= distance >> (_WORD - shift)
 
 
+@njit(
+    [types.boolean(*BITS, types.uint64, types.Array(f, 1, "C", readonly=True), f[::1]) for f in FORMS],
+    nogil=True,
+    cache=True,
+)
+def _table(words, offsets, widths, bases, start, table, out):  # type: ignore[no-untyped-def]
+    """Whether all values are in the table; what is not leaves the rest undone."""
+    aside = np.empty(BLOCK, np.uint64)
+    count, row, done, size = _U(len(out)), start, _ZERO, _U(len(table))
+    while done < count:
+        block, within = row // _BLOCK, row % _BLOCK
+        wanted = min(_BLOCK - within, count - done)
+        at, width, base = offsets[block], _U(widths[block]), bases[block]
+        if width == _ZERO:
+            if base >= size:
+                return False
+            fill(table[base], wanted, out, done)
+        else:
+            unpack_block(words, at, width, rows_of(within + wanted), base, aside, _ZERO)
+            last = _ZERO
+            for i in range(wanted):
+                last = max(last, aside[within + i])
+            if last >= size:
+                return False
+            for i in range(wanted):
+                out[done + i] = table[aside[within + i]]
+        done += wanted
+        row += wanted
+    return True
+
+
 def _compiled(body: Callable[..., None], *arguments: Any) -> Any:
     """A kernel for each form of `out`, which is the first argument that is written as None."""
     signatures = [
-        types.void(*(form[::1] if argument is None else argument for argument in arguments))
-        for form in _FORMS
+        types.void(*(form[::1] if argument is None else argument for argument in arguments)) for form in FORMS
     ]
     return njit(signatures, nogil=True, cache=True)(body)
 
 
 _range = _compiled(_unpack_range, *BITS, types.uint64, None, None)
+_bytes = njit(types.void(*BITS, types.uint64, _BYTES, _BYTES), nogil=True, cache=True)(_unpack_bytes)
 _rows = _compiled(_unpack_rows, *BITS, _WORDS, None)
-_deltas = _compiled(_undelta_range, *BITS, _WORDS, types.uint64, None, types.uint64[::1])
+_deltas = _compiled(_undelta_range, *BITS, _WORDS, types.uint64, None, None)
 _delta_rows = _compiled(_undelta_rows, *BITS, _WORDS, _WORDS, None, types.uint64[::1])
 
 
@@ -204,9 +261,9 @@ def ints_of(values: Integers) -> Words:
     return np.ascontiguousarray(values).view(np.uint64)
 
 
-def _target(out: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-    """`out` as one of _FORMS: wrapping makes signs equal."""
-    return out.view(f"i{out.dtype.itemsize}" if out.dtype.itemsize > 1 else np.uint8)
+def as_form(values: Array) -> Array:
+    """Values of 1, 2, 4 or 8 bytes as one of FORMS: the bits stay."""
+    return values.view(f"i{values.dtype.itemsize}" if values.dtype.itemsize > 1 else np.uint8)
 
 
 def pack_blocks(values: Integers, bases: Integers, widths: Widths, offsets: Integers) -> Words:
@@ -218,14 +275,22 @@ def pack_blocks(values: Integers, bases: Integers, widths: Widths, offsets: Inte
 
 def unpack_blocks(words, offsets, widths, bases, start, out):  # type: ignore[no-untyped-def]
     """See plain.packing.unpack_blocks."""
-    target = _target(out)
+    target = as_form(out)
     aside = np.empty(BLOCK, target.dtype)
-    _range(words, ints_of(offsets), widths, ints_of(bases), _U(start), target, aside)
+    kernel = _bytes if target.dtype == np.uint8 else _range
+    kernel(words, ints_of(offsets), widths, ints_of(bases), _U(start), target, aside)
+
+
+def unpack_table(words, offsets, widths, bases, start, table, out):  # type: ignore[no-untyped-def]
+    """See plain.packing.unpack_table."""
+    source, target = as_form(np.ascontiguousarray(table)), as_form(out)
+    if not _table(words, ints_of(offsets), widths, ints_of(bases), _U(start), source, target):
+        raise IndexError("a code beyond its table")
 
 
 def unpack_at(words, offsets, widths, bases, rows, out):  # type: ignore[no-untyped-def]
     """See plain.packing.unpack_at."""
-    _rows(words, ints_of(offsets), widths, ints_of(bases), ints_of(rows), _target(out))
+    _rows(words, ints_of(offsets), widths, ints_of(bases), ints_of(rows), as_form(out))
 
 
 def select_blocks(
@@ -239,13 +304,14 @@ def select_blocks(
     out: Mask,
 ) -> None:
     """See plain.packing.select_blocks."""
-    _select(words, ints_of(offsets), widths, ints_of(bases), _U(start), low, high, out)
+    _select(words, ints_of(offsets), widths, ints_of(bases), _U(start), low, high, out.view(np.uint8))
 
 
 def undelta_blocks(words, offsets, widths, bases, firsts, start, out):  # type: ignore[no-untyped-def]
     """See plain.packing.undelta_blocks."""
-    aside = np.empty(BLOCK, np.uint64)
-    _deltas(words, ints_of(offsets), widths, ints_of(bases), ints_of(firsts), _U(start), _target(out), aside)
+    target = as_form(out)
+    aside = np.empty(BLOCK, target.dtype)
+    _deltas(words, ints_of(offsets), widths, ints_of(bases), ints_of(firsts), _U(start), target, aside)
 
 
 def undelta_at(words, offsets, widths, bases, firsts, rows, out):  # type: ignore[no-untyped-def]
@@ -258,6 +324,6 @@ def undelta_at(words, offsets, widths, bases, firsts, rows, out):  # type: ignor
         ints_of(bases),
         ints_of(firsts),
         ints_of(rows),
-        _target(out),
+        as_form(out),
         aside,
     )

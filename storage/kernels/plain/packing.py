@@ -17,12 +17,15 @@ value, `bases` its smallest difference. The distance of a block's first value is
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 BLOCK = 1024
 LANES = 16
 
+Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 Widths = npt.NDArray[np.uint8]
@@ -92,6 +95,24 @@ def unpack_blocks(
 ) -> None:
     """The values of the rows from `start` on into `out`, which has an integer dtype that holds them."""
     unpack_at(words, offsets, widths, bases, np.arange(start, start + len(out)), out)
+
+
+def unpack_table(
+    words: Words,
+    offsets: Integers,
+    widths: Widths,
+    bases: Integers,
+    start: int,
+    table: Array,
+    out: Array,
+) -> None:
+    """table[value] of the rows from `start` on into `out`, both of one dtype of 1, 2, 4 or 8 bytes.
+
+    Raises IndexError where a value is no index of the table.
+    """
+    values = np.empty(len(out), np.int64)
+    unpack_blocks(words, offsets, widths, bases, start, values)
+    out[:] = table[values]
 
 
 def select_blocks(
