@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.run import Run
 from storage.batch import Batch
+from storage.segments.tally import Tallies
 
 
 @dataclass
@@ -29,6 +30,12 @@ class Figures:
     seconds: float = 0.0
     first: float = 0.0  # seconds until the first batch
     notes: dict[str, int] = field(default_factory=dict)
+    certificate: Tallies | None = None  # of a search by certified codes
+
+    @property
+    def ran(self) -> bool:
+        """Whether the operator did anything: of one whose tasks another takes only those are counted."""
+        return self.loops > 0 or self.batches > 0 or self.certificate is not None
 
 
 class Counters:
@@ -63,6 +70,15 @@ def count(run: Run, operator: Any, rows: int = 0, batches: int = 0, loops: int =
     """Add to the run's figures, if it keeps any."""
     if run.counters is not None:
         run.counters.add(operator, rows, batches, loops, **notes)
+
+
+def certificate(run: Run, operator: Any) -> Tallies:
+    """The sums of an operator that searches by certified codes, in a run that keeps figures."""
+    figures = run.counters.of(operator)
+    if figures.certificate is None:
+        figures.certificate = Tallies()
+    found: Tallies = figures.certificate
+    return found
 
 
 def timed(run: Run, operator: Any, batches: Iterator[Batch], rows: bool = True) -> Iterator[Batch]:

@@ -87,6 +87,73 @@ class LateColumn(Column):
         return LateColumn(type, self._morsel, self._definition, self._rows, self._start, self._stop)
 
 
+class GatheredColumn(Column):
+    """Rows of several late columns, one after another, none of them fetched: `_rows` count in all."""
+
+    __slots__ = ("_parts", "_rows", "_starts")
+
+    def __init__(self, type: Type, parts: Sequence[LateColumn], rows: Positions) -> None:
+        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
+        self.type = type
+        self.constant = False
+        self._units = None
+        self.scale = 0
+        self._parts = tuple(parts)
+        self._starts = np.cumsum([0, *(len(part) for part in parts)])
+        self._rows = rows
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_values", "_valid"):
+            raise AttributeError(name)
+        column = self._fetch()
+        self._valid = None if column.arrow else column.valid
+        self._values = column.values
+        return getattr(self, name)
+
+    def _fetch(self) -> Column:
+        owner = np.searchsorted(self._starts, self._rows, side="right") - 1
+        order = np.argsort(owner, kind="stable")
+        pieces = []
+        for part in np.unique(owner).tolist():
+            mine = self._rows[order[owner[order] == part]]
+            pieces.append(self._parts[part].take(mine - self._starts[part]))
+        if not pieces:
+            return Column.of(self.type, [])
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        whole = Column.concat(pieces)
+        return Column(whole.type, whole.values, whole.valid).take(back)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """Those rows, still not fetched."""
+        return GatheredColumn(self.type, self._parts, self._rows[rows])
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, still not fetched."""
+        return GatheredColumn(self.type, self._parts, self._rows[start : max(stop, start)])
+
+    def retype(self, type: Type) -> Column:
+        """The same rows under another type of the same form, still not fetched."""
+        parts = [part.retype(type) for part in self._parts]
+        return GatheredColumn(type, parts, self._rows)  # type: ignore[arg-type]
+
+
+def together(batches: Sequence[Batch]) -> Batch:
+    """Small batches as one; what is late stays late."""
+    rows = sum(batch.rows for batch in batches)
+    columns: list[Column] = []
+    for parts in zip(*(batch.columns for batch in batches), strict=True):
+        late = [part for part in parts if isinstance(part, LateColumn)]
+        if len(late) == len(parts):
+            columns.append(GatheredColumn(late[0].type, late, np.arange(rows)))
+        else:
+            columns.append(Column.concat(parts))
+    return Batch(tuple(columns), rows)
+
+
 def is_wide(type: Type) -> bool:
     """Whether values of `type` are fetched late."""
     if type.form is Form.ROWS:

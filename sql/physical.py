@@ -10,10 +10,12 @@ from engine import operators
 from engine.expressions import Call, Cast, Expression, walk
 from engine.fused import fuse
 from engine.operators import Operator
+from engine.similarity import Term
 from sql import logical
 from sql.access import bounds, comparison, indexed
 from sql.expressions import E, conjunction, conjuncts, references, shift, transform
 from sql.logical import Node
+from sql.similarity import terms
 from sql.viewscan import ViewScan
 from storage.catalog import Table
 
@@ -83,7 +85,7 @@ def _get(node: logical.Get) -> Operator:
             node.slot,
         )
     advice, rest = bounds(node.condition, numbers, types)
-    return operators.Scan(
+    scan = operators.Scan(
         source.oid,
         source.name,
         numbers,
@@ -94,6 +96,17 @@ def _get(node: logical.Get) -> Operator:
         node.row_ids,
         node.slot,
     )
+    similar = terms(node.condition, types)
+    if not similar:
+        return scan
+    others, left = (_fused(_without(condition, similar)) for condition in (node.condition, rest))
+    return operators.CertifiedScan(scan, similar, others, left)
+
+
+def _without(condition: Expression | None, similar: tuple[Term, ...]) -> Expression | None:
+    """A condition without some of its conjuncts."""
+    parts = [p for p in conjuncts(condition) if not any(p is term.written for term in similar)]
+    return conjunction(parts)
 
 
 def _fused(expressions: E) -> E:

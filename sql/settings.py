@@ -249,7 +249,7 @@ def _rows() -> Iterator[Setting]:
     yield switch("default_transaction_deferrable", "off", description="Whether new transactions are deferrable.")
     yield Setting("default_transaction_isolation", "read committed", _choice, "The isolation of new transactions.", kind="enum", choices=ISOLATION)
     yield switch("default_transaction_read_only", "off", description="Whether new transactions only read.", reported=True)
-    for method in ("bitmapscan", "hashagg", "hashjoin", "indexonlyscan", "indexscan", "material", "mergejoin", "nestloop", "seqscan", "sort"):
+    for method in ("bitmapscan", "certified_scan", "hashagg", "hashjoin", "indexonlyscan", "indexscan", "material", "mergejoin", "nestloop", "seqscan", "sort"):
         yield switch(f"enable_{method}", "on", description=f"Lets the planner use {method}.")
     yield switch("escape_string_warning", "on", description="Warns of backslashes in plain strings.")
     yield whole("extra_float_digits", "1", description="Digits of floats in text forms.", least="-15", most="3")

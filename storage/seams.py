@@ -14,6 +14,7 @@ from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
+from storage.segments.tally import Tallies
 from storage.transactions.advisory import Key, Scope
 from storage.transactions.locks import Policy, RowMode, TableMode, Thing
 
@@ -62,6 +63,10 @@ class TableView(Protocol):
     """One table as one statement sees it."""
 
     table: Table
+
+    @property
+    def tallies(self) -> Tallies:
+        """What searches by certified codes have done of the table so far: they add to it."""
 
     @property
     def estimated_rows(self) -> int:

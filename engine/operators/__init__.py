@@ -4,6 +4,7 @@ from engine.operators.aggregate import Aggregate
 from engine.operators.append import Append
 from engine.operators.base import Operator, Pipelined, Task
 from engine.operators.bounds import Bound
+from engine.operators.certified import CertifiedScan
 from engine.operators.constraints import Check
 from engine.operators.delete import Delete
 from engine.operators.distinct import Distinct
@@ -43,6 +44,7 @@ __all__ = [
     "Append",
     "Beside",
     "Bound",
+    "CertifiedScan",
     "Check",
     "Delete",
     "Distinct",

@@ -14,6 +14,7 @@ from engine import operators
 from engine.counters import Counters, Figures
 from engine.operators import Operator
 from sql.deparse import condition, listed
+from sql.expressions import conjunction
 from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError
 
 _SWITCHES = ("analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary")
@@ -22,13 +23,17 @@ _TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
 
 @dataclass(frozen=True)
 class Options:
-    """EXPLAIN's options. `costs` are not shown: there is no cost model to print."""
+    """EXPLAIN's options. `costs` are not shown: there is no cost model to print.
+
+    `certified` is the session's: whether searches by certified codes are made as they are planned.
+    """
 
     analyze: bool = False
     verbose: bool = False
     timing: bool = False
     summary: bool = False
     format: str = "text"
+    certified: bool = True
 
 
 def read_options(given: Sequence[tuple[str, str]]) -> Options:
@@ -80,23 +85,31 @@ def explained(
     return lines
 
 
-def _shown(operator: Operator, options: Options) -> Operator:
-    """The node that is printed in an operator's place."""
+def _shown(operator: Operator, options: Options, counters: Counters | None) -> Operator:
+    """The node that is printed in an operator's place: of a search by codes the one that was made."""
     while isinstance(operator, operators.Project) and not options.verbose:
         operator = operator.child
+    if isinstance(operator, _CERTIFIED):
+        plainly = counters is not None and counters.of(operator).certificate is None
+        if plainly or not options.certified:
+            return operator.plain
     return operator
 
 
+_CERTIFIED = (operators.CertifiedScan,)
+
+
 def _lines(operator: Operator, options: Options, counters: Counters | None, depth: int) -> Iterator[str]:
-    operator = _shown(operator, options)
+    operator = _shown(operator, options, counters)
     indent = "" if depth == 0 else " " * (6 * depth - 4)
     yield indent + ("->  " if depth else "") + operator.explain() + _measured(operator, options, counters)
     below = indent + ("      " if depth else "  ")
     for name, value in details(operator, options):
         yield f"{below}{name}: {value}"
     if counters is not None:
-        for name, count in counters.of(operator).notes.items():
-            yield f"{below}{name}: {count}"
+        figures = counters.of(operator)
+        for name, value in (*figures.notes.items(), *certified(figures, options)):
+            yield f"{below}{name}: {value}"
     for child in operator.children:
         yield from _lines(child, options, counters, depth + 1)
 
@@ -105,10 +118,11 @@ def _measured(operator: Operator, options: Options, counters: Counters | None) -
     if counters is None:
         return ""
     figures = counters.of(operator)
-    if not figures.loops:
+    if not figures.ran:
         return " (never executed)"
+    loops = max(figures.loops, 1)
     times = f"time={figures.first * 1000:.3f}..{figures.seconds * 1000:.3f} " if options.timing else ""
-    return f" (actual {times}rows={round(figures.rows / figures.loops)} loops={figures.loops})"
+    return f" (actual {times}rows={round(figures.rows / loops)} loops={loops})"
 
 
 def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
@@ -117,6 +131,11 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
         case operators.Scan() | operators.Filter():
             if operator.condition is not None:
                 yield "Filter", condition(operator.condition)
+        case operators.CertifiedScan():
+            yield "Metric", ", ".join(dict.fromkeys(term.measure.name for term in operator.terms))
+            yield "Vector Cond", condition(conjunction([term.written for term in operator.terms]))
+            if operator.others is not None:
+                yield "Filter", condition(operator.others)
         case operators.IndexScan():
             yield "Index Cond", condition(operator.condition)
             if operator.rest is not None:
@@ -140,8 +159,28 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
             yield "Output", listed(operator.expressions)
 
 
+def certified(figures: Figures, options: Options) -> Iterator[tuple[str, Any]]:
+    """The certificate of a search by codes: what of the table was not looked at, and what was, how."""
+    if figures.certificate is None:
+        return
+    done, seconds = figures.certificate.sum, figures.certificate.seconds
+    yield "Certificate", "exact"
+    yield "Segments Searched", done.segments
+    yield "Segments Skipped", done.skipped
+    yield "Rows Searched", done.rows
+    for depth, rows in enumerate(done.decided, 1):
+        yield f"Rows Decided at Depth {depth}", rows
+    yield "Rows Read in Full", done.full
+    yield "Rows Without Codes", done.plain
+    yield "Bytes of Codes", done.code_bytes
+    yield "Bytes of Vectors", done.full_bytes
+    if options.timing and seconds:
+        yield "GB per Second", round((done.code_bytes + done.full_bytes) / seconds / 1e9, 3)
+        yield "Rows per Second", round((done.rows + done.plain) / seconds)
+
+
 def _as_json(operator: Operator, options: Options, counters: Counters | None) -> dict[str, Any]:
-    operator = _shown(operator, options)
+    operator = _shown(operator, options, counters)
     kind, _, name = operator.explain().partition(" on ")
     node: dict[str, Any] = {"Node Type": kind}
     if isinstance(operator, operators.IndexScan):
@@ -156,7 +195,7 @@ def _as_json(operator: Operator, options: Options, counters: Counters | None) ->
             node["Actual Total Time"] = round(figures.seconds * 1000, 3)
         node["Actual Rows"] = round(figures.rows / max(figures.loops, 1))
         node["Actual Loops"] = figures.loops
-        node |= figures.notes
+        node |= figures.notes | dict(certified(figures, options))
     if operator.children:
         node["Plans"] = [_as_json(child, options, counters) for child in operator.children]
     return node

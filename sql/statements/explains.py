@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from engine.counters import Counters
 from sql import commands
@@ -17,7 +18,8 @@ from sql.statements.host import Host
 
 def run(host: Host, command: commands.Explain, text: str) -> Outcome:
     """EXPLAIN [ANALYZE] query."""
-    options = read_options(command.options)
+    certified = host.settings.values["enable_certified_scan"] != "off"
+    options = replace(read_options(command.options), certified=certified)
     start = time.perf_counter()
     if options.analyze:
         queries.refuse_writing(host, parse_query(list(command.body), text))

@@ -23,6 +23,7 @@ from storage.predicate import Conjunction
 from storage.segments.blocks import Block, cut
 from storage.segments.missing import numbers_of
 from storage.segments.sealed import Sealed
+from storage.segments.tally import Tallies
 from storage.transactions.locks import ROW_CONFLICTS, Locks
 
 _NONE = np.zeros(0, np.int64)
@@ -117,6 +118,7 @@ class Store:
         self.successors: dict[int, tuple[int, int]] = {}  # row id -> (commit, row id that replaced it)
         self.indexes: dict[KeyColumns, RowIndex] = {}  # of the blocks: see storage.indexes.lookup
         self.pending: dict[KeyColumns, PendingKeys] = {}  # what open transactions are about to hold
+        self.tallies = Tallies()  # what scans by certified codes have done
 
     def parts_at(self, commit: int) -> tuple[Part, ...]:
         """The parts that a snapshot of `commit` reads."""

@@ -19,6 +19,7 @@ from storage.indexes.lookup import find
 from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
 from storage.segments.table import Part, Store
+from storage.segments.tally import Tallies
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnMorsel, OwnRows
 
@@ -130,6 +131,11 @@ class TableView:
         """Own rows, from where to where they are seen."""
         inserted = self._changes.inserted if self._changes is not None else ()
         return [(rows, rows.before(self._floor), rows.before(self._command)) for rows in inserted]
+
+    @property
+    def tallies(self) -> Tallies:
+        """See storage.seams.TableView."""
+        return self._store.tallies
 
     @property
     def estimated_rows(self) -> int:

@@ -226,7 +226,7 @@ def test_order_with_limit_is_top() -> None:
 def test_the_headline_query() -> None:
     text = "SELECT id FROM features WHERE DOT_PRODUCT(image, $1) > 0.9"
     found = plan(text)
-    assert explained(found.operator) == ["Project", "  Seq Scan on features"]
+    assert explained(found.operator) == ["Project", "  Certified Scan on features"]
     assert [t.name for t in found.parameters] == ["binary"]
     assert [(f.name, f.table, f.number) for f in found.fields] == [("id", 20_030, 1)]
 

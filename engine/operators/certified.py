@@ -1,0 +1,376 @@
+"""CertifiedScan: the rows of a table that meet similarity conditions, most of them without their vectors.
+
+Codes (storage.codes) say of each row of a segment that it certainly meets a condition, that it certainly
+does not, or nothing. What they leave open is read in full and decided by the condition as it was written, so
+the answer is that of the plain scan, row for row and in its order. Whether a row is visible, and what else
+the condition asks, is seen to for what is left.
+
+The work goes in two steps, both in the pool: tasks over the codes of some cells, whose verdicts come back in
+the order of the rows; and tasks over what they left. Between the two the statement's thread sees how much the
+codes leave open, and goes on plainly where they do not pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, groupby
+
+import numpy as np
+
+from engine.counters import certificate, count
+from engine.late import row_bytes, together
+from engine.operators.base import Operator, Task, pooled
+from engine.operators.bounds import conjunction_of
+from engine.operators.scan import TASK_BYTES, Scan, ScanRows, Test, only
+from engine.parallel import pool_safe, prepare, root_memo
+from engine.pool import WORKERS, ordered
+from engine.run import Run
+from engine.seams import Expression
+from engine.similarity import Asked, Term, asked
+from storage.batch import Batch
+from storage.catalog import ColumnDefinition
+from storage.codes import Codes
+from storage.column import Positions
+from storage.predicate import Conjunction
+from storage.seams import Morsel, TableView
+from storage.segments.tally import Tally
+from storage.types import Type
+
+# Rows whose codes make a task: some hundred microseconds to a millisecond of it.
+_LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
+# Other conditions go first where encodings leave no more than this share of the rows.
+_SELECTIVE = 1 / 8
+# What is left of a segment goes in stretches of its own where it is more.
+_MANY, _ENOUGH = 4096, 512
+# Codes do not pay where they leave open more than this share of rows; every so many segments they are tried.
+_OPEN_SHARE, _TRIED_AGAIN = 0.3, 16
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def enabled(run: Run) -> bool:
+    """Whether the session lets scans ask codes: enable_certified_scan."""
+    return run.settings.get("enable_certified_scan", "on") != "off"
+
+
+@dataclass(frozen=True)
+class CertifiedScan:
+    """The scan `plain`, whose condition has the similarity `terms`.
+
+    `others` is the condition without the terms, `rest` what is left of that for rows of which storage says
+    that they meet the bounds.
+    """
+
+    plain: Scan
+    terms: tuple[Term, ...]
+    others: Expression | None = None
+    rest: Expression | None = None
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.plain.types
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return ()
+
+    def explain(self) -> str:
+        return f"Certified Scan on {self.plain.name}"
+
+    def batches(self, run: Run) -> Iterator[Batch]:
+        yield from pooled(self, self.morsels(run), run)
+
+    def morsels(self, run: Run) -> Iterator[Task]:
+        """See the module's text."""
+        search = self._search(run)
+        yield from self.plain.morsels(run) if search is None else search.tasks()
+
+    def _search(self, run: Run) -> _Search | None:
+        """The search of one run; None where it has to be the plain scan."""
+        scan = self.plain
+        if not enabled(run) or not pool_safe(scan.condition):
+            return None
+        if scan.row_ids and only(scan.slot) in root_memo(run):
+            return None
+        view = run.snapshot.table(scan.table)
+        advice = conjunction_of(scan.bounds, view.table, run)
+        if advice is None:
+            return None
+        prepare(run, scan.condition)
+        questions = []
+        for term in self.terms:
+            answer = asked(term, run)
+            if answer is False:
+                return _Search(self, view, advice[0], advice[1], (), run, nothing=True)
+            if isinstance(answer, Asked):
+                definition = view.table.definition(scan.numbers[term.column])
+                questions.append(_Question(definition, answer))
+        if not questions:
+            return None
+        return _Search(self, view, advice[0], advice[1], tuple(questions), run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A term that codes of a column can be asked."""
+
+    definition: ColumnDefinition
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A part of the table, and the codes of it that fit the questions (None: none do)."""
+
+    morsel: Morsel
+    codes: tuple[tuple[_Question, Codes], ...]
+
+    @property
+    def rows(self) -> int:
+        return self.morsel.rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Left:
+    """What the codes of some cells of a part leave: rows that meet the terms, rows that may.
+
+    Both are ascending positions, in the stretch of the part from `start` to `stop`.
+    """
+
+    part: _Part
+    sure: Positions
+    maybe: Positions
+    start: int = 0
+    end: int = -1
+
+    @property
+    def stop(self) -> int:
+        return self.part.rows if self.end < 0 else self.end
+
+    @property
+    def count(self) -> int:
+        return len(self.sure) + len(self.maybe)
+
+    @classmethod
+    def joined(cls, pieces: Sequence[_Left]) -> _Left:
+        """What is left of a part, of the pieces of its cells."""
+        if len(pieces) == 1:
+            return pieces[0]
+        sure = np.sort(np.concatenate([piece.sure for piece in pieces]))
+        maybe = np.sort(np.concatenate([piece.maybe for piece in pieces]))
+        return cls(pieces[0].part, sure, maybe)
+
+    def stretches(self, rows: int) -> Iterator[_Left]:
+        """The same in stretches of so many rows of the part, without those that nothing is left of."""
+        for start in range(0, self.part.rows, rows):
+            stop = min(start + rows, self.part.rows)
+            pieces = [p[slice(*np.searchsorted(p, (start, stop)))] for p in (self.sure, self.maybe)]
+            if len(pieces[0]) + len(pieces[1]):
+                yield _Left(self.part, pieces[0], pieces[1], start, stop)
+
+
+Work = tuple[_Part, range | None]
+"""Some cells of a part, or all of it."""
+
+
+@dataclass(eq=False)
+class _Search:
+    """One run of a certified scan."""
+
+    operator: CertifiedScan
+    view: TableView
+    predicate: Conjunction
+    complete: bool
+    questions: tuple[_Question, ...]
+    run: Run
+    nothing: bool = False
+    _asked: int = 0
+    _open: int = 0
+    _parts: int = 0
+    columns: tuple[ColumnDefinition, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        scan, table = self.operator.plain, self.view.table
+        self.columns = tuple(table.definition(number) for number in scan.numbers)
+        self._sums = [self.view.tallies]
+        if self.run.counters is not None:
+            self._sums.append(certificate(self.run, self.operator))
+        complete = bool(self.predicate) and self.complete
+        self._whole = self._tests(scan.condition, scan.rest, complete)
+        self._others = self._tests(self.operator.others, self.operator.rest, complete)
+
+    def _tests(self, whole: Expression | None, rest: Expression | None, complete: bool) -> tuple[Test, Test]:
+        """The tests of a condition, and of what is left of it where storage has decided the bounds."""
+        test = self.operator.plain.test(whole)
+        return test, self.operator.plain.test(rest) if complete else test
+
+    def tasks(self) -> Iterator[Task]:
+        """The tasks over what codes leave."""
+        skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
+        self._add(Tally(scans=1, skipped=skipped))
+        if self.nothing:
+            return
+        small: list[_Left] = []
+        rows = 0
+        for part, found in groupby(chain.from_iterable(ordered(self._codes_tasks(), self.run)), _part_of):
+            if not part.codes:
+                if small:
+                    yield partial(self._survivors, small)
+                    small, rows = [], 0
+                yield from self._plain(part)
+                continue
+            left = _Left.joined(list(found))
+            self._asked += part.rows
+            self._open += len(left.maybe)
+            if left.count > _MANY:
+                if small:
+                    yield partial(self._survivors, small)
+                    small, rows = [], 0
+                yield from (partial(self._survivors, [piece]) for piece in left.stretches(self._stretch))
+            elif left.count:
+                small.append(left)
+                rows += left.count
+                if rows > _ENOUGH:
+                    yield partial(self._survivors, small)
+                    small, rows = [], 0
+        if small:
+            yield partial(self._survivors, small)
+
+    def _add(self, tally: Tally) -> None:
+        for sums in self._sums:
+            sums.add(tally)
+
+    def _plain(self, part: _Part) -> Iterator[Task]:
+        """A part without codes, or one whose codes are not asked."""
+        self._add(Tally(plain=part.rows))
+        scan = self.operator.plain
+        for piece in part.morsel.pieces(self.predicate):
+            yield from scan.tasks(piece, self.columns, self.predicate, self._whole, self.run, self.operator)
+
+    # over codes
+
+    def _codes_tasks(self) -> Iterator[Callable[[], list[_Left]]]:
+        """Cells of parts in tasks of bearable size, in the order of the parts."""
+        size = min(max(self.view.estimated_rows // (8 * WORKERS), _LEAST_ROWS), _MOST_ROWS)
+        group: list[Work] = []
+        rows = 0
+        for morsel in self.view.morsels(self.predicate, whole=True):
+            part = self._part(morsel)
+            for cells in self._cut(part, size):
+                group.append((part, cells))
+                rows += part.rows if part.codes and cells is None else size if part.codes else 0
+                if rows >= size:
+                    yield partial(self._decided, group)
+                    group, rows = [], 0
+        if group:
+            yield partial(self._decided, group)
+
+    def _part(self, morsel: Morsel) -> _Part:
+        """A morsel with the codes that are to be asked: none where they do not pay."""
+        self._parts += 1
+        if self._open > _OPEN_SHARE * self._asked and self._parts % _TRIED_AGAIN:
+            return _Part(morsel, ())
+        found = []
+        for question in self.questions:
+            codes = morsel.codes(question.definition)
+            if codes is not None and codes.dimensions == question.asked.question.dimensions:
+                found.append((question, codes))
+        return _Part(morsel, tuple(found))
+
+    def _cut(self, part: _Part, size: int) -> Iterator[range | None]:
+        """A part's cells in pieces of about `size` rows; None for all of them."""
+        if not part.codes or self.predicate or len(part.codes) > 1 or part.rows <= 2 * size:
+            yield None
+            return
+        tasks = part.codes[0][1].tasks()
+        each = max(size * len(tasks) // max(part.rows, 1), 1)
+        for first in range(0, len(tasks), each):
+            some = tasks[first : first + each]
+            yield range(some[0].start, some[-1].stop)
+
+    def _decided(self, group: Sequence[Work]) -> list[_Left]:
+        """What codes leave of each work: on a worker."""
+        found = []
+        sums = Tally()
+        for part, cells in group:
+            left = _Left(part, _NONE, _NONE)
+            if part.codes:
+                left, tally = self._verdict(part, cells)
+                sums += tally
+            found.append(left)
+        self._add(sums)
+        return found
+
+    def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
+        mask = part.morsel.select(self.predicate) if self.predicate else None
+        rows: Positions | None = None
+        if mask is not None and np.count_nonzero(mask) <= _SELECTIVE * part.rows:
+            rows, mask = np.flatnonzero(mask), None
+        sure = _NONE
+        asked_rows, later = 0, [0]
+        code_bytes = 0
+        for number, (question, codes) in enumerate(part.codes):
+            among = range(codes.cells) if cells is None else cells
+            asked = question.asked
+            verdict = codes.decide(asked.question, asked.op, asked.threshold, among, rows)
+            maybe = verdict.maybe
+            if number == 0:
+                asked_rows = sum(verdict.decided) + len(maybe)
+                sure = verdict.sure
+                later = [0] * len(verdict.decided[1:])
+            else:
+                both = np.concatenate([verdict.sure, maybe])
+                both.sort()
+                sure = np.intersect1d(sure, verdict.sure, assume_unique=True)
+                maybe = np.setdiff1d(both, sure, assume_unique=True)
+            if mask is not None:
+                sure, maybe = sure[mask[sure]], maybe[mask[maybe]]
+            code_bytes += verdict.nbytes
+            later = [a + b for a, b in zip(later, verdict.decided[1:], strict=False)]
+            if number + 1 < len(part.codes):
+                rows = np.concatenate([sure, maybe])
+                rows.sort()
+        first = max(asked_rows - len(maybe) - sum(later), 0)
+        whole = cells is None or cells.start == 0
+        tally = Tally(segments=int(whole), rows=asked_rows, decided=(first, *later), code_bytes=code_bytes)
+        return _Left(part, sure, maybe), tally
+
+    # over what they left
+
+    @property
+    def _stretch(self) -> int:
+        """Rows of a part whose survivors make a task."""
+        width = sum(row_bytes(self.operator.plain.types[i]) for i in self._whole[0].wide)
+        return max(TASK_BYTES // max(width, 1), 64)
+
+    def _survivors(self, lefts: Sequence[_Left]) -> Batch | None:
+        """The rows that meet the whole condition, of some parts: on a worker."""
+        batches = [batch for left in lefts if (batch := self._met(left)) is not None]
+        if not batches:
+            return None
+        return batches[0] if len(batches) == 1 else together(batches)
+
+    def _met(self, left: _Left) -> Batch | None:
+        scan, morsel = self.operator.plain, left.part.morsel
+        test = 1 if morsel.decides(self.predicate) else 0
+        around = ScanRows(morsel, self.columns, None, left.start, left.stop)
+        maybe = left.maybe[morsel.sees(left.maybe)]
+        met = []
+        for positions, tests in ((left.sure[morsel.sees(left.sure)], self._others), (maybe, self._whole)):
+            if len(positions):
+                rows = ScanRows(morsel, self.columns, positions, 0, 0)
+                passed, _ = scan.passing(rows, around, tests[test], self.run)
+                met.append(positions if passed is rows else passed.positions)
+        positions = np.concatenate([_NONE, *met])
+        positions.sort()
+        width = sum(row_bytes(scan.types[i]) for i in self._whole[0].wide)
+        self._add(Tally(full=len(maybe), full_bytes=len(maybe) * width))
+        count(self.run, self.operator, len(positions), 1, Rows_Removed_by_Filter=len(maybe) - len(positions))
+        return scan.fetch(ScanRows(morsel, self.columns, positions, 0, 0), {}) if len(positions) else None
+
+
+def _part_of(left: _Left) -> _Part:
+    return left.part

@@ -1,0 +1,289 @@
+"""Similarity terms: conditions and orders that are a monotone function of a vector metric with one query.
+
+    DOT_PRODUCT(image, $1) > 0.9        1 - (v <=> '[1,2]') >= 0.5        ORDER BY v <-> $1
+
+A term keeps the expression as it was written and the same with a hole where the metric stood. Certified
+codes bound the metric; what the bounds leave open is decided by the written expression. So all that is to be
+known of the arithmetic around the metric is that no step of it reverses the order of two of its arguments:
+then the condition turns once, at one double, and that double is found by bisection over the doubles with the
+expression itself. Nothing is inverted by algebra, nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.nodes import Call, Reference, true_rows, walk
+from engine.run import Run
+from engine.seams import Expression
+from storage.batch import Batch
+from storage.codes import Metric, Question
+from storage.column import Array, Column, Mask
+from storage.errors import DatabaseError, QueryCanceled
+from storage.predicate import Comparison
+from storage.types import BINARY, FLOAT4, FLOAT8
+
+_GRID = 1024  # values that are tried at once
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a function measures: a metric, or its negative."""
+
+    metric: Metric
+    negative: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return _NAMES[self.metric]
+
+
+_NAMES = {
+    Metric.DOT: "inner product",
+    Metric.L2: "Euclidean distance",
+    Metric.COSINE: "cosine distance",
+    Metric.L1: "taxicab distance",
+}
+
+MEASURES: dict[str, Measure] = {
+    "dot_product": Measure(Metric.DOT),
+    "dot_product_f32": Measure(Metric.DOT),
+    "operator <*>": Measure(Metric.DOT),
+    "inner_product": Measure(Metric.DOT),
+    "operator <#>": Measure(Metric.DOT, negative=True),
+    "vector_negative_inner_product": Measure(Metric.DOT, negative=True),
+    "euclidean_distance": Measure(Metric.L2),
+    "euclidean_distance_f32": Measure(Metric.L2),
+    "l2_distance": Measure(Metric.L2),
+    "operator <->": Measure(Metric.L2),
+    "cosine_distance": Measure(Metric.COSINE),
+    "operator <=>": Measure(Metric.COSINE),
+    "l1_distance": Measure(Metric.L1),
+    "operator <+>": Measure(Metric.L1),
+}
+"""What functions and operators of two vectors measure."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A condition of a scan, or a sort key, that is monotone in a metric of a vector column and a query.
+
+    `column` is one of the scan's output; `query` reads no column. `written` is the expression, over the
+    scan's output; `hollow` is the same over the value of `function` (an overload's id) as its only column.
+    """
+
+    column: int
+    function: str
+    query: Expression
+    written: Expression
+    hollow: Expression
+
+    @property
+    def measure(self) -> Measure:
+        """What its function measures."""
+        found = measure_of(self.function)
+        assert found is not None
+        return found
+
+
+def measure_of(function: str) -> Measure | None:
+    """What an overload measures, by its id; None where that is no metric of two vectors."""
+    name, _, arguments = function.partition("(")
+    measure = MEASURES.get(name)
+    if measure is None or not all(type in _VECTORS for type in arguments.rstrip(")").split(",")):
+        return None
+    return measure
+
+
+_VECTORS = frozenset(("binary", "vector", "halfvec"))
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A term in one run: its question, and for a condition where the metric has to lie."""
+
+    question: Question
+    elements: Array
+    op: Comparison = Comparison.GE
+    threshold: float = 0.0
+
+
+def question_of(term: Term, run: Run) -> tuple[Question, Array] | bool:
+    """The term's query; True where codes cannot answer it, False where its value is null.
+
+    A query that codes cannot answer (of NaN, too long, of zeros with the cosine, whose expression fails) is
+    left to the written expression, which gives each row its value or its error.
+    """
+    try:
+        query = term.query.evaluate(_NO_ROW, run)
+    except QueryCanceled:
+        raise
+    except DatabaseError:
+        return True
+    if not query.is_valid()[0]:
+        return False
+    elements = elements_of(query)
+    if elements is None:
+        return True
+    question = Question.of(term.measure.metric, elements[0])
+    if not question.usable or (question.metric is Metric.COSINE and not question.norm):
+        return True
+    return question, elements[0]
+
+
+def elements_of(column: Column) -> Array | None:
+    """(rows, n) numbers of a vector column, of binary as float32; None where its bytes are no float32."""
+    values: Array = column.values
+    if column.type.oid != BINARY.oid:
+        return values
+    if values.shape[1] % 4 or not values.shape[1]:
+        return None
+    return np.ascontiguousarray(values).view("<f4")
+
+
+def asked(term: Term, run: Run) -> Asked | bool:
+    """The condition in this run. True: any row may meet it, as far as codes know; False: none does."""
+    found = question_of(term, run)
+    if isinstance(found, bool):
+        return found
+    question, elements = found
+    measure, wide = term.measure, elements.dtype == np.float64
+    plain = _plain_threshold(term, run)
+    if plain is not None:
+        op, threshold = plain
+        if not math.isfinite(threshold):
+            return True
+    else:
+        turn = turning(term, measure, wide, run)
+        if isinstance(turn, bool):
+            return turn
+        op, threshold = turn
+    if measure.negative:
+        op, threshold = _NEGATED[op], -threshold
+    return Asked(question, elements, op, threshold)
+
+
+_NO_ROW = Batch((), 1)
+_NEGATED = {
+    Comparison.GT: Comparison.LT,
+    Comparison.GE: Comparison.LE,
+    Comparison.LT: Comparison.GT,
+    Comparison.LE: Comparison.GE,
+}
+_SYMBOLS = {symbol: Comparison(symbol) for symbol in ("<", "<=", ">", ">=")}
+
+
+def symbol_of(function: str) -> str:
+    """The symbol of an operator's id; empty for a function."""
+    return function[len("operator ") :].partition("(")[0] if function.startswith("operator ") else ""
+
+
+def _plain_threshold(term: Term, run: Run) -> tuple[Comparison, float] | None:
+    """(op, threshold) of `function(...) op number`, either way round: the usual case."""
+    match term.hollow:
+        case Call(function, (Reference(), other)):
+            op = _SYMBOLS.get(symbol_of(function))
+        case Call(function, (other, Reference())):
+            op = _SYMBOLS.get(symbol_of(function))
+            op = None if op is None else _NEGATED[op]
+        case _:
+            return None
+    if op is None or other.type.oid not in (FLOAT8.oid, FLOAT4.oid):
+        return None
+    value = other.evaluate(_NO_ROW, run)
+    if not value.is_valid()[0]:
+        return None
+    return op, float(value.values[0])
+
+
+def turning(term: Term, measure: Measure, wide: bool, run: Run) -> tuple[Comparison, float] | bool:
+    """Where the term's condition turns: true from (>=) or up to (<=) a value of its function.
+
+    True and False where it is so for every value; True also where the arithmetic around it may fail.
+    """
+    if not _is_tame(term.hollow, wide, run):
+        return True
+    low, high = domain(measure, wide)
+    try:
+        return _turning(term.hollow, low, high, run)
+    except QueryCanceled:
+        raise
+    except DatabaseError:
+        return True
+
+
+def domain(measure: Measure, wide: bool) -> tuple[float, float]:
+    """The least and the largest value of a measure, over float64 elements (`wide`) or narrower ones."""
+    most = 1e300 if wide else 1e90
+    match measure.metric:
+        case Metric.DOT:
+            return -most, most
+        case Metric.COSINE:
+            return 0.0, 2.0
+    return 0.0, most
+
+
+def _is_tame(hollow: Expression, wide: bool, run: Run) -> bool:
+    """Whether the arithmetic around a function cannot underflow, which PostgreSQL calls an error.
+
+    Whatever else may fail fails at one end of the domain. The least metrics of float32 and narrower elements
+    are of the order of 1e-90.
+    """
+    shrunk = 1.0
+    for node in walk(hollow):
+        if not isinstance(node, Call) or symbol_of(node.function) not in ("*", "/"):
+            continue
+        factors = [a for a in node.arguments if not any(isinstance(n, Reference) for n in walk(a))]
+        try:
+            values = [float(factor.evaluate(_NO_ROW, run).tolist()[0]) for factor in factors]
+        except QueryCanceled:
+            raise
+        except (DatabaseError, TypeError):
+            return False
+        for value in values:
+            if not math.isfinite(value) or (not value and symbol_of(node.function) == "/"):
+                return False
+            size = abs(value) if symbol_of(node.function) == "*" else 1 / abs(value)
+            shrunk *= min(size, 1.0) if size else 1.0
+    return shrunk == 1.0 if wide else shrunk > 1e-150
+
+
+def _turning(hollow: Expression, low: float, high: float, run: Run) -> tuple[Comparison, float] | bool:
+    first, last = _holds(hollow, np.array([low, high]), run).tolist()
+    if first == last:
+        return bool(first)
+    below, above = _ordinals(np.array([low, high])).tolist()
+    while above - below > 1:
+        step = max((above - below) // _GRID, 1)
+        tried = np.arange(below, above, step, dtype=np.uint64)
+        turned = np.flatnonzero(_holds(hollow, _doubles(tried), run) == last)
+        if len(turned):
+            above = int(tried[turned[0]])
+        below = int(tried[turned[0] - 1] if len(turned) else tried[-1])
+    values = _doubles(np.array([below, above], np.uint64))
+    return (Comparison.GE, float(values[1])) if last else (Comparison.LE, float(values[0]))
+
+
+def _holds(hollow: Expression, values: Array, run: Run) -> Mask:
+    """(values,) where the condition is true of a value of the function."""
+    batch = Batch((Column(FLOAT8, values),), len(values))
+    return true_rows(hollow.evaluate(batch, run), len(values))
+
+
+_SIGN = np.uint64(1 << 63)
+
+
+def _ordinals(values: Array) -> Array:
+    """Doubles as unsigned numbers that count them in order."""
+    bits = values.view(np.uint64)
+    return np.where(bits & _SIGN, ~bits, bits | _SIGN)
+
+
+def _doubles(ordinals: Array) -> Array:
+    """The inverse of `_ordinals`."""
+    bits = np.where(ordinals & _SIGN, ordinals & ~_SIGN, ~ordinals)
+    return np.ascontiguousarray(bits).view(np.float64)
