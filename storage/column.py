@@ -262,18 +262,19 @@ class Column:
     @classmethod
     def concat(cls, columns: Sequence[Column]) -> Column:
         """The columns one after another; at least one, all of one form."""
-        first = columns[0]
-        if len(columns) == 1:
-            return first
-        if first.arrow:
-            return cls(first.type, pa.concat_arrays([c.values for c in columns]))
+        return columns[0] if len(columns) == 1 else columns[0]._joined(columns)
+
+    def _joined(self, columns: Sequence[Column]) -> Column:
+        """`concat` of several columns, of which this is the first."""
+        if self.arrow:
+            return Column(self.type, pa.concat_arrays([c.values for c in columns]))
         valid = None
         if any(c._valid is not None for c in columns):
             valid = np.concatenate([c.is_valid() for c in columns])
-        units = [c._units for c in columns if c._units is not None and c.scale == first.scale]
+        units = [c._units for c in columns if c._units is not None and c.scale == self.scale]
         if len(units) == len(columns):
-            return cls.scaled(first.type, np.concatenate(units), first.scale, valid)
-        return cls(first.type, np.concatenate([c.values for c in columns]), valid)
+            return Column.scaled(self.type, np.concatenate(units), self.scale, valid)
+        return Column(self.type, np.concatenate([c.values for c in columns]), valid)
 
 
 def is_narrow(type: Type) -> bool:

@@ -20,12 +20,15 @@ from engine.forms.style import Style
 from engine.forms.utf8 import invalid_at
 from storage import kernels
 from storage import types as t
-from storage.column import Array, Column, Mask, is_narrow
+from storage.column import Array, Column, Mask, Positions, is_narrow
 from storage.errors import CharacterNotInRepertoire
 from storage.kernels.plain.fields import DIGITS
 from storage.kernels.plain.lines import ESCAPED
-from storage.types import TEXT, Type, numeric_modifier
+from storage.segments.coded import CodedColumn, Dictionary
+from storage.types import TEXT, Form, Type, numeric_modifier
 
+_MANY, _FEW = 1024, 256
+"""Texts are coded if there are so many, and of no more distinct values."""
 _BEHIND, _HALF = (1 << 29) - 1, 1 << 28  # of a double's bits those that float4 has not, and half of them
 
 
@@ -49,8 +52,8 @@ class Fields:
         there = self.lengths >= 0
         return None if there.all() else there
 
-    def take(self, rows: Mask) -> Fields:
-        """The fields where the mask is true."""
+    def take(self, rows: Mask | Positions) -> Fields:
+        """The fields where the mask is true, or of these rows."""
         return Fields(
             self.data, self.starts[rows], self.lengths[rows], self.kinds[rows], self.quote, self.ascii
         )
@@ -60,6 +63,29 @@ def typed(type: Type, fields: Fields, style: Style) -> Column:
     """The fields as a column of `type`. Raises what the type's input function raises."""
     if type.oid in _QUICK:
         return _QUICK[type.oid](type, fields, style)
+    if type.form is Form.TEXT and len(fields.starts) >= _MANY:
+        column = _coded(type, fields, style)
+        if column is not None:
+            return column
+    return _written(type, fields, style)
+
+
+def _coded(type: Type, fields: Fields, style: Style) -> Column | None:
+    """Texts of few distinct values, each read once; None where they are not. Raises as `typed`."""
+    if (fields.kinds == ESCAPED).any():
+        return None
+    found = kernels.number_fields(fields.data, fields.starts, fields.lengths, _FEW)
+    if found is None or not len(found[1]):
+        return None
+    numbers, firsts = found
+    values = _written(type, fields.take(firsts), style)
+    # to character(2), 'a' and 'a ' are the same
+    distinct = type.oid != t.BPCHAR.oid or len(values.values.unique()) == len(values)
+    return CodedColumn(type, Dictionary(values, distinct=distinct), numbers, fields.valid)
+
+
+def _written(type: Type, fields: Fields, style: Style) -> Column:
+    """A column of a type without a kernel of its own."""
     if type.oid in (t.TEXT.oid, t.VARCHAR.oid) and _fits(type, fields):
         return texts(fields).retype(type)
     if type.oid == t.BPCHAR.oid and type.modifier >= 4 and fields.ascii and _fits(type, fields):

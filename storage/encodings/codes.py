@@ -160,6 +160,11 @@ def _distinct(column: Column) -> tuple[Column, Positions] | None:
     type = column.type
     if not len(column):
         return None
+    if isinstance(column, CodedColumn) and column.dictionary.distinct:
+        present = column.present
+        numbers = np.zeros(len(column.dictionary), np.int64)
+        numbers[present] = np.arange(len(present))
+        return column.dictionary.column.take(present), numbers[column.codes]
     array: pa.Array
     match type.form:
         case Form.TEXT | Form.BYTES:

@@ -12,7 +12,7 @@ from storage.encodings.base import Bytes
 from storage.encodings.plain import Plain
 from storage.order import is_float, matching, order_key
 from storage.predicate import Comparison
-from storage.segments.coded import CodedColumn, Dictionary
+from storage.segments.coded import CodedColumn, Dictionary, written_out
 from storage.types import Form, Type
 
 
@@ -70,7 +70,7 @@ class Constant:
         """See Encoding."""
         if not len(column) or not _alike(column):
             return None
-        first = column.take(np.zeros(1, np.int64))
+        first = written_out(column.take(np.zeros(1, np.int64)))
         return cls(Plain(first), first)
 
     @classmethod
@@ -87,6 +87,8 @@ class Constant:
 
 
 def _alike(column: Column) -> bool:
+    if isinstance(column, CodedColumn) and column.dictionary.distinct:
+        return bool((column.codes == column.codes[0]).all())
     values = column.values
     if column.type.form is Form.LIST:
         return False

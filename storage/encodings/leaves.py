@@ -14,6 +14,7 @@ from storage.encodings.deltas import Deltas
 from storage.encodings.floats import Floats
 from storage.encodings.frames import Frames
 from storage.encodings.plain import Plain
+from storage.segments.coded import written_out
 from storage.types import Type
 
 LEAVES: tuple[type[Encoding], ...] = (Frames, Deltas, Floats, Blocks, Plain)
@@ -43,10 +44,11 @@ def smallest(column: Column, encodings: Sequence[type[Encoding]]) -> Encoded:
     last one fits every column.
     """
     if len(column) <= 2 * STRETCH * STRETCHES:
+        column = written_out(column)
         answers = [answer for encoding in encodings if (answer := encoding.encode(column)) is not None]
         weights = {encoding.tag: encoding.weight for encoding in encodings}
         return min(answers, key=lambda encoded: encoded.nbytes * weights[encoded.tag])
-    sample = sampled(column)
+    sample = written_out(sampled(column))
     ranking = []
     for place, encoding in enumerate(encodings):
         estimate = encoding.estimate(sample, len(column))

@@ -13,6 +13,7 @@ from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, compare, flat
 from storage.order import is_integer
 from storage.predicate import Comparison
+from storage.segments.coded import written_out
 from storage.types import Form, Type
 
 
@@ -68,7 +69,7 @@ class Plain:
     @classmethod
     def encode(cls, column: Column) -> Plain:
         """See Encoding."""
-        return cls(column)
+        return cls(written_out(column))
 
     @classmethod
     def estimate(cls, sample: Column, rows: int) -> float:

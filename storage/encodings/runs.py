@@ -125,9 +125,11 @@ def _repeated(values: Array, ends: Positions, start: int, stop: int) -> Array:
 
 def _changes(column: Column) -> Positions | None:
     """The rows, but the first, whose value is not the one before; None for types without runs."""
-    type, values = column.type, column.values
     if not len(column):
         return None
+    if isinstance(column, CodedColumn) and column.dictionary.distinct:
+        return np.flatnonzero(column.codes[1:] != column.codes[:-1]) + 1
+    type, values = column.type, column.values
     if type.form in (Form.TEXT, Form.BYTES):
         differs = pc.not_equal(values.slice(0, len(values) - 1), values.slice(1))
         return np.flatnonzero(differs.to_numpy(zero_copy_only=False)) + 1

@@ -42,6 +42,7 @@ from storage.kernels.plain.runs import repeat_runs
 from storage.kernels.plain.signs import count_signs, encode_signs, rotate_rows
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
+from storage.kernels.plain.values import number_fields
 
 __all__ = [
     "block_offsets",
@@ -62,6 +63,7 @@ __all__ = [
     "l2",
     "mix_words",
     "norms",
+    "number_fields",
     "pack_blocks",
     "parse_dates",
     "parse_decimals",

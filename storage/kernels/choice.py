@@ -37,6 +37,7 @@ FAMILIES = (
     "runs",
     "stamps",
     "units",
+    "values",
 )
 """The families that have compiled twins."""
 

@@ -1,16 +1,23 @@
 """Coded columns: values that travel as codes into a dictionary until somebody asks for them.
 
 What is decoded from a dictionary's encoding keeps its codes, so that grouping, joining, functions and
-predicates can look at each distinct value once. Taking and slicing compose codes; the first look at
-`values` writes them out.
+predicates can look at each distinct value once. Taking and slicing compose codes, and so does putting
+columns together whose values are few; the first look at `values` writes them out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from storage.column import Column, Mask, Positions
 from storage.types import Form, Type
+
+_JOINED = (Form.TEXT, Form.BYTES)
+_SHARE = 8  # columns are put together as codes if they have so many rows for each value of their dictionaries
 
 
 class Dictionary:
@@ -82,6 +89,27 @@ class CodedColumn(Column):
             valid = None
         return CodedColumn(self.type, self.dictionary, codes, valid)
 
+    @property
+    def present(self) -> Positions:
+        """The codes that are there, ascending; those under nulls too."""
+        return np.flatnonzero(np.bincount(self.codes, minlength=len(self.dictionary)))
+
+    def _joined(self, columns: Sequence[Column]) -> Column:
+        """See Column: still coded where all are, and their values are few."""
+        coded = [column for column in columns if isinstance(column, CodedColumn)]
+        dictionaries = list({id(column.dictionary): column.dictionary for column in coded}.values())
+        values = sum(map(len, dictionaries))
+        rows = sum(map(len, columns))
+        joins = len(dictionaries) == 1 or (self.type.form in _JOINED and values * _SHARE <= rows)
+        if len(coded) < len(columns) or not joins:
+            return super()._joined(columns)
+        shared, tables = _united(self.type, dictionaries)
+        numbers = {id(dictionary): table for dictionary, table in zip(dictionaries, tables, strict=True)}
+        codes = np.concatenate([numbers[id(column.dictionary)][column.codes] for column in coded])
+        masked = any(column.valid is not None for column in coded)
+        valid = np.concatenate([column.is_valid() for column in coded]) if masked else None
+        return CodedColumn(self.type, shared, codes, valid)
+
     def take(self, rows: Positions | Mask) -> Column:
         """Those rows, still coded."""
         return self._of(self.codes[rows], None if self._mask is None else self._mask[rows])
@@ -102,3 +130,30 @@ class CodedColumn(Column):
             other = Dictionary(self.dictionary.column.retype(type), distinct=self.dictionary.distinct)
             self.dictionary.memo[key] = other
         return CodedColumn(type, other, self.codes, self._mask)
+
+
+def _united(type: Type, dictionaries: Sequence[Dictionary]) -> tuple[Dictionary, list[Positions]]:
+    """One dictionary for several, and what each one's codes become."""
+    if len(dictionaries) == 1:
+        return dictionaries[0], [np.arange(len(dictionaries[0]))]
+    encoded = pa.concat_arrays([dictionary.column.values for dictionary in dictionaries]).dictionary_encode()
+    numbers = encoded.indices.to_numpy().astype(np.int64)
+    ends = np.cumsum([len(dictionary) for dictionary in dictionaries])
+    return Dictionary(Column(type, encoded.dictionary), distinct=True), np.split(numbers, ends[:-1])
+
+
+def written_out(column: Column) -> Column:
+    """The same rows, not coded."""
+    if isinstance(column, CodedColumn):
+        return Column(column.type, column.values, None if column.arrow else column.valid)
+    return column
+
+
+def decoded_bytes(column: Column) -> int:
+    """The bytes of the column, of a coded one once it is written out."""
+    if not isinstance(column, CodedColumn) or column.type.form not in _JOINED or not len(column):
+        return column.nbytes
+    values = column.dictionary.column.values
+    offsets = np.frombuffer(values.buffers()[1], np.int64, len(values) + 1, 8 * values.offset)
+    lengths: Positions = np.diff(offsets)
+    return int((np.bincount(column.codes, minlength=len(values)) * lengths).sum()) + 8 * len(column)

@@ -22,6 +22,7 @@ from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Encoded
 from storage.errors import DataCorrupted
 from storage.predicate import Compare, Comparison, Conjunction
+from storage.segments.coded import CodedColumn, decoded_bytes
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
 from storage.segments.segmentfile import Content, SegmentFile
 from storage.segments.zones import (
@@ -67,7 +68,7 @@ class SegmentColumn:
             column.type,
             zones_of(column),
             encoded.tag,
-            column.nbytes,
+            decoded_bytes(column),
             encoded.nbytes + masked,
             lambda: loaded,
         )
@@ -315,6 +316,8 @@ def _filled(column: Column) -> Column:
     """The column with some value under each null."""
     if column.valid is None:
         return column
+    if isinstance(column, CodedColumn):
+        return column.with_valid(None)
     if column.type.form is Form.TEXT:
         return Column(column.type, column.values.fill_null(""))
     if column.type.form is Form.BYTES:

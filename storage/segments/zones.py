@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from storage.column import Column, bytes_column
 from storage.order import is_float, order_key
 from storage.predicate import Comparison
+from storage.segments.coded import CodedColumn
 from storage.types import BPCHAR, Form, Type
 
 ZONE_ROWS = 65_536
@@ -111,6 +112,8 @@ def zone_of(column: Column) -> Zone:
 def _bounds(column: Column) -> tuple[Any, Any]:
     """(low, high) of a column without nulls and with a row."""
     type = column.type
+    if isinstance(column, CodedColumn):
+        column = column.dictionary.column.take(column.present)
     if column.units is not None:
         ends = (column.units.min(), column.units.max())
         low, high = (Decimal(end.item()).scaleb(-column.scale) for end in ends)

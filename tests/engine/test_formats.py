@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import formats, forms
-from engine.formats import CopyFormat, lines
+from engine.formats import CopyFormat, fields, lines
 from storage import types as t
 from storage.batch import Batch
 from storage.column import Column
@@ -177,3 +178,21 @@ def test_numbers_are_read_as_their_input_function_reads_them(type: Type, items: 
             _read(format, data, len(data))
         return
     assert repr([b for _, b in _read(format, data, len(data))]) == repr(wanted)
+
+
+@pytest.mark.parametrize("type", [TEXT, replace(t.BPCHAR, modifier=6), replace(t.VARCHAR, modifier=6)])
+@given(data=st.data(), csv=st.booleans())
+def test_texts_of_few_values_are_read_as_others(type: Type, data: st.DataObject, csv: bool) -> None:
+    value = st.sampled_from(["", "a", "b ", "a ", "é", '"', "\\", "ab", "   "]) | st.just("cd   ")
+    items: list[str | None] = data.draw(st.lists(st.none() | value, min_size=1, max_size=12))
+    format = _format("csv" if csv else "text", columns=(type,), names=("a",), null="NIL")
+    writer = formats.writer(format, forms.PLAIN)
+    text = writer.write(Batch.of(Column.of(TEXT, items * 7)))
+    outcomes = []
+    for many in (1, 1 << 30):
+        with patch.object(fields, "_MANY", many):
+            try:
+                outcomes.append(_read(format, text, 1000))
+            except DatabaseError as error:
+                outcomes.append([(error.sqlstate, str(error), error.where)])
+    assert outcomes[0] == outcomes[1]
