@@ -54,9 +54,11 @@ The error of every row is measured by its own norm: one long row blinds nobody b
 7. Cosine. q.x > t |q| |x| is tested with X a bound of |x|, X^2 = E1 |d|^2 + 2 c + E1 N^2, E1 = 1 -+ 2^-19, 0
    if that is below 0. Rounding costs at most 8 units (|d|^2 + N^2), E1 gives 32, and |x|^2 is at most
    2 (|d|^2 + N^2): X is off by 6 units of |x| to the safe side, T X and its subtraction cost 3. A vector of
-   zeros is never decided: its q.x and |x| are 0, so U >= 0 >= L hold for any threshold.
+   zeros is never decided: its q.x and |x| are 0, so U >= 0 >= L hold for any threshold. X^2 is moved by
+   2^-120 as well, as its parts may underflow.
 8. The threshold t becomes limits of U and L in float64, moved by g = 2^-36 (sizes of what was added) +
-   2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and queries are below 2^60.
+   2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and
+   queries are below 2^60, and a norm or |q| is 0 or at least 2^-100, so that its float32 is right.
 
 A row is dropped where U is below its limit, and taken where L is above: strictly, so that > and >= need not
 be told apart; equality is left to the score itself.
@@ -70,88 +72,95 @@ from math import inf, sqrt
 import numpy as np
 import numpy.typing as npt
 
+from storage import kernels
 from storage.codes.metric import Metric, Question, near
+from storage.kernels.plain import signs as form
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
-Counts = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32]
 
 _LOOSE = 2.0**-20
 _GUARD = 2.0**-19
 _EXACT = 2.0**-36
 _UNDERFLOW = 2.0**-120
-_STEPS = (1.0, 0.9, 0.8, 0.72, 0.64, 0.56)
-"""Steps of the digits that are tried, as parts of the one that cuts nothing off."""
+_LEAST_NORM = 2.0**-60
+"""A p shorter than this has no digits: its beta may be anything."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Planes:
-    """The question in a cell, in a few bits: beta lies within `delta` of `start - slope * count`."""
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """p in a few bits: beta lies within `delta` of `start - slope * count`."""
 
-    words: Words
-    """(bits, W) plane j has weight 2^j."""
+    planes: Words
+    """(W, bits)."""
     start: np.float32
     slope: np.float32
     delta: np.float32
 
-    def beta(self, counts: Counts) -> Singles:
-        """The middle of J, in float32."""
-        return self.start - self.slope * counts.astype(np.float32)
+    @classmethod
+    def of(cls, turned: Floats, norm: float, bits: int) -> Digits:
+        """(m,) p and its norm."""
+        planes, step, error = kernels.quantise(turned, bits)
+        if norm < _LEAST_NORM:
+            return cls(planes, np.float32(0), np.float32(0), np.float32(2))
+        m = len(turned)
+        unit = step / (sqrt(m) * norm)
+        start = np.float32(unit * m * ((1 << bits) - 1))
+        delta = error / (sqrt(m) * norm) + _LOOSE * (1 + float(start))
+        return cls(planes, start, np.float32(2 * unit), _up(delta))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A question in one cell."""
+    """A question seen from one centroid."""
 
     question: Question
-    turned: Floats
-    """(m,) p."""
     norm: float
     """P."""
     centroid: float
     """|d|."""
     offset: float
     """q.d."""
+    coarse: Digits
+    fine: Digits
 
     @classmethod
     def of(cls, question: Question, centroid: Singles) -> Frame:
-        """The question seen from a cell's (m,) centroid."""
+        """The question seen from a (m,) centroid."""
         wide = centroid.astype(np.float64)
         turned = question.rotated - wide
         norm, length = sqrt(float(turned @ turned)), sqrt(float(wide @ wide))
-        return cls(question, turned, norm, length, float(question.rotated @ wide))
+        coarse, fine = (Digits.of(turned, norm, bits) for bits in (form.COARSE, form.FINE))
+        return cls(question, norm, length, float(question.rotated @ wide), coarse, fine)
 
-    def planes(self, bits: int) -> Planes:
-        """p rounded to digits of so many bits, with the step that loses least."""
-        m = len(self.turned)
-        top = (1 << bits) - 1
-        best, error = np.zeros(m), inf
-        step = 0.0
-        largest = float(np.abs(self.turned).max())
-        for part in _STEPS if self.norm > MIN_NORM else ():
-            tried = part * largest / (1 << bits)
-            digits = np.clip(2 * np.floor(self.turned / (2 * tried)) + 1, -top, top)
-            lost = float(np.abs(self.turned - tried * digits).sum())
-            if lost < error:
-                best, error, step = digits, lost, tried
-        if not step:
-            # p is nothing, or next to nothing: beta may be anything
-            return Planes(np.zeros((bits, m // 64), np.uint64), np.float32(0), np.float32(0), np.float32(2))
-        numbers = ((best + top) / 2).astype(np.uint64)
-        planes = [
-            np.packbits((numbers >> np.uint64(j)) & np.uint64(1) != 0, bitorder="little").view("<u8")
-            for j in range(bits)
-        ]
-        unit = step / (sqrt(m) * self.norm)
-        start = np.float32(unit * m * top)
-        delta = error / (sqrt(m) * self.norm) + _LOOSE * (1 + float(start))
-        return Planes(np.stack(planes), start, np.float32(2 * unit), _up(delta))
+    def constants(self, op: Comparison, threshold: float) -> Singles:
+        """(CONSTANTS,) float32 of `score op threshold`, a finite threshold. Raises nothing."""
+        question = self.question
+        metric = question.metric
+        if metric is Metric.COSINE:
+            # distances are 0 to 2: what is beyond may as well be nearer
+            threshold = min(max(threshold, -1.0), 3.0)
+        sign = 1.0 if near(metric, op) else -1.0
+        drop, take = _limits(self, threshold, sign)
+        guard = _GUARD * (self.norm + self.centroid)
+        square = -sign / 2 if metric in DISTANCES else 0.0
+        length = sign * (1 - threshold) * question.norm if metric is Metric.COSINE else 0.0
+        values = []
+        for digits in (self.coarse, self.fine):
+            values += [sign * float(digits.start), sign * float(digits.slope), float(digits.delta)]
+        values += [self.norm, 0.0 if metric in DISTANCES else sign]
+        for root, limit in ((1.0, drop), (-1.0, take)):
+            loose = 1 - root * (1 if length >= 0 else -1) * _GUARD
+            slack = square + root * _LOOSE if square else 0.0
+            least = loose * self.centroid**2 + (loose - 1) / _GUARD * _UNDERFLOW
+            values += [root * guard, slack, length, least, loose, limit]
+        return np.array(values, np.float32)
 
 
-MIN_NORM = 2.0**-60
-"""A p shorter than this is not given planes: its beta may be anything."""
+DISTANCES = (Metric.L2, Metric.L1)
 
 
 def _up(value: float) -> np.float32:
@@ -165,83 +174,8 @@ def _down(value: float) -> np.float32:
     return -_up(-value)
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """The constants of U, or of L: see the module's text. `root` is +1 or -1."""
-
-    root: np.float32
-    guard: np.float32
-    square: np.float32
-    length: np.float32
-    least: np.float32
-    growth: np.float32
-    limit: np.float32
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """`score op threshold` in a cell. `sign` is -1 where rows far from the query are asked for."""
-
-    sign: np.float32
-    centre: np.float32
-    norm: np.float32
-    drop: Side
-    take: Side
-
-    @classmethod
-    def of(cls, frame: Frame, op: Comparison, threshold: float) -> Test:
-        """A finite threshold. Raises nothing."""
-        metric = frame.question.metric
-        if metric is Metric.COSINE:
-            # distances are 0 to 2: what is beyond may as well be nearer
-            threshold = min(max(threshold, -1.0), 3.0)
-        sign = 1.0 if near(metric, op) else -1.0
-        drop, take = _limits(frame, threshold, sign)
-        p, c = frame.norm, frame.centroid
-        guard = _GUARD * (p + c)
-        square = -sign / 2 if metric in (Metric.L2, Metric.L1) else 0.0
-        length = sign * (1 - threshold) * frame.question.norm if metric is Metric.COSINE else 0.0
-        sides = []
-        for root, limit in ((1.0, drop), (-1.0, take)):
-            loose = 1 - root * (1 if length >= 0 else -1) * _GUARD
-            sides.append(
-                Side(
-                    np.float32(root),
-                    np.float32(root * guard),
-                    np.float32(square + root * _LOOSE if square else 0.0),
-                    np.float32(length),
-                    np.float32(loose * c * c),
-                    np.float32(loose),
-                    np.float32(limit),
-                )
-            )
-        centre = sign if metric in (Metric.DOT, Metric.COSINE) else 0.0
-        return cls(np.float32(sign), np.float32(centre), np.float32(p), *sides)
-
-    def upper(self, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
-        """(rows,) U of (3, rows) factors."""
-        return self._value(self.drop, self.sign * beta, delta, factors)
-
-    def lower(self, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
-        """(rows,) L of (3, rows) factors."""
-        return self._value(self.take, self.sign * beta, delta, factors)
-
-    def _value(self, side: Side, beta: Singles, delta: np.float32, factors: Singles) -> Singles:
-        norms, cosines, centres = factors
-        one = np.float32(1 + _LOOSE)
-        v = np.minimum(np.maximum(side.root * cosines, beta - delta), beta + delta)
-        root = np.sqrt((one - cosines * cosines) * (one - v * v))
-        inner = self.norm * (cosines * v + side.root * root) + side.guard + side.square * norms
-        value = self.centre * centres + norms * inner
-        if side.length:
-            square = side.least + np.float32(2) * centres + norms * norms * side.growth
-            value = value - side.length * np.sqrt(np.maximum(square, np.float32(0)))
-        result: Singles = value
-        return result
-
-
-def _limits(frame: Frame, threshold: float, sign: float) -> tuple[np.float32, np.float32]:
-    """What U must reach for a row to stay, and L must pass for it to be sure."""
+def _limits(frame: Frame, threshold: float, sign: float) -> tuple[float, float]:
+    """What U must reach for a row to stay, and L must pass for it to be sure: float32 values."""
     p, c, q, t = frame.norm, frame.centroid, frame.question.norm, threshold
     tiny = _UNDERFLOW * (1 + p)
     match frame.question.metric:
@@ -259,7 +193,7 @@ def _limits(frame: Frame, threshold: float, sign: float) -> tuple[np.float32, np
                 reach, keep = (reach, short) if sign > 0 else (short, reach)
             reach, keep = sign * reach, sign * keep
             slack = _EXACT * (p * p + p * c + t * t + _EXACT * c * c) + tiny
-    return _down(reach - slack), _up(keep + slack)
+    return float(_down(reach - slack)), float(_up(keep + slack))
 
 
 def _squared(p: float, t: float) -> float:
@@ -267,12 +201,13 @@ def _squared(p: float, t: float) -> float:
     return inf if t < 0 else (p * p - t * t) / 2
 
 
-def intervals(frame: Frame, planes: Planes, counts: Counts, factors: Singles) -> tuple[Floats, Floats]:
-    """(rows,) float64 lower and upper bounds of the score, from (rows,) counts and (3, rows) factors."""
+def intervals(frame: Frame, counts: Counts, factors: Singles) -> tuple[Floats, Floats]:
+    """(rows,) float64 bounds of the score: of (rows,) counts of the fine planes and (3, rows) factors."""
     question = frame.question
     p, c, q = frame.norm, frame.centroid, question.norm
     norms, cosines, centres = factors.astype(np.float64)
-    beta, delta = planes.beta(counts).astype(np.float64), float(planes.delta)
+    fine = frame.fine
+    beta, delta = float(fine.start) - float(fine.slope) * counts, float(fine.delta)
     guard = norms * (_GUARD * (p + c)) + _UNDERFLOW * (1 + p)
 
     def product(root: float) -> Floats:
@@ -283,7 +218,7 @@ def intervals(frame: Frame, planes: Planes, counts: Counts, factors: Singles) ->
         return bound
 
     high, low = product(1.0), product(-1.0)
-    if question.metric in (Metric.L2, Metric.L1):
+    if question.metric in DISTANCES:
         slack = 2 * _LOOSE * norms**2 + _EXACT * (p * p + p * c + _EXACT * c * c) + _UNDERFLOW
         near_, far = p * p + norms**2 - 2 * high - slack, p * p + norms**2 - 2 * low + slack
         least, most = np.sqrt(np.maximum(near_, 0)), np.sqrt(np.maximum(far, 0))
@@ -310,6 +245,3 @@ def _distances(
     nearest: Floats = np.where(known, 1 - np.minimum(most, 1) - _EXACT, 0.0)
     farthest: Floats = np.where(known, 1 - np.maximum(least, -1) + _EXACT, inf)
     return np.maximum(nearest, 0.0), farthest
-
-
-__all__ = ["MIN_NORM", "Frame", "Planes", "Side", "Test", "intervals"]

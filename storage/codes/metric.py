@@ -18,6 +18,10 @@ MOST_NORM = 2.0**60
 """Longer rows and queries are outside the range of the proof: they are checked in full."""
 
 
+LEAST_NORM = 2.0**-100
+"""Shorter ones, if they are not zero, as well."""
+
+
 class Metric(Enum):
     """What the score of a row and a query is."""
 
@@ -42,7 +46,7 @@ class Question:
     norm: float
     """|q|."""
     usable: bool
-    """Whether the proof covers the query: finite, and not longer than MOST_NORM."""
+    """Whether the proof covers the query: finite, of a norm between LEAST_NORM and MOST_NORM, or 0."""
 
     @classmethod
     def of(cls, metric: Metric, query: npt.NDArray[Any]) -> Question:
@@ -50,7 +54,8 @@ class Question:
         rotated = kernels.rotate_rows(query.reshape(1, -1))[0]
         with np.errstate(invalid="ignore", over="ignore"):
             norm = float(np.sqrt(rotated @ rotated))
-        return cls(metric, len(query), rotated, norm, norm <= MOST_NORM)
+        usable = norm == 0 or LEAST_NORM <= norm <= MOST_NORM
+        return cls(metric, len(query), rotated, norm, usable)
 
 
 ABOVE = (Comparison.GT, Comparison.GE)
@@ -63,4 +68,4 @@ def near(metric: Metric, op: Comparison) -> bool:
     return (op in ABOVE) == (metric is Metric.DOT)
 
 
-__all__ = ["ABOVE", "BELOW", "MOST_NORM", "Metric", "Question", "near"]
+__all__ = ["ABOVE", "BELOW", "LEAST_NORM", "MOST_NORM", "Metric", "Question", "near"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any
@@ -11,20 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.codes.bounds import Frame, Planes, Test, intervals
+from storage.codes.bounds import Frame, intervals
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
 from storage.codes.metric import Question
 from storage.column import Mask, Positions
+from storage.kernels.plain.signs import CONSTANTS, GROUP, LIMIT, LOWER, UPPER, bound_signs
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
-
-COARSE, FINE = 4, 8
-"""Bits of the query in the first test and in that of its survivors."""
+Counts = npt.NDArray[np.int32]
 
 Rows = Positions | Mask | None
 """Which rows of the segment count: ascending int64 positions, a mask over the segment, or all."""
+_SPARSE = 32
+"""Positions are looked up one by one where fewer than one row in so many counts."""
+_FIRST = 1 << 11
+"""Rows that a top-k looks at before it has any limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,52 +55,110 @@ class Nearest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Rows of one cell that count: `rows` from the cell's first, None for all of it."""
+class Asked:
+    """A question prepared for the codes of a segment: a frame for each centroid."""
 
-    cell: int
-    start: int
-    stop: int
-    rows: Positions | None
+    question: Question
+    frames: tuple[Frame, ...]
+    coarse: Any
+    fine: Any
 
-    def of(self, codes: Cells) -> tuple[Any, Any]:
-        """(rows, W) signs and (3, rows) factors."""
-        signs, factors = codes.signs[self.start : self.stop], codes.factors[:, self.start : self.stop]
-        return (signs, factors) if self.rows is None else (signs[self.rows], factors[:, self.rows])
+    @classmethod
+    def of(cls, codes: Cells, question: Question) -> Asked:
+        """A usable question."""
+        frames = tuple(Frame.of(question, centroid) for centroid in codes.centroids)
+        coarse = np.stack([frame.coarse.planes for frame in frames])
+        fine = np.stack([frame.fine.planes for frame in frames])
+        return cls(question, frames, coarse, fine)
 
-    def positions(self, codes: Cells, places: Positions) -> Positions:
-        return codes.positions(self.cell, places if self.rows is None else self.rows[places])
+    def constants(self, op: Comparison, threshold: float) -> npt.NDArray[np.float32]:
+        """(frames, CONSTANTS) float32."""
+        return np.stack([frame.constants(op, threshold) for frame in self.frames])
 
-
-def _parts(codes: Cells, cells: range, rows: Rows) -> Iterator[_Part]:
-    """The rows of these cells that count, cell by cell."""
-    wanted: Positions | None = None
-    if rows is not None and rows.dtype != np.bool_:
-        known, order = codes.order
-        places = np.searchsorted(known, rows)
-        inside = places < len(known)
-        places, rows = places[inside], rows[inside]
-        wanted = np.sort(order[places[known[places] == rows]])
-    for cell in cells:
-        start, stop = codes.span(cell)
-        some: Positions | None = None
-        if wanted is not None:
-            low, high = np.searchsorted(wanted, (start, stop))
-            some = wanted[low:high] - start
-        elif rows is not None:
-            some = np.flatnonzero(rows[codes.positions(cell, np.arange(stop - start))])
-        if some is None or len(some):
-            yield _Part(cell, start, stop, some)
+    def scan(self, codes: Cells, spans: Positions, constants: Any) -> tuple[Positions, Mask, Counts, int]:
+        """(slots, taken, counts of the fine planes) of rows that are not dropped; rows decided at once."""
+        _, slots, taken, counts, decided = kernels.scan_signs(
+            codes.signs,
+            codes.factors,
+            spans,
+            self.coarse[np.newaxis],
+            self.fine[np.newaxis],
+            constants[np.newaxis],
+        )
+        return slots, taken, counts, decided
 
 
-def _unsure(codes: Cells, cells: range, rows: Rows) -> Positions:
-    """The task's rows outside the proof that count."""
-    unsure = codes.unsure_of(cells)
-    if rows is None or not len(unsure):
-        return unsure
+def _asked(codes: Cells, question: Question) -> Asked:
+    """The question for these codes: kept with them, as the next task asks the same."""
+    kept: Asked | None = codes.__dict__.get("_asked")
+    if kept is None or kept.question is not question:
+        kept = Asked.of(codes, question)
+        codes.__dict__["_asked"] = kept
+    return kept
+
+
+def _spans(codes: Cells, cells: range) -> Positions:
+    """(cells, 3) for kernels.scan_signs."""
+    return np.ascontiguousarray(codes.table[cells.start : cells.stop, :3])
+
+
+def _sparse(rows: Rows, cells: range, codes: Cells) -> Positions | None:
+    """The slots of few rows that count; None where the codes of all are better read."""
+    if rows is None or rows.dtype == np.bool_ or len(rows) * _SPARSE > codes.rows:
+        return None
+    known, slots = codes.by_position
+    places = np.searchsorted(known, rows)
+    inside = places < len(known)
+    places, rows = places[inside], rows[inside]
+    found = np.sort(slots[places[known[places] == rows]])
+    spans = codes.table[cells.start : cells.stop]
+    if not len(spans):
+        return found[:0]
+    low, high = int(spans[0, 0]), int(spans[-1, 0]) - (-int(spans[-1, 1]) // GROUP)
+    return found[np.searchsorted(found, low * GROUP) : np.searchsorted(found, high * GROUP)]
+
+
+def _counting(positions: Positions, rows: Rows) -> Mask | slice:
+    """Which of these positions count."""
+    if rows is None:
+        return slice(None)
+    mask: Mask
     if rows.dtype == np.bool_:
-        return unsure[rows[unsure]]
-    return unsure[np.isin(unsure, rows)]
+        mask = rows[positions].astype(np.bool_)
+        return mask
+    places = np.searchsorted(rows, positions)
+    mask = np.zeros(len(positions), np.bool_)
+    inside = places < len(rows)
+    mask[inside] = rows[places[inside]] == positions[inside]
+    return mask
+
+
+def _ascending(*pieces: Positions) -> Positions:
+    positions: Positions = np.concatenate(pieces)
+    positions.sort()
+    return positions
+
+
+def _each(codes: Cells, slots: Positions, asked: Asked, constants: Any) -> tuple[Positions, Mask, Counts]:
+    """As Asked.scan, of these slots only: tested by the fine planes at once."""
+    signs, factors = codes.rows_at(slots)
+    frames = _frames(codes, slots)
+    counts = np.zeros(len(slots), np.int32)
+    stays, taken = np.zeros(len(slots), np.bool_), np.zeros(len(slots), np.bool_)
+    for frame in np.unique(frames).tolist():
+        mine = np.flatnonzero(frames == frame)
+        counts[mine] = kernels.count_signs(signs[mine], asked.fine[frame])
+        upper, lower = bound_signs(counts[mine], factors[:, mine], constants[frame], True)
+        stays[mine] = ~(upper < constants[frame, UPPER + LIMIT])
+        taken[mine] = lower > constants[frame, LOWER + LIMIT]
+    return slots[stays], taken[stays], counts[stays]
+
+
+def _frames(codes: Cells, slots: Positions) -> Positions:
+    """(any,) the number of each slot's centroid."""
+    cells = np.searchsorted(codes.table[:, 0], slots >> 4, side="right") - 1
+    frames: Positions = codes.table[cells, 2]
+    return frames
 
 
 def decide(
@@ -113,56 +173,64 @@ def decide(
 
     With a query or a threshold that the proof does not cover every row may meet it.
     """
-    covered = question.usable and isfinite(threshold)
-    sure, maybe = [], [_unsure(codes, cells, rows)]
-    first = second = nbytes = 0
-    for part in _parts(codes, cells, rows):
-        signs, factors = part.of(codes)
-        if not covered:
-            maybe.append(part.positions(codes, np.arange(len(signs))))
-            continue
-        frame = Frame.of(question, codes.centroids[part.cell])
-        test = Test.of(frame, op, threshold)
-        nbytes += signs.nbytes + factors.nbytes
-        left = np.arange(len(signs))
-        for bits in (COARSE, FINE):
-            planes = frame.planes(bits)
-            beta = planes.beta(kernels.count_signs(signs[left], planes.words))
-            stays = ~(test.upper(beta, planes.delta, factors[:, left]) < test.drop.limit)
-            beta, left = beta[stays], left[stays]
-            certain = test.lower(beta, planes.delta, factors[:, left]) > test.take.limit
-            sure.append(part.positions(codes, left[certain]))
-            left = left[~certain]
-            if bits == COARSE:
-                first += len(signs) - len(left)
-                second += len(left)
-        second -= len(left)
-        maybe.append(part.positions(codes, left))
-    return Verdict(_ascending(sure), _ascending(maybe), (first, second), nbytes)
-
-
-def _ascending(pieces: list[Positions]) -> Positions:
-    positions: Positions = np.concatenate([np.empty(0, np.int64), *pieces])
-    positions.sort()
-    return positions
+    unsure = codes.unsure_of(cells)
+    unsure = unsure[_counting(unsure, rows)]
+    if not question.usable or not isfinite(threshold):
+        positions = codes.positions(codes.slots(cells))
+        maybe = _ascending(unsure, positions[_counting(positions, rows)])
+        return Verdict(np.empty(0, np.int64), maybe, (0, 0), 0)
+    asked = _asked(codes, question)
+    constants = asked.constants(op, threshold)
+    sparse = _sparse(rows, cells, codes)
+    if sparse is not None:
+        slots, taken, _ = _each(codes, sparse, asked, constants)
+        looked, first = len(sparse), 0
+    else:
+        spans = _spans(codes, cells)
+        slots, taken, _, first = asked.scan(codes, spans, constants)
+        looked = int(spans[:, 1].sum())
+    positions = codes.positions(slots)
+    second = looked - first - int((~taken).sum())
+    if sparse is None and rows is not None:
+        counting = _counting(positions, rows)
+        positions, taken = positions[counting], taken[counting]
+    sure, maybe = _ascending(positions[taken]), _ascending(unsure, positions[~taken])
+    return Verdict(sure, maybe, (first, second), looked * codes.row_bytes)
 
 
 def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, Floats, Floats]:
     """(positions, lower, upper) of all rows of these cells, float64; not finite where nothing is known."""
     unsure = codes.unsure_of(cells)
-    found = [(unsure, np.full(len(unsure), -inf), np.full(len(unsure), inf))]
-    for part in _parts(codes, cells, None):
-        signs, factors = part.of(codes)
-        positions = part.positions(codes, np.arange(len(signs)))
-        if question.usable:
-            frame = Frame.of(question, codes.centroids[part.cell])
-            planes = frame.planes(FINE)
-            low, high = intervals(frame, planes, kernels.count_signs(signs, planes.words), factors)
-        else:
-            low, high = np.full(len(signs), -inf), np.full(len(signs), inf)
-        found.append((positions, low, high))
-    positions, low, high = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
-    return positions, low, high
+    slots = codes.slots(cells)
+    low, high = np.full(len(slots), -inf), np.full(len(slots), inf)
+    if question.usable and len(slots):
+        asked = _asked(codes, question)
+        frames = _frames(codes, slots)
+        counts = np.zeros(len(slots), np.int32)
+        signs, _ = codes.rows_at(slots)
+        for frame in np.unique(frames).tolist():
+            mine = np.flatnonzero(frames == frame)
+            counts[mine] = kernels.count_signs(signs[mine], asked.fine[frame])
+        low, high = _intervals(codes, asked, slots, counts)
+    blank = np.full(len(unsure), inf)
+    return (
+        np.concatenate((unsure, codes.positions(slots))),
+        np.concatenate((-blank, low)),
+        np.concatenate((blank, high)),
+    )
+
+
+def _intervals(codes: Cells, asked: Asked, slots: Positions, counts: Counts) -> tuple[Floats, Floats]:
+    """(any,) float64 lower and upper bounds of the scores of these slots."""
+    if len(asked.frames) == 1:
+        return intervals(asked.frames[0], counts, codes.factors[slots >> 4, :, slots & (GROUP - 1)].T)
+    low, high = np.empty(len(slots)), np.empty(len(slots))
+    frames = _frames(codes, slots)
+    factors = codes.factors[slots >> 4, :, slots & (GROUP - 1)].T
+    for frame in np.unique(frames).tolist():
+        mine = frames == frame
+        low[mine], high[mine] = intervals(asked.frames[frame], counts[mine], factors[:, mine])
+    return low, high
 
 
 def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: Rows = None) -> Nearest:
@@ -172,36 +240,63 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     be among them. A row that no bound is known of comes first. Raises nothing.
     """
     sign = -1.0 if limit.descending else 1.0
-    unsure = _unsure(codes, cells, rows)
+    unsure = codes.unsure_of(cells)
+    unsure = unsure[_counting(unsure, rows)]
     found = [(unsure, np.full(len(unsure), sign * -inf))]
-    first = second = nbytes = 0
-    for part in _parts(codes, cells, rows):
-        signs, factors = part.of(codes)
-        positions = part.positions(codes, np.arange(len(signs)))
-        if not question.usable:
-            found.append((positions, np.full(len(signs), sign * -inf)))
-            continue
-        frame = Frame.of(question, codes.centroids[part.cell])
-        nbytes += signs.nbytes + factors.nbytes
-        left = _within(frame, frame.planes(COARSE), limit, signs, factors)
-        first += len(signs) - len(left)
-        planes = frame.planes(FINE)
-        counts = kernels.count_signs(signs[left], planes.words)
-        low, high = intervals(frame, planes, counts, factors[:, left])
-        best, worst = (high, low) if limit.descending else (low, high)
-        limit.offer_bounds(worst)
-        stays = ~(sign * best > sign * limit.value)
-        second += len(left) - int(stays.sum())
-        found.append((positions[left[stays]], best[stays]))
+    first = looked = kept = 0
+    if not question.usable:
+        positions = codes.positions(codes.slots(cells))
+        positions = positions[_counting(positions, rows)]
+        found.append((positions, np.full(len(positions), sign * -inf)))
+    else:
+        asked = _asked(codes, question)
+        sparse = _sparse(rows, cells, codes)
+        for work in _steps(_spans(codes, cells)) if sparse is None else (sparse,):
+            constants = _toward(asked, limit)
+            if sparse is None:
+                slots, _, counts, decided = asked.scan(codes, work, constants)
+                looked, first = looked + int(work[:, 1].sum()), first + decided
+            else:
+                slots, _, counts = _each(codes, work, asked, constants)
+                looked += len(work)
+            positions = codes.positions(slots)
+            if sparse is None and rows is not None:
+                counting = _counting(positions, rows)
+                slots, counts, positions = slots[counting], counts[counting], positions[counting]
+            low, high = _intervals(codes, asked, slots, counts)
+            best, worst = (high, low) if limit.descending else (low, high)
+            limit.offer_bounds(worst)
+            stays = ~(sign * best > sign * limit.value)
+            kept += int(stays.sum())
+            found.append((positions[stays], best[stays]))
     places, best = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
-    order = np.argsort(sign * best, kind="stable")
-    return Nearest(places[order], best[order], (first, second), nbytes)
+    stays = ~(sign * best > sign * limit.value)
+    order = np.argsort(sign * best[stays], kind="stable")
+    decided_rows = (first, looked - first - kept)
+    return Nearest(places[stays][order], best[stays][order], decided_rows, looked * codes.row_bytes)
 
 
-def _within(frame: Frame, planes: Planes, limit: Limit, signs: Any, factors: Any) -> Positions:
-    """The rows that may be as good as the limit."""
-    if not isfinite(limit.value):
-        return np.arange(len(signs))
-    test = Test.of(frame, Comparison.GE if limit.descending else Comparison.LE, limit.value)
-    beta = planes.beta(kernels.count_signs(signs, planes.words))
-    return np.flatnonzero(~(test.upper(beta, planes.delta, factors) < test.drop.limit))
+def _toward(asked: Asked, limit: Limit) -> npt.NDArray[np.float32]:
+    """(frames, CONSTANTS): rows that may be as good as the limit, none of them taken."""
+    value = limit.value
+    constants = np.zeros((len(asked.frames), CONSTANTS), np.float32)
+    if isfinite(value):
+        constants = asked.constants(Comparison.GE if limit.descending else Comparison.LE, value)
+    else:
+        constants[:, UPPER + LIMIT] = -inf
+    constants[:, LOWER + LIMIT] = inf
+    return constants
+
+
+def _steps(spans: Positions) -> list[Positions]:
+    """A few rows first, for a limit, then the rest."""
+    if not len(spans) or spans[0, 1] <= 2 * _FIRST:
+        return [spans]
+    begin, rest = spans[:1].copy(), spans.copy()
+    begin[0, 1] = _FIRST
+    rest[0, 0] += _FIRST // GROUP
+    rest[0, 1] -= _FIRST
+    return [begin, rest]
+
+
+__all__ = ["Asked", "Nearest", "Rows", "Verdict", "bounds", "decide", "nearest"]

@@ -39,7 +39,7 @@ from storage.kernels.plain.packing import (
 )
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.runs import repeat_runs
-from storage.kernels.plain.signs import count_signs, encode_signs, rotate_rows
+from storage.kernels.plain.signs import count_signs, encode_signs, quantise, rotate_rows, scan_signs
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
 from storage.kernels.plain.values import number_fields
@@ -76,9 +76,11 @@ __all__ = [
     "probe_chains",
     "put_fields",
     "put_int32",
+    "quantise",
     "repeat_runs",
     "rotate_rows",
     "run_program",
+    "scan_signs",
     "scatter_bytes",
     "select_blocks",
     "split_lines",
