@@ -38,8 +38,9 @@ from storage.kernels.plain.packing import (
     unpack_table,
 )
 from storage.kernels.plain.programs import run_program
+from storage.kernels.plain.rotation import encode_signs, rotate_rows
 from storage.kernels.plain.runs import repeat_runs
-from storage.kernels.plain.signs import count_signs, encode_signs, quantise, rotate_rows, scan_signs
+from storage.kernels.plain.signs import count_signs, quantise, scan_signs
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
 from storage.kernels.plain.values import number_fields

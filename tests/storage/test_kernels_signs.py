@@ -1,0 +1,150 @@
+"""The rotation and signs families: compiled against plain, and the rotation against what it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.codes import Codes, Metric, Question
+from storage.codes.search import Asked
+from storage.kernels.compiled import rotation as compiled_rotation
+from storage.kernels.compiled import signs as compiled
+from storage.kernels.plain import rotation as plain_rotation
+from storage.kernels.plain import signs as plain
+from storage.predicate import Comparison
+
+DIMENSIONS = [1, 2, 63, 64, 65, 100, 128, 200, 320, 768, 1000, 1024, 1088]
+DTYPES = [np.float32, np.float64, np.float16, np.int8, np.int64]
+quick = settings(max_examples=40)
+
+
+def _random(seed: int, rows: int, dimensions: int, dtype: type) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return (random.normal(size=(rows, dimensions)) * 20).astype(dtype)
+
+
+@pytest.mark.parametrize("twin", [plain_rotation, compiled_rotation])
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+def test_the_rotation_keeps_products_and_mixes(twin: object, dimensions: int) -> None:
+    rows = _random(dimensions, 20, dimensions, np.float64)
+    rotated = twin.rotate_rows(rows)  # type: ignore[attr-defined]
+    assert rotated.shape == (20, -(-dimensions // 64) * 64)
+    norms = np.linalg.norm(rows, axis=1)
+    assert (np.abs(rotated @ rotated.T - rows @ rows.T) <= 1e-13 * np.outer(norms, norms)).all()
+    if dimensions >= 64:
+        # one element of the row is in many of the rotated one
+        one = twin.rotate_rows(np.eye(dimensions))  # type: ignore[attr-defined]
+        assert np.abs(one).max() < 0.5
+
+
+@quick
+@given(st.integers(0, 2**32), st.integers(0, 40), st.sampled_from(DIMENSIONS), st.sampled_from(DTYPES))
+def test_twins_rotate_and_encode_alike(seed: int, rows: int, dimensions: int, dtype: type) -> None:
+    values = _random(seed, rows, dimensions, dtype)
+    views = [
+        values,
+        np.ascontiguousarray(np.hstack([values, values]))[:, :dimensions],
+        values[:, ::-1][:, ::-1],
+    ]
+    rotated = plain_rotation.rotate_rows(values)
+    for view in views:
+        np.testing.assert_allclose(compiled_rotation.rotate_rows(view), rotated, atol=1e-11)
+    centroid = _random(seed + 1, 1, rotated.shape[1], np.float32)[0]
+    signs, factors = plain_rotation.encode_signs(values, centroid)
+    other_signs, other_factors = compiled_rotation.encode_signs(values, centroid)
+    np.testing.assert_allclose(other_factors, factors, rtol=1e-6, atol=1e-4)
+    bits, other_bits = (
+        np.unpackbits(s.view(np.uint8), axis=1, bitorder="little") for s in (signs, other_signs)
+    )
+    assert (np.abs(rotated - centroid)[bits != other_bits] < 1e-11).all()
+
+
+@pytest.mark.parametrize("twin", [plain_rotation, compiled_rotation])
+def test_what_is_not_finite_shows_in_the_factors(twin: object) -> None:
+    rows = np.ones((5, 100), np.float64)
+    rows[0, 3], rows[1, 99], rows[2, 0], rows[3, 1] = np.nan, np.inf, -np.inf, 1e200
+    _, factors = twin.encode_signs(rows, np.ones(128, np.float32))  # type: ignore[attr-defined]
+    assert np.isfinite(factors).all(axis=0).tolist() == [False, False, False, False, True]
+
+
+@quick
+@given(st.integers(0, 2**32), st.sampled_from([64, 320, 1024]), st.sampled_from([1, 3, 4, 8]))
+def test_twins_quantise_alike(seed: int, dimensions: int, bits: int) -> None:
+    turned = _random(seed, 1, dimensions, np.float64)[0]
+    planes, step, error = plain.quantise(turned, bits)
+    again, same_step, same_error = compiled.quantise(turned, bits)
+    assert step == same_step
+    assert error == pytest.approx(same_error, rel=1e-12)
+    assert (planes == again).all()
+    digits = sum(
+        (np.unpackbits(planes[:, j].copy().view(np.uint8), bitorder="little").astype(np.int64) << j)
+        for j in range(bits)
+    )
+    assert np.abs(turned - step * (2 * digits - (1 << bits) + 1)).sum() == pytest.approx(error)
+
+
+def test_a_question_of_nothing_has_no_step() -> None:
+    for twin in (plain, compiled):
+        planes, step, error = twin.quantise(np.zeros(128), 4)
+        assert (step, error) == (0.0, 0.0)
+        assert not planes.any()
+
+
+@quick
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([64, 100, 1024]),
+    st.sampled_from(list(Metric)),
+    st.sampled_from([Comparison.GT, Comparison.LE]),
+    st.data(),
+)
+def test_twins_decide_alike(
+    seed: int, dimensions: int, metric: Metric, op: Comparison, data: st.DataObject
+) -> None:
+    """Several questions, several spans, every lane: bit for bit."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(data.draw(st.integers(1, 100)), dimensions))
+    rows *= 10.0 ** random.integers(-2, 2, (len(rows), 1))
+    codes = Codes.build(rows)
+    assert codes is not None
+    asked = [Asked.of(codes, Question.of(metric, rows[row])) for row in random.integers(0, len(rows), 3)]
+    threshold = data.draw(st.sampled_from([-1.0, 0.1, 0.9, 5.0, 100.0]))
+    spans = np.array([[0, len(rows), 0], [len(codes.signs) - 1, 1, 0]])
+    arguments = (
+        codes.signs,
+        codes.factors,
+        spans,
+        np.stack([a.coarse for a in asked]),
+        np.stack([a.fine for a in asked]),
+        np.stack([a.constants(op, threshold) for a in asked]),
+    )
+    found, again = plain.scan_signs(*arguments), compiled.scan_signs(*arguments)
+    for array, other in zip(found[:4], again[:4], strict=True):
+        assert (array == other).all()
+    assert found[4] == again[4]
+    words, _ = codes.rows_at(codes.slots(range(codes.cells)))
+    for planes in (asked[0].coarse[0], asked[0].fine[0]):
+        assert (plain.count_signs(words, planes) == compiled.count_signs(words, planes)).all()
+
+
+def test_what_is_found_may_be_more_than_a_call_holds() -> None:
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(3000, 64)).astype(np.float32)
+    codes = Codes.build(rows)
+    assert codes is not None
+    asked = [Asked.of(codes, Question.of(Metric.DOT, row)) for row in rows[:60]]
+    arguments = (
+        codes.signs,
+        codes.factors,
+        codes.table[:, :3].copy(),
+        np.stack([a.coarse for a in asked]),
+        np.stack([a.fine for a in asked]),
+        np.stack([a.constants(Comparison.GT, -1e9) for a in asked]),
+    )
+    number, slots, taken, _, decided = compiled.scan_signs(*arguments)
+    assert taken.all()
+    assert decided == 180_000
+    assert (slots.reshape(60, 3000) == np.arange(3000)).all()
+    assert (number.reshape(60, 3000) == np.arange(60)[:, np.newaxis]).all()
