@@ -8,6 +8,7 @@ format with those contents, to be kept when the format is about to change:
 
 from __future__ import annotations
 
+import random
 import shutil
 import sys
 from decimal import Decimal
@@ -57,6 +58,7 @@ TYPES = {
     "tags": array_of(TEXT),
     "note": JSONB,
 }
+PICTURES = {"id": INT8, "image": binary(512)}
 
 
 def _row(number: int) -> tuple[Any, ...]:
@@ -82,6 +84,15 @@ def _row(number: int) -> tuple[Any, ...]:
     )
 
 
+def _picture(number: int) -> tuple[Any, ...]:
+    return number, None if number % 7 == 3 else random.Random(number).randbytes(512)
+
+
+def pictures() -> list[tuple[Any, ...]]:
+    """The rows of the table of pictures, which folders have from format 2 on."""
+    return sorted((_picture(number) for number in range(40) if number not in (4, 25)), key=repr)
+
+
 def contents() -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The rows of the wide table and of the keyed one."""
     wide = {number: _row(number) for number in range(60)}
@@ -101,14 +112,19 @@ def write(folder: Path) -> None:
     put(database, wide, *map(_row, range(30)))
     put(database, wide, *map(_row, range(30, 50)))
     put(database, keyed, *((number, f"k{number}") for number in range(6)))
-    for table in (wide, keyed):
+    shown = create(database, "pictures", columns=tuple(PICTURES.items()), sort_key=((1, True),))
+    put(database, shown, *map(_picture, range(30)))
+    for table in (wide, keyed, shown):
         database.optimize(table)
     for number in (3, 11):
         _delete(database, wide, number)
     _delete(database, keyed, 2)
+    _delete(database, shown, 4)
     database.optimize(keyed)
     put(database, wide, *map(_row, range(50, 60)))
     _delete(database, wide, 55)
+    put(database, shown, *map(_picture, range(30, 40)))
+    _delete(database, shown, 25)
     transaction = database.begin()
     update(transaction, wide, 7, (*_row(7)[:1], "updated", *_row(7)[2:]))
     transaction.commit()
@@ -136,9 +152,9 @@ def test_an_old_folder_opens_and_goes_on(folder: Path) -> None:
     expected_wide, expected_keyed = contents()
     for _ in range(3):  # as it was, after a checkpoint, after everything was made anew
         database = Database.open(folder)
-        wide, keyed = (
-            next(t.oid for t in database.catalog.tables() if t.name == n) for n in ("wide", "keyed")
-        )
+        tables = {table.name: table.oid for table in database.catalog.tables()}
+        wide, keyed, shown = tables["wide"], tables["keyed"], tables.get("pictures")
+        assert shown is None or rows(database, shown) == pictures()
         assert rows(database, wide) == expected_wide
         assert rows(database, keyed) == expected_keyed
         transaction = database.begin()
@@ -147,7 +163,8 @@ def test_an_old_folder_opens_and_goes_on(folder: Path) -> None:
         transaction.rollback()
         database.close()
         database = Database.open(folder)
-        database.optimize(wide)
+        for table in filter(None, (wide, shown)):
+            database.optimize(table)
         database.close()
 
 
