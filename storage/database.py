@@ -158,8 +158,8 @@ class Database:
                 record = reader.table(value, table)
                 record.succeeded = record.succeeded[:0]  # nobody is left who saw the rows before
                 self._apply(record, commit)
-                for item in value.get("segments", ()):
-                    self.segments.logged(self._replayed_from, item["file"])
+                for item in record.segments:
+                    self.segments.logged(self._replayed_from, item.entry.files)
         self._latest = self._published = (commit, catalog)
 
     @property
@@ -308,9 +308,9 @@ class Database:
         """
         if self._log is None:
             return
+        for item in (item for table in logged for item in table.segments):
+            self.segments.logged(self._log.number, item.entry.files)
         named = {item.entry.file for table in logged for item in table.segments}
-        for name in named:
-            self.segments.logged(self._log.number, name)
         named |= {item.entry.file for table in unlogged for item in table.segments}
         for changes in transaction.changes.values() if named else ():
             for rows in changes.inserted:

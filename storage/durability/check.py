@@ -1,8 +1,9 @@
 """Checking a data folder, or a backup, that no server has open: every byte that the manifest stands on.
 
 The manifest, then each segment's file (its foot, the checksum of every buffer, every column decoded, its row
-ids), the marks of its deleted rows, the hash indexes that it holds against its rows, and the log's records
-from the manifest on, each decoded. Nothing is changed.
+ids), the vector files that it refers to (each once, whoever refers to it), the marks of its deleted rows, the
+hash indexes that it holds against its rows, and the log's records from the manifest on, each decoded. Nothing
+is changed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import crc32c
 import numpy as np
 
 from storage.catalog import ColumnDefinition, Table
+from storage.column import Mask
 from storage.durability import files, log
 from storage.durability import manifest as manifests
 from storage.durability.files import FolderLock
@@ -29,6 +31,7 @@ from storage.segments.sealed import SegmentEntry, read_gone
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import Place, SegmentFile, damage
 from storage.segments.segmentfolder import NAME as SEGMENTS
+from storage.segments.vectors import MAGICS, AnyFile, Referred
 
 _STEP = 4 << 20
 _ROWS = 65_536
@@ -71,6 +74,7 @@ def _check(folder: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding("note", path, "not there: all is in the log")
+    vectors: set[str] = set()  # files that were looked at
     for oid, state in manifest.tables.items():
         table = manifest.catalog.relations.get(oid)
         if not isinstance(table, Table):
@@ -78,6 +82,7 @@ def _check(folder: Path) -> Iterator[Finding]:
             continue
         for entry in state.segments:
             yield from _checked(folder / SEGMENTS / entry.file, _segment(folder, entry, table))
+            yield from _vector_files(folder, entry, table, vectors)
             if entry.deleted is not None:
                 yield from _checked(folder / SEGMENTS / entry.deleted, _marks(folder, entry))
         yield from _rows_twice(folder, state, table)
@@ -92,7 +97,8 @@ def _check(folder: Path) -> Iterator[Finding]:
         yield from _checked(path, _log(path, number, manifest, logged, last=number == logs[-1]))
         for entry, table in logged:
             yield from _checked(folder / SEGMENTS / entry.file, _segment(folder, entry, table))
-            named.add(entry.file)
+            yield from _vector_files(folder, entry, table, vectors)
+            named.update(entry.files)
     yield from _strange(folder, manifest, named)
 
 
@@ -113,17 +119,17 @@ def _checked(path: Path, found: Iterator[str]) -> Iterator[Finding]:
 
 def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
     path = folder / SEGMENTS / entry.file
-    file = SegmentFile(path, entry.nbytes or None)
-    buffers = [tuple(place) for place in _places(file.foot)]
-    end = 8  # of the magic
-    for place in sorted(buffers):
-        _check_buffer(file, place, end)
-        end = place[0] + place[1]
+    buffers = _check_buffers(SegmentFile(path, entry.nbytes or None))
     segment = Segment.open(path, entry.nbytes or None)
     if segment.rows != entry.rows:
         raise damage(path, 0, f"it has {segment.rows} rows, not {entry.rows}")
+    if set(segment.vectors) != set(entry.vectors):
+        raise damage(path, 0, "it refers to other vector files than is said where it is named")
     step = max(min(_ROWS, _BYTES // max(segment.row_bytes, 1)), 1)
     for number, column in segment.columns.items():
+        if column.referred is not None:
+            _check_places(column.referred, column.loaded()[1], path, number)
+            continue
         definition = ColumnDefinition(str(number), column.type, number)
         for start in range(0, segment.rows, step):
             stop = min(start + step, segment.rows)
@@ -135,8 +141,49 @@ def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
     if segment.rows and ((np.diff(ids) <= 0).any() or (ids[0], ids[-1]) != (low, high)):
         raise damage(path, 0, "a row id stands twice, or outside its zone")
     _check_indexes(segment, table, path)
-    told = f"{segment.rows} rows, {len(segment.columns)} columns, {len(buffers)} buffers"
+    told = f"{segment.rows} rows, {len(segment.columns)} columns, {buffers} buffers"
     yield f'table "{table.name}": {told}, {len(segment.sections)} indexes'
+
+
+def _check_buffers(file: SegmentFile) -> int:
+    """Every byte of a file; how many buffers it has."""
+    buffers = [tuple(place) for place in _places(file.foot)]
+    end = 8  # of the magic
+    for place in sorted(buffers):
+        _check_buffer(file, place, end)
+        end = place[0] + place[1]
+    return len(buffers)
+
+
+def _check_places(column: Referred, valid: Mask | None, path: Path, number: int) -> None:
+    """Whether every row of a column that is there has a place in a vector file, and no other has it."""
+    places = column.places(0, column.rows)
+    places = places if valid is None else places[valid]
+    room = sum(file.rows for file in column.files)
+    if len(places) and not 0 <= places.min() <= places.max() < room:
+        raise damage(path, 0, f"column {number} refers to a row that its vector files do not have")
+    if len(np.unique(places)) != len(places):
+        raise damage(path, 0, f"column {number} refers to one row of a vector file twice")
+
+
+def _vector_files(folder: Path, entry: SegmentEntry, table: Table, seen: set[str]) -> Iterator[Finding]:
+    """The vector files of a segment that were not looked at yet."""
+    try:
+        columns = Segment.open(folder / SEGMENTS / entry.file).columns
+    except Exception:  # was told already
+        return
+    for referred in (c.referred for c in columns.values() if c.referred is not None):
+        for file in referred.files:
+            if file.path.name not in seen:
+                seen.add(file.path.name)
+                yield from _checked(file.path, _vectors(file, table, referred))
+
+
+def _vectors(file: AnyFile, table: Table, column: Referred) -> Iterator[str]:
+    wide = file.wide
+    _check_buffers(SegmentFile(file.path, file.nbytes, MAGICS))
+    wide.verify(max(min(_ROWS, _BYTES // column.row_bytes), 1))
+    yield f'table "{table.name}": {file.rows} wide rows'
 
 
 def _check_indexes(segment: Segment, table: Table, path: Path) -> None:

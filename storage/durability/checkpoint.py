@@ -27,7 +27,7 @@ from storage.durability.files import fsync_folder, remove
 from storage.durability.manifest import Manifest, TableFiles
 from storage.errors import DatabaseError
 from storage.segments.merger import seal
-from storage.segments.sealed import Sealed, SegmentEntry
+from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.table import Store
 
@@ -218,7 +218,7 @@ class Checkpoints:
             next_row_id = store.next_row_id  # replay sets it back where later rows follow in the log
         for part in parts:
             deleted = part.write_gone(self._folder, manifest.commit)
-            segments.append(SegmentEntry(part.file, part.rows, deleted, part.base, part.nbytes, part.run))
+            segments.append(part.entry(deleted))
         return TableFiles(next_row_id, tuple(segments))
 
     def collect(self, manifest: Manifest) -> None:

@@ -2,20 +2,21 @@
 
 `manifest` is JSON, written aside, fsynced and renamed:
 
-    {"format": 2, "crc32c": of the rest without this field, "id": text, "log": first log file to replay,
+    {"format": 3, "crc32c": of the rest without this field, "id": text, "log": first log file to replay,
      "commit": n, "catalog": {...}, "next_oid": n, "next_segment": n, "sequences": {oid: [value, called]},
      "tables": {oid: {"next_row_id": n, "segments": [segment, ...]}}}
 
     segment: {"file": name, "rows": n, "deleted": file or null, "base": row id,
-              "nbytes": length of the file, "run": sorted run}
+              "nbytes": length of the file, "run": sorted run, "vectors": [names of the vector files
+              that it refers to]}
 
 Everything up to `commit` is in what it names, everything later in the log from file `log` on. Files that
 it does not name are left over from a checkpoint that did not finish, and are removed. The id is drawn when
 a folder is made or restored from a backup: of two folders with one id, one is a backup of the other, and a
 file name means the same file in both; `next_segment` sees to that (see storage.segments.segmentfolder).
 
-Format 1 did not say a segment's `base`, `nbytes` and `run`: its row ids are absolute, and its length is not
-known.
+Format 2 did not say a segment's `vectors`, of which it had none; format 1 neither `base`, `nbytes` and `run`:
+its row ids are absolute, and its length is not known.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from storage.segments.sealed import Sealed, SegmentEntry
 from storage.segments.table import Store
 
 NAME = "manifest"
-_FORMAT = 2
-_FORMATS = (1, 2)
+_FORMAT = 3
+_FORMATS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ class Manifest:
     id: str = field(default_factory=lambda: uuid4().hex)
 
     def files(self) -> set[str]:
-        """The names of the segment and delete files it stands on."""
+        """The names of the files of segments, vectors and deleted rows that it stands on."""
         named = [segment for table in self.tables.values() for segment in table.segments]
-        return {s.file for s in named} | {s.deleted for s in named if s.deleted is not None}
+        files = {name for segment in named for name in segment.files}
+        return files | {segment.deleted for segment in named if segment.deleted is not None}
 
     def write(self, folder: Path) -> None:
         """Make this the truth."""
@@ -126,7 +128,7 @@ class Manifest:
             {int(oid): (value, called) for oid, (value, called) in body["sequences"].items()},
             {
                 int(oid): TableFiles(
-                    table["next_row_id"], tuple(SegmentEntry(**segment) for segment in table["segments"])
+                    table["next_row_id"], tuple(SegmentEntry.of(segment) for segment in table["segments"])
                 )
                 for oid, table in body["tables"].items()
             },

@@ -7,7 +7,7 @@
     head of a commit: {"commit": n, "put": [definitions], "drop": [oids], "next_oid": n, "tables": [
         {"oid": n, "first": row id, "truncated": bool, "batches": [bytes, ...], "deleted": count,
          "succeeded": count, "segments": [{"file": name, "rows": n, "nbytes": length of the file,
-         "base": row id, "dead": count}]}]}
+         "base": row id, "dead": count, "vectors": [names of the vector files it refers to]}]}]}
     head of a sequence: {"sequence": oid, "value": n, "called": bool}
 
 A table's buffers are its batches (Arrow streams), the deleted row ids, pairs (old, new) of updated rows, then
@@ -37,7 +37,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class LoggedSegment:
         """Its part of a record's head."""
         entry = self.entry
         described = {"file": entry.file, "rows": entry.rows, "nbytes": entry.nbytes, "base": entry.base}
-        return described | {"dead": len(self.dead)}
+        return described | {"dead": len(self.dead), "vectors": entry.vectors}
 
     def open(self, folder: Path, commit: int) -> Sealed:
         """The table's part, as of the commit."""
@@ -147,7 +147,7 @@ def _logged(rows: OwnRows, start: int, living: Mask | None, base: int) -> Iterat
     kept[start : rows.rows] = True if living is None else living
     for part in rows.sealed:
         own = part.row_ids_of(0, part.rows, None)
-        entry = SegmentEntry(part.file, part.rows, None, base + part.base, part.nbytes)
+        entry = replace(part.entry(), base=base + part.base, run=0)
         yield LoggedSegment(entry, np.flatnonzero(~kept[own]), part.segment)
 
 
@@ -304,7 +304,8 @@ class Reader:
         succeeded = self.integers(2 * value["succeeded"]).reshape(-1, 2)
         segments = []
         for item in value.get("segments", ()):
-            entry = SegmentEntry(item["file"], item["rows"], None, item["base"], item["nbytes"])
+            vectors = tuple(item.get("vectors", ()))
+            entry = SegmentEntry(item["file"], item["rows"], None, item["base"], item["nbytes"], 0, vectors)
             segments.append(LoggedSegment(entry, self.integers(item["dead"]), None))
         return TableRecord(table, value["first"], value["truncated"], batches, deleted, succeeded, segments)
 

@@ -20,9 +20,10 @@ import numpy as np
 
 from storage.errors import DatabaseError
 from storage.segments.blocks import Block
-from storage.segments.rewrite import Source, make
+from storage.segments.rewrite import make
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
+from storage.segments.sources import Source
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnRows
 

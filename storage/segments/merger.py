@@ -30,9 +30,10 @@ from typing import Literal, Protocol
 from storage.catalog import Table
 from storage.errors import DatabaseError
 from storage.segments.blocks import Block
-from storage.segments.rewrite import BACKGROUND, MANUAL, SEGMENT_BYTES, Source, rewrite, row_bytes
+from storage.segments.rewrite import BACKGROUND, MANUAL, SEGMENT_BYTES, apart, rewrite, row_bytes
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
+from storage.segments.sources import Source
 from storage.segments.table import Part, Store
 
 _log = logging.getLogger("glancedb.merger")
@@ -175,7 +176,9 @@ def _any_dead(sources: Sequence[Source], oldest: int) -> bool:
 
 def _is_full(table: Table, source: Source) -> bool:
     """Whether a segment is of a size that merging would not change much."""
-    return 2 * source.rows >= table.segment_rows or 2 * source.rows * row_bytes(source.part) >= SEGMENT_BYTES
+    on_disk = isinstance(source.part, Sealed) and bool(source.part.file)
+    width = row_bytes(source.part, apart(table, on_disk))
+    return 2 * source.rows >= table.segment_rows or 2 * source.rows * width >= SEGMENT_BYTES
 
 
 def _overlapping(store: Store, table: Table, commit: int) -> list[Source] | None:

@@ -8,13 +8,17 @@ from then on, so the memory goes back.
 Nobody waits meanwhile: readers keep the parts that they took, and what is deleted or committed while the
 segments are made is looked up when they are put in place, under the table's lock, so no mark is lost. If
 the table was truncated meanwhile, the segments are dropped.
+
+Rows of wide columns stand in vector files that the new segments refer to (storage.segments.widerows): most
+are not touched, so they count nothing where a segment is bounded by bytes. In a table without a folder they
+lie in the segments, and do.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,55 +26,23 @@ import pyarrow.compute as pc
 
 from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Positions
-from storage.encodings.wide import EXTENT_BYTES, is_wide
+from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
 from storage.segments.blocks import Block
-from storage.segments.cache import memory
 from storage.segments.sealed import Sealed
-from storage.segments.segment import Segment, SegmentColumn
+from storage.segments.segment import Section, Segment, SegmentColumn
 from storage.segments.segmentfolder import SegmentFolder
+from storage.segments.sources import Piece, Source, Target, values_of
 from storage.segments.table import Part, Rewriting, Store
+from storage.segments.widerows import Gathering, decayed, gathered_wide, wide_bytes
 from storage.types import INT8, Form
 
 SEGMENT_BYTES = 128 << 20
-"""The most bytes, decoded, of a segment's rows."""
+"""The most bytes, decoded, of a segment's rows, not counting those that stand in vector files."""
 
 
 BACKGROUND, MANUAL = "Slow Merger", "Manual Merger"
 """Who rewrites, under SingleStore's names."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """The first `rows` rows of a part."""
-
-    part: Part
-    rows: int
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows of a source, by number, at these positions."""
-
-    source: int
-    rows: Positions
-
-
-@dataclass(frozen=True)
-class Target:
-    """The rows of a segment to be: those of the pieces, put in `order` (None: one after another)."""
-
-    pieces: Sequence[Piece]
-    order: Positions | None
-
-    def gather(self, of: Callable[[int], Positions | None]) -> Positions:
-        """What `of`, which gives (rows,) int64 of each source, says of the rows; 0 where it gives None."""
-        found = []
-        for piece in self.pieces:
-            known = of(piece.source)
-            found.append(np.zeros(len(piece.rows), np.int64) if known is None else known[piece.rows])
-        joined = np.concatenate(found)
-        return joined if self.order is None else joined[self.order]
 
 
 def rewrite(
@@ -94,8 +66,10 @@ def rewrite(
     )
     total = sum(source.rows for source in sources)
     store.rewriting = Rewriting(merger, tuple(plan.values()), total)
+    taken = {source.part for source in sources}
+    others = [part for part in store.parts if part not in taken]
     try:
-        made = make(table, sources, oldest, folder, check, store.rewriting)
+        made = make(table, sources, oldest, folder, others, check, store.rewriting)
     finally:
         store.rewriting = None
     for _, sealed in made:
@@ -123,24 +97,22 @@ def make(
     sources: Sequence[Source],
     oldest: int,
     folder: SegmentFolder,
+    others: Sequence[Part] = (),
     check: Callable[[], None] = lambda: None,
     progress: Rewriting | None = None,
 ) -> list[tuple[Target, Sealed]]:
     """Segments of these rows, in files where there is a folder, with the rows that went into each.
 
-    Raises as `rewrite`, and leaves nothing behind then.
+    `others` are the table's other parts, which may refer to the same vector files. Raises as `rewrite`, and
+    leaves nothing behind then.
     """
     made: list[tuple[Target, Sealed]] = []
     try:
-        for target in _targets(table, sources, oldest):
-            segment, base = _built(table, sources, target, check)
-            sealed = Sealed(segment, base, None, None)
-            if folder.folder is not None:
-                with folder.making(table.oid) as name:
-                    sealed.save(folder.folder, name)
-            made.append((target, sealed))
+        building = _Building(table, sources, oldest, folder, others, check)
+        for target in building.targets():
+            made.append((target, building.sealed(target)))
             if progress is not None:
-                progress.rows += sealed.rows
+                progress.rows += target.rows
             check()
     except BaseException:
         for _, sealed in made:
@@ -167,40 +139,110 @@ def _mark(sources: Sequence[Source], made: Sequence[tuple[Target, Sealed]], olde
         sealed.mark(gone if gone.any() else None, born if (born > oldest).any() else None)
 
 
-def row_bytes(part: Part) -> int:
-    """About how many bytes a row of the part takes when it is decoded."""
+def apart(table: Table, on_disk: bool) -> list[ColumnDefinition]:
+    """The columns whose rows stand in vector files: wide ones, unless a key needs them whole."""
+    if not on_disk:
+        return []
+    in_keys = {number for _, key in table.indexed for number in key.numbers}
+    return [column for column in table.columns if is_wide(column.type) and column.number not in in_keys]
+
+
+def row_bytes(part: Part, columns_apart: Sequence[ColumnDefinition]) -> int:
+    """About how many bytes a row of the part takes when it is decoded, without the columns apart."""
     if isinstance(part, Block):
-        return max(part.nbytes // max(part.rows, 1), 1)
-    assert isinstance(part, Sealed)
-    return max(part.segment.row_bytes, 1)
+        whole, numbers = part.nbytes // max(part.rows, 1), set(part.numbers)
+    else:
+        assert isinstance(part, Sealed)
+        whole, numbers = part.segment.row_bytes, set(part.segment.columns)
+    wide = sum(wide_bytes(column.type) for column in columns_apart if column.number in numbers)
+    return max(whole - wide, 1)
 
 
-def _targets(table: Table, sources: Sequence[Source], oldest: int) -> Iterator[Target]:
-    """The rows that some snapshot can see, a target for each segment."""
-    pieces = []
+class _Building:
+    """New segments of a table, one after another."""
+
+    def __init__(
+        self,
+        table: Table,
+        sources: Sequence[Source],
+        oldest: int,
+        folder: SegmentFolder,
+        others: Sequence[Part],
+        check: Callable[[], None],
+    ) -> None:
+        self._table, self._sources, self._folder, self._check = table, sources, folder, check
+        self._pieces = list(_living(sources, oldest))
+        self._apart = apart(table, folder.folder is not None)
+        self._copied = {
+            column.number: decayed(sources, self._pieces, others, column) for column in self._apart
+        }
+        self._in_keys = {number for _, key in table.indexed for number in key.numbers}
+
+    def targets(self) -> Iterator[Target]:
+        """The rows that some snapshot can see, a target for each segment."""
+        table, sources, pieces = self._table, self._sources, self._pieces
+        if not pieces:
+            return
+        widest = max(row_bytes(sources[piece.source].part, self._apart) for piece in pieces)
+        step = max(min(table.segment_rows, SEGMENT_BYTES // widest), 1)
+        if not any(_is_sortable(table.definition(number)) for number, _ in table.sort_key):
+            yield from _in_turn(pieces, step)
+            return
+        source_of = np.repeat([piece.source for piece in pieces], [len(piece.rows) for piece in pieces])
+        row_of = np.concatenate([piece.rows for piece in pieces])
+        order = _sorted(table, sources, pieces)
+        for start in range(0, len(order), step):
+            rows = order[start : start + step]
+            grouped = np.argsort(source_of[rows], kind="stable")
+            places = np.empty(len(rows), np.int64)
+            places[grouped] = np.arange(len(rows))
+            numbers, firsts = np.unique(source_of[rows][grouped], return_index=True)
+            parts = np.split(row_of[rows][grouped], firsts[1:])
+            yield Target([Piece(n, part) for n, part in zip(numbers.tolist(), parts, strict=True)], places)
+
+    def sealed(self, target: Target) -> Sealed:
+        """The segment, in its files if there is a folder. One column after another is put together."""
+        row_ids = target.gather(lambda n: self._sources[n].part.row_ids_of(0, self._sources[n].rows, None))
+        base = int(row_ids.min())
+        ids = SegmentColumn.build(Column(INT8, row_ids - base))
+        ascending = bool((np.diff(row_ids) > 0).all())
+        folder = self._folder.folder
+        with self._folder.making(self._table.oid) as name:
+            columns, sections = self._columns(target, None if folder is None else folder / name)
+            segment = Segment(len(row_ids), columns, ids, ascending, sections)
+            sealed = Sealed(segment, base, None, None)
+            if folder is not None:
+                sealed.save(folder, name)
+        return sealed
+
+    def _columns(
+        self, target: Target, path: Path | None
+    ) -> tuple[dict[int, SegmentColumn], dict[str, Section]]:
+        """The columns, and the indexes of the table's keys; `path` is the segment's file."""
+        columns, keys = {}, {}
+        for definition in self._table.columns:
+            self._check()
+            number = definition.number
+            if path is not None and definition in self._apart:
+                gathering = Gathering(
+                    self._sources, definition, target, path, self._copied[number], self._check
+                )
+                columns[number] = gathering.column()
+                continue
+            column = _gathered(self._sources, definition, target)
+            columns[number] = SegmentColumn.build(column)
+            if number in self._in_keys:
+                keys[number] = column
+        return columns, sections_of(self._table, keys, target.rows)
+
+
+def _living(sources: Sequence[Source], oldest: int) -> Iterator[Piece]:
+    """The rows that some snapshot can see."""
     for number, source in enumerate(sources):
         gone = source.part.gone_in(0, source.rows)
         rows = np.arange(source.rows) if gone is None else np.flatnonzero((gone == 0) | (gone > oldest))
         if len(rows):
-            pieces.append(Piece(number, rows))
-    if not pieces:
-        return
-    widest = max(row_bytes(sources[piece.source].part) for piece in pieces)
-    step = max(min(table.segment_rows, SEGMENT_BYTES // widest), 1)
-    if not any(_is_sortable(table.definition(number)) for number, _ in table.sort_key):
-        yield from _in_turn(pieces, step)
-        return
-    source_of = np.repeat([piece.source for piece in pieces], [len(piece.rows) for piece in pieces])
-    row_of = np.concatenate([piece.rows for piece in pieces])
-    order = _sorted(table, sources, pieces)
-    for start in range(0, len(order), step):
-        rows = order[start : start + step]
-        grouped = np.argsort(source_of[rows], kind="stable")
-        places = np.empty(len(rows), np.int64)
-        places[grouped] = np.arange(len(rows))
-        numbers, firsts = np.unique(source_of[rows][grouped], return_index=True)
-        parts = np.split(row_of[rows][grouped], firsts[1:])
-        yield Target([Piece(n, part) for n, part in zip(numbers.tolist(), parts, strict=True)], places)
+            yield Piece(number, rows)
 
 
 def _in_turn(pieces: Sequence[Piece], step: int) -> Iterator[Target]:
@@ -232,7 +274,7 @@ def _sorted(table: Table, sources: Sequence[Source], pieces: Sequence[Piece]) ->
         definition = table.definition(number)
         if not _is_sortable(definition):
             continue
-        arrays.append(_comparable(Column.concat([_values(sources, definition, piece) for piece in pieces])))
+        arrays.append(_comparable(Column.concat([values_of(sources, definition, piece) for piece in pieces])))
         keys.append((str(len(keys)), "descending" if descending else "ascending"))
     row_ids = [
         sources[piece.source].part.row_ids_of(0, sources[piece.source].rows, piece.rows) for piece in pieces
@@ -253,63 +295,9 @@ def _comparable(column: Column) -> pa.Array:
     return pa.array([None if value is None else float(value) for value in column.tolist()], pa.float64())
 
 
-def _built(
-    table: Table, sources: Sequence[Source], target: Target, check: Callable[[], None]
-) -> tuple[Segment, int]:
-    """The segment, and the base of its row ids. One column after another is gathered and encoded."""
-    row_ids = target.gather(lambda n: sources[n].part.row_ids_of(0, sources[n].rows, None))
-    base = int(row_ids.min())
-    columns, keys = {}, {}
-    in_keys = {number for _, key in table.indexed for number in key.numbers}
-    for definition in table.columns:
-        check()
-        column = _gathered(sources, definition, target)
-        columns[definition.number] = SegmentColumn.build(column)
-        if definition.number in in_keys:
-            keys[definition.number] = column
-    sections = sections_of(table, keys, len(row_ids))
-    ascending = bool((np.diff(row_ids) > 0).all())
-    ids = SegmentColumn.build(Column(INT8, row_ids - base))
-    return Segment(len(row_ids), columns, ids, ascending, sections), base
-
-
 def _gathered(sources: Sequence[Source], definition: ColumnDefinition, target: Target) -> Column:
     """A column of the target's rows."""
     if is_wide(definition.type) and (len(target.pieces) > 1 or target.order is not None):
-        return _gathered_wide(sources, definition, target)
-    column = Column.concat([_values(sources, definition, piece) for piece in target.pieces])
+        return gathered_wide(sources, definition, target, np.arange(target.rows))
+    column = Column.concat([values_of(sources, definition, piece) for piece in target.pieces])
     return column if target.order is None else column.take(target.order)
-
-
-def _gathered_wide(sources: Sequence[Source], definition: ColumnDefinition, target: Target) -> Column:
-    """The same, put where it belongs extent by extent: no second copy of all of it."""
-    type = definition.type
-    assert type.dtype is not None
-    rows = sum(len(piece.rows) for piece in target.pieces)
-    width = type.width * type.dtype.itemsize
-    values = memory(rows * width).view(type.dtype).reshape(rows, type.width)
-    valid = np.ones(rows, np.bool_)
-    places: Positions | None = None  # where each goes; None: one after another
-    if target.order is not None:
-        places = np.empty(rows, np.int64)
-        places[target.order] = np.arange(rows)
-    step = max(EXTENT_BYTES // width, 1)
-    at = 0
-    for piece in target.pieces:
-        for start in range(0, len(piece.rows), step):
-            part = Piece(piece.source, piece.rows[start : start + step])
-            column = _values(sources, definition, part)
-            span = slice(at, at + len(column))
-            where = span if places is None else places[span]
-            values[where] = column.values
-            valid[where] = column.is_valid()
-            at += len(column)
-    return Column(type, values, None if valid.all() else valid)
-
-
-def _values(sources: Sequence[Source], definition: ColumnDefinition, piece: Piece) -> Column:
-    """Those rows of a column, as a slice where they are neighbours."""
-    source, rows = sources[piece.source], piece.rows
-    if (np.diff(rows) == 1).all():
-        return source.part.column(definition, int(rows[0]), int(rows[-1]) + 1, None)
-    return source.part.column(definition, 0, source.rows, rows)

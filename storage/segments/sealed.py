@@ -13,8 +13,10 @@ from __future__ import annotations
 import logging
 import struct
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import crc32c
 import numpy as np
@@ -27,6 +29,7 @@ from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
+from storage.segments.segmentfolder import stem
 
 _log = logging.getLogger("glancedb.segments")
 
@@ -41,7 +44,8 @@ class SegmentEntry:
     """How the manifest names a segment: its file, and the file of its deleted rows, if any.
 
     `nbytes` is the file's length, 0 where an older manifest did not say; `base` is what row ids count from;
-    `run` says to which sorted run it belongs, 0 for one of its own.
+    `run` says to which sorted run it belongs, 0 for one of its own; `vectors` are the vector files that it
+    refers to.
     """
 
     file: str
@@ -50,6 +54,17 @@ class SegmentEntry:
     base: int = 0
     nbytes: int = 0
     run: int = 0
+    vectors: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> SegmentEntry:
+        """What `asdict` was given, back from JSON."""
+        return cls(**{**fields, "vectors": tuple(fields.get("vectors", ()))})
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that its rows stand in."""
+        return self.file, *self.vectors
 
 
 class Sealed:
@@ -198,10 +213,21 @@ class Sealed:
         self.segment = Segment.open(folder / file, self.nbytes)
         self.file = file
 
+    def entry(self, deleted: str | None = None) -> SegmentEntry:
+        """How a manifest names it."""
+        return SegmentEntry(
+            self.file, self.rows, deleted, self.base, self.nbytes, self.run, self.segment.vectors
+        )
+
     def remove(self) -> None:
-        """Remove the segment's file, if it has one: nothing names it."""
-        if self.segment.path is not None:
-            files.remove(self.segment.path)
+        """Remove the segment's files, if it has any: nothing names them. Those of others stay."""
+        path = self.segment.path
+        if path is None:
+            return
+        for name in self.segment.vectors:
+            if stem(name) == stem(path.name):
+                files.remove(path.with_name(name))
+        files.remove(path)
 
     def write_gone(self, folder: Path, commit: int) -> str | None:
         """Write the rows deleted by `commit` to a file of their own; its name, None where there are none."""
@@ -221,6 +247,8 @@ def _segment(folder: Path, entry: SegmentEntry) -> Segment:
         segment = Segment.open(folder / entry.file, entry.nbytes or None)
         if segment.rows != entry.rows:
             raise damage(folder / entry.file, 0, f"it has {segment.rows} rows, not {entry.rows}")
+        for lost in segment.lost:
+            _log.error("%s", lost)
     except DataCorrupted as error:
         _log.error("%s", error)
         return Segment.damaged(entry.rows, error)

@@ -2,7 +2,8 @@
 
 Columns are known by attribute number; row ids are relative to a base that whoever holds the segment knows.
 A segment of a file holds nothing of its values: they come out of the buffer cache (storage.segments.cache)
-and are read again where it let them go. See storage.segments.segmentfile for the bytes.
+and are read again where it let them go. See storage.segments.segmentfile for the bytes; the rows of wide
+columns stand in files of their own (storage.segments.vectors).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from storage.predicate import Compare, Comparison, Conjunction
 from storage.segments.coded import CodedColumn, decoded_bytes
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
 from storage.segments.segmentfile import Content, SegmentFile
+from storage.segments.vectors import Referred
 from storage.segments.zones import (
     ZONE_ROWS,
     Zone,
@@ -46,15 +48,23 @@ class SegmentColumn:
     """One column of a segment: encoded values, the mask of values that are there, zones."""
 
     def __init__(
-        self, type: Type, zones: Sequence[Zone], tag: str, raw: int, nbytes: int, load: Callable[[], Loaded]
+        self,
+        type: Type,
+        zones: Sequence[Zone],
+        tag: str,
+        raw: int,
+        nbytes: int,
+        load: Callable[[], Loaded],
+        referred: Referred | None = None,
     ) -> None:
-        """`raw` and `nbytes` are the bytes of the values decoded and encoded."""
+        """`raw` and `nbytes` are the bytes of the values decoded and encoded; `referred`: in other files."""
         self.type = type
         self.zones = tuple(zones)
         self.zone = joined(self.zones)
         self.tag = tag
         self.raw = raw
         self.nbytes = nbytes
+        self.referred = referred
         self.loaded = load
         """The encoded values and the mask. Raises DataCorrupted where the file is damaged."""
 
@@ -71,6 +81,21 @@ class SegmentColumn:
             decoded_bytes(column),
             encoded.nbytes + masked,
             lambda: loaded,
+        )
+
+    @classmethod
+    def refer(cls, referred: Referred, valid: Mask | None) -> SegmentColumn:
+        """A column whose rows stand in vector files, null where `valid` is not."""
+        zones = []
+        for start in range(0, referred.rows, ZONE_ROWS):
+            stop = min(start + ZONE_ROWS, referred.rows)
+            nulls = 0 if valid is None else int(np.count_nonzero(~valid[start:stop]))
+            zones.append(Zone(stop - start, nulls))  # wide rows have no bounds
+        loaded = referred, valid
+        masked = 0 if valid is None else _encoded_mask(valid).nbytes
+        raw = referred.rows * referred.row_bytes
+        return cls(
+            referred.type, zones, referred.tag, raw, referred.nbytes + masked, lambda: loaded, referred
         )
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
@@ -137,6 +162,7 @@ class Segment:
         self._file = file
         self._by_row_id: RowIdOrder | None = None
         self.damage: DataCorrupted | None = None
+        self.lost: list[DataCorrupted] = []  # vector files that cannot be opened: the rest can be read
         self.rows = rows
         self.columns = columns
         self.sections = dict(sections or {})
@@ -162,6 +188,12 @@ class Segment:
     def path(self) -> Path | None:
         """Its file, if it is in one."""
         return None if self._file is None else self._file.path
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """The names of the vector files that its columns refer to."""
+        referred = [column.referred for column in self.columns.values() if column.referred is not None]
+        return tuple(dict.fromkeys(file.path.name for column in referred for file in column.files))
 
     @property
     def ids(self) -> tuple[int, int]:
@@ -265,8 +297,9 @@ class Segment:
         """
         file = SegmentFile(path, nbytes)
         foot = file.foot
+        lost: list[DataCorrupted] = []
         columns = {
-            number: _stored(file, number, described)
+            number: _stored(file, number, described, lost)
             for at, described in enumerate(foot["columns"], 1)
             for number in (described.get("number", at),)
         }
@@ -274,8 +307,10 @@ class Segment:
             name: Section(described["head"], _section(file, name, described["buffers"]))
             for name, described in foot.get("sections", {}).items()
         }
-        row_ids = _stored(file, 0, foot["row_ids"])
-        return cls(foot["rows"], columns, row_ids, foot.get("ascending"), sections, file)
+        row_ids = _stored(file, 0, foot["row_ids"], lost)
+        segment = cls(foot["rows"], columns, row_ids, foot.get("ascending"), sections, file)
+        segment.lost = lost
+        return segment
 
     @classmethod
     def damaged(cls, rows: int, error: DataCorrupted) -> Segment:
@@ -364,19 +399,27 @@ def _zones(type: Type, described: Mapping[str, Any]) -> list[Zone]:
     return [read_old_zone(type, zone) for zone in described["zones"]]
 
 
-def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> SegmentColumn:
-    """A column of a file."""
+def _stored(
+    file: SegmentFile, number: int, described: Mapping[str, Any], lost: list[DataCorrupted]
+) -> SegmentColumn:
+    """A column of a file; what is wrong with vector files that it refers to joins `lost`."""
     type = codec.decode_type(described["type"])
     zones = _zones(type, described)
     rows = sum(zone.rows for zone in zones)
     tag, head = described["encoding"], described["head"]
     buffers = [file.buffer((number, at), place) for at, place in enumerate(described["buffers"])]
-    in_place = encodings.in_place(tag, type, head, buffers)
+    referred: Referred | None = None
+    if tag == Referred.tag:
+        referred, errors = Referred.read(type, head, rows, buffers, file.path.parent)
+        lost += errors
+    in_place = referred or encodings.in_place(tag, type, head, buffers)
     mask = described["valid"]
     if isinstance(mask, list):  # a bitmap, as it was once
         mask = {"encoding": "", "buffers": [mask]}
     bits = [] if mask is None else mask["buffers"]
     nbytes = sum(length for _, length, _ in (*described["buffers"], *bits))
+    if referred is not None:
+        nbytes += rows * referred.row_bytes
 
     def load_mask() -> tuple[Mask, int]:
         read = [file.buffer((number, "valid", at), place).read() for at, place in enumerate(bits)]
@@ -395,7 +438,7 @@ def _stored(file: SegmentFile, number: int, described: Mapping[str, Any]) -> Seg
         valid: Mask | None = None if mask is None else file.kept((number, "valid"), load_mask)
         return encoded, valid
 
-    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept)
+    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept, referred)
 
 
 def _section(file: SegmentFile, name: str, places: Sequence[Sequence[int]]) -> Callable[[], Sequence[Bytes]]:

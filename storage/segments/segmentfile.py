@@ -34,7 +34,8 @@ import struct
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,11 @@ from storage.segments.cache import cache, memory
 from storage.segments.openfiles import open_files
 
 _MAGIC, _END = b"GDBSEG02", b"GDBSEGEN"
-_FORMATS = {b"GDBSEG01": 1, _MAGIC: 2}
+_MAGICS = (b"GDBSEG01", _MAGIC)
 _TAIL = struct.Struct("<QI8s")
 _ALIGN = 64
+VECTORS = ".vectors"
+"""What the name of a vector file ends with: see storage.segments.vectors."""
 _TAIL_READ = 64 << 10  # read from the end at once: most feet are shorter
 
 Place = Sequence[int]
@@ -62,9 +65,9 @@ Place = Sequence[int]
 class Content:
     """The bytes of a file that is to be written: buffers, each given its place, then the foot."""
 
-    def __init__(self) -> None:
-        self._buffers: list[Buffer] = [_MAGIC]
-        self._at = len(_MAGIC)
+    def __init__(self, magic: bytes = _MAGIC) -> None:
+        self._buffers: list[Buffer] = [magic]
+        self._at = len(magic)
 
     def place(self, part: Bytes) -> list[int]:
         """Put a buffer next; its place."""
@@ -85,12 +88,13 @@ class Content:
 class SegmentFile:
     """A file that is there, open to be read for as long as somebody holds this."""
 
-    def __init__(self, path: Path, nbytes: int | None = None) -> None:
-        """Read the foot; `nbytes` is the length that the file is to have.
+    def __init__(self, path: Path, nbytes: int | None = None, magics: Collection[bytes] = _MAGICS) -> None:
+        """`nbytes` is the length that the file is to have; it begins with one of `magics`.
 
         Raises DataCorrupted, naming file and offset.
         """
         self.path = path
+        self._magics = magics
         self._owner = cache.owner()
         self._file = self._owner, path
         _living.add(path)
@@ -101,25 +105,25 @@ class SegmentFile:
             raise damage(path, 0, error.strerror or str(error)) from error
         if nbytes is not None and self.nbytes != nbytes:
             raise damage(path, min(self.nbytes, nbytes), f"it has {self.nbytes} bytes, not {nbytes}")
-        self.format, self.foot = self._opened()
 
-    def _opened(self) -> tuple[int, dict[str, Any]]:
-        """(format, foot)."""
+    @cached_property
+    def foot(self) -> dict[str, Any]:
+        """The foot, read when it is first asked for. Raises DataCorrupted, naming file and offset."""
         least = len(_MAGIC) + _TAIL.size
-        format = _FORMATS.get(self._read(0, min(len(_MAGIC), self.nbytes)).tobytes())
-        if self.nbytes < least or format is None:
-            raise damage(self.path, 0, "it does not begin as a segment")
+        magic = self._read(0, min(len(_MAGIC), self.nbytes)).tobytes()
+        if self.nbytes < least or magic not in self._magics:
+            raise damage(self.path, 0, "it does not begin as such a file")
         start = max(self.nbytes - _TAIL_READ, 0)
         end = self._read(start, self.nbytes).tobytes()
-        length, stated, magic = _TAIL.unpack(end[-_TAIL.size :])
+        length, stated, closing = _TAIL.unpack(end[-_TAIL.size :])
         at = self.nbytes - _TAIL.size - length
-        if magic != _END or at < len(_MAGIC):
+        if closing != _END or at < len(_MAGIC):
             raise damage(self.path, self.nbytes - _TAIL.size, "its end is missing or wrong")
         text = end[at - start : -_TAIL.size] if at >= start else self._read(at, at + length).tobytes()
         if crc32c.crc32c(text) != stated:
             raise damage(self.path, at, "the checksum of its foot is wrong")
         foot: dict[str, Any] = json.loads(text)
-        return format, foot
+        return foot
 
     def _read(self, start: int, stop: int) -> Bytes:
         """Bytes start to stop, unchecked."""
@@ -242,8 +246,9 @@ def in_use() -> set[Path]:
 
 
 def damage(path: Path, offset: int, why: str) -> DataCorrupted:
-    """The error that a segment's file cannot be read."""
+    """The error that a file of segments or vectors cannot be read."""
+    kind = "vector" if path.suffix == VECTORS else "segment"
     return DataCorrupted(
-        f'segment file "{path}" is damaged at offset {offset}: {why}',
+        f'{kind} file "{path}" is damaged at offset {offset}: {why}',
         hint="Restore the data folder from a backup.",
     )

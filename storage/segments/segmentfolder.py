@@ -2,9 +2,11 @@
 
     <table>-<number>.segment                  a segment
     <table>-<number>.segment.<commit>.gone    its rows deleted by that commit
+    <table>-<number>.<attnum>.<n>.vectors     rows of a wide column that were new when it was made
 
-Numbers count up over all tables. The manifest says where they go on, so none that it has ever named is used
-for another file: a backup knows by the name which files it has. Older files have names of another form,
+Later segments may refer to vector files of earlier ones, which outlive those then. Numbers count up over all
+tables. The manifest says where they go on, so none that it has ever named is used for another file: a backup
+knows by the name which files it has. Older files have names of another form,
 <table>-<log>-<row id>.segment.
 """
 
@@ -12,15 +14,25 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 from storage.durability import files
-from storage.segments.segmentfile import in_use
+from storage.segments.segmentfile import VECTORS, in_use
 
 NAME = "segments"
-_FORM = re.compile(r"\d+-(\d+)\.segment")
+_FORM = re.compile(r"\d+-(\d+)\.")
+
+
+def stem(name: str) -> str:
+    """What the names of all files begin with that were made together with a segment."""
+    return name.partition(".")[0]
+
+
+def vectors_path(segment: Path, column: int, number: int) -> Path:
+    """The path of the vector file `number` of a column that is made together with a segment."""
+    return segment.with_name(f"{stem(segment.name)}.{column}.{number}{VECTORS}")
 
 
 class SegmentFolder:
@@ -37,21 +49,31 @@ class SegmentFolder:
 
     @contextmanager
     def making(self, table: int) -> Iterator[str]:
-        """A file name for a segment of the table with this OID; while it is being made, nobody removes it."""
+        """A file name for a segment of the table with this OID.
+
+        While it and what belongs to it are being made nobody removes them; where that fails they go.
+        """
         with self._lock:
-            name = f"{table}-{self.next}.segment"
+            made = f"{table}-{self.next}"
             self.next += 1
-            self._making.add(name)
+            self._making.add(made)
         try:
-            yield name
+            yield f"{made}.segment"
+        except BaseException:
+            self._discard(made)
+            raise
         finally:
             with self._lock:
-                self._making.discard(name)
+                self._making.discard(made)
 
-    def logged(self, log: int, name: str) -> None:
-        """The log names a segment file, in its file `log`."""
+    def _discard(self, made: str) -> None:
+        for path in () if self.folder is None else self.folder.glob(f"{made}.*"):
+            files.remove(path)
+
+    def logged(self, log: int, names: Iterable[str]) -> None:
+        """The log names files, in its file `log`."""
         with self._lock:
-            self._logged.append((log, name))
+            self._logged += [(log, name) for name in names]
 
     def collect(self, named: Set[str], log: int) -> None:
         """Remove what nobody needs: neither a manifest that names these files and says that the log is
@@ -62,7 +84,6 @@ class SegmentFolder:
             self._logged = [(number, name) for number, name in self._logged if number >= log]
             kept = {*named, *(name for _, name in self._logged)}
             kept |= {path.name for path in in_use() if path.parent == self.folder}
-            kept |= self._making | {name + files.PART for name in self._making}
             for path in self.folder.iterdir():
-                if path.name not in kept:
+                if path.name not in kept and stem(path.name) not in self._making:
                     files.remove(path)

@@ -19,11 +19,13 @@ from storage.segments import bulk
 from tests.storage.rows import rows
 
 TABLES = ("a", "b")
+_IMAGE = "CAST(CAST(repeat(chr(65 + i % 26), 256) AS bytea) AS binary(256))"
+"""A wide value, which goes into a vector file when its row is sealed."""
 SETUP = (
-    "CREATE TABLE a (id bigint PRIMARY KEY, n int NOT NULL, word text)",
-    "CREATE TABLE b (id bigint PRIMARY KEY, n int NOT NULL, word text) COLUMNSTORE",
+    "CREATE TABLE a (id bigint PRIMARY KEY, n int NOT NULL, word text, image binary(256))",
+    "CREATE TABLE b (id bigint PRIMARY KEY, n int NOT NULL, word text, image binary(256)) COLUMNSTORE",
     "CREATE SEQUENCE s",
-    "INSERT INTO a SELECT i, 100, 'first' FROM generate_series(1, 20) g(i)",
+    f"INSERT INTO a SELECT i, 100, 'first', {_IMAGE} FROM generate_series(1, 20) g(i)",
     "INSERT INTO b SELECT i, 100, NULL FROM generate_series(1, 20) g(i)",
 )
 
@@ -66,16 +68,15 @@ def _batch(choose: Random, state: dict[str, int]) -> Step:
     keys = _keys(state, choose.choice((3, 50, 400)))
     table = choose.choice(TABLES)
     source = f"generate_series({keys[0]}, {keys[-1]}) g(i)"
-    return Step(
-        (f"INSERT INTO {table} SELECT i, i % 7, CASE WHEN i % 3 > 0 THEN 'w' || i END FROM {source}",)
-    )
+    word = "CASE WHEN i % 3 > 0 THEN 'w' || i END"
+    return Step((f"INSERT INTO {table} SELECT i, i % 7, {word}, {_IMAGE} FROM {source}",))
 
 
 def _bulk(choose: Random, state: dict[str, int]) -> Step:
     """Rows enough for files of their own, of which some are taken back."""
     keys, lost = _keys(state, 300), _keys(state, 300)
     table = choose.choice(TABLES)
-    text = f"INSERT INTO {table} SELECT i, i % 5, 'bulk' FROM generate_series({{}}, {{}}) g(i)"
+    text = f"INSERT INTO {table} SELECT i, i % 5, 'bulk', {_IMAGE} FROM generate_series({{}}, {{}}) g(i)"
     more = (f"DELETE FROM {table} WHERE id % 4 = 1 AND id >= {keys[0]}",) if choose.random() < 0.5 else ()
     end = choose.choice(("COMMIT", "COMMIT", "ROLLBACK"))
     first = text.format(keys[0], keys[-1]), *more, "SAVEPOINT p", text.format(lost[0], lost[-1])

@@ -20,7 +20,7 @@ Wrong = Iterator[str]
 
 SETUP = """
 CREATE TABLE singles (writer int, n bigint, word text, PRIMARY KEY (writer, n));
-CREATE TABLE batches (writer int, batch bigint, n int, word text) COLUMNSTORE;
+CREATE TABLE batches (writer int, batch bigint, n int, word text, image binary(256)) COLUMNSTORE;
 CREATE TABLE counters (id int PRIMARY KEY, w0 bigint NOT NULL, w1 bigint NOT NULL);
 INSERT INTO counters SELECT i, 0, 0 FROM generate_series(1, 5) g(i);
 CREATE TABLE savings (id int PRIMARY KEY, amount bigint NOT NULL);
@@ -115,7 +115,9 @@ class Batches(Writer):
         batch, rows = self.next, self.choose.choice((2, 30, 3000))
         self.intend((batch, rows, rows * (rows + 1) // 2))
         connection.execute(
-            "INSERT INTO batches SELECT %s, %s, i, 'word ' || i %% 10 FROM generate_series(1, %s) g(i)",
+            "INSERT INTO batches SELECT %s, %s, i, 'word ' || i %% 10,"
+            " CAST(CAST(repeat(chr(65 + i %% 26), 256) AS bytea) AS binary(256))"
+            " FROM generate_series(1, %s) g(i)",
             (self.number, batch, rows),
         )
         self.known.add(self.told())
@@ -139,6 +141,9 @@ class Batches(Writer):
     def check(self, connection: Connection) -> Wrong:
         query = "SELECT batch, count(*), sum(n) FROM batches WHERE writer = %s GROUP BY batch"
         found = {tuple(map(int, row)) for row in connection.execute(query, (self.number,))}
+        cut = "SELECT count(*) FROM batches WHERE writer = %s AND octet_length(CAST(image AS bytea)) <> 256"
+        if connection.execute(cut, (self.number,)).fetchone() != (0,):
+            yield "an image is not whole"
         if self.pending is not None and self.pending[0] == "replaces":
             _, old, new = self.pending
             self.known.add(old) if old in found else None
