@@ -36,7 +36,8 @@ _BEHIND, _HALF = (1 << 29) - 1, 1 << 28  # of a double's bits those that float4 
 class Fields:
     """The fields of one column in `data`, as storage.kernels.split_lines finds them.
 
-    `quote` is csv's, -1 for text; `ascii` says that all of `data` is.
+    `quote` is csv's, -1 for text; `ascii` says that all of `data` is. `shortest` is -1 where
+    one is null and else 0, `longest` and `oddest` are the greatest of `lengths` and of `kinds`.
     """
 
     data: Array
@@ -45,18 +46,38 @@ class Fields:
     kinds: Array
     quote: int
     ascii: bool
+    shortest: int
+    longest: int
+    oddest: int
 
     @property
     def valid(self) -> Mask | None:
         """Where there is a value; None: everywhere."""
-        there = self.lengths >= 0
-        return None if there.all() else there
+        return None if self.shortest >= 0 else self.lengths >= 0
+
+    @property
+    def escaped(self) -> bool:
+        """Whether a field holds escapes still."""
+        return self.oddest == ESCAPED
 
     def take(self, rows: Mask | Positions) -> Fields:
         """The fields where the mask is true, or of these rows."""
-        return Fields(
-            self.data, self.starts[rows], self.lengths[rows], self.kinds[rows], self.quote, self.ascii
-        )
+        starts, lengths, kinds = (part[None, rows] for part in (self.starts, self.lengths, self.kinds))
+        return fields_of(self.data, starts, lengths, kinds, self.quote, self.ascii)[0]
+
+
+def fields_of(
+    data: Array, starts: Array, lengths: Array, kinds: Array, quote: int, ascii: bool
+) -> list[Fields]:
+    """Each column's fields, of (columns, rows) starts, lengths and kinds."""
+    ends = lengths.min(axis=1, initial=0), lengths.max(axis=1, initial=0)
+    shortest, longest = (end.tolist() for end in ends)
+    oddest = kinds.max(axis=1, initial=0).tolist()
+    found = zip(starts, lengths, kinds, shortest, longest, oddest, strict=True)
+    return [
+        Fields(data, start, length, kind, quote, ascii, low, high, odd)
+        for start, length, kind, low, high, odd in found
+    ]
 
 
 def typed(type: Type, fields: Fields, style: Style) -> Column:
@@ -72,7 +93,7 @@ def typed(type: Type, fields: Fields, style: Style) -> Column:
 
 def _coded(type: Type, fields: Fields, style: Style) -> Column | None:
     """Texts of few distinct values, each read once; None where they are not. Raises as `typed`."""
-    if (fields.kinds == ESCAPED).any():
+    if fields.escaped:
         return None
     found = kernels.number_fields(fields.data, fields.starts, fields.lengths, _FEW)
     if found is None or not len(found[1]):
@@ -97,8 +118,10 @@ def texts(fields: Fields) -> Column:
     """The fields as text. Raises CharacterNotInRepertoire where escapes make no text of one."""
     sizes = np.maximum(fields.lengths, 0)
     content = kernels.gather_bytes(fields.data, fields.starts, sizes)
+    if not fields.escaped:
+        return _large(content, sizes, fields.valid)
     escaped = fields.kinds == ESCAPED
-    if fields.quote >= 0 and escaped.any():
+    if fields.quote >= 0:
         doubled = np.flatnonzero(content == fields.quote)[1::2]
         owners = np.searchsorted(np.cumsum(sizes), doubled, "right")
         sizes = sizes - np.bincount(owners, minlength=len(sizes))
@@ -120,12 +143,12 @@ def _large(content: Array, sizes: Array, valid: Mask | None) -> Column:
 
 def _fits(type: Type, fields: Fields) -> bool:
     """Whether no field can be too long: it has no more bytes than the type has characters."""
-    return type.modifier < 4 or int(fields.lengths.max(initial=0)) <= type.modifier - 4
+    return type.modifier < 4 or fields.longest <= type.modifier - 4
 
 
 def _padded(type: Type, fields: Fields) -> Column:
     """character(n): blanks behind what is shorter."""
-    if (fields.kinds == ESCAPED).any():
+    if fields.escaped:
         return forms.parse_text(type, texts(fields))
     rows, width = len(fields.starts), type.modifier - 4
     content = np.full(rows * width, 32, np.uint8)

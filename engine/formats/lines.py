@@ -8,14 +8,14 @@ it is their turn: that is the meaning, and it knows the line and the column of a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from engine import forms
-from engine.formats.fields import Fields, typed
+from engine.formats.fields import fields_of, typed
 from engine.formats.options import CopyFormat
 from engine.formats.records import Place, Records, Row, clipped
 from engine.forms.style import Style
@@ -28,31 +28,26 @@ from storage.errors import DatabaseError
 from storage.kernels.plain.lines import BARE, EMPTIED, KEPT
 from storage.types import REG_TYPES, TEXT, Type
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 BATCH_ROWS = 1 << 16
 _CATALOG = frozenset(type.oid for type in REG_TYPES)  # types whose input asks the statement's catalog
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A block that was read in one piece: where its records begin; the lines before it."""
+    """A block that was read in one piece: what finds where its records begin; the lines before it."""
 
     block: bytes
-    begins: Array
+    begins: Callable[[bytes], Array]
     eol: bytes
     lines: int
 
-    @property
-    def last(self) -> int:
-        """The number of its last line."""
-        breaks = _count(self.block, self.eol[0], 0, len(self.block))
-        return self.lines + breaks + (not self.block.endswith(self.eol))
-
     def record(self, row: int) -> tuple[int, bytes]:
         """(the line that a record ends with, the record)."""
-        end = int(self.begins[row + 1]) if row + 1 < len(self.begins) else len(self.block)
+        begins = self.begins(self.block)
+        end = int(begins[row + 1]) if row + 1 < len(begins) else len(self.block)
         whole = self.block[:end].removesuffix(self.eol)
-        return self.lines + whole.count(self.eol[:1]) + 1, whole[int(self.begins[row]) :]
+        return self.lines + whole.count(self.eol[:1]) + 1, whole[int(begins[row]) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +132,10 @@ class LineReader:
         if found is None:
             columns, error, self._given = self._slow(block)
         else:
-            columns, begins = found
-            self._given = _Block(block, begins, self._guess, self._place.line - first.count(self._guess[:1]))
-            self._place.line = self._given.last
+            columns, breaks = found
+            before = self._place.line - first.count(self._guess[:1])
+            self._given = _Block(block, self._begins, self._guess, before)
+            self._place.line = before + breaks
             self._place.eol = self._guess
         rows = len(columns[0]) if columns else 0
         for self._passed in range(0, rows, BATCH_ROWS):
@@ -229,8 +225,8 @@ class LineReader:
             self._records.header(record, self._place.line)
         return block[self._records.end :], b""
 
-    def _quick(self, block: bytes) -> tuple[list[Column], Array] | None:
-        """The block's columns by kernels, where its records begin; None where it needs the plain parser."""
+    def _quick(self, block: bytes) -> tuple[list[Column], int] | None:
+        """The block's columns by kernels, its line breaks; None where it needs the plain parser."""
         format, eol = self._format, self._guess
         if eol not in (b"\n", b"\r\n") or not format.columns or invalid_at(block) is not None:
             return None
@@ -238,32 +234,40 @@ class LineReader:
             return None
         if not block.endswith(eol):
             block += eol
-        data = np.frombuffer(block, np.uint8)
+        spans = self._spans(block)
+        if spans is None:
+            return None
+        fields = fields_of(np.frombuffer(block, np.uint8), *spans, self._quote, block.isascii())
+        try:
+            columns = [
+                typed(type, part, self._style) for type, part in zip(format.columns, fields, strict=True)
+            ]
+        except DatabaseError:
+            return None
+        return columns, _count(block, eol[0], 0, len(block))
+
+    def _spans(self, block: bytes) -> tuple[Array, Array, Array] | None:
+        """(starts, lengths, kinds), each (fields, rows); None where the block is not usual."""
+        format = self._format
         shape = (len(format.columns), _count(block, 10, 0, len(block)))
         starts, lengths, kinds = (
             np.empty(shape, np.int64),
             np.empty(shape, np.int64),
             np.empty(shape, np.uint8),
         )
-        marks = (ord(format.delimiter), self._quote, eol == b"\r\n")
+        marks = (ord(format.delimiter), self._quote, self._guess == b"\r\n")
         null = np.frombuffer(format.null.encode(), np.uint8)
+        data = np.frombuffer(block, np.uint8)
         rows = kernels.split_lines(data, marks, null, self._forced, starts, lengths, kinds)
-        if rows < 0:
-            return None
-        ascii = block.isascii()
-        try:
-            columns = [
-                typed(
-                    type,
-                    Fields(data, starts[i, :rows], lengths[i, :rows], kinds[i, :rows], self._quote, ascii),
-                    self._style,
-                )
-                for i, type in enumerate(format.columns)
-            ]
-        except DatabaseError:
-            return None
-        begins: Array = starts[0, :rows] - ((kinds[0, :rows] != BARE) & self._csv)
-        return columns, begins
+        return None if rows < 0 else (starts[:, :rows], lengths[:, :rows], kinds[:, :rows])
+
+    def _begins(self, block: bytes) -> Array:
+        """(rows,) where the records begin in a block that is usual."""
+        spans = self._spans(block if block.endswith(self._guess) else block + self._guess)
+        assert spans is not None
+        starts, _, kinds = spans
+        begins: Array = starts[0] - ((kinds[0] != BARE) & self._csv)
+        return begins
 
     def _slow(self, block: bytes) -> tuple[list[Column], DatabaseError | None, _Records]:
         """The block's columns, record by record, up to its first error."""
@@ -336,5 +340,5 @@ class LineReader:
 
 
 def _count(data: bytes | bytearray, byte: int, begin: int, stop: int) -> int:
-    """How often a byte stands between two places: several times as fast as bytes.count."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8)[begin:stop] == byte)) if begin < stop else 0
+    """How often a byte stands between two places."""
+    return kernels.count_byte(np.frombuffer(data, np.uint8)[begin:stop], byte) if begin < stop else 0

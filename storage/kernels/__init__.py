@@ -26,7 +26,7 @@ from storage.kernels.plain.group import (
     mix_words,
     place_words,
 )
-from storage.kernels.plain.lines import split_lines
+from storage.kernels.plain.lines import count_byte, split_lines
 from storage.kernels.plain.packing import (
     block_offsets,
     pack_blocks,
@@ -51,6 +51,7 @@ __all__ = [
     "chain_words",
     "checksum_rows",
     "cosine",
+    "count_byte",
     "count_signs",
     "dot",
     "encode_signs",

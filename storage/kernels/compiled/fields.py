@@ -8,7 +8,6 @@ from numba import njit
 from storage.kernels.plain.fields import (
     DAY,
     DIGITS,
-    EPOCH,
     EXACT,
     LONGEST,
     Bytes,
@@ -21,7 +20,12 @@ _READ = "Array(uint8, 1, 'C', readonly=True)"
 _SPANS = f"{_READ}, int64[::1], int64[::1]"
 _POWERS = np.array([10**power for power in range(19)], np.int64)
 _TENS = np.array([10.0**power for power in range(23)])
-_SIZES = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
+_SIZES = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
+"""Days of each month, from 1 on."""
+_MONTHS = np.concatenate([[0], np.cumsum(_SIZES)[:-1]])
+"""Days of the months before it, in a year that is no leap year."""
+_YEARS = np.array([365 * y + y // 4 - y // 100 + y // 400 for y in range(-1, 10_000)], np.int64) - 730_119
+"""Days from 2000-01-01 to the first of each year."""
 
 
 @njit(f"int64({_SPANS}, int64, int64, int64[::1], boolean[::1])", nogil=True, cache=True)
@@ -145,20 +149,34 @@ def _number(data, at, digits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _two(data, at):  # type: ignore[no-untyped-def]
+    """(the number that two bytes make, whether they are digits)."""
+    tens, ones = np.int64(data[at]) - 48, np.int64(data[at + np.uint64(1)]) - 48
+    return 10 * tens + ones, (tens >= 0) & (tens <= 9) & (ones >= 0) & (ones <= 9)
+
+
+@njit(cache=True, nogil=True)
 def _day(data, at):  # type: ignore[no-untyped-def]
     """(days since 2000-01-01 of the ten bytes at `at`, whether there is such a day)."""
-    year, month, day = _number(data, at, 4), _number(data, at + 5, 2), _number(data, at + 8, 2)
-    if year < 1 or month < 1 or month > 12 or day < 1 or data[at + 4] != 45 or data[at + 7] != 45:
+    first = np.uint64(at)  # of signed places numba would ask whether they wrap
+    century, good = _two(data, first)
+    year, more = _two(data, first + np.uint64(2))
+    month, right = _two(data, first + np.uint64(5))
+    day, true = _two(data, first + np.uint64(8))
+    good &= more & right & true & (data[first + np.uint64(4)] == 45) & (data[first + np.uint64(7)] == 45)
+    year += 100 * century
+    if not good or year < 1 or month < 1 or month > 12 or day < 1:
         return np.int64(0), False
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if day > _SIZES[month - 1] + (1 if leap and month == 2 else 0):
+    days = _YEARS[year] + _MONTHS[month]
+    size = _SIZES[month]
+    if month >= 2 and _YEARS[year + 1] - _YEARS[year] == 366:
+        if month == 2:
+            size += 1
+        else:
+            days += 1
+    if day > size:
         return np.int64(0), False
-    shifted = year - (1 if month <= 2 else 0)
-    era = shifted // 400
-    of_era = shifted - era * 400
-    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
-    days = era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year
-    return days - 719_468 - EPOCH, True
+    return days + day - 1, True
 
 
 @njit(f"int64({_SPANS}, int64[::1], boolean[::1])", nogil=True, cache=True)

@@ -101,6 +101,14 @@ def _split(data, delimiter, quote, crlf, null, forced, starts, lengths, kinds): 
     return row
 
 
+@njit(f"int64({_READ}, uint8)", nogil=True, cache=True)
+def _times(data, byte):  # type: ignore[no-untyped-def]
+    count = 0
+    for other in data:
+        count += other == byte
+    return count
+
+
 def split_lines(
     data: Bytes,
     marks: tuple[int, int, bool],
@@ -112,6 +120,11 @@ def split_lines(
 ) -> int:
     """See plain.lines.split_lines."""
     return int(_split(_read(data), *marks, _read(null), _read(forced), starts, lengths, kinds))
+
+
+def count_byte(data: Bytes, byte: int) -> int:
+    """See plain.lines.count_byte."""
+    return int(_times(_read(data), byte))
 
 
 def _read(data: Bytes) -> Bytes:

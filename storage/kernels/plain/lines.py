@@ -73,6 +73,11 @@ def split_lines(
     return rows
 
 
+def count_byte(data: Bytes, byte: int) -> int:
+    """How often the byte stands in `data`."""
+    return int(np.count_nonzero(data == byte))
+
+
 def _csv(data: Bytes, delimiter: int, quote: int) -> Integers | None:
     """The delimiters and line feeds outside quotes; None where quotes stand inside fields."""
     places = np.flatnonzero(data == quote)
