@@ -125,7 +125,8 @@ def test_stamps(texts: list[str | None], zone: int) -> None:
 
 Split = tuple[int, int, bool]
 csv_bytes = st.lists(
-    st.sampled_from([b"a", b",", b'"', b"\n", b"\r\n", b"\r", b"\\", b".", b'""', b'"a"']), max_size=16
+    st.sampled_from([b"a", b",", b'"', b"\n", b"\r\n", b"\r", b"\\", b".", b'""', b'"a"', b"a" * 61]),
+    max_size=24,
 )
 
 
@@ -143,7 +144,7 @@ def test_lines_of_csv(data: bytes, fields: int, null: bytes, forced: int, crlf: 
 
 
 text_bytes = st.lists(
-    st.sampled_from([b"a", b"\t", b"\n", b"\r\n", b"\r", b"\\", b".", b"N", b"\\N"]), max_size=16
+    st.sampled_from([b"a", b"\t", b"\n", b"\r\n", b"\r", b"\\", b".", b"N", b"\\N", b"a" * 61]), max_size=24
 )
 
 
@@ -153,8 +154,18 @@ def test_lines_of_text(data: bytes, fields: int, crlf: bool) -> None:
     split(data, (9, -1, crlf), fields, b"\\N", 0)
 
 
-def split(data: bytes, marks: Split, fields: int, null: bytes, forced: int) -> None:
-    """Both twins agree."""
+@given(
+    st.lists(st.sampled_from([b"", b"ab", b'"a,b"', b'"a""b"', b"c" * 70]), min_size=1, max_size=60),
+    st.booleans(),
+)
+def test_usual_lines_are_split(values: list[bytes], crlf: bool) -> None:
+    end = b"\r\n" if crlf else b"\n"
+    lines = [b",".join(pair) for pair in zip(values, values[::-1], strict=True)]
+    assert split(b"".join(line + end for line in lines), (44, 34, crlf), 2, b"", 0) == len(lines)
+
+
+def split(data: bytes, marks: Split, fields: int, null: bytes, forced: int) -> int:
+    """The number of lines: both twins agree."""
     results = []
     for twin in (plain_lines, fast_lines):
         room = data.count(b"\n")
@@ -174,3 +185,5 @@ def split(data: bytes, marks: Split, fields: int, null: bytes, forced: int) -> N
             (rows, starts[:, :kept].tolist(), lengths[:, :kept].tolist(), kinds[:, :kept].tolist())
         )
     assert results[0] == results[1]
+    rows: int = results[0][0]
+    return rows
