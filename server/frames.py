@@ -96,7 +96,7 @@ class Frames:
                     raise ProtocolViolation("invalid message length")
                 if end - at <= length:
                     return
-                yield tag, bytes(data[at + 5 : at + 1 + length])
+                yield tag, bytes(memoryview(data)[at + 5 : at + 1 + length])
                 at += length + 1
         finally:
             del data[:at]
