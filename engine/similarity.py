@@ -12,7 +12,10 @@ expression itself. Nothing is inverted by algebra, nothing is rounded.
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +23,7 @@ from engine.nodes import Call, Reference, true_rows, walk
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.codes import Metric, Question
+from storage.codes import Limit, Metric, Question
 from storage.column import Array, Column, Mask
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Comparison
@@ -73,11 +76,11 @@ class Term:
     """A condition of a scan, or a sort key, that is monotone in a metric of a vector column and a query.
 
     `column` is one of the scan's output; `query` reads no column. `written` is the expression, over the
-    scan's output; `hollow` is the same over the value of `function` (an overload's id) as its only column.
+    scan's output; `hollow` is the same over the value of the `call` of the metric as its only column.
     """
 
     column: int
-    function: str
+    call: Call
     query: Expression
     written: Expression
     hollow: Expression
@@ -85,7 +88,7 @@ class Term:
     @property
     def measure(self) -> Measure:
         """What its function measures."""
-        found = measure_of(self.function)
+        found = measure_of(self.call.function)
         assert found is not None
         return found
 
@@ -209,7 +212,7 @@ def turning(term: Term, measure: Measure, wide: bool, run: Run) -> tuple[Compari
         return True
     low, high = domain(measure, wide)
     try:
-        return _turning(term.hollow, low, high, run)
+        return _turning(partial(_holds, term.hollow, run), low, high)
     except QueryCanceled:
         raise
     except DatabaseError:
@@ -252,15 +255,16 @@ def _is_tame(hollow: Expression, wide: bool, run: Run) -> bool:
     return shrunk == 1.0 if wide else shrunk > 1e-150
 
 
-def _turning(hollow: Expression, low: float, high: float, run: Run) -> tuple[Comparison, float] | bool:
-    first, last = _holds(hollow, np.array([low, high]), run).tolist()
+def _turning(holds: Callable[[Array], Mask], low: float, high: float) -> tuple[Comparison, float] | bool:
+    """Where a monotone condition on doubles turns between two of them."""
+    first, last = holds(np.array([low, high])).tolist()
     if first == last:
         return bool(first)
     below, above = _ordinals(np.array([low, high])).tolist()
     while above - below > 1:
         step = max((above - below) // _GRID, 1)
         tried = np.arange(below, above, step, dtype=np.uint64)
-        turned = np.flatnonzero(_holds(hollow, _doubles(tried), run) == last)
+        turned = np.flatnonzero(holds(_doubles(tried)) == last)
         if len(turned):
             above = int(tried[turned[0]])
         below = int(tried[turned[0] - 1] if len(turned) else tried[-1])
@@ -268,10 +272,14 @@ def _turning(hollow: Expression, low: float, high: float, run: Run) -> tuple[Com
     return (Comparison.GE, float(values[1])) if last else (Comparison.LE, float(values[0]))
 
 
-def _holds(hollow: Expression, values: Array, run: Run) -> Mask:
-    """(values,) where the condition is true of a value of the function."""
-    batch = Batch((Column(FLOAT8, values),), len(values))
-    return true_rows(hollow.evaluate(batch, run), len(values))
+def _holds(hollow: Expression, run: Run, values: Array) -> Mask:
+    """(values,) where a condition is true of a value of the function."""
+    return true_rows(_over(hollow, values, run), len(values))
+
+
+def _over(hollow: Expression, values: Array, run: Run) -> Column:
+    """The expression over these values of the function."""
+    return hollow.evaluate(Batch((Column(FLOAT8, values),), len(values)), run).spread(len(values))
 
 
 _SIGN = np.uint64(1 << 63)
@@ -287,3 +295,95 @@ def _doubles(ordinals: Array) -> Array:
     """The inverse of `_ordinals`."""
     bits = np.where(ordinals & _SIGN, ordinals & ~_SIGN, ~ordinals)
     return np.ascontiguousarray(bits).view(np.float64)
+
+
+class _LooseLimit(Limit):
+    """A limit of a key that is more than its metric: different scores may be equal as keys.
+
+    Such rows may come in another order than that of their scores, so what is equal to the k-th best as a key
+    has to pass. Finding it takes a bisection; an old limit is merely generous.
+    """
+
+    def __init__(self, count: int, descending: bool, loosen: Callable[[float], float]) -> None:
+        super().__init__(count, descending)
+        self._loosen = loosen
+        self._loose = self._known = super().value
+        self._next = 0.0
+
+    @property
+    def value(self) -> float:
+        """See Limit."""
+        sharp = super().value
+        if sharp != self._known and time.monotonic() >= self._next:
+            self._loose, self._known = self._loosen(sharp), sharp
+            self._next = time.monotonic() + _PAUSE
+        return self._loose
+
+
+_PAUSE = 0.002  # seconds between two bisections
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """An order by a term in one run: its question, and the k-th best score so far."""
+
+    term: Term
+    question: Question
+    limit: Limit
+
+    def scores(self, batch: Batch, key: Column, run: Run) -> Array:
+        """(rows,) float64 the metric of a scan's rows that have this sort key; NaN where it has none."""
+        found = key
+        if not isinstance(self.term.hollow, Reference):
+            found = self.term.call.evaluate(batch, run).spread(batch.rows)
+        values = np.where(found.is_valid(), found.values.astype(np.float64), np.nan)
+        return -values if self.term.measure.negative else values
+
+    def open(self, best: Array) -> Mask:
+        """Where a row whose score is no better than `best` may still be among the first."""
+        limit = self.limit.value
+        worse: Mask = best < limit if self.limit.descending else best > limit
+        return ~worse
+
+
+def ranking(term: Term, descending: bool, count: int, run: Run) -> Ranking | None:
+    """The order by a term, whose first `count` rows are wanted; None where codes cannot answer it."""
+    found = question_of(term, run)
+    if isinstance(found, bool):
+        return None
+    question, elements = found
+    negative, hollow = term.measure.negative, term.hollow
+    if isinstance(hollow, Reference):
+        return Ranking(term, question, Limit(count, descending != negative))
+    wide = elements.dtype == np.float64
+    low, high = domain(term.measure, wide)
+    if not _is_tame(hollow, wide, run):
+        return None
+    try:
+        first, last = _over(hollow, np.array([low, high]), run).tolist()
+    except QueryCanceled:
+        raise
+    except DatabaseError:
+        return None
+    if first is None or last is None or (not first < last and not first > last):
+        return None
+
+    def loosen(score: float) -> float:
+        """The worst score that is the same as a key."""
+        if not math.isfinite(score):
+            return score
+        value = np.array([min(max(-score if negative else score, low), high)])
+        key = _over(hollow, value, run).values[0]
+
+        def as_good(values: Array) -> Mask:
+            keys = _over(hollow, values, run).values
+            good: Mask = keys >= key if descending else keys <= key
+            return good
+
+        turn = _turning(as_good, low, high)
+        if isinstance(turn, bool):
+            return -math.inf if largest else math.inf
+        return -turn[1] if negative else turn[1]
+
+    largest = (descending == (first < last)) != negative
+    return Ranking(term, question, _LooseLimit(count, largest, loosen))

@@ -13,9 +13,9 @@ from engine.operators import Operator
 from engine.similarity import Term
 from sql import logical
 from sql.access import bounds, comparison, indexed
-from sql.expressions import E, conjunction, conjuncts, references, shift, transform
+from sql.expressions import E, conjunction, conjuncts, is_volatile, references, shift, substitute, transform
 from sql.logical import Node
-from sql.similarity import terms
+from sql.similarity import key_term, terms
 from sql.viewscan import ViewScan
 from storage.catalog import Table
 
@@ -48,7 +48,7 @@ def physical(node: Node) -> Operator:
         case logical.Sort():
             return operators.Sort(physical(node.child), node.keys)
         case logical.Top():
-            return operators.Top(physical(node.child), node.keys, node.count, node.offset)
+            return _top(node)
         case logical.Limit():
             return operators.Limit(physical(node.child), node.count, node.offset)
         case logical.LockRows():
@@ -112,6 +112,22 @@ def _without(condition: Expression | None, similar: tuple[Term, ...]) -> Express
 def _fused(expressions: E) -> E:
     """The expressions, or calls of aggregates, with programs in place of their numeric trees."""
     return transform(expressions, fuse)
+
+
+def _top(node: logical.Top) -> Operator:
+    """The first rows of an order: by codes where the order is one by similarity to a table's vectors."""
+    child, keys = node.child, node.keys
+    project = child if isinstance(child, logical.Project) and not child.sets else None
+    if project is not None and not any(map(is_volatile, project.expressions)):
+        child, keys = project.child, substitute(keys, project.expressions)
+    if isinstance(child, logical.Get):
+        scan = physical(child)
+        term = key_term(keys[0].expression, child.types)
+        if term is not None and isinstance(scan, operators.Scan):
+            top = operators.Top(scan, keys, node.count, node.offset)
+            nearest = operators.Nearest(top, scan, term)
+            return nearest if project is None else operators.Project(nearest, _fused(project.expressions))
+    return operators.Top(physical(node.child), node.keys, node.count, node.offset)
 
 
 # joins

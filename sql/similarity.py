@@ -85,4 +85,4 @@ def _term(written: Expression, call: Call | None, types: tuple[Type, ...]) -> Te
     hollow = transform(written, lambda node: hole if node is call else None)
     if references(hollow) != {0}:
         return None
-    return Term(column, call.function, query, written, hollow)
+    return Term(column, call, query, written, hollow)

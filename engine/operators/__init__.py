@@ -18,6 +18,7 @@ from engine.operators.limit import Limit
 from engine.operators.lockrows import LockRows, LockTarget
 from engine.operators.loopjoin import LoopJoin
 from engine.operators.merge import Action, Merge
+from engine.operators.nearest import Nearest
 from engine.operators.nothing import Nothing
 from engine.operators.onerow import OneRow
 from engine.operators.project import Project
@@ -60,6 +61,7 @@ __all__ = [
     "LockTarget",
     "LoopJoin",
     "Merge",
+    "Nearest",
     "Nothing",
     "OneRow",
     "Operator",

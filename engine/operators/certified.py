@@ -19,11 +19,12 @@ from itertools import chain, groupby
 
 import numpy as np
 
-from engine.counters import certificate, count
+from engine.certificates import Sums, enabled
+from engine.counters import count
 from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
 from engine.operators.bounds import conjunction_of
-from engine.operators.scan import TASK_BYTES, Scan, ScanRows, Test, only
+from engine.operators.scan import Scan, ScanRows, Test, only
 from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import WORKERS, ordered
 from engine.run import Run
@@ -49,11 +50,6 @@ _OPEN_SHARE, _TRIED_AGAIN = 0.3, 16
 
 
 _NONE = np.zeros(0, np.int64)
-
-
-def enabled(run: Run) -> bool:
-    """Whether the session lets scans ask codes: enable_certified_scan."""
-    return run.settings.get("enable_certified_scan", "on") != "off"
 
 
 @dataclass(frozen=True)
@@ -195,9 +191,7 @@ class _Search:
     def __post_init__(self) -> None:
         scan, table = self.operator.plain, self.view.table
         self.columns = tuple(table.definition(number) for number in scan.numbers)
-        self._sums = [self.view.tallies]
-        if self.run.counters is not None:
-            self._sums.append(certificate(self.run, self.operator))
+        self._sums = Sums(self.view, self.operator, self.run)
         complete = bool(self.predicate) and self.complete
         self._whole = self._tests(scan.condition, scan.rest, complete)
         self._others = self._tests(self.operator.others, self.operator.rest, complete)
@@ -210,7 +204,7 @@ class _Search:
     def tasks(self) -> Iterator[Task]:
         """The tasks over what codes leave."""
         skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
-        self._add(Tally(scans=1, skipped=skipped))
+        self._sums.add(Tally(scans=1, skipped=skipped))
         if self.nothing:
             return
         small: list[_Left] = []
@@ -229,7 +223,10 @@ class _Search:
                 if small:
                     yield partial(self._survivors, small)
                     small, rows = [], 0
-                yield from (partial(self._survivors, [piece]) for piece in left.stretches(self._stretch))
+                yield from (
+                    partial(self._survivors, [piece])
+                    for piece in left.stretches(self.operator.plain.stretch(self._whole[0]))
+                )
             elif left.count:
                 small.append(left)
                 rows += left.count
@@ -239,13 +236,9 @@ class _Search:
         if small:
             yield partial(self._survivors, small)
 
-    def _add(self, tally: Tally) -> None:
-        for sums in self._sums:
-            sums.add(tally)
-
     def _plain(self, part: _Part) -> Iterator[Task]:
         """A part without codes, or one whose codes are not asked."""
-        self._add(Tally(plain=part.rows))
+        self._sums.add(Tally(plain=part.rows))
         scan = self.operator.plain
         for piece in part.morsel.pieces(self.predicate):
             yield from scan.tasks(piece, self.columns, self.predicate, self._whole, self.run, self.operator)
@@ -254,12 +247,13 @@ class _Search:
 
     def _codes_tasks(self) -> Iterator[Callable[[], list[_Left]]]:
         """Cells of parts in tasks of bearable size, in the order of the parts."""
-        size = min(max(self.view.estimated_rows // (8 * WORKERS), _LEAST_ROWS), _MOST_ROWS)
+        size = task_rows(self.view)
         group: list[Work] = []
         rows = 0
         for morsel in self.view.morsels(self.predicate, whole=True):
             part = self._part(morsel)
-            for cells in self._cut(part, size):
+            whole = not part.codes or bool(self.predicate) or len(part.codes) > 1
+            for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
                 group.append((part, cells))
                 rows += part.rows if part.codes and cells is None else size if part.codes else 0
                 if rows >= size:
@@ -280,17 +274,6 @@ class _Search:
                 found.append((question, codes))
         return _Part(morsel, tuple(found))
 
-    def _cut(self, part: _Part, size: int) -> Iterator[range | None]:
-        """A part's cells in pieces of about `size` rows; None for all of them."""
-        if not part.codes or self.predicate or len(part.codes) > 1 or part.rows <= 2 * size:
-            yield None
-            return
-        tasks = part.codes[0][1].tasks()
-        each = max(size * len(tasks) // max(part.rows, 1), 1)
-        for first in range(0, len(tasks), each):
-            some = tasks[first : first + each]
-            yield range(some[0].start, some[-1].stop)
-
     def _decided(self, group: Sequence[Work]) -> list[_Left]:
         """What codes leave of each work: on a worker."""
         found = []
@@ -301,7 +284,7 @@ class _Search:
                 left, tally = self._verdict(part, cells)
                 sums += tally
             found.append(left)
-        self._add(sums)
+        self._sums.add(sums)
         return found
 
     def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
@@ -340,12 +323,6 @@ class _Search:
 
     # over what they left
 
-    @property
-    def _stretch(self) -> int:
-        """Rows of a part whose survivors make a task."""
-        width = sum(row_bytes(self.operator.plain.types[i]) for i in self._whole[0].wide)
-        return max(TASK_BYTES // max(width, 1), 64)
-
     def _survivors(self, lefts: Sequence[_Left]) -> Batch | None:
         """The rows that meet the whole condition, of some parts: on a worker."""
         batches = [batch for left in lefts if (batch := self._met(left)) is not None]
@@ -363,13 +340,30 @@ class _Search:
             if len(positions):
                 rows = ScanRows(morsel, self.columns, positions, 0, 0)
                 passed, _ = scan.passing(rows, around, tests[test], self.run)
-                met.append(positions if passed is rows else passed.positions)
+                met.append(passed.numbers)
         positions = np.concatenate([_NONE, *met])
         positions.sort()
         width = sum(row_bytes(scan.types[i]) for i in self._whole[0].wide)
-        self._add(Tally(full=len(maybe), full_bytes=len(maybe) * width))
+        self._sums.add(Tally(full=len(maybe), full_bytes=len(maybe) * width))
         count(self.run, self.operator, len(positions), 1, Rows_Removed_by_Filter=len(maybe) - len(positions))
         return scan.fetch(ScanRows(morsel, self.columns, positions, 0, 0), {}) if len(positions) else None
+
+
+def task_rows(view: TableView) -> int:
+    """About how many rows' codes make a task."""
+    return min(max(view.estimated_rows // (8 * WORKERS), _LEAST_ROWS), _MOST_ROWS)
+
+
+def cut(codes: Codes, rows: int, size: int) -> Iterator[range | None]:
+    """The cells of a part of so many rows in pieces of about `size`; None for all of them."""
+    if rows <= 2 * size:
+        yield None
+        return
+    tasks = codes.tasks()
+    each = max(size * len(tasks) // max(rows, 1), 1)
+    for first in range(0, len(tasks), each):
+        some = tasks[first : first + each]
+        yield range(some[0].start, some[-1].stop)
 
 
 def _part_of(left: _Left) -> _Part:

@@ -119,7 +119,7 @@ class Scan:
 
         What is done counts as done by `owner`.
         """
-        step = self._step(tests[0])
+        step = self.stretch(tests[0])
         for start in range(0, morsel.rows, step):
             rows = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
             yield partial(self._part, rows, predicate, tests, run, owner)
@@ -133,8 +133,8 @@ class Scan:
         wide = tuple(i for i in columns if i < len(self.numbers) and is_wide(self.types[i]))
         return Test(condition, columns, wide)
 
-    def _step(self, test: Test) -> int:
-        """Rows a task takes."""
+    def stretch(self, test: Test) -> int:
+        """Rows that a task takes."""
         width = sum(row_bytes(self.types[i]) for i in test.wide)
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
@@ -262,6 +262,11 @@ class ScanRows:
     @property
     def count(self) -> int:
         return self.stop - self.start if self.positions is None else len(self.positions)
+
+    @property
+    def numbers(self) -> Positions:
+        """(count,) positions in the morsel."""
+        return np.arange(self.start, self.stop) if self.positions is None else self.positions
 
     def take(self, rows: Positions) -> ScanRows:
         mine = rows + self.start if self.positions is None else self.positions[rows]

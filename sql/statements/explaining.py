@@ -96,7 +96,7 @@ def _shown(operator: Operator, options: Options, counters: Counters | None) -> O
     return operator
 
 
-_CERTIFIED = (operators.CertifiedScan,)
+_CERTIFIED = (operators.CertifiedScan, operators.Nearest)
 
 
 def _lines(operator: Operator, options: Options, counters: Counters | None, depth: int) -> Iterator[str]:
@@ -136,6 +136,11 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
             yield "Vector Cond", condition(conjunction([term.written for term in operator.terms]))
             if operator.others is not None:
                 yield "Filter", condition(operator.others)
+        case operators.Nearest():
+            yield "Metric", operator.term.measure.name
+            yield "Order By", listed(operator.plain.keys)
+            if operator.scan.condition is not None:
+                yield "Filter", condition(operator.scan.condition)
         case operators.IndexScan():
             yield "Index Cond", condition(operator.condition)
             if operator.rest is not None:

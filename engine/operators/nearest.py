@@ -1,0 +1,387 @@
+"""Nearest: the first rows of an order by a metric, most of them without their vectors.
+
+Codes (storage.codes) say of each row how good its score can be at best. The k-th best score so far, which
+all tasks share, leaves out the rows that cannot be among the first k; a task looks at its best rows in full,
+which sharpens that limit for the others. What is left of all segments is then looked at in the order of what
+it may be, until nothing can be better than the k-th best. Only rows that are seen and meet the condition
+count, so the condition comes first. Rows without codes are looked at as a plain scan would.
+
+Scores, ties and nulls are those of the sort keys as they were written: rows that are equal in all of them
+come in the order of the table. So the answer is that of sorting all rows, row for row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from engine.certificates import Sums, enabled
+from engine.counters import timed
+from engine.late import row_bytes
+from engine.operators.base import Operator, Task
+from engine.operators.bounds import conjunction_of
+from engine.operators.certified import cut, task_rows
+from engine.operators.limit import limits
+from engine.operators.rows import Rows
+from engine.operators.scan import Scan, ScanRows, Test, candidates, only
+from engine.operators.sort import key_columns, sort_words
+from engine.operators.top import Top, first_rows
+from engine.orders import sorted_rows
+from engine.parallel import pool_safe, prepare, root_memo
+from engine.pool import ordered
+from engine.run import Run
+from engine.similarity import Ranking, Term, ranking
+from storage.batch import Batch
+from storage.codes import Codes
+from storage.column import Array, Column, Mask, Positions
+from storage.predicate import Compare, Comparison, Conjunction
+from storage.seams import Morsel, TableView
+from storage.segments.tally import Tally
+from storage.types import Type
+
+# Rows that a task looks at in full at once, to sharpen the limit; and such of the end.
+_FIRST, _PIECE = 16, 256
+_NULLS = 4096
+# So many rows are no few: sorting them all reads no more.
+_MOST_ROWS, _MOST_SHARE = 1024, 1 / 16
+# Codes do not pay where they leave more than this share of the rows.
+_OPEN_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The first rows that `plain` gives, whose child is `scan` and whose first key is `term`."""
+
+    plain: Top
+    scan: Scan
+    term: Term
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.plain.types
+
+    @property
+    def children(self) -> tuple[Operator, ...]:
+        return ()
+
+    def explain(self) -> str:
+        return f"Certified Top-N on {self.scan.name}"
+
+    def batches(self, run: Run) -> Iterator[Batch]:
+        found = self._search(run)
+        if found is None:
+            yield from self.plain.batches(run)
+            return
+        search, skip = found
+        yield from timed(run, self, search.first(skip))
+
+    def _search(self, run: Run) -> tuple[_Search, int] | None:
+        """(the search of one run, rows to skip); None where it has to be the plain sort."""
+        scan, keys = self.scan, self.plain.keys
+        if not enabled(run) or not pool_safe(scan.condition, *(key.expression for key in keys)):
+            return None
+        if scan.row_ids and only(scan.slot) in root_memo(run):
+            return None
+        skip, rows = limits(self.plain.count, self.plain.offset, run)
+        view = run.snapshot.table(scan.table)
+        if not rows or skip + rows > max(_MOST_ROWS, view.estimated_rows * _MOST_SHARE):
+            return None
+        advice = conjunction_of(scan.bounds, view.table, run)
+        if advice is None:
+            return None
+        prepare(run, scan.condition, *(key.expression for key in keys))
+        order = ranking(self.term, keys[0].descending, skip + rows, run)
+        if order is None:
+            return None
+        definition = view.table.definition(scan.numbers[self.term.column])
+        wanted = order.question.dimensions
+        parts = []
+        for number, morsel in enumerate(view.morsels(advice[0], whole=True)):
+            codes = morsel.codes(definition)
+            fit = codes is not None and codes.dimensions == wanted
+            parts.append(_Part(number, morsel, codes if fit else None))
+        if all(part.codes is None for part in parts):
+            return None
+        complete = bool(advice[0]) and advice[1]
+        whole = scan.test(scan.condition)
+        tests = whole, scan.test(scan.rest) if complete else whole
+        return _Search(self, view, advice[0], tests, order, tuple(parts), run), skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A part of the table by its place among them, and its codes."""
+
+    number: int
+    morsel: Morsel
+    codes: Codes | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """Rows that were looked at: their columns, sort keys, parts and places in these."""
+
+    batch: Batch
+    keys: list[Column]
+    parts: Positions
+    places: Positions
+
+    def take(self, rows: Positions | Mask) -> _Kept:
+        keys = [key.take(rows) for key in self.keys]
+        return _Kept(self.batch.take(rows), keys, self.parts[rows], self.places[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Open:
+    """Rows that may be among the first, their parts, and the best score that each can have."""
+
+    parts: Positions
+    positions: Positions
+    best: Array
+
+    def take(self, rows: Positions | Mask) -> _Open:
+        return _Open(self.parts[rows], self.positions[rows], self.best[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a task gives: rows looked at, rows left open, and how many had codes."""
+
+    kept: list[_Kept]
+    opened: list[_Open]
+    rows: int
+
+
+@dataclass(eq=False)
+class _Search:
+    """One run."""
+
+    operator: Nearest
+    view: TableView
+    predicate: Conjunction
+    tests: tuple[Test, Test]
+    order: Ranking
+    parts: tuple[_Part, ...]
+    run: Run
+    _kept: list[_Kept] = field(default_factory=list)
+    _rows: int = 0
+
+    def __post_init__(self) -> None:
+        scan, table = self.operator.scan, self.view.table
+        self.columns = tuple(table.definition(number) for number in scan.numbers)
+        self._keys = self.operator.plain.keys
+        self._width = row_bytes(scan.types[self.operator.term.column])
+        self._sums = Sums(self.view, self.operator, self.run)
+        self._wanted = self.order.limit.count
+
+    def first(self, skip: int) -> Iterator[Batch]:
+        """The rows, in order."""
+        skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
+        self._sums.add(Tally(scans=1, skipped=skipped))
+        asked, left = 0, list[_Open]()
+        for found in ordered(self._tasks(), self.run):
+            self._keep(found.kept)
+            asked += found.rows
+            left += found.opened
+        if self._looked(left, asked):
+            self._add_nulls()
+            yield from self._sorted(skip)
+        else:
+            self._sums.add(Tally(plain=self.view.estimated_rows))
+            yield from self.operator.plain.batches(self.run)
+
+    # looking for what may be among the first
+
+    def _tasks(self) -> Iterator[Callable[[], _Found]]:
+        scan, size = self.operator.scan, task_rows(self.view)
+        group: list[tuple[_Part, Mask | None, range | None]] = []
+        rows = 0
+        for part in self.parts:
+            if part.codes is None:
+                self._sums.add(Tally(plain=part.morsel.rows))
+                for piece in part.morsel.pieces(self.predicate):
+                    for task in scan.tasks(
+                        piece, self.columns, self.predicate, self.tests, self.run, self.operator
+                    ):
+                        yield partial(self._plainly, part, task)
+                continue
+            seen = part.morsel.visible() if scan.condition is None else None
+            for cells in [None] if scan.condition is not None else cut(part.codes, part.morsel.rows, size):
+                group.append((part, seen, cells))
+                rows += part.morsel.rows if cells is None else size
+                if rows >= size:
+                    yield partial(self._coded, group)
+                    group, rows = [], 0
+        if group:
+            yield partial(self._coded, group)
+
+    def _plainly(self, part: _Part, task: Task) -> _Found:
+        """A stretch without codes: its own first rows."""
+        batch = task()
+        if batch is None or not batch.rows:
+            return _Found([], [], 0)
+        keys = key_columns(batch, self._keys, self.run)
+        if batch.rows > self._wanted:
+            kept = np.flatnonzero(first_rows(sort_words(self._keys, keys), self._wanted))
+            batch, keys = batch.take(kept), [key.take(kept) for key in keys]
+        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
+        places = np.arange(batch.rows)
+        return _Found([_Kept(batch, keys, np.full(batch.rows, part.number), places)], [], 0)
+
+    def _coded(self, group: Sequence[tuple[_Part, Mask | None, range | None]]) -> _Found:
+        """Cells of parts with codes: a few rows looked at, and what is open then."""
+        kept, opened = list[_Kept](), list[_Open]()
+        asked = 0
+        tally = Tally()
+        for part, seen, cells in group:
+            self.run.check()
+            codes = part.codes
+            assert codes is not None
+            rows = seen if self.operator.scan.condition is None else self._counting(part.morsel)
+            among = range(codes.cells) if cells is None else cells
+            found = codes.nearest(self.order.question, self.order.limit, among, rows)
+            opening = self.order.open(found.best)
+            positions, best = found.positions[opening], found.best[opening]
+            count = len(found.positions) + sum(found.decided)
+            asked += count
+            looked = 0
+            while looked < max(self._wanted, _FIRST) and len(positions):
+                kept.append(self._look(part, positions[:_FIRST]))
+                looked += kept[-1].batch.rows
+                opening = self.order.open(best[_FIRST:])
+                positions, best = positions[_FIRST:][opening], best[_FIRST:][opening]
+            if len(positions):
+                opened.append(_Open(np.full(len(positions), part.number), positions, best))
+            passed = len(found.positions) - looked - len(positions)
+            first = int(cells is None or cells.start == 0)
+            decided = (*found.decided[:-1], found.decided[-1] + passed)
+            tally += Tally(segments=first, rows=count, decided=decided, code_bytes=found.nbytes)
+        self._sums.add(tally)
+        return _Found(kept, opened, asked)
+
+    def _counting(self, morsel: Morsel) -> Positions:
+        """The rows that are seen and meet the condition."""
+        scan = self.operator.scan
+        test = self.tests[1 if morsel.decides(self.predicate) else 0]
+        step = scan.stretch(test)
+        found = []
+        for start in range(0, morsel.rows, step):
+            self.run.check()
+            whole = ScanRows(morsel, self.columns, None, start, min(start + step, morsel.rows))
+            positions = candidates(morsel, self.predicate, whole.start, whole.stop)
+            rows = whole if positions is None else ScanRows(morsel, self.columns, positions, 0, 0)
+            passed, _ = scan.passing(rows, whole, test, self.run)
+            found.append(passed.numbers)
+        return np.concatenate(found)
+
+    def _look(self, part: _Part, positions: Positions) -> _Kept:
+        """Rows in full: what their keys really are."""
+        positions = np.sort(positions)
+        batch = self.operator.scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {})
+        columns, at = list(batch.columns), self.operator.term.column
+        columns[at] = Column(columns[at].type, columns[at].values, columns[at].valid)  # read once
+        batch = Batch(tuple(columns), batch.rows)
+        keys = key_columns(batch, self._keys, self.run)
+        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
+        self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
+        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
+
+    # the rest, best first
+
+    def _looked(self, left: Sequence[_Open], asked: int) -> bool:
+        """Whether all that may be among the first has been looked at: false where it is too much."""
+        if not left:
+            return True
+        opened = _Open(
+            np.concatenate([part.parts for part in left]),
+            np.concatenate([part.positions for part in left]),
+            np.concatenate([part.best for part in left]),
+        )
+        rows = len(opened.best)
+        opened = opened.take(self.order.open(opened.best))
+        if len(opened.best) > max(_OPEN_SHARE * asked, _MOST_ROWS):
+            return False
+        sign = -1.0 if self.order.limit.descending else 1.0
+        opened = opened.take(np.argsort(sign * opened.best, kind="stable"))
+        while len(opened.best):
+            piece = opened.take(np.arange(min(_PIECE, len(opened.best))))
+            tasks = (
+                partial(self._look, self.parts[number], piece.positions[piece.parts == number])
+                for number in np.unique(piece.parts).tolist()
+            )
+            self._keep(list(ordered(tasks, self.run)))
+            rows -= len(piece.best)
+            opened = opened.take(np.arange(len(piece.best), len(opened.best)))
+            opened = opened.take(self.order.open(opened.best))
+        self._sums.add(Tally(decided=(0, rows)))
+        return True
+
+    def _add_nulls(self) -> None:
+        """Rows of segments whose vectors are null, where their place is among the first."""
+        if not self._keys[0].nulls_first and np.isfinite(self.order.limit.value):
+            return
+        definition = self.columns[self.operator.term.column]
+        missing: Conjunction = (Compare(definition, Comparison.IS_NULL, None),)
+        found = 0
+        for part in self.parts:
+            if part.codes is None or not part.morsel.decides(missing):
+                continue
+            mask = part.morsel.select(missing)
+            rows = np.flatnonzero(mask) if mask is not None else np.arange(part.morsel.rows)
+            if not len(rows):
+                continue
+            if self.operator.scan.condition is not None:
+                rows = np.intersect1d(rows, self._counting(part.morsel), assume_unique=True)
+            else:
+                rows = rows[part.morsel.sees(rows)]
+            for start in range(0, len(rows), _NULLS):
+                if found >= self._wanted and len(self._keys) == 1:
+                    return
+                some = rows[start : start + _NULLS]
+                self._keep([self._null(part, some)])
+                found += len(some)
+
+    def _null(self, part: _Part, positions: Positions) -> _Kept:
+        at = self.operator.term.column
+        scan = self.operator.scan
+        nothing = Column.nulls(scan.types[at], len(positions))
+        batch = scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {at: nothing})
+        keys = key_columns(batch, self._keys, self.run)
+        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
+
+    # what was looked at
+
+    def _keep(self, kept: Sequence[_Kept]) -> None:
+        """Take rows, those without codes in their order; now and then only the first of all are kept."""
+        for rows in kept:
+            if self.parts[int(rows.parts[0])].codes is None:
+                # they were numbered within their stretch
+                rows.places[:] += self._rows
+            self._rows += rows.batch.rows
+            self._kept.append(rows)
+        if sum(rows.batch.rows for rows in self._kept) > 2 * self._wanted + _NULLS:
+            order, whole = self._order()
+            merged = _Kept(
+                Batch(whole.columns(order), len(order)),
+                [Column.concat(c).take(order) for c in zip(*(k.keys for k in self._kept), strict=True)],
+                np.concatenate([k.parts for k in self._kept])[order],
+                np.concatenate([k.places for k in self._kept])[order],
+            )
+            self._kept = [merged]
+
+    def _order(self) -> tuple[Positions, Rows]:
+        """(the first of the rows kept in order, the rows kept)."""
+        keys = [Column.concat(columns) for columns in zip(*(k.keys for k in self._kept), strict=True)]
+        words = sort_words(self._keys, keys)
+        for numbers in ([k.parts for k in self._kept], [k.places for k in self._kept]):
+            words.append(np.concatenate(numbers).astype(np.uint64))
+        rows = Rows([kept.batch for kept in self._kept], self.operator.types)
+        return sorted_rows(words, self.run)[: self._wanted], rows
+
+    def _sorted(self, skip: int) -> Iterator[Batch]:
+        if self._kept:
+            order, rows = self._order()
+            yield from rows.given(order[skip:], self.run)
