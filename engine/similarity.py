@@ -19,7 +19,7 @@ from functools import partial
 
 import numpy as np
 
-from engine.nodes import Call, Reference, true_rows, walk
+from engine.nodes import Call, Cast, Reference, true_rows, walk
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -110,9 +110,8 @@ class Asked:
     """A term in one run: its question, and for a condition where the metric has to lie."""
 
     question: Question
-    elements: Array
-    op: Comparison = Comparison.GE
-    threshold: float = 0.0
+    op: Comparison
+    threshold: float
 
 
 def question_of(term: Term, run: Run) -> tuple[Question, Array] | bool:
@@ -132,10 +131,14 @@ def question_of(term: Term, run: Run) -> tuple[Question, Array] | bool:
     elements = elements_of(query)
     if elements is None:
         return True
-    question = Question.of(term.measure.metric, elements[0])
-    if not question.usable or (question.metric is Metric.COSINE and not question.norm):
-        return True
-    return question, elements[0]
+    question = usable(Question.of(term.measure.metric, elements[0]))
+    return True if question is None else (question, elements[0])
+
+
+def usable(question: Question) -> Question | None:
+    """The question, if codes can answer it."""
+    covered = question.usable and (question.metric is not Metric.COSINE or question.norm > 0)
+    return question if covered else None
 
 
 def elements_of(column: Column) -> Array | None:
@@ -154,20 +157,24 @@ def asked(term: Term, run: Run) -> Asked | bool:
     if isinstance(found, bool):
         return found
     question, elements = found
-    measure, wide = term.measure, elements.dtype == np.float64
-    plain = _plain_threshold(term, run)
-    if plain is not None:
-        op, threshold = plain
-        if not math.isfinite(threshold):
-            return True
-    else:
-        turn = turning(term, measure, wide, run)
-        if isinstance(turn, bool):
-            return turn
-        op, threshold = turn
-    if measure.negative:
-        op, threshold = _NEGATED[op], -threshold
-    return Asked(question, elements, op, threshold)
+    limit = limit_of(term, elements.dtype == np.float64, run)
+    return limit if isinstance(limit, bool) else Asked(question, *limit)
+
+
+def limit_of(term: Term, wide: bool, run: Run) -> tuple[Comparison, float] | bool:
+    """Where the metric, of float64 elements (`wide`) or narrower ones, has to lie for the condition to hold.
+
+    True: any row may meet it, as far as codes know; False: none does.
+    """
+    found: tuple[Comparison, float] | bool | None = _plain_threshold(term, run)
+    if found is None:
+        found = turning(term, term.measure, wide, run)
+    if isinstance(found, bool):
+        return found
+    op, threshold = found
+    if not math.isfinite(threshold):
+        return True
+    return (_NEGATED[op], -threshold) if term.measure.negative else (op, threshold)
 
 
 _NO_ROW = Batch((), 1)
@@ -208,33 +215,39 @@ def turning(term: Term, measure: Measure, wide: bool, run: Run) -> tuple[Compari
 
     True and False where it is so for every value; True also where the arithmetic around it may fail.
     """
-    if not _is_tame(term.hollow, wide, run):
+    if not _is_tame(term.hollow, measure, wide, run):
         return True
-    low, high = domain(measure, wide)
+    low, high, least = domain(measure, wide)
     try:
-        return _turning(partial(_holds, term.hollow, run), low, high)
+        found = _turning(partial(_holds, term.hollow, run), low, high, least)
+        if found is False and _holds(term.hollow, run, np.array([np.nan])).any():
+            return Comparison.GT, high  # rows without a score, which codes leave open, and no others
+        return found
     except QueryCanceled:
         raise
     except DatabaseError:
         return True
 
 
-def domain(measure: Measure, wide: bool) -> tuple[float, float]:
-    """The least and the largest value of a measure, over float64 elements (`wide`) or narrower ones."""
-    most = 1e300 if wide else 1e90
+def domain(measure: Measure, wide: bool) -> tuple[float, float, float]:
+    """(the least value, the largest, the smallest that is not 0) of a measure.
+
+    Over float64 elements (`wide`) or narrower ones; with room.
+    """
+    most, least = (1e300, 0.0) if wide else (1e90, 1e-100)
     match measure.metric:
         case Metric.DOT:
-            return -most, most
+            return -most, most, least
         case Metric.COSINE:
-            return 0.0, 2.0
-    return 0.0, most
+            return 0.0, 2.0, 2.0**-60
+    return 0.0, most, least
 
 
-def _is_tame(hollow: Expression, wide: bool, run: Run) -> bool:
+def _is_tame(hollow: Expression, measure: Measure, wide: bool, run: Run) -> bool:
     """Whether the arithmetic around a function cannot underflow, which PostgreSQL calls an error.
 
-    Whatever else may fail fails at one end of the domain. The least metrics of float32 and narrower elements
-    are of the order of 1e-90.
+    Whatever else may fail fails at one end of the domain. Metrics of float32 and narrower elements, and what
+    is left where a constant is taken from one, are 0 or above 1e-110; cosine distances 0 or above 1e-16.
     """
     shrunk = 1.0
     for node in walk(hollow):
@@ -252,11 +265,15 @@ def _is_tame(hollow: Expression, wide: bool, run: Run) -> bool:
                 return False
             size = abs(value) if symbol_of(node.function) == "*" else 1 / abs(value)
             shrunk *= min(size, 1.0) if size else 1.0
+    if any(isinstance(node, Cast) and node.type.oid == FLOAT4.oid for node in walk(hollow)):
+        return measure.metric is Metric.COSINE and not wide and shrunk > 1e-20
     return shrunk == 1.0 if wide else shrunk > 1e-150
 
 
-def _turning(holds: Callable[[Array], Mask], low: float, high: float) -> tuple[Comparison, float] | bool:
-    """Where a monotone condition on doubles turns between two of them."""
+def _turning(
+    holds: Callable[[Array], Mask], low: float, high: float, least: float
+) -> tuple[Comparison, float] | bool:
+    """Where a monotone condition on doubles turns between two of them; `least`: see domain."""
     first, last = holds(np.array([low, high])).tolist()
     if first == last:
         return bool(first)
@@ -264,12 +281,18 @@ def _turning(holds: Callable[[Array], Mask], low: float, high: float) -> tuple[C
     while above - below > 1:
         step = max((above - below) // _GRID, 1)
         tried = np.arange(below, above, step, dtype=np.uint64)
-        turned = np.flatnonzero(holds(_doubles(tried)) == last)
+        turned = np.flatnonzero(holds(_apart(_doubles(tried), least)) == last)
         if len(turned):
             above = int(tried[turned[0]])
         below = int(tried[turned[0] - 1] if len(turned) else tried[-1])
     values = _doubles(np.array([below, above], np.uint64))
     return (Comparison.GE, float(values[1])) if last else (Comparison.LE, float(values[0]))
+
+
+def _apart(values: Array, least: float) -> Array:
+    """The values, those next to 0 moved away from it."""
+    near = (np.abs(values) < least) & (values != 0)
+    return np.where(near, np.copysign(least, values), values)
 
 
 def _holds(hollow: Expression, run: Run, values: Array) -> Mask:
@@ -356,8 +379,8 @@ def ranking(term: Term, descending: bool, count: int, run: Run) -> Ranking | Non
     if isinstance(hollow, Reference):
         return Ranking(term, question, Limit(count, descending != negative))
     wide = elements.dtype == np.float64
-    low, high = domain(term.measure, wide)
-    if not _is_tame(hollow, wide, run):
+    low, high, least = domain(term.measure, wide)
+    if not _is_tame(hollow, term.measure, wide, run):
         return None
     try:
         first, last = _over(hollow, np.array([low, high]), run).tolist()
@@ -380,7 +403,7 @@ def ranking(term: Term, descending: bool, count: int, run: Run) -> Ranking | Non
             good: Mask = keys >= key if descending else keys <= key
             return good
 
-        turn = _turning(as_good, low, high)
+        turn = _turning(as_good, low, high, least)
         if isinstance(turn, bool):
             return -math.inf if largest else math.inf
         return -turn[1] if negative else turn[1]

@@ -13,9 +13,19 @@ from engine.operators import Operator
 from engine.similarity import Term
 from sql import logical
 from sql.access import bounds, comparison, indexed
-from sql.expressions import E, conjunction, conjuncts, is_volatile, references, shift, substitute, transform
+from sql.expressions import (
+    E,
+    conjunction,
+    conjuncts,
+    is_volatile,
+    references,
+    remap,
+    shift,
+    substitute,
+    transform,
+)
 from sql.logical import Node
-from sql.similarity import key_term, terms
+from sql.similarity import join_term, key_term, terms
 from sql.viewscan import ViewScan
 from storage.catalog import Table
 
@@ -147,9 +157,34 @@ def _join(node: logical.Join) -> Operator:
             left_keys.append(pair[0])
             right_keys.append(shift(pair[1], -width))
     if not left_keys:
-        return operators.LoopJoin(node.kind, left, right, _fused(node.condition))
+        plain = operators.LoopJoin(node.kind, left, right, _fused(node.condition))
+        ways = _ways(node, left, right)
+        return operators.SimilarityJoin(plain, ways) if ways else plain
     residual = _fused(conjunction(rest))
     return operators.HashJoin(node.kind, left, right, tuple(left_keys), tuple(right_keys), residual)
+
+
+def _ways(node: logical.Join, left: Operator, right: Operator) -> tuple[operators.Way, ...]:
+    """How codes of a table's vectors can find a join's pairs."""
+    if node.condition is None or node.kind not in ("inner", "left", "semi", "anti"):
+        return ()
+    width, more = len(left.types), len(right.types)
+    parts = conjuncts(node.condition)
+    ways = []
+    if isinstance(right, operators.Scan):
+        found = (join_term(part, range(width, width + more)) for part in parts)
+        term = next((term for term in found if term is not None), None)
+        if term is not None:
+            ways.append(operators.Way(left, right, term, node.condition))
+    if isinstance(left, operators.Scan) and node.kind == "inner":
+        places = {i: i + more if i < width else i - width for i in range(width + more)}
+        swapped = [remap(part, places) for part in parts]
+        found = (join_term(part, range(more, more + width)) for part in swapped)
+        term = next((term for term in found if term is not None), None)
+        condition = conjunction(swapped)
+        if term is not None and condition is not None:
+            ways.append(operators.Way(right, left, term, condition, flipped=True))
+    return tuple(ways)
 
 
 def equality(part: Expression, width: int) -> tuple[Expression, Expression] | None:

@@ -10,10 +10,10 @@ no error, NOT, and at the top of a condition a comparison. See engine.similarity
 
 from __future__ import annotations
 
-from engine.expressions import Call, Cast, Expression, Not, Reference
+from engine.expressions import Call, Cast, Expression, Not, Reference, walk
 from engine.similarity import Term, measure_of, symbol_of
 from sql.access import column_of
-from sql.expressions import conjuncts, is_constant, references, transform
+from sql.expressions import conjuncts, is_constant, is_volatile, references, transform
 from storage.types import FLOAT4, FLOAT8, NUMERIC, Type
 
 _COMPARISONS = frozenset(("<", "<=", ">", ">="))
@@ -41,6 +41,33 @@ def condition_term(part: Expression, types: tuple[Type, ...]) -> Term | None:
 def key_term(key: Expression, types: tuple[Type, ...]) -> Term | None:
     """The term that a sort key is."""
     return _term(key, _function(key), types) if key.type.oid in _FLOATS else None
+
+
+def join_term(part: Expression, inner: range) -> Term | None:
+    """The term that a join's condition is: of a vector column in `inner`, queries being made of the others.
+
+    Its column counts from the first of `inner`; what it was written as stays over the whole row.
+    """
+    compared = part
+    while isinstance(compared, Not):
+        compared = compared.argument
+    if not isinstance(compared, Call) or symbol_of(compared.function) not in _COMPARISONS:
+        return None
+    operand = _open(compared)
+    call = None if operand is None else _function(operand)
+    if call is None or is_volatile(call) or any(hasattr(node, "plan") for node in walk(part)):
+        return None
+    for vector, query in (call.arguments, call.arguments[::-1]):
+        column, read = _column(vector), references(query)
+        if column is not None and column in inner and read and not read & set(inner):
+            return _hollowed(part, call, column - inner.start, query)
+    return None
+
+
+def _column(expression: Expression) -> int | None:
+    while isinstance(expression, Cast) and expression.argument.type.oid == expression.type.oid:
+        expression = expression.argument
+    return expression.index if isinstance(expression, Reference) else None
 
 
 def _open(call: Call) -> Expression | None:
@@ -81,6 +108,10 @@ def _term(written: Expression, call: Call | None, types: tuple[Type, ...]) -> Te
         column, query = column_of(right, types), left
     if column is None or not is_constant(query):
         return None
+    return _hollowed(written, call, column, query)
+
+
+def _hollowed(written: Expression, call: Call, column: int, query: Expression) -> Term | None:
     hole = Reference(0, call.type, "score")
     hollow = transform(written, lambda node: hole if node is call else None)
     if references(hollow) != {0}:

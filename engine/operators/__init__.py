@@ -29,6 +29,7 @@ from engine.operators.rowsfrom import RowsFrom
 from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
 from engine.operators.shared import Shared
+from engine.operators.similarjoin import SimilarityJoin, Way
 from engine.operators.sort import Sort, SortKey
 from engine.operators.targets import Beside
 from engine.operators.top import Top
@@ -75,6 +76,7 @@ __all__ = [
     "SetOperation",
     "SetRow",
     "Shared",
+    "SimilarityJoin",
     "Sort",
     "SortKey",
     "TableRules",
@@ -83,6 +85,7 @@ __all__ = [
     "Update",
     "Upsert",
     "Values",
+    "Way",
     "Window",
     "WindowCall",
     "WorkTable",

@@ -26,7 +26,7 @@ from engine.operators.bounds import conjunction_of
 from engine.operators.certified import cut, task_rows
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
-from engine.operators.scan import Scan, ScanRows, Test, candidates, only
+from engine.operators.scan import Scan, ScanRows, Test, only
 from engine.operators.sort import key_columns, sort_words
 from engine.operators.top import Top, first_rows
 from engine.orders import sorted_rows
@@ -264,18 +264,7 @@ class _Search:
 
     def _counting(self, morsel: Morsel) -> Positions:
         """The rows that are seen and meet the condition."""
-        scan = self.operator.scan
-        test = self.tests[1 if morsel.decides(self.predicate) else 0]
-        step = scan.stretch(test)
-        found = []
-        for start in range(0, morsel.rows, step):
-            self.run.check()
-            whole = ScanRows(morsel, self.columns, None, start, min(start + step, morsel.rows))
-            positions = candidates(morsel, self.predicate, whole.start, whole.stop)
-            rows = whole if positions is None else ScanRows(morsel, self.columns, positions, 0, 0)
-            passed, _ = scan.passing(rows, whole, test, self.run)
-            found.append(passed.numbers)
-        return np.concatenate(found)
+        return self.operator.scan.qualifying(morsel, self.columns, self.predicate, self.tests, self.run)
 
     def _look(self, part: _Part, positions: Positions) -> _Kept:
         """Rows in full: what their keys really are."""

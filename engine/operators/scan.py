@@ -124,6 +124,26 @@ class Scan:
             rows = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
             yield partial(self._part, rows, predicate, tests, run, owner)
 
+    def qualifying(
+        self,
+        morsel: Morsel,
+        columns: tuple[ColumnDefinition, ...],
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+    ) -> Positions:
+        """The rows of a morsel, of any size, that are seen and meet the condition."""
+        test = tests[1 if morsel.decides(predicate) else 0]
+        step = self.stretch(test)
+        found = []
+        for start in range(0, morsel.rows, step):
+            run.check()
+            whole = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
+            positions = candidates(morsel, predicate, whole.start, whole.stop)
+            rows = whole if positions is None else ScanRows(morsel, columns, positions, 0, 0)
+            found.append(self.passing(rows, whole, test, run)[0].numbers)
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
     def test(self, condition: Expression | None) -> Test:
         """A condition over the output columns, with what it reads."""
         read: set[int] = set()

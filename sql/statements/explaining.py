@@ -96,7 +96,7 @@ def _shown(operator: Operator, options: Options, counters: Counters | None) -> O
     return operator
 
 
-_CERTIFIED = (operators.CertifiedScan, operators.Nearest)
+_CERTIFIED = (operators.CertifiedScan, operators.Nearest, operators.SimilarityJoin)
 
 
 def _lines(operator: Operator, options: Options, counters: Counters | None, depth: int) -> Iterator[str]:
@@ -150,6 +150,9 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
             yield "Hash Cond", " AND ".join(f"({listed([a])} = {listed([b])})" for a, b in pairs)
             if operator.residual is not None:
                 yield "Join Filter", condition(operator.residual)
+        case operators.SimilarityJoin():
+            yield "Metric", operator.ways[0].term.measure.name
+            yield "Join Filter", condition(operator.plain.condition)
         case operators.LoopJoin():
             if operator.condition is not None:
                 yield "Join Filter", condition(operator.condition)

@@ -1,0 +1,313 @@
+"""Searches by certified codes give the plain scan's rows: the same ones, in the same order, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.forms import text_of
+from engine.similarity import elements_of
+from sql.outcome import Rows
+from sql.session import Session
+from storage.catalog import ColumnDefinition, Table
+from storage.codes import Codes
+from storage.database import Database
+from storage.errors import DatabaseError
+from storage.segments.sealed import Sealed
+from storage.transactions.snapshot import PartMorsel
+
+DIMENSIONS = 40
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@pytest.fixture(autouse=True)
+def coded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed segments have codes of their vectors."""
+    kept: dict[tuple[int, int], tuple[Any, Codes | None]] = {}
+
+    def codes(self: PartMorsel, definition: ColumnDefinition) -> Codes | None:
+        part = self._part
+        if not isinstance(part, Sealed) or definition.number not in part.segment.columns:
+            return None
+        key = (id(part.segment), definition.number)
+        if key not in kept:
+            column = part.column(definition, 0, part.rows, None)
+            elements = elements_of(column)
+            built = None if elements is None else Codes.build(elements, column.valid)
+            kept[key] = (part.segment, built)
+        return kept[key][1]
+
+    monkeypatch.setattr(PartMorsel, "codes", codes)
+
+
+class Client:
+    """A session of a database in memory."""
+
+    def __init__(self) -> None:
+        self.database = Database.open(None)
+        self.session = Session(self.database, "glancedb", "glancedb", {})
+
+    def run(self, text: str) -> list[tuple[Any, ...]]:
+        """The rows as texts, or the error as one."""
+        rows: list[tuple[Any, ...]] = []
+        try:
+            for outcome in self.session.simple(text):
+                if isinstance(outcome, Rows):
+                    for batch in outcome.batches:
+                        texts = [text_of(c, self.session.style).tolist() for c in batch.columns]
+                        rows += zip(*texts, strict=True) if texts else [()] * batch.rows
+                outcome.complete()
+        except DatabaseError as error:
+            return [(error.sqlstate, error.message)]
+        return rows
+
+    def table(self, name: str) -> Table:
+        return next(
+            r for r in self.database.catalog.relations.values() if isinstance(r, Table) and r.name == name
+        )
+
+    def seal(self, name: str) -> None:
+        self.database.optimize(self.table(name).oid, "flush")
+
+    def searched(self, name: str) -> int:
+        """Rows of a table that codes have decided so far."""
+        return sum(self.database.store(self.table(name).oid).tallies.sum.decided)
+
+    def both(self, text: str) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """The answers with and without codes."""
+        found = []
+        for setting in ("on", "off"):
+            self.run(f"SET enable_certified_scan = {setting}")
+            opened = self.session.status == "T"
+            if opened:
+                self.run("SAVEPOINT before")
+            found.append(self.run(text))
+            if opened:
+                self.run("ROLLBACK TO before")
+        return found[0], found[1]
+
+    def close(self) -> None:
+        self.session.close()
+        self.database.close()
+
+
+def text(vector: Array) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+
+
+def vectors(random: np.random.Generator, rows: int) -> Array:
+    """Clusters, with what is hard among them: equal ones, zeros, long, short and far ones."""
+    centers = random.normal(size=(4, DIMENSIONS))
+    found = centers[random.integers(0, 4, rows)] + random.choice([0.01, 0.3, 1.0]) * random.normal(
+        size=(rows, DIMENSIONS)
+    )
+    if random.random() < 0.5:
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+    kinds = random.integers(0, 12, rows)
+    found[kinds == 0] = found[0]
+    found[kinds == 1] = 0
+    found[kinds == 2] *= random.choice([1e-30, 1e-3, 1e3, 1e25])
+    found[kinds == 3] = np.round(found[kinds == 3])
+    return found.astype(np.float32)
+
+
+def insert(client: Client, random: np.random.Generator, first: int, rows: int) -> Array:
+    made = vectors(random, rows)
+    values = []
+    for number, vector in enumerate(made, first):
+        shown = "NULL" if random.random() < 0.06 else f"'{text(vector)}'"
+        packed = "NULL" if shown == "NULL" else f"JSON_ARRAY_PACK({shown})"
+        values.append(f"({number}, {number % 5}, 't{number % 7}', {shown}, {packed})")
+    answer = client.run("INSERT INTO f VALUES " + ", ".join(values))
+    assert answer == [], answer
+    return made
+
+
+def history(client: Client, random: np.random.Generator) -> Array:
+    """A table with sealed, unsealed, deleted and updated rows; some of its vectors."""
+    client.run(f"CREATE TABLE f (id int, k int, t text, v vector({DIMENSIONS}), b binary({4 * DIMENSIONS}))")
+    made, first = [], 0
+    for _ in range(int(random.integers(1, 4))):
+        rows = int(random.integers(1, 60))
+        made.append(insert(client, random, first, rows))
+        first += rows
+        step = int(random.integers(0, 4))
+        if step:
+            client.seal("f")
+        if step == 2:
+            client.run(f"DELETE FROM f WHERE id % 7 = {random.integers(0, 7)}")
+        if step == 3:
+            client.run(f"UPDATE f SET k = k + 10 WHERE id % 5 = {random.integers(0, 5)}")
+    return np.concatenate(made)
+
+
+SCORES = {
+    "dot_product(v, {q})": 1,
+    "v <*> {q}": 1,
+    "DOT_PRODUCT(b, JSON_ARRAY_PACK({q}))": 1,
+    "v <-> {q}": -1,
+    "{q} <-> v": -1,
+    "EUCLIDEAN_DISTANCE(b, JSON_ARRAY_PACK({q}))": -1,
+    "v <=> {q}": -1,
+    "1 - (v <=> {q})": 1,
+    "v <#> {q}": -1,
+    "-(v <#> {q})": 1,
+    "(v <#> {q}) * -1": 1,
+    "v <+> {q}": -1,
+    "(v <-> {q}) / 3 + 1": -1,
+    "(v <=> {q})::float4": -1,
+    "(v <-> {q})::numeric": -1,
+}
+"""Scores, and which ones are near: large (1) or small (-1)."""
+OTHERS = ("", "", " AND k = 3", " AND id < 20", " AND t LIKE '%1'", " AND v IS NOT NULL", " AND id % 3 = 1")
+
+
+def query(random: np.random.Generator, made: Array) -> str:
+    """A stored vector, one near it, or another; as a literal."""
+    base = made[random.integers(0, len(made))]
+    kind = random.integers(0, 4)
+    if kind == 1:
+        base = base + (0.1 * random.normal(size=DIMENSIONS)).astype(np.float32)
+    elif kind == 2:
+        base = random.normal(size=DIMENSIONS).astype(np.float32)
+    return f"'{text(base)}'"
+
+
+def threshold(client: Client, random: np.random.Generator, score: str) -> str:
+    """A score that a row has, or the next number to it."""
+    client.run("SET enable_certified_scan = off")
+    there = [row[0] for row in client.run(f"SELECT {score} FROM f WHERE v IS NOT NULL")]
+    if not there or "numeric" in score:
+        return repr(float(np.round(random.normal(), 2)))
+    value = float(there[random.integers(0, len(there))])
+    moved = (value, float(np.nextafter(value, np.inf)), float(np.nextafter(value, -np.inf)))
+    return f"'{moved[random.integers(0, 3)]!r}'::float8"
+
+
+def questions(client: Client, random: np.random.Generator, made: Array) -> Iterator[str]:
+    """Statements that codes may answer."""
+    for _ in range(6):
+        score = list(SCORES)[random.integers(0, len(SCORES))].format(q=query(random, made))
+        limit = threshold(client, random, score)
+        op = random.choice(["<", "<=", ">", ">="])
+        condition = f"{score} {op} {limit}"
+        if random.random() < 0.2:
+            condition = f"NOT {condition}"
+        if random.random() < 0.2:
+            condition += f" AND {limit} <> {score}"
+        other = random.choice(OTHERS)
+        shown = random.choice(["id, k", "count(*)", "id, v", f"id, {score}"])
+        yield f"SELECT {shown} FROM f WHERE {condition}{other}"
+        order = random.choice(["", " DESC", " NULLS FIRST", " DESC NULLS LAST", ", id DESC", " DESC, k"])
+        count, skip = random.integers(1, 12), random.integers(0, 4)
+        yield (
+            f"SELECT {'id' if shown == 'count(*)' else shown} FROM f WHERE true{other}"
+            f" ORDER BY {score}{order} LIMIT {count} OFFSET {skip}"
+        )
+
+
+PAIRS = (
+    "a.v <*> b.v > {t}",
+    "a.v <-> b.v <= {t}",
+    "{t} > b.v <=> a.v AND a.id < b.id",
+    "1 - (a.v <=> b.v) >= {t} AND b.k = 3",
+    "a.v <-> b.v < {t} AND a.k <> b.k AND b.id < 30",
+)
+
+
+def joins(random: np.random.Generator) -> Iterator[str]:
+    """Statements that join a table with itself, and with few rows of it, by similarity."""
+    for condition in PAIRS:
+        on = condition.format(t=repr(float(np.round(random.choice([0.5, 1, 3, 8]) * random.random(), 3))))
+        kind = random.choice(["JOIN", "LEFT JOIN"])
+        yield f"SELECT a.id, b.id FROM f a {kind} f b ON {on} ORDER BY 1, 2"
+        few = f"(SELECT id, k, v FROM f ORDER BY id LIMIT {random.integers(0, 5)})"
+        yield f"SELECT a.id, b.id, a.v <-> b.v FROM {few} a {kind} f b ON {on} ORDER BY 1, 2"
+        yield f"SELECT a.id, b.id FROM f b JOIN {few} a ON {on} ORDER BY 1, 2"
+        yield f"SELECT id FROM f b WHERE EXISTS (SELECT 1 FROM {few} a WHERE {on}) ORDER BY 1"
+    near = "SELECT id FROM f b ORDER BY a.v <-> b.v, id LIMIT 2"
+    yield f"SELECT a.id, x.id FROM f a, LATERAL ({near}) x ORDER BY 1, 2"
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_answers_are_those_of_the_plain_scan(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    client = Client()
+    try:
+        made = history(client, random)
+        client.seal("f")
+        if random.random() < 0.5:
+            insert(client, random, 1000, 5)
+        if random.random() < 0.5:
+            client.run("BEGIN")
+            insert(client, random, 2000, 5)
+            client.run("DELETE FROM f WHERE id % 4 = 1")
+            client.run("UPDATE f SET k = 3 WHERE id % 6 = 2")
+        for statement in questions(client, random, made):
+            certified, plain = client.both(statement)
+            assert certified == plain, statement
+    finally:
+        client.close()
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_pairs_are_those_of_the_plain_join(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    client = Client()
+    try:
+        history(client, random)
+        if random.random() < 0.5:
+            client.run("BEGIN")
+            insert(client, random, 2000, 5)
+            client.run("DELETE FROM f WHERE id % 4 = 1")
+        for statement in joins(random):
+            certified, plain = client.both(statement)
+            assert certified == plain, statement
+    finally:
+        client.close()
+
+
+def test_codes_are_asked() -> None:
+    random = np.random.default_rng(1)
+    client = Client()
+    try:
+        client.run(
+            f"CREATE TABLE f (id int, k int, t text, v vector({DIMENSIONS}), b binary({4 * DIMENSIONS}))"
+        )
+        made = insert(client, random, 0, 300)
+        client.seal("f")
+        before = 0
+        for statement in (
+            f"SELECT id FROM f WHERE v <-> '{text(made[3])}' < 1",
+            f"SELECT id FROM f ORDER BY v <-> '{text(made[3])}' LIMIT 3",
+            "SELECT a.id, b.id FROM f a JOIN f b ON a.v <-> b.v < 1",
+        ):
+            client.run(statement)
+            assert client.searched("f") > before + 200
+            before = client.searched("f")
+    finally:
+        client.close()
+
+
+def test_a_vector_without_a_score_may_meet_a_condition() -> None:
+    client = Client()
+    try:
+        zeros, one = f"[{','.join(['0'] * DIMENSIONS)}]", f"[{','.join(['1'] * DIMENSIONS)}]"
+        client.run(f"CREATE TABLE f (id int, v vector({DIMENSIONS}))")
+        client.run(f"INSERT INTO f VALUES (1, '{zeros}'), (2, '{one}'), (3, NULL)")
+        client.seal("f")
+        for condition in ("> 5", ">= 'nan'", "< 5", "<= 'nan'", "= 'nan'"):
+            certified, plain = client.both(f"SELECT id FROM f WHERE 1 - (v <=> '{one}') {condition}")
+            assert certified == plain
+        for order in ("", " DESC", " DESC NULLS LAST"):
+            certified, plain = client.both(f"SELECT id FROM f ORDER BY v <=> '{one}'{order} LIMIT 1")
+            assert certified == plain
+    finally:
+        client.close()
