@@ -45,6 +45,9 @@ def physical(node: Node) -> Operator:
             child = physical(node.child)
             if node.sets:
                 return operators.ProjectSets(child, node.expressions)
+            if isinstance(node.child, logical.Top) and isinstance(child, operators.Project):
+                # that of the top's own rows: see _top
+                return operators.Project(child.child, substitute(_fused(node.expressions), child.expressions))
             return operators.Project(child, _fused(node.expressions))
         case logical.Join():
             return _join(node)

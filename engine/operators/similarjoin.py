@@ -48,8 +48,8 @@ _TASK_TESTS = 1 << 20
 class Way:
     """A way to make the join: the rows of `outer` are queries, those of `scan` have codes.
 
-    `term` is of the scan's output, its query of the outer rows; `condition` is over the columns of `outer`, then
-    those of the scan. `flipped`: the scan is the join's left side.
+    `term` is of the scan's output, its query of the outer rows; `condition` is over the columns of `outer`,
+    then those of the scan. `flipped`: the scan is the join's left side.
     """
 
     outer: Operator
@@ -284,4 +284,4 @@ def _positions(morsel: Morsel, rows: Positions | Mask | None) -> Positions:
     """The rows that count, as positions."""
     if rows is None:
         return np.arange(morsel.rows)
-    return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+    return np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)

@@ -212,12 +212,11 @@ def test_subqueries_that_stay(condition: str) -> None:
 
 
 def test_order_with_limit_is_top() -> None:
-    text = "SELECT id FROM features ORDER BY DOT_PRODUCT(image, $1) DESC LIMIT 5"
-    assert explained(plan(text).operator) == [
+    assert explained(plan("SELECT b FROM t ORDER BY a + 1 DESC LIMIT 5").operator) == [
         "Project",
         "  Top-N Sort",
         "    Project",
-        "      Seq Scan on features",
+        "      Seq Scan on t",
     ]
     (top,) = operators("SELECT * FROM (SELECT a FROM t ORDER BY v) s LIMIT 3", Top)
     assert len(top.keys) == 1
@@ -229,6 +228,21 @@ def test_the_headline_query() -> None:
     assert explained(found.operator) == ["Project", "  Certified Scan on features"]
     assert [t.name for t in found.parameters] == ["binary"]
     assert [(f.name, f.table, f.number) for f in found.fields] == [("id", 20_030, 1)]
+
+
+def test_orders_by_similarity() -> None:
+    for text in (
+        "SELECT id FROM features ORDER BY DOT_PRODUCT(image, $1) DESC LIMIT 5",
+        "SELECT id, DOT_PRODUCT(image, $1) AS score FROM features ORDER BY score DESC, id LIMIT 5 OFFSET 3",
+    ):
+        assert explained(plan(text).operator) == ["Project", "  Certified Top-N on features"]
+    for text in (
+        "SELECT id FROM features ORDER BY id, DOT_PRODUCT(image, $1) LIMIT 5",
+        "SELECT id FROM features ORDER BY DOT_PRODUCT(image, $1)",
+        "SELECT id FROM features ORDER BY DOT_PRODUCT(image, image) LIMIT 5",
+        "SELECT id FROM features ORDER BY abs(DOT_PRODUCT(image, $1)) LIMIT 5",
+    ):
+        assert "Certified Top-N" not in "\n".join(explained(plan(text).operator))
 
 
 def test_common_tables_named_once_are_seen_through() -> None:
