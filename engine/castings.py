@@ -72,15 +72,32 @@ regcollation:a int8 int4
 regcollation:i oid
 int2vector:i _int2
 oidvector:i _oid
+bit:i varbit
+bit:e int8 int4
+varbit:i bit
+int8:e bit
+int4:e bit
 bytea:i binary
 binary:i bytea
-binary:a vector
-vector:a binary _float4 _float8
-_int4:a vector binary
-_int8:a vector binary
+binary:a vector halfvec vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+vector:i _float4 halfvec sparsevec
+vector:a binary _float8 vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+halfvec:i sparsevec
+halfvec:a vector _float4 _float8 binary vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+sparsevec:a vector halfvec
+vector_f64:a vector halfvec binary _float8 vector_i8 vector_i16 vector_i32 vector_i64
+vector_i8:a vector halfvec binary vector_f64 vector_i16 vector_i32 vector_i64 _int2 _int4 _int8 _float8
+vector_i16:a vector halfvec binary vector_f64 vector_i8 vector_i32 vector_i64 _int2 _int4 _int8 _float8
+vector_i32:a vector halfvec binary vector_f64 vector_i8 vector_i16 vector_i64 _int4 _int8 _float8
+vector_i64:a vector halfvec binary vector_f64 vector_i8 vector_i16 vector_i32 _int8 _float8
+_int2:a vector halfvec sparsevec binary vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+_int4:a vector halfvec sparsevec binary vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+_int8:a vector halfvec sparsevec binary vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+_float4:a halfvec sparsevec vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
+_float8:a halfvec sparsevec vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
 _float4:i vector binary
 _float8:i vector binary
-_numeric:a vector binary
+_numeric:a vector halfvec sparsevec binary vector_f64 vector_i8 vector_i16 vector_i32 vector_i64
 """
 
 

@@ -2,6 +2,7 @@
 
 `convert` first changes the type, then applies the target's modifier: varchar(n) cuts in a written cast and
 refuses in an assignment; numeric(p, s) rounds; timestamp(p) rounds; binary(n) and vector(n) must fit.
+Casts of vectors and of bit strings: engine.vectorcasts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import forms
+from engine import forms, vectorcasts
 from engine.byvalue import by_value
 from engine.castings import context
 from engine.forms import intervals, numbers, texts, times
-from engine.forms.compound import checked_vector, elements
+from engine.forms.compound import elements
 from engine.forms.style import Style, style_of
 from engine.functions import units
 from engine.run import Run
@@ -27,7 +28,6 @@ from storage import types as t
 from storage.column import Array, Column, Mask
 from storage.errors import (
     CannotCoerce,
-    DataException,
     FeatureNotSupported,
     InvalidParameterValue,
     NumericValueOutOfRange,
@@ -74,6 +74,10 @@ def _changed(column: Column, target: Type, style: Style) -> Column:
         return special(column, target.base, style)
     if target.oid in _TEXTS:
         return _to_text(column, target, style)
+    among = vectorcasts.cast_of(source, target)
+    if among is not None:
+        # how many bits an integer gives is for bit(n) to say
+        return among(column, target if target.oid == t.BIT.oid else target.base)
     if source.oid in _TEXTS:
         # varchar's and its kin's modifiers say what happens to too long text: see _modified
         whole = target.form in (Form.ROWS, Form.LIST) or target.oid == t.INTERVAL.oid
@@ -334,48 +338,6 @@ def _bytes_to_binary(column: Column, target: Type, style: Style) -> Column:
     return forms.parse_binary(target, column)
 
 
-def _binary_to_vector(column: Column, target: Type, style: Style) -> Column:
-    values = np.ascontiguousarray(column.values)
-    if values.shape[1] % 4:
-        raise DataException(
-            f"{values.shape[1]} bytes are no vector of float32 elements",
-            hint="A vector of n elements has 4 * n bytes.",
-        )
-    vectors = values.view("<f4")
-    valid = column.valid
-    for row in vectors if valid is None else vectors[valid]:
-        checked_vector(target.base, row)
-    return Column(target, vectors, valid)
-
-
-def _vector_to_binary(column: Column, target: Type, style: Style) -> Column:
-    return Column(target, np.ascontiguousarray(column.values).view(np.uint8), column.valid)
-
-
-def _vector_to_array(column: Column, target: Type, style: Style) -> Column:
-    assert target.element is not None
-    rows = [None if row is None else list(row) for row in column.tolist()]
-    return Column.of(target, rows)
-
-
-def _array_to_rows(column: Column, target: Type, style: Style) -> Column:
-    """A float or integer array as vector(n) or the float32 bytes of binary(n)."""
-    items: list[Any] = []
-    for row in column.values.to_pylist():
-        if row is None:
-            items.append(None)
-            continue
-        if None in row:
-            raise DataException("a vector's elements cannot be null")
-        with np.errstate(over="ignore"):
-            vector = np.array([float(item) for item in row]).astype("<f4")
-        items.append(vector.tobytes() if target.oid == t.BINARY.oid else checked_vector(target.base, vector))
-    widths = {len(item) for item in items if item is not None}
-    if len(widths) > 1:
-        raise DataException("vectors of one column must have equal dimensions")
-    return Column.of(target.of(widths.pop()) if widths and target.modifier == -1 else target, items)
-
-
 Special = Callable[[Column, Type, Style], Column]
 
 _SPECIAL: dict[tuple[int, int], Special] = {
@@ -400,8 +362,6 @@ _SPECIAL: dict[tuple[int, int], Special] = {
     },
     (t.BINARY.oid, t.BYTEA.oid): _binary_to_bytes,
     (t.BYTEA.oid, t.BINARY.oid): _bytes_to_binary,
-    (t.BINARY.oid, t.VECTOR.oid): _binary_to_vector,
-    (t.VECTOR.oid, t.BINARY.oid): _vector_to_binary,
 }
 _NUMBERS = frozenset(x.oid for x in (t.INT2, t.INT4, t.INT8, t.FLOAT4, t.FLOAT8)) | _OIDS
 
@@ -414,10 +374,6 @@ def _by_family(source: Type, target: Type) -> Special | None:
             return _number_to_numeric
     if source.oid == t.NUMERIC.oid and target.oid in _NUMBERS:
         return _numeric_to_number
-    if source.element is not None and target.oid in (t.VECTOR.oid, t.BINARY.oid):
-        return _array_to_rows
-    if source.oid == t.VECTOR.oid and target.element is not None:
-        return _vector_to_array
     return None
 
 
@@ -435,8 +391,10 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         if counted is not None:
             return counted
         return Column.of(target, [None if v is None else numbers.fitted(target, v) for v in column.tolist()])
-    if target.oid in (t.BINARY.oid, t.VECTOR.oid):
-        return _sized(column, target)
+    if target.oid in (t.BINARY.oid, t.SPARSEVEC.oid) or target.oid in t.VECTORS:
+        return vectorcasts.sized(column, target)
+    if target.oid in t.BITS:
+        return vectorcasts.cut_bits(column, target, explicit)
     if target.oid in (t.TIME.oid, *_STAMPS):
         values = column.values
         unit = 10 ** (6 - min(target.modifier, 6))
@@ -446,18 +404,4 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         return Column.of(
             target, [None if v is None else intervals.fitted(target, v) for v in column.tolist()]
         )
-    return column.retype(target)
-
-
-def _sized(column: Column, target: Type) -> Column:
-    width = column.values.shape[1]
-    if width != target.width and column.is_valid().any():
-        if target.oid == t.BINARY.oid:
-            raise texts.width_error(target, width)
-        raise DataException(
-            f"expected {target.modifier} dimensions, not {width}",
-            hint="A vector's dimensions are those of its column.",
-        )
-    if width != target.width:
-        return Column.nulls(target, len(column))
     return column.retype(target)

@@ -26,6 +26,7 @@ from storage.types import (
     ANYELEMENT,
     ANYNONARRAY,
     BINARY,
+    BITS,
     BOOL,
     BYTEA,
     DATE,
@@ -42,13 +43,14 @@ from storage.types import (
     NUMERIC,
     OID,
     OIDVECTOR,
+    SPARSEVEC,
     TEXT,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
     UNKNOWN,
     UUID,
-    VECTOR,
+    VECTORS,
     XID,
     Type,
 )
@@ -74,7 +76,7 @@ _ISO = {
     TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}(Z|[-+]\\d{{2}}(:?\\d{{2}})?)"),
 }
 _ISO_INPUT = frozenset(_ISO)
-_BINARY_INPUT = frozenset((BINARY.oid, VECTOR.oid))
+_BINARY_INPUT = VECTORS | BITS | {BINARY.oid, SPARSEVEC.oid}
 
 
 def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:

@@ -22,9 +22,10 @@ from storage.types import (
     ANYNONARRAY,
     BINARY,
     BYTEA,
+    SPARSEVEC,
     TEXT,
     UNKNOWN,
-    VECTOR,
+    VECTORS,
     Type,
     array_of,
 )
@@ -141,7 +142,7 @@ def _exact(candidates: Sequence[_Candidate], types: Sequence[Type]) -> Choice | 
     return None
 
 
-_PACKED = frozenset((BINARY.oid, VECTOR.oid))
+_PACKED = VECTORS | {BINARY.oid, SPARSEVEC.oid}
 
 
 def _as_packed(types: Sequence[Type]) -> list[Type]:

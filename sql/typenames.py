@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.forms import sparse, vectors
 from sql.keywords import words
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
@@ -21,23 +22,27 @@ from storage.errors import (
 )
 from storage.types import (
     BINARY,
+    BIT,
+    BITS,
     BPCHAR,
     BY_NAME,
+    ELEMENTS,
     FLOAT4,
     FLOAT8,
     INTERVAL,
     NUMERIC,
+    SPARSEVEC,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    VARBIT,
     VARCHAR,
     VECTOR,
+    VECTORS,
     Type,
     array_of,
     binary,
     numeric,
-    varchar,
-    vector,
 )
 
 # Spellings of one word that mean a type of another name.
@@ -58,6 +63,7 @@ ALIASES = {
     "character": "bpchar",
     "nchar": "bpchar",
     "character varying": "varchar",
+    "bit varying": "varbit",
     "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
     "time without time zone": "time",
@@ -73,11 +79,11 @@ ALIASES = {
 }
 # Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
 NOT_HERE = words(
-    """bit varbit box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot timetz tsquery
+    """box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot timetz tsquery
     tsvector txid_snapshot int4range int8range numrange tsrange tstzrange daterange int4multirange
     int8multirange nummultirange tsmultirange tstzmultirange datemultirange jsonpath"""
 )
-_LONG_NAMES = {"time with time zone": "timetz", "bit varying": "varbit"}
+_LONG_NAMES = {"time with time zone": "timetz"}
 # Integers may carry MySQL's display width, which means nothing.
 _WIDTHS = frozenset(("int2", "int4", "int8"))
 _WORDS = frozenset(ALIASES) | frozenset(BY_NAME) | {"double", "national", "float"}
@@ -211,6 +217,8 @@ class _Reader:
             word = "char"
         if word in ("character", "char", "nchar") and self.words("varying"):
             word = "character varying"
+        elif word == "bit" and self.words("varying"):
+            word = "bit varying"
         if word == "interval":
             return ("interval",), self.interval_modifiers()
         modifiers = self._modifiers()
@@ -278,6 +286,8 @@ def _scalar(name: TypeName) -> Type:
             return _float(name)
         if key == "bpchar":
             return _character(name)
+        if key == "bit":
+            return _length(BIT, "bit", name, default=1)
     type = BY_NAME.get(key)
     if type is None or (type.category == "P" and key not in ("void", "record", "cstring")):
         raise _undefined(name)
@@ -328,15 +338,13 @@ def _modified(type: Type, name: TypeName) -> Type:
     if type is INTERVAL:
         return _interval(name)
     if type is BINARY:
-        return binary(_width(name, "binary", 1 << 24))
-    if type is VECTOR:
-        if len(name.modifiers) > 1 and name.modifiers[1] != "f32":
-            raise FeatureNotSupported(
-                f"vectors of {name.modifiers[1].upper()} are not supported",
-                hint="Use vector(n), whose elements are F32.",
-                position=name.position,
-            )
-        return vector(_width(name, "vector", 16_000))
+        return binary(_width(name, 1 << 24))
+    if type is SPARSEVEC:
+        return type.of(_dimensions(name, type.name, sparse.MOST_DIMENSIONS))
+    if type.oid in VECTORS:
+        return _vector(type, name)
+    if type is VARBIT:
+        return _length(VARBIT, "varbit", name)
     if name.names[-1] == "varbinary":
         return type
     raise SqlSyntaxError(f'type modifier is not allowed for type "{type.name}"', position=name.position)
@@ -353,25 +361,52 @@ def _number(name: TypeName, index: int) -> int:
 
 def _length(type: Type, spelled: str, name: TypeName, default: int = 0) -> Type:
     length = _number(name, 0) if name.modifiers else default
+    most = 83_886_080 if type.oid in BITS else 10_485_760
     if length < 1:
         message = f"length for type {spelled} must be at least 1"
         raise InvalidParameterValue(message, position=name.position)
-    if length > 10_485_760:
-        message = f"length for type {spelled} cannot exceed 10485760"
+    if length > most:
+        message = f"length for type {spelled} cannot exceed {most}"
         raise InvalidParameterValue(message, position=name.position)
-    return varchar(length) if type is VARCHAR else BPCHAR.of(length + 4)
+    return type.of(length if type.oid in BITS else length + 4)
 
 
-def _width(name: TypeName, spelled: str, limit: int) -> int:
+def _vector(type: Type, name: TypeName) -> Type:
+    """vector(n), and vector(n, element). Raises FeatureNotSupported for an element that there is not."""
+    if type is VECTOR and len(name.modifiers) == 2:
+        element = name.modifiers[1].upper()
+        if element.isdecimal():
+            raise InvalidParameterValue("invalid type modifier", position=name.position)
+        if element not in ELEMENTS:
+            raise FeatureNotSupported(
+                f"vectors of {element} are not supported",
+                hint=f"Elements may be {', '.join(ELEMENTS)}.",
+                position=name.position,
+            )
+        return ELEMENTS[element].of(_dimensions(name, "vector", vectors.MOST_DIMENSIONS))
+    return type.of(_dimensions(name, vectors.words(type), vectors.MOST_DIMENSIONS))
+
+
+def _dimensions(name: TypeName, spelled: str, most: int) -> int:
+    if len(name.modifiers) > 1 and name.modifiers[1].upper() not in ELEMENTS:
+        raise InvalidParameterValue("invalid type modifier", position=name.position)
+    dimensions = _number(name, 0)
+    if dimensions < 1:
+        message = f"dimensions for type {spelled} must be at least 1"
+        raise InvalidParameterValue(message, position=name.position)
+    if dimensions > most:
+        message = f"dimensions for type {spelled} cannot exceed {most}"
+        raise InvalidParameterValue(message, position=name.position)
+    return dimensions
+
+
+def _width(name: TypeName, most: int) -> int:
     width = _number(name, 0)
     if width < 1:
-        what = "dimensions" if spelled == "vector" else "length"
-        raise InvalidParameterValue(f"{what} for type {spelled} must be at least 1", position=name.position)
-    if width > limit:
-        what = "dimensions" if spelled == "vector" else "length"
-        raise InvalidParameterValue(
-            f"{what} for type {spelled} cannot exceed {limit}", position=name.position
-        )
+        raise InvalidParameterValue("length for type binary must be at least 1", position=name.position)
+    if width > most:
+        message = f"length for type binary cannot exceed {most}"
+        raise InvalidParameterValue(message, position=name.position)
     return width
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from storage.errors import FeatureNotSupported
 from storage.types import BYTEA, NUMERIC, Form, Type, numeric_modifier
 
 Array = npt.NDArray[Any]
@@ -271,6 +272,9 @@ class Column:
         valid = None
         if any(c._valid is not None for c in columns):
             valid = np.concatenate([c.is_valid() for c in columns])
+        if self.type.form is Form.ROWS:
+            columns = [c for c in columns if len(c)] or [self]
+            _check_widths({c.values.shape[1] for c in columns}, self.type)
         units = [c._units for c in columns if c._units is not None and c.scale == self.scale]
         if len(units) == len(columns):
             return Column.scaled(self.type, np.concatenate(units), self.scale, valid)
@@ -316,10 +320,21 @@ def _with_nulls(values: pa.Array, valid: Mask) -> pa.Array:
     return values.take(pa.array(rows, mask=~valid))
 
 
+def _check_widths(widths: set[int], type: Type) -> None:
+    """Raise for rows that a column cannot hold together: they have one width."""
+    if len(widths) > 1:
+        low, *_, high = sorted(widths)
+        what = "bytes" if type.dtype == np.uint8 else "dimensions"
+        raise FeatureNotSupported(
+            f"values of {low} and of {high} {what} in one column of type {type.base} are not supported"
+        )
+
+
 def _fixed(type: Type, items: list[Any]) -> Array:
     assert type.dtype is not None
     if type.form is Form.ROWS:
         width = next((len(item) for item in items if item is not None), max(type.width, 0))
+        _check_widths({width, *(len(item) for item in items if item is not None)}, type)
         values = np.zeros((len(items), width), type.dtype)
         for row, item in enumerate(items):
             if item is not None:

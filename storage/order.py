@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from storage.predicate import Comparison
-from storage.types import BPCHAR, NAME, TEXT, VARCHAR, Form, Type
+from storage.types import BPCHAR, BYTEA, NAME, TEXT, VARCHAR, Form, Type
 
 _TEXTS = frozenset((TEXT.oid, VARCHAR.oid, NAME.oid))
 _DAY = 86_400_000_000
@@ -39,7 +39,7 @@ def is_integer(type: Type) -> bool:
 
 def order_key(type: Type) -> Callable[[Any], Any] | None:
     """What makes comparable values of a type; None where storage knows no order."""
-    if is_integer(type) or type.form is Form.BYTES or (type.form is Form.ROWS and type.dtype == np.uint8):
+    if is_integer(type) or type.oid == BYTEA.oid or (type.form is Form.ROWS and type.dtype == np.uint8):
         return _same
     if type.oid in _TEXTS:
         return str.encode

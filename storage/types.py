@@ -5,9 +5,12 @@
     FIXED    numpy (rows,) of `dtype`: bool, integers, floats, date (int32 days since 2000-01-01),
              time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), oid and
              reg* (uint32), "char" (uint8), interval (structured: months i4, days i4, micros i8)
-    ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, uuid uint8 x 16
+    ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
+             of other elements, uuid uint8 x 16
     TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree
-    BYTES    Arrow large_binary: bytea
+    BYTES    Arrow large_binary: bytea; bit and varbit (the bits from the highest down, zeros behind the last,
+             then a byte that counts these zeros); sparsevec (little-endian: int32 dimensions, int32 places
+             from 0 that ascend, then their float32 values, none of which is zero)
     DECIMAL  numpy (rows,) of object: decimal.Decimal with its display scale (1.10 stays 1.10)
     LIST     Arrow large_list of the element's Arrow form: arrays (one-dimensional)
 
@@ -67,7 +70,7 @@ class Type:
 
     @property
     def width(self) -> int:
-        """Elements a row of a ROWS type: n of binary(n) and vector(n), 16 of uuid; -1 if unbounded."""
+        """Elements a row of a ROWS type: n of binary(n) and of vectors, 16 of uuid; -1 if unbounded."""
         return 16 if self.oid == UUID.oid else self.modifier
 
     @property
@@ -138,6 +141,8 @@ TIME        = _row("time", 1083, 1183, FIXED, "<i8", 8, "D", sql_name="time with
 TIMESTAMP   = _row("timestamp", 1114, 1115, FIXED, "<i8", 8, "D", sql_name="timestamp without time zone")
 TIMESTAMPTZ = _row("timestamptz", 1184, 1185, FIXED, "<i8", 8, "D", True, "timestamp with time zone")
 INTERVAL    = Type("interval", 1186, 1187, FIXED, INTERVAL_DTYPE, 16, "T", True, "interval")
+BIT         = _row("bit", 1560, 1561, Form.BYTES, None, -1, "V")
+VARBIT      = _row("varbit", 1562, 1563, Form.BYTES, None, -1, "V", True, "bit varying")
 NUMERIC     = _row("numeric", 1700, 1231, Form.DECIMAL, None, -1, "N")
 REGPROCEDURE = _row("regprocedure", 2202, 2207, FIXED, "<u4", 4, "N")
 REGOPER     = _row("regoper", 2203, 2208, FIXED, "<u4", 4, "N")
@@ -152,6 +157,13 @@ REGCOLLATION = _row("regcollation", 4191, 4192, FIXED, "<u4", 4, "N")
 # The product's own types: OIDs above PostgreSQL's built-in ones and below those of user objects.
 BINARY      = _row("binary", 15001, 15002, ROWS, "u1", -1, "U", wire=BYTEA.oid)
 VECTOR      = _row("vector", 15003, 15004, ROWS, "<f4", -1, "U")
+HALFVEC     = _row("halfvec", 15005, 15006, ROWS, "<f2", -1, "U")
+SPARSEVEC   = _row("sparsevec", 15007, 15008, Form.BYTES, None, -1, "U")
+VECTOR_F64  = _row("vector_f64", 15009, 15010, ROWS, "<f8", -1, "U")
+VECTOR_I8   = _row("vector_i8", 15011, 15012, ROWS, "i1", -1, "U")
+VECTOR_I16  = _row("vector_i16", 15013, 15014, ROWS, "<i2", -1, "U")
+VECTOR_I32  = _row("vector_i32", 15015, 15016, ROWS, "<i4", -1, "U")
+VECTOR_I64  = _row("vector_i64", 15017, 15018, ROWS, "<i8", -1, "U")
 # Pseudo-types: they stand in signatures of functions only, never in a column.
 ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
 ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")
@@ -196,6 +208,20 @@ BY_OID: dict[int, Type] = {type.oid: type for type in TYPES}
 BY_NAME: dict[str, Type] = {type.name: type for type in TYPES}
 
 INTEGERS = (INT2, INT4, INT8)
+ELEMENTS = {
+    "F16": HALFVEC,
+    "F32": VECTOR,
+    "F64": VECTOR_F64,
+    "I8": VECTOR_I8,
+    "I16": VECTOR_I16,
+    "I32": VECTOR_I32,
+    "I64": VECTOR_I64,
+}
+"""The type of `vector(n, element)` for each element."""
+VECTORS = frozenset(type.oid for type in ELEMENTS.values())
+"""OIDs of the types whose rows are the elements of a vector."""
+BITS = frozenset((BIT.oid, VARBIT.oid))
+_LETTERS = {type.oid: element for element, type in ELEMENTS.items() if type.name.startswith("vector_")}
 REG_TYPES = (REGPROC, REGPROCEDURE, REGOPER, REGCLASS, REGTYPE, REGNAMESPACE, REGROLE, REGCOLLATION)
 _FRACTIONAL = (TIME.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
 
@@ -212,6 +238,8 @@ def format_type(type: Type) -> str:
     if type.oid == NUMERIC.oid:
         precision, scale = numeric_modifier(type)
         return f"numeric({precision},{scale})"
+    if type.oid in _LETTERS:
+        return f"vector({type.modifier},{_LETTERS[type.oid]})"
     if type.oid in _FRACTIONAL:
         first, _, rest = type.sql_name.partition(" ")
         return f"{first}({type.modifier}) {rest}".rstrip()

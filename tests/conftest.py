@@ -7,7 +7,8 @@ restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
 encoded    all rows are sealed before each statement, each time in another encoding where it fits
-pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one
+pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one; for
+           tests/slt/vectors/pgvector, where PGVECTOR_URI names one that has pgvector
 
 Sessions of tests/isolation wait for each other: see tests.interleaving. They need a wire.
 
@@ -23,7 +24,7 @@ import sys
 import uuid
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -48,6 +49,7 @@ MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "encoded")
 ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 ISOLATION = Path(__file__).parent / "isolation"
+PGVECTOR = FOLDER / "vectors" / "pgvector"
 WIRES = ("wire", "extended")
 
 
@@ -108,7 +110,7 @@ class SltFile(pytest.File):
         parents = self.path.parents
         possible = WIRES if ISOLATION in parents else MODES
         modes = [mode for mode in possible if every or mode in ALWAYS or turn(self.path, mode, seed)]
-        postgres = {FOLDER / "pg", ISOLATION} & set(parents) and bool(os.environ.get("PG_URI"))
+        postgres = bool(_postgres_uri(parents))
         if self.config.getoption("--complete"):
             modes = ["pg" if postgres else modes[0]]
         elif postgres:
@@ -118,6 +120,13 @@ class SltFile(pytest.File):
             if mode in script.skips:
                 item.add_marker(pytest.mark.skip(reason=script.skips[mode]))
             yield item
+
+
+def _postgres_uri(parents: Sequence[Path]) -> str:
+    """The PostgreSQL that answers a file of these folders, '' where none does."""
+    if PGVECTOR in parents:
+        return os.environ.get("PGVECTOR_URI", "")
+    return os.environ.get("PG_URI", "") if {FOLDER / "pg", ISOLATION} & set(parents) else ""
 
 
 class WrongAnswer(Exception):
@@ -135,7 +144,7 @@ class SltItem(pytest.Item):
         """Run every record; with --complete write what came."""
         folder = self.config._tmp_path_factory.mktemp(f"slt-{self.name}")  # type: ignore[attr-defined]
         answers: dict[int, list[str]] = {}
-        with runner(self.name, folder, ISOLATION in self.path.parents) as running:
+        with runner(self.name, folder, self.path.parents) as running:
             for record in self.script.records:
                 got = slt.answer(running, record)
                 if self.config.getoption("--complete") and record.path == self.path:
@@ -170,13 +179,15 @@ def _difference(record: slt.Record, got: list[str]) -> str:
 
 
 @contextmanager
-def runner(mode: str, folder: Path, interleaved: bool = False) -> Iterator[slt.Runner]:
-    """What runs records in this mode."""
-    connect = Interleaved if interleaved else slt.Wire
+def runner(mode: str, folder: Path, parents: Sequence[Path] = ()) -> Iterator[slt.Runner]:
+    """What runs records of a file in this mode."""
+    connect = Interleaved if ISOLATION in parents else slt.Wire
     if mode == "pg":
-        with postgres_database(os.environ["PG_URI"]) as address:
+        with postgres_database(_postgres_uri(parents)) as address:
             wire = connect(address)
             try:
+                if PGVECTOR in parents:
+                    wire.run("", "CREATE EXTENSION vector", ())
                 yield wire
             finally:
                 wire.close()

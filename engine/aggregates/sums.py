@@ -18,6 +18,7 @@ from storage.types import (
     ANY,
     FLOAT4,
     FLOAT8,
+    HALFVEC,
     INT2,
     INT4,
     INT8,
@@ -311,6 +312,7 @@ class AverageInterval(IntervalSums):
 
 
 @aggregate("sum", [VECTOR], VECTOR)
+@aggregate("sum", [HALFVEC], HALFVEC)
 class SumVector(Counting):
     """The sum, element by element; null without values."""
 
@@ -349,19 +351,20 @@ class SumVector(Counting):
         return self.vectors(count, np.ones(count, np.int64))
 
     def vectors(self, count: int, divisors: Array) -> Column:
-        """The sums over divisors, as float32."""
+        """The sums over divisors, as elements."""
         valid = self.some(count)
         if self.width < 0:
             return Column.nulls(self.result, count)
         totals = self.sums.floats()[: count * self.width].reshape(count, self.width)
         with np.errstate(over="ignore"):
-            values = (totals / divisors[:, None]).astype(np.float32)
+            values = (totals / divisors[:, None]).astype(self.result.dtype)
         if np.isinf(values).any():
             raise NumericValueOutOfRange("value out of range: overflow")
         return Column(self.result, values, valid)
 
 
 @aggregate("avg", [VECTOR], VECTOR)
+@aggregate("avg", [HALFVEC], HALFVEC)
 class AverageVector(SumVector):
     """The mean, element by element; null without values."""
 

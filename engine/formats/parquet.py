@@ -28,6 +28,7 @@ from engine.casts import context, convert
 from engine.formats.options import CopyFormat
 from engine.forms.style import Style
 from engine.forms.times import DATE_HIGH, DATE_LOW, EPOCH_DAYS, STAMP_HIGH, STAMP_LOW
+from engine.forms.vectors import MOST_DIMENSIONS
 from engine.functions.lists import list_column, lists
 from engine.late import bounded_rows
 from storage import types as t
@@ -91,8 +92,8 @@ def _kind(type: Type) -> pa.DataType:
         return pa.from_numpy_dtype(type.dtype)
     if type.element is not None:
         return pa.large_list(_kind(type.element))
-    if type.oid == t.VECTOR.oid:
-        return pa.large_list(pa.float32())
+    if type.oid in t.VECTORS:
+        return pa.large_list(pa.from_numpy_dtype(type.dtype))
     if type.form is Form.ROWS:
         return pa.binary(type.width) if type.width >= 0 else pa.large_binary()
     if type.oid == t.NUMERIC.oid and type.modifier != -1:
@@ -118,7 +119,7 @@ def _written(column: Column, kind: pa.DataType, style: Style) -> pa.Array:
         return forms.text_of(column, style).values.cast(kind)
     if pa.types.is_decimal(kind):
         return _decimals(column, kind)
-    if type.oid == t.VECTOR.oid:
+    if type.oid in t.VECTORS:
         rows, width = column.values.shape
         offsets = pa.array(np.arange(rows + 1, dtype=np.int64) * width)
         return pa.LargeListArray.from_arrays(offsets, column.values.reshape(-1), mask=_mask(column))
@@ -218,7 +219,7 @@ class ParquetReader:
 
     def _column(self, array: pa.Array, type: Type, name: str) -> Column:
         try:
-            if type.oid == t.VECTOR.oid and (vectors := _vectors(array, type)) is not None:
+            if type.oid in t.VECTORS and (vectors := _vectors(array, type)) is not None:
                 return vectors
             column = natural(array)
             if type.oid == t.UUID.oid and column.type == t.binary(16):
@@ -304,12 +305,18 @@ def _read_lists(array: pa.Array) -> Column:
 
 
 def _vectors(array: pa.Array, type: Type) -> Column | None:
-    """Lists of floats as vectors; None where they are not all there, of one length and finite."""
-    if not _any_list(array.type) or not pa.types.is_float32(array.type.value_type) or array.null_count:
+    """Lists of elements as vectors; None where they are not all there, of one length and finite."""
+    elements = pa.from_numpy_dtype(type.dtype)
+    if not _any_list(array.type) or array.type.value_type != elements or array.null_count:
         return None
     flat, counts = array.flatten(), pc.list_value_length(array).to_numpy(zero_copy_only=False)
     width = int(counts[0]) if len(counts) else 0
-    if flat.null_count or width < 1 or (counts != width).any() or type.width not in (-1, width):
+    if (
+        flat.null_count
+        or not 1 <= width <= MOST_DIMENSIONS
+        or (counts != width).any()
+        or type.width not in (-1, width)
+    ):
         return None
     values = flat.to_numpy()
     return Column(type, values.reshape(len(array), width)) if np.isfinite(values).all() else None

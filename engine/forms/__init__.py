@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.forms import binary, compound, fast, intervals, numbers, texts, times
+from engine.forms import binary, bits, compound, fast, intervals, numbers, sparse, texts, times, vectors
 from engine.forms.compound import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
@@ -58,7 +58,9 @@ FORMS: dict[int, tuple[Write, Read]] = {
     t.BYTEA.oid: (texts.write_bytes, texts.read_bytes),
     t.BINARY.oid: (texts.write_bytes, texts.read_binary),
     t.UUID.oid: (texts.write_uuid, texts.read_uuid),
-    t.VECTOR.oid: (compound.write_vector, compound.read_vector),
+    **dict.fromkeys(t.VECTORS, (vectors.write_vector, vectors.read_vector)),
+    t.SPARSEVEC.oid: (sparse.write_sparse, sparse.read_sparse),
+    **dict.fromkeys(t.BITS, (bits.write_bits, bits.read_bits)),
     t.DATE.oid: (times.write_date, times.read_date),
     t.TIME.oid: (times.write_time, times.read_time),
     t.TIMESTAMP.oid: (times.write_timestamp, times.read_timestamp),

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from engine.forms.compound import checked_vector, elements
+from engine.forms import bits, sparse, vectors
+from engine.forms.compound import elements
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -27,12 +28,29 @@ from storage.errors import (
     InvalidBinaryRepresentation,
     ProtocolViolation,
 )
-from storage.types import BOOL, BY_OID, BYTEA, JSONB, UUID, VECTOR, Form, Type, numeric_modifier
+from storage.types import (
+    BITS,
+    BOOL,
+    BY_OID,
+    BYTEA,
+    JSONB,
+    SPARSEVEC,
+    UUID,
+    VECTORS,
+    Form,
+    Type,
+    numeric_modifier,
+)
 
 _NULL = b"\xff\xff\xff\xff"
 _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 _MAX_SCALE = 0x3FFF
 EXCESS = "incorrect binary data format"
+# (write, read) of what lies in a column in a packing of its own
+_PACKED: dict[int, tuple[Callable[[bytes], bytes], Callable[[Type, bytes, str], bytes]]] = {
+    SPARSEVEC.oid: (sparse.write_wire, sparse.read_wire),
+    **dict.fromkeys(BITS, (bits.write_wire, bits.read_wire)),
+}
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -66,14 +84,7 @@ def fixed_rows(column: Column) -> Any:
         return swapped.reshape(len(values), 1).view(np.uint8)
     if column.type.form is not Form.ROWS:
         return None
-    if column.type.oid == VECTOR.oid:
-        rows = np.zeros((len(values), 4 + 4 * values.shape[1]), np.uint8)
-        rows[:, :2] = np.frombuffer(struct.pack(">H", values.shape[1]), np.uint8)
-        rows[:, 4:] = np.frombuffer(values.astype(">f4").tobytes(), np.uint8).reshape(
-            len(values), 4 * values.shape[1]
-        )
-        return rows
-    return values
+    return vectors.write_wire(values) if column.type.oid in VECTORS else values
 
 
 def write(column: Column) -> Column:
@@ -81,6 +92,10 @@ def write(column: Column) -> Column:
     rows = fixed_rows(column)
     if rows is not None:
         return _bytes_of(rows, column.valid)
+    packed = _PACKED.get(column.type.oid)
+    if packed is not None:
+        items = [None if item is None else packed[0](item) for item in column.values.to_pylist()]
+        return Column(BYTEA, pa.array(items, pa.large_binary()))
     match column.type.form:
         case Form.BYTES:
             return column.retype(BYTEA)
@@ -136,6 +151,12 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
     valid = column.valid
     if dtype is not None:
         return _fixed(type, dtype, _joined(type, column, dtype.itemsize, excess), valid)
+    packed = _PACKED.get(type.oid)
+    if packed is not None:
+        receive = packed[1]
+        return Column.of(
+            type, [None if v is None else receive(type, v, excess) for v in column.values.to_pylist()]
+        )
     match type.form:
         case Form.TEXT:
             return _read_text(type, column)
@@ -158,8 +179,8 @@ def read_rows(type: Type, rows: Any) -> Column | None:
     dtype, width = wire_dtype(type), rows.shape[1]
     if dtype is not None:
         return _fixed(type, dtype, np.ascontiguousarray(rows), None) if width == dtype.itemsize else None
-    if type.oid == VECTOR.oid:
-        return _vectors(type, rows)
+    if type.oid in VECTORS:
+        return vectors.read_wire_rows(type, rows)
     if type.form is not Form.ROWS or (type.width >= 0 and width != type.width):
         return None
     return Column(type, np.ascontiguousarray(rows))
@@ -177,17 +198,6 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
     for name in dtype.names:
         values[name] = raw[name]
     return Column(type, values, valid)
-
-
-def _vectors(type: Type, rows: Any) -> Column | None:
-    """Vectors of one width: their number of elements, two bytes of nothing, floats."""
-    elements, rest = divmod(rows.shape[1] - 4, 4)
-    if rest or elements < 1 or (type.width >= 0 and elements != type.width):
-        return None
-    if (rows[:, :2] != np.frombuffer(struct.pack(">H", elements), np.uint8)).any():
-        return None
-    values = rows[:, 4:].view(">f4").astype(np.float32)
-    return Column(type, values) if np.isfinite(values).all() else None
 
 
 def _joined(type: Type, column: Column, width: int, excess: str) -> Any:
@@ -239,24 +249,15 @@ def _read_text(type: Type, column: Column) -> Column:
 
 
 def _read_rows(type: Type, column: Column, excess: str) -> Column:
-    if type.oid == VECTOR.oid:
+    if type.oid in VECTORS:
         items = column.values.to_pylist()
-        return Column.of(type, [None if item is None else _vector_of(type, item, excess) for item in items])
+        return Column.of(type, [None if v is None else vectors.read_wire(type, v, excess) for v in items])
     lengths = np.diff(_content(column.values)[1])[column.is_valid()]
     width = type.width if type.width >= 0 else int(lengths[0]) if len(lengths) else 0
     wrong = lengths[lengths != width]
     if len(wrong) and type.oid != UUID.oid:
         raise width_error(type.of(width), int(wrong[0]))
     return Column(type, _joined(type, column, width, excess), column.valid)
-
-
-def _vector_of(type: Type, item: bytes, excess: str) -> Any:
-    length = 4 if len(item) < 4 else 4 + 4 * struct.unpack_from(">H", item)[0]
-    if len(item) < length:
-        raise _cut()
-    if len(item) > length:
-        raise InvalidBinaryRepresentation(excess)
-    return checked_vector(type, np.frombuffer(item, ">f4", offset=4).astype(np.float32))
 
 
 def numeric_bytes(value: Decimal) -> bytes:

@@ -1,4 +1,4 @@
-"""Text forms of arrays and vectors, and of the types that name objects of the catalog."""
+"""Text forms of arrays, and of the types that name objects of the catalog."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.forms import numbers
 from engine.forms.numbers import BLANKS
 from engine.forms.style import Style
 from engine.seams import Kind
 from storage.column import Column
-from storage.errors import ArraySubscriptError, DataException, FeatureNotSupported, InvalidTextRepresentation
-from storage.types import FLOAT4, INT2VECTOR, OIDVECTOR, Type
+from storage.errors import ArraySubscriptError, FeatureNotSupported, InvalidTextRepresentation
+from storage.types import INT2VECTOR, OIDVECTOR, Type
 
 Write = Callable[[Column, Style], pa.Array]
 Read = Callable[[Type, "list[str]", Style], "list[Any]"]
@@ -152,56 +151,6 @@ def read_array(type: Type, texts: list[str], style: Style, read: Read) -> list[l
         values = iter(parsed)
         rows.append([None if item is None else next(values) for item in items])
     return rows
-
-
-def _text(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
-
-
-def write_vector(column: Column, style: Style) -> pa.Array:
-    """[1,2.5,3]"""
-    values = np.ascontiguousarray(column.values)
-    flat = numbers.write_float(Column(FLOAT4, values.reshape(-1)), style)
-    offsets = np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
-    rows = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(offsets), flat), _text(","))
-    texts = pc.binary_join_element_wise(_text("["), rows, _text("]"), _text(""))
-    return texts if column.valid is None else pc.if_else(pa.array(column.valid), texts, None)
-
-
-def read_vector(type: Type, texts: list[str], style: Style) -> list[Any]:
-    """Numbers between brackets; exactly n of them for vector(n)."""
-    return [parse_vector(type, text) for text in texts]
-
-
-def parse_vector(type: Type, text: str) -> Any:
-    """One vector as a float32 array. Raises PostgreSQL-style errors, as pgvector words them."""
-    word = text.strip()
-    if not (word.startswith("[") and word.endswith("]")):
-        raise InvalidTextRepresentation(
-            f'invalid input syntax for type vector: "{text}"',
-            detail='Vector contents must start with "[" and end with "]".',
-        )
-    try:
-        with np.errstate(over="ignore"):
-            wide = np.array([float(item) for item in word[1:-1].split(",")])
-            values = wide.astype(np.float32)
-    except ValueError:
-        raise InvalidTextRepresentation(f'invalid input syntax for type vector: "{text}"') from None
-    return checked_vector(type, values)
-
-
-def checked_vector(type: Type, values: Any) -> Any:
-    """A vector of finite elements and the type's dimensions. Raises DataException."""
-    if type.modifier >= 0 and len(values) != type.modifier:
-        raise DataException(
-            f"expected {type.modifier} dimensions, not {len(values)}",
-            hint="A vector's dimensions are those of its column.",
-        )
-    if np.isnan(values).any():
-        raise DataException("NaN not allowed in vector")
-    if np.isinf(values).any():
-        raise DataException("infinite value not allowed in vector")
-    return values
 
 
 def write_object(column: Column, style: Style) -> pa.Array:

@@ -18,18 +18,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.functions import units
-from engine.functions.registry import operator
+from engine.functions.registry import operator, scalar
 from storage.column import Array, Column, Mask
+from storage.indexes.comparable import column_keys
 from storage.types import (
     ANYARRAY,
     BINARY,
+    BIT,
     BOOL,
     BPCHAR,
     BYTEA,
     CHAR,
     DATE,
+    ELEMENTS,
     FLOAT4,
     FLOAT8,
+    HALFVEC,
     INET,
     INT2,
     INT4,
@@ -40,12 +44,14 @@ from storage.types import (
     NUMERIC,
     OID,
     OIDVECTOR,
+    SPARSEVEC,
     TEXT,
     TID,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
     UUID,
+    VARBIT,
     VECTOR,
     XID,
     Type,
@@ -196,15 +202,30 @@ def _rows(symbol: str) -> Test:
             shorter = _NUMPY[symbol](a.shape[1], b.shape[1])
             x, y, same = _first_difference(a[:, :width], b[:, :width], a[:, :width] == b[:, :width])
             return np.asarray(np.where(same, shorter, _NUMPY[symbol](x, y)), np.bool_)
-        equal: Array = float_test("=", a, b) if a.dtype == np.float32 else a == b
+        equal: Array = float_test("=", a, b) if a.dtype.kind == "f" else a == b
         if symbol in ("=", "<>"):
             same = np.asarray(equal.all(axis=1), np.bool_)
             return same if symbol == "=" else ~same
         x, y, same = _first_difference(a, b, equal)
-        strict = float_test(symbol[0], x, y) if a.dtype == np.float32 else _NUMPY[symbol[0]](x, y)
+        strict = float_test(symbol[0], x, y) if a.dtype.kind == "f" else _NUMPY[symbol[0]](x, y)
         return np.where(same, symbol in ("<=", ">="), strict).astype(np.bool_)
 
     return test
+
+
+def _by_key(symbol: str) -> Test:
+    """By the byte strings that groups, joins and sorts compare."""
+    test = _arrow(symbol)
+
+    def compare(left: Column, right: Column) -> Mask:
+        return test(_key(left), _key(right))
+
+    return compare
+
+
+def _key(column: Column) -> Column:
+    (key,) = column_keys(Column(column.type, column.values))
+    return Column(BYTEA, key.strings, constant=column.constant)
 
 
 DAY_MICROS = 86_400_000_000
@@ -314,7 +335,24 @@ _declare(_float, _cross(FLOAT4, FLOAT8))
 _declare(_arrow, [*_cross(TEXT, NAME), *_same(BYTEA, INET)])
 _declare(_blank_padded, _same(BPCHAR))
 _declare(_decimal, _same(NUMERIC), total=False)
-_declare(_rows, [(UUID, UUID), (BINARY, BINARY), (VECTOR, VECTOR)])
+_declare(_rows, [(UUID, UUID), (BINARY, BINARY), *_same(*ELEMENTS.values())])
+_declare(_by_key, _same(BIT, VARBIT, SPARSEVEC))
 _declare(_interval, _same(INTERVAL))
 _declare(_list, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)], total=False, constants=False)
 _declare(_jsonb, _same(JSONB), total=False, constants=False, symbols=("=", "<>"))
+
+
+def _compared(less: Test, equal: Test) -> Callable[[Column, Column], Column]:
+    def compare(left: Column, right: Column) -> Column:
+        """-1, 0 or 1: less, equal, greater."""
+        order = np.where(less(left, right), -1, np.where(equal(left, right), 0, 1))
+        return Column(INT4, order.astype(np.int32), constant=left.constant and right.constant)
+
+    return compare
+
+
+_FUNCTIONS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+for _type, _make in ((VECTOR, _rows), (HALFVEC, _rows), (SPARSEVEC, _by_key)):
+    for _name, _symbol in _FUNCTIONS.items():
+        scalar(f"{_type.name}_{_name}", [_type, _type], BOOL, constants=True)(_column(_make(_symbol)))
+    scalar(f"{_type.name}_cmp", [_type, _type], INT4, constants=True)(_compared(_make("<"), _make("=")))

@@ -22,7 +22,7 @@ from sql.functions import Choice, resolve_operator
 from sql.marks import position_of
 from sql.scope import Scope
 from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
-from storage.types import BINARY, BOOL, TEXT, UNKNOWN, VECTOR, Type
+from storage.types import BINARY, BOOL, SPARSEVEC, TEXT, UNKNOWN, VECTORS, Type
 
 C = TypeVar("C")
 
@@ -125,7 +125,8 @@ class Binding:
 
     def coerced(self, expression: Expression, type: Type, position: int = 0) -> Expression:
         """The expression implicitly as `type`; a vector is read from text as by a cast."""
-        letter: Letter = "e" if type.oid in (BINARY.oid, VECTOR.oid) else "i"
+        packed = type.oid in VECTORS or type.oid in (BINARY.oid, SPARSEVEC.oid)
+        letter: Letter = "e" if packed else "i"
         return coerce(expression, type, letter, position, self.context)
 
     def operator(self, symbol: str, *operands: Expression, position: int = 0) -> Expression:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from sqlglot import exp
 
 from engine.expressions import Constant, Expression, MakeArray, Parameter
+from engine.forms import bits
 from sql.binding.base import Binding, binds
 from sql.coerce import coerce
 from sql.marks import CollationMark, Literal, ParameterMark, TypeName, position_of
@@ -19,7 +20,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
-from storage.types import BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN, array_of
+from storage.types import BIT, BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN, array_of
 
 _COLLATIONS = frozenset(("default", "C", "c", "POSIX", "posix", "ucs_basic"))
 
@@ -45,7 +46,10 @@ def constant(binding: Binding, literal: Literal, sign: str = "") -> Expression:
             raise InvalidTextRepresentation(
                 f'"{token.text[:32]}" is not a valid hexadecimal string', position=token.position
             ) from None
-    raise FeatureNotSupported("bit string constants are not supported", position=token.position)
+    wrong = token.text.strip("01")
+    if wrong:
+        raise InvalidTextRepresentation(f'"{wrong[0]}" is not a valid binary digit', position=token.position)
+    return Constant(context.constant(BIT, bits.pack(token.text)))
 
 
 def number(binding: Binding, text: str) -> Expression:

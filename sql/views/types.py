@@ -11,7 +11,7 @@ from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
-from storage.types import BINARY, REG_TYPES, TYPES, VECTOR, Form, Type
+from storage.types import BINARY, ELEMENTS, HALFVEC, REG_TYPES, SPARSEVEC, TYPES, VECTOR, Form, Type
 
 # these types' input functions are called <name>in; every other type's <name>_in
 _SHORT = frozenset(
@@ -38,8 +38,21 @@ _SHORT = frozenset(
     ]
 ) | {type.name for type in REG_TYPES}
 _MODIFIED = frozenset(
-    ["bpchar", "varchar", "time", "timestamp", "timestamptz", "interval", "numeric", "binary", "vector"]
-)
+    [
+        "bpchar",
+        "varchar",
+        "time",
+        "timestamp",
+        "timestamptz",
+        "interval",
+        "numeric",
+        "binary",
+        "bit",
+        "varbit",
+    ]
+) | {type.name for type in (SPARSEVEC, *ELEMENTS.values())}
+# what pgvector's extension makes, in schema public as it does
+_EXTENSION = frozenset(type.name for type in (VECTOR, HALFVEC, SPARSEVEC))
 
 
 def io_functions(type: Type) -> tuple[str, str, str, str]:
@@ -79,7 +92,7 @@ def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         read, write, receive, send = (IO_OIDS[name] for name in io_functions(type))
         stem = type.name.removeprefix("_")
         pseudo = type.category in ("P", "X")
-        own = stem in (VECTOR.name,)
+        own = stem in _EXTENSION
         yield {
             "oid": type.oid,
             "typname": type.name,

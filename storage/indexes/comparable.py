@@ -6,7 +6,9 @@
     uuid                          two words, big-endian
     text and its kin              bytes as they are (C collation); bpchar without trailing spaces
     bytea, binary(n)              bytes as they are
-    vector(n)                     bytes: float words, big-endian
+    vectors                       bytes: the words of their elements, big-endian
+    bit, varbit                   bytes: each byte behind a 1, then 0 and how many bits the last byte has
+    sparsevec                     bytes, see _sparse_bytes
     numeric                       bytes: sign, exponent, digits
     arrays                        bytes: elements one after another, each ended; null after all values
 
@@ -28,7 +30,7 @@ import pyarrow.compute as pc
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
-from storage.types import BPCHAR, UUID, Form, Type
+from storage.types import BITS, BPCHAR, SPARSEVEC, UUID, Form, Type
 
 Words = npt.NDArray[np.uint64]
 
@@ -100,6 +102,10 @@ def column_keys(column: Column) -> list[Key]:
             if type.oid == BPCHAR.oid:
                 values = pc.utf8_rtrim(values, " ")
             return [_strings(values.cast(pa.large_binary()), valid)]
+        case Form.BYTES if type.oid in _PACKED:
+            make = _PACKED[type.oid]
+            items = [b"" if v is None else make(v) for v in column.values.to_pylist()]
+            return [_strings(pa.array(items, pa.large_binary()), valid)]
         case Form.BYTES:
             return [_strings(column.values, valid)]
         case Form.DECIMAL if column.units is not None:
@@ -157,13 +163,48 @@ def float_words(values: Array) -> Words:
 
 
 def _row_strings(values: Array) -> pa.Array:
-    """(rows, n) as byte strings: of floats, their words."""
-    if values.dtype.kind == "f":
-        values = float_words(values).astype(">u8").view(np.uint8).reshape(len(values), 8 * values.shape[1])
+    """(rows, n) as byte strings: of numbers, their words."""
+    if values.dtype != np.uint8:
+        words = (
+            float_words(values)
+            if values.dtype.kind == "f"
+            else values.astype(np.int64).view(np.uint64) ^ _SIGN
+        )
+        values = words.astype(">u8").view(np.uint8).reshape(len(values), 8 * values.shape[1])
     rows = np.ascontiguousarray(values)
     offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
     return pa.Array.from_buffers(pa.large_binary(), len(rows), buffers)
+
+
+def _bit_bytes(raw: bytes) -> bytes:
+    """Bits in PostgreSQL's order: as bytes, then the shorter first."""
+    body = bytearray(2 * len(raw))
+    body[0:-2:2] = b"\1" * (len(raw) - 1)
+    body[1:-2:2] = raw[:-1]
+    body[-1] = 8 - raw[-1]
+    return bytes(body)
+
+
+def _sparse_bytes(raw: bytes) -> bytes:
+    """Sparse vectors in pgvector's order, that of the dense ones: by element, then the shorter first.
+
+    A positive element is 2, its place from the end, its word: an earlier one makes the vector greater. A
+    negative one is 1, twice its place and one, its word; the end is 1 and twice the dimensions: what comes
+    first of a negative element here and an end there is less.
+    """
+    count = (len(raw) - 4) // 8
+    places, values = np.frombuffer(raw, "<i4", count, 4), np.frombuffer(raw, "<f4", count, 4 + 4 * count)
+    element = np.dtype([("tag", "u1"), ("place", ">u4"), ("word", ">u8")])
+    body = np.empty(count, element)
+    wide = places.astype(np.int64)
+    body["tag"] = np.where(values > 0, 2, 1)
+    body["place"] = np.where(values > 0, 0xFFFF_FFFF - wide, 2 * wide + 1)
+    body["word"] = float_words(values)
+    return body.tobytes() + b"\1" + (2 * int.from_bytes(raw[:4], "little")).to_bytes(4, "big")
+
+
+_PACKED = {SPARSEVEC.oid: _sparse_bytes, **dict.fromkeys(BITS, _bit_bytes)}
 
 
 def decimal_bytes(value: Decimal) -> bytes:

@@ -19,7 +19,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from storage.kernels.plain.dot import LANES, Rows, Scores, padded
+from storage.kernels.plain.dot import LANES, LEAST_SQUARES, Rows, Scores, padded
 
 _DOUBLE8 = ir.VectorType(ir.DoubleType(), 8)
 _INDEX = ir.IntType(64)
@@ -171,10 +171,13 @@ def _l1(tag, rows, stride, queries, step, blocks, tail, out):  # type: ignore[no
 
 @njit(_SIGNATURES, nogil=True, cache=True)
 def _cosine(tag, rows, stride, queries, step, blocks, tail, out):  # type: ignore[no-untyped-def]
-    """`out` holds the queries' lengths, and then the distances."""
+    """`out` holds the queries' sums of squares, and then the distances."""
     for i in range(len(out)):
         row = rows + i * stride
-        length = np.sqrt(_square_row(tag, row, row, blocks, tail)) * out[i]
+        ours = _square_row(tag, row, row, blocks, tail)
+        both = ours * out[i]
+        usual = both > LEAST_SQUARES and both < np.inf
+        length = np.sqrt(both) if usual else np.sqrt(ours) * np.sqrt(out[i])
         product = _dot_row(tag, row, queries + i * step, blocks, tail)
         if length == 0.0:
             out[i] = np.nan
@@ -232,5 +235,5 @@ def norms(rows: Rows) -> Scores:
 
 def cosine(rows: Rows, query: Rows) -> Scores:
     """See plain.dot.cosine."""
-    lengths = norms(query) if query.ndim == 2 else np.full(len(rows), norms(query[None, :])[0])
-    return _over(_cosine, rows, query, lengths)
+    squares = dot(query, query) if query.ndim == 2 else np.full(len(rows), dot(query[None, :], query)[0])
+    return _over(_cosine, rows, query, squares)

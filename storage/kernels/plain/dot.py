@@ -25,6 +25,8 @@ Scores = npt.NDArray[np.float64]
 
 LANES = 32
 UNIT = 2.0**-53
+LEAST_SQUARES = 1e-290
+"""Below this the product of two sums of squares has lost digits: their roots are multiplied instead."""
 _EXACT = frozenset("efbh")  # dtype characters whose products are exact in float64
 
 
@@ -102,12 +104,14 @@ def norms(rows: Rows) -> Scores:
 
 
 def cosine(rows: Rows, query: Rows) -> Scores:
-    """(n, d) by (d,) or (n, d): the n cosine distances, 1 - x.q / (|x| |q|) with the quotient held within
-    -1 and 1; NaN where a vector is zero.
+    """(n, d) by (d,) or (n, d): the n cosine distances, 1 - x.q / sqrt(x.x q.q) with the quotient held
+    within -1 and 1; NaN where a vector is zero. A vector's distance from itself is 0, for sqrt(s s) is s.
 
-    Absolute error at most (2 ceil(d/32) + 18) u, where neither length over- nor underflows.
+    Absolute error at most (2 ceil(d/32) + 18) u, where no sum of squares over- or underflows.
     """
+    ours, theirs = dot(rows, rows), dot(query, query) if query.ndim == 2 else dot(query[None, :], query)
     with np.errstate(all="ignore"):
-        lengths = norms(rows) * (norms(query) if query.ndim == 2 else norms(query[None, :])[0])
-        similarity = dot(rows, query) / lengths
+        both = ours * theirs
+        usual = (both > LEAST_SQUARES) & (both < np.inf)
+        similarity = dot(rows, query) / np.where(usual, np.sqrt(both), np.sqrt(ours) * np.sqrt(theirs))
     return np.asarray(1.0 - np.clip(similarity, -1.0, 1.0))
