@@ -13,17 +13,33 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sql import names
+from sql.accessmethods import METHODS, OPERATOR_CLASSES, named_class
+from sql.extensions import AVAILABLE
 from sql.regclasses import sequences_in
 from storage import catalog as definitions
 from storage.catalog import Catalog, Table, View
 from storage.errors import DependentObjectsStillExist
+from storage.types import BY_OID
 
-Kind = Literal["table", "view", "sequence", "schema", "column", "default", "constraint", "index"]
+Kind = Literal[
+    "table",
+    "view",
+    "sequence",
+    "schema",
+    "column",
+    "default",
+    "constraint",
+    "index",
+    "extension",
+    "type",
+    "operator class",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object: `oid` is that of the relation or schema, `number` an attnum or a constraint's OID."""
+    """An object: `oid` is that of the relation, schema, extension, type or operator class, `number` an attnum
+    or a constraint's OID."""
 
     kind: Kind
     oid: int
@@ -44,8 +60,16 @@ def relation(catalog: Catalog, oid: int) -> Object:
 
 def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
     """An object in PostgreSQL's words: 'column a of table t'."""
-    if item.kind == "schema":
-        return f"schema {names.quoted(catalog.schemas[item.oid].name)}"
+    match item.kind:
+        case "schema":
+            return f"schema {names.quoted(catalog.schemas[item.oid].name)}"
+        case "extension":
+            return f"extension {names.quoted(catalog.extensions[item.oid].name)}"
+        case "type":
+            return f"type {BY_OID[item.oid]}"
+        case "operator class":
+            found = next(c for c in OPERATOR_CLASSES if c.oid == item.oid)
+            return f"operator class {found.name} for access method {found.method}"
     name = names.name_of(catalog, list(path), "class", item.oid)
     owner = catalog.relations[item.oid]
     match item.kind:
@@ -75,6 +99,21 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
                 if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
                     yield Object("sequence", sequence.oid), True
             yield from _pointing(catalog, item.oid, None)
+        case "extension":
+            types = AVAILABLE[catalog.extensions[item.oid].name].types
+            yield from ((Object("type", type.oid), True) for type in types)
+            own = (c.oid for c in OPERATOR_CLASSES if METHODS[c.method].vectors)
+            yield from ((Object("operator class", oid), True) for oid in own)
+        case "type":
+            for table in catalog.tables():
+                for column in table.columns:
+                    if item.oid in (column.type.oid, getattr(column.type.element, "oid", 0)):
+                        yield Object("column", table.oid, column.number), False
+            for view in catalog.views():
+                if any(column.type.oid == item.oid for column in view.columns):
+                    yield Object("view", view.oid), False
+        case "operator class":
+            yield from _classed(catalog, item.oid)
         case "column":
             yield from _on_column(catalog, item)
         case "sequence":
@@ -87,6 +126,19 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for table, constraint in catalog.pointing_to(item.oid):
                 if constraint.references is not None and constraint.references.index == item.number:
                     yield Object("constraint", table.oid, constraint.oid), False
+
+
+def _classed(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
+    """Indexes with an operator class; one on a column of an extension's type goes with that."""
+    own = {type.oid for available in AVAILABLE.values() for type in available.types}
+    for table in catalog.tables():
+        for index in table.indexes:
+            if own & {table.definition(number).type.oid for number in index.columns}:
+                continue
+            for name in index.operator_classes:
+                found = named_class(index.method, name)
+                if found is not None and found.oid == oid:
+                    yield Object("index", table.oid, index.oid), False
 
 
 def _pointing(catalog: Catalog, oid: int, number: int | None) -> Iterator[tuple[Object, bool]]:

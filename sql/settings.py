@@ -256,12 +256,19 @@ def _rows() -> Iterator[Setting]:
     yield whole("from_collapse_limit", "8", description="The planner's limit for joining FROM lists.", least="1", most=_FOREVER)
     yield switch("geqo", "on", description="Genetic search for join orders.")
     yield switch("hot_standby", "on", description="Whether a standby answers queries.", context="postmaster")
+    yield whole("hnsw.ef_search", "40", description="pgvector's list of candidates; answers are exact.", least="1", most="1000")
+    yield choice("hnsw.iterative_scan", "off", description="pgvector's iterative scans; answers are exact.", choices=("off", "relaxed_order", "strict_order"))
+    yield whole("hnsw.max_scan_tuples", "20000", description="pgvector's bound of iterative scans; answers are exact.", least="1", most=_FOREVER)
+    yield real("hnsw.scan_mem_multiplier", "1", description="pgvector's memory of iterative scans; answers are exact.", least="1", most="1000")
     yield whole("idle_in_transaction_session_timeout", "0", description="How long a transaction may be idle.", unit="ms", least="0", most=_FOREVER)
     yield whole("idle_session_timeout", "0", description="How long a session may be idle.", unit="ms", least="0", most=_FOREVER)
     yield switch("in_hot_standby", "off", description="Whether this is a standby.", reported=True, context="internal")
     yield switch("integer_datetimes", "on", description="Whether times are integers.", reported=True, context="internal")
     yield choice("IntervalStyle", "postgres", description="The text form of intervals.", reported=True, choices=("postgres", "postgres_verbose", "sql_standard", "iso_8601"))
     yield switch("is_superuser", "off", description="Whether the user is a superuser.", reported=True, context="internal")
+    yield choice("ivfflat.iterative_scan", "off", description="pgvector's iterative scans; answers are exact.", choices=("off", "relaxed_order"))
+    yield whole("ivfflat.max_probes", "32768", description="pgvector's bound of probes; answers are exact.", least="1", most="32768")
+    yield whole("ivfflat.probes", "1", description="pgvector's lists that are searched; answers are exact.", least="1", most="32768")
     yield switch("jit", "on", description="Compiles expressions.")
     yield whole("join_collapse_limit", "8", description="The planner's limit for reordering joins.", least="1", most=_FOREVER)
     for name, default, context in (("collate", "C", "internal"), ("ctype", "C", "internal"), ("messages", "C", "superuser"), ("monetary", "C", "user"), ("numeric", "C", "user"), ("time", "C", "user")):
@@ -319,6 +326,7 @@ SETTINGS: dict[str, Setting] = {row.name.lower(): row for row in _rows()}
 # Of these only the transaction's beginning, or a role, says what they are: see sql.state.
 OF_TRANSACTION = frozenset(("transaction_isolation", "transaction_read_only", "transaction_deferrable"))
 _CUSTOM = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)+\Z")
+_RESERVED = frozenset(("hnsw", "ivfflat"))
 Layers = tuple[Mapping[str, str], Mapping[str, str]]
 
 
@@ -332,6 +340,11 @@ def find(name: str) -> Setting:
             raise InvalidName(
                 f'invalid configuration parameter name "{name}"',
                 detail="Custom parameter names must be two or more simple identifiers separated by dots.",
+            )
+        prefix = name.partition(".")[0]
+        if prefix.lower() in _RESERVED:
+            raise InvalidName(
+                f'invalid configuration parameter name "{name}"', detail=f'"{prefix}" is a reserved prefix.'
             )
         return Setting(name, "", _text, "")
     raise UndefinedObject(f'unrecognized configuration parameter "{name}"')

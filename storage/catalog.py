@@ -108,6 +108,8 @@ class Index:
     options: tuple[tuple[str, str], ...] = ()
     comment: str = ""
     constraint: str = ""  # kind of the constraint that it belongs to, '' where it was made by name
+    operator_classes: tuple[str, ...] = ()  # behind each column, '' for the default one
+    built: bool = True  # whether there is one: those of approximate answers are kept by name only
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Table:
     @property
     def indexed(self) -> tuple[tuple[str, KeyColumns], ...]:
         """(name of an index, its columns) of all keys and indexes; the unique ones first."""
-        others = ((i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if not i.unique)
+        others = ((i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if i.built and not i.unique)
         return (*self.unique_keys, *others)
 
     @property
@@ -260,8 +262,20 @@ class Role:
     comment: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension that was made in the schema. What it stands for is there without it, too."""
+
+    oid: int
+    name: str
+    schema: int
+    extension_version: str
+    owner: int = BOOTSTRAP_ROLE
+    comment: str = ""
+
+
 Relation = Table | Sequence | View
-Definition = Relation | Schema | Role
+Definition = Relation | Schema | Role | Extension
 
 BUILT_IN_SCHEMAS = (
     Schema(PG_CATALOG, "pg_catalog"),
@@ -272,7 +286,7 @@ BUILT_IN_SCHEMAS = (
 
 @dataclass(frozen=True)
 class Catalog:
-    """Schemas, relations and roles by OID."""
+    """Schemas, relations, roles and extensions by OID."""
 
     schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
     relations: Mapping[int, Relation] = field(default_factory=dict)
@@ -280,6 +294,7 @@ class Catalog:
         default_factory=lambda: {BOOTSTRAP_ROLE: Role(BOOTSTRAP_ROLE, "glancedb", superuser=True)}
     )
     version: int = 1
+    extensions: Mapping[int, Extension] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {(r.schema, r.name): r.oid for r in self.relations.values()}
@@ -345,9 +360,14 @@ class Catalog:
         """The role of this name, if there is one."""
         return next((r for r in self.roles.values() if r.name == name), None)
 
+    def extension(self, name: str) -> Extension | None:
+        """The extension of this name, if it was made."""
+        return next((e for e in self.extensions.values() if e.name == name), None)
+
     def find(self, oid: int) -> Definition | None:
         """What has this OID."""
-        return self.relations.get(oid) or self.schemas.get(oid) or self.roles.get(oid)
+        kinds = (self.relations, self.schemas, self.roles, self.extensions)
+        return next((kind[oid] for kind in kinds if oid in kind), None)
 
     def must_be_free(self, item: Definition, besides: Container[int] = ()) -> None:
         """Raise DuplicateTable or its kin where another object, not of these OIDs, has the item's name."""
@@ -357,10 +377,12 @@ class Catalog:
                 error: type[DatabaseError] = DuplicateSchema
             case Role():
                 other, error = self.role(item.name), DuplicateObject
+            case Extension():
+                other, error = self.extension(item.name), DuplicateObject
             case _:
                 other, error = self.relation(item.schema, item.name), DuplicateTable
         if other is not None and other.oid != item.oid and other.oid not in besides:
-            kind = {DuplicateSchema: "schema", DuplicateObject: "role"}.get(error, "relation")
+            kind = "relation" if error is DuplicateTable else type(item).__name__.lower()
             raise error(f'{kind} "{item.name}" already exists')
         index = None if error is not DuplicateTable else self.index(getattr(item, "schema", 0), item.name)
         if index is not None and index[0].oid not in besides:
@@ -375,6 +397,7 @@ class Catalog:
             Schema: dict(self.schemas),
             Role: dict(self.roles),
             Table: dict(self.relations),
+            Extension: dict(self.extensions),
         }
         for oid, item in definitions.items():
             if item is None:
@@ -382,4 +405,5 @@ class Catalog:
                     objects.pop(oid, None)
             else:
                 kinds[Table if isinstance(item, Relation) else type(item)][oid] = item
-        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version or self.version + 1)
+        version = version or self.version + 1
+        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension])

@@ -21,6 +21,8 @@ from storage.catalog import (
     Catalog,
     ColumnDefinition,
     Constraint,
+    Definition,
+    Extension,
     Index,
     References,
     Relation,
@@ -40,6 +42,7 @@ _KINDS: dict[str, type[Any]] = {
     "view": View,
     "schema": Schema,
     "role": Role,
+    "extension": Extension,
 }
 
 
@@ -54,7 +57,7 @@ def decode_type(pair: list[int]) -> Type:
     return BY_OID[oid].of(modifier)
 
 
-def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
+def encode_definition(item: Definition) -> dict[str, Any]:
     """A definition as JSON's values, with its kind."""
     kind = next(kind for kind, of in _KINDS.items() if isinstance(item, of))
     if isinstance(item, Table):
@@ -73,7 +76,7 @@ def encode_definition(item: Relation | Schema | Role) -> dict[str, Any]:
     return {"kind": kind} | asdict(item)
 
 
-def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
+def decode_definition(value: Mapping[str, Any]) -> Definition:
     """The inverse of encode_definition."""
     fields = {name: item for name, item in value.items() if name != "kind"}
     match value["kind"]:
@@ -94,7 +97,7 @@ def decode_definition(value: Mapping[str, Any]) -> Relation | Schema | Role:
             fields["type"] = decode_type(fields["type"])
             if fields["owned_by"] is not None:
                 fields["owned_by"] = tuple(fields["owned_by"])
-    item: Relation | Schema | Role = _KINDS[value["kind"]](**fields)
+    item: Definition = _KINDS[value["kind"]](**fields)
     return item
 
 
@@ -134,7 +137,12 @@ def _tuple(item: Any) -> Any:
 
 def encode_catalog(catalog: Catalog) -> dict[str, Any]:
     """The whole catalog as JSON's values."""
-    items = (*catalog.schemas.values(), *catalog.relations.values(), *catalog.roles.values())
+    items = (
+        *catalog.schemas.values(),
+        *catalog.relations.values(),
+        *catalog.roles.values(),
+        *catalog.extensions.values(),
+    )
     return {"version": catalog.version, "items": [encode_definition(item) for item in items]}
 
 
@@ -146,6 +154,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
         {item.oid: item for item in items if isinstance(item, Relation)},
         {item.oid: item for item in items if isinstance(item, Role)},
         value["version"],
+        {item.oid: item for item in items if isinstance(item, Extension)},
     )
 
 

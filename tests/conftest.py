@@ -186,8 +186,6 @@ def runner(mode: str, folder: Path, parents: Sequence[Path] = ()) -> Iterator[sl
         with postgres_database(_postgres_uri(parents)) as address:
             wire = connect(address)
             try:
-                if PGVECTOR in parents:
-                    wire.run("", "CREATE EXTENSION vector", ())
                 yield wire
             finally:
                 wire.close()

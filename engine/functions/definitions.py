@@ -176,10 +176,9 @@ def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
 
 
 def _index(table: Table, index: Index, name: str) -> str:
-    orders = index.orders or ("",) * len(index.columns)
-    columns = [
-        f"{_names(table, [n])} {order}".strip() for n, order in zip(index.columns, orders, strict=True)
-    ]
+    plain = ("",) * len(index.columns)
+    behind = zip(index.columns, index.operator_classes or plain, index.orders or plain, strict=True)
+    columns = [" ".join(filter(None, (_names(table, [n]), kind, order))) for n, kind, order in behind]
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name} "
     text += f"USING {index.method} ({', '.join(columns)})"
     if index.included:
@@ -401,6 +400,8 @@ def _commented(catalog: Catalog, oid: int) -> tuple[str, str] | None:
         return "pg_namespace", schema.comment
     if role is not None:
         return "pg_authid", role.comment
+    if oid in catalog.extensions:
+        return "pg_extension", catalog.extensions[oid].comment
     for table in catalog.tables():
         for constraint in table.constraints:
             if constraint.oid == oid:

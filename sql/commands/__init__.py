@@ -43,6 +43,7 @@ from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
 from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
+from sql.commands.extensions import CreateExtension, UpdateExtension
 from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, MergeStatus, Optimize, Truncate
 from sql.commands.objects import Comment, Drop
@@ -78,6 +79,7 @@ __all__ = [
     "Comment",
     "Commit",
     "Copy",
+    "CreateExtension",
     "CreateIndex",
     "CreateRole",
     "CreateSchema",
@@ -120,6 +122,7 @@ __all__ = [
     "Show",
     "Truncate",
     "Unlisten",
+    "UpdateExtension",
     "ValidateConstraint",
     "parse_command",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sql.commands.base import Command, Name
 from sql.reading import Reader
-from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class CreateIndex(Command):
     included: tuple[str, ...] = ()
     nulls: bool = False  # NULLS NOT DISTINCT
     options: tuple[tuple[str, str], ...] = ()
+    classes: tuple[str, ...] = ()  # operator classes behind the columns; '': the default one
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,25 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
         raise FeatureNotSupported("CREATE INDEX ... TABLESPACE is not supported", position=position)
     if reader.word("where"):
         raise FeatureNotSupported("partial indexes are not supported", position=position)
-    names, orders = tuple(n for n, _ in columns), tuple(o for _, o in columns)
+    names, orders, classes = zip(*columns, strict=True)
     return CreateIndex(
-        table, name, unique, concurrently, if_not_exists, method, names, orders, included, nulls, options
+        table,
+        name,
+        unique,
+        concurrently,
+        if_not_exists,
+        method,
+        names,
+        orders,
+        included,
+        nulls,
+        options,
+        classes,
     )
 
 
-def _column(reader: Reader) -> tuple[str, str]:
-    """A column and its order. Raises FeatureNotSupported for an expression."""
+def _column(reader: Reader) -> tuple[str, str, str]:
+    """A column, its order and its operator class. Raises FeatureNotSupported for an expression."""
     token, after = reader.token, reader.peek()
     if token is None or token.is_mark("(") or (after is not None and after.is_mark("(")):
         position = token.position if token is not None else 0
@@ -85,9 +97,9 @@ def _column(reader: Reader) -> tuple[str, str]:
         collation = reader.qualified()[-1]
         if collation not in ("C", "POSIX", "default"):
             raise FeatureNotSupported(f'collation "{collation}" is not supported: C is', position=position)
-    token = reader.token
+    token, kind = reader.token, ""
     if token is not None and not token.is_word("asc", "desc", "nulls") and token.text not in (",", ")"):
-        raise FeatureNotSupported("operator classes of an index are not supported", position=token.position)
+        kind = reader.qualified()[-1]
     descending = reader.one_of("asc", "desc") == "desc"
     words = ["DESC"] if descending else []
     if reader.word("nulls"):
@@ -96,18 +108,15 @@ def _column(reader: Reader) -> tuple[str, str]:
             raise reader.wrong()
         if (place == "first") != descending:
             words.append(f"NULLS {place.upper()}")
-    return name, " ".join(words)
+    return name, " ".join(words), kind
 
 
 def _options(reader: Reader) -> tuple[tuple[str, str], ...]:
-    """WITH (fillfactor = 70): kept, and without effect."""
+    """WITH (fillfactor = 70): which there may be depends on the access method."""
     reader.must_mark("(")
     found: list[tuple[str, str]] = []
     while True:
-        position = reader.token.position if reader.token is not None else 0
         name = reader.name()
-        if name not in ("fillfactor", "deduplicate_items", "fastupdate"):
-            raise SqlSyntaxError(f'unrecognized parameter "{name}"', position=position)
         reader.must_mark("=")
         token = reader.token
         if token is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sql.commands.altering import alter_table
 from sql.commands.base import Command, Name, name_list, unsupported
+from sql.commands.extensions import alter_extension, create_extension
 from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import alter_schema, create_schema
@@ -27,7 +28,7 @@ _TEMPORARY = frozenset(("temporary",))
 
 @dataclass(frozen=True)
 class Drop(Command):
-    kind: str  # table, view, index, sequence, schema, role
+    kind: str  # table, view, index, sequence, schema, role, extension
     names: tuple[Name, ...]
     if_exists: bool
     cascade: bool
@@ -59,6 +60,7 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
     "sequence": (create_sequence, _TEMPORARY),
     "role": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
+    "extension": (_plain(create_extension), _NONE),
 }
 """What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {
@@ -69,6 +71,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "table": alter_table,
     "view": alter_view,
     "user": alter_role,
+    "extension": alter_extension,
 }
 DROPS = {
     "table": "table",
@@ -78,8 +81,9 @@ DROPS = {
     "schema": "schema",
     "role": "role",
     "user": "role",
+    "extension": "extension",
 }
-COMMENTS = ("table", "view", "sequence", "index", "column", "constraint", "schema", "role")
+COMMENTS = ("table", "view", "sequence", "index", "column", "constraint", "schema", "role", "extension")
 
 
 def _create(reader: Reader) -> Command:

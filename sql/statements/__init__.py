@@ -18,6 +18,7 @@ from sql.statements import (
     dropping,
     durability,
     explains,
+    extensions,
     indexes,
     locktables,
     maintaining,
@@ -41,7 +42,7 @@ def _plain(start: Callable[[Host, Any], Outcome]) -> Callable[[Host, Any, str], 
 
 
 def _drop(host: Host, command: commands.Drop, text: str) -> Outcome:
-    run = roles.drop_role if command.kind == "role" else dropping.drop
+    run = {"role": roles.drop_role, "extension": extensions.drop_extension}.get(command.kind, dropping.drop)
     return run(host, command, text)
 
 
@@ -82,6 +83,8 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.CreateSequence: sequences.create_sequence,
     commands.CreateSchema: schemas.create_schema,
     commands.CreateRole: roles.create_role,
+    commands.CreateExtension: extensions.create_extension,
+    commands.UpdateExtension: extensions.update_extension,
     commands.Drop: _drop,
     commands.LockTables: _plain(locktables.lock),
     commands.Truncate: maintaining.truncate,
@@ -118,6 +121,10 @@ def _writes(command: Command) -> str:
             return "CREATE SEQUENCE"
         case commands.CreateSchema():
             return "CREATE SCHEMA"
+        case commands.CreateExtension():
+            return "CREATE EXTENSION"
+        case commands.UpdateExtension():
+            return "ALTER EXTENSION"
         case commands.CreateRole(alter=alter):
             return "ALTER ROLE" if alter else "CREATE ROLE"
         case commands.Drop(kind):

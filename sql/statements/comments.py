@@ -35,6 +35,11 @@ def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
             if role is None:
                 raise UndefinedObject(f'role "{command.name[-1]}" does not exist')
             host.transaction.define(replace(role, comment=said))
+        case "extension":
+            extension = host.catalog.extension(command.name[-1])
+            if extension is None:
+                raise UndefinedObject(f'extension "{command.name[-1]}" does not exist')
+            host.transaction.define(replace(extension, comment=said))
         case "column":
             _column(host, command, said)
         case "constraint":

@@ -1,10 +1,11 @@
-"""CREATE INDEX, ALTER INDEX. Every index is a hash index, whatever it is asked to be: it answers equality."""
+"""CREATE INDEX, ALTER INDEX. Every index that is built is a hash index: see sql.accessmethods."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from sql import commands, names
+from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
 from sql.outcome import Outcome
 from sql.statements.constraints import free_name, name_taken, numbers_of
 from sql.statements.control import done
@@ -13,15 +14,16 @@ from sql.statements.host import Host
 from storage.catalog import Index, Table
 from storage.errors import (
     ActiveSqlTransaction,
+    DatatypeMismatch,
     DuplicateTable,
     FeatureNotSupported,
+    InvalidParameterValue,
     UndefinedObject,
     UndefinedTable,
     WrongObjectType,
 )
 from storage.transactions.locks import TableMode
 
-_METHODS = ("btree", "hash")
 _OTHERS = ("gin", "gist", "spgist", "brin")
 
 
@@ -30,7 +32,7 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
     if command.concurrently and host.explicit:
         raise ActiveSqlTransaction("CREATE INDEX CONCURRENTLY cannot run inside a transaction block")
     table = must_table(host, command.table, TableMode.ShareLock)
-    _check(command)
+    method = _check(command)
     schema = host.catalog.schemas[table.schema]
     if command.name and name_taken(host, schema, command.name, set()):
         if command.if_not_exists:
@@ -52,28 +54,67 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
         command.orders if any(command.orders) else (),
         included,
         command.options,
+        operator_classes=_classes(table, numbers, command),
+        built=not method.vectors,
     )
     host.transaction.define(replace(table, indexes=(*table.indexes, index)))
+    if method.vectors:
+        host.notice(
+            "NOTICE", "00000", f'index "{name}" is kept by name only: similarity queries are exact without it'
+        )
     return done("CREATE INDEX")
 
 
-def _check(command: commands.CreateIndex) -> None:
-    """Whether an index can be as it is asked for."""
-    method = command.method
-    if method not in _METHODS:
-        if method in _OTHERS:
-            raise FeatureNotSupported(f'access method "{method}" is not supported: btree and hash are')
-        raise UndefinedObject(f'access method "{method}" does not exist')
-    if method == "hash":
+def _check(command: commands.CreateIndex) -> Method:
+    """The access method, if an index of it can be as it is asked for."""
+    method = METHODS.get(command.method)
+    if method is None:
+        if command.method in _OTHERS:
+            raise FeatureNotSupported(
+                f'access method "{command.method}" is not supported: btree and hash are'
+            )
+        raise UndefinedObject(f'access method "{command.method}" does not exist')
+    if method.name != "btree":
         said = {
             "unique indexes": command.unique,
             "included columns": bool(command.included),
             "multicolumn indexes": len(command.columns) > 1,
             "ASC/DESC options": any("DESC" in order for order in command.orders),
+            "NULLS FIRST/LAST options": any("NULLS" in order for order in command.orders),
         }
         for what, wanted in said.items():
             if wanted:
-                raise FeatureNotSupported(f'access method "hash" does not support {what}')
+                raise FeatureNotSupported(f'access method "{method.name}" does not support {what}')
+    for name, value in command.options:
+        check_option(method, name, value)
+    given = dict(command.options)
+    if method.name == "hnsw" and int(given.get("ef_construction", 64)) < 2 * int(given.get("m", 16)):
+        raise InvalidParameterValue("ef_construction must be greater than or equal to 2 * m")
+    return method
+
+
+def _classes(table: Table, numbers: tuple[int, ...], command: commands.CreateIndex) -> tuple[str, ...]:
+    """The operator class of each column, '' for the default one. Raises UndefinedObject, DatatypeMismatch."""
+    method, found = command.method, []
+    for number, name in zip(numbers, command.classes, strict=True):
+        type = table.definition(number).type
+        default = default_class(method, type)
+        if not name:
+            if default is None and METHODS[method].vectors:
+                raise UndefinedObject(
+                    f'data type {type.base} has no default operator class for access method "{method}"',
+                    hint="You must specify an operator class for the index or define a default operator class"
+                    " for the data type.",
+                )
+            found.append("")
+            continue
+        named = named_class(method, name)
+        if named is None:
+            raise UndefinedObject(f'operator class "{name}" does not exist for access method "{method}"')
+        if not accepts(named, type):
+            raise DatatypeMismatch(f'operator class "{name}" does not accept data type {type.base}')
+        found.append("" if named is default else name)
+    return tuple(found) if any(found) else ()
 
 
 def must_index(host: Host, parts: tuple[str, ...]) -> tuple[Table, Index]:

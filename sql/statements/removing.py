@@ -11,6 +11,9 @@ from storage.catalog import Table
 from storage.transactions.locks import TableMode
 from storage.transactions.transaction import Transaction
 
+# what an extension brought is there without it
+_NO_RELATIONS = ("schema", "extension", "type", "operator class")
+
 
 def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:
     """Drop objects and what goes with them, told in notices. Raises DependentObjectsStillExist."""
@@ -35,7 +38,7 @@ def _lock_all(host: Host, found: Removal) -> bool:
     """Lock the relations that go or change; whether the catalog is still the one that was looked at."""
     before = host.catalog
     for item in found.order:
-        if item.kind != "schema":
+        if item.kind not in _NO_RELATIONS:
             host.transaction.lock_table(item.oid, TableMode.AccessExclusiveLock)
     return host.catalog is before
 
@@ -44,6 +47,9 @@ def _take(host: Host, item: Object) -> None:
     catalog, transaction = host.catalog, host.transaction
     if item.kind == "schema":
         transaction.drop(catalog.schemas[item.oid])
+        return
+    if item.kind == "extension":
+        transaction.drop(catalog.extensions[item.oid])
         return
     found = catalog.relations.get(item.oid)
     if found is None:

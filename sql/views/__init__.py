@@ -1,6 +1,16 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
 from engine import aggregates, functions
-from sql.views import activity, relations, segments, server, standard, types
+from sql.views import activity, extensions, relations, segments, server, standard, types
 
-__all__ = ["activity", "aggregates", "functions", "relations", "segments", "server", "standard", "types"]
+__all__ = [
+    "activity",
+    "aggregates",
+    "extensions",
+    "functions",
+    "relations",
+    "segments",
+    "server",
+    "standard",
+    "types",
+]

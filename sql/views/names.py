@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sql.accessmethods import METHODS
 from storage.catalog import Catalog, Index, Sequence, Table
 
 # OIDs of the catalogs that other catalogs point into (classoid, classid, refclassid)
 CLASS_PG_TYPE, CLASS_PG_PROC, CLASS_PG_CLASS, CLASS_PG_CONSTRAINT = 1247, 1255, 1259, 2606
 CLASS_PG_ATTRDEF, CLASS_PG_NAMESPACE, CLASS_PG_DATABASE, CLASS_PG_AUTHID = 2604, 2615, 1262, 1260
-CLASS_PG_REWRITE = 2618
+CLASS_PG_REWRITE, CLASS_PG_EXTENSION = 2618, 3079
 
-AM_HEAP, AM_BTREE, AM_HASH = 2, 403, 405
+AM_HEAP = 2
 COLLATION_DEFAULT, COLLATION_C = 100, 950
 TABLESPACE_DEFAULT, TABLESPACE_GLOBAL = 1663, 1664
 LANGUAGE_INTERNAL, LANGUAGE_SQL = 12, 14
@@ -27,7 +28,7 @@ def indexes(catalog: Catalog) -> Iterator[tuple[Table, Index]]:
 
 def method_oid(index: Index) -> int:
     """pg_am's OID of the method that an index was asked for with."""
-    return AM_HASH if index.method == "hash" else AM_BTREE
+    return METHODS[index.method].oid
 
 
 def owned_sequences(catalog: Catalog) -> Iterator[tuple[Sequence, Table, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from engine.functions.quoting import quote_identifier
 from engine.seams import SessionInfo
+from sql.accessmethods import default_class, named_class
 from sql.views import names
 from sql.views.registry import VIEWS, Row, view
 from storage.catalog import (
@@ -15,6 +16,7 @@ from storage.catalog import (
     Catalog,
     ColumnDefinition,
     Constraint,
+    Index,
     Sequence,
     Table,
     View,
@@ -240,16 +242,22 @@ def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "indislive": True,
             "indkey": [*index.columns, *index.included],
             "indcollation": [0] * len(index.columns),
-            "indclass": [_operator_class(table, attnum) for attnum in index.columns],
+            "indclass": _operator_classes(table, index),
             "indoption": [
                 _option(index.orders[at] if index.orders else "") for at in range(len(index.columns))
             ],
         }
 
 
-def _operator_class(table: Table, attnum: int) -> int:
-    type = table.columns[table.position(attnum)].type
-    return next((oid for oid, _, of in OPERATOR_CLASSES if of == type.oid), 0)
+def _operator_classes(table: Table, index: Index) -> list[int]:
+    """The OID of each column's operator class; 0 where it is none that is told of."""
+    classes = index.operator_classes or ("",) * len(index.columns)
+    types = [table.definition(number).type for number in index.columns]
+    found = [
+        named_class(index.method, name) if name else default_class(index.method, type)
+        for type, name in zip(types, classes, strict=True)
+    ]
+    return [0 if one is None else one.oid for one in found]
 
 
 def _option(order: str) -> int:
@@ -257,40 +265,6 @@ def _option(order: str) -> int:
     descending = order.startswith("DESC")
     first = order.endswith("NULLS FIRST") or (descending and not order.endswith("NULLS LAST"))
     return descending + 2 * first
-
-
-# (OID, name, type): PostgreSQL's default btree operator classes of the types that may be keys
-OPERATOR_CLASSES = (
-    (1978, "int4_ops", 23),
-    (1979, "int2_ops", 21),
-    (3124, "int8_ops", 20),
-    (3126, "text_ops", 25),
-    (10_012, "bpchar_ops", 1042),
-    (10_013, "bytea_ops", 17),
-    (10_007, "bool_ops", 16),
-    (3122, "date_ops", 1082),
-    (10_021, "float4_ops", 700),
-    (3123, "float8_ops", 701),
-    (3125, "numeric_ops", 1700),
-    (1981, "oid_ops", 26),
-    (3127, "timestamptz_ops", 1184),
-    (3128, "timestamp_ops", 1114),
-    (10_065, "uuid_ops", 2950),
-)
-
-
-@view("pg_catalog", "pg_opclass", fixed=True)
-def pg_opclass(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for oid, name, type in OPERATOR_CLASSES:
-        yield {
-            "oid": oid,
-            "opcmethod": names.AM_BTREE,
-            "opcname": name,
-            "opcnamespace": PG_CATALOG,
-            "opcowner": BOOTSTRAP_ROLE,
-            "opcintype": type,
-            "opcdefault": True,
-        }
 
 
 @view("pg_catalog", "pg_sequence")
@@ -333,6 +307,9 @@ def pg_description(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for schema in catalog.schemas.values():
         if schema.comment:
             yield _described(schema.oid, names.CLASS_PG_NAMESPACE, schema.comment)
+    for extension in catalog.extensions.values():
+        if extension.comment:
+            yield _described(extension.oid, names.CLASS_PG_EXTENSION, extension.comment)
 
 
 def _described(oid: int, of: int, comment: str, number: int = 0) -> Row:

@@ -77,16 +77,6 @@ def pg_shadow(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         yield {**row, "passwd": passwords[row["usesysid"]]}
 
 
-@view("pg_catalog", "pg_am", fixed=True)
-def pg_am(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for oid, name, kind in (
-        (names.AM_HEAP, "heap", "t"),
-        (names.AM_BTREE, "btree", "i"),
-        (names.AM_HASH, "hash", "i"),
-    ):
-        yield {"oid": oid, "amname": name, "amtype": ord(kind)}
-
-
 @view("pg_catalog", "pg_collation", fixed=True)
 def pg_collation(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for oid, name, provider in (

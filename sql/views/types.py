@@ -8,10 +8,11 @@ from engine.aggregates.registry import AGGREGATES
 from engine.castings import CASTS
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.seams import SessionInfo
+from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
-from storage.types import BINARY, ELEMENTS, HALFVEC, REG_TYPES, SPARSEVEC, TYPES, VECTOR, Form, Type
+from storage.types import BINARY, ELEMENTS, REG_TYPES, SPARSEVEC, TYPES, Form, Type
 
 # these types' input functions are called <name>in; every other type's <name>_in
 _SHORT = frozenset(
@@ -51,8 +52,7 @@ _MODIFIED = frozenset(
         "varbit",
     ]
 ) | {type.name for type in (SPARSEVEC, *ELEMENTS.values())}
-# what pgvector's extension makes, in schema public as it does
-_EXTENSION = frozenset(type.name for type in (VECTOR, HALFVEC, SPARSEVEC))
+_EXTENSION = frozenset(type.name for available in AVAILABLE.values() for type in available.types)
 
 
 def io_functions(type: Type) -> tuple[str, str, str, str]:

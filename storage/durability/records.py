@@ -45,7 +45,7 @@ import numpy as np
 
 from storage import codec
 from storage.batch import Batch
-from storage.catalog import Catalog, Definition, Relation, Role, Schema, Table
+from storage.catalog import Catalog, Definition, Table
 from storage.column import Mask, Positions
 from storage.durability import compact
 from storage.durability.files import Buffer
@@ -170,7 +170,7 @@ class CommitRecord:
 
     commit: int
     next_oid: int
-    put: list[Relation | Schema | Role] = field(default_factory=list)
+    put: list[Definition] = field(default_factory=list)
     drop: list[int] = field(default_factory=list)
     tables: list[TableRecord] = field(default_factory=list)
 
@@ -286,7 +286,7 @@ class Reader:
             return None
         return SequenceRecord(self.head["sequence"], self.head["value"], self.head["called"])
 
-    def definitions(self) -> list[Relation | Schema | Role]:
+    def definitions(self) -> list[Definition]:
         """What the commit defined."""
         return [codec.decode_definition(item) for item in self.head["put"]]
 
