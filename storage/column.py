@@ -132,10 +132,10 @@ class Column:
             if rows.dtype == np.bool_:
                 return Column(self.type, self._values.filter(pa.array(rows)))
             return Column(self.type, self._values.take(pa.array(rows)))
-        valid = None if self._valid is None else self._valid[rows]
+        valid = None if self._valid is None else taken(self._valid, rows)
         if self._units is not None:
-            return Column.scaled(self.type, self._units[rows], self.scale, valid)
-        return Column(self.type, self._values[rows], valid)
+            return Column.scaled(self.type, taken(self._units, rows), self.scale, valid)
+        return Column(self.type, taken(self._values, rows), valid)
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows start to stop, without copying."""
@@ -279,6 +279,12 @@ class Column:
         if len(units) == len(columns):
             return Column.scaled(self.type, np.concatenate(units), self.scale, valid)
         return Column(self.type, np.concatenate([c.values for c in columns]), valid)
+
+
+def taken(values: Array, rows: Positions | Mask) -> Array:
+    """values[rows]: of positions by `take`, which needs a third of the time."""
+    found: Array = values[rows] if rows.dtype == np.bool_ else values.take(rows, axis=0)
+    return found
 
 
 def is_narrow(type: Type) -> bool:

@@ -1,8 +1,8 @@
 """Sums of floats without rounding: the same bits in every order of rows.
 
 A group's sum is a whole number in base 2^32, a signed 64-bit limb a digit, digit k worth
-2^(32 k - 1152). A float's 53 bits fall on three neighbouring digits. Limbs are added without carries,
-which fit for 2^31 rows; `_carry` brings them into canonical form. Only digits that occur are kept.
+2^(32 k - OFFSET), see storage.kernels.plain.sums, whose kernels add floats to limbs without carries; `_carry`
+brings them into canonical form. Only digits that occur are kept.
 NaN and infinities are flags beside it. The result is rounded once, at the end.
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregates.registry import grown
+from storage import kernels
 from storage.column import Array, Positions
 from storage.errors import NumericValueOutOfRange
+from storage.kernels.plain.sums import LOW, OFFSET
 
-_OFFSET = 1152
-_MASK = (1 << 32) - 1
 _CARRY_AFTER = 1 << 30
 
 
@@ -40,35 +40,16 @@ class ExactSums:
     def add(self, groups: Positions, values: Array) -> None:
         """Add each value to its group."""
         values = values.astype(np.float64, copy=False)
-        finite = np.isfinite(values)
-        if not finite.all():
-            for kind, hit in enumerate((np.isnan(values), values == np.inf, values == -np.inf)):
-                self.specials[groups[hit], kind] = True
-            groups, values = groups[finite], values[finite]
-        mantissas, exponents = np.frexp(values)
-        nonzero = mantissas != 0
-        if not nonzero.all():
-            groups, mantissas, exponents = groups[nonzero], mantissas[nonzero], exponents[nonzero]
-        if not len(groups):
+        first, behind, finite = kernels.float_digits(values)
+        if first == behind and finite:
             return
-        whole = np.ldexp(mantissas, 53).astype(np.int64)
-        position = exponents.astype(np.int64) + (_OFFSET - 53)
-        self._add_shifted(groups, whole, position >> 5, position & 31)
-
-    def _add_shifted(self, groups: Positions, whole: Array, digit: Array, shift: Array) -> None:
         self.rows += len(groups)
         if self.rows > _CARRY_AFTER:
             self._carry()
             self.rows = len(groups)
-        self._widen(int(digit.min()), int(digit.max()) + 3)
-        width = self.limbs.shape[1]
-        flat = self.limbs.reshape(-1)
-        at = groups * width + (digit - self.low)
-        sign = np.sign(whole)
-        size = np.abs(whole)
-        np.add.at(flat, at, sign * ((size << shift) & _MASK))
-        np.add.at(flat, at + 1, sign * ((size >> (32 - shift)) & _MASK))
-        np.add.at(flat, at + 2, sign * ((size >> 32) >> (32 - shift)))
+        if first < behind:
+            self._widen(first, behind)
+        kernels.sum_floats(groups, values, self.low, self.limbs, self.specials)
 
     def _widen(self, low: int, high: int) -> None:
         """Have columns for digits low to high."""
@@ -91,11 +72,11 @@ class ExactSums:
             self._widen(self.low, self.low + self.limbs.shape[1] + 1)
         for k in range(self.limbs.shape[1] - 1):
             carry = self.limbs[:, k] >> 32
-            self.limbs[:, k] &= _MASK
+            self.limbs[:, k] &= LOW
             self.limbs[:, k + 1] += carry
 
     def merge(self, other: ExactSums, groups: Positions) -> None:
-        """Add the sums of another, whose group i is this one's groups[i]."""
+        """Add the sums of another, whose group i is this one's groups[i]; no two are the same."""
         places = groups[: other.count]
         np.logical_or.at(self.specials, places, other.specials)
         if not other.limbs.shape[1]:
@@ -105,7 +86,7 @@ class ExactSums:
         self.rows = len(places)
         self._widen(other.low, other.low + other.limbs.shape[1])
         start = other.low - self.low
-        np.add.at(self.limbs[:, start : start + other.limbs.shape[1]], places, other.limbs)
+        self.limbs[places, start : start + other.limbs.shape[1]] += other.limbs
 
     def floats(self) -> Array:
         """The sums as float64, by the specials where there are any; 22003 where one is too large."""
@@ -116,13 +97,13 @@ class ExactSums:
             limbs[negative] *= -1
             for k in range(limbs.shape[1] - 1):
                 carry = limbs[:, k] >> 32
-                limbs[:, k] &= _MASK
+                limbs[:, k] &= LOW
                 limbs[:, k + 1] += carry
             sign[negative] = -1.0
         total, rest = np.zeros(self.count), np.zeros(self.count)
         with np.errstate(over="ignore", invalid="ignore"):
             for k in range(limbs.shape[1] - 1, -1, -1):
-                part = np.ldexp(limbs[:, k].astype(np.float64), 32 * (self.low + k) - _OFFSET)
+                part = np.ldexp(limbs[:, k].astype(np.float64), 32 * (self.low + k) - OFFSET)
                 added = total + part
                 back = added - total
                 rest += (total - (added - back)) + (part - back)
@@ -140,7 +121,7 @@ class ExactSums:
         return result
 
     def whole(self) -> list[int]:
-        """The sums as integers, in units of 2^-1152."""
+        """The sums as integers, in units of 1 / UNIT."""
         self._carry()
         return [sum(limb << 32 * (self.low + k) for k, limb in enumerate(row)) for row in self.limbs.tolist()]
 
@@ -149,7 +130,7 @@ class ExactSums:
         return np.asarray(self.specials.any(axis=1))
 
 
-UNIT = 1 << _OFFSET
+UNIT = 1 << OFFSET
 
 
 def products(left: Array, right: Array) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from engine.aggregates.registry import State, aggregate, grown
 from engine.functions.compare import list_order
+from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.types import (
     ANYARRAY,
@@ -42,39 +43,32 @@ from storage.types import (
 
 
 class Folded(State):
-    """One number a group, folded by a ufunc that takes any order of rows."""
-
-    ufunc: ClassVar[Any]
+    """One number a group, folded by what takes any order of rows."""
 
     def prepare(self) -> None:
         self.values: Array = np.zeros(0, self.result.dtype)
         self.seen = np.zeros(0, np.bool_)
 
     def neutral(self, dtype: np.dtype) -> Any:
-        """A value that the ufunc passes over."""
+        """A value that the others pass over."""
         raise NotImplementedError
 
     def grow(self, count: int) -> None:
         self.values = grown(self.values, count, self.neutral(self.values.dtype))
         self.seen = grown(self.seen, count)
 
-    def _fold(self, groups: Positions, values: Array) -> None:
-        with np.errstate(invalid="ignore"):  # some processors tell of NaN
-            if self.count == 1:
-                self.values[0] = self.ufunc(self.values[0], self.ufunc.reduce(values))
-                self.seen[0] = True
-            else:
-                self.ufunc.at(self.values, groups, values)
-                self.seen[groups] = True
+    def fold(self, groups: Positions, values: Array) -> None:
+        """Fold each value into its group's, and mark the groups as seen."""
+        raise NotImplementedError
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        self._fold(groups, columns[0].values)
+        self.fold(groups, columns[0].values)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
         groups = groups[: other.count][other.seen]
         if len(groups):
-            self._fold(groups, other.values[other.seen])
+            self.fold(groups, other.values[other.seen])
 
     def finish(self, count: int) -> Column:
         self.reserve(count)
@@ -85,19 +79,21 @@ class Folded(State):
 class _Smallest(Folded):
     """The smallest value; NaN is the greatest."""
 
-    ufunc = np.fmin
-
     def neutral(self, dtype: np.dtype) -> Any:
         return np.nan if dtype.kind == "f" else np.iinfo(dtype).max
+
+    def fold(self, groups: Positions, values: Array) -> None:
+        kernels.smallest(groups, values, self.values, self.seen)
 
 
 class _Largest(Folded):
     """The largest value; NaN is the greatest."""
 
-    ufunc = np.maximum
-
     def neutral(self, dtype: np.dtype) -> Any:
         return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+
+    def fold(self, groups: Positions, values: Array) -> None:
+        kernels.largest(groups, values, self.values, self.seen)
 
 
 for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR):
@@ -105,9 +101,23 @@ for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMP
     aggregate("max", [_type], _type)(_Largest)
 
 
+class _Combined(Folded):
+    """One number a group, combined by a ufunc."""
+
+    ufunc: ClassVar[Any]
+
+    def fold(self, groups: Positions, values: Array) -> None:
+        if self.count == 1:
+            self.values[0] = self.ufunc(self.values[0], self.ufunc.reduce(values))
+            self.seen[0] = True
+        else:
+            self.ufunc.at(self.values, groups, values)
+            self.seen[groups] = True
+
+
 @aggregate("bool_and", [BOOL], BOOL)
 @aggregate("every", [BOOL], BOOL)
-class BoolAnd(Folded):
+class BoolAnd(_Combined):
     """Whether all values are true."""
 
     ufunc = np.logical_and
@@ -117,7 +127,7 @@ class BoolAnd(Folded):
 
 
 @aggregate("bool_or", [BOOL], BOOL)
-class BoolOr(Folded):
+class BoolOr(_Combined):
     """Whether any value is true."""
 
     ufunc = np.logical_or
@@ -126,7 +136,7 @@ class BoolOr(Folded):
         return False
 
 
-class _BitAnd(Folded):
+class _BitAnd(_Combined):
     """The bits that all values have."""
 
     ufunc = np.bitwise_and
@@ -135,7 +145,7 @@ class _BitAnd(Folded):
         return -1
 
 
-class _BitOr(Folded):
+class _BitOr(_Combined):
     """The bits that any value has."""
 
     ufunc = np.bitwise_or
@@ -144,7 +154,7 @@ class _BitOr(Folded):
         return 0
 
 
-class _BitXor(Folded):
+class _BitXor(_Combined):
     """The bits that an odd number of values have."""
 
     ufunc = np.bitwise_xor
@@ -184,7 +194,7 @@ def _key(type: Type) -> Callable[[Any], Any]:
 
 
 class Kept(State):
-    """One Python value a group; of numerics in units, first one of the batch's."""
+    """One Python value a group; of numerics in units, one a batch."""
 
     largest: ClassVar[bool]
 
@@ -203,9 +213,12 @@ class Kept(State):
             ends = pc.min_max(column.values).as_py()
             self._keep([0], [ends["max" if self.largest else "min"]])
         elif column.units is not None:
-            order = np.lexsort((-column.units if self.largest else column.units, groups))
-            firsts = order[np.diff(groups[order], prepend=-1) != 0]
-            self._keep(groups[firsts].tolist(), column.take(firsts).tolist())
+            ends = np.iinfo(np.int64)
+            units = np.full(self.count, ends.min if self.largest else ends.max)
+            seen = np.zeros(self.count, np.bool_)
+            (kernels.largest if self.largest else kernels.smallest)(groups, column.units, units, seen)
+            found = Column.scaled(column.type, units[seen], column.scale)
+            self._keep(np.flatnonzero(seen).tolist(), found.tolist())
         else:
             self._keep(groups.tolist(), column.tolist())
 

@@ -16,6 +16,7 @@ from engine.aggregates.exact import UNIT, ExactSums, products
 from engine.aggregates.registry import State, aggregate
 from engine.aggregates.sums import Counting
 from engine.functions import decimals
+from storage import kernels
 from storage.column import Column, Positions
 from storage.errors import NumericValueOutOfRange
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
@@ -104,7 +105,7 @@ class Moments(State):
             sums.grow(count)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        np.add.at(self.rows, groups, 1)
+        kernels.count_groups(groups, self.rows)
         y = columns[0].values.astype(np.float64)
         factors = [(y, y)]
         self.sums[0].add(groups, y)

@@ -12,6 +12,7 @@ from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
 from engine.functions import decimals
 from engine.functions.interval import divided
+from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.errors import DataException, NumericValueOutOfRange
 from storage.types import (
@@ -29,14 +30,6 @@ from storage.types import (
 )
 
 
-def counted(counts: Array, groups: Positions) -> None:
-    """Add one to each row's group."""
-    if len(counts) == 1:
-        counts[0] += len(groups)
-    else:
-        np.add.at(counts, groups, 1)
-
-
 class Counting(State):
     """A state that knows how many rows each group has."""
 
@@ -47,7 +40,7 @@ class Counting(State):
         self.rows = grown(self.rows, count)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        counted(self.rows, groups)
+        kernels.count_groups(groups, self.rows)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
@@ -83,19 +76,11 @@ class WholeSums(Counting):
         self.high, self.low = grown(self.high, count), grown(self.low, count)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        super().add(groups, columns)
-        values = columns[0].values
-        if values.dtype.itemsize < 8:
-            self._add(self.low, groups, values)
-        else:
-            self._add(self.high, groups, values >> 32)
-            self._add(self.low, groups, values & 0xFFFFFFFF)
+        self.add_integers(groups, columns[0].values)
 
-    def _add(self, sums: Array, groups: Positions, values: Array) -> None:
-        if len(sums) == 1:
-            sums[0] += int(values.sum(dtype=np.int64))
-        else:
-            np.add.at(sums, groups, values.astype(np.int64, copy=False))
+    def add_integers(self, groups: Positions, values: Array) -> None:
+        """Add each value to its group."""
+        kernels.sum_integers(groups, values, self.rows, self.high, self.low)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         super().merge(other, groups, count)
@@ -116,7 +101,7 @@ class SumSmall(WholeSums):
 
     def finish(self, count: int) -> Column:
         valid = self.some(count)
-        return Column(INT8, self.low[:count], valid)
+        return Column(INT8, (self.high[:count] << 32) + self.low[:count], valid)
 
 
 @aggregate("sum", [INT8], NUMERIC)
@@ -162,10 +147,11 @@ class DecimalSums(WholeSums):
         column = columns[0]
         if column.units is not None:
             self._rescale(column.scale)
-            self.seen[groups] = True
-            super().add(groups, [Column(INT8, column.units)])
+            before = self.rows.copy()
+            self.add_integers(groups, column.units)
+            self.seen |= self.rows > before
             return
-        counted(self.rows, groups)
+        kernels.count_groups(groups, self.rows)
         others, plus = self.others, decimals.EXACT.add
         for group, value in zip(groups.tolist(), column.values.tolist(), strict=True):
             others[group] = plus(others[group], value)

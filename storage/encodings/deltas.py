@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.column import Array, Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions, taken
 from storage.encodings.base import Bytes, Proportional, compare, flat
 from storage.encodings.packed import Packed, as_integers, bit_lengths, dtype_of, in_blocks
 from storage.kernels.plain.packing import BLOCK, Integers
@@ -54,7 +54,7 @@ class Deltas(Proportional):
             return out
         out = np.empty(max(stop - start, 0), dtype)
         kernels.undelta_blocks(*arrays, start, out)
-        return out if rows is None else out[rows]
+        return out if rows is None else taken(out, rows)
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded."""

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.column import Array, Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions, taken
 from storage.encodings.base import Bytes, Proportional, compare, flat, raw
 from storage.encodings.packed import Packed, dtype_of
 from storage.kernels.plain.floats import POWERS
@@ -82,7 +82,7 @@ class Floats(Proportional):
         )
         first, last = np.searchsorted(self._places, (start, stop)).tolist()
         values[self._places[first:last].astype(np.int64) - start] = self._kept[first:last]
-        return values if rows is None else values[rows]
+        return values if rows is None else taken(values, rows)
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""

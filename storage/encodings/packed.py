@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.column import Array, Mask, Positions
+from storage.column import Array, Mask, Positions, taken
 from storage.encodings.base import Bytes, flat
 from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
 from storage.predicate import Comparison
@@ -54,12 +54,12 @@ class Packed:
             return out
         out = np.empty(max(stop - start, 0), dtype)
         kernels.unpack_blocks(self.words, self.offsets, self.widths, self.bases, start, out)
-        return out if rows is None else out[rows]
+        return out if rows is None else taken(out, rows)
 
     def taken(self, table: Array, start: int, stop: int, rows: Positions | None) -> Array:
         """`table[value]` of the values that `decode` gives; the table's elements have 1, 2, 4 or 8 bytes."""
         if rows is not None:
-            return table[self.decode(start, stop, rows, np.int64)]
+            return taken(table, self.decode(start, stop, rows, np.int64))
         out = np.empty(max(stop - start, 0), table.dtype)
         kernels.unpack_table(self.words, self.offsets, self.widths, self.bases, start, table, out)
         return out

@@ -42,6 +42,7 @@ from storage.kernels.plain.rotation import encode_signs, rotate_rows
 from storage.kernels.plain.runs import repeat_runs
 from storage.kernels.plain.signs import count_signs, quantise, scan_signs
 from storage.kernels.plain.stamps import stamp_texts
+from storage.kernels.plain.sums import count_groups, float_digits, largest, smallest, sum_floats, sum_integers
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
 from storage.kernels.plain.values import number_fields
 
@@ -52,17 +53,20 @@ __all__ = [
     "checksum_rows",
     "cosine",
     "count_byte",
+    "count_groups",
     "count_signs",
     "dot",
     "encode_signs",
     "find_tuples",
     "find_words",
+    "float_digits",
     "gather_bytes",
     "group_codes",
     "group_words",
     "hash_bytes",
     "l1",
     "l2",
+    "largest",
     "mix_words",
     "norms",
     "number_fields",
@@ -85,8 +89,11 @@ __all__ = [
     "scan_signs",
     "scatter_bytes",
     "select_blocks",
+    "smallest",
     "split_lines",
     "stamp_texts",
+    "sum_floats",
+    "sum_integers",
     "undelta_at",
     "undelta_blocks",
     "unit_fields",

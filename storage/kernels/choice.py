@@ -38,6 +38,7 @@ FAMILIES = (
     "runs",
     "signs",
     "stamps",
+    "sums",
     "units",
     "values",
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Mask, Positions, taken
 from storage.types import Form, Type
 
 _JOINED = (Form.TEXT, Form.BYTES)
@@ -112,7 +112,7 @@ class CodedColumn(Column):
 
     def take(self, rows: Positions | Mask) -> Column:
         """Those rows, still coded."""
-        return self._of(self.codes[rows], None if self._mask is None else self._mask[rows])
+        return self._of(taken(self.codes, rows), None if self._mask is None else taken(self._mask, rows))
 
     def slice(self, start: int, stop: int) -> Column:
         """Rows start to stop, still coded."""

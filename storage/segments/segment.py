@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from storage import codec, encodings
 from storage.catalog import ColumnDefinition
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Mask, Positions, taken
 from storage.encodings.base import Bytes, Encoded
 from storage.errors import DataCorrupted
 from storage.predicate import Compare, Comparison, Conjunction
@@ -104,7 +104,7 @@ class SegmentColumn:
         column = encoded.decode(start, stop, rows)
         if valid is None:
             return column
-        mask = valid[start:stop] if rows is None else valid[start:stop][rows]
+        mask = valid[start:stop] if rows is None else taken(valid[start:stop], rows)
         return column.with_valid(None if mask.all() else mask)
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
