@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
+from storage.codes import Codes
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
 from storage.segments.tally import Tallies
@@ -48,7 +49,7 @@ class Morsel(Protocol):
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """The 64-bit row ids."""
 
-    def codes(self, definition: ColumnDefinition) -> Any | None:
+    def codes(self, definition: ColumnDefinition) -> Codes | None:
         """The codes of a vector column; None where there are none, or the morsel is no whole part."""
 
     def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:

@@ -15,10 +15,12 @@ from sql.activity import sessions
 from sql.views.registry import Row, view
 from storage.catalog import Catalog, Table
 from storage.column import Column
+from storage.segments.coding import section_of
 from storage.segments.sealed import Sealed
 from storage.types import BYTEA, Form, Type
 
 _NODE, _PARTITION = 1, 0
+_SIZES = ("uncompressed_size", "compressed_size", "codes_size", "vectors_size")
 
 
 @view("information_schema", "columnar_segments", volatile=True)
@@ -52,14 +54,17 @@ def _columns(database: str, catalog: Catalog, table: Table, part: Sealed) -> Ite
         column = part.segment.columns.get(definition.number)
         row = shared | {"column_name": definition.name, "column_id": definition.number}
         if column is None:  # the segment is older than the column
-            yield row | {"encoding": "missing", "uncompressed_size": 0, "compressed_size": 0}
+            yield row | {"encoding": "missing", **dict.fromkeys(_SIZES, 0)}
             continue
+        referred, codes = column.referred, part.segment.sections.get(section_of(definition.number))
         yield row | {
             "encoding": column.tag,
             "min_value": _shown(column.type, column.zone.low),
             "max_value": _shown(column.type, column.zone.high),
             "uncompressed_size": column.raw,
             "compressed_size": column.nbytes,
+            "codes_size": 0 if codes is None else codes.nbytes,
+            "vectors_size": 0 if referred is None else referred.nbytes,
         }
 
 

@@ -5,10 +5,10 @@ share a centroid. From them a query knows which rows certainly meet a condition,
 which have to be looked at in full: see storage.codes.bounds for the proof. Arrays only: no SQL, no files.
 """
 
-from storage.codes.cells import LEAST_DIMENSIONS
+from storage.codes.cells import LAYOUT, LEAST_DIMENSIONS
 from storage.codes.codes import Codes
 from storage.codes.limit import Limit
 from storage.codes.metric import Metric, Question
 from storage.codes.search import Nearest, Verdict
 
-__all__ = ["LEAST_DIMENSIONS", "Codes", "Limit", "Metric", "Nearest", "Question", "Verdict"]
+__all__ = ["LAYOUT", "LEAST_DIMENSIONS", "Codes", "Limit", "Metric", "Nearest", "Question", "Verdict"]

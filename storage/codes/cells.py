@@ -34,6 +34,8 @@ Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int32]
 
+LAYOUT = 1
+"""Of the head and the buffers: codes of another layout are made anew. Raise it when their bytes change."""
 LEAST_DIMENSIONS = 32
 """Vectors of fewer elements have no codes: a plain scan reads about as few bytes."""
 CELL_ROWS = 1 << 15

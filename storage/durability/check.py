@@ -18,6 +18,7 @@ import crc32c
 import numpy as np
 
 from storage.catalog import ColumnDefinition, Table
+from storage.codes import Metric, Question
 from storage.column import Mask
 from storage.durability import files, log
 from storage.durability import manifest as manifests
@@ -27,6 +28,7 @@ from storage.durability.records import Reader
 from storage.durability.replay import scan
 from storage.errors import DatabaseError, DataCorrupted
 from storage.indexes.hashindex import HashIndex, hashed
+from storage.segments.coding import codes_in, elements_of
 from storage.segments.sealed import SegmentEntry, read_gone
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import Place, SegmentFile, damage
@@ -36,6 +38,7 @@ from storage.segments.vectors import MAGICS, AnyFile, Referred
 _STEP = 4 << 20
 _ROWS = 65_536
 _BYTES = 64 << 20
+_SAMPLE = 256
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,41 @@ def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
     if segment.rows and ((np.diff(ids) <= 0).any() or (ids[0], ids[-1]) != (low, high)):
         raise damage(path, 0, "a row id stands twice, or outside its zone")
     _check_indexes(segment, table, path)
+    codes = [definition for definition in table.columns if _check_codes(segment, definition, path)]
     told = f"{segment.rows} rows, {len(segment.columns)} columns, {buffers} buffers"
-    yield f'table "{table.name}": {told}, {len(segment.sections)} indexes'
+    indexes = len({key.name for _, key in table.indexed} & segment.sections.keys())
+    yield f'table "{table.name}": {told}, {indexes} indexes, codes of {len(codes)} columns'
+
+
+def _check_codes(segment: Segment, definition: ColumnDefinition, path: Path) -> bool:
+    """Whether a column has codes: each row that is there once, and what they say of some rows is true."""
+    codes = codes_in(segment, definition)
+    elements = elements_of(definition.type)
+    if codes is None or elements is None:
+        return False
+    number = definition.number
+    positions = np.sort(np.concatenate([codes.by_position[0], codes.unsure]))
+    _, valid = segment.columns[number].loaded()
+    there = np.arange(segment.rows) if valid is None else np.flatnonzero(valid)
+    if not np.array_equal(positions, there):
+        raise damage(path, 0, f"the codes of column {number} are not of the rows that are there")
+    some = there[:: max(len(there) // _SAMPLE, 1)]
+    try:
+        column = segment.column(definition, 0, segment.rows, some)
+    except DataCorrupted:  # of a vector file, which is told of by itself
+        return True
+    values = np.ascontiguousarray(column.values).view(elements)
+    if not len(values) or not (question := Question.of(Metric.L2, values[0])).usable:
+        return True
+    known, low, high = codes.bounds(question, range(codes.cells))
+    order = np.argsort(known)
+    at = order[np.searchsorted(known[order], some)]
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = np.sqrt(((values.astype(np.float64) - values[0]) ** 2).sum(axis=1))
+        wrong = (scores < low[at]) | (scores > high[at])
+    if wrong.any():
+        raise damage(path, 0, f"the codes of column {number} are not those of its vectors")
+    return True
 
 
 def _check_buffers(file: SegmentFile) -> int:

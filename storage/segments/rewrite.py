@@ -29,6 +29,7 @@ from storage.column import Column, Positions
 from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
 from storage.segments.blocks import Block
+from storage.segments.coding import Coding, elements_of, section_of
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment, SegmentColumn
 from storage.segments.segmentfolder import SegmentFolder
@@ -218,22 +219,35 @@ class _Building:
     def _columns(
         self, target: Target, path: Path | None
     ) -> tuple[dict[int, SegmentColumn], dict[str, Section]]:
-        """The columns, and the indexes of the table's keys; `path` is the segment's file."""
-        columns, keys = {}, {}
+        """The columns, with codes of vectors and indexes of the table's keys; `path`: the segment's file."""
+        columns, keys, codes = {}, {}, {}
         for definition in self._table.columns:
             self._check()
             number = definition.number
+            coding = None
+            if elements_of(definition.type) is not None:
+                coding = Coding(self._sources, definition, target, self._check)
             if path is not None and definition in self._apart:
-                gathering = Gathering(
-                    self._sources, definition, target, path, self._copied[number], self._check
-                )
-                columns[number] = gathering.column()
-                continue
-            column = _gathered(self._sources, definition, target)
-            columns[number] = SegmentColumn.build(column)
-            if number in self._in_keys:
-                keys[number] = column
-        return columns, sections_of(self._table, keys, target.rows)
+                columns[number] = self._wide(target, definition, path, coding)
+            else:
+                column = _gathered(self._sources, definition, target)
+                columns[number] = SegmentColumn.build(column)
+                if coding is not None:
+                    coding.see(np.arange(target.rows), column)
+                if number in self._in_keys:
+                    keys[number] = column
+            section = None if coding is None else coding.section()
+            if section is not None:
+                codes[section_of(number)] = section
+        return columns, sections_of(self._table, keys, target.rows) | codes
+
+    def _wide(
+        self, target: Target, definition: ColumnDefinition, path: Path, coding: Coding | None
+    ) -> SegmentColumn:
+        """A column whose rows stand in vector files."""
+        copied = self._copied[definition.number]
+        gathering = Gathering(self._sources, definition, target, path, copied, self._check)
+        return gathering.column(None if coding is None else coding.see)
 
 
 def _living(sources: Sequence[Source], oldest: int) -> Iterator[Piece]:

@@ -8,11 +8,10 @@ columns stand in files of their own (storage.segments.vectors).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +38,7 @@ from storage.segments.zones import (
 )
 from storage.types import BOOL, INT8, Form, Type
 
+T = TypeVar("T")
 Loaded = tuple[Encoded, Mask | None]
 RowIdOrder = tuple[Positions, Positions | None]
 _ZERO = Decimal(0)
@@ -133,17 +133,43 @@ class SegmentColumn:
         return any(zone.may_match(op, key) for zone in zones)
 
 
-@dataclass(frozen=True)
 class Section:
     """Something that belongs to a segment's rows besides their columns: a head and buffers."""
 
-    head: Mapping[str, Any]
-    load: Callable[[], Sequence[Bytes]]
+    def __init__(
+        self,
+        head: Mapping[str, Any],
+        nbytes: int,
+        read: Callable[[], Sequence[Bytes]],
+        keep: Callable[[Hashable, Callable[[], tuple[Any, int]]], Any],
+    ) -> None:
+        """`read` gives the buffers, of so many bytes; `keep` what it kept by a name, or the loaded."""
+        self.head, self.nbytes, self._read, self._keep = head, nbytes, read, keep
 
     @classmethod
     def of(cls, head: Mapping[str, Any], buffers: Sequence[Bytes]) -> Section:
         """A section that is in memory."""
-        return cls(head, lambda: buffers)
+        made: dict[Hashable, Any] = {}
+
+        def keep(name: Hashable, load: Callable[[], tuple[Any, int]]) -> Any:
+            if name not in made:
+                made[name], _ = load()
+            return made[name]
+
+        return cls(head, sum(len(buffer) for buffer in buffers), lambda: buffers, keep)
+
+    def load(self) -> Sequence[Bytes]:
+        """The buffers, of a file out of the buffer cache. Raises DataCorrupted."""
+        buffers: Sequence[Bytes] = self._keep("buffers", lambda: (self._read(), self.nbytes))
+        return buffers
+
+    def made(self, make: Callable[[Mapping[str, Any], Sequence[Bytes]], T]) -> T:
+        """What `make`, always the same, makes of head and buffers: kept in their place, for it holds them.
+
+        Raises DataCorrupted.
+        """
+        found: T = self._keep("made", lambda: (make(self.head, self._read()), self.nbytes))
+        return found
 
 
 class Segment:
@@ -304,8 +330,7 @@ class Segment:
             for number in (described.get("number", at),)
         }
         sections = {
-            name: Section(described["head"], _section(file, name, described["buffers"]))
-            for name, described in foot.get("sections", {}).items()
+            name: _section(file, name, described) for name, described in foot.get("sections", {}).items()
         }
         row_ids = _stored(file, 0, foot["row_ids"], lost)
         segment = cls(foot["rows"], columns, row_ids, foot.get("ascending"), sections, file)
@@ -441,15 +466,14 @@ def _stored(
     return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept, referred)
 
 
-def _section(file: SegmentFile, name: str, places: Sequence[Sequence[int]]) -> Callable[[], Sequence[Bytes]]:
-    """What loads a section's buffers."""
+def _section(file: SegmentFile, name: str, described: Mapping[str, Any]) -> Section:
+    """A section of a file."""
+    places = described["buffers"]
 
-    def load() -> tuple[Sequence[Bytes], int]:
-        buffers = [file.buffer((name, at), place).read() for at, place in enumerate(places)]
-        return buffers, sum(len(buffer) for buffer in buffers)
+    def read() -> Sequence[Bytes]:
+        return [file.buffer((name, at), place).read() for at, place in enumerate(places)]
 
-    def kept() -> Sequence[Bytes]:
-        buffers: Sequence[Bytes] = file.kept(name, load)
-        return buffers
+    def keep(what: Hashable, load: Callable[[], tuple[Any, int]]) -> Any:
+        return file.kept((name, what), load)
 
-    return kept
+    return Section(described["head"], sum(length for _, length, _ in places), read, keep)

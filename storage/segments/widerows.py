@@ -132,14 +132,19 @@ class Gathering:
         self._files: list[AnyFile] = []
         self._written = 0
 
-    def column(self) -> SegmentColumn:
-        """The column. Raises DataCorrupted, DiskFull or FileError."""
+    def column(self, see: Callable[[Positions, Column], None] | None) -> SegmentColumn:
+        """The column. `see` is told which rows of the segment were read, and their values.
+
+        Raises DataCorrupted, DiskFull or FileError.
+        """
         self._refer()
         step = max(LOT_BYTES // wide_bytes(self._definition.type), 1)
         new = np.flatnonzero(self._file < 0)
         for start in range(0, len(new), step):
             lot = new[start : start + step]
             column = gathered_wide(self._sources, self._definition, self._target, lot, self._check)
+            if see is not None:
+                see(lot, column)
             if len(lot) == self._target.rows:
                 built = SegmentColumn.build(column)
                 if built.tag != Wide.tag:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
 from storage.catalog import ColumnDefinition, Table
+from storage.codes import Codes
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
 from storage.segments.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
@@ -232,7 +232,7 @@ class OwnMorsel:
         row_ids = self._rows.row_ids[self._start : self._stop]
         return row_ids if rows is None else row_ids[rows]
 
-    def codes(self, definition: ColumnDefinition) -> Any | None:
+    def codes(self, definition: ColumnDefinition) -> Codes | None:
         """None: own rows have no codes."""
         return None
 

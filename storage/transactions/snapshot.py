@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Table
+from storage.codes import Codes
 from storage.column import Column, Mask, Positions
 from storage.indexes.hashindex import hashed
 from storage.indexes.lookup import find
 from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
+from storage.segments.coding import codes_of
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
 from storage.transactions.changes import TableChanges
@@ -86,9 +88,10 @@ class PartMorsel:
         """See storage.seams.Morsel."""
         return self._part.row_ids_of(self._start, self._stop, rows)
 
-    def codes(self, definition: ColumnDefinition) -> Any | None:
-        """See storage.seams.Morsel."""
-        return None
+    def codes(self, definition: ColumnDefinition) -> Codes | None:
+        """See storage.seams.Morsel. Raises DataCorrupted."""
+        whole = self.rows == self._part.rows
+        return codes_of(self._part, definition) if whole else None
 
     def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """See storage.seams.Morsel."""
