@@ -97,12 +97,11 @@ def measure_of(function: str) -> Measure | None:
     """What an overload measures, by its id; None where that is no metric of two vectors."""
     name, _, arguments = function.partition("(")
     measure = MEASURES.get(name)
-    if measure is None or not all(type in _VECTORS for type in arguments.rstrip(")").split(",")):
-        return None
-    return measure
+    return measure if arguments.rstrip(")") in _SIDES else None
 
 
-_VECTORS = frozenset(("binary", "vector", "halfvec"))
+# binary(n) beside a halfvec holds float16 elements, which is not what its codes are made of
+_SIDES = frozenset(("binary,binary", "binary,vector", "vector,binary", "vector,vector", "halfvec,halfvec"))
 
 
 @dataclass(frozen=True, eq=False)
