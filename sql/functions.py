@@ -8,8 +8,9 @@ one. Polymorphic overloads (anyarray, anyelement) take their types from the argu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
@@ -50,9 +51,17 @@ class _Candidate:
     declared: tuple[Type, ...]  # one type an argument: a variadic's last one repeated
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Overloads, and those of them by the OIDs that they declare."""
+
+    all: tuple[_Candidate, ...]
+    exact: dict[tuple[int, ...], Choice]
+
+
 def resolve_function(name: str, arguments: Sequence[Type], position: int, shown: str = "") -> Choice:
     """The function for these arguments. Raises UndefinedFunction, AmbiguousFunction."""
-    candidates = _arity(FUNCTIONS.get(name, ()), len(arguments))
+    candidates = _candidates("function", name, len(arguments))
     chosen = _choose(candidates, arguments)
     if chosen is None:
         raise _missing("function", _call(shown or name, arguments), position)
@@ -61,7 +70,7 @@ def resolve_function(name: str, arguments: Sequence[Type], position: int, shown:
 
 def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Choice:
     """The aggregate for these arguments."""
-    candidates = _arity(AGGREGATES.get(name, ()), len(arguments))
+    candidates = _candidates("aggregate", name, len(arguments))
     chosen = _choose(candidates, arguments)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
@@ -80,7 +89,7 @@ def resolve_operator(symbol: str, arguments: Sequence[Type], position: int) -> C
 
 def find_operator(symbol: str, arguments: Sequence[Type], position: int = 0) -> Choice | None:
     """The operator for these operands, if there is one. Raises AmbiguousFunction."""
-    candidates = _arity(OPERATORS.get(symbol, ()), len(arguments))
+    candidates = _candidates("operator", symbol, len(arguments))
     types = list(arguments)
     if len(types) == 2:
         left, right = types
@@ -120,10 +129,18 @@ def _missing(kind: str, call: str, position: int, count: int = 2) -> DatabaseErr
     )
 
 
-def _arity(overloads: Sequence[Overload] | Sequence[Aggregate], count: int) -> list[_Candidate]:
-    """The overloads that take `count` arguments."""
+_TABLES: dict[str, Mapping[str, Sequence[Overload] | Sequence[Aggregate]]] = {
+    "function": FUNCTIONS,
+    "aggregate": AGGREGATES,
+    "operator": OPERATORS,
+}
+
+
+@lru_cache(maxsize=4096)
+def _candidates(kind: str, name: str, count: int) -> _Candidates:
+    """The overloads of a name that take `count` arguments: `+` alone has dozens, and every plan asks."""
     found: list[_Candidate] = []
-    for overload in overloads:
+    for overload in _TABLES[kind].get(name, ()):
         declared = overload.arguments
         if isinstance(overload, Overload):
             if overload.variadic and count >= len(declared):
@@ -132,14 +149,15 @@ def _arity(overloads: Sequence[Overload] | Sequence[Aggregate], count: int) -> l
                 declared = declared[:count]
         if len(declared) == count:
             found.append(_Candidate(overload, declared))
-    return found
+    exact: dict[tuple[int, ...], Choice] = {}
+    for candidate in found:
+        choice = Choice(candidate.overload, candidate.declared, candidate.overload.result)
+        exact.setdefault(tuple(d.oid for d in candidate.declared), choice)
+    return _Candidates(tuple(found), exact)
 
 
-def _exact(candidates: Sequence[_Candidate], types: Sequence[Type]) -> Choice | None:
-    for candidate in candidates:
-        if all(d.oid == t.oid for d, t in zip(candidate.declared, types, strict=True)):
-            return Choice(candidate.overload, candidate.declared, candidate.overload.result)
-    return None
+def _exact(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
+    return candidates.exact.get(tuple(t.oid for t in types))
 
 
 _PACKED = VECTORS | {BINARY.oid, SPARSEVEC.oid}
@@ -156,11 +174,11 @@ def _as_packed(types: Sequence[Type]) -> list[Type]:
     ]
 
 
-def _choose(candidates: list[_Candidate], types: Sequence[Type]) -> Choice | None:
+def _choose(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
     exact = _exact(candidates, types) or _exact(candidates, _as_packed(types))
     if exact is not None:
         return exact
-    usable = [c for c in candidates if _fits(c, types)]
+    usable = [c for c in candidates.all if _fits(c, types)]
     if len(usable) > 1:
         usable = _narrowed(usable, types)
     if not usable:
