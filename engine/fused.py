@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, QueryCanceled
-from storage.kernels.plain.programs import Op
+from storage.kernels.plain.programs import Code, Op
 from storage.types import (
     BOOL,
     DATE,
@@ -77,14 +78,21 @@ class Fused:
             return self.original.evaluate(batch, run)
         if all(column.constant for column in columns) or any(_is_null(column) for column in columns):
             return self.original.evaluate(batch, run)
-        code = np.array(self.code, np.int32)
         values = [column.values for column in columns]
         dtype = self.type.dtype
-        answer = kernels.run_program(code, values, [c.valid for c in columns], batch.rows, dtype)
+        answer = kernels.run_program(_array(self.code), values, [c.valid for c in columns], batch.rows, dtype)
         if answer is None:
             return self.original.evaluate(batch, run)
         found, valid = answer
         return Column(self.type, found, None if valid is None or valid.all() else valid)
+
+
+@lru_cache(maxsize=1024)
+def _array(code: tuple[Instruction, ...]) -> Code:
+    """A program as its kernel takes it: made once, not for every batch."""
+    array = np.array(code, np.int32)
+    array.flags.writeable = False
+    return array
 
 
 def _is_null(column: Column) -> bool:

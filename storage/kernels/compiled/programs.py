@@ -259,7 +259,11 @@ def _known_logic(op, n, a, b, out):  # type: ignore[no-untyped-def]
         out[:n] = op == IS_NOT_NULL
 
 
-@njit("boolean(int32[:, ::1], int64[:, ::1], int64, int64, int64, int64)", nogil=True, cache=True)
+@njit(
+    types.boolean(types.Array(types.int32, 2, "C", readonly=True), types.int64[:, ::1], *(types.int64,) * 4),
+    nogil=True,
+    cache=True,
+)
 def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-def]
     """`loads`: (kind, address of the values, of the mask or 0, 1 where one value stands for all rows)."""
     count = len(loads)
