@@ -7,6 +7,7 @@ it is their turn: that is the meaning, and it knows the line and the column of a
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from storage.types import REG_TYPES, TEXT, Type
 
 BLOCK_BYTES = 2 << 20
 BATCH_ROWS = 1 << 16
+_KEPT_FIELDS = 1 << 20
+_kept = threading.local()
+Bytes = bytes | bytearray
 _CATALOG = frozenset(type.oid for type in REG_TYPES)  # types whose input asks the statement's catalog
 
 
@@ -37,8 +41,8 @@ _CATALOG = frozenset(type.oid for type in REG_TYPES)  # types whose input asks t
 class _Block:
     """A block that was read in one piece: what finds where its records begin; the lines before it."""
 
-    block: bytes
-    begins: Callable[[bytes], Array]
+    block: Bytes
+    begins: Callable[[Bytes], Array]
     eol: bytes
     lines: int
 
@@ -46,7 +50,7 @@ class _Block:
         """(the line that a record ends with, the record)."""
         begins = self.begins(self.block)
         end = int(begins[row + 1]) if row + 1 < len(begins) else len(self.block)
-        whole = self.block[:end].removesuffix(self.eol)
+        whole = bytes(self.block[:end]).removesuffix(self.eol)
         return self.lines + whole.count(self.eol[:1]) + 1, whole[int(begins[row]) :]
 
 
@@ -82,22 +86,23 @@ class LineReader:
         self._scanned = 0  # bytes of `pending` that are known to end no record that can be read now
         self._inside = False  # whether quotes are open there
         self._ahead = Ahead(inline=any((type.element or type).oid in _CATALOG for type in format.columns))
-        self._blocks: deque[tuple[bytes, bytes]] = deque()  # those begun: the block, its first record
+        self._blocks: deque[tuple[Bytes, bytes]] = deque()  # those begun: the block, its first record
         self._given: _Block | _Records = _Records([], [])  # where the last batch comes from
         self._passed = 0  # rows of that before the batch
 
     def feed(self, data: bytes) -> Iterator[Batch]:
         """See Reader."""
+        view = memoryview(data)
         for at in range(0, len(data), BLOCK_BYTES):
             if self._place.ended:
                 return
-            self._pending += data[at : at + BLOCK_BYTES]
+            self._pending += view[at : at + BLOCK_BYTES]
             if len(self._pending) < BLOCK_BYTES:
                 return
             end = self._last_break()
             if end:
-                block = bytes(memoryview(self._pending)[:end])
-                del self._pending[:end]
+                block, self._pending = self._pending, self._pending[end:]
+                del block[end:]
                 self._scanned -= min(end, self._scanned)
                 self._put(block)
             while self._ahead.full:
@@ -106,13 +111,12 @@ class LineReader:
     def finish(self) -> Iterator[Batch]:
         """See Reader."""
         if self._pending:
-            block = bytes(self._pending)
-            self._pending.clear()
+            block, self._pending = self._pending, bytearray()
             self._put(block)
         while self._blocks:
             yield from self._taken()
 
-    def _put(self, block: bytes) -> None:
+    def _put(self, block: Bytes) -> None:
         """Have a block read."""
         if self._place.ended:
             return
@@ -208,24 +212,24 @@ class LineReader:
         self._scanned, self._inside = stop, bool(quotes % 2)
         return 0
 
-    def _begin(self, block: bytes) -> tuple[bytes, bytes]:
+    def _begin(self, block: Bytes) -> tuple[Bytes, bytes]:
         """(what stands behind the header, the first record where the kind of line break is not known)."""
         if not self._head:
             place = Place()
             try:
-                first = next(self._records.split(block, place), b"")
+                first = next(self._records.split(bytes(block), place), b"")
             except DatabaseError:
                 return block, b""  # the plain parser meets it again
             self._guess = place.eol
             return block, first
-        record = next(self._records.split(block, self._place), None)
+        record = next(self._records.split(bytes(block), self._place), None)
         self._head = False
         self._guess = self._place.eol
         if record is not None and self._format.header == "match":
             self._records.header(record, self._place.line)
         return block[self._records.end :], b""
 
-    def _quick(self, block: bytes) -> tuple[list[Column], int] | None:
+    def _quick(self, block: Bytes) -> tuple[list[Column], int] | None:
         """The block's columns by kernels, its line breaks; None where it needs the plain parser."""
         format, eol = self._format, self._guess
         if eol not in (b"\n", b"\r\n") or not format.columns or invalid_at(block) is not None:
@@ -233,7 +237,7 @@ class LineReader:
         if self._csv and format.escape != format.quote:
             return None
         if not block.endswith(eol):
-            block += eol
+            block = block + eol
         spans = self._spans(block)
         if spans is None:
             return None
@@ -246,22 +250,17 @@ class LineReader:
             return None
         return columns, _count(block, eol[0], 0, len(block))
 
-    def _spans(self, block: bytes) -> tuple[Array, Array, Array] | None:
+    def _spans(self, block: Bytes) -> tuple[Array, Array, Array] | None:
         """(starts, lengths, kinds), each (fields, rows); None where the block is not usual."""
         format = self._format
-        shape = (len(format.columns), _count(block, 10, 0, len(block)))
-        starts, lengths, kinds = (
-            np.empty(shape, np.int64),
-            np.empty(shape, np.int64),
-            np.empty(shape, np.uint8),
-        )
+        starts, lengths, kinds = _room(len(format.columns), _count(block, 10, 0, len(block)))
         marks = (ord(format.delimiter), self._quote, self._guess == b"\r\n")
         null = np.frombuffer(format.null.encode(), np.uint8)
         data = np.frombuffer(block, np.uint8)
         rows = kernels.split_lines(data, marks, null, self._forced, starts, lengths, kinds)
         return None if rows < 0 else (starts[:, :rows], lengths[:, :rows], kinds[:, :rows])
 
-    def _begins(self, block: bytes) -> Array:
+    def _begins(self, block: Bytes) -> Array:
         """(rows,) where the records begin in a block that is usual."""
         spans = self._spans(block if block.endswith(self._guess) else block + self._guess)
         assert spans is not None
@@ -269,13 +268,13 @@ class LineReader:
         begins: Array = starts[0] - ((kinds[0] != BARE) & self._csv)
         return begins
 
-    def _slow(self, block: bytes) -> tuple[list[Column], DatabaseError | None, _Records]:
+    def _slow(self, block: Bytes) -> tuple[list[Column], DatabaseError | None, _Records]:
         """The block's columns, record by record, up to its first error."""
         rows: list[Row] = []
         given = _Records([], [])
         error: DatabaseError | None = None
         try:
-            self._collect(block, rows, given)
+            self._collect(bytes(block), rows, given)
         except DatabaseError as caught:
             error = caught
         types = self._format.columns
@@ -339,6 +338,21 @@ class LineReader:
         return low
 
 
-def _count(data: bytes | bytearray, byte: int, begin: int, stop: int) -> int:
+def _room(fields: int, rows: int) -> tuple[Array, Array, Array]:
+    """(fields, rows) for starts, lengths and kinds: this thread's own, good until it asks again.
+
+    They are megabytes for each block, and fresh memory costs as much as what is done in it.
+    """
+    size = fields * rows
+    kept: tuple[Array, Array, Array] | None = getattr(_kept, "room", None)
+    if kept is None or len(kept[0]) < size:
+        kept = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.uint8)
+        if size <= _KEPT_FIELDS:
+            _kept.room = kept
+    starts, lengths, kinds = (part[:size].reshape(fields, rows) for part in kept)
+    return starts, lengths, kinds
+
+
+def _count(data: Bytes, byte: int, begin: int, stop: int) -> int:
     """How often a byte stands between two places."""
     return kernels.count_byte(np.frombuffer(data, np.uint8)[begin:stop], byte) if begin < stop else 0

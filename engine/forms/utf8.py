@@ -13,7 +13,7 @@ def decoded(raw: bytes) -> str:
     return raw.decode()
 
 
-def invalid_at(raw: bytes) -> int | None:
+def invalid_at(raw: bytes | bytearray) -> int | None:
     """Where the first byte stands that no UTF-8 text has there; zero bytes are none of text."""
     zero = raw.find(b"\0")
     if zero < 0 and raw.isascii():
