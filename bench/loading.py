@@ -1,9 +1,11 @@
-"""Bulk loading, over the wire: lineitem from CSV and vectors from binary COPY, beside the peers.
+"""Bulk loading, over the wire: lineitem from CSV, vectors from binary COPY, beside the peers; and out again.
 
 The same client (psycopg, blocks of a megabyte) feeds GlanceDB and PostgreSQL; DuckDB reads the file itself,
 into a database file, and checkpoints. All end with data that survives a crash. Beside them stands what the
-disk takes: the same bytes written to a file and fsynced. The rounds are interleaved, medians are told.
-`LOADING_SCALE` is TPC-H's scale factor, `LOADING_VECTORS` the number of 4096-byte vectors.
+disk takes: the same bytes written to a file and fsynced. Then the rows that were loaded go into another
+table (INSERT ... SELECT, CREATE TABLE AS) and out to the client (COPY TO), on both servers. The rounds are
+interleaved, medians are told. `LOADING_SCALE` is TPC-H's scale factor, `LOADING_VECTORS` the number of
+4096-byte vectors.
 """
 
 from __future__ import annotations
@@ -78,6 +80,7 @@ def _lineitem(folder: Path, urls: dict[str, str]) -> None:
     with path.open("rb") as file:
         rows = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b"")) - 1
     _report(f"lineitem, scale {SCALE:g}: {rows} rows of CSV", path, rows, loads)
+    _moved("lineitem", path, rows, urls)
 
 
 def _vectors(folder: Path, urls: dict[str, str]) -> None:
@@ -99,6 +102,7 @@ def _vectors(folder: Path, urls: dict[str, str]) -> None:
         for name, url in urls.items()
     }
     _report(f"{VECTORS} vectors of 4096 bytes, binary COPY", path, VECTORS, loads)
+    _moved("v", path, VECTORS, urls)
 
 
 def _copy(url: str, create: str, table: str, path: Path, options: str) -> Load:
@@ -120,6 +124,41 @@ def _copy(url: str, create: str, table: str, path: Path, options: str) -> Load:
             connection.execute("checkpoint")
 
     return Load(load, emptied)
+
+
+def _moved(table: str, path: Path, rows: int, urls: dict[str, str]) -> None:
+    """Rows that are there, into another table and out: MB/s are of the file that they came from."""
+    works = {
+        "INSERT ... SELECT": ("create table copied (like {0})", "insert into copied select * from {0}"),
+        "CREATE TABLE AS": ("", "create table copied as select * from {0}"),
+        "COPY TO, csv": ("", "copy {0} to stdout (format csv)"),
+        "COPY TO, binary": ("", "copy {0} to stdout (format binary)"),
+    }
+    for title, (before, statement) in works.items():
+        loads = {
+            name: _statement(url, before.format(table), statement.format(table)) for name, url in urls.items()
+        }
+        _report(f"{title} of {table}", path, rows, loads, disk=False)
+
+
+def _statement(url: str, before: str, statement: str) -> Load:
+    def run() -> None:
+        with psycopg.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+            if statement.startswith("copy"):
+                with cursor.copy(statement) as copy:
+                    for _ in copy:
+                        pass
+            else:
+                cursor.execute(statement)
+
+    def emptied() -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("drop table if exists copied")
+            if before:
+                connection.execute(before)
+            connection.execute("checkpoint")
+
+    return Load(run, emptied)
 
 
 def _duckdb(database: Path, path: Path) -> Load:
@@ -152,8 +191,9 @@ def _write(path: Path) -> Load:
     return Load(load, lambda: target.unlink(missing_ok=True))
 
 
-def _report(title: str, path: Path, rows: int, loads: dict[str, Load]) -> None:
-    loads["file and fsync"] = _write(path)
+def _report(title: str, path: Path, rows: int, loads: dict[str, Load], *, disk: bool = True) -> None:
+    if disk:
+        loads["file and fsync"] = _write(path)
     seconds: dict[str, list[float]] = {name: [] for name in loads}
     for _ in range(ROUNDS):
         for name, load in loads.items():

@@ -1,4 +1,4 @@
-"""Text and CSV out: a batch's lines put together column by column."""
+"""Text and CSV out: a batch's fields are put where they belong in its lines, column by column."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 
 from engine import forms
 from engine.formats.options import CopyFormat
+from engine.formats.tuples import Fields, arrow_fields
 from engine.forms.style import Style
+from storage import kernels
 from storage.batch import Batch
-from storage.column import Column
+from storage.column import Array, Column
+from storage.segments.coded import CodedColumn
 from storage.types import TEXT
 
 
@@ -29,35 +32,78 @@ class LineWriter:
         if not self._format.header:
             return b""
         names = [Column.of(TEXT, [name]) for name in self._format.names]
-        return _joined(self._lines(names, 1))
+        return self.framed(Batch(tuple(names), 1), 0)[0].tobytes()
 
     def write(self, batch: Batch) -> bytes:
         """A line a row."""
-        return _joined(self.lines(batch))
+        return self.framed(batch, 0)[0].tobytes()
 
-    def lines(self, batch: Batch) -> pa.Array:
-        """The line of each row, its break included."""
-        return self._lines([forms.text_of(column, self._style) for column in batch.columns], batch.rows)
+    def framed(self, batch: Batch, prefix: int) -> tuple[Array, Array, Array]:
+        """(bytes, where each row begins, how long it is): `prefix` bytes of the caller's, then the line."""
+        fields = [self._fields(position, column) for position, column in enumerate(batch.columns)]
+        sizes = np.full(batch.rows, prefix + max(len(fields), 1), np.int64)
+        for _, _, lengths in fields:
+            sizes += lengths
+        ends = np.cumsum(sizes)
+        begins = ends - sizes
+        # delimiters and breaks stand where no field does
+        out = np.full(int(ends[-1]) if len(ends) else 0, ord(self._format.delimiter), np.uint8)
+        out[ends - 1] = ord("\n")
+        places = begins + prefix
+        for content, starts, lengths in fields:
+            kernels.scatter_bytes(out, places, content, starts, lengths)
+            places = places + (lengths + 1)
+        return out, begins, sizes
 
     def trailer(self) -> bytes:
         """Nothing."""
         return b""
 
-    def _lines(self, texts: list[Column], rows: int) -> pa.Array:
-        if not texts:
-            return pa.array(["\n"] * rows, pa.large_string())
-        escape = self._quoted if self._csv else self._escaped
-        fields = [escape(position, column.values) for position, column in enumerate(texts)]
-        fields[-1] = pc.binary_join_element_wise(fields[-1], _large("\n"), _large(""))
-        return pc.binary_join_element_wise(*fields, _large(self._format.delimiter))
+    def _fields(self, position: int, column: Column) -> Fields:
+        """The column's fields as they stand in the lines, each distinct value of a coded one made once."""
+        if isinstance(column, CodedColumn) and len(column.dictionary) <= len(column):
+            content, starts, lengths = self._written(position, column.dictionary.column)
+            starts, lengths = starts[column.codes], lengths[column.codes]
+            missing = None if column.valid is None else ~column.valid
+        else:
+            content, starts, lengths = self._written(position, column)
+            missing = lengths < 0
+        if missing is None or not missing.any():
+            return content, starts, lengths
+        null = np.frombuffer(self._format.null.encode(), np.uint8)
+        starts, lengths = np.where(missing, len(content), starts), np.where(missing, len(null), lengths)
+        return np.concatenate([content, null]), starts, lengths
 
-    def _escaped(self, position: int, values: pa.Array) -> pa.Array:
+    def _written(self, position: int, column: Column) -> Fields:
+        """The fields of values; a length of -1 is a null."""
+        values = forms.text_of(column, self._style).values
+        if not (self._csv and position in self._format.force_quote) and not self._odd(values):
+            return arrow_fields(values)
+        return arrow_fields(self._quoted(position, values) if self._csv else self._escaped(values))
+
+    def _odd(self, values: pa.Array) -> bool:
+        """Whether any text may have to be quoted or escaped: most columns hold none, and a look is cheap."""
+        format = self._format
+        content, starts, lengths = arrow_fields(values)
+        if not len(starts):
+            return False
+        content = content[starts[0] : starts[-1] + max(int(lengths[-1]), 0)]
+        special = (
+            f"{format.delimiter}{format.quote}\n\r" if self._csv else f"{format.delimiter}\\\b\f\n\r\t\v"
+        )
+        if self._csv and len(format.columns) == 1:
+            special += "\\"
+        if any(kernels.count_byte(content, ord(char)) for char in special):
+            return True
+        return self._csv and bool((lengths == len(format.null.encode())).any())
+
+    def _escaped(self, values: pa.Array) -> pa.Array:
         values = pc.replace_substring(values, "\\", "\\\\")
         for char, letter in (("\b", "b"), ("\f", "f"), ("\n", "n"), ("\r", "r"), ("\t", "t"), ("\v", "v")):
             values = pc.replace_substring(values, char, "\\" + letter)
         if self._format.delimiter not in "\b\f\n\r\t\v":
             values = pc.replace_substring(values, self._format.delimiter, "\\" + self._format.delimiter)
-        return values.fill_null(self._format.null)
+        return values
 
     def _quoted(self, position: int, values: pa.Array) -> pa.Array:
         format = self._format
@@ -77,15 +123,4 @@ class LineWriter:
         doubled = pc.replace_substring(doubled, format.quote, format.escape + format.quote)
         mark = pa.scalar(format.quote, pa.large_string())
         quoted = pc.binary_join_element_wise(mark, doubled, mark, pa.scalar("", pa.large_string()))
-        return pc.if_else(needs.fill_null(False), quoted, values).fill_null(format.null)
-
-
-def _large(text: str) -> pa.Scalar:
-    return pa.scalar(text, pa.large_string())
-
-
-def _joined(lines: pa.Array) -> bytes:
-    """The lines one after another: the array's own bytes."""
-    _, offsets, data = lines.buffers()
-    ends = np.frombuffer(offsets, np.int64)[[lines.offset, lines.offset + len(lines)]]
-    return data[int(ends[0]) : int(ends[1])].to_pybytes() if data is not None else b""
+        return pc.if_else(needs.fill_null(False), quoted, values)

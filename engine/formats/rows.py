@@ -13,7 +13,6 @@ import struct
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from engine import forms
 from engine.formats.linewriter import LineWriter
@@ -50,18 +49,11 @@ def row_frames(
 def copy_frames(writer: Writer, batch: Batch) -> bytes:
     """CopyData messages, one a row, of what `writer` would write."""
     if isinstance(writer, LineWriter):
-        return _line_frames(writer.lines(batch))
+        out, begins, sizes = writer.framed(batch, 5)
+        out[begins] = ord("d")
+        kernels.put_int32(out, begins + 1, sizes - 1)
+        return out.tobytes()
     return row_frames(batch.columns, (1,) * len(batch.columns), batch.rows, PLAIN, b"d")
-
-
-def _line_frames(lines: pa.Array) -> bytes:
-    content, starts, lengths = arrow_fields(lines)
-    places = np.cumsum(lengths + 5) - (lengths + 5)
-    out = np.empty(int(lengths.sum()) + 5 * len(lengths), np.uint8)
-    kernels.put_fields(out, places + 1, content, starts, lengths)
-    out[places] = ord("d")
-    kernels.put_int32(out, places + 1, lengths + 4)
-    return out.tobytes()
 
 
 def _fields(column: Column, format: int, style: Style) -> Fields:
