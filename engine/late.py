@@ -154,6 +154,15 @@ def together(batches: Sequence[Batch]) -> Batch:
     return Batch(tuple(columns), rows)
 
 
+def is_fetched(column: Column) -> bool:
+    """Whether a column's values are there, and need not be fetched."""
+    try:
+        object.__getattribute__(column, "_values")
+    except AttributeError:
+        return False
+    return True
+
+
 def is_wide(type: Type) -> bool:
     """Whether values of `type` are fetched late."""
     if type.form is Form.ROWS:

@@ -136,9 +136,11 @@ def _top(node: logical.Top) -> Operator:
     if isinstance(child, logical.Get):
         scan = physical(child)
         term = key_term(keys[0].expression, child.types)
-        if term is not None and isinstance(scan, operators.Scan):
+        if term is not None and isinstance(scan, operators.Scan | operators.CertifiedScan):
             top = operators.Top(scan, keys, node.count, node.offset)
-            nearest = operators.Nearest(top, scan, term)
+            certified = scan if isinstance(scan, operators.CertifiedScan) else None
+            plain = scan if isinstance(scan, operators.Scan) else scan.plain
+            nearest = operators.Nearest(top, plain, term, certified)
             return nearest if project is None else operators.Project(nearest, _fused(project.expressions))
     return operators.Top(physical(node.child), node.keys, node.count, node.offset)
 

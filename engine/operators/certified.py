@@ -33,7 +33,7 @@ from engine.similarity import Asked, Term, asked
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition
 from storage.codes import Codes
-from storage.column import Positions
+from storage.column import Column, Positions
 from storage.predicate import Conjunction
 from storage.seams import Morsel, TableView
 from storage.segments.tally import Tally
@@ -81,11 +81,11 @@ class CertifiedScan:
 
     def morsels(self, run: Run) -> Iterator[Task]:
         """See the module's text."""
-        search = self._search(run)
+        search = self.search(run, self)
         yield from self.plain.morsels(run) if search is None else search.tasks()
 
-    def _search(self, run: Run) -> _Search | None:
-        """The search of one run; None where it has to be the plain scan."""
+    def search(self, run: Run, owner: Operator) -> Search | None:
+        """The search of one run, which counts as done by `owner`; None where it has to be the plain scan."""
         scan = self.plain
         if not enabled(run) or not pool_safe(scan.condition):
             return None
@@ -100,13 +100,13 @@ class CertifiedScan:
         for term in self.terms:
             answer = asked(term, run)
             if answer is False:
-                return _Search(self, view, advice[0], advice[1], (), run, nothing=True)
+                return Search(self, owner, view, advice[0], advice[1], (), run, nothing=True)
             if isinstance(answer, Asked):
                 definition = view.table.definition(scan.numbers[term.column])
                 questions.append(_Question(definition, answer))
         if not questions:
             return None
-        return _Search(self, view, advice[0], advice[1], tuple(questions), run)
+        return Search(self, owner, view, advice[0], advice[1], tuple(questions), run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,11 @@ Work = tuple[_Part, range | None]
 
 
 @dataclass(eq=False)
-class _Search:
-    """One run of a certified scan."""
+class Search:
+    """One run of a certified scan. `nothing`: no row meets a term."""
 
     operator: CertifiedScan
+    owner: Operator
     view: TableView
     predicate: Conjunction
     complete: bool
@@ -191,7 +192,7 @@ class _Search:
     def __post_init__(self) -> None:
         scan, table = self.operator.plain, self.view.table
         self.columns = tuple(table.definition(number) for number in scan.numbers)
-        self._sums = Sums(self.view, self.operator, self.run)
+        self._sums = Sums(self.view, self.owner, self.run)
         complete = bool(self.predicate) and self.complete
         self._whole = self._tests(scan.condition, scan.rest, complete)
         self._others = self._tests(self.operator.others, self.operator.rest, complete)
@@ -241,7 +242,7 @@ class _Search:
         self._sums.add(Tally(plain=part.rows))
         scan = self.operator.plain
         for piece in part.morsel.pieces(self.predicate):
-            yield from scan.tasks(piece, self.columns, self.predicate, self._whole, self.run, self.operator)
+            yield from scan.tasks(piece, self.columns, self.predicate, self._whole, self.run, self.owner)
 
     # over codes
 
@@ -267,6 +268,9 @@ class _Search:
         self._parts += 1
         if self._open > _OPEN_SHARE * self._asked and self._parts % _TRIED_AGAIN:
             return _Part(morsel, ())
+        return self._coded(morsel)
+
+    def _coded(self, morsel: Morsel) -> _Part:
         found = []
         for question in self.questions:
             codes = morsel.codes(question.definition)
@@ -331,22 +335,40 @@ class _Search:
         return batches[0] if len(batches) == 1 else together(batches)
 
     def _met(self, left: _Left) -> Batch | None:
+        rows, fetched = self._meeting(left)
+        return self.operator.plain.fetch(rows, fetched) if rows.count else None
+
+    def qualifying(self, morsel: Morsel) -> Positions:
+        """The rows of a whole part that are seen and meet the condition: for who asks for nothing else."""
+        part = self._coded(morsel)
+        if not part.codes:
+            scan = self.operator.plain
+            return scan.qualifying(morsel, self.columns, self.predicate, self._whole, self.run)
+        left, tally = self._verdict(part, None)
+        self._sums.add(tally)
+        return self._meeting(left)[0].numbers
+
+    def _meeting(self, left: _Left) -> tuple[ScanRows, dict[int, Column]]:
+        """The rows among these that are seen and meet the condition; what was fetched of them for it."""
         scan, morsel = self.operator.plain, left.part.morsel
         test = 1 if morsel.decides(self.predicate) else 0
         around = ScanRows(morsel, self.columns, None, left.start, left.stop)
-        maybe = left.maybe[morsel.sees(left.maybe)]
-        met = []
-        for positions, tests in ((left.sure[morsel.sees(left.sure)], self._others), (maybe, self._whole)):
+        sure, maybe = left.sure[morsel.sees(left.sure)], left.maybe[morsel.sees(left.maybe)]
+        met, fetched = [_NONE], dict[int, Column]()
+        for positions, tests in ((sure, self._others), (maybe, self._whole)):
             if len(positions):
                 rows = ScanRows(morsel, self.columns, positions, 0, 0)
-                passed, _ = scan.passing(rows, around, tests[test], self.run)
+                passed, fetched = scan.passing(rows, around, tests[test], self.run)
                 met.append(passed.numbers)
-        positions = np.concatenate([_NONE, *met])
-        positions.sort()
         width = sum(row_bytes(scan.types[i]) for i in self._whole[0].wide)
         self._sums.add(Tally(full=len(maybe), full_bytes=len(maybe) * width))
-        count(self.run, self.operator, len(positions), 1, Rows_Removed_by_Filter=len(maybe) - len(positions))
-        return scan.fetch(ScanRows(morsel, self.columns, positions, 0, 0), {}) if len(positions) else None
+        positions = np.concatenate(met)
+        removed = len(sure) + len(maybe) - len(positions)
+        count(self.run, self.owner, len(positions), 1, Rows_Removed_by_Filter=removed)
+        if len(sure) and len(maybe):
+            positions.sort()
+            fetched = {}
+        return ScanRows(morsel, self.columns, positions, 0, 0), fetched
 
 
 def task_rows(view: TableView) -> int:

@@ -23,7 +23,7 @@ from engine.counters import timed
 from engine.late import row_bytes
 from engine.operators.base import Operator, Task
 from engine.operators.bounds import conjunction_of
-from engine.operators.certified import cut, task_rows
+from engine.operators.certified import CertifiedScan, Search, cut, task_rows
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
 from engine.operators.scan import Scan, ScanRows, Test, only
@@ -53,11 +53,12 @@ _OPEN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Nearest:
-    """The first rows that `plain` gives, whose child is `scan` and whose first key is `term`."""
+    """The first rows that `plain` gives, whose child is `scan`, or `certified` over it, and first key `term`."""
 
     plain: Top
     scan: Scan
     term: Term
+    certified: CertifiedScan | None = None
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -93,6 +94,9 @@ class Nearest:
         if advice is None:
             return None
         prepare(run, scan.condition, *(key.expression for key in keys))
+        inner = None if self.certified is None else self.certified.search(run, self)
+        if self.certified is not None and (inner is None or inner.nothing):
+            return None
         order = ranking(self.term, keys[0].descending, skip + rows, run)
         if order is None:
             return None
@@ -108,7 +112,7 @@ class Nearest:
         complete = bool(advice[0]) and advice[1]
         whole = scan.test(scan.condition)
         tests = whole, scan.test(scan.rest) if complete else whole
-        return _Search(self, view, advice[0], tests, order, tuple(parts), run), skip
+        return _Search(self, view, advice[0], tests, order, tuple(parts), run, inner), skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +170,7 @@ class _Search:
     order: Ranking
     parts: tuple[_Part, ...]
     run: Run
+    inner: Search | None
     _kept: list[_Kept] = field(default_factory=list)
     _rows: int = 0
 
@@ -264,6 +269,8 @@ class _Search:
 
     def _counting(self, morsel: Morsel) -> Positions:
         """The rows that are seen and meet the condition."""
+        if self.inner is not None:
+            return self.inner.qualifying(morsel)
         return self.operator.scan.qualifying(morsel, self.columns, self.predicate, self.tests, self.run)
 
     def _look(self, part: _Part, positions: Positions) -> _Kept:

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from engine.counters import count
-from engine.late import LateColumn, is_wide, row_bytes
+from engine.late import LateColumn, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
 from engine.operators.base import Operator, Task, given, pooled
 from engine.operators.bounds import Bound, conjunction_of
@@ -187,18 +187,25 @@ class Scan:
         if test.condition is None:
             return rows, {}
         fetched: dict[int, Column] = {}
-        if test.wide and rows.positions is not None:
+        width = sum(row_bytes(self.types[i]) for i in test.wide)
+        few = rows.positions is None or rows.count * width <= GATHER_BYTES
+        if test.wide and not few:
             mask = self._dense(rows, whole, test, run)
             if mask is None:
-                width = sum(row_bytes(self.types[i]) for i in test.wide)
                 mask = self._piecemeal(rows, max(GATHER_BYTES // width, 64), test, run)
         else:
             fetched = self._tested(rows, test)
             mask = self._true(fetched, rows.count, test, run)
         if mask.all():
             return rows, fetched
-        narrow = {i: column.take(mask) for i, column in fetched.items() if i not in test.wide}
-        return rows.take(np.flatnonzero(mask)), narrow
+        left = {}
+        for i, column in fetched.items():
+            if i not in test.wide:
+                left[i] = column.take(mask)
+            elif rows.positions is not None and is_fetched(column):
+                # gathered: whoever asks for what is left of it need not do so again
+                left[i] = Column(column.type, column.values, column.valid).take(mask)
+        return rows.take(np.flatnonzero(mask)), left
 
     def _dense(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Mask | None:
         """Where `rows` pass the test, tried on all rows around them too: no copy of what is wide.
