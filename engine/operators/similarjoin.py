@@ -186,6 +186,7 @@ class _Search:
                 if len(positions):
                     self._plain.append(scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {}))
         self.parts = [part for part in self.parts if part.codes is not None]
+        self._sums.add(Tally(segments=len(self.parts)))
 
     def _counting(self, part: _Part) -> Positions | Mask | None:
         scan = self.way.scan

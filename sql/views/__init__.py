@@ -1,7 +1,7 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
 from engine import aggregates, functions
-from sql.views import activity, extensions, relations, segments, server, standard, types
+from sql.views import activity, extensions, relations, segments, server, standard, types, vectorscans
 
 __all__ = [
     "activity",
@@ -13,4 +13,5 @@ __all__ = [
     "server",
     "standard",
     "types",
+    "vectorscans",
 ]

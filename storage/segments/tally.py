@@ -1,6 +1,6 @@
 """What scans by certified codes have done, of one scan and of a table: sums that threads add to.
 
-A table's sums begin when the server starts, and again when somebody resets them; TRUNCATE leaves them.
+A table's sums begin when the server starts, and go with the table; TRUNCATE leaves them.
 """
 
 from __future__ import annotations
@@ -68,9 +68,3 @@ class Tallies:
         with self._lock:
             self._sum += tally
             self._ended = time.perf_counter()
-
-    def reset(self) -> None:
-        """Begin again."""
-        with self._lock:
-            self._sum = Tally()
-            self._begun = self._ended = time.perf_counter()

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.forms import text_of
-from engine.similarity import elements_of
 from sql.outcome import Rows
 from sql.session import Session
-from storage.catalog import ColumnDefinition, Table
-from storage.codes import Codes
+from storage.catalog import Table
 from storage.database import Database
 from storage.errors import DatabaseError
-from storage.segments.sealed import Sealed
-from storage.transactions.snapshot import PartMorsel
 
 DIMENSIONS = 40
 Array = np.ndarray[Any, np.dtype[np.float32]]
-
-
-@pytest.fixture(autouse=True)
-def coded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sealed segments have codes of their vectors."""
-    kept: dict[tuple[int, int], tuple[Any, Codes | None]] = {}
-
-    def codes(self: PartMorsel, definition: ColumnDefinition) -> Codes | None:
-        part = self._part
-        if not isinstance(part, Sealed) or definition.number not in part.segment.columns:
-            return None
-        key = (id(part.segment), definition.number)
-        if key not in kept:
-            column = part.column(definition, 0, part.rows, None)
-            elements = elements_of(column)
-            built = None if elements is None else Codes.build(elements, column.valid)
-            kept[key] = (part.segment, built)
-        return kept[key][1]
-
-    monkeypatch.setattr(PartMorsel, "codes", codes)
 
 
 class Client:
@@ -292,6 +268,25 @@ def test_codes_are_asked() -> None:
             client.run(statement)
             assert client.searched("f") > before + 200
             before = client.searched("f")
+        (row,) = client.run(
+            "SELECT table_name, scans, segments_searched, rows_decided, rows_without_codes"
+            " FROM information_schema.columnar_vector_scans"
+        )
+        assert row == ("f", "3", "3", str(before), "0")
+        statement = f"SELECT id FROM f WHERE v <-> '{text(made[3])}' < 1"
+        lines = [line for (line,) in client.run(f"EXPLAIN (ANALYZE) {statement}")]
+        assert lines[0].startswith("Certified Scan on f (actual time=")
+        shown = dict(line.strip().split(": ", 1) for line in lines[1:])
+        assert shown["Certificate"] == "exact"
+        assert shown["Segments Searched"] == "1"
+        depths = [int(rows) for name, rows in shown.items() if name.startswith("Rows Decided at Depth")]
+        assert sum(depths) + int(shown["Rows Read in Full"]) == int(shown["Rows Searched"])
+        assert float(shown["GB per Second"]) > 0
+        (plan,) = client.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        assert json.loads(plan[0])[0]["Plan"]["Rows Searched"] == int(shown["Rows Searched"])
+        client.run("SET enable_certified_scan = off")
+        lines = [line for (line,) in client.run(f"EXPLAIN (ANALYZE) {statement}")]
+        assert lines[0].startswith("Seq Scan on f (actual time=")
     finally:
         client.close()
 
