@@ -53,7 +53,7 @@ _OPEN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Nearest:
-    """The first rows that `plain` gives: its child is `scan` or, over it, `certified`, its first key `term`."""
+    """The first rows of `plain`, whose child is `scan` or, over it, `certified`; its first key is `term`."""
 
     plain: Top
     scan: Scan
