@@ -21,7 +21,7 @@ from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.names import oid_named
 from sql.outcome import Field
-from sql.parse import Statement, parse_statement, split
+from sql.parse import Statement, parse_query, parse_statement, split
 from sql.plancache import PlanCache, Shape, shape_of, values_of
 from sql.portals import BoundPortal
 from sql.query import plan_query
@@ -156,7 +156,11 @@ class Planner:
 
     def simple(self, statement: Statement, text: str) -> Planned:
         """A statement of the simple protocol, out of `text`: it has no parameters."""
-        return self._planned(statement, ParameterTypes((), fixed=True), text)
+        return self.executed(statement, (), text)
+
+    def executed(self, statement: Statement, parameters: Sequence[Type], text: str) -> Planned:
+        """A statement that has just these parameters."""
+        return self._planned(statement, ParameterTypes(parameters, fixed=True), text)
 
     def known(self, given: Sequence[Type | None], text: str) -> Planned | None:
         """A statement as it was prepared before from this text, if its plan still holds."""
@@ -183,7 +187,10 @@ class Planner:
 
     def _planned(self, statement: Statement, parameters: ParameterTypes, text: str) -> Planned:
         if isinstance(statement.tree, Command):
-            return Planned(text, statement, None, self._command_fields(statement.tree))
+            fields = self._command_fields(statement.tree)
+            return Planned(
+                text, statement, None, fields, self._command_types(statement.tree, parameters, text)
+            )
         plan = self.plan(statement.tree, self.context(parameters, text))
         path = tuple(self._home.search_path(True))
         fields = plan.fields if plan.fields or _is_query(statement.tree) else None
@@ -245,6 +252,19 @@ class Planner:
     def forget(self) -> None:
         """DISCARD PLANS."""
         self._kept.clear()
+
+    def _command_types(self, command: Command, parameters: ParameterTypes, text: str) -> tuple[Type, ...]:
+        """The types of a command's parameters: those of the query in it."""
+        match command:
+            case (
+                commands.Explain(body=query)
+                | commands.Declare(body=query)
+                | commands.CreateTableAs(query=query)
+            ):
+                if parameters.fixed or not query:
+                    return ()
+                return self.plan(parse_query(list(query), text), self.context(parameters, text)).parameters
+        return ()
 
     def _command_fields(self, command: Command) -> tuple[Field, ...] | None:
         """The result columns of a command, None where it has none."""

@@ -64,13 +64,10 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Prepare: prepared.prepare,
     commands.Execute: prepared.execute,
     commands.Deallocate: prepared.deallocate,
-    commands.Declare: prepared.declare,
     commands.Fetch: prepared.fetch,
     commands.CloseCursor: prepared.close,
-    commands.Explain: explains.run,
     commands.Copy: copies.run,
     commands.CreateTable: tables.create_table,
-    commands.CreateTableAs: tablesas.create_table_as,
     commands.AlterTable: altering.alter_table,
     commands.CreateIndex: indexes.create_index,
     commands.RenameIndex: indexes.rename_index,
@@ -95,7 +92,14 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.MergeStatus: maintaining.merge_status,
     commands.Optimize: maintaining.optimize,
 }
-"""What runs each command."""
+"""What runs each command that has no query in it."""
+
+RUN_QUERY: dict[type[Command], Callable[[Host, Any, Planned, Sequence[Column]], Outcome]] = {
+    commands.Explain: explains.run,
+    commands.Declare: prepared.declare,
+    commands.CreateTableAs: tablesas.create_table_as,
+}
+"""What runs each command whose query may have parameters."""
 
 
 def _writes(command: Command) -> str:
@@ -146,4 +150,6 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     verb = _writes(command)
     if verb:
         queries.refuse_read_only(host, verb)
+    if type(command) in RUN_QUERY:
+        return RUN_QUERY[type(command)](host, command, planned, parameters)
     return RUN[type(command)](host, command, planned.text)

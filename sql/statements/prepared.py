@@ -12,6 +12,7 @@ from sql.coerce import coerce
 from sql.context import ParameterTypes
 from sql.outcome import Done, Outcome, Rows
 from sql.parse import Statement, parse_expression_tokens, parse_statement
+from sql.planned import Planned
 from sql.portals import BoundPortal
 from sql.reading import Reader
 from sql.scope import Frame, Scope
@@ -77,16 +78,19 @@ def deallocate(host: Host, command: commands.Deallocate, text: str) -> Outcome:
     return done("DEALLOCATE")
 
 
-def declare(host: Host, command: commands.Declare, text: str) -> Outcome:
+def declare(
+    host: Host, command: commands.Declare, declared: Planned, parameters: Sequence[Column]
+) -> Outcome:
     """DECLARE name CURSOR FOR query."""
+    text = declared.text
     if not host.explicit and not command.hold:
         raise NoActiveSqlTransaction("DECLARE CURSOR can only be used in transaction blocks")
     host.must_be_free(command.name)
     statement = _query(command.body, text)
-    planned = host.planner.simple(statement, text)
+    planned = host.planner.executed(statement, declared.parameters, text)
     if planned.plan is None or planned.fields is None:
         raise FeatureNotSupported("DECLARE CURSOR for this statement is not supported")
-    outcome = host.run(planned, ())
+    outcome = host.run(planned, parameters)
     assert isinstance(outcome, Rows)
     rows = outcome
     portal = BoundPortal(

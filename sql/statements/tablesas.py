@@ -8,12 +8,14 @@ from sql import commands
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.outcome import Done, Field, Outcome
 from sql.parse import parse_query
+from sql.planned import Planned
 from sql.query import plan_query
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import MOST_COLUMNS, check_type, segment_rows_of
 from storage.catalog import ColumnDefinition, Table
+from storage.column import Column
 from storage.errors import (
     DuplicateColumn,
     DuplicateTable,
@@ -23,12 +25,15 @@ from storage.errors import (
 )
 
 
-def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> Outcome:
+def create_table_as(
+    host: Host, command: commands.CreateTableAs, planned: Planned, parameters: Sequence[Column]
+) -> Outcome:
     """CREATE TABLE AS query [WITH NO DATA], SELECT INTO."""
+    text = planned.text
     name = command.name[-1]
 
     def context() -> BindContext:
-        return host.planner.context(ParameterTypes((), fixed=True), text)
+        return host.planner.context(ParameterTypes(planned.parameters, fixed=True), text)
 
     def made(given: BindContext) -> Plan:
         return plan_query(parse_query(list(command.query), text), given)
@@ -59,7 +64,7 @@ def create_table_as(host: Host, command: commands.CreateTableAs, text: str) -> O
     transaction.define(table)
     if not command.with_data:
         return done("CREATE TABLE AS")
-    run = host.new_run(())
+    run = host.new_run(parameters)
     count = 0
     for batch in plan.operator.batches(run):
         run.check()

@@ -157,6 +157,22 @@ def test_a_named_cursor(connection: Connection, binary: bool) -> None:
         assert [row[0] for row in cursor] == list(range(1, 51))
 
 
+def test_a_query_in_a_command_has_parameters(connection: Connection) -> None:
+    text = "select n, %s::text as said from generate_series(1, 9) as g(n) where n > %s"
+    with connection.transaction(), connection.cursor("c") as cursor:
+        cursor.execute(text, ("a", 7))
+        assert cursor.fetchall() == [(8, "a"), (9, "a")]
+    plan = connection.execute(f"explain (costs off) {text}", ("a", 7)).fetchall()
+    assert any("Function Scan" in line for (line,) in plan)
+    analysed = connection.execute(f"explain analyze {text}", ("a", 7)).fetchall()
+    assert any("rows=2" in line for (line,) in analysed)
+    connection.execute(f"create temp table made as {text}", ("b", 8))
+    assert connection.execute("select * from made").fetchall() == [(9, "b")]
+    with pytest.raises(psycopg.errors.UndefinedColumn) as caught:
+        connection.execute("explain select nosuch, %s::int", (1,))
+    assert caught.value.diag.statement_position == "16"
+
+
 def test_a_cursor_with_hold(connection: Connection) -> None:
     with connection.cursor("h", withhold=True) as cursor:
         with connection.transaction():
