@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +11,11 @@ import pyarrow.compute as pc
 
 from engine import forms
 from engine.formats.options import CopyFormat
-from engine.formats.tuples import Fields, arrow_fields
+from engine.formats.tuples import Fields, arrow_fields, fields_by_value
 from engine.forms.style import Style
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Array, Column
-from storage.segments.coded import CodedColumn
 from storage.types import TEXT
 
 
@@ -61,14 +61,9 @@ class LineWriter:
 
     def _fields(self, position: int, column: Column) -> Fields:
         """The column's fields as they stand in the lines, each distinct value of a coded one made once."""
-        if isinstance(column, CodedColumn) and len(column.dictionary) <= len(column):
-            content, starts, lengths = self._written(position, column.dictionary.column)
-            starts, lengths = starts[column.codes], lengths[column.codes]
-            missing = None if column.valid is None else ~column.valid
-        else:
-            content, starts, lengths = self._written(position, column)
-            missing = lengths < 0
-        if missing is None or not missing.any():
+        content, starts, lengths = fields_by_value(column, partial(self._written, position))
+        missing = lengths < 0
+        if not missing.any():
             return content, starts, lengths
         null = np.frombuffer(self._format.null.encode(), np.uint8)
         starts, lengths = np.where(missing, len(content), starts), np.where(missing, len(null), lengths)

@@ -17,7 +17,7 @@ import numpy as np
 from engine import forms
 from engine.formats.linewriter import LineWriter
 from engine.formats.options import Writer
-from engine.formats.tuples import Fields, arrow_fields, fields_of, frame_rows
+from engine.formats.tuples import Fields, arrow_fields, fields_by_value, fields_of, frame_rows
 from engine.forms.binary import fixed_rows
 from engine.forms.style import PLAIN, Style
 from storage import kernels
@@ -57,7 +57,9 @@ def copy_frames(writer: Writer, batch: Batch) -> bytes:
 
 
 def _fields(column: Column, format: int, style: Style) -> Fields:
-    return fields_of(column) if format else arrow_fields(forms.text_of(column, style).values)
+    if format:
+        return fields_of(column)
+    return fields_by_value(column, lambda values: arrow_fields(forms.text_of(values, style).values))
 
 
 def _few(columns: Sequence[Column], formats: Sequence[int], rows: int, style: Style, tag: bytes) -> bytes:

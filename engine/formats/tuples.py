@@ -9,7 +9,7 @@ tuples    (see storage.kernels.plain.frames), the last with a count of -1
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from storage.batch import Batch
 from storage.column import Array, Column
 from storage.errors import BadCopyFileFormat, DatabaseError
 from storage.kernels.plain.frames import MISCOUNTED, NEGATIVE, OK, TRAILER
+from storage.segments.coded import CodedColumn
 from storage.types import BYTEA, Type
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -201,8 +202,21 @@ Fields = tuple[Array, Array, Array]
 """(content, starts, lengths) of a column's fields; a length of -1 is a null."""
 
 
+def fields_by_value(column: Column, of: Callable[[Column], Fields]) -> Fields:
+    """What `of` makes of the column; of a coded one, what it makes of its distinct values, row by row."""
+    if not isinstance(column, CodedColumn) or len(column.dictionary) > len(column):
+        return of(column)
+    content, starts, lengths = of(column.dictionary.column)
+    starts, lengths = starts[column.codes], lengths[column.codes]
+    return content, starts, lengths if column.valid is None else np.where(column.valid, lengths, -1)
+
+
 def fields_of(column: Column) -> Fields:
     """The binary forms of a column."""
+    return fields_by_value(column, _fields)
+
+
+def _fields(column: Column) -> Fields:
     rows = fixed_rows(column)
     if rows is not None:
         rows = np.ascontiguousarray(rows)

@@ -72,6 +72,8 @@ def wire_dtype(type: Type) -> np.dtype[Any] | None:
 
 def fixed_rows(column: Column) -> Any:
     """(rows, width) uint8 of a FIXED, binary, uuid or vector column's wire form; None for others."""
+    if column.type.form not in (Form.FIXED, Form.ROWS):
+        return None  # before its values are asked for: they may have to be made
     dtype = wire_dtype(column.type)
     values = column.values
     if dtype is not None:
@@ -82,8 +84,6 @@ def fixed_rows(column: Column) -> Any:
         else:
             swapped = np.ascontiguousarray(values).astype(dtype)
         return swapped.reshape(len(values), 1).view(np.uint8)
-    if column.type.form is not Form.ROWS:
-        return None
     return vectors.write_wire(values) if column.type.oid in VECTORS else values
 
 

@@ -6,16 +6,19 @@ from contextlib import suppress
 from dataclasses import replace
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import formats, forms
 from engine.formats import CopyFormat, fields, lines
+from engine.formats.rows import copy_frames, row_frames
 from storage import types as t
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import INT4, TEXT, Type
 
 TYPES = (INT4, TEXT, t.binary(2), t.array_of(TEXT), t.FLOAT8)
@@ -196,3 +199,24 @@ def test_texts_of_few_values_are_read_as_others(type: Type, data: st.DataObject,
             except DatabaseError as error:
                 outcomes.append([(error.sqlstate, str(error), error.where)])
     assert outcomes[0] == outcomes[1]
+
+
+@given(
+    items=st.lists(st.sampled_from([None, "", "a", 'b"', "c,\n", "\\N", "é"]), min_size=1, max_size=40),
+    format=st.sampled_from(FORMATS),
+)
+def test_coded_texts_are_written_as_others(items: list[str | None], format: CopyFormat) -> None:
+    values = sorted({item for item in items if item is not None} | {""})
+    codes = np.array([values.index(item or "") for item in items], np.int64)
+    valid = np.array([item is not None for item in items])
+    coded = CodedColumn(TEXT, Dictionary(Column.of(TEXT, values), distinct=True), codes, valid)
+    writer = formats.writer(replace(format, columns=(TEXT, TEXT), names=("a", "b")), forms.PLAIN)
+    plain = Column.of(TEXT, items)
+    assert writer.write(Batch.of(coded, plain)) == writer.write(Batch.of(plain, plain))
+    texts = [
+        row_frames((column, plain), (code, 0), len(items), forms.PLAIN)
+        for column in (coded, plain)
+        for code in (0, 1)
+    ]
+    assert texts[:2] == texts[2:]
+    assert copy_frames(writer, Batch.of(coded)) == copy_frames(writer, Batch.of(plain))
