@@ -110,6 +110,7 @@ class Index:
     constraint: str = ""  # kind of the constraint that it belongs to, '' where it was made by name
     operator_classes: tuple[str, ...] = ()  # behind each column, '' for the default one
     built: bool = True  # whether there is one: those of approximate answers are kept by name only
+    expression: str = ""  # SQL text of what such a one is over, of its one column
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,8 @@ def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
 def _index(table: Table, index: Index, name: str) -> str:
     plain = ("",) * len(index.columns)
     behind = zip(index.columns, index.operator_classes or plain, index.orders or plain, strict=True)
-    columns = [" ".join(filter(None, (_names(table, [n]), kind, order))) for n, kind, order in behind]
+    over = f"({index.expression})" if index.expression else ""
+    columns = [" ".join(filter(None, (over or _names(table, [n]), kind, order))) for n, kind, order in behind]
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name} "
     text += f"USING {index.method} ({', '.join(columns)})"
     if index.included:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sql.commands.base import Command, Name
 from sql.reading import Reader
+from sql.tokens import Token
 from storage.errors import FeatureNotSupported
 
 
@@ -25,6 +26,7 @@ class CreateIndex(Command):
     nulls: bool = False  # NULLS NOT DISTINCT
     options: tuple[tuple[str, str], ...] = ()
     classes: tuple[str, ...] = ()  # operator classes behind the columns; '': the default one
+    expressions: tuple[tuple[Token, ...], ...] = ()  # what stands in place of a column, whose name is ''
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
         raise FeatureNotSupported("CREATE INDEX ... TABLESPACE is not supported", position=position)
     if reader.word("where"):
         raise FeatureNotSupported("partial indexes are not supported", position=position)
-    names, orders, classes = zip(*columns, strict=True)
+    names, orders, classes, expressions = zip(*columns, strict=True)
     return CreateIndex(
         table,
         name,
@@ -82,16 +84,14 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
         nulls,
         options,
         classes,
+        expressions,
     )
 
 
-def _column(reader: Reader) -> tuple[str, str, str]:
-    """A column, its order and its operator class. Raises FeatureNotSupported for an expression."""
-    token, after = reader.token, reader.peek()
-    if token is None or token.is_mark("(") or (after is not None and after.is_mark("(")):
-        position = token.position if token is not None else 0
-        raise FeatureNotSupported("indexes on expressions are not supported", position=position)
-    name = reader.name()
+def _column(reader: Reader) -> tuple[str, str, str, tuple[Token, ...]]:
+    """A column, its order, its operator class, and the expression in its place."""
+    expression = _expression(reader)
+    name = "" if expression else reader.name()
     if reader.word("collate"):
         position = reader.token.position if reader.token is not None else 0
         collation = reader.qualified()[-1]
@@ -108,7 +108,25 @@ def _column(reader: Reader) -> tuple[str, str, str]:
             raise reader.wrong()
         if (place == "first") != descending:
             words.append(f"NULLS {place.upper()}")
-    return name, " ".join(words), kind
+    return name, " ".join(words), kind, expression
+
+
+def _expression(reader: Reader) -> tuple[Token, ...]:
+    """An expression in parentheses, without these, or a function's call; () where a name stands."""
+    token, after, first = reader.token, reader.peek(1), reader.index
+    bare = token is not None and token.is_mark("(")
+    if not bare and (after is None or not after.is_mark("(")):
+        return ()
+    while token is not None and not token.is_mark("("):
+        reader.index += 1
+        token = reader.token
+    depth = 0
+    while (token := reader.token) is not None:
+        depth += token.is_mark("(") - token.is_mark(")")
+        reader.index += 1
+        if not depth:
+            return tuple(reader.tokens[first : reader.index])[bare : -1 if bare else None]
+    raise reader.wrong()
 
 
 def _options(reader: Reader) -> tuple[tuple[str, str], ...]:

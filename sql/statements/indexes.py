@@ -6,11 +6,17 @@ from dataclasses import replace
 
 from sql import commands, names
 from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
+from sql.bind import bind_expression, table_scope
+from sql.context import ParameterTypes
+from sql.expressions import references
 from sql.outcome import Outcome
-from sql.statements.constraints import free_name, name_taken, numbers_of
+from sql.parse import parse_expression_tokens
+from sql.statements.constraints import free_name, name_taken, numbers_of, source
 from sql.statements.control import done
 from sql.statements.dropping import must_table
 from sql.statements.host import Host
+from sql.statements.renaming import check_text
+from sql.unparse import Renames
 from storage.catalog import Index, Table
 from storage.errors import (
     ActiveSqlTransaction,
@@ -23,6 +29,7 @@ from storage.errors import (
     WrongObjectType,
 )
 from storage.transactions.locks import TableMode
+from storage.types import Type
 
 _OTHERS = ("gin", "gist", "spgist", "brin")
 
@@ -39,10 +46,14 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
             host.notice("NOTICE", "42P07", f'relation "{command.name}" already exists, skipping')
             return done("CREATE INDEX")
         raise DuplicateTable(f'relation "{command.name}" already exists')
-    numbers = numbers_of(table, command.columns, 'column "{}" does not exist')
+    keyed = _keyed(host, table, command, method, text)
+    numbers = tuple(number for number, _, _ in keyed)
     included = numbers_of(table, command.included, 'column "{}" does not exist')
     name = command.name or free_name(
-        host, schema, (table.name, *command.columns, *command.included, "idx"), set()
+        host,
+        schema,
+        (table.name, *(table.definition(n).name for n in numbers), *command.included, "idx"),
+        set(),
     )
     index = Index(
         host.transaction.allocate_oid(),
@@ -54,8 +65,9 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
         command.orders if any(command.orders) else (),
         included,
         command.options,
-        operator_classes=_classes(table, numbers, command),
+        operator_classes=_classes(keyed, command),
         built=not method.vectors,
+        expression=keyed[0][2],
     )
     host.transaction.define(replace(table, indexes=(*table.indexes, index)))
     if method.vectors:
@@ -93,11 +105,38 @@ def _check(command: commands.CreateIndex) -> Method:
     return method
 
 
-def _classes(table: Table, numbers: tuple[int, ...], command: commands.CreateIndex) -> tuple[str, ...]:
-    """The operator class of each column, '' for the default one. Raises UndefinedObject, DatatypeMismatch."""
+def _keyed(
+    host: Host, table: Table, command: commands.CreateIndex, method: Method, text: str
+) -> list[tuple[int, Type, str]]:
+    """(attnum, type, SQL text of an expression or '') of what an index is over. Raises UndefinedColumn."""
+    found = []
+    for name, tokens in zip(command.columns, command.expressions, strict=True):
+        if not tokens:
+            (number,) = numbers_of(table, (name,), 'column "{}" does not exist')
+            found.append((number, table.definition(number).type, ""))
+            continue
+        position = tokens[0].position
+        if not method.vectors:
+            raise FeatureNotSupported("indexes on expressions are not supported", position=position)
+        context = host.planner.context(ParameterTypes((), fixed=True), text)
+        tree = parse_expression_tokens(list(tokens), text)
+        bound = bind_expression(tree, table_scope(table), context, "index expressions")
+        read = references(bound)
+        if len(read) != 1:
+            raise FeatureNotSupported(
+                "indexes on expressions of no column or of several are not supported", position=position
+            )
+        column = table.columns[read.pop()]
+        written = check_text(host, table, source(tokens, text) or "", Renames({}))
+        found.append((column.number, bound.type, written))
+    return found
+
+
+def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) -> tuple[str, ...]:
+    """The operator class behind each column, '' for the default one. Raises UndefinedObject,
+    DatatypeMismatch."""
     method, found = command.method, []
-    for number, name in zip(numbers, command.classes, strict=True):
-        type = table.definition(number).type
+    for (_, type, expression), name in zip(keyed, command.classes, strict=True):
         default = default_class(method, type)
         if not name:
             if default is None and METHODS[method].vectors:
@@ -106,14 +145,14 @@ def _classes(table: Table, numbers: tuple[int, ...], command: commands.CreateInd
                     hint="You must specify an operator class for the index or define a default operator class"
                     " for the data type.",
                 )
-            found.append("")
+            found.append(default.name if default is not None and expression else "")
             continue
         named = named_class(method, name)
         if named is None:
             raise UndefinedObject(f'operator class "{name}" does not exist for access method "{method}"')
         if not accepts(named, type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {type.base}')
-        found.append("" if named is default else name)
+        found.append("" if named is default and not expression else name)
     return tuple(found) if any(found) else ()
 
 

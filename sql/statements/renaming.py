@@ -25,6 +25,7 @@ from storage.catalog import (
     PG_CATALOG,
     Constraint,
     Definition,
+    Index,
     Relation,
     Schema,
     Sequence,
@@ -210,6 +211,7 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
             found,
             columns=tuple(replace(c, name=new) if c.number == column.number else c for c in found.columns),
             constraints=tuple(_check_after(host, found, c, renames) for c in found.constraints),
+            indexes=tuple(_index_after(host, found, i, renames) for i in found.indexes),
         )
     )
 
@@ -222,8 +224,15 @@ def _check_after(host: Host, table: Table, constraint: Constraint, renames: Rena
     return replace(constraint, expression=check_text(host, table, constraint.expression, renames))
 
 
+def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> Index:
+    """An index on an expression with the new names of its columns; others are by number."""
+    if not index.expression:
+        return index
+    return replace(index, expression=check_text(host, table, index.expression, renames))
+
+
 def check_text(host: Host, table: Table, expression: str, renames: Renames) -> str:
-    """The text of a check over a table's columns, under new names."""
+    """The text of a check, or of an index's expression, over a table's columns, under new names."""
     context = BindContext(host.catalog, ("pg_catalog",), host, ParameterTypes((), fixed=True), expression)
     scope = Scope(Frame())
     columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)

@@ -240,7 +240,8 @@ def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "indisvalid": True,
             "indisready": True,
             "indislive": True,
-            "indkey": [*index.columns, *index.included],
+            "indkey": [0] if index.expression else [*index.columns, *index.included],
+            "indexprs": index.expression or None,
             "indcollation": [0] * len(index.columns),
             "indclass": _operator_classes(table, index),
             "indoption": [
