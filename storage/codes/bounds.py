@@ -5,20 +5,21 @@ products and norms); d is the cell's centroid, any vector, z = x - d and p = q -
 
     q.x = q.d + d.z + p.z            |q - x|^2 = P^2 + N^2 - 2 p.z          |x|^2 = |d|^2 + 2 d.z + N^2
 
-with P = |p|, N = |z|. Let s be the signs of z, u = s / sqrt m (so |u| = 1), k = z.u / N the cosine of the
-angle between z and u, and beta = p.u / P that between p and u. The angle between p and z is at least the
-difference and at most the sum of the two, so
+with P = |p|, N = |z|. Let u be a unit vector that the row's code stands for, s / sqrt m with s the signs of z
+or v / |v| with the digits v of more planes; k = z.u / N the cosine of the angle between z and u, and
+beta = p.u / P that between p and u. The angle between p and z is at least the difference and at most the sum
+of the two, so
 
     k beta - S <= p.z / (N P) <= k beta + S,            S = sqrt((1 - k^2) (1 - beta^2))
 
 k and N are factors of the row. beta is known only within an interval J = [b - delta, b + delta], because the
 query is rounded to a few bit planes: p is replaced by p~, whose digits are odd multiples of a step, which
 makes p~.u a matter of XOR and popcount, and |p.u - p~.u| <= |p - p~|_1 / sqrt m = delta P, each |u_i| being
-1 / sqrt m. As a function of beta the right side is cos(phi - phi*), with one peak, at beta = k. Its largest
-value over J is therefore at v = k clamped to J: **not** at an end of J. (Taking b + delta puts the "upper
-bound" below the truth whenever the row is near the query: for a query equal to a row, always.) Likewise the
-least value of the left side over J is at -k clamped to J. J need not be cut to [-1, 1]: the true beta lies in
-both, so v lies between -1 and 1 whenever k does.
+1 / sqrt m (for digits: <= |p - p~|_2). As a function of beta the right side is cos(phi - phi*), with one
+peak, at beta = k. Its largest value over J is therefore at v = k clamped to J: **not** at an end of J.
+(Taking b + delta puts the "upper bound" below the truth whenever the row is near the query: for a query equal
+to a row, always.) Likewise the least value of the left side over J is at -k clamped to J. J need not be cut
+to [-1, 1]: the true beta lies in both, so v lies between -1 and 1 whenever k does.
 
 **Rounding.** unit = 2^-24, the largest relative error of a float32 operation. Factors are stored in float32:
 N, k and c = d.z, each within 1 unit (k absolutely) of the float64 value. The kernel computes in float32
@@ -60,6 +61,9 @@ The error of every row is measured by its own norm: one long row blinds nobody b
    2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and
    queries are below 2^60, and a norm or |q| is 0 or at least 2^-100, so that its float32 is right.
 
+9. The digits of more planes are tested in float64 with the same constants: b = (k0 - k1 count) / |v|, with
+   1 / |v| within 1 unit, and delta is widened by 2^-19; all else is as above, with less rounding.
+
 A row is dropped where U is below its limit, and taken where L is above: strictly, so that > and >= need not
 be told apart; equality is left to the score itself.
 """
@@ -75,6 +79,7 @@ import numpy.typing as npt
 from storage import kernels
 from storage.codes.metric import Metric, Question, near
 from storage.kernels.plain import signs as form
+from storage.kernels.plain.rotation import PLANES
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
@@ -99,18 +104,27 @@ class Digits:
     start: np.float32
     slope: np.float32
     delta: np.float32
+    deep: Floats
+    """(PLANES + 1, 3) float64, of the code of so many planes of a row: beta lies within the last of
+    (the first - the second * count) / |v|."""
 
     @classmethod
     def of(cls, turned: Floats, norm: float, bits: int) -> Digits:
         """(m,) p and its norm."""
-        planes, step, error = kernels.quantise(turned, bits)
-        if norm < _LEAST_NORM:
-            return cls(planes, np.float32(0), np.float32(0), np.float32(2))
+        planes, step, error, distance = kernels.quantise(turned, bits)
         m = len(turned)
+        if norm < _LEAST_NORM:
+            blind = np.tile([0.0, 0.0, 2.0], (PLANES + 1, 1))
+            return cls(planes, np.float32(0), np.float32(0), np.float32(2), blind)
         unit = step / (sqrt(m) * norm)
         start = np.float32(unit * m * ((1 << bits) - 1))
         delta = error / (sqrt(m) * norm) + _LOOSE * (1 + float(start))
-        return cls(planes, start, np.float32(2 * unit), _up(delta))
+        tops = (np.exp2(np.arange(PLANES + 1)) - 1) * ((1 << bits) - 1)
+        deep = np.empty((PLANES + 1, 3))
+        deep[:, 0] = tops * (m * step / norm)
+        deep[:, 1] = 2 * step / norm
+        deep[:, 2] = distance / norm + 2 * _LOOSE
+        return cls(planes, start, np.float32(2 * unit), _up(delta), deep)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,13 +215,11 @@ def _squared(p: float, t: float) -> float:
     return inf if t < 0 else (p * p - t * t) / 2
 
 
-def intervals(frame: Frame, counts: Counts, factors: Singles) -> tuple[Floats, Floats]:
-    """(rows,) float64 bounds of the score: of (rows,) counts of the fine planes and (3, rows) factors."""
+def intervals(frame: Frame, beta: Floats, delta: float, factors: Singles) -> tuple[Floats, Floats]:
+    """(rows,) float64 bounds of the score: beta within delta, and (3, rows) factors: norm, cosine, centre."""
     question = frame.question
     p, c, q = frame.norm, frame.centroid, question.norm
     norms, cosines, centres = factors.astype(np.float64)
-    fine = frame.fine
-    beta, delta = float(fine.start) - float(fine.slope) * counts, float(fine.delta)
     guard = norms * (_GUARD * (p + c)) + _UNDERFLOW * (1 + p)
 
     def product(root: float) -> Floats:

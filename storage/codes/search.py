@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from storage import kernels
 from storage.codes.bounds import Frame, intervals
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
-from storage.codes.metric import Question
+from storage.codes.metric import Question, near
 from storage.column import Mask, Positions
-from storage.kernels.plain.signs import CONSTANTS, GROUP, LIMIT, LOWER, UPPER, bound_signs
+from storage.kernels.plain.signs import GROUP, LIMIT, LOWER, UPPER, bound_signs
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int32]
+Counts = npt.NDArray[Any]
 
 Rows = Positions | Mask | None
 """Which rows of the segment count: ascending int64 positions, a mask over the segment, or all."""
@@ -27,6 +28,10 @@ _SPARSE = 32
 """Positions are looked up one by one where fewer than one row in so many counts."""
 _FIRST = 1 << 11
 """Rows that a top-k looks at before it has any limit."""
+
+
+Decided = tuple[int, int, int, int]
+"""How many rows were decided by signs and a question of few bits, by one of more, by two planes, by four."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +42,7 @@ class Verdict:
     """Ascending positions of rows that certainly meet it."""
     maybe: Positions
     """Ascending positions of rows whose full vectors have to be asked."""
-    decided: tuple[int, int]
-    """How many rows the first test decided, and the second."""
+    decided: Decided
     nbytes: int
     """Bytes of codes that were looked at."""
 
@@ -50,7 +54,7 @@ class Nearest:
     positions: Positions
     best: Floats
     """float64: no score is better than this."""
-    decided: tuple[int, int]
+    decided: Decided
     nbytes: int
 
 
@@ -61,7 +65,11 @@ class Asked:
     question: Question
     frames: tuple[Frame, ...]
     coarse: Any
+    """(frames, W, COARSE) uint64."""
     fine: Any
+    """(frames, W, FINE) uint64."""
+    deep: Any
+    """(frames, PLANES + 1, 3) float64: see Digits."""
 
     @classmethod
     def of(cls, codes: Cells, question: Question) -> Asked:
@@ -69,7 +77,7 @@ class Asked:
         frames = tuple(Frame.of(question, centroid) for centroid in codes.centroids)
         coarse = np.stack([frame.coarse.planes for frame in frames])
         fine = np.stack([frame.fine.planes for frame in frames])
-        return cls(question, frames, coarse, fine)
+        return cls(question, frames, coarse, fine, np.stack([frame.fine.deep for frame in frames]))
 
     def constants(self, op: Comparison, threshold: float) -> npt.NDArray[np.float32]:
         """(frames, CONSTANTS) float32."""
@@ -118,11 +126,11 @@ def _sparse(rows: Rows, cells: range, codes: Cells) -> Positions | None:
     return found[np.searchsorted(found, low * GROUP) : np.searchsorted(found, high * GROUP)]
 
 
-def _counting(positions: Positions, rows: Rows) -> Mask | slice:
+def _counting(positions: Positions, rows: Rows) -> Mask:
     """Which of these positions count."""
-    if rows is None:
-        return slice(None)
     mask: Mask
+    if rows is None:
+        return np.ones(len(positions), np.bool_)
     if rows.dtype == np.bool_:
         mask = rows[positions].astype(np.bool_)
         return mask
@@ -139,8 +147,34 @@ def _ascending(*pieces: Positions) -> Positions:
     return positions
 
 
-def _each(codes: Cells, slots: Positions, asked: Asked, constants: Any) -> tuple[Positions, Mask, Counts]:
-    """As Asked.scan, of these slots only: tested by the fine planes at once."""
+@dataclass(slots=True, eq=False)
+class _Open:
+    """Rows that are not dropped, and what was read to know it."""
+
+    slots: Positions
+    taken: Mask
+    counts: Counts
+    """(rows,) int64: of the planes so far."""
+    planes: int
+    """How many those are."""
+    decided: list[int]
+    nbytes: int
+
+    def keep(self, which: Mask) -> None:
+        """Only these rows."""
+        self.slots, self.taken, self.counts = self.slots[which], self.taken[which], self.counts[which]
+
+
+def _signs(codes: Cells, asked: Asked, constants: Any, spans: Positions) -> _Open:
+    """What signs leave of these spans."""
+    slots, taken, counts, first = asked.scan(codes, spans, constants)
+    looked = int(spans[:, 1].sum())
+    second = looked - first - len(taken) + int(taken.sum())
+    return _Open(slots, taken, counts.astype(np.int64), 1, [first, second], looked * codes.row_bytes)
+
+
+def _signs_of(codes: Cells, asked: Asked, constants: Any, slots: Positions) -> _Open:
+    """The same of these slots: tested by the fine planes at once."""
     signs, factors = codes.rows_at(slots)
     frames = _frames(codes, slots)
     counts = np.zeros(len(slots), np.int32)
@@ -151,7 +185,44 @@ def _each(codes: Cells, slots: Positions, asked: Asked, constants: Any) -> tuple
         upper, lower = bound_signs(counts[mine], factors[:, mine], constants[frame], True)
         stays[mine] = ~(upper < constants[frame, UPPER + LIMIT])
         taken[mine] = lower > constants[frame, LOWER + LIMIT]
-    return slots[stays], taken[stays], counts[stays]
+    taken &= stays
+    second = len(slots) - int((stays & ~taken).sum())
+    nbytes = len(slots) * codes.row_bytes
+    return _Open(slots[stays], taken[stays], counts[stays].astype(np.int64), 1, [0, second], nbytes)
+
+
+def _deepen(codes: Cells, asked: Asked, op: Comparison, constants: Any, left: _Open) -> None:
+    """Ask finer codes of what is open; they are passed over where they are not to be had."""
+    sign = 1.0 if near(asked.question.metric, op) else -1.0
+    for finer in codes.finer:
+        rows = np.flatnonzero(~left.taken)
+        loaded = finer.load() if len(rows) else None
+        if loaded is None:
+            break
+        slots = left.slots[rows]
+        counts, state = kernels.deepen_signs(
+            *loaded,
+            codes.factors,
+            slots,
+            _frames(codes, slots),
+            left.counts[rows],
+            np.ascontiguousarray(asked.fine.transpose(0, 2, 1)),
+            asked.deep[:, finer.planes] * (sign, sign, 1.0),
+            constants,
+        )
+        left.counts[rows], left.taken[rows], left.planes = counts, state == 2, finer.planes
+        left.decided.append(len(rows) - int((state == 1).sum()))
+        left.nbytes += len(rows) * finer.row_bytes
+        stays = np.ones(len(left.slots), np.bool_)
+        stays[rows] = state != 0
+        left.keep(stays)
+
+
+def _decided(parts: Sequence[Sequence[int]]) -> Decided:
+    first, second, third, fourth = (
+        sum(part[depth] if depth < len(part) else 0 for part in parts) for depth in range(4)
+    )
+    return first, second, third, fourth
 
 
 def _frames(codes: Cells, slots: Positions) -> Positions:
@@ -178,24 +249,20 @@ def decide(
     if not question.usable or not isfinite(threshold):
         positions = codes.positions(codes.slots(cells))
         maybe = _ascending(unsure, positions[_counting(positions, rows)])
-        return Verdict(np.empty(0, np.int64), maybe, (0, 0), 0)
+        return Verdict(np.empty(0, np.int64), maybe, (0, 0, 0, 0), 0)
     asked = _asked(codes, question)
     constants = asked.constants(op, threshold)
     sparse = _sparse(rows, cells, codes)
-    if sparse is not None:
-        slots, taken, _ = _each(codes, sparse, asked, constants)
-        looked, first = len(sparse), 0
+    if sparse is None:
+        left = _signs(codes, asked, constants, _spans(codes, cells))
     else:
-        spans = _spans(codes, cells)
-        slots, taken, _, first = asked.scan(codes, spans, constants)
-        looked = int(spans[:, 1].sum())
-    positions = codes.positions(slots)
-    second = looked - first - int((~taken).sum())
+        left = _signs_of(codes, asked, constants, sparse)
     if sparse is None and rows is not None:
-        counting = _counting(positions, rows)
-        positions, taken = positions[counting], taken[counting]
-    sure, maybe = _ascending(positions[taken]), _ascending(unsure, positions[~taken])
-    return Verdict(sure, maybe, (first, second), looked * codes.row_bytes)
+        left.keep(_counting(codes.positions(left.slots), rows))
+    _deepen(codes, asked, op, constants, left)
+    positions = codes.positions(left.slots)
+    sure, maybe = _ascending(positions[left.taken]), _ascending(unsure, positions[~left.taken])
+    return Verdict(sure, maybe, _decided([left.decided]), left.nbytes)
 
 
 def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, Floats, Floats]:
@@ -205,13 +272,12 @@ def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, F
     low, high = np.full(len(slots), -inf), np.full(len(slots), inf)
     if question.usable and len(slots):
         asked = _asked(codes, question)
-        frames = _frames(codes, slots)
-        counts = np.zeros(len(slots), np.int32)
-        signs, _ = codes.rows_at(slots)
-        for frame in np.unique(frames).tolist():
-            mine = np.flatnonzero(frames == frame)
-            counts[mine] = kernels.count_signs(signs[mine], asked.fine[frame])
-        low, high = _intervals(codes, asked, slots, counts)
+        constants = _toward(asked, Comparison.GE, inf)
+        left = _signs_of(codes, asked, constants, slots)
+        low, high = _intervals(codes, asked, left)
+        _deepen(codes, asked, Comparison.GE, constants, left)
+        finer = _intervals(codes, asked, left)
+        low, high = np.maximum(low, finer[0]), np.minimum(high, finer[1])
     blank = np.full(len(unsure), inf)
     return (
         np.concatenate((unsure, codes.positions(slots))),
@@ -220,16 +286,22 @@ def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, F
     )
 
 
-def _intervals(codes: Cells, asked: Asked, slots: Positions, counts: Counts) -> tuple[Floats, Floats]:
-    """(any,) float64 lower and upper bounds of the scores of these slots."""
-    if len(asked.frames) == 1:
-        return intervals(asked.frames[0], counts, codes.factors[slots >> 4, :, slots & (GROUP - 1)].T)
-    low, high = np.empty(len(slots)), np.empty(len(slots))
-    frames = _frames(codes, slots)
-    factors = codes.factors[slots >> 4, :, slots & (GROUP - 1)].T
-    for frame in np.unique(frames).tolist():
-        mine = frames == frame
-        low[mine], high[mine] = intervals(asked.frames[frame], counts[mine], factors[:, mine])
+def _intervals(codes: Cells, asked: Asked, left: _Open) -> tuple[Floats, Floats]:
+    """(rows,) float64 lower and upper bounds of the scores, by the planes so far."""
+    low, high = np.empty(len(left.slots)), np.empty(len(left.slots))
+    frames = _frames(codes, left.slots)
+    factors = codes.factors[left.slots >> 4, :, left.slots & (GROUP - 1)].T
+    inverse = np.full(len(left.slots), 1 / sqrt(64 * codes.signs.shape[1]))
+    for finer in codes.finer:
+        if finer.planes == left.planes:
+            loaded = finer.load()
+            assert loaded is not None
+            factors[1], inverse = loaded[1][left.slots].T
+    for number, frame in enumerate(asked.frames):
+        mine = slice(None) if len(asked.frames) == 1 else frames == number
+        start, slope, delta = asked.deep[number, left.planes].tolist()
+        beta = (start - slope * left.counts[mine]) * inverse[mine]
+        low[mine], high[mine] = intervals(frame, beta, delta, factors[:, mine])
     return low, high
 
 
@@ -240,10 +312,12 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     be among them. A row that no bound is known of comes first. Raises nothing.
     """
     sign = -1.0 if limit.descending else 1.0
+    op = Comparison.GE if limit.descending else Comparison.LE
     unsure = codes.unsure_of(cells)
     unsure = unsure[_counting(unsure, rows)]
     found = [(unsure, np.full(len(unsure), sign * -inf))]
-    first = looked = kept = 0
+    decided: list[list[int]] = []
+    nbytes = 0
     if not question.usable:
         positions = codes.positions(codes.slots(cells))
         positions = positions[_counting(positions, rows)]
@@ -252,37 +326,28 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
         asked = _asked(codes, question)
         sparse = _sparse(rows, cells, codes)
         for work in _steps(_spans(codes, cells)) if sparse is None else (sparse,):
-            constants = _toward(asked, limit)
-            if sparse is None:
-                slots, _, counts, decided = asked.scan(codes, work, constants)
-                looked, first = looked + int(work[:, 1].sum()), first + decided
-            else:
-                slots, _, counts = _each(codes, work, asked, constants)
-                looked += len(work)
-            positions = codes.positions(slots)
+            constants = _toward(asked, op, limit.value)
+            left = (_signs if sparse is None else _signs_of)(codes, asked, constants, work)
             if sparse is None and rows is not None:
-                counting = _counting(positions, rows)
-                slots, counts, positions = slots[counting], counts[counting], positions[counting]
-            low, high = _intervals(codes, asked, slots, counts)
+                left.keep(_counting(codes.positions(left.slots), rows))
+            _deepen(codes, asked, op, constants, left)
+            low, high = _intervals(codes, asked, left)
             best, worst = (high, low) if limit.descending else (low, high)
             limit.offer_bounds(worst)
             stays = ~(sign * best > sign * limit.value)
-            kept += int(stays.sum())
-            found.append((positions[stays], best[stays]))
+            left.decided[-1] += len(stays) - int(stays.sum())
+            decided.append(left.decided)
+            nbytes += left.nbytes
+            found.append((codes.positions(left.slots[stays]), best[stays]))
     places, best = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
-    stays = ~(sign * best > sign * limit.value)
-    order = np.argsort(sign * best[stays], kind="stable")
-    decided_rows = (first, looked - first - kept)
-    return Nearest(places[stays][order], best[stays][order], decided_rows, looked * codes.row_bytes)
+    order = np.argsort(sign * best, kind="stable")
+    return Nearest(places[order], best[order], _decided(decided), nbytes)
 
 
-def _toward(asked: Asked, limit: Limit) -> npt.NDArray[np.float32]:
-    """(frames, CONSTANTS): rows that may be as good as the limit, none of them taken."""
-    value = limit.value
-    constants = np.zeros((len(asked.frames), CONSTANTS), np.float32)
-    if isfinite(value):
-        constants = asked.constants(Comparison.GE if limit.descending else Comparison.LE, value)
-    else:
+def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float32]:
+    """(frames, CONSTANTS): rows that may be as good as a limit, all if that is not finite; none is taken."""
+    constants = asked.constants(op, value if isfinite(value) else 0.0)
+    if not isfinite(value):
         constants[:, UPPER + LIMIT] = -inf
     constants[:, LOWER + LIMIT] = inf
     return constants

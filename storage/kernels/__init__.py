@@ -40,7 +40,7 @@ from storage.kernels.plain.packing import (
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.rotation import encode_signs, rotate_rows
 from storage.kernels.plain.runs import repeat_runs
-from storage.kernels.plain.signs import count_signs, quantise, scan_signs
+from storage.kernels.plain.signs import count_signs, deepen_signs, quantise, scan_signs
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.sums import count_groups, float_digits, largest, smallest, sum_floats, sum_integers
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
@@ -55,6 +55,7 @@ __all__ = [
     "count_byte",
     "count_groups",
     "count_signs",
+    "deepen_signs",
     "dot",
     "encode_signs",
     "find_tuples",

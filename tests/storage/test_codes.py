@@ -208,7 +208,10 @@ def test_merged_codes_are_those_of_the_rows(table: tuple[np.ndarray, np.ndarray]
     target = order.copy()
     target[random.random(len(order)) < 0.2] = -1
     merged = Codes.merged([(codes, target[: len(rows)]), (codes, target[len(rows) :])])
-    again = Codes.read(merged.head(), merged.buffers())
+    buffers = merged.buffers()
+    here = bool(random.integers(2))
+    lazily = [buffer if i < 6 else lambda b=buffer: b if here else None for i, buffer in enumerate(buffers)]
+    again = Codes.read(merged.head(), lazily)
     there = np.concatenate([np.flatnonzero(valid), np.flatnonzero(valid) + len(rows)])
     expected = np.sort(target[there][target[there] >= 0])
     question = Question.of(Metric.DOT, query)
@@ -247,9 +250,18 @@ def test_usual_vectors_are_decided_by_their_codes() -> None:
     codes = Codes.build(rows)
     assert codes is not None
     assert codes.rows == 4000
-    verdict = codes.decide(Question.of(Metric.DOT, rows[7]), Comparison.GT, 0.9, codes.tasks()[0])
-    assert verdict.maybe.tolist() == [7]
-    assert not len(verdict.sure)
+    question = Question.of(Metric.DOT, rows[7])
+    verdict = codes.decide(question, Comparison.GT, 0.9, codes.tasks()[0])
+    assert [*verdict.maybe, *verdict.sure] == [7]
+    # signs leave most rows open at this one, finer codes few
+    low = codes.decide(question, Comparison.GT, 0.3, codes.tasks()[0])
+    assert sum(low.decided[:2]) < 3000
+    assert sum(low.decided) > 3900
+    signs = Codes.build(rows, planes=1)
+    assert signs is not None
+    assert signs.nbytes == codes.nbytes
+    assert signs.nbytes / 4000 < 142
+    assert signs.decide(question, Comparison.GT, 0.9, signs.tasks()[0]).maybe.tolist() == [7]
 
 
 def test_one_long_row_blinds_nobody() -> None:

@@ -52,9 +52,12 @@ def test_twins_rotate_and_encode_alike(seed: int, rows: int, dimensions: int, dt
     for view in views:
         np.testing.assert_allclose(compiled_rotation.rotate_rows(view), rotated, atol=1e-11)
     centroid = _random(seed + 1, 1, rotated.shape[1], np.float32)[0]
-    signs, factors = plain_rotation.encode_signs(values, centroid)
-    other_signs, other_factors = compiled_rotation.encode_signs(values, centroid)
-    np.testing.assert_allclose(other_factors, factors, rtol=1e-6, atol=1e-4)
+    for planes in (1, 4):
+        signs, factors = plain_rotation.encode_signs(values, centroid, planes)
+        other_signs, other_factors = compiled_rotation.encode_signs(values, centroid, planes)
+        np.testing.assert_allclose(other_factors, factors, rtol=1e-5, atol=1e-4)
+        assert (np.bitwise_count(signs ^ other_signs).sum(axis=(1, 2)) <= 2).all()
+    signs, other_signs = signs[:, 0], other_signs[:, 0]
     bits, other_bits = (
         np.unpackbits(s.view(np.uint8), axis=1, bitorder="little") for s in (signs, other_signs)
     )
@@ -62,21 +65,43 @@ def test_twins_rotate_and_encode_alike(seed: int, rows: int, dimensions: int, dt
 
 
 @pytest.mark.parametrize("twin", [plain_rotation, compiled_rotation])
+def test_planes_are_levels_of_a_grid(twin: object) -> None:
+    rows = _random(7, 30, 200, np.float64)
+    rows[3] = 0
+    centroid = np.zeros(256, np.float32)
+    words, factors = twin.encode_signs(rows, centroid, 4)  # type: ignore[attr-defined]
+    bits = np.unpackbits(words.view(np.uint8), axis=2, bitorder="little").astype(np.int64)
+    levels = bits[:, 0] * 8 + bits[:, 1] * 4 + bits[:, 2] * 2 + bits[:, 3]
+    z = plain_rotation.rotate_rows(rows)
+    norms = np.linalg.norm(z, axis=1)
+    steps = np.where(norms > 0, plain_rotation.GRID * norms / 16, 1)
+    wanted = np.clip(np.floor(z / steps[:, np.newaxis]) + 8, 0, 15)
+    assert (np.abs(wanted - levels).sum(axis=1) <= 1).all()
+    for place, digits in ((3, 2 * (levels >> 2) - 3), (5, 2 * levels - 15)):
+        lengths = np.linalg.norm(digits, axis=1)
+        np.testing.assert_allclose(factors[:, place + 1], 1 / lengths, rtol=1e-6)
+        cosines = np.divide((z * digits).sum(axis=1), norms * lengths, out=np.ones(30), where=norms > 0)
+        np.testing.assert_allclose(factors[:, place], cosines, rtol=1e-6)
+    assert factors[0, 1] < factors[0, 3] < factors[0, 5]
+
+
+@pytest.mark.parametrize("twin", [plain_rotation, compiled_rotation])
 def test_what_is_not_finite_shows_in_the_factors(twin: object) -> None:
     rows = np.ones((5, 100), np.float64)
     rows[0, 3], rows[1, 99], rows[2, 0], rows[3, 1] = np.nan, np.inf, -np.inf, 1e200
-    _, factors = twin.encode_signs(rows, np.ones(128, np.float32))  # type: ignore[attr-defined]
-    assert np.isfinite(factors).all(axis=0).tolist() == [False, False, False, False, True]
+    _, factors = twin.encode_signs(rows, np.ones(128, np.float32), 4)  # type: ignore[attr-defined]
+    assert np.isfinite(factors[:, :3]).all(axis=1).tolist() == [False, False, False, False, True]
 
 
 @quick
 @given(st.integers(0, 2**32), st.sampled_from([64, 320, 1024]), st.sampled_from([1, 3, 4, 8]))
 def test_twins_quantise_alike(seed: int, dimensions: int, bits: int) -> None:
     turned = _random(seed, 1, dimensions, np.float64)[0]
-    planes, step, error = plain.quantise(turned, bits)
-    again, same_step, same_error = compiled.quantise(turned, bits)
+    planes, step, error, distance = plain.quantise(turned, bits)
+    again, same_step, same_error, same_distance = compiled.quantise(turned, bits)
     assert step == same_step
     assert error == pytest.approx(same_error, rel=1e-12)
+    assert distance == pytest.approx(same_distance, rel=1e-12)
     assert (planes == again).all()
     digits = sum(
         (np.unpackbits(planes[:, j].copy().view(np.uint8), bitorder="little").astype(np.int64) << j)
@@ -87,8 +112,8 @@ def test_twins_quantise_alike(seed: int, dimensions: int, bits: int) -> None:
 
 def test_a_question_of_nothing_has_no_step() -> None:
     for twin in (plain, compiled):
-        planes, step, error = twin.quantise(np.zeros(128), 4)
-        assert (step, error) == (0.0, 0.0)
+        planes, step, error, distance = twin.quantise(np.zeros(128), 4)
+        assert (step, error, distance) == (0.0, 0.0, 0.0)
         assert not planes.any()
 
 
@@ -127,6 +152,43 @@ def test_twins_decide_alike(
     words, _ = codes.rows_at(codes.slots(range(codes.cells)))
     for planes in (asked[0].coarse[0], asked[0].fine[0]):
         assert (plain.count_signs(words, planes) == compiled.count_signs(words, planes)).all()
+
+
+@quick
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([64, 100, 1024]),
+    st.sampled_from(list(Metric)),
+    st.sampled_from([Comparison.GT, Comparison.LE]),
+    st.sampled_from([-1.0, 0.1, 0.9, 5.0, 100.0]),
+)
+def test_twins_look_deeper_alike(
+    seed: int, dimensions: int, metric: Metric, op: Comparison, threshold: float
+) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(50, dimensions)) * 10.0 ** random.integers(-2, 2, (50, 1))
+    codes = Codes.build(rows)
+    assert codes is not None
+    asked = Asked.of(codes, Question.of(metric, rows[0]))
+    slots = np.sort(random.choice(50, 30, replace=False))
+    counts = plain.count_signs(codes.rows_at(slots)[0], asked.fine[0]).astype(np.int64)
+    for finer in codes.finer:
+        loaded = finer.load()
+        assert loaded is not None
+        arguments = (
+            *loaded,
+            codes.factors,
+            slots,
+            np.zeros(30, np.int64),
+            counts,
+            np.ascontiguousarray(asked.fine.transpose(0, 2, 1)),
+            np.ascontiguousarray(asked.deep[:, finer.planes]),
+            asked.constants(op, threshold),
+        )
+        found, again = plain.deepen_signs(*arguments), compiled.deepen_signs(*arguments)
+        for array, other in zip(found, again, strict=True):
+            assert (array == other).all()
+        counts = found[0]
 
 
 def test_what_is_found_may_be_more_than_a_call_holds() -> None:

@@ -17,7 +17,17 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from storage.kernels.plain.rotation import Floats, Rows, Singles, Words, block_of, flips, words_of
+from storage.kernels.plain.rotation import (
+    GRID,
+    PLANES,
+    Floats,
+    Rows,
+    Singles,
+    Words,
+    block_of,
+    flips,
+    words_of,
+)
 
 _INDEX = ir.IntType(64)
 _INT = ir.IntType(32)
@@ -137,7 +147,7 @@ _one_level, _two_levels, _three_levels = _level(2), _level(4), _level(8)
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
 def _code(typing: Any, buffer: Any, centroid: Any, words: Any, signs: Any, sums: Any) -> Any:
-    """buffer - centroid -> sign words, and three sums: of squares, of magnitudes, with the centroid."""
+    """z = buffer - centroid, in place, -> sign words; sums of z^2, of |z|, of z times the centroid."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         buffer, centroid, words, signs, sums = args
@@ -156,6 +166,8 @@ def _code(typing: Any, buffer: Any, centroid: Any, words: Any, signs: Any, sums:
                     _at(builder, _step(builder, centroid, loop.index, 512), 64 * part, _DOUBLES), align=8
                 )
                 z = builder.fsub(y, d)
+                place = _at(builder, _step(builder, buffer, loop.index, 512), 64 * part, _DOUBLES)
+                builder.store(z, place, align=8)
                 terms = (builder.fmul(z, z), builder.call(magnitude, [z]), builder.fmul(z, d))
                 for total, term in zip(totals, terms, strict=True):
                     lane = total[part & 1]
@@ -164,15 +176,78 @@ def _code(typing: Any, buffer: Any, centroid: Any, words: Any, signs: Any, sums:
                 shift = ir.Constant(_INDEX, 8 * part)
                 word = builder.or_(word, builder.shl(builder.zext(bits, _INDEX), shift))
             builder.store(word, _at(builder, _step(builder, signs, loop.index, 8), 0, _INDEX), align=8)
-        for place, total in enumerate(totals):
-            lanes = builder.fadd(builder.load(total[0]), builder.load(total[1]))
-            result = builder.extract_element(lanes, ir.Constant(_INT, 0))
-            for lane in range(1, 8):
-                result = builder.fadd(result, builder.extract_element(lanes, ir.Constant(_INT, lane)))
-            builder.store(result, _at(builder, sums, 8 * place, _DOUBLE))
+        for place, (one, two) in enumerate(totals):
+            _store_sum(builder, builder.fadd(builder.load(one), builder.load(two)), sums, place)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
+
+
+def _store_sum(builder: Any, lanes: Any, sums: Any, place: int) -> None:
+    result = builder.extract_element(lanes, ir.Constant(_INT, 0))
+    for lane in range(1, 8):
+        result = builder.fadd(result, builder.extract_element(lanes, ir.Constant(_INT, lane)))
+    builder.store(result, _at(builder, sums, 8 * place, _DOUBLE))
+
+
+def _constant(value: float) -> Any:
+    return ir.Constant(_DOUBLES, [value] * 8)
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def _levels(typing: Any, buffer: Any, scale: Any, words: Any, planes: Any, sums: Any) -> Any:
+    """z in the buffer -> the planes after the signs; sums z v2, v2^2, z v4, v4^2 of both codes' digits."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        buffer, scale, words, planes, sums = args
+        floor = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_DOUBLES, [_DOUBLES]), "llvm.floor.v8f64"
+        )
+        several = ir.VectorType(_INDEX, 8)
+        add, times = builder.fadd, builder.fmul
+        first = builder.insert_element(ir.Constant(_DOUBLES, ir.Undefined), scale, ir.Constant(_INT, 0))
+        scales = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT, 8), [0] * 8))
+        totals = [cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, None)) for _ in range(4)]
+
+        def clipped(level: Any, least: float, most: float) -> Any:
+            level = builder.select(
+                builder.fcmp_ordered(">", level, _constant(least)), level, _constant(least)
+            )
+            return builder.select(builder.fcmp_ordered("<", level, _constant(most)), level, _constant(most))
+
+        with cgutils.for_range(builder, words) as loop:
+            found: list[Any] = [ir.Constant(_INDEX, 0)] * (PLANES - 1)
+            for part in range(8):
+                at = _at(builder, _step(builder, buffer, loop.index, 512), 64 * part, _DOUBLES)
+                z = builder.load(at, align=8)
+                level = add(builder.call(floor, [times(z, scales)]), _constant(8.0))
+                positive = builder.fcmp_ordered(">=", z, _constant(0.0))
+                level = builder.select(positive, clipped(level, 8.0, 15.0), clipped(level, 0.0, 7.0))
+                quarter = builder.call(floor, [times(level, _constant(0.25))])
+                digits = (
+                    add(times(quarter, _constant(2.0)), _constant(-3.0)),
+                    add(times(level, _constant(2.0)), _constant(-15.0)),
+                )
+                for number, digit in enumerate(digits):
+                    for total, term in ((2 * number, times(z, digit)), (2 * number + 1, times(digit, digit))):
+                        builder.store(add(builder.load(totals[total]), term), totals[total])
+                whole = builder.fptosi(level, several)
+                for plane in range(1, PLANES):
+                    weight = ir.Constant(several, [1 << (PLANES - 1 - plane)] * 8)
+                    set_ = builder.icmp_unsigned(
+                        "!=", builder.and_(whole, weight), ir.Constant(several, None)
+                    )
+                    bits = builder.zext(builder.bitcast(set_, ir.IntType(8)), _INDEX)
+                    bits = builder.shl(bits, ir.Constant(_INDEX, 8 * part))
+                    found[plane - 1] = builder.or_(found[plane - 1], bits)
+            for plane, word in enumerate(found):
+                row = builder.add(planes, builder.mul(words, ir.Constant(_INDEX, 8 * plane)))
+                builder.store(word, _at(builder, _step(builder, row, loop.index, 8), 0, _INDEX), align=8)
+        for place, total in enumerate(totals):
+            _store_sum(builder, builder.load(total), sums, place)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.float64, *[types.int64] * 3), codegen
 
 
 @njit(nogil=True)
@@ -217,12 +292,17 @@ def _rotate_all(rows, stride, wide, dimensions, whole, block, first, second, out
         _rotate(rows + i * stride, wide, dimensions, whole, block, first, second, out[i])
 
 
+@njit(nogil=True)
+def _cosine(product, norm):  # type: ignore[no-untyped-def]
+    return min(product / norm, 1.0) if norm != 0 else 1.0
+
+
 @njit(
     types.void(
         *[types.int64] * 2,
         types.boolean,
         *[types.int64] * 6,
-        types.uint64[:, ::1],
+        types.uint64[:, :, ::1],
         types.float32[:, ::1],
     ),
     nogil=True,
@@ -231,15 +311,22 @@ def _rotate_all(rows, stride, wide, dimensions, whole, block, first, second, out
 def _encode_all(  # type: ignore[no-untyped-def]
     rows, stride, wide, dimensions, whole, block, first, second, centroid, signs, factors
 ):
-    buffer, sums = np.empty(whole), np.empty(3)
-    scale = 1 / np.sqrt(whole)
+    buffer, sums, words = np.empty(whole), np.empty(4), whole // 64
+    root = np.sqrt(whole)
     for i in range(len(signs)):
         _rotate(rows + i * stride, wide, dimensions, whole, block, first, second, buffer)
-        _code(buffer.ctypes.data, centroid, whole // 64, signs[i].ctypes.data, sums.ctypes.data)
+        _code(buffer.ctypes.data, centroid, words, signs[i].ctypes.data, sums.ctypes.data)
         norm = np.sqrt(sums[0])
         factors[i, 0] = norm
-        factors[i, 1] = min(sums[1] * scale / norm, 1.0) if norm != 0 else 1.0
+        factors[i, 1] = _cosine(sums[1] / root, norm)
         factors[i, 2] = sums[2]
+        if factors.shape[1] > 3:
+            scale = root / (norm * GRID) if norm > 0 else 0.0
+            _levels(buffer.ctypes.data, scale, words, signs[i, 1].ctypes.data, sums.ctypes.data)
+            for code in range(2):
+                length = np.sqrt(sums[2 * code + 1])
+                factors[i, 3 + 2 * code] = _cosine(sums[2 * code] / length, norm)
+                factors[i, 4 + 2 * code] = 1 / length
 
 
 @cache
@@ -286,17 +373,17 @@ def rotate_rows(values: Rows) -> Floats:
     return out
 
 
-def encode_signs(values: Rows, centroid: Singles) -> tuple[Words, Singles]:
+def encode_signs(values: Rows, centroid: Singles, planes: int) -> tuple[Words, Singles]:
     """See plain.rotation.encode_signs."""
     count, dimensions = values.shape
-    signs = np.empty((count, words_of(dimensions)), np.uint64)
-    factors = np.empty((count, 3), np.float32)
+    signs = np.empty((count, planes, words_of(dimensions)), np.uint64)
+    factors = np.empty((count, 3 if planes == 1 else 7), np.float32)
     wide = centroid.astype(np.float64)
     for piece in _pieces(values):
         rows = _elements(values[piece])
         arguments = _arguments(rows, dimensions)
         _encode_all(*arguments, wide.ctypes.data, signs[piece], factors[piece])
-    return signs, np.ascontiguousarray(factors.T)
+    return signs, factors
 
 
 __all__ = ["encode_signs", "rotate_rows"]

@@ -21,6 +21,11 @@ Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
 WORD = 64
+PLANES = 4
+"""Planes of the finest code."""
+GRID = 0.29
+"""Its step, in standard deviations: of a normal distribution the digits of four planes then lose .116 of the
+norm, those of two .353; the best grid for each alone would make that .107 and .345. Signs lose .603."""
 _SEED = 0x9E3779B97F4A7C15
 
 
@@ -75,19 +80,46 @@ def rotate_rows(values: Rows) -> Floats:
     return rotated
 
 
-def encode_signs(values: Rows, centroid: Singles) -> tuple[Words, Singles]:
-    """(rows, n) numbers and the (m,) rotated centroid d -> (rows, W) words and (3, rows) factors.
+def encode_signs(values: Rows, centroid: Singles, planes: int) -> tuple[Words, Singles]:
+    """(rows, n) numbers, the (m,) rotated centroid d, 1 or PLANES -> (rows, planes, W) words, (rows, 3 or 7).
 
-    With z = R x - d: bit i of a row is 1 where z_i >= 0. Factors: the norm |z|; the cosine of the angle
-    between z and its signs, <z, s> / (|z| sqrt m), 1 where z is 0; and <d, z>. Each is computed in float64
-    and rounded to nearest. Where an element is not finite or a square overflows, the factors are not finite.
+    With z = R x - d, the first plane has a 1 where z_i >= 0. Its factors: the norm |z|; the cosine of the
+    angle between z and its signs, <z, s> / (|z| sqrt m), 1 where z is 0; and <d, z>. Where an element is not
+    finite or a square overflows, they are not finite.
+
+    All PLANES together are numbers of 0 to 15, the first plane counting 8: the level of z_i on a grid of
+    GRID |z| / sqrt m, which is cut off at both ends. Read as digits 2 number - 15 they are a finer code than
+    signs; so are the first two, as digits -3, -1, 1 and 3. Factors of the two: the cosine of the angle
+    between z and the digits v, and 1 / |v|.
+
+    All is computed in float64 and the factors are rounded to float32, to nearest.
     """
     rotated = rotate_rows(values)
-    with np.errstate(invalid="ignore", over="ignore"):
+    whole = rotated.shape[1]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         rotated -= centroid
         norms = np.sqrt(np.einsum("ij,ij->i", rotated, rotated))
-        sums = np.abs(rotated).sum(axis=1) / sqrt(rotated.shape[1])
-        cosines = np.divide(sums, norms, out=np.ones_like(norms), where=norms != 0)
-        factors = np.stack((norms, np.minimum(cosines, 1.0), rotated @ centroid.astype(np.float64)))
-        bits = np.packbits(rotated >= 0, axis=1, bitorder="little")
-        return bits.view("<u8").astype(np.uint64, copy=False), factors.astype(np.float32)
+        sums = np.abs(rotated).sum(axis=1) / sqrt(whole)
+        factors = [norms, _cosines(sums, norms), rotated @ centroid.astype(np.float64)]
+        positive = rotated >= 0
+        if planes == 1:
+            return _packed(positive)[:, np.newaxis], np.stack(factors, axis=1).astype(np.float32)
+        scales = np.where(norms > 0, sqrt(whole) / (norms * GRID), 0.0)
+        levels = np.floor(rotated * scales[:, np.newaxis]) + 8
+        levels = np.where(positive, np.clip(levels, 8, 15), np.clip(levels, 0, 7))
+        levels = np.nan_to_num(levels).astype(np.uint8)
+        for digits in (2.0 * (levels >> 2) - 3, 2.0 * levels - 15):
+            lengths = np.sqrt(np.einsum("ij,ij->i", digits, digits))
+            factors += [_cosines(np.einsum("ij,ij->i", rotated, digits) / lengths, norms), 1 / lengths]
+        words = [_packed(levels >> (PLANES - 1 - plane) & 1 != 0) for plane in range(PLANES)]
+        return np.stack(words, axis=1), np.stack(factors, axis=1).astype(np.float32)
+
+
+def _cosines(sums: Floats, norms: Floats) -> Floats:
+    """sums / norms, at most 1, and 1 where the norm is 0."""
+    return np.minimum(np.divide(sums, norms, out=np.ones_like(norms), where=norms != 0), 1.0)
+
+
+def _packed(bits: npt.NDArray[np.bool_]) -> Words:
+    """(rows, m) -> (rows, W)."""
+    return np.packbits(bits, axis=1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
