@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.codes.bounds import Frame, intervals
+from storage.codes.bounds import DISTANCES, Frame, intervals
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
-from storage.codes.metric import Question, near
+from storage.codes.metric import Metric, Question, near
 from storage.column import Mask, Positions
 from storage.kernels.plain.signs import GROUP, LIMIT, LOWER, UPPER, bound_signs
 from storage.predicate import Comparison
@@ -26,8 +26,6 @@ Rows = Positions | Mask | None
 """Which rows of the segment count: ascending int64 positions, a mask over the segment, or all."""
 _SPARSE = 32
 """Positions are looked up one by one where fewer than one row in so many counts."""
-_FIRST = 1 << 11
-"""Rows that a top-k looks at before it has any limit."""
 
 
 Decided = tuple[int, int, int, int]
@@ -218,15 +216,15 @@ def _deepen(codes: Cells, asked: Asked, op: Comparison, constants: Any, left: _O
         left.keep(stays)
 
 
-def _decided(parts: Sequence[Sequence[int]]) -> Decided:
-    first, second, third, fourth = (
-        sum(part[depth] if depth < len(part) else 0 for part in parts) for depth in range(4)
-    )
+def _decided(depths: Sequence[int]) -> Decided:
+    first, second, third, fourth = (*depths, *(0,) * (4 - len(depths)))
     return first, second, third, fourth
 
 
 def _frames(codes: Cells, slots: Positions) -> Positions:
     """(any,) the number of each slot's centroid."""
+    if len(codes.centroids) == 1:
+        return np.zeros(len(slots), np.int64)
     cells = np.searchsorted(codes.table[:, 0], slots >> 4, side="right") - 1
     frames: Positions = codes.table[cells, 2]
     return frames
@@ -262,7 +260,7 @@ def decide(
     _deepen(codes, asked, op, constants, left)
     positions = codes.positions(left.slots)
     sure, maybe = _ascending(positions[left.taken]), _ascending(unsure, positions[~left.taken])
-    return Verdict(sure, maybe, _decided([left.decided]), left.nbytes)
+    return Verdict(sure, maybe, _decided(left.decided), left.nbytes)
 
 
 def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, Floats, Floats]:
@@ -316,8 +314,7 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     unsure = codes.unsure_of(cells)
     unsure = unsure[_counting(unsure, rows)]
     found = [(unsure, np.full(len(unsure), sign * -inf))]
-    decided: list[list[int]] = []
-    nbytes = 0
+    decided, nbytes = _decided(()), 0
     if not question.usable:
         positions = codes.positions(codes.slots(cells))
         positions = positions[_counting(positions, rows)]
@@ -325,23 +322,25 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     else:
         asked = _asked(codes, question)
         sparse = _sparse(rows, cells, codes)
-        for work in _steps(_spans(codes, cells)) if sparse is None else (sparse,):
-            constants = _toward(asked, op, limit.value)
-            left = (_signs if sparse is None else _signs_of)(codes, asked, constants, work)
-            if sparse is None and rows is not None:
+        value, spans = limit.value, _spans(codes, cells)
+        if sparse is None:
+            value = value if isfinite(value) else _probe(codes, asked, limit, op, spans, rows)
+            left = _signs(codes, asked, _toward(asked, op, value), spans)
+            if rows is not None:
                 left.keep(_counting(codes.positions(left.slots), rows))
-            _deepen(codes, asked, op, constants, left)
-            low, high = _intervals(codes, asked, left)
-            best, worst = (high, low) if limit.descending else (low, high)
-            limit.offer_bounds(worst)
-            stays = ~(sign * best > sign * limit.value)
-            left.decided[-1] += len(stays) - int(stays.sum())
-            decided.append(left.decided)
-            nbytes += left.nbytes
-            found.append((codes.positions(left.slots[stays]), best[stays]))
+        else:
+            left = _signs_of(codes, asked, _toward(asked, op, value), sparse)
+        _deepen(codes, asked, op, _toward(asked, op, value), left)
+        low, high = _intervals(codes, asked, left)
+        best, worst = (high, low) if limit.descending else (low, high)
+        limit.offer_bounds(worst)
+        stays = ~(sign * best > sign * limit.value)
+        left.decided[-1] += len(stays) - int(stays.sum())
+        found.append((codes.positions(left.slots[stays]), best[stays]))
+        decided, nbytes = _decided(left.decided), left.nbytes
     places, best = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
     order = np.argsort(sign * best, kind="stable")
-    return Nearest(places[order], best[order], _decided(decided), nbytes)
+    return Nearest(places[order], best[order], decided, nbytes)
 
 
 def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float32]:
@@ -353,15 +352,44 @@ def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float3
     return constants
 
 
-def _steps(spans: Positions) -> list[Positions]:
-    """A few rows first, for a limit, then the rest."""
-    if not len(spans) or spans[0, 1] <= 2 * _FIRST:
-        return [spans]
-    begin, rest = spans[:1].copy(), spans.copy()
-    begin[0, 1] = _FIRST
-    rest[0, 0] += _FIRST // GROUP
-    rest[0, 1] -= _FIRST
-    return [begin, rest]
+def _probe(codes: Cells, asked: Asked, limit: Limit, op: Comparison, spans: Positions, rows: Rows) -> float:
+    """A limit for the first task of a top-k: the k-th best bound of the rows that promise most."""
+    constants = _toward(asked, op, limit.value)
+    left = _signs(codes, asked, constants, spans)
+    if rows is not None:
+        left.keep(_counting(codes.positions(left.slots), rows))
+    wanted = 4 * limit.count
+    if len(left.slots) < 2 * wanted:
+        return limit.value
+    promise = _promise(codes, asked, left)
+    promise = promise if near(asked.question.metric, op) else -promise
+    mask = np.zeros(len(promise), np.bool_)
+    mask[np.argpartition(promise, len(promise) - wanted)[-wanted:]] = True
+    left.keep(mask)
+    _deepen(codes, asked, op, constants, left)
+    low, high = _intervals(codes, asked, left)
+    sign = -1.0 if limit.descending else 1.0
+    worst = sign * (low if limit.descending else high)
+    return sign * float(np.partition(worst, limit.count - 1)[limit.count - 1])
+
+
+def _promise(codes: Cells, asked: Asked, left: _Open) -> Any:
+    """(rows,) float32, how near rows are likely to be by their signs: a guess, p.z is about N P beta / k."""
+    norms, cosines, centres = (codes.factors[:, i].reshape(-1)[left.slots] for i in range(3))
+    frames = _frames(codes, left.slots)
+    steps = np.array(
+        [(frame.norm * frame.fine.start, frame.norm * frame.fine.slope) for frame in asked.frames]
+    )
+    start, slope = steps.astype(np.float32)[frames].T
+    product = norms * (start - slope * left.counts.astype(np.float32)) / np.maximum(cosines, np.float32(0.1))
+    if asked.question.metric in DISTANCES:
+        return product - norms * norms / np.float32(2)
+    offsets = np.array([frame.offset for frame in asked.frames], np.float32)[frames]
+    if asked.question.metric is Metric.DOT:
+        return product + centres + offsets
+    squares = np.array([frame.centroid**2 for frame in asked.frames], np.float32)[frames]
+    lengths = np.sqrt(np.maximum(squares + 2 * centres + norms * norms, np.float32(1e-30)))
+    return (product + centres + offsets) / lengths
 
 
 __all__ = ["Asked", "Nearest", "Rows", "Verdict", "bounds", "decide", "nearest"]

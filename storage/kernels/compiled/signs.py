@@ -389,20 +389,24 @@ def _count_row(typing: Any, row: Any, planes: Any, words: Any) -> Any:
 
 
 @njit(nogil=True)
-def _bound(beta, delta, norm, cosine, centre, constants, root, side):  # type: ignore[no-untyped-def]
+def _bound(beta, delta, norm, cosine, centre, constants, frame, root, side):  # type: ignore[no-untyped-def]
     """U or L of one row in float64: see plain.signs."""
     v = root * cosine
     low, high = beta - delta, beta + delta
     v = v if v > low else low
     v = v if v < high else high
     spread = np.sqrt((_ONE - cosine * cosine) * (_ONE - v * v))
-    inner = np.float64(constants[NORM]) * (cosine * v + root * spread)
-    inner = inner + np.float64(constants[side + GUARD]) + np.float64(constants[side + SQUARE]) * norm
-    value = np.float64(constants[CENTRE]) * centre + norm * inner
-    length = np.float64(constants[side + LENGTH])
+    inner = np.float64(constants[frame, NORM]) * (cosine * v + root * spread)
+    inner = (
+        inner
+        + np.float64(constants[frame, side + GUARD])
+        + np.float64(constants[frame, side + SQUARE]) * norm
+    )
+    value = np.float64(constants[frame, CENTRE]) * centre + norm * inner
+    length = np.float64(constants[frame, side + LENGTH])
     if length != 0:
-        square = np.float64(constants[side + LEAST]) + 2.0 * centre
-        square = square + norm * norm * np.float64(constants[side + GROWTH])
+        square = np.float64(constants[frame, side + LEAST]) + 2.0 * centre
+        square = square + norm * norm * np.float64(constants[frame, side + GROWTH])
         value = value - length * np.sqrt(max(square, 0.0))
     return value
 
@@ -443,13 +447,16 @@ def _deepen(  # type: ignore[no-untyped-def]
         norm, centre = np.float64(factors[group, 0, lane]), np.float64(factors[group, 2, lane])
         cosine, inverse = np.float64(of_digits[slot, 0]), np.float64(of_digits[slot, 1])
         beta = (deep[frame, 0] - deep[frame, 1] * total) * inverse
-        mine = constants[frame]
-        upper = _bound(beta, deep[frame, 2], norm, cosine, centre, mine, 1.0, UPPER)
-        if upper < mine[UPPER + LIMIT]:
+        upper = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, 1.0, UPPER)
+        if upper < constants[frame, UPPER + LIMIT]:
             state[i] = 0
             continue
-        lower = _bound(beta, deep[frame, 2], norm, cosine, centre, mine, -1.0, LOWER)
-        state[i] = 2 if lower > mine[LOWER + LIMIT] else 1
+        state[i] = 1
+        if constants[frame, LOWER + LIMIT] == np.inf:
+            continue
+        lower = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, -1.0, LOWER)
+        if lower > constants[frame, LOWER + LIMIT]:
+            state[i] = 2
 
 
 def deepen_signs(
