@@ -376,20 +376,19 @@ def _probe(codes: Cells, asked: Asked, limit: Limit, op: Comparison, spans: Posi
 def _promise(codes: Cells, asked: Asked, left: _Open) -> Any:
     """(rows,) float32, how near rows are likely to be by their signs: a guess, p.z is about N P beta / k."""
     norms, cosines, centres = (codes.factors[:, i].reshape(-1)[left.slots] for i in range(3))
-    frames = _frames(codes, left.slots)
-    steps = np.array(
-        [(frame.norm * frame.fine.start, frame.norm * frame.fine.slope) for frame in asked.frames]
-    )
-    start, slope = steps.astype(np.float32)[frames].T
-    product = norms * (start - slope * left.counts.astype(np.float32)) / np.maximum(cosines, np.float32(0.1))
-    if asked.question.metric in DISTANCES:
-        return product - norms * norms / np.float32(2)
-    offsets = np.array([frame.offset for frame in asked.frames], np.float32)[frames]
-    if asked.question.metric is Metric.DOT:
-        return product + centres + offsets
-    squares = np.array([frame.centroid**2 for frame in asked.frames], np.float32)[frames]
-    lengths = np.sqrt(np.maximum(squares + 2 * centres + norms * norms, np.float32(1e-30)))
-    return (product + centres + offsets) / lengths
+    frames_of = [
+        (f.norm * f.fine.start, f.norm * f.fine.slope, f.offset, f.centroid**2) for f in asked.frames
+    ]
+    start, slope, offset, square = np.array(frames_of, np.float32)[_frames(codes, left.slots)].T
+    with np.errstate(all="ignore"):
+        product = norms * (start - slope * left.counts.astype(np.float32))
+        product /= np.maximum(cosines, np.float32(0.1))
+        if asked.question.metric in DISTANCES:
+            return np.nan_to_num(product - norms * norms / np.float32(2))
+        nearness = product + centres + offset
+        if asked.question.metric is Metric.COSINE:
+            nearness /= np.sqrt(np.maximum(square + 2 * centres + norms * norms, np.float32(1e-30)))
+        return np.nan_to_num(nearness)
 
 
 __all__ = ["Asked", "Nearest", "Rows", "Verdict", "bounds", "decide", "nearest"]

@@ -21,6 +21,8 @@ Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
 WORD = 64
+_MOST = 256
+"""Rows that are encoded at a time."""
 PLANES = 4
 """Planes of the finest code."""
 GRID = 0.29
@@ -94,6 +96,11 @@ def encode_signs(values: Rows, centroid: Singles, planes: int) -> tuple[Words, S
 
     All is computed in float64 and the factors are rounded to float32, to nearest.
     """
+    if len(values) > _MOST:  # a row takes several times its bytes meanwhile
+        parts = [
+            encode_signs(values[at : at + _MOST], centroid, planes) for at in range(0, len(values), _MOST)
+        ]
+        return np.concatenate([words for words, _ in parts]), np.concatenate([f for _, f in parts])
     rotated = rotate_rows(values)
     whole = rotated.shape[1]
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
