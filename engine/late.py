@@ -163,6 +163,14 @@ def is_fetched(column: Column) -> bool:
     return True
 
 
+def fetched(batch: Batch) -> Batch:
+    """The same batch, nothing of it left to be fetched."""
+    for column in batch.columns:
+        if isinstance(column, LateColumn | GatheredColumn):
+            len(column.values)
+    return batch
+
+
 def is_wide(type: Type) -> bool:
     """Whether values of `type` are fetched late."""
     if type.form is Form.ROWS:

@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from engine.run import Run
+from storage.waiting import about_to_wait
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ def ordered(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
 
 
 def _pooled(tasks: Iterator[Callable[[], T]], run: Run) -> Iterator[T]:
+    about_to_wait()
     pool = _pool()
     ahead: deque[Future[T]] = deque()
     try:

@@ -2,7 +2,12 @@
 
 `receive` gives a generator of bytes. Each step of it may run a part of a statement and may block, so it
 is taken on a statement's thread; left alone between two steps, the statement stands still. The bytes
-belong to the client in the order they come, and may be held back until nothing is left to receive.
+belong to the client in the order they come, and may be held back until nothing is left to receive. A commit
+that the log has not on disk yet is a piece, too, where the session defers them: the next step is to be taken
+once it is, and blocks before.
+
+Inside of storage.waiting's `at_once` a step never blocks. Where it would have to, the generator ends by
+WouldBlock, and the message may be received again, with nothing of its answer used.
 
     messages in a series (P B D E C H)   an error skips everything up to Sync, which answers ReadyForQuery
     Query, FunctionCall                  answer ReadyForQuery themselves, after an error too
@@ -35,7 +40,7 @@ from server.messages import (
     Terminate,
 )
 from server.metrics import Metrics
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Portal, Rows, SessionSeam
+from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Pending, Portal, Rows, SessionSeam
 from storage.batch import Batch
 from storage.errors import (
     DatabaseError,
@@ -46,8 +51,12 @@ from storage.errors import (
     QueryCanceled,
     StatementTooComplex,
 )
+from storage.waiting import WouldBlock
 
 log = logging.getLogger("glancedb.connection")
+
+Piece = bytes | Pending
+"""Of an answer: what belongs to the client, or what has to be waited for."""
 
 _SERIES = frozenset(message.tag for message in (Parse, Bind, Describe, Execute, Close, Flush))
 
@@ -95,7 +104,7 @@ class Connection:
         self.closed = True
         return responses.error(self.ending, fatal=True)
 
-    def receive(self, tag: int, body: bytes) -> Iterator[bytes]:
+    def receive(self, tag: int, body: bytes) -> Iterator[Piece]:
         """Answer one message."""
         self.waiting = False
         if self._skipping and tag not in (Sync.tag, Terminate.tag):
@@ -105,10 +114,14 @@ class Connection:
             yield from self._answer(message) if self._copy is None else self._copied(message, self._copy)
             if self.ending is not None and not self.closed:
                 raise self.ending
+        except WouldBlock:
+            if tag in (Query.tag, Execute.tag):
+                self._metrics.statements -= 1  # it comes again
+            raise
         except Exception as error:
             yield from self._failed(tag, error)
 
-    def _answer(self, message: Message) -> Iterator[bytes]:
+    def _answer(self, message: Message) -> Iterator[Piece]:
         match message:
             case Query():
                 self._metrics.statements += 1
@@ -139,7 +152,7 @@ class Connection:
             case _:
                 assert_never(message)
 
-    def _failed(self, tag: int, error: Exception) -> Iterator[bytes]:
+    def _failed(self, tag: int, error: Exception) -> Iterator[Piece]:
         """Answer with an error, and get back to where the next message makes sense."""
         told = self.ending or _told(error)
         lost = isinstance(error, _Lost) and self.ending is None
@@ -165,7 +178,7 @@ class Connection:
         if close is not None:
             close()
 
-    def _go_on(self) -> Iterator[bytes]:
+    def _go_on(self) -> Iterator[Piece]:
         """Run the statements of a Query, or what is left of them after COPY's data."""
         assert self._outcomes is not None
         for outcome in self._outcomes:
@@ -195,9 +208,20 @@ class Connection:
         self._metrics.rows += batch.rows
         return rows.frames(batch, formats, style)
 
-    def _complete(self, tag: str) -> Iterator[bytes]:
+    def _complete(self, tag: str) -> Iterator[Piece]:
+        """How a statement ended; its commit, if it was one, comes first."""
+        yield from self._committed()
         yield from self._notices()
         yield responses.command_complete(tag)
+
+    def _committed(self) -> Iterator[Pending]:
+        """What commits, and ends, before the client is told so."""
+        pending = self.session.pending
+        if pending is not None:
+            try:
+                yield pending
+            finally:
+                self.session.settle()
 
     def _bind(self, message: Bind) -> bytes:
         prepared = self.session.describe(message.statement)
@@ -207,7 +231,7 @@ class Connection:
         self._formats[message.portal] = formats
         return responses.BIND_COMPLETE
 
-    def _describe(self, message: Describe) -> Iterator[bytes]:
+    def _describe(self, message: Describe) -> Iterator[Piece]:
         fields: tuple[Field, ...] | None
         if message.kind == "S":
             prepared = self.session.describe(message.name)
@@ -224,7 +248,7 @@ class Connection:
         """A code a column; a cursor that SQL declared is what it was declared as."""
         return self._formats.get(portal.name) or (int(portal.binary),) * len(portal.fields or ())
 
-    def _execute(self, message: Execute) -> Iterator[bytes]:
+    def _execute(self, message: Execute) -> Iterator[Piece]:
         outcome = self.session.execute(message.portal, message.limit)
         match outcome:
             case Rows():
@@ -240,7 +264,7 @@ class Connection:
             case _:
                 assert_never(outcome)
 
-    def _rows(self, outcome: Rows, message: Execute) -> Iterator[bytes]:
+    def _rows(self, outcome: Rows, message: Execute) -> Iterator[Piece]:
         """DataRows, and how it ended. A limit that is just reached suspends the portal, as in PostgreSQL."""
         formats = self._portal_formats(self.session.portal(message.portal))
         style = self.session.style
@@ -261,9 +285,10 @@ class Connection:
             self._formats.pop(message.name, None)
         return responses.CLOSE_COMPLETE
 
-    def _sync(self) -> Iterator[bytes]:
+    def _sync(self) -> Iterator[Piece]:
         self._skipping = False
         self.session.sync()
+        yield from self._committed()
         yield from self._ready()
 
     def _copy_in(self, outcome: CopyIn) -> bytes:
@@ -271,7 +296,7 @@ class Connection:
         format = outcome.format
         return responses.copy_in(format.format == "binary", len(format.columns))
 
-    def _copied(self, message: Message, copy: Incoming) -> Iterator[bytes]:
+    def _copied(self, message: Message, copy: Incoming) -> Iterator[Piece]:
         """Answer a message while COPY's data is expected."""
         match message:
             case CopyData():
@@ -292,7 +317,7 @@ class Connection:
                 what = f"unexpected message type 0x{message.tag:02X} during COPY from stdin"
                 raise _Lost(ProtocolViolation(what, where=copy.where))
 
-    def _copy_out(self, outcome: CopyOut) -> Iterator[bytes]:
+    def _copy_out(self, outcome: CopyOut) -> Iterator[Piece]:
         format = outcome.format
         yield responses.copy_out(format.format == "binary", len(format.columns))
         rows = CopyRows(format, self.session.style)

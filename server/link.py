@@ -1,7 +1,4 @@
-"""One socket on the event loop: TLS, the start of a connection, and then a Runner's bytes and messages.
-
-Nothing here computes or waits: what asks the session is the Runner's, on threads.
-"""
+"""One socket on the event loop: TLS, the start of a connection, and then a Runner's bytes and messages."""
 
 from __future__ import annotations
 
@@ -23,8 +20,9 @@ from server.auth import Policy
 from server.config import Config
 from server.connection import Connection
 from server.frames import Frame, Frames
+from server.idle import IdleLimit
 from server.metrics import Metrics
-from server.runner import OUTPUT_BYTES, IdleLimit, Runner
+from server.runner import OUTPUT_BYTES, Runner
 from server.startup import Admitted, Cancel, Entry, Reply, Secure
 from server.threads import Threads
 from server.tls import CLIENT_HELLO, Channel, Identity
@@ -222,6 +220,7 @@ class Link(asyncio.Protocol):
     def _open(self, admitted: Admitted) -> Connection:
         """On a thread: the session and its connection."""
         session = self._hub.sessions(admitted.user, admitted.database, admitted.settings)
+        session.defers_commits = True
         session.on_terminate = self.terminate
         session.on_notify = self.tell
         self._pid = session.backend_pid
@@ -250,6 +249,17 @@ class Link(asyncio.Protocol):
         """See Outlet."""
         self._loop.call_soon_threadsafe(self._deliver, data, idle)
 
+    def write(self, data: bytes, idle: IdleLimit | None) -> None:
+        """See Outlet."""
+        if data:
+            self._write(data)
+        self._rest(idle)
+
+    def call(self, work: Callable[[], None]) -> None:
+        """See Outlet."""
+        with suppress(RuntimeError):  # the loop is closed: nobody is there to be answered
+            self._loop.call_soon_threadsafe(work)
+
     def end(self) -> None:
         """See Outlet."""
         self._loop.call_soon_threadsafe(self._ended)
@@ -277,6 +287,11 @@ class Link(asyncio.Protocol):
         if data:
             self._write(data)
             self._runner.sent(len(data))
+        self._rest(idle)
+
+    def _rest(self, idle: IdleLimit | None) -> None:
+        """The client may leave its session idle for so long; none at all once the server stops."""
+        assert self._runner is not None
         if idle is not None and self._runner.idle:
             self._timer = self._loop.call_later(idle[0], self._runner.end, idle[1])
         if self._hub.stopping and self._runner.settled:

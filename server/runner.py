@@ -1,30 +1,40 @@
-"""Whose turn it is on a connection: the client's messages, a statement's thread, the client's reading.
+"""Whose turn it is on a connection: the client that sends, the session, the disk, the client that reads.
 
     idle      nothing to do: no thread
-    running   a statement's thread takes messages from the inbox and steps through their answers
+    running   messages are taken from the inbox, and their answers stepped through: on the event loop as long
+              as they are short, else on a statement's thread
+    waiting   for the log to have a commit on disk: the answer stands still, without a thread
     parked    the client has not read what it was sent: the answer stands still, without a thread
 
+A message is begun on the loop inside of storage.waiting's `at_once`. If it would block, what came of its
+answer is dropped and it is given to a thread, from its beginning: until then it has done nothing (see
+server.connection), so a message is answered once, and messages in their order, wherever they run. What the
+thread leaves is begun on the loop again.
+
 Inbox and output are bounded in bytes: a full inbox stops reading from the socket, output that the client
-does not take parks the answer. The loop's side only appends, wakes and counts; everything that asks the
-session happens on the thread. `_lock` guards the state and the two counts.
+does not take parks the answer. `_lock` guards the state and the two counts.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 
 from server import responses
-from server.connection import Connection
+from server.connection import Connection, Piece
 from server.frames import Frame
+from server.idle import IdleLimit, idle_limit
 from server.messages import CopyData, Terminate
 from server.metrics import Metrics
 from server.threads import Threads
-from storage.errors import DatabaseError, IdleInTransactionTimeout, IdleSessionTimeout, InternalError
+from sql.outcome import Pending
+from storage.errors import DatabaseError, InternalError
+from storage.waiting import WouldBlock, at_once
 
 log = logging.getLogger("glancedb.connection")
 
@@ -33,14 +43,21 @@ OUTPUT_BYTES = 2 << 20  # on their way to the socket: above, the answer is parke
 INBOX_BYTES = 8 << 20  # not answered yet: above, nothing more is read
 COPY_BYTES = 4 << 20  # of CopyData that are taken at once
 
-IdleLimit = tuple[float, DatabaseError]
+SHORT_BYTES = 16 << 10  # of a message that may be begun on the loop
+TURN_SECONDS = 0.002  # of the loop's time that one connection takes before it lets others
 
 
 class Outlet(Protocol):
-    """The socket's side. All are called from a statement's thread and return at once."""
+    """The socket's side. All but `write` may be called from any thread and return at once."""
 
     def deliver(self, data: bytes, idle: IdleLimit | None) -> None:
         """Send the bytes; then `sent` is called. `idle`: the runner is idle now, and how long it may be."""
+
+    def write(self, data: bytes, idle: IdleLimit | None) -> None:
+        """`deliver` on the loop: `sent` is not called."""
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Do this on the loop, after what it has to do first."""
 
     def end(self) -> None:
         """Close, when everything is sent."""
@@ -77,15 +94,21 @@ class Runner:
         self._lost = False
         self._ending: DatabaseError | None = None  # tell this as soon as possible
         self._broken: DatabaseError | None = None  # tell this after what came before it
-        self._answer: Iterator[bytes] | None = None
+        self._out: list[bytes] = []  # of answers, not sent yet
+        self._owes = False  # whether a ReadyForQuery is among them
+        self._frame: Frame | None = None  # the message that is being answered
+        self._answer: Iterator[Piece] | None = None
+        self._on_thread = False  # whether it was begun there
+        self._waited = False  # for a commit, which has still to be ended
         self._greeting = greeting
         self._finished = False
 
-    # On the loop.
+    # From the loop.
 
     def begin(self) -> None:
         """Open the session."""
-        self._wake()
+        self._busy = True
+        self._threads.start(self._run)
 
     def tell(self) -> None:
         """The session has something to tell the client unasked."""
@@ -163,7 +186,7 @@ class Runner:
         with self._lock:
             wake, self._busy = not self._busy, True
         if wake:
-            self._threads.start(self._run)
+            self._run_at_once()
 
     def _unpark(self) -> None:
         if not self._parked:
@@ -173,11 +196,129 @@ class Runner:
             if wake:
                 self._parked = False
         if wake:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """What stood still goes on where it was begun."""
+        if self._answer is not None and self._on_thread:
             self._threads.start(self._run)
+        else:
+            self._run_at_once()
 
     @property
     def _congested(self) -> bool:
         return self._blocked or self._output_bytes > OUTPUT_BYTES
+
+    # On the loop.
+
+    def _run_at_once(self) -> None:
+        """Answer what is short, until the inbox is empty; give what is not to a thread."""
+        connection = self.connection
+        if connection is None or self._finished:
+            self._threads.start(self._run)
+            return
+        try:
+            self._short_turns(connection)
+        except Exception as error:
+            log.exception("a connection ended with an error of the server's own")
+            self._out.append(responses.error(InternalError(str(error)), fatal=True))
+            connection.closed = True
+            self._threads.start(self._run)
+
+    def _short_turns(self, connection: Connection) -> None:
+        end = time.perf_counter() + TURN_SECONDS
+        while True:
+            if self._answer is None and not self._begin_at_once(connection):
+                return
+            assert self._answer is not None
+            if not self._step_at_once(self._answer):
+                return
+            self._answer = self._frame = None
+            if connection.closed:
+                self._threads.start(self._run)
+                return
+            if connection.waiting:
+                self._owes = True
+                if self._held_bytes >= SEND_BYTES:
+                    self._outlet.write(self._taken_out(), None)
+                    if self._park():
+                        return
+                if time.perf_counter() > end and self._inbox:
+                    self._outlet.call(self._go_on)
+                    return
+
+    def _begin_at_once(self, connection: Connection) -> bool:
+        """Begin with the next message. False: there is none, or a thread has it."""
+        data = b""
+        with self._lock:
+            if self._is_short(connection):
+                self._frame, self._on_thread = self._taken(False), False
+                self._answer = connection.receive(*self._frame)
+                return True
+            idle = self._is_idle(connection)
+            if idle:  # from here on another may run
+                self._out += connection.news()
+                data = self._taken_out()
+                self._busy = False
+        if not idle:
+            self._to_thread()
+            return False
+        limit = idle_limit(connection)
+        if data or limit is not None:
+            self._outlet.write(data, limit)
+        return False
+
+    def _is_short(self, connection: Connection) -> bool:
+        """Whether there is a message that may be begun here."""
+        if not self._inbox or self._lost or self._ending is not None or connection.copying:
+            return False
+        return len(self._inbox[0][1]) <= SHORT_BYTES
+
+    def _is_idle(self, connection: Connection) -> bool:
+        """Whether there is nothing to do."""
+        return not (
+            self._inbox
+            or self._lost
+            or self._ending is not None
+            or self._broken is not None
+            or connection.closed
+        )
+
+    def _step_at_once(self, answer: Iterator[Piece]) -> bool:
+        """Go on with an answer to its end. False: it waits, or a thread has the message now."""
+        if self._waited:  # what is left is the end, which does not wait any more
+            self._waited = False
+            self._out += [piece for piece in answer if isinstance(piece, bytes)]
+            return True
+        begun, held = len(self._out), self._held_bytes
+        try:
+            with at_once:
+                for piece in answer:
+                    if not isinstance(piece, bytes):
+                        self._wait(piece)
+                        return False
+                    self._out.append(piece)
+                    self._held_bytes += len(piece)
+        except WouldBlock:
+            del self._out[begun:]
+            self._held_bytes = held
+            self._answer = None
+            self._to_thread()
+            return False
+        return True
+
+    def _to_thread(self) -> None:
+        """A thread goes on; a client that waits for answers that are there need not wait for it."""
+        if self._owes:
+            self._outlet.write(self._taken_out(), None)
+        self._threads.start(self._run)
+
+    def _taken_out(self) -> bytes:
+        """What is to be sent."""
+        data = b"".join(self._out)
+        self._out.clear()
+        self._held_bytes, self._owes = 0, False
+        return data
 
     # On a statement's thread.
 
@@ -198,23 +339,22 @@ class Runner:
 
     def _turns(self) -> bool:
         """False: the connection is at its end."""
-        out: list[bytes] = []
+        out = self._out
         if self.connection is None and not self._begin(out):
             return False
         connection = self.connection
         assert connection is not None
         while True:
             if self._answer is None:
-                frame = self._next(connection, out)
-                if frame is None:
+                if self._frame is None:
+                    self._frame = self._next(connection, out)
+                if self._frame is None:
                     return not connection.closed
-                self._answer = connection.receive(*frame)
+                self._on_thread = True
+                self._answer = connection.receive(*self._frame)
             if not self._step(self._answer, out):
                 return True
-            self._answer = None
-            if connection.closed:
-                self._send(out, None)
-                return False
+            self._answer = self._frame = None
             if connection.waiting and not self._pass_on(out):
                 return True
 
@@ -228,12 +368,16 @@ class Runner:
         out += [self._greeting, self.connection.start()]
         return True
 
-    def _step(self, answer: Iterator[bytes], out: list[bytes]) -> bool:
-        """Go on with an answer. False: it is parked."""
-        while self._ending is None and not self._lost:
+    def _step(self, answer: Iterator[Piece], out: list[bytes]) -> bool:
+        """Go on with an answer. False: it waits or is parked."""
+        while self._waited or (self._ending is None and not self._lost):
+            self._waited = False  # a commit ends, whatever has happened meanwhile
             piece = next(answer, None)
             if piece is None:
                 return True
+            if not isinstance(piece, bytes):
+                self._wait(piece)
+                return False
             out.append(piece)
             self._held_bytes += len(piece)
             if self._held_bytes >= SEND_BYTES and not self._pass_on(out):
@@ -241,13 +385,17 @@ class Runner:
         _abandon(answer)
         return True
 
+    def _wait(self, pending: Pending) -> None:
+        """The answer goes on when a commit is on disk; whoever runs this does no more."""
+        self._waited = True
+        pending.when_durable(partial(self._outlet.call, self._go_on))
+
     def _pass_on(self, out: list[bytes]) -> bool:
         """Send what there is now: a client that sent more need not wait for the rest. False: it is parked."""
         with self._lock:
             if not self._inbox and self._answer is None:
                 return True  # nothing comes behind it: it is sent as the thread leaves
         self._send(out, None)
-        out.clear()
         return not self._park()
 
     def _park(self) -> bool:
@@ -261,13 +409,16 @@ class Runner:
             if self._lost:
                 connection.closed = True
                 return None
+            if connection.closed:
+                self._send_locked(out, None)
+                return None
             if self._inbox and self._ending is None:
                 return self._taken(connection.copying)
             connection.ending = self._ending or self._broken
             if connection.ending is None:
                 out += connection.news()
                 # The bytes go before the state does: a next thread must not send its own before them.
-                self._send_locked(out, _idle_limit(connection))
+                self._send_locked(out, idle_limit(connection))
                 self._busy = False
                 return None
         self._send([*out, connection.farewell()], None)
@@ -296,6 +447,7 @@ class Runner:
 
     def _send_locked(self, out: list[bytes], idle: IdleLimit | None) -> None:
         data = b"".join(out)
+        out.clear()
         self._held_bytes = 0
         if data or idle is not None:
             self._output_bytes += len(data)
@@ -316,31 +468,8 @@ class Runner:
         self._outlet.end()
 
 
-def _abandon(answer: Iterator[bytes]) -> None:
+def _abandon(answer: Iterator[Piece]) -> None:
     """Leave an answer for good, so that what it holds is let go now."""
     close = getattr(answer, "close", None)
     if close is not None:
         close()
-
-
-_UNITS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+)([a-z]*)")
-
-
-def _idle_limit(connection: Connection) -> IdleLimit | None:
-    """How long the client may leave its session idle, and what it is then told."""
-    if not connection.waiting:
-        return None
-    idle = connection.session.status == "I"
-    name = "idle_session_timeout" if idle else "idle_in_transaction_session_timeout"
-    shown = connection.session.setting(name)
-    if not shown or shown == "0":
-        return None
-    found = _DURATION.fullmatch(shown)
-    assert found is not None, f"{name} is shown as {shown!r}"
-    error = (
-        IdleSessionTimeout("terminating connection due to idle-session timeout")
-        if idle
-        else IdleInTransactionTimeout("terminating connection due to idle-in-transaction timeout")
-    )
-    return int(found[1]) * _UNITS[found[2]], error

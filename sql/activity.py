@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from engine.seams import SessionInfo
-from sql.portals import BoundPortal
+from sql.portals import Portals
 from storage.database import Database
 
 
@@ -17,7 +17,7 @@ class Active(SessionInfo, Protocol):
 
     on_terminate: Callable[[], None] | None
     prepared: dict[str, Any]  # name -> sql.planned.Planned
-    portals: dict[str, BoundPortal]
+    portals: Portals
     query: str
     query_start: int
     backend_start: int

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from engine.operators.base import Operator
@@ -17,6 +18,7 @@ from engine.run import Run
 from engine.seams import SessionInfo
 from sql.outcome import Field
 from sql.resolved import Resolved
+from sql.short import is_short
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
@@ -135,6 +137,11 @@ class Plan:
     names: frozenset[tuple[str, int]] = frozenset()  # (bare name, OID it was found to be)
     volatile: bool = False
     failure: DatabaseError | None = None
+
+    @cached_property
+    def short(self) -> bool:
+        """Whether it runs where it is read: see sql.short."""
+        return is_short(self.operator)
 
     def check(self) -> None:
         """Raise the plan's failure: PostgreSQL computes constants before anything is sent or run."""

@@ -101,6 +101,13 @@ class Notification:
     payload: str
 
 
+class Pending(Protocol):
+    """A commit that is in the log and not on disk yet."""
+
+    def when_durable(self, told: Callable[[], None]) -> None:
+        """Have `told` called, on a thread of the log's, once it is, or never will be. It returns at once."""
+
+
 class Portal(Protocol):
     """A bound statement, perhaps half-read. The wire keeps it between two Execute messages."""
 
@@ -158,6 +165,16 @@ class SessionSeam(Protocol):
 
     def sync(self) -> None:
         """End of an extended-protocol series: commits or rolls back an implicit transaction."""
+
+    defers_commits: bool  # set by whoever sees to `pending` after each `complete` and `sync`
+
+    @property
+    def pending(self) -> Pending | None:
+        """A commit that would wait for the disk. It has to be waited for, then `settle` ends it: before that
+        nothing else is asked, nor the client told that it was done."""
+
+    def settle(self) -> None:
+        """End the pending commit; waits for it if it has to."""
 
     def fail(self) -> None:
         """The wire found an error of its own (a parameter, COPY data, the connection): what runs is ended

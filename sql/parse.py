@@ -55,14 +55,18 @@ def split(tokens: list[Token]) -> Iterator[list[Token]]:
         yield part
 
 
+def is_query(tokens: list[Token]) -> bool:
+    """Whether a statement of these tokens has a tree, and is no command."""
+    return tokens[0].is_word(*_QUERIES) or tokens[0].is_mark("(")
+
+
 def parse_statement(tokens: list[Token], text: str) -> Statement:
     """The statement that these tokens of `text` are."""
     start, end = tokens[0].start, tokens[-1].end
     tree: exp.Expression | Command | None = parse_command(tokens, text)
     if tree is None:
-        first = tokens[0]
-        if not (first.is_mark("(") or first.is_word(*_QUERIES)):
-            raise near(text, first)
+        if not is_query(tokens):
+            raise near(text, tokens[0])
         tree = parse_tree(tokens, text)
     return Statement(text[start:end], start, end, tree, tuple(tokens))
 
@@ -71,7 +75,7 @@ def parse_query(tokens: list[Token], text: str) -> exp.Expression:
     """A SELECT, VALUES, WITH, TABLE, INSERT, UPDATE or DELETE as a tree."""
     if not tokens:
         raise near(text, None)
-    if not (tokens[0].is_mark("(") or tokens[0].is_word(*_QUERIES)):
+    if not is_query(tokens):
         raise near(text, tokens[0])
     return parse_tree(tokens, text)
 

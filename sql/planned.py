@@ -21,9 +21,9 @@ from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.names import oid_named
 from sql.outcome import Field
-from sql.parse import Statement, parse_query, parse_statement, split
+from sql.parse import Statement, is_query, parse_query, parse_statement, split
 from sql.plancache import PlanCache, Shape, shape_of, values_of
-from sql.portals import BoundPortal
+from sql.portals import Portals
 from sql.query import plan_query
 from sql.statements.delete import plan_delete
 from sql.statements.insert import plan_insert
@@ -34,9 +34,11 @@ from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, FeatureNotSupported
 from storage.types import INT8, TEXT, Type
+from storage.waiting import about_to_wait
 
 _ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
 _KEPT = 512  # plans of a session
+_SHORT = 100  # characters of commands that are kept
 _LONGEST = 8192  # characters of a text that is kept as a key
 
 
@@ -44,7 +46,7 @@ class Home(SessionInfo, Protocol):
     """What planning needs of the session."""
 
     prepared: dict[str, Planned]
-    portals: dict[str, BoundPortal]
+    portals: Portals
 
     @property
     def catalog(self) -> Catalog: ...
@@ -82,7 +84,7 @@ class Planned:
 _PLAIN = Planned("", None)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reading:
     """One statement of a Query message. `statement` of None: its plan is likely to be kept."""
 
@@ -96,6 +98,11 @@ class Reading:
         """Whether it may run in a failed transaction."""
         return self.statement is not None and isinstance(self.statement.tree, _ENDING)
 
+    @property
+    def is_short_command(self) -> bool:
+        """Whether it is a command that takes microseconds."""
+        return self.statement is not None and type(self.statement.tree) in commands.SHORT
+
 
 class Planner:
     """Plans statements for one session, and keeps the plans of texts that return."""
@@ -103,6 +110,7 @@ class Planner:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._kept: PlanCache[Planned] = PlanCache(_KEPT)
+        self._commands: PlanCache[list[Reading]] = PlanCache(_KEPT)
 
     def context(self, parameters: ParameterTypes, text: str) -> BindContext:
         """What binding is given now."""
@@ -111,13 +119,20 @@ class Planner:
 
     def read(self, text: str) -> list[Reading]:
         """The statements of a Query message. Raises SqlSyntaxError for any of them."""
+        known = self._commands.get((text,))
+        if known is not None:
+            return known
         path = tuple(self._home.search_path(True))
         readings = []
         for tokens in split(lex(text)):
-            reading = Reading(text, tokens, shape_of(tokens, path))
-            if reading.shape is None or self._kept.get(reading.shape.key) is None:
-                reading.statement = parse_statement(tokens, text)
-            readings.append(reading)
+            shape, statement = shape_of(tokens, path), None
+            if shape is None or self._kept.get(shape.key) is None:
+                if is_query(tokens):
+                    about_to_wait()  # parsing and planning take long
+                statement = parse_statement(tokens, text)
+            readings.append(Reading(text, tokens, shape, statement))
+        if len(text) <= _SHORT and all(reading.is_short_command for reading in readings):
+            self._commands.put((text,), readings)
         return readings
 
     def ready(self, reading: Reading) -> tuple[Planned, Sequence[Column]]:
@@ -130,7 +145,10 @@ class Planner:
                     return planned, values_of(shape, planned.parameters, self._home.style)
             except DatabaseError:
                 pass  # the plain way tells where
-        statement = reading.statement or parse_statement(reading.tokens, reading.text)
+        statement = reading.statement
+        if statement is None:
+            about_to_wait()
+            statement = parse_statement(reading.tokens, reading.text)
         return self.simple(statement, reading.text), ()
 
     def _lifted(self, shape: Shape, text: str) -> Planned | None:
@@ -140,6 +158,7 @@ class Planner:
             return None
         if kept is not None and kept.plan is not None and self.is_current(kept):
             return kept
+        about_to_wait()
         try:
             statement = parse_statement(list(shape.tokens), text)
             planned = self._planned(statement, ParameterTypes(shape.types, fixed=True), text)
@@ -198,6 +217,7 @@ class Planner:
 
     def plan(self, tree: exp.Expression, context: BindContext) -> Plan:
         """The plan of a query, INSERT, UPDATE or DELETE."""
+        about_to_wait()
         match tree:
             case exp.Insert():
                 return plan_insert(tree, context)
@@ -221,6 +241,7 @@ class Planner:
         path = tuple(self._home.search_path(True))
         if not planned.plan.volatile and planned.path == path and self.is_current(planned):
             return
+        about_to_wait()
         tokens = list(planned.statement.tokens)
         # a tree is changed by binding: read it afresh
         statement = parse_statement(tokens, planned.text)

@@ -17,6 +17,7 @@ from sql.outcome import Empty, Field, Outcome, Rows
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import ObjectNotInPrerequisiteState
+from storage.waiting import WouldBlock, about_to_wait
 
 
 @dataclass
@@ -73,12 +74,15 @@ class BoundPortal:
     def _dying(self) -> Iterator[None]:
         try:
             yield
+        except WouldBlock:  # it is begun again
+            raise
         except BaseException:
             self.dead = True
             raise
 
     def materialise(self) -> None:
         """Read everything now: the transaction is about to end."""
+        about_to_wait()
         if self._batches is not None:
             self._batches = iter(list(self.take(None)))
         self.held = True
@@ -92,6 +96,43 @@ class BoundPortal:
         """Let go of what the rows hold."""
         _close(self._batches)
         _close(getattr(self.outcome, "batches", None))
+
+
+class Portals(dict[str, BoundPortal]):
+    """A session's portals by name, and what becomes of them when its transaction goes on or ends."""
+
+    def close(self, name: str) -> None:
+        """Forget a portal, if it is there."""
+        bound = self.pop(name, None)
+        if bound is not None:
+            bound.close()
+
+    def hold(self) -> None:
+        """The transaction is about to commit: read now what is to outlive it."""
+        for portal in self.values():
+            if portal.hold and not portal.held:
+                portal.materialise()
+
+    def end(self) -> None:
+        """The transaction has ended: only what outlives it stays."""
+        for name in [name for name, portal in self.items() if not portal.held]:
+            self.close(name)
+
+    def die(self, level: int) -> None:
+        """What was made under so many savepoints has failed."""
+        for portal in self.values():
+            if portal.level == level and not portal.held:
+                portal.die()
+
+    def drop(self, level: int) -> None:
+        """ROLLBACK TO a savepoint: what was made under `level` of them, or more, is gone."""
+        for name in [name for name, portal in self.items() if portal.level >= level and not portal.held]:
+            self.close(name)
+
+    def rise(self, level: int) -> None:
+        """RELEASE: what was made under more savepoints than `level` belongs to that many."""
+        for portal in self.values():
+            portal.level = min(portal.level, level)
 
 
 def _close(batches: Iterator[Batch] | None) -> None:

@@ -1,9 +1,9 @@
 """The database: one folder, its log, its tables' rows, and the order of commits.
 
-A commit is, under the commit lock: a number, one log record, the changes to the stores. It is then made
-durable outside the lock, together with the commits of others, and only after that becomes the newest
-commit that snapshots see. Commits become visible in the order of their numbers, which is the order of
-their records.
+A commit is, under the commit lock: a number, one log record, the changes to the stores (`record`). It is then
+made durable outside the lock, together with the commits of others, and only after that becomes the newest
+commit that snapshots see (`publish`). Commits become visible in the order of their numbers, which is the
+order of their records: what one sees is durable, and so is all that it was made of.
 
 The folder holds `lock`, `manifest` (see storage.durability.manifest), `log-<n>` and `segments/`. Opening
 reads the manifest and replays the log from the file it names.
@@ -14,13 +14,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from storage import kernels
-from storage.catalog import FIRST_USER_OID, Catalog, Table
+from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
 from storage.durability import files, log
 from storage.durability.backup import Report, save
 from storage.durability.checkpoint import Checkpoints, Policy, Statistics
@@ -41,8 +42,10 @@ from storage.transactions.sequences import Sequences
 from storage.transactions.snapshot import Snapshot
 from storage.transactions.temporary import Temporary
 from storage.transactions.transaction import Isolation, Transaction
+from storage.waiting import WouldBlock, is_at_once
 
 DEFAULT = Policy()
+_SOON = 0.001  # seconds that what is done at once waits for a commit to be recorded
 
 
 @dataclass(frozen=True)
@@ -238,11 +241,11 @@ class Database:
         if self._log is not None:
             self._log.append(SequenceRecord(oid, value, called).encode())
 
-    def commit(self, transaction: Transaction) -> None:
-        """Number, log, apply; make durable; publish. Raises DiskFull with nothing done."""
+    def record(self, transaction: Transaction) -> int:
+        """Number, log and apply; the position in the log. Raises DiskFull with nothing done."""
+        own = self._own_definitions(transaction)
         temporary = transaction.temporary
-        own = {o: item for o, item in transaction.definitions.items() if temporary.owns(o, item)}
-        with self._commit_lock:
+        with self._committing():
             number, catalog = self._latest[0] + 1, self._latest[1]
             record = CommitRecord(number, self._next_oid)
             unlogged: list[TableRecord] = []
@@ -269,18 +272,50 @@ class Database:
             self._dropped += [(number, oid) for oid in dropped if oid in self._stores]
             self._latest = (number, catalog)
             self._unpublished.append((position, number, catalog))
+        return position
+
+    @contextmanager
+    def _committing(self) -> Iterator[None]:
+        """Hold the commit lock."""
+        if not self._commit_lock.acquire(timeout=_SOON if is_at_once() else -1):
+            raise WouldBlock
+        try:
+            yield
+        finally:
+            self._commit_lock.release()
+
+    def _own_definitions(self, transaction: Transaction) -> dict[int, Definition | None]:
+        """What a transaction defined for its session alone."""
+        temporary = transaction.temporary
+        return {o: item for o, item in transaction.definitions.items() if temporary.owns(o, item)}
+
+    def is_durable(self, position: int) -> bool:
+        """Whether a recorded commit is on disk, or never will be: `publish` would not wait."""
+        return self._log is None or self._log.is_durable(position)
+
+    def when_durable(self, position: int, told: Callable[[], None]) -> None:
+        """Have `told` called, on another thread, once `is_durable`."""
+        assert self._log is not None
+        self._log.when_durable(position, told)
+
+    def publish(self, transaction: Transaction, position: int) -> None:
+        """Make a recorded commit durable and visible. Raises FileError where it is neither.
+
+        Nobody sees a commit before the log has it on disk, unless its session asked not to wait.
+        """
         if self._log is not None:
             if transaction.synchronous:
                 self._log.flush(position)
             else:
                 self._log.flush_later()
         self._publish(position)
-        temporary.change(own)
+        if transaction.definitions:
+            transaction.temporary.change(self._own_definitions(transaction))
         if self._checkpoints is not None:
             self._checkpoints.consider()
         if self._merger is not None:
             for oid in transaction.changes:
-                if oid not in temporary:
+                if oid not in transaction.temporary:
                     self._merger.consider(self.store(oid))
 
     def _logged(self, record: CommitRecord, number: int) -> int:

@@ -7,7 +7,7 @@ sql type against them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from storage.batch import Batch
@@ -213,7 +213,21 @@ class Transaction(Protocol):
 
     def rollback_to(self, savepoint: int) -> None: ...
 
+    def record(self) -> None:
+        """Put it into the log, or raise and have it rolled back: from here on it can only be committed."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is recorded, and `commit` would wait for the disk."""
+
+    def when_durable(self, told: Callable[[], None]) -> None:
+        """Have `told` called, on another thread, once `commit` would not wait: it returns at once."""
+
     def commit(self) -> None:
         """Make it durable and visible, or raise and have it rolled back."""
+
+    @property
+    def waits_to_roll_back(self) -> bool:
+        """Whether `rollback` may wait: for files that are being made, or for the disk."""
 
     def rollback(self) -> None: ...

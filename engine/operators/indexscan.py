@@ -24,6 +24,7 @@ from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Positions
 from storage.seams import Morsel, TableView
 from storage.types import INT8, Type
+from storage.waiting import FEW, about_to_wait
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,12 @@ class IndexScan:
         columns = [view.table.definition(number) for number in self.numbers]
         wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
         several = len(keys[0]) > 1
+        if len(keys[0]) > FEW:
+            about_to_wait()
         for morsel, positions, _ in view.lookup(self.key, keys) if wanted is None else view.located(wanted):
             run.check()
+            if len(positions) > FEW:
+                about_to_wait()
             if several:
                 positions = np.unique(positions)  # a key may be asked for twice
             for start in range(0, len(positions), BATCH_ROWS):

@@ -62,6 +62,7 @@ from storage.errors import FeatureNotSupported
 
 __all__ = [
     "BACKUP_COLUMNS",
+    "SHORT",
     "Action",
     "AddColumn",
     "AddConstraint",
@@ -126,6 +127,27 @@ __all__ = [
     "ValidateConstraint",
     "parse_command",
 ]
+
+SHORT: frozenset[type[Command]] = frozenset(
+    (
+        Begin,
+        CloseCursor,
+        Commit,
+        Deallocate,
+        Listen,
+        Notify,
+        Release,
+        Reset,
+        Rollback,
+        RollbackTo,
+        Savepoint,
+        SetSetting,
+        SetTransaction,
+        Show,
+        Unlisten,
+    )
+)
+"""Those that take microseconds: see storage.waiting."""
 
 _FAMILIES = (
     channels,

@@ -34,6 +34,7 @@ from sql.statements import (
 )
 from sql.statements.host import Host
 from storage.column import Column
+from storage.waiting import about_to_wait
 
 
 def _plain(start: Callable[[Host, Any], Outcome]) -> Callable[[Host, Any, str], Outcome]:
@@ -147,6 +148,8 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     command = planned.command
     if command is None:
         return queries.run(host, planned, parameters)
+    if type(command) not in commands.SHORT:
+        about_to_wait()
     verb = _writes(command)
     if verb:
         queries.refuse_read_only(host, verb)

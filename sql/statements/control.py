@@ -19,6 +19,7 @@ from storage.errors import (
     NoActiveSqlTransaction,
 )
 from storage.types import TEXT
+from storage.waiting import about_to_wait
 
 
 def done(tag: str) -> Done:
@@ -54,7 +55,10 @@ def commit(host: Host, command: commands.Commit) -> Outcome:
         host.notice("WARNING", "25P01", "there is no transaction in progress")
     if failed:
         host.rollback()
+    elif chained is None:
+        host.conclude()
     else:
+        about_to_wait()
         host.commit()
     _chain(host, chained)
     return done("ROLLBACK" if failed else "COMMIT")

@@ -13,7 +13,7 @@ from sql.context import BindContext
 from sql.outcome import Outcome
 from sql.parse import Statement
 from sql.planned import Planned, Planner
-from sql.portals import BoundPortal
+from sql.portals import Portals
 from sql.settings import Layers, Settings
 from storage.catalog import Catalog
 from storage.column import Column
@@ -34,7 +34,7 @@ class Host(SessionInfo, Protocol):
     explicit: bool
     mailbox: Mailbox
     prepared: dict[str, Planned]
-    portals: dict[str, BoundPortal]
+    portals: Portals
     savepoints: list[tuple[str, int, Layers]]
 
     @property
@@ -54,6 +54,9 @@ class Host(SessionInfo, Protocol):
     ) -> None: ...
 
     def commit(self) -> None: ...
+
+    def conclude(self) -> None:
+        """`commit` as the last thing that a statement does."""
 
     def rollback(self) -> None: ...
 

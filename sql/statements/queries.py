@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
+from engine.late import fetched
+from engine.run import Run
+from sql.context import Plan
 from sql.outcome import Done, Outcome, Rows
 from sql.planned import Planned
 from sql.statements.host import Host
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import ReadOnlySqlTransaction
+from storage.waiting import WouldBlock, about_to_wait, is_at_once
 
 _VERBS: dict[type, str] = {
     exp.Insert: "INSERT 0",
@@ -40,9 +44,13 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     assert planned.statement is not None
     verb = _VERBS.get(type(planned.statement.tree), "SELECT")
     plan = planned.plan
+    if not plan.short:
+        about_to_wait()
     refuse_writing(host, planned.statement.tree)
     plan.check()
     context = host.new_run(parameters)
+    if is_at_once():
+        return _at_once(host, planned, plan, verb, context)
     if planned.fields is None:
         changed = sum(batch.rows for batch in plan.operator.batches(context))
         return Done(lambda: f"{verb} {changed}")
@@ -55,3 +63,18 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
             yield batch
 
     return Rows(planned.fields, batches(), lambda: f"{verb} {total}")
+
+
+def _at_once(host: Host, planned: Planned, plan: Plan, verb: str, run: Run) -> Outcome:
+    """`run` where nothing may wait: all of it now, or nothing."""
+    transaction = host.transaction
+    savepoint = transaction.savepoint() if transaction.changes else None
+    try:
+        batches = [fetched(batch) for batch in plan.operator.batches(run)]
+    except WouldBlock:
+        transaction.take_back(savepoint)
+        raise
+    if savepoint is not None:
+        transaction.forget(savepoint)
+    tag = f"{verb} {sum(batch.rows for batch in batches)}"
+    return Done(lambda: tag) if planned.fields is None else Rows(planned.fields, iter(batches), lambda: tag)

@@ -10,6 +10,7 @@ from sql.statements.host import Host
 from storage.catalog import Table
 from storage.transactions.locks import TableMode
 from storage.transactions.transaction import Transaction
+from storage.waiting import about_to_wait
 
 # what an extension brought is there without it
 _NO_RELATIONS = ("schema", "extension", "type", "operator class")
@@ -99,6 +100,7 @@ def end_temporary(transaction: Transaction) -> None:
     """A transaction is about to commit: what temporary tables ON COMMIT DROP and DELETE ROWS say."""
     if not transaction.temporary.on_commit(transaction.definitions):
         return
+    about_to_wait()
     catalog = transaction.catalog
     going = [table for table in catalog.tables() if table.on_commit == "drop"]
     for item in removal(catalog, [relation(catalog, table.oid) for table in going]).order:

@@ -15,10 +15,15 @@ A log is a series of files `log-<number>`, integers little-endian. Later formats
               n bytes   payload (see storage.durability.records), padded to a multiple of 8
 
 Files are preallocated in steps, so a full disk shows when space is taken and not when a commit is
-written; a preallocated tail reads as zeros. `append` writes, `flush` makes durable: one that waits does it
-for all. A file is whole and durable before the next one is begun. After a failed fsync nothing can be known
-of what reached the disk, so the log refuses everything from then on, and the server has to be started again
-from it.
+written; a preallocated tail reads as zeros. `append` keeps a record in memory (a large one is written at
+once), `flush` writes and makes durable: one that waits does it for all, and those who came while it was at
+fsync share the next. `when_durable` is for those who do not wait: the log's own thread flushes for them and
+tells. A file is whole and durable before the next one is begun. After a failed write or fsync nothing can be
+known of what reached the disk, so the log refuses everything from then on, and the server has to be started
+again from it.
+
+Lock order: `_writing`, then `_lock`. Whoever writes takes, under both, all that was kept, so records are
+written in the order of their positions.
 
 Where the last file stops being valid, it ends: what follows was never acknowledged, and is cut off. But if
 a valid record further on knew that place to be on disk, or the file is not the last, that is damage to what
@@ -30,22 +35,25 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import crc32c
 
 from storage.durability import files
 from storage.durability.files import Buffer
 from storage.errors import DatabaseError, FileError
+from storage.waiting import about_to_wait
 
 MAGIC = b"GDBLOG02"
 HEADER_BYTES = 24
 RECORD = struct.Struct("<I4sQQ")
 MARK = b"Rec\n"
 _STEP = 16 << 20
+_LARGE = 64 << 10  # bytes of a record that is not copied to be kept
 LATE = 0.2  # seconds after which a commit that did not wait is durable, about
 
 
@@ -81,12 +89,16 @@ class Log:
         """Begin file `number` in the folder; it must not exist. Raises DiskFull or FileError."""
         self._folder = folder
         self._lock = threading.Lock()  # appending
+        self._writing = threading.Lock()
+        self._kept: list[Buffer] = []  # appended and not written yet
         self._flushing = threading.Condition()  # guards `_flusher`, and wakes those that wait for it
         self._flusher = False  # whether somebody is at fsync, for all
         self._written = self._flushed = 0  # positions
         self._failed: DatabaseError | None = None
         self._late: threading.Thread | None = None
         self._late_wanted = threading.Event()
+        self._asked: SimpleQueue[tuple[int, Callable[[], None]] | None] = SimpleQueue()
+        self._teller: threading.Thread | None = None
         self._closing = threading.Event()
         self._begin(self._prepared(number))
 
@@ -139,6 +151,7 @@ class Log:
         end = self._at + size
         if end > self._allocated:
             goal = -(-end // _STEP) * _STEP
+            about_to_wait()
             try:
                 files.disk.allocate(self._descriptor, self._allocated, goal - self._allocated)
             except OSError as error:
@@ -161,7 +174,10 @@ class Log:
         return self._written
 
     def append(self, payload: Sequence[Buffer]) -> int:
-        """Write a record; returns the position that `flush` takes. Raises DiskFull with nothing written."""
+        """Add a record; returns the position that `flush` takes. Raises DiskFull with nothing added.
+
+        The payload must not change until it is written: see `_LARGE`.
+        """
         length = sum(memoryview(part).nbytes for part in payload)
         padded = [*payload, bytes(-length % 8)]
         with self._lock:
@@ -171,17 +187,37 @@ class Log:
             for part in padded:
                 crc = crc32c.crc32c(part, crc)
             self._allocate(RECORD.size + length + 8)
+            record = [crc.to_bytes(4, "little"), head, *padded]
+            self._kept += [b"".join(record)] if length < _LARGE else record
+            self._at += RECORD.size + len(padded[-1]) + length
+            self._written += 1
+            position = self._written
+        if length >= _LARGE:
+            self._write()
+        return position
+
+    def _write(self) -> tuple[int, int, int]:
+        """Write what was kept; returns the last position, the end and descriptor of the file it is in."""
+        with self._writing:
+            with self._lock:
+                kept, self._kept = self._kept, []
+                target, end, descriptor = self._written, self._at, self._descriptor
             try:
-                self._at += files.write_all(self._descriptor, [crc.to_bytes(4, "little"), head, *padded])
+                files.write_all(descriptor, kept)
             except DatabaseError as error:
                 self._failed = error
                 raise
-            self._written += 1
-            return self._written
+        return target, end, descriptor
+
+    def is_durable(self, position: int) -> bool:
+        """Whether `flush` would not wait, because the record is on disk or never will be."""
+        return self._flushed >= position or self._failed is not None
 
     def flush(self, position: int) -> None:
         """Wait until the record at `position` and all before it are on disk. Raises FileError."""
         while self._flushed < position:
+            if self._failed is None:
+                about_to_wait()
             with self._flushing:
                 if self._flusher:
                     self._flushing.wait()
@@ -199,8 +235,7 @@ class Log:
 
     def _sync(self) -> None:
         """Make what was appended so far durable; for the one that is the flusher."""
-        with self._lock:
-            target, end, descriptor = self._written, self._at, self._descriptor
+        target, end, descriptor = self._write()
         try:
             files.disk.sync(descriptor)
         except OSError as error:
@@ -208,12 +243,37 @@ class Log:
             self._check()
         self._flushed, self._durable = target, end
 
+    def when_durable(self, position: int, told: Callable[[], None]) -> None:
+        """Have the record made durable, and `told` called on the log's thread once `flush` will not wait.
+
+        `told` returns at once and raises nothing.
+        """
+        self._asked.put((position, told))
+        if self._teller is None:
+            with self._lock:
+                if self._teller is None:
+                    self._teller = threading.Thread(target=self._tell, name="log", daemon=True)
+                    self._teller.start()
+
+    def _tell(self) -> None:
+        """Flush for all who have asked until now, and tell them."""
+        while (first := self._asked.get()) is not None:
+            asked = [first]
+            with suppress(Empty):
+                while (another := self._asked.get_nowait()) is not None:
+                    asked.append(another)
+                self._asked.put(None)  # the end, once these are told
+            with suppress(DatabaseError):  # they find it themselves
+                self.flush(max(position for position, _ in asked))
+            for _, told in asked:
+                told()
+
     def flush_later(self) -> None:
         """Have what was appended made durable within about LATE seconds, and do not wait."""
         if self._late is None:
             with self._lock:
                 if self._late is None:
-                    self._late = threading.Thread(target=self._flush_late, name="log", daemon=True)
+                    self._late = threading.Thread(target=self._flush_late, name="log-late", daemon=True)
                     self._late.start()
         self._late_wanted.set()
 
@@ -236,17 +296,18 @@ class Log:
                 self._flushing.wait()
             self._flusher = True
         try:
-            self._sync()  # so that little is left to do under the lock
-            with self._lock:
-                old = self._descriptor
+            self._sync()  # so that little is left to do under the locks
+            with self._writing, self._lock:
+                old, end = self._descriptor, self._at
+                self._check()
                 try:
-                    self._check()
+                    files.write_all(old, self._kept)
                     files.disk.sync(old)
-                except OSError as error:
-                    self._failed = files.failure(error)
+                except (OSError, DatabaseError) as error:
+                    self._failed = files.failure(error) if isinstance(error, OSError) else error
                     self._check()
+                self._kept = []
                 self._flushed = self._written
-                end = self._at
                 self._begin(prepared)
             with suppress(OSError):  # only gives the preallocated rest back
                 files.disk.truncate(old, end)
@@ -262,6 +323,9 @@ class Log:
         self._late_wanted.set()
         if self._late is not None:
             self._late.join()
+        self._asked.put(None)
+        if self._teller is not None:
+            self._teller.join()
         try:
             if self._failed is None:
                 self.flush(self._written)

@@ -21,6 +21,7 @@ from storage.indexes.hashindex import Hashed, HashIndex, RowIndex, hashed
 from storage.segments.blocks import Block
 from storage.segments.sealed import Sealed
 from storage.segments.table import Part, Store
+from storage.waiting import LONG, about_to_wait
 
 _FEW = 8
 _FIRST = attrgetter("first_row_id")
@@ -66,6 +67,8 @@ def part_index(part: Part, table: Table, columns: KeyColumns) -> HashIndex:
         if index is not None:
             return index
     if index is None:
+        if part.rows > LONG:
+            about_to_wait()
         key = hashed(columns_of(part, table, columns, None), part.rows, columns.nulls)
         index = part.indexes[columns] = HashIndex.of(key)
     return index
@@ -118,6 +121,8 @@ def write_index(store: Store, table: Table, columns: KeyColumns) -> RowIndex:
     """The index of the store's blocks, made when it is first asked for. The caller holds the store's lock."""
     index = store.indexes.get(columns)
     if index is None:
+        if store.unsealed_rows > LONG:
+            about_to_wait()
         index = store.indexes[columns] = RowIndex()
         for part in store.parts:
             if isinstance(part, Block):

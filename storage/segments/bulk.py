@@ -26,6 +26,7 @@ from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.sources import Source
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnRows
+from storage.waiting import about_to_wait
 
 BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
@@ -137,6 +138,8 @@ def _lots(changes: TableChanges) -> Iterator[Lot]:
 
 def _install(changes: TableChanges) -> None:
     """Put the files of the first lot in the place of its rows."""
+    if not changes.sealing[0][1].done():
+        about_to_wait()
     lot, future = changes.sealing.pop(0)
     try:
         made = future.result()

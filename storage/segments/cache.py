@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from storage.encodings.base import Bytes
+from storage.waiting import about_to_wait
 
 T = TypeVar("T")
 Key = tuple[int, Hashable]
@@ -101,6 +102,7 @@ class Cache:
         found: T | None = self.peek(key)
         if found is not None:
             return found
+        about_to_wait()
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         try:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from storage.waiting import about_to_wait
+
 File = tuple[int, Path]
 LIMIT = 256
 """Descriptors that are kept open."""
@@ -43,6 +45,7 @@ class OpenFiles:
 
     def read(self, file: File, offset: int, into: memoryview) -> int:
         """Fill `into` with the file's bytes from `offset` on; fewer only where it ends. Raises OSError."""
+        about_to_wait()
         done = 0
         with self._descriptor(file) as descriptor:
             while done < len(into):

@@ -25,6 +25,7 @@ from typing import Literal, Protocol, Self
 
 from storage.catalog import DATABASE_OID
 from storage.errors import DeadlockDetected, LockNotAvailable
+from storage.waiting import about_to_wait
 
 
 class RowMode(IntEnum):
@@ -400,6 +401,7 @@ class Wait:
         """Until a blocker lets go. Raises DeadlockDetected, LockNotAvailable, QueryCanceled."""
         party, waiting = self.party, self._waiting
         assert waiting is not None
+        about_to_wait()
         party.check()
         search = time.monotonic() + party.deadlock_timeout
         while True:

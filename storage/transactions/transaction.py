@@ -76,7 +76,13 @@ class Home(Protocol):
 
     def flush(self) -> None: ...
 
-    def commit(self, transaction: Transaction) -> None: ...
+    def record(self, transaction: Transaction) -> int: ...
+
+    def is_durable(self, position: int) -> bool: ...
+
+    def when_durable(self, position: int, told: Callable[[], None]) -> None: ...
+
+    def publish(self, transaction: Transaction, position: int) -> None: ...
 
     def ended(self, transaction: Transaction) -> None: ...
 
@@ -133,6 +139,7 @@ class Transaction:
         self._last: Snapshot | None = None
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
+        self._position: int | None = None  # in the log, once it is recorded
         self._savepoints: dict[int, _Mark] = {}
         self._next_savepoint = 1
 
@@ -453,6 +460,18 @@ class Transaction:
             del self._savepoints[later]
         self._unlock(savepoint)
 
+    def take_back(self, savepoint: int | None) -> None:
+        """Undo what was done since the savepoint, or all that was done, and forget it; locks stay."""
+        for table, changes in self.changes.items():
+            mark = Savepoint() if savepoint is None else self._savepoints[savepoint].changes.get(table)
+            self._release(table, changes.cut(mark or Savepoint()), ended=False)
+        if savepoint is not None:
+            del self._savepoints[savepoint]
+
+    def forget(self, savepoint: int) -> None:
+        """The savepoint will not be gone back to."""
+        del self._savepoints[savepoint]
+
     def _release(self, table: int, row_ids: Sequence[int], *, ended: bool) -> None:
         """Let go of rows and keys that this transaction held."""
         store = self._database.store(table)
@@ -462,29 +481,65 @@ class Transaction:
                     del store.holders[row_id]
             uniqueness.release(self, self.changes[table], store, ended=ended)
 
-    def commit(self) -> None:
+    def record(self) -> None:
         """See storage.seams.Transaction."""
-        if self.ended.is_set():
+        if self.ended.is_set() or self._position is not None:
             return
         try:
             if self.changed:
                 for changes in self.changes.values():
                     self._database.bulk.finish(changes)
-                self._database.commit(self)
+                self._position = self._database.record(self)
             elif self._drew and self.synchronous:
                 self._database.flush()
+        except Exception:
+            self._end()
+            raise
+
+    @property
+    def waits(self) -> bool:
+        """Whether `commit` would wait for the disk: what was recorded is not there yet."""
+        return (
+            self._position is not None and self.synchronous and not self._database.is_durable(self._position)
+        )
+
+    def when_durable(self, told: Callable[[], None]) -> None:
+        """See storage.seams.Transaction."""
+        assert self._position is not None
+        self._database.when_durable(self._position, told)
+
+    def commit(self) -> None:
+        """See storage.seams.Transaction."""
+        if self.ended.is_set():
+            return
+        self.record()
+        try:
+            if self._position is not None:
+                self._database.publish(self, self._position)
         finally:
             self._end()
 
+    @property
+    def waits_to_roll_back(self) -> bool:
+        """Whether `rollback` may wait: for files that are being made, or for the disk."""
+        if self._drew and self.synchronous:
+            return True
+        return any(changes.sealing for changes in self.changes.values())
+
     def rollback(self) -> None:
         """See storage.seams.Transaction."""
-        if not self.ended.is_set():
-            if self._drew and self.synchronous:
-                with suppress(DatabaseError):  # the next that writes is told
-                    self._database.flush()
-            self._end()
+        if self.ended.is_set():
+            return
+        with suppress(DatabaseError):  # the next that writes is told
+            if self._position is not None:  # what is in the log cannot be taken back
+                self.commit()
+            elif self._drew and self.synchronous:
+                self._database.flush()
+        self._end()
 
     def _end(self) -> None:
+        if self.ended.is_set():
+            return
         for table, changes in self.changes.items():
             self._release(table, list(changes.deleted), ended=True)
             discard(changes)

@@ -24,7 +24,19 @@ from typing import Literal
 from engine import forms
 from engine.formats import CopyFormat
 from engine.forms.style import PLAIN, Style
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Notice, Notification, Outcome, Prepared, Rows
+from sql.outcome import (
+    CopyIn,
+    CopyOut,
+    Done,
+    Empty,
+    Field,
+    Notice,
+    Notification,
+    Outcome,
+    Pending,
+    Prepared,
+    Rows,
+)
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import (
@@ -37,6 +49,7 @@ from storage.errors import (
     UndefinedObject,
 )
 from storage.types import BY_OID, INT8, TEXT, Type
+from storage.waiting import about_to_wait
 
 _PIDS = itertools.count(1000)
 FIELDS = (Field("n", INT8), Field("t", TEXT))
@@ -118,6 +131,8 @@ class FakeSession:
         self.on_notify: Callable[[], None] | None = None
         self.status: Literal["I", "T", "E"] = "I"
         self.calls: list[str] = []
+        self.defers_commits = False
+        self.pending: Pending | None = None
         self.taken: list[Batch] = []  # by COPY
         self.closed = False
         self._changed = dict(self.settings)
@@ -154,6 +169,8 @@ class FakeSession:
             raise
 
     def _outcome(self, word: str, rest: list[str], parameters: Sequence[Column]) -> Outcome:
+        if word in ("copy", "rows", "wait", "wide"):
+            about_to_wait()
         match word:
             case "rows":
                 rows = int(rest[0])
@@ -259,6 +276,9 @@ class FakeSession:
 
     def close_portal(self, name: str) -> None:
         self._portals.pop(name, None)
+
+    def settle(self) -> None:
+        self.calls.append("settle")
 
     def sync(self) -> None:
         self.calls.append("sync")
