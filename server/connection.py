@@ -23,6 +23,7 @@ from typing import assert_never
 from engine.forms.style import Style
 from server import messages, parameters, responses, rows
 from server.copying import CopyRows, Incoming
+from server.frames import Frame
 from server.messages import (
     Bind,
     Close,
@@ -40,7 +41,20 @@ from server.messages import (
     Terminate,
 )
 from server.metrics import Metrics
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Field, Outcome, Pending, Portal, Rows, SessionSeam
+from sql.outcome import (
+    CopyIn,
+    CopyOut,
+    Done,
+    Empty,
+    Field,
+    Once,
+    Outcome,
+    Pending,
+    Portal,
+    Rows,
+    SessionSeam,
+    Short,
+)
 from storage.batch import Batch
 from storage.errors import (
     DatabaseError,
@@ -51,7 +65,7 @@ from storage.errors import (
     QueryCanceled,
     StatementTooComplex,
 )
-from storage.waiting import WouldBlock
+from storage.waiting import WouldBlock, is_at_once
 
 log = logging.getLogger("glancedb.connection")
 
@@ -60,6 +74,9 @@ Piece = bytes | Pending
 
 _SERIES = frozenset(message.tag for message in (Parse, Bind, Describe, Execute, Close, Flush))
 
+
+_DESCRIBE, _EXECUTE, _SYNC = (Describe.tag, b"P\0"), (Execute.tag, bytes(5)), (Sync.tag, b"")
+"""Of the unnamed portal, all of its rows."""
 
 _SYNCHRONY = ProtocolViolation("terminating connection because protocol synchronization was lost")
 
@@ -125,6 +142,10 @@ class Connection:
         match message:
             case Query():
                 self._metrics.statements += 1
+                once = self._query_once(message.text) if is_at_once() else None
+                if once is not None:
+                    yield from once
+                    return
                 self._outcomes = self.session.simple(message.text)
                 yield from self._go_on()
             case Parse():
@@ -151,6 +172,62 @@ class Connection:
                 pass  # what is left of a COPY that has failed
             case _:
                 assert_never(message)
+
+    def series(self, inbox: Sequence[Frame]) -> tuple[Iterator[Piece], int] | None:
+        """Answer the Bind, perhaps Describe, Execute and Sync that come next as one, if nothing needs more.
+
+        Gives the answer, and to how many messages; None: they have to be received one by one, and nothing
+        was done. Inside of `at_once` only; raises WouldBlock, with nothing done.
+        """
+        described = len(inbox) > 3 and inbox[1] == _DESCRIBE
+        execute = 2 if described else 1
+        if len(inbox) < execute + 2 or inbox[execute] != _EXECUTE or inbox[execute + 1] != _SYNC:
+            return None
+        if self._skipping or self._copy is not None:
+            return None
+        try:
+            bind = messages.read(*inbox[0])
+            assert isinstance(bind, Bind)
+            short = None if bind.portal else self.session.short(bind.statement)
+            if short is None:
+                return None
+            columns = parameters.columns(bind, short, self.session.style)
+            formats = parameters.result_formats(bind, short)
+            done = self.session.once(short, columns)
+        except Exception:
+            return None
+        if done is None:
+            return None
+        head = [responses.BIND_COMPLETE]
+        if described:
+            head.append(_description(short, formats))
+        return self._once(done, head, formats, bind.tag), execute + 2
+
+    def _query_once(self, text: str) -> Iterator[Piece] | None:
+        """A Query that is one short statement, likewise."""
+        found = self.session.short_query(text)
+        done = None if found is None else self.session.once(*found)
+        if found is None or done is None:
+            return None
+        fields = found[0].fields
+        formats = (0,) * len(fields or ())
+        head = [] if fields is None else [_description(found[0], formats)]
+        return self._once(done, head, formats, Query.tag)
+
+    def _once(self, done: Once, head: list[bytes], formats: Sequence[int], tag: int) -> Iterator[Piece]:
+        """The answer to a statement that has run, from its rows on; `tag` is of what would have failed."""
+        self.waiting = False
+        try:
+            style = self.session.style
+            for batch in done.batches:
+                head += self._frames(batch, formats, style)
+            yield b"".join(head)
+            yield from self._complete(done.tag)
+            yield from self._ready()
+        except Exception as error:
+            yield from self._failed(tag, error)
+            if tag == Bind.tag:
+                yield from self._sync()
 
     def _failed(self, tag: int, error: Exception) -> Iterator[Piece]:
         """Answer with an error, and get back to where the next message makes sense."""
@@ -349,6 +426,16 @@ class Connection:
     def _changes(self) -> Iterator[bytes]:
         for name, value in self.session.parameter_changes().items():
             yield responses.parameter_status(name, value)
+
+
+def _description(short: Short, formats: tuple[int, ...]) -> bytes:
+    """RowDescription or NoData, kept with the statement."""
+    known: bytes | None = short.notes.get(formats)
+    if known is None:
+        fields = short.fields
+        known = responses.NO_DATA if fields is None else responses.row_description(fields, formats)
+        short.notes[formats] = known
+    return known
 
 
 def _told(error: Exception) -> DatabaseError:

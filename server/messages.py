@@ -63,6 +63,13 @@ class Reader:
             raise ProtocolViolation("insufficient data left in message")
         return count
 
+    def uint16s(self) -> tuple[int, ...]:
+        """A 16-bit count, and so many numbers."""
+        count = self.count(2)
+        values = struct.unpack_from(f">{count}H", self._data, self._at) if count else ()
+        self._at += 2 * count
+        return values
+
     def string(self) -> str:
         """Text up to a zero byte."""
         end = self._data.find(b"\0", self._at)
@@ -70,6 +77,8 @@ class Reader:
             raise ProtocolViolation("invalid string in message")
         raw = self._data[self._at : end]
         self._at = end + 1
+        if not raw:
+            return ""
         return decoded(raw)
 
     def rest(self) -> bytes:
@@ -142,7 +151,7 @@ class Bind:
     @classmethod
     def read(cls, reader: Reader) -> Bind:
         portal, statement = reader.string(), reader.string()
-        formats = tuple(reader.uint16() for _ in range(reader.count(2)))
+        formats = reader.uint16s()
         parameters: list[bytes | None] = []
         for _ in range(reader.count(4)):
             length = reader.int32()
@@ -152,7 +161,7 @@ class Bind:
             statement,
             formats,
             tuple(parameters),
-            tuple(reader.uint16() for _ in range(reader.count(2))),
+            reader.uint16s(),
         )
 
     def write(self) -> bytes:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pyarrow as pa
 
 from engine import forms
+from engine.forms.single import read_binary, read_text
 from engine.forms.style import Style
 from engine.forms.utf8 import decoded
 from server.messages import Bind
-from sql.outcome import Prepared
+from sql.outcome import Prepared, Short
 from storage.column import Column
 from storage.errors import DatabaseError, InvalidParameterValue, ProtocolViolation
 from storage.types import BYTEA, TEXT, Type
 
 
-def columns(message: Bind, prepared: Prepared, style: Style) -> list[Column]:
+def columns(message: Bind, prepared: Prepared | Short, style: Style) -> list[Column]:
     """A constant column a parameter, of the type that `prepared` names for it."""
     count = len(message.parameters)
     if len(message.formats) > 1 and len(message.formats) != count:
@@ -42,7 +43,7 @@ def columns(message: Bind, prepared: Prepared, style: Style) -> list[Column]:
     return found
 
 
-def result_formats(message: Bind, prepared: Prepared) -> tuple[int, ...]:
+def result_formats(message: Bind, prepared: Prepared | Short) -> tuple[int, ...]:
     """A format code a result column; none matter where there is no result."""
     if prepared.fields is None:
         return ()
@@ -78,6 +79,11 @@ class _Unreadable(Exception):
 
 def _column(type: Type, value: bytes | None, format: int, style: Style, number: int) -> Column:
     _check(format)
+    single = None
+    if value is not None:
+        single = read_binary(type, value) if format else read_text(type, value)
+    if single is not None:
+        return single
     if value is None:
         column = Column.nulls(type, 1)
     elif format == 1:

@@ -29,7 +29,7 @@ from server import responses
 from server.connection import Connection, Piece
 from server.frames import Frame
 from server.idle import IdleLimit, idle_limit
-from server.messages import CopyData, Terminate
+from server.messages import Bind, CopyData, Terminate
 from server.metrics import Metrics
 from server.threads import Threads
 from sql.outcome import Pending
@@ -240,7 +240,7 @@ class Runner:
             if connection.waiting:
                 self._owes = True
                 if self._held_bytes >= SEND_BYTES:
-                    self._outlet.write(self._taken_out(), None)
+                    self._write(self._taken_out(), None)
                     if self._park():
                         return
                 if time.perf_counter() > end and self._inbox:
@@ -249,6 +249,12 @@ class Runner:
 
     def _begin_at_once(self, connection: Connection) -> bool:
         """Begin with the next message. False: there is none, or a thread has it."""
+        try:
+            if self._series(connection):
+                return True
+        except WouldBlock:
+            self._to_thread()
+            return False
         data = b""
         with self._lock:
             if self._is_short(connection):
@@ -263,10 +269,23 @@ class Runner:
         if not idle:
             self._to_thread()
             return False
-        limit = idle_limit(connection)
-        if data or limit is not None:
-            self._outlet.write(data, limit)
+        self._write(data, idle_limit(connection))
         return False
+
+    def _series(self, connection: Connection) -> bool:
+        """Begin with several messages that can be answered as one, if the next ones are."""
+        if not self._is_short(connection) or self._inbox[0][0] != Bind.tag:
+            return False
+        with at_once:
+            found = connection.series(self._inbox)
+        if found is None:
+            return False
+        self._answer, count = found
+        self._on_thread = False
+        with self._lock:
+            for _ in range(count):
+                self._taken(False)
+        return True
 
     def _is_short(self, connection: Connection) -> bool:
         """Whether there is a message that may be begun here."""
@@ -310,8 +329,15 @@ class Runner:
     def _to_thread(self) -> None:
         """A thread goes on; a client that waits for answers that are there need not wait for it."""
         if self._owes:
-            self._outlet.write(self._taken_out(), None)
+            self._write(self._taken_out(), None)
         self._threads.start(self._run)
+
+    def _write(self, data: bytes, idle: IdleLimit | None) -> None:
+        """Send bytes, after what a thread has sent and the loop has not come to."""
+        if self._output_bytes:
+            self._send([data], idle)
+        elif data or idle is not None:
+            self._outlet.write(data, idle)
 
     def _taken_out(self) -> bytes:
         """What is to be sent."""
@@ -346,12 +372,11 @@ class Runner:
         assert connection is not None
         while True:
             if self._answer is None:
-                if self._frame is None:
-                    self._frame = self._next(connection, out)
-                if self._frame is None:
+                frame = self._frame or self._next(connection, out)
+                if frame is None:  # the loop may have begun with another already
                     return not connection.closed
-                self._on_thread = True
-                self._answer = connection.receive(*self._frame)
+                self._frame, self._on_thread = frame, True
+                self._answer = connection.receive(*frame)
             if not self._step(self._answer, out):
                 return True
             self._answer = self._frame = None

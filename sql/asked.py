@@ -7,7 +7,6 @@ was made of: settings and catalogs are replaced when they change, never changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from engine.forms import Style
 from engine.seams import Kind, SessionInfo
@@ -58,7 +57,7 @@ class Asked(SessionInfo):
         if self._style is None or self._style[0] is not values:
             self._style = (values, Style.of(values, self, now))
         elif self._style[1].now != now:
-            self._style = (values, replace(self._style[1], now=now))
+            self._style = (values, self._style[1].at(now))
         return self._style[1]
 
     def setting(self, name: str) -> str | None:

@@ -18,7 +18,7 @@ from engine.run import Run
 from engine.seams import SessionInfo
 from sql.outcome import Field
 from sql.resolved import Resolved
-from sql.short import is_short
+from sql.short import is_short, only_looks
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
@@ -142,6 +142,11 @@ class Plan:
     def short(self) -> bool:
         """Whether it runs where it is read: see sql.short."""
         return is_short(self.operator)
+
+    @cached_property
+    def only_looks(self) -> bool:
+        """Whether it is short, reads, and needs no transaction for that."""
+        return self.short and self.failure is None and only_looks(self.operator)
 
     def check(self) -> None:
         """Raise the plan's failure: PostgreSQL computes constants before anything is sent or run."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.formats import CopyFormat
 from engine.forms.style import Style
@@ -108,6 +108,21 @@ class Pending(Protocol):
         """Have `told` called, on a thread of the log's, once it is, or never will be. It returns at once."""
 
 
+class Short(Protocol):
+    """A statement that is likely to run at once. `notes`: what whoever asks keeps with it."""
+
+    parameters: tuple[Type, ...]
+    fields: tuple[Field, ...] | None
+    notes: dict[Any, Any]
+
+
+class Once(NamedTuple):
+    """What a statement gave that ran as a transaction of its own; its commit may be `pending`."""
+
+    batches: Sequence[Batch]
+    tag: str
+
+
 class Portal(Protocol):
     """A bound statement, perhaps half-read. The wire keeps it between two Execute messages."""
 
@@ -158,6 +173,16 @@ class SessionSeam(Protocol):
         A Rows that has given as many as its limit is not completed: the portal is suspended, and the next
         call (or FETCH) goes on with it.
         """
+
+    def short(self, statement: str) -> Short | None:
+        """A prepared statement that is likely to run at once, as a whole: see `once`."""
+
+    def short_query(self, text: str) -> tuple[Short, Sequence[Column]] | None:
+        """The statement of a Query message, if it is such a one, with its parameters."""
+
+    def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
+        """Bind, execute and sync in one. None: it has to go the usual way, which also says where an error is,
+        and nothing was done. Raises WouldBlock, likewise."""
 
     def close_statement(self, name: str) -> None: ...
 

@@ -165,7 +165,12 @@ def _type(token: Token) -> Type | None:
 
 def values_of(shape: Shape, types: Sequence[Type], style: Style) -> list[Column]:
     """The constants as parameters of these types. Raises what reading them raises."""
-    return [_value(token, type, style) for token, type in zip(shape.literals, types, strict=True)]
+    return read_values(shape.literals, types, style)
+
+
+def read_values(literals: Sequence[Token], types: Sequence[Type], style: Style) -> list[Column]:
+    """Constants as columns of these types. Raises what reading them raises."""
+    return [_value(token, type, style) for token, type in zip(literals, types, strict=True)]
 
 
 def _value(token: Token, type: Type, style: Style) -> Column:

@@ -9,20 +9,20 @@ not change result type'.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from sqlglot import exp
 
 from engine.forms import Style
 from engine.seams import SessionInfo
-from sql import commands
+from sql import commands, literals
 from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.names import oid_named
 from sql.outcome import Field
 from sql.parse import Statement, is_query, parse_query, parse_statement, split
-from sql.plancache import PlanCache, Shape, shape_of, values_of
+from sql.plancache import PlanCache, Shape, read_values, shape_of, values_of
 from sql.portals import Portals
 from sql.query import plan_query
 from sql.statements.delete import plan_delete
@@ -67,6 +67,7 @@ class Planned:
     given: tuple[Type | None, ...] | None = None  # of a prepared statement
     path: tuple[str, ...] = ()
     checked: Catalog | None = None  # the catalog that `plan` was last held against
+    notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
 
     @property
     def command(self) -> Command | None:
@@ -92,6 +93,7 @@ class Reading:
     tokens: list[Token]
     shape: Shape | None
     statement: Statement | None = None
+    alone: bool = False  # nothing else stands in the message
 
     @property
     def ends_transaction(self) -> bool:
@@ -110,6 +112,7 @@ class Planner:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._kept: PlanCache[Planned] = PlanCache(_KEPT)
+        self._templates: PlanCache[literals.Template] = PlanCache(_KEPT)
         self._commands: PlanCache[list[Reading]] = PlanCache(_KEPT)
 
     def context(self, parameters: ParameterTypes, text: str) -> BindContext:
@@ -131,6 +134,8 @@ class Planner:
                     about_to_wait()  # parsing and planning take long
                 statement = parse_statement(tokens, text)
             readings.append(Reading(text, tokens, shape, statement))
+        if len(readings) == 1:
+            readings = [replace(readings[0], alone=True)]
         if len(text) <= _SHORT and all(reading.is_short_command for reading in readings):
             self._commands.put((text,), readings)
         return readings
@@ -142,6 +147,8 @@ class Planner:
             try:
                 planned = self._lifted(shape, reading.text)
                 if planned is not None:
+                    if planned.plan is not None and planned.plan.short and reading.alone:
+                        self._keep_template(reading)
                     return planned, values_of(shape, planned.parameters, self._home.style)
             except DatabaseError:
                 pass  # the plain way tells where
@@ -173,6 +180,32 @@ class Planner:
         self._kept.put(shape.key, planned)
         return planned
 
+    def short(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
+        """The kept short plan of a Query message's only statement, with the values of its constants."""
+        parts = literals.split(text)
+        template = None if parts is None else self._templates.get((parts[0],))
+        if parts is None or template is None or template.path != tuple(self._home.search_path(True)):
+            return None
+        planned, tokens = self._kept.get(template.key), literals.parameters(template, parts[1])
+        if planned is None or tokens is None or planned.plan is None or not planned.plan.short:
+            return None
+        if not self.is_current(planned):
+            return None
+        try:
+            return planned, read_values(tokens, planned.parameters, self._home.style)
+        except DatabaseError:
+            return None
+
+    def _keep_template(self, reading: Reading) -> None:
+        """Have `short` find the plan of a text that was read."""
+        parts = literals.split(reading.text)
+        if parts is None or reading.shape is None:
+            return
+        path = tuple(self._home.search_path(True))
+        template = literals.template_of(reading.text, parts[1], reading.shape, path)
+        if template is not None:
+            self._templates.put((parts[0],), template)
+
     def simple(self, statement: Statement, text: str) -> Planned:
         """A statement of the simple protocol, out of `text`: it has no parameters."""
         return self.executed(statement, (), text)
@@ -186,12 +219,12 @@ class Planner:
         kept = self._kept.get(self._key(given, text))
         if kept is None or not self.is_current(kept):
             return None
-        return replace(kept)  # it may be planned again, while others keep theirs
+        return replace(kept, notes={})  # it may be planned again, while others keep theirs
 
     def keep(self, planned: Planned) -> None:
         """Remember a statement whose text is all of what was sent: see `known`."""
         if planned.plan is not None and not planned.plan.volatile and len(planned.text) <= _LONGEST:
-            self._kept.put(self._key(planned.given or (), planned.text), replace(planned))
+            self._kept.put(self._key(planned.given or (), planned.text), replace(planned, notes={}))
 
     def _key(self, given: Sequence[Type | None], text: str) -> tuple[object, ...]:
         return (text, tuple(given), tuple(self._home.search_path(True)))
@@ -238,8 +271,7 @@ class Planner:
             if planned.command is not None:
                 planned.fields = self._command_fields(planned.command)
             return
-        path = tuple(self._home.search_path(True))
-        if not planned.plan.volatile and planned.path == path and self.is_current(planned):
+        if self.is_fresh(planned):
             return
         about_to_wait()
         tokens = list(planned.statement.tokens)
@@ -249,7 +281,13 @@ class Planner:
         if planned.given is not None and _shape(fresh.fields) != _shape(planned.fields):
             raise FeatureNotSupported("cached plan must not change result type")
         planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
-        planned.path, planned.checked = fresh.path, None
+        planned.path, planned.checked, planned.notes = fresh.path, None, {}
+
+    def is_fresh(self, planned: Planned) -> bool:
+        """Whether `refresh` has nothing to do."""
+        if planned.plan is None or planned.plan.volatile:
+            return False
+        return planned.path == tuple(self._home.search_path(True)) and self.is_current(planned)
 
     def is_current(self, planned: Planned) -> bool:
         """Whether the relations that a plan reads are still what its names mean, in the same version."""
@@ -273,6 +311,7 @@ class Planner:
     def forget(self) -> None:
         """DISCARD PLANS."""
         self._kept.clear()
+        self._templates.clear()
 
     def _command_types(self, command: Command, parameters: ParameterTypes, text: str) -> tuple[Type, ...]:
         """The types of a command's parameters: those of the query in it."""

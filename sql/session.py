@@ -9,12 +9,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from engine.late import fetched
+from engine.run import Cancel, Run
 from sql import activity, statements
 from sql.channels import Mailbox
-from sql.context import BindContext
-from sql.outcome import CopyIn, CopyOut, Done, Empty, Notice, Notification, Outcome, Prepared, Rows
+from sql.context import BindContext, Plan
+from sql.outcome import (
+    CopyIn,
+    CopyOut,
+    Done,
+    Empty,
+    Notice,
+    Notification,
+    Once,
+    Outcome,
+    Prepared,
+    Rows,
+    Short,
+)
 from sql.parse import Statement, parse
 from sql.planned import Planned, Planner
 from sql.portals import BoundPortal
@@ -22,6 +36,7 @@ from sql.settings import shown
 from sql.statements import queries
 from sql.transactions import SessionTransaction, clock, isolation_of
 from storage.batch import Batch
+from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
@@ -34,6 +49,7 @@ from storage.errors import (
 )
 from storage.segments.cache import cache
 from storage.transactions.locks import TableMode
+from storage.transactions.snapshot import Snapshot
 from storage.types import BY_OID, Type
 from storage.waiting import WouldBlock, about_to_wait
 
@@ -71,6 +87,7 @@ class Session(SessionTransaction):
         self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
+        self._idle = Cancel()  # of what is over before anybody could cancel it
         self._lock = threading.Lock()
         activity.enter(self)
         self.mailbox = Mailbox(database, self.backend_pid)
@@ -220,6 +237,64 @@ class Session(SessionTransaction):
             return f"{verb} {taken}" if verb else count
 
         return Rows(whole.fields, batches(), complete)
+
+    # Short statements as a whole
+
+    def short(self, statement: str) -> Planned | None:
+        """See sql.outcome.SessionSeam."""
+        planned = self.prepared.get(statement)
+        if planned is None or planned.plan is None or not planned.plan.short:
+            return None
+        return planned if self._stands_alone and self.planner.is_fresh(planned) else None
+
+    def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
+        """See sql.outcome.SessionSeam."""
+        return self.planner.short(text) if self._stands_alone else None
+
+    @property
+    def _stands_alone(self) -> bool:
+        """Whether a statement would be a transaction of its own."""
+        return self._transaction is None and not self.explicit
+
+    def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
+        """See sql.outcome.SessionSeam."""
+        assert isinstance(short, Planned)
+        assert short.plan is not None
+        if short.plan.only_looks:
+            return self._look(short, short.plan, parameters)
+        try:
+            outcome = self.run(short, parameters)
+            batches = list(outcome.batches) if isinstance(outcome, Rows) else []
+            assert isinstance(outcome, Rows | Done)
+            tag = outcome.complete()
+            self.conclude()
+        except WouldBlock:
+            self.take_back()
+            raise
+        except Exception:
+            self.take_back()
+            return None
+        return Once(batches, tag)
+
+    def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
+        """A statement that reads and is over at once: of a transaction it needs no more than a snapshot."""
+        waits = self.store.waits
+        if not all(waits.is_free(oid, TableMode.AccessShareLock) for oid, _ in plan.dependencies):
+            return None
+        self.query, self.query_start = planned.text, clock()
+        snapshot = self.store.newest(self._seen)
+        if snapshot.catalog is not planned.checked:
+            return None  # changed meanwhile
+        nothing: Any = None
+        run = Run(snapshot, nothing, parameters, cancel=self._idle)
+        try:
+            batches = [fetched(batch) for batch in plan.operator.batches(run)]
+        except Exception:
+            return None
+        return Once(batches, f"SELECT {sum(batch.rows for batch in batches)}")
+
+    def _seen(self, commit: int, catalog: Catalog) -> Snapshot:
+        return Snapshot(self.store, self.temporary.over(catalog), commit)
 
     def close_statement(self, name: str) -> None:
         """See sql.outcome.SessionSeam."""

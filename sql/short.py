@@ -9,7 +9,7 @@ holds, buffers that are not resident, more rows found by a key than a few.
 from __future__ import annotations
 
 from engine.functions.registry import BY_ID
-from engine.nodes import Call, walk
+from engine.nodes import Call, Cast, walk
 from engine.operators import (
     Delete,
     Filter,
@@ -29,6 +29,7 @@ from engine.seams import Expression
 from storage.types import Form, Type
 
 _OPERATORS = (Delete, Filter, IndexScan, Insert, Limit, LockRows, OneRow, Project, Update, Upsert, Values)
+_LOOKING = (Filter, IndexScan, Limit, OneRow, Project)
 _ROWS = 64  # that a statement writes out
 _NODES = 2000  # of its expressions, together
 
@@ -80,6 +81,23 @@ def is_short(operator: Operator) -> bool:
                 if nodes > _NODES or not _is_short(part):
                     return False
     return True
+
+
+def only_looks(operator: Operator) -> bool:
+    """Whether a short plan reads, and asks nothing of its session and transaction but the snapshot."""
+    for node in _tree(operator):
+        if not isinstance(node, _LOOKING):
+            return False
+        for expression in expressions_of(node):
+            for part in walk(expression):
+                if isinstance(part, Cast) or (isinstance(part, Call) and _asks(part)):
+                    return False
+    return True
+
+
+def _asks(call: Call) -> bool:
+    overload = BY_ID[call.function]
+    return overload.run or overload.volatility != "i"
 
 
 def _tree(operator: Operator) -> list[Operator]:

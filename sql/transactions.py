@@ -13,6 +13,7 @@ where `defers_commits` is set, `conclude` leaves him what waits as `pending`.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -105,6 +106,7 @@ class SessionTransaction(Asked):
         self._began = 0
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
+        self._woken = threading.Event()
         self._check = Run(None, None, cancel=self._cancel).check  # type: ignore[arg-type]
         self._guard = Guard(self.fail)
         self._modes: _Modes | None = None
@@ -140,7 +142,9 @@ class SessionTransaction(Asked):
         modes = self._current_modes()
         self._before = self.settings.layers
         self._began = clock()
-        transaction = self.store.begin(modes.isolation, modes.read_only, self._check, self.temporary)
+        transaction = self.store.begin(
+            modes.isolation, modes.read_only, self._check, self.temporary, self._woken
+        )
         self._transaction = transaction
         transaction.session = self.backend_pid
         values = modes.values

@@ -11,6 +11,7 @@ reads the manifest and replays the log from the file it names.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections import deque
@@ -78,7 +79,7 @@ class Database:
         self._oid_lock = threading.Lock()
         self._next_oid = FIRST_USER_OID
         self._version = 0
-        self._next_transaction = 1
+        self._transaction_numbers = itertools.count(1)
         self._snapshots: weakref.WeakSet[Snapshot] = weakref.WeakSet()
         self._transactions: set[Transaction] = set()
         self._log: Log | None = None
@@ -181,15 +182,14 @@ class Database:
         read_only: bool = False,
         cancel: Callable[[], None] | None = None,
         temporary: Temporary | None = None,
+        woken: threading.Event | None = None,
     ) -> Transaction:
         """Begin a transaction. `cancel` is called while it waits, and raises when that is to end.
 
-        `temporary` are the objects that its session has for itself.
+        `temporary` are the objects that its session has for itself, `woken` what wakes the session.
         """
-        with self._oid_lock:
-            number = self._next_transaction
-            self._next_transaction += 1
-        transaction = Transaction(self, number, isolation, read_only, cancel or _never, temporary)
+        number = next(self._transaction_numbers)
+        transaction = Transaction(self, number, isolation, read_only, cancel or _never, temporary, woken)
         self._transactions.add(transaction)
         return transaction
 
@@ -209,9 +209,12 @@ class Database:
 
     def snapshot(self) -> Snapshot:
         """The newest visible commit."""
+        return self.newest(lambda commit, catalog: Snapshot(self, catalog, commit))
+
+    def newest(self, make: Callable[[int, Catalog], Snapshot]) -> Snapshot:
+        """What `make` makes of the newest visible commit and its catalog."""
         with self._publish_lock:  # oldest() must not look between the reading and the watching
-            commit, catalog = self._published
-            snapshot = Snapshot(self, catalog, commit)
+            snapshot = make(*self._published)
             self._snapshots.add(snapshot)
         return snapshot
 

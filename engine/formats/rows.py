@@ -19,6 +19,7 @@ from engine.formats.linewriter import LineWriter
 from engine.formats.options import Writer
 from engine.formats.tuples import Fields, arrow_fields, fields_by_value, fields_of, frame_rows
 from engine.forms.binary import fixed_rows
+from engine.forms.single import field
 from engine.forms.style import PLAIN, Style
 from storage import kernels
 from storage.batch import Batch
@@ -36,11 +37,16 @@ def row_frames(
     columns: Sequence[Column], formats: Sequence[int], rows: int, style: Style, tag: bytes = b"D"
 ) -> bytes:
     """The messages of `rows` rows; `formats` has a code a column: 0 text, 1 binary."""
+    if rows == 1:
+        fields = [field(column, format) for column, format in zip(columns, formats, strict=True)]
+        if None not in fields:
+            body = b"".join(fields)  # type: ignore[arg-type]  # none is None
+            return _HEAD.pack(tag[0], len(body) + 6, len(fields)) + body
     if rows <= FEW:
         return _few(columns, formats, rows, style, tag)
-    fields = [_fields(column, format, style) for column, format in zip(columns, formats, strict=True)]
+    parts = [_fields(column, format, style) for column, format in zip(columns, formats, strict=True)]
     head = np.frombuffer(struct.pack(">H", len(columns)), np.uint8)
-    out, begins, sizes = frame_rows(fields, rows, head, 5)
+    out, begins, sizes = frame_rows(parts, rows, head, 5)
     out[begins] = tag[0]
     kernels.put_int32(out, begins + 1, sizes - 1)
     return out.tobytes()

@@ -49,6 +49,13 @@ class Style:
             now,
         )
 
+    def at(self, now: int) -> Style:
+        """The same at another time; asked once a statement, so without dataclasses' ceremony."""
+        style = object.__new__(Style)
+        style.__dict__.update(self.__dict__)
+        style.__dict__["now"] = now
+        return style
+
 
 PLAIN = Style()
 

@@ -14,7 +14,7 @@ from sql.planned import Planned
 from sql.statements.host import Host
 from storage.batch import Batch
 from storage.column import Column
-from storage.errors import ReadOnlySqlTransaction
+from storage.errors import DatabaseError, ReadOnlySqlTransaction
 from storage.waiting import WouldBlock, about_to_wait, is_at_once
 
 _VERBS: dict[type, str] = {
@@ -71,8 +71,8 @@ def _at_once(host: Host, planned: Planned, plan: Plan, verb: str, run: Run) -> O
     savepoint = transaction.savepoint() if transaction.changes else None
     try:
         batches = [fetched(batch) for batch in plan.operator.batches(run)]
-    except WouldBlock:
-        transaction.take_back(savepoint)
+    except (WouldBlock, DatabaseError):
+        transaction.take_back(savepoint)  # an error may lead to the same being done again, too
         raise
     if savepoint is not None:
         transaction.forget(savepoint)

@@ -118,6 +118,13 @@ class Locks:
         """The modes that the party has, as a mask."""
         return self.held.get(thing, {}).get(party, 0)
 
+    def is_free(self, thing: Thing, mode: int) -> bool:
+        """Whether nobody at all has asked for a mode that conflicts, nor anybody waits."""
+        if thing in self.queues:
+            return False
+        mask = self._conflicts[mode]
+        return not any(modes & mask for modes in self.held.get(thing, {}).values())
+
     def holders(self, party: Holder, thing: Thing, mode: int) -> list[Holder]:
         """The others whose modes conflict."""
         held = self.held.get(thing)
@@ -280,6 +287,11 @@ class Waits:
                 if party in waiting.blockers:
                     waiting.party.woken.set()
 
+    def is_free(self, table: Thing, mode: TableMode) -> bool:
+        """Whether a lock on a table would be had at once, by anybody."""
+        with self.lock:
+            return self.tables.is_free(table, mode)
+
     def table(self, party: Party, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """Lock a table until the transaction's end.
 
@@ -287,6 +299,10 @@ class Waits:
         """
         if self.tables.holds(party, table, mode):
             return
+        with self.lock:
+            if self.tables.is_free(table, mode):
+                self.tables.take(party, table, mode, party.level)
+                return
         with Wait(self, party) as wait:
             try:
                 while True:

@@ -62,9 +62,12 @@ class PartMorsel:
     def sees(self, rows: Positions) -> Mask:
         """See storage.seams.Morsel."""
         gone = self._part.gone_in(self._start, self._stop)
-        mask: Mask = np.ones(len(rows), np.bool_)
-        if gone is not None:
-            mask &= (gone[rows] == 0) | (gone[rows] > self._commit)
+        mask: Mask
+        if gone is None:
+            mask = np.ones(len(rows), np.bool_)
+        else:
+            ended = gone[rows]
+            mask = (ended == 0) | (ended > self._commit)
         born = self._part.born_in(self._start, self._stop)
         if born is not None:
             mask &= born[rows] <= self._commit

@@ -66,6 +66,8 @@ class Home(Protocol):
 
     def snapshot(self) -> Snapshot: ...
 
+    def newest(self, make: Callable[[int, Catalog], Snapshot]) -> Snapshot: ...
+
     def watch(self, snapshot: Snapshot) -> None: ...
 
     def oldest(self) -> int: ...
@@ -115,6 +117,7 @@ class Transaction:
         read_only: bool,
         check: Callable[[], None],
         temporary: Temporary | None = None,
+        woken: threading.Event | None = None,
     ) -> None:
         self.number = number
         self.isolation = isolation
@@ -124,9 +127,9 @@ class Transaction:
         self.lock_timeout = 0.0
         self.deadlock_timeout = 1.0
         self.deadline: float | None = None
-        self.woken = threading.Event()
+        self.woken = threading.Event() if woken is None else woken
         self.synchronous = True
-        self.ended = threading.Event()
+        self.ended = False
         self.changes: dict[int, TableChanges] = {}
         self._locked: set[int] = set()  # tables of which it has locked rows
         self.definitions: dict[int, Definition | None] = {}  # by OID; None: dropped
@@ -194,24 +197,25 @@ class Transaction:
 
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
-        self._command += 1
-        base = self._fixed or self._database.snapshot()
-        if self.isolation in ("repeatable read", "serializable"):
-            self._fixed = base
-        self._last = self._over(base)
+        if self._fixed is None and self.isolation in ("repeatable read", "serializable"):
+            self._fixed = self._database.snapshot()
+        if self._fixed is None:
+            self._last = self.newest()
+        else:
+            self._command += 1
+            self._last = self._over(self._fixed.commit, self._fixed.catalog)
+            self._database.watch(self._last)
         return self._last
 
     def newest(self) -> Snapshot:
         """See storage.seams.Transaction."""
         self._command += 1
-        return self._over(self._database.snapshot())
+        return self._database.newest(self._over)
 
-    def _over(self, base: Snapshot) -> Snapshot:
-        """What `base` sees, and what earlier commands of this transaction have done."""
-        catalog = self._seen(self.temporary.over(base.catalog))
-        snapshot = Snapshot(self._database, catalog, base.commit, self._command, self.changes)
-        self._database.watch(snapshot)
-        return snapshot
+    def _over(self, commit: int, catalog: Catalog) -> Snapshot:
+        """What a snapshot of `commit` sees, and what earlier commands of this transaction have done."""
+        seen = self._seen(self.temporary.over(catalog))
+        return Snapshot(self._database, seen, commit, self._command, self.changes)
 
     def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
         """What a change to the rows of `table` needs; takes the lock for it."""
@@ -228,7 +232,7 @@ class Transaction:
         return definition, changes, self._database.store(table)
 
     def _must_write(self) -> None:
-        if self.ended.is_set():
+        if self.ended:
             raise InvalidTransactionState("the transaction has ended")
         if self.read_only:
             raise ReadOnlySqlTransaction("cannot execute this statement in a read-only transaction")
@@ -483,7 +487,7 @@ class Transaction:
 
     def record(self) -> None:
         """See storage.seams.Transaction."""
-        if self.ended.is_set() or self._position is not None:
+        if self.ended or self._position is not None:
             return
         try:
             if self.changed:
@@ -510,7 +514,7 @@ class Transaction:
 
     def commit(self) -> None:
         """See storage.seams.Transaction."""
-        if self.ended.is_set():
+        if self.ended:
             return
         self.record()
         try:
@@ -528,7 +532,7 @@ class Transaction:
 
     def rollback(self) -> None:
         """See storage.seams.Transaction."""
-        if self.ended.is_set():
+        if self.ended:
             return
         with suppress(DatabaseError):  # the next that writes is told
             if self._position is not None:  # what is in the log cannot be taken back
@@ -538,13 +542,13 @@ class Transaction:
         self._end()
 
     def _end(self) -> None:
-        if self.ended.is_set():
+        if self.ended:
             return
         for table, changes in self.changes.items():
             self._release(table, list(changes.deleted), ended=True)
             discard(changes)
         self._fixed = self._last = None
-        self.ended.set()
+        self.ended = True
         self._unlock()
         self._database.ended(self)
 

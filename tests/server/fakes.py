@@ -277,6 +277,15 @@ class FakeSession:
     def close_portal(self, name: str) -> None:
         self._portals.pop(name, None)
 
+    def short(self, statement: str) -> None:
+        return None
+
+    def short_query(self, text: str) -> None:
+        return None
+
+    def once(self, short: object, parameters: object) -> None:
+        return None
+
     def settle(self) -> None:
         self.calls.append("settle")
 

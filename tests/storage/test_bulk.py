@@ -261,7 +261,7 @@ def test_a_full_disk_fails_the_statement_and_leaves_nothing(
         fill(transaction, table, 0, 1000)
         transaction.commit()
     monkeypatch.setattr(Sealed, "save", save)
-    if not transaction.ended.is_set():
+    if not transaction.ended:
         transaction.rollback_to(savepoint)
         fill(transaction, table, 0, 30)
         transaction.commit()

@@ -1,0 +1,100 @@
+"""Single values of the commonest types, between the wire and columns: a parameter, a field of one row.
+
+What the whole-column functions do with one value costs ten times as much as reading it. Whatever is not
+plainly right here (another type, a null, a value out of range, bytes that are no text) is theirs, who also
+word the errors.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage.column import Column
+from storage.types import (
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    OID,
+    TEXT,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    VARCHAR,
+    Type,
+)
+
+_BINARY: dict[int, tuple[struct.Struct, Any]] = {
+    type.oid: (struct.Struct(form), type.dtype)
+    for type, form in (
+        (INT2, ">h"),
+        (INT4, ">i"),
+        (INT8, ">q"),
+        (OID, ">I"),
+        (FLOAT4, ">f"),
+        (FLOAT8, ">d"),
+        (DATE, ">i"),
+        (TIMESTAMP, ">q"),
+        (TIMESTAMPTZ, ">q"),
+    )
+}
+_FIELDS = {oid: struct.Struct(">i" + pack.format[1:]) for oid, (pack, _) in _BINARY.items()}
+_DIGITS = {INT2.oid: 4, INT4.oid: 9, INT8.oid: 18}  # that always fit
+_TEXTS = frozenset((TEXT.oid, VARCHAR.oid))
+_STRING = pa.large_string()
+_LENGTH = struct.Struct(">i")
+_NULL = b"\xff\xff\xff\xff"
+
+
+def read_binary(type: Type, raw: bytes) -> Column | None:
+    """A constant column of one value's binary form; None: not read here."""
+    form = _BINARY.get(type.oid)
+    if form is not None:
+        if len(raw) != form[0].size:
+            return None
+        return Column(type, np.array(form[0].unpack(raw), form[1]), constant=True)
+    return _read_string(type, raw) if type.oid in _TEXTS else None
+
+
+def read_text(type: Type, raw: bytes) -> Column | None:
+    """A constant column of one value's text form; None: not read here."""
+    digits = _DIGITS.get(type.oid)
+    if digits is not None:
+        number = raw[1:] if raw[:1] == b"-" else raw
+        if not number.isdigit() or len(number) > digits:
+            return None
+        return Column(type, np.array((int(raw),), type.dtype), constant=True)
+    return _read_string(type, raw) if type.oid in _TEXTS else None
+
+
+def _read_string(type: Type, raw: bytes) -> Column | None:
+    if type.modifier != -1 or not raw.isascii() or b"\0" in raw:
+        return None
+    return Column(type, pa.array((raw.decode(),), _STRING), constant=True)
+
+
+def field(column: Column, format: int) -> bytes | None:
+    """The only row of a column as a field of DataRow, its length first; None: not written here."""
+    oid, values = column.type.oid, column.values
+    raw: bytes
+    if oid in _TEXTS and isinstance(values, pa.Array):
+        text: str | None = values[0].as_py()
+        if text is None:
+            return _NULL
+        raw = text.encode()
+        return _LENGTH.pack(len(raw)) + raw
+    valid = column.valid
+    if valid is not None and not valid[0]:
+        return _NULL
+    if format:
+        pack = _FIELDS.get(oid)
+        return None if pack is None else pack.pack(pack.size - 4, values[0])
+    if oid in _DIGITS:
+        raw = b"%d" % int(values[0])
+        return _LENGTH.pack(len(raw)) + raw
+    return None
