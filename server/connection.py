@@ -221,8 +221,10 @@ class Connection:
             style = self.session.style
             for batch in done.batches:
                 head += self._frames(batch, formats, style)
+            if tag == Bind.tag:  # the commit is Sync's, and comes after the statement
+                head += [*self._notices(), responses.command_complete(done.tag)]
             yield b"".join(head)
-            yield from self._complete(done.tag)
+            yield from self._committed() if tag == Bind.tag else self._complete(done.tag)
             yield from self._ready()
         except Exception as error:
             yield from self._failed(tag, error)
