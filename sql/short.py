@@ -3,7 +3,8 @@
 A short plan is a chain of operators over a few written rows, or over rows found by keys, with expressions
 whose cost does not depend on their values, or only on the length of texts that came with the statement. What
 else may make it wait or take long is noticed while it runs (storage.waiting): rows that another transaction
-holds, buffers that are not resident, more rows found by a key than a few.
+holds, buffers that are not resident, more rows found by a key than a few. A value that it drew from a
+sequence before that is lost, as by a rollback.
 """
 
 from __future__ import annotations

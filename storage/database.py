@@ -248,7 +248,7 @@ class Database:
         """Number, log and apply; the position in the log. Raises DiskFull with nothing done."""
         own = self._own_definitions(transaction)
         temporary = transaction.temporary
-        with self._committing():
+        with self._committing(at_once=is_at_once() and not transaction.drew):
             number, catalog = self._latest[0] + 1, self._latest[1]
             record = CommitRecord(number, self._next_oid)
             unlogged: list[TableRecord] = []
@@ -278,9 +278,9 @@ class Database:
         return position
 
     @contextmanager
-    def _committing(self) -> Iterator[None]:
+    def _committing(self, at_once: bool) -> Iterator[None]:
         """Hold the commit lock."""
-        if not self._commit_lock.acquire(timeout=_SOON if is_at_once() else -1):
+        if not self._commit_lock.acquire(timeout=_SOON if at_once else -1):
             raise WouldBlock
         try:
             yield
@@ -371,6 +371,11 @@ class Database:
                 store.successors[old] = (commit, new)
                 if store.locks.held:
                     store.locks.carry(old, new, but=store.holders.get(old))
+
+    @property
+    def position(self) -> int:
+        """That of the last record in the log."""
+        return 0 if self._log is None else self._log.written
 
     def flush(self) -> None:
         """Make durable what the log has."""

@@ -78,6 +78,9 @@ class Home(Protocol):
 
     def flush(self) -> None: ...
 
+    @property
+    def position(self) -> int: ...
+
     def record(self, transaction: Transaction) -> int: ...
 
     def is_durable(self, position: int) -> bool: ...
@@ -428,6 +431,11 @@ class Transaction:
         for unique in new:
             uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
 
+    @property
+    def drew(self) -> bool:
+        """Whether sequences gave it values, which doing the same again would not give."""
+        return self._drew
+
     def next_value(self, sequence: int, count: int = 1) -> Sequence[int]:
         """See storage.seams.Transaction."""
         relation = self.catalog.relations[sequence]
@@ -494,8 +502,8 @@ class Transaction:
                 for changes in self.changes.values():
                     self._database.bulk.finish(changes)
                 self._position = self._database.record(self)
-            elif self._drew and self.synchronous:
-                self._database.flush()
+            elif self._drew:
+                self._position = self._database.position
         except Exception:
             self._end()
             raise
