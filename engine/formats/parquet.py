@@ -221,6 +221,10 @@ class ParquetReader:
         try:
             if type.oid in t.VECTORS and (vectors := _vectors(array, type)) is not None:
                 return vectors
+            if type.element is not None and type.element.oid in t.VECTORS:
+                lists_of = _vector_lists(array, type)
+                if lists_of is not None:
+                    return lists_of
             column = natural(array)
             if type.oid == t.UUID.oid and column.type == t.binary(16):
                 return Column(type, column.values, column.valid)
@@ -305,21 +309,38 @@ def _read_lists(array: pa.Array) -> Column:
 
 
 def _vectors(array: pa.Array, type: Type) -> Column | None:
-    """Lists of elements as vectors; None where they are not all there, of one length and finite."""
+    """Lists of elements as vectors; None where they are not of one length and finite."""
     elements = pa.from_numpy_dtype(type.dtype)
-    if not _any_list(array.type) or array.type.value_type != elements or array.null_count:
+    if not _any_list(array.type) or array.type.value_type != elements:
         return None
-    flat, counts = array.flatten(), pc.list_value_length(array).to_numpy(zero_copy_only=False)
-    width = int(counts[0]) if len(counts) else 0
-    if (
-        flat.null_count
-        or not 1 <= width <= MOST_DIMENSIONS
-        or (counts != width).any()
-        or type.width not in (-1, width)
-    ):
+    valid = _valid(array)
+    there = array if valid is None else array.filter(pa.array(valid))
+    flat, counts = there.flatten(), pc.list_value_length(there).to_numpy(zero_copy_only=False)
+    width = int(counts[0]) if len(counts) else max(type.width, 1)
+    if flat.null_count or not 1 <= width <= MOST_DIMENSIONS:
         return None
-    values = flat.to_numpy()
-    return Column(type, values.reshape(len(array), width)) if np.isfinite(values).all() else None
+    if (counts != width).any() or type.width not in (-1, width):
+        return None
+    rows = np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(len(there), width)
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        return None
+    if valid is None:
+        return Column(type, rows)
+    values = np.zeros((len(array), width), rows.dtype)
+    values[valid] = rows
+    return Column(type, values, valid)
+
+
+def _vector_lists(array: pa.Array, type: Type) -> Column | None:
+    """Lists of lists of elements as an array of vectors; None where `_vectors` is."""
+    assert type.element is not None
+    if not _any_list(array.type):
+        return None
+    vectors = _vectors(array.flatten(), type.element)
+    if vectors is None:
+        return None
+    counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return list_column(type, np.append(0, np.cumsum(counts)), vectors, _valid(array))
 
 
 def _any_list(kind: pa.DataType) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from storage.catalog import Table
-from storage.types import DATE, TIMESTAMP, TIMESTAMPTZ, UUID, Type
+from storage.types import BITS, DATE, SPARSEVEC, TIMESTAMP, TIMESTAMPTZ, UUID, Type
 
 _EPOCH = datetime(2000, 1, 1)
 _DAYS = {DATE.oid}
@@ -29,6 +31,12 @@ def _shown(type: Type, value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return "t" if value else "f"
+    if type.oid in BITS:
+        return "".join(f"{byte:08b}" for byte in value[:-1])[: 8 * (len(value) - 1) - value[-1]]
+    if type.oid == SPARSEVEC.oid:
+        return _sparse(value)
+    if isinstance(value, list) and type.dtype is not None:
+        return "[" + ",".join(_number(type.dtype.type(item)) for item in value) + "]"
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value)) if type.oid == UUID.oid else f"\\x{value.hex()}"
     if isinstance(value, float):
@@ -38,6 +46,18 @@ def _shown(type: Type, value: Any) -> str:
     if isinstance(value, int) and type.oid in _DAYS | _MICROS:
         return _moment(type, value)
     return str(value)
+
+
+def _number(value: Any) -> str:
+    """An element of a vector in its shortest digits."""
+    return str(value).removesuffix(".0")
+
+
+def _sparse(raw: bytes) -> str:
+    count = (len(raw) - 4) // 8
+    places, values = np.frombuffer(raw, "<i4", count, 4), np.frombuffer(raw, "<f4", count, 4 + 4 * count)
+    pairs = ",".join(f"{place + 1}:{_number(value)}" for place, value in zip(places, values, strict=True))
+    return f"{{{pairs}}}/{int.from_bytes(raw[:4], 'little')}"
 
 
 def _moment(type: Type, value: int) -> str:
