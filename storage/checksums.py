@@ -24,7 +24,7 @@ def joined(checksums: Checksums, nbytes: int) -> int:
         if len(checksums) % 2:
             checksums = np.concatenate([np.zeros(1, np.uint32), checksums])  # that of no bytes
         checksums = _times(checksums[0::2], shift) ^ checksums[1::2]
-        shift = _product(shift, shift)
+        shift = _square(shift)
     return int(checksums[0]) if len(checksums) else 0
 
 
@@ -43,10 +43,23 @@ def _multiples(factor: int) -> list[int]:
 
 
 def _times(checksums: Checksums, factor: int) -> Checksums:
-    product = np.zeros(len(checksums), np.uint32)
-    for place, multiple in enumerate(_multiples(factor)):
-        product ^= ((checksums >> np.uint32(31 - place)) & np.uint32(1)) * np.uint32(multiple)
+    bytes_of = checksums.astype("<u4").view(np.uint8).reshape(-1, 4)
+    product: Checksums = np.bitwise_xor.reduce(_table(factor)[np.arange(4), bytes_of], axis=1)
     return product
+
+
+@lru_cache(256)
+def _table(factor: int) -> Checksums:
+    """(4, 256): `factor` times each value of each byte of a checksum, the lowest byte first."""
+    multiples = np.array(_multiples(factor)[::-1], np.uint32).reshape(4, 1, 8)  # of the lowest bit first
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1
+    table: Checksums = np.bitwise_xor.reduce(np.where(bits, multiples, np.uint32(0)), axis=2)
+    return table
+
+
+@lru_cache(256)
+def _square(factor: int) -> int:
+    return _product(factor, factor)
 
 
 def _product(one: int, other: int) -> int:
