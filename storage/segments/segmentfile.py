@@ -69,13 +69,13 @@ class Content:
         self._buffers: list[Buffer] = [magic]
         self._at = len(magic)
 
-    def place(self, part: Bytes) -> list[int]:
-        """Put a buffer next; its place."""
+    def place(self, part: Bytes, checksum: int | None = None) -> list[int]:
+        """Put a buffer next; its place. `checksum` is its CRC32C, where that is known."""
         padding = -self._at % _ALIGN
         self._buffers += [bytes(padding), part.data]
         offset = self._at + padding
         self._at = offset + len(part)
-        return [offset, len(part), crc32c.crc32c(part.data)]
+        return [offset, len(part), crc32c.crc32c(part.data) if checksum is None else checksum]
 
     def write(self, path: Path, foot: Mapping[str, Any]) -> int:
         """Write the file, whole and fsynced; its length. Raises DiskFull or FileError."""

@@ -35,7 +35,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from storage import codec
+from storage import checksums, codec
 from storage.column import Array, Column, Mask, Positions
 from storage.encodings.base import Bytes, Stored, flat
 from storage.encodings.wide import StoredWide, Wide
@@ -55,7 +55,10 @@ Places = npt.NDArray[np.int32]
 def write_vectors(path: Path, rows: Wide, type: Type) -> VectorFile:
     """A new file with these rows, whole and fsynced. Raises DiskFull or FileError."""
     content = Content(MAGICS[0])
-    buffers = [content.place(part) for part in rows.buffers()]
+    data, of_rows, *rest = rows.buffers()
+    row_bytes = 4 * len(data) // max(len(of_rows), 1)  # of_rows has four bytes a row
+    whole = checksums.joined(of_rows.view(np.uint32), row_bytes)
+    buffers = [content.place(data, whole), *(content.place(part) for part in (of_rows, *rest))]
     foot = {"type": codec.encode_type(type), "head": rows.head(), "buffers": buffers}
     nbytes = content.write(path, foot)
     return open_vectors(path, nbytes, int(rows.head()["shape"][0]))
