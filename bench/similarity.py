@@ -55,6 +55,8 @@ ABOVE, BEST = 0.9, 10
 ENCODED = 1 << 16
 _SEGMENT = 1 << 17
 _CLIENTS = (1, 4, 16)
+_FIRST, _PIECE = 16, 256
+"""Rows of a task that sharpen the limit of a top-k; rows that are then looked at together."""
 _SECONDS = 3.0
 _ABOVE_TEXT = f"SELECT id FROM v WHERE DOT_PRODUCT(image, %b) > {ABOVE}"
 _BEST_TEXT = f"SELECT id FROM v ORDER BY DOT_PRODUCT(image, %b) DESC LIMIT {BEST}"
@@ -183,26 +185,28 @@ class Alone:
 
     def best(self, query: Vectors, count: int) -> Ids:
         question, limit = Question.of(Metric.DOT, query), Limit(count, descending=True)
+        scores: dict[int, float] = {}
+
+        def look(positions: Ids) -> None:
+            found = kernels.dot(self._rows[positions], query)
+            limit.offer(found)
+            scores.update(zip(positions.tolist(), found.tolist(), strict=True))
 
         def candidates(start: int, codes: Codes, cells: range) -> tuple[Ids, Any]:
             nearest = codes.nearest(question, limit, cells)
-            return nearest.positions + start, nearest.best
+            positions = nearest.positions + start
+            look(positions[:_FIRST])
+            return positions[_FIRST:], nearest.best[_FIRST:]
 
         found = list(self._pool.map(lambda given: candidates(*given), self._tasks))
         positions, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = best >= limit.value
-        order = np.argsort(-best[kept], kind="stable")
-        positions, best = positions[kept][order], best[kept][order]
-        scored: list[tuple[float, int]] = []
-        step = 64
-        for at in range(0, len(positions), step):
+        order = np.argsort(-best, kind="stable")
+        positions, best = positions[order], best[order]
+        for at in range(0, len(positions), _PIECE):
             if best[at] < limit.value:
                 break
-            some = positions[at : at + step]
-            scores = kernels.dot(self._rows[some], query)
-            limit.offer(scores)
-            scored += zip((-scores).tolist(), some.tolist(), strict=True)
-        return np.array([id for _, id in sorted(scored)[:count]])
+            look(positions[at : at + _PIECE])
+        return np.array(sorted(scores, key=lambda id: (-scores[id], id))[:count])
 
     def touched(self, query: Vectors) -> Touched:
         """What a threshold query looks at."""
