@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 from typing import Any
 
@@ -68,6 +68,8 @@ class Asked:
     """(frames, W, FINE) uint64."""
     deep: Any
     """(frames, PLANES + 1, 3) float64: see Digits."""
+    known: dict[tuple[Comparison, float], npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Constants that were asked for last: the tasks of a threshold all ask for the same."""
 
     @classmethod
     def of(cls, codes: Cells, question: Question) -> Asked:
@@ -78,8 +80,13 @@ class Asked:
         return cls(question, frames, coarse, fine, np.stack([frame.fine.deep for frame in frames]))
 
     def constants(self, op: Comparison, threshold: float) -> npt.NDArray[np.float32]:
-        """(frames, CONSTANTS) float32."""
-        return np.stack([frame.constants(op, threshold) for frame in self.frames])
+        """(frames, CONSTANTS) float32, not to be written to."""
+        known = self.known.get((op, threshold))
+        if known is None:
+            known = np.stack([frame.constants(op, threshold) for frame in self.frames])
+            self.known.clear()
+            self.known[op, threshold] = known
+        return known
 
     def scan(self, codes: Cells, spans: Positions, constants: Any) -> tuple[Positions, Mask, Counts, int]:
         """(slots, taken, counts of the fine planes) of rows that are not dropped; rows decided at once."""
@@ -345,7 +352,7 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
 
 def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float32]:
     """(frames, CONSTANTS): rows that may be as good as a limit, all if that is not finite; none is taken."""
-    constants = asked.constants(op, value if isfinite(value) else 0.0)
+    constants = asked.constants(op, value if isfinite(value) else 0.0).copy()
     if not isfinite(value):
         constants[:, UPPER + LIMIT] = -inf
     constants[:, LOWER + LIMIT] = inf
