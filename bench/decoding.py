@@ -3,11 +3,13 @@
 Each column is decoded by morsels on a thread a core. A predicate scan looks for about a hundredth of the rows
 (of booleans, a third) and decodes those; its rate counts all rows as decoded. Texts of a dictionary are
 counted as they are when written out: "codes" stay coded, as GROUP BY and LIKE use them, "written out" makes
-the texts. The numpy twins show what a server does before its kernels are compiled.
+the texts. Sums are what the aggregate makes of the column. The numpy twins show what a server does before
+its kernels are compiled.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +24,19 @@ import pyarrow.compute as pc
 
 from bench.table import Table
 from bench.timing import median_seconds, memory_read
+from engine.aggregates import registry
 from storage import encodings, kernels
 from storage.column import Array, Column
 from storage.encodings.base import Encoded
 from storage.kernels import choice
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn
-from storage.types import BOOL, DATE, FLOAT8, INT4, INT8, TEXT, numeric
+from storage.segments.packedcolumn import PackedColumn
+from storage.types import BOOL, DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, Form, numeric
 
 ROWS = 1 << 22
 MORSEL = 65_536
+_SUMS = {name: f"sum({name})" for name in ("int4", "int8", "numeric", "float8")}
 Case = tuple[str, Column, str, Comparison, Any]
 """(name, column, tag of its encoding, a predicate that a hundredth of the rows meet)."""
 
@@ -85,8 +90,21 @@ def _comments(random: np.random.Generator) -> Iterator[Case]:
 def _scan(encoded: Encoded, rows: int, pool: ThreadPoolExecutor, written: bool) -> None:
     def morsel(start: int) -> None:
         column = encoded.decode(start, min(start + MORSEL, rows), None)
-        if written and isinstance(column, CodedColumn):
+        if isinstance(column, PackedColumn):
+            _ = column.values if column.type.form is not Form.DECIMAL else column.units
+        elif written and isinstance(column, CodedColumn):
             _ = column.values
+
+    list(pool.map(morsel, range(0, rows, MORSEL)))
+
+
+def _total(encoded: Encoded, rows: int, pool: ThreadPoolExecutor) -> None:
+    """Sums of whole numbers, as the aggregate takes them."""
+
+    def morsel(start: int) -> None:
+        column = encoded.decode(start, min(start + MORSEL, rows), None)
+        state = registry.start(_SUMS[column.type.name], [column.type], NUMERIC, None)  # type: ignore[arg-type]
+        state.update(np.zeros(len(column), np.int64), [column], 1)
 
     list(pool.map(morsel, range(0, rows, MORSEL)))
 
@@ -136,6 +154,7 @@ def main() -> None:
             "scan",
             "of memory read",
             "predicate scan",
+            "sum",
             "numpy scan",
             "numpy predicate",
         ),
@@ -154,9 +173,12 @@ def main() -> None:
                 _search(e, n, pool, o, v)
 
             rates = [_rate(scan, nbytes, 5), _rate(search, nbytes, 5)]
+            sums = math.nan
+            if column.type.name in _SUMS:
+                sums = _rate(lambda e=encoded, n=rows: _total(e, n, pool), nbytes, 5)  # type: ignore[misc]
             with _plain():
                 slow = [_rate(scan, nbytes, 1), _rate(search, nbytes, 1)]
             table.row(
-                f"{name} ({tag})", 8 * encoded.nbytes / rows, rates[0], rates[0] / read, rates[1], *slow
+                f"{name} ({tag})", 8 * encoded.nbytes / rows, rates[0], rates[0] / read, rates[1], sums, *slow
             )
     table.print()

@@ -15,6 +15,7 @@ from engine.functions.interval import divided
 from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.errors import DataException, NumericValueOutOfRange
+from storage.segments.packedcolumn import PackedColumn
 from storage.types import (
     ANY,
     FLOAT4,
@@ -76,10 +77,17 @@ class WholeSums(Counting):
         self.high, self.low = grown(self.high, count), grown(self.low, count)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        self.add_integers(groups, columns[0].values)
+        self.add_integers(groups, columns[0])
 
-    def add_integers(self, groups: Positions, values: Array) -> None:
-        """Add each value to its group."""
+    def add_integers(self, groups: Positions, column: Column) -> None:
+        """Add each value, or what counts its units, to its group; of packed blocks without unpacking them."""
+        if self.count == 1 and isinstance(column, PackedColumn):
+            high, low = column.total()
+            self.rows[0] += len(groups)
+            self.high[0] += high
+            self.low[0] += low
+            return
+        values = column.values if column.units is None else column.units
         kernels.sum_integers(groups, values, self.rows, self.high, self.low)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
@@ -145,10 +153,10 @@ class DecimalSums(WholeSums):
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         column = columns[0]
-        if column.units is not None:
+        if isinstance(column, PackedColumn) or column.units is not None:
             self._rescale(column.scale)
             before = self.rows.copy()
-            self.add_integers(groups, column.units)
+            self.add_integers(groups, column)
             self.seen |= self.rows > before
             return
         kernels.count_groups(groups, self.rows)

@@ -14,7 +14,9 @@ import numpy as np
 
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Encoded
+from storage.encodings.frames import Frames
 from storage.predicate import Comparison
+from storage.segments.packedcolumn import PackedColumn
 from storage.types import Type
 
 _EXACT = Context(prec=400_000)
@@ -41,7 +43,9 @@ class Decimals:
         return self.units.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded."""
+        """See Encoded: a whole stretch of packed units stays packed until it is looked at."""
+        if rows is None and isinstance(self.units, Frames):
+            return PackedColumn(self._type, self.units.packed, range(start, max(start, stop)), self._scale)
         return Column.scaled(self._type, self.units.decode(start, stop, rows).values, self._scale)
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:

@@ -13,6 +13,7 @@ from storage.encodings.base import Bytes, Proportional
 from storage.encodings.packed import Packed, as_integers, dtype_of
 from storage.order import is_integer
 from storage.predicate import Comparison
+from storage.segments.packedcolumn import PackedColumn
 from storage.types import Type
 
 
@@ -30,7 +31,9 @@ class Frames(Proportional):
         return self.packed.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded."""
+        """See Encoded: a whole stretch stays packed until it is looked at."""
+        if rows is None:
+            return PackedColumn(self._type, self.packed, range(start, max(start, stop)))
         return Column(self._type, self.packed.decode(start, stop, rows, dtype_of(self._type)))
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:

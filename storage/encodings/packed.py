@@ -23,7 +23,7 @@ from storage.types import Type
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
-_DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
+DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
 _FEW = 8  # so many items of an IN are looked for one after the other
 
 
@@ -48,7 +48,7 @@ class Packed:
 
     def decode(self, start: int, stop: int, rows: Positions | None, dtype: npt.DTypeLike) -> Array:
         """Values start to stop, or of the positions `rows` counted from start."""
-        if rows is not None and len(rows) < (stop - start) * _DENSE:
+        if rows is not None and len(rows) < (stop - start) * DENSE:
             out = np.empty(len(rows), dtype)
             kernels.unpack_at(self.words, self.offsets, self.widths, self.bases, rows + start, out)
             return out
@@ -63,6 +63,10 @@ class Packed:
         out = np.empty(max(stop - start, 0), table.dtype)
         kernels.unpack_table(self.words, self.offsets, self.widths, self.bases, start, table, out)
         return out
+
+    def total(self, start: int, stop: int) -> tuple[int, int]:
+        """The sum of values start to stop in two halves, see storage.kernels.plain.packing.total_blocks."""
+        return kernels.total_blocks(self.words, self.offsets, self.widths, self.bases, start, stop)
 
     def within(self, low: int, high: int, start: int, stop: int) -> Mask:
         """Where low <= value <= high, of rows start to stop."""

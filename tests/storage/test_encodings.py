@@ -18,6 +18,7 @@ from storage.encodings.base import Encoded
 from storage.order import order_key
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn
+from storage.segments.packedcolumn import PackedColumn
 from storage.types import (
     BOOL,
     BPCHAR,
@@ -267,6 +268,32 @@ def test_each_shape_finds_its_encoding(tag: str, rows: int) -> None:
     estimate = encodings.BY_TAG[tag].estimate(leaves.sampled(column), rows)
     assert estimate is not None
     assert estimate / 2 < encoded.nbytes < estimate * 2
+
+
+@pytest.mark.parametrize("type", [INT4, DATE, NUMERIC])
+def test_what_is_packed_stays_so(type: Type) -> None:
+    numbers = np.random.default_rng(5).integers(-500, 500, 3000)
+    column = Column.scaled(type, numbers, 2) if type is NUMERIC else Column(type, numbers.astype(np.int32))
+    items = column.tolist()
+
+    def fresh() -> Column:
+        decoded = encodings.encode(column).decode(100, 3000, None)
+        assert isinstance(decoded, PackedColumn)
+        return decoded
+
+    assert len(fresh()) == 2900
+    assert fresh().nbytes == column.slice(100, 3000).nbytes
+    assert fresh().tolist() == items[100:]
+    assert fresh().slice(20, 30).tolist() == items[120:130]
+    assert fresh().slice(2890, 9999).tolist() == items[2990:]
+    assert fresh().take(np.array([5, 5, 0])).tolist() == [items[105], items[105], items[100]]
+    assert fresh().take(np.array([-1])).tolist() == items[-1:]
+    assert fresh().take(np.arange(2900) % 2 == 0).tolist() == items[100::2]
+    assert fresh().with_valid(np.arange(2900) > 0).tolist() == [None, *items[101:]]
+    assert Column.concat([fresh(), column]).tolist() == items[100:] + items
+    assert fresh().retype(type).valid is None
+    high, low = fresh().slice(7, 2050).total()  # type: ignore[attr-defined]
+    assert (high << 32) + low == numbers[107:2150].sum()
 
 
 @pytest.mark.parametrize("values", [range(-2, 30, 3), range(7, -20, -1), range(2**63 - 10, 2**63)])

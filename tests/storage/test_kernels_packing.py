@@ -109,6 +109,19 @@ def test_packed_values_are_selected(
 
 @pytest.mark.parametrize("twin", TWINS)
 @quick
+@given(packed(), st.data())
+def test_packed_values_are_summed(
+    twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
+) -> None:
+    values, some = drawn
+    start = data.draw(st.integers(0, len(values)))
+    stop = data.draw(st.integers(start, len(values)))
+    high, low = twin.total_blocks(*_arrays(some), start, stop)
+    assert (high << 32) + low == sum(values[start:stop].tolist())
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@quick
 @given(packed(), st.sampled_from(FORMS), st.data())
 def test_deltas_are_summed(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], form: type, data: st.DataObject

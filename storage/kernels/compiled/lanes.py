@@ -207,18 +207,17 @@ def compare_block(
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
-def total_block(typing: Any, words: Any, at: Any, width: Any, rows: Any, drop: Any) -> Any:
-    """The sum of the distances without their lowest `drop` bits, modulo 2^64."""
+def total_block(typing: Any, words: Any, at: Any, width: Any, rows: Any) -> Any:
+    """The sum of the distances, modulo 2^64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        words, at, width, rows, drop = args
+        words, at, width, rows = args
         begin = _address(context, builder, signature.args[0], words, at)
-        mask, drops = _mask(builder, width), _splat(builder, drop)
+        mask = _mask(builder, width)
         lanes = cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None))
 
         def body(builder: Any, row: Any, found: Any) -> None:
-            kept = builder.lshr(builder.and_(found, mask), drops)
-            builder.store(builder.add(builder.load(lanes), kept), lanes)
+            builder.store(builder.add(builder.load(lanes), builder.and_(found, mask)), lanes)
 
         _each_row(builder, begin, width, rows, body)
         found = builder.load(lanes)
@@ -227,7 +226,7 @@ def total_block(typing: Any, words: Any, at: Any, width: Any, rows: Any, drop: A
             total = builder.add(total, builder.extract_element(found, ir.Constant(_I32, lane)))
         return total
 
-    return types.uint64(words, at, width, rows, drop), codegen
+    return types.uint64(words, at, width, rows), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types

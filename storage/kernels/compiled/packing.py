@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from storage.kernels.compiled.lanes import compare_block, expand_block, sum_block, unpack_block
+from storage.kernels.compiled.lanes import compare_block, expand_block, sum_block, total_block, unpack_block
 from storage.kernels.plain.packing import (
     BLOCK,
     LANES,
@@ -23,11 +23,13 @@ from storage.kernels.plain.packing import (
     Words,
     block_offsets,
 )
+from storage.kernels.plain.sums import LOW
 
 __all__ = [
     "block_offsets",
     "pack_blocks",
     "select_blocks",
+    "total_blocks",
     "undelta_at",
     "undelta_blocks",
     "unpack_at",
@@ -39,6 +41,7 @@ _U = np.uint64
 _ZERO, _ONE, _SIX, _LOW, _WORD = _U(0), _U(1), _U(6), _U(63), _U(64)
 _ALL = _U(0xFFFF_FFFF_FFFF_FFFF)
 _LANES, _BLOCK = _U(LANES), _U(BLOCK)
+_SUMMED = _U(54)  # distances of so many bits can be summed up in a word, a block of them
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
 _WIDTHS = types.Array(types.uint8, 1, "C", readonly=True)
 _INTEGERS = types.Array(types.int64, 1, "C", readonly=True)
@@ -193,6 +196,31 @@ def _select(words, offsets, widths, bases, start, low, high, out):  # type: igno
         row += wanted
 
 
+@njit(types.UniTuple(types.int64, 2)(*BITS, types.uint64, types.uint64), nogil=True, cache=True)
+def _total(words, offsets, widths, bases, start, stop):  # type: ignore[no-untyped-def]
+    aside = np.empty(BLOCK, np.int64)
+    high = low = np.int64(0)
+    row = start
+    while row < stop:
+        block, within = row // _BLOCK, row % _BLOCK
+        wanted = min(_BLOCK - within, stop - row)
+        at, width, base = offsets[block], _U(widths[block]), bases[block]
+        if width > _ZERO and (within > _ZERO or wanted < _BLOCK or width > _SUMMED):
+            unpack_block(words, at, width, rows_of(within + wanted), base, aside, _ZERO)
+            for i in range(wanted):
+                high += aside[within + i] >> np.int64(32)
+                low += aside[within + i] & np.int64(LOW)
+        else:
+            if width > _ZERO:
+                total = total_block(words, at, width, _BLOCK // _LANES)
+                high += np.int64(total >> _U(32))
+                low += np.int64(total & _U(LOW))
+            high += (np.int64(base) >> np.int64(32)) * np.int64(wanted)
+            low += np.int64(base & _U(LOW)) * np.int64(wanted)
+        row += wanted
+    return high, low
+
+
 @njit(types.void(_WORDS, _WORDS, _WIDTHS, _WORDS, types.uint64[::1]), nogil=True, cache=True)
 def _pack(values, bases, widths, offsets, words):  # type: ignore[no-untyped-def]
     count = _U(len(values))
@@ -291,6 +319,16 @@ def unpack_table(words, offsets, widths, bases, start, table, out):  # type: ign
 def unpack_at(words, offsets, widths, bases, rows, out):  # type: ignore[no-untyped-def]
     """See plain.packing.unpack_at."""
     _rows(words, ints_of(offsets), widths, ints_of(bases), ints_of(rows), as_form(out))
+
+
+def total_blocks(
+    words: Words, offsets: Integers, widths: Widths, bases: Integers, start: int, stop: int
+) -> tuple[int, int]:
+    """See plain.packing.total_blocks."""
+    found: tuple[int, int] = _total(
+        words, ints_of(offsets), widths, ints_of(bases), _U(start), _U(max(start, stop))
+    )
+    return found
 
 
 def select_blocks(

@@ -115,6 +115,18 @@ def unpack_table(
     out[:] = table[values]
 
 
+def total_blocks(
+    words: Words, offsets: Integers, widths: Widths, bases: Integers, start: int, stop: int
+) -> tuple[int, int]:
+    """(the sum of the values' upper halves, signed, and of their lower 32 bits) of the rows start to stop.
+
+    The sum of the values is the first times 2^32 and the second, for up to 2^31 rows.
+    """
+    values = np.empty(max(stop - start, 0), np.int64)
+    unpack_blocks(words, offsets, widths, bases, start, values)
+    return int((values >> 32).sum()), int((values & 0xFFFF_FFFF).sum())
+
+
 def select_blocks(
     words: Words,
     offsets: Integers,

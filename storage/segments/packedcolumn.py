@@ -1,0 +1,82 @@
+"""Packed columns: whole numbers that travel as packed blocks until somebody asks for them.
+
+What is decoded whole from a packed encoding is not unpacked yet: a sum or a count needs no values, a LIMIT
+only the first ones. Slicing moves the ends, taking few rows unpacks those; the first look at `values` or
+`units` unpacks them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from storage.column import Column, Mask, Positions
+from storage.encodings.packed import DENSE, Packed, dtype_of
+from storage.types import Form, Type
+
+
+class PackedColumn(Column):
+    """Values start to stop of `packed`, without nulls; of a numeric in units of 10^-scale."""
+
+    __slots__ = ("_packed", "_rows")
+
+    def __init__(self, type: Type, packed: Packed, rows: range, scale: int = 0) -> None:
+        # one of `_units` and `_values` stays unset on purpose: reading it arrives at __getattr__.
+        self.type = type
+        self.constant = False
+        self.scale = scale
+        self._valid = None
+        self._packed, self._rows = packed, rows
+        if type.form is Form.DECIMAL:
+            self._values = None
+        else:
+            self._units = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_values", "_units"):
+            raise AttributeError(name)
+        decimal = self.type.form is Form.DECIMAL
+        dtype = np.dtype(np.int64) if decimal else dtype_of(self.type)
+        unpacked = self._packed.decode(self._rows.start, self._rows.stop, None, dtype)
+        if decimal:
+            self._units = unpacked
+        else:
+            self._values = unpacked
+        return unpacked
+
+    def total(self) -> tuple[int, int]:
+        """The sum of all values, or units, in two halves: see Packed."""
+        return self._packed.total(self._rows.start, self._rows.stop)
+
+    @property
+    def valid(self) -> Mask | None:
+        """See Column."""
+        return None
+
+    @property
+    def arrow(self) -> bool:
+        """See Column."""
+        return False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values once they are unpacked."""
+        return len(self._rows) * (8 if self.type.form is Form.DECIMAL else dtype_of(self.type).itemsize)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, still packed."""
+        return PackedColumn(self.type, self._packed, self._rows[start:stop], self.scale)
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """See Column: of few rows only those are unpacked."""
+        positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
+        if len(positions) >= len(self._rows) * DENSE or (positions < 0).any():
+            return super().take(rows)
+        begin, end = self._rows.start, self._rows.stop
+        if self.type.form is Form.DECIMAL:
+            return Column.scaled(self.type, self._packed.decode(begin, end, positions, np.int64), self.scale)
+        return Column(self.type, self._packed.decode(begin, end, positions, dtype_of(self.type)))
