@@ -52,6 +52,9 @@ class Morsel(Protocol):
     def codes(self, definition: ColumnDefinition) -> Codes | None:
         """The codes of a vector column; None where there are none, or the morsel is no whole part."""
 
+    def slice(self, start: int, stop: int) -> Morsel:
+        """Rows start to stop as a morsel of their own: what is read of it, is read of these only."""
+
     def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """The same rows as morsels of the usual size, without those whose zone maps rule them out."""
 

@@ -133,18 +133,12 @@ class _Part:
 class _Left:
     """What the codes of some cells of a part leave: rows that meet the terms, rows that may.
 
-    Both are ascending positions, in the stretch of the part from `start` to `stop`.
+    Both are ascending positions.
     """
 
     part: _Part
     sure: Positions
     maybe: Positions
-    start: int = 0
-    end: int = -1
-
-    @property
-    def stop(self) -> int:
-        return self.part.rows if self.end < 0 else self.end
 
     @property
     def count(self) -> int:
@@ -165,7 +159,8 @@ class _Left:
             stop = min(start + rows, self.part.rows)
             pieces = [p[slice(*np.searchsorted(p, (start, stop)))] for p in (self.sure, self.maybe)]
             if len(pieces[0]) + len(pieces[1]):
-                yield _Left(self.part, pieces[0], pieces[1], start, stop)
+                part = _Part(self.part.morsel.slice(start, stop), self.part.codes)
+                yield _Left(part, pieces[0] - start, pieces[1] - start)
 
 
 Work = tuple[_Part, range | None]
@@ -352,7 +347,7 @@ class Search:
         """The rows among these that are seen and meet the condition; what was fetched of them for it."""
         scan, morsel = self.operator.plain, left.part.morsel
         test = 1 if morsel.decides(self.predicate) else 0
-        around = ScanRows(morsel, self.columns, None, left.start, left.stop)
+        around = ScanRows(morsel, self.columns, None, 0, morsel.rows)
         sure, maybe = left.sure[morsel.sees(left.sure)], left.maybe[morsel.sees(left.maybe)]
         met, fetched = [_NONE], dict[int, Column]()
         for positions, tests in ((sure, self._others), (maybe, self._whole)):

@@ -135,14 +135,16 @@ class Scan:
         """The rows of a morsel, of any size, that are seen and meet the condition."""
         test = tests[1 if morsel.decides(predicate) else 0]
         step = self.stretch(test)
-        found = []
+        found = [np.zeros(0, np.int64)]
         for start in range(0, morsel.rows, step):
             run.check()
-            whole = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
-            positions = candidates(morsel, predicate, whole.start, whole.stop)
-            rows = whole if positions is None else ScanRows(morsel, columns, positions, 0, 0)
-            found.append(self.passing(rows, whole, test, run)[0].numbers)
-        return np.concatenate(found) if found else np.zeros(0, np.int64)
+            part = morsel.slice(start, min(start + step, morsel.rows))
+            whole = ScanRows(part, columns, None, 0, part.rows)
+            positions = candidates(part, predicate, 0, part.rows)
+            rows = whole if positions is None else ScanRows(part, columns, positions, 0, 0)
+            if rows.count:
+                found.append(self.passing(rows, whole, test, run)[0].numbers + start)
+        return np.concatenate(found)
 
     def test(self, condition: Expression | None) -> Test:
         """A condition over the output columns, with what it reads."""

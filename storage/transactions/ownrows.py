@@ -236,6 +236,10 @@ class OwnMorsel:
         """None: own rows have no codes."""
         return None
 
+    def slice(self, start: int, stop: int) -> OwnMorsel:
+        """See storage.seams.Morsel."""
+        return OwnMorsel(self._rows, self._start + start, self._start + stop, self._command)
+
     def pieces(self, predicate: Conjunction = ()) -> Iterator[OwnMorsel]:
         """See storage.seams.Morsel: it is of the usual size."""
         yield self

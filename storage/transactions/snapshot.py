@@ -96,6 +96,11 @@ class PartMorsel:
         whole = self.rows == self._part.rows
         return codes_of(self._part, definition) if whole else None
 
+    def slice(self, start: int, stop: int) -> PartMorsel:
+        """See storage.seams.Morsel."""
+        first = self._start
+        return PartMorsel(self._part, first + start, first + stop, self._commit, self._hidden)
+
     def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
         """See storage.seams.Morsel."""
         step = self._part.morsel_rows()

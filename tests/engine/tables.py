@@ -51,6 +51,11 @@ class RowsMorsel:
     def codes(self, definition: ColumnDefinition) -> None:
         return None
 
+    def slice(self, start: int, stop: int) -> RowsMorsel:
+        columns = tuple(column.slice(start, stop) for column in self.columns)
+        seen = None if self.seen is None else self.seen[start:stop]
+        return RowsMorsel(columns, stop - start, self.first + start, seen, self.fetched)
+
     def pieces(self, predicate: Conjunction = ()) -> Iterator[RowsMorsel]:
         yield self
 
