@@ -45,8 +45,10 @@ _LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
 _MANY, _ENOUGH = 4096, 512
-# Codes do not pay where they leave open more than this share of rows; every so many segments they are tried.
-_OPEN_SHARE, _TRIED_AGAIN = 0.3, 16
+# Codes do not pay where they leave open more than this share of rows (then most of each extent of the vectors
+# is read); every so many segments they are tried again. Of the first segment, if it is large, a sample tells.
+_OPEN_SHARE, _TRIED_AGAIN = 0.125, 16
+_SAMPLED, _SAMPLE = 1 << 15, 256
 
 
 _NONE = np.zeros(0, np.int64)
@@ -182,6 +184,7 @@ class Search:
     _asked: int = 0
     _open: int = 0
     _parts: int = 0
+    _share: float = 0.0
     columns: tuple[ColumnDefinition, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -260,10 +263,26 @@ class Search:
 
     def _part(self, morsel: Morsel) -> _Part:
         """A morsel with the codes that are to be asked: none where they do not pay."""
+        part = self._coded(morsel)
+        if not part.codes:
+            return part
         self._parts += 1
-        if self._open > _OPEN_SHARE * self._asked and self._parts % _TRIED_AGAIN:
-            return _Part(morsel, ())
-        return self._coded(morsel)
+        if self._parts == 1 and part.rows >= _SAMPLED:
+            self._share = self._sample(part)
+        elif self._asked:
+            self._share = self._open / self._asked
+        again = self._parts % _TRIED_AGAIN == 0
+        return part if self._share <= _OPEN_SHARE or again else _Part(morsel, ())
+
+    def _sample(self, part: _Part) -> float:
+        """About which share of a part's rows its codes leave open."""
+        rows = np.linspace(0, part.rows - 1, _SAMPLE).astype(np.int64)
+        shares = []
+        for question, codes in part.codes:
+            asked = question.asked
+            verdict = codes.decide(asked.question, asked.op, asked.threshold, range(codes.cells), rows)
+            shares.append(len(verdict.maybe) / _SAMPLE)
+        return min(shares)
 
     def _coded(self, morsel: Morsel) -> _Part:
         found = []
