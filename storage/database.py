@@ -37,6 +37,7 @@ from storage.segments.bulk import Bulk
 from storage.segments.merger import Merger, Mode, Step, optimize
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.table import Store
+from storage.segments.warming import Warming
 from storage.transactions.advisory import AdvisoryLocks
 from storage.transactions.locks import LockRow, Waits
 from storage.transactions.sequences import Sequences
@@ -94,6 +95,7 @@ class Database:
         self._replayed_from = 0  # the log file
         self.id = ""
         self._merger: Merger | None = None
+        self.warming: Warming | None = None
 
     @classmethod
     def open(cls, folder: Path | None, policy: Policy = DEFAULT) -> Database:
@@ -117,6 +119,9 @@ class Database:
         database._merger = Merger(database)
         if folder is not None:
             database._merger.start()
+            database.warming = Warming(
+                (table, database.store(table.oid).parts) for table in database.catalog.tables()
+            )
         kernels.warm()
         return database
 
@@ -498,6 +503,8 @@ class Database:
         self._closed = True
         if self._merger is not None:
             self._merger.close()
+        if self.warming is not None:
+            self.warming.close()
         self.bulk.close()
         try:
             if self._checkpoints is not None and self._log is not None:

@@ -34,8 +34,11 @@ class Stored(Protocol):
     def part(self, start: int, stop: int) -> Bytes:
         """Its bytes start to stop, whose checksum is the caller's to see to. Raises DataCorrupted."""
 
-    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
-        """These (start, stop) will be asked for one by one."""
+    def parts(self, spans: Sequence[tuple[int, int]]) -> Bytes:
+        """Its bytes of each (start, stop), one after another, likewise."""
+
+    def has_room(self, nbytes: int) -> bool:
+        """Whether `keep` would keep so many bytes."""
 
     def peek(self, name: Hashable) -> Any | None:
         """What `keep` was given under this name, if it is still there."""

@@ -2,8 +2,8 @@
 
 Three buffers: the rows one after another, the CRC32C of each row (uint32), and that of each extent. An
 extent is a number of rows that is a power of two and takes up to 32 MB; morsels begin and end within one.
-A scan reads and keeps whole extents; where few rows of one are asked for, only these are read, neighbours
-together, in the order in which they lie in the file.
+A scan reads and keeps whole extents, as long as the buffer cache has room for them. Where few rows of one are
+asked for, or it would not be kept, only these are read, near ones together, in the order in which they lie.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ WIDE = 256
 """Bytes of a row from which on it is wide."""
 EXTENT_BYTES = 32 << 20
 _SPARSE = 8  # rows are read one by one where fewer than one in so many are asked for
+_GAP = 8 << 10  # bytes that are read and not used rather than that another read is begun behind them
 
 
 def is_wide(type: Type) -> bool:
@@ -187,7 +188,8 @@ class StoredWide:
         first = number * self._extent
         stop = min(first + self._extent, self._rows)
         kept: Array | None = self._data.peek(number)
-        if kept is not None or wanted * _SPARSE < stop - first:
+        few = wanted * _SPARSE < stop - first
+        if kept is not None or few or not self._data.has_room((stop - first) * self._row_bytes):
             return kept
 
         def load() -> Array:
@@ -206,19 +208,29 @@ class StoredWide:
 
     def _sparse(self, positions: Positions) -> Array:
         """Rows of one extent that is not kept."""
+        if not len(positions):
+            return np.zeros((0, self._row_bytes), np.uint8)
+        if (np.diff(positions) > 0).all():
+            return self._ascending(positions)
         distinct, places = np.unique(positions, return_inverse=True)
-        starts = np.flatnonzero(np.diff(distinct, prepend=-2) > 1)
-        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(distinct, starts[1:])]
+        return self._ascending(distinct)[places.reshape(-1)]
+
+    def _ascending(self, positions: Positions) -> Array:
+        """Rows, each once, in the order in which they lie; checked one by one."""
         width = self._row_bytes
-        if len(runs) > 1:
-            self._data.expect([(low * width, high * width) for low, high in runs])
-        return np.concatenate([self._read(low, high) for low, high in runs])[places.reshape(-1)]
+        begins = np.flatnonzero(np.diff(positions) > 1 + _GAP // width) + 1
+        firsts = positions[np.concatenate([[0], begins])]
+        stops = positions[np.concatenate([begins - 1, [len(positions) - 1]])] + 1
+        raw = self._data.parts(list(zip((firsts * width).tolist(), (stops * width).tolist(), strict=True)))
+        rows = raw.reshape(-1, width)
+        if len(rows) > len(positions):
+            read = np.repeat(firsts - np.cumsum(stops - firsts) + (stops - firsts), stops - firsts)
+            rows = rows[np.searchsorted(read + np.arange(len(rows)), positions)]
+        wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[positions])
+        if len(wrong):
+            raise self._data.damage(int(positions[wrong[0]]) * width, "a row's checksum is wrong")
+        return rows
 
     def _read(self, start: int, stop: int) -> Array:
         """Neighbouring rows, checked one by one."""
-        raw = self._data.part(start * self._row_bytes, stop * self._row_bytes)
-        rows = raw.reshape(stop - start, self._row_bytes)
-        wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[start:stop])
-        if len(wrong):
-            raise self._data.damage((start + int(wrong[0])) * self._row_bytes, "a row's checksum is wrong")
-        return rows
+        return self._ascending(np.arange(start, stop))

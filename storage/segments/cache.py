@@ -19,6 +19,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -74,6 +75,18 @@ class Cache:
         with self._lock:
             self._drop_gone()
             return self._nbytes
+
+    def has_room(self, nbytes: int, idle: float = inf) -> bool:
+        """Whether so many bytes have room if what was not used for `idle` seconds goes."""
+        now = time.monotonic()
+        with self._lock:
+            self._drop_gone()
+            missing = self._nbytes + nbytes - self._limit
+            for entry in self._entries.values() if nbytes <= self._limit else ():
+                if missing <= 0 or now - entry.used < idle:
+                    break
+                missing -= entry.nbytes
+            return missing <= 0
 
     def owner(self) -> int:
         """A number for a file whose parts are to be kept."""

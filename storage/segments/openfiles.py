@@ -45,22 +45,27 @@ class OpenFiles:
 
     def read(self, file: File, offset: int, into: memoryview) -> int:
         """Fill `into` with the file's bytes from `offset` on; fewer only where it ends. Raises OSError."""
-        about_to_wait()
-        done = 0
-        with self._descriptor(file) as descriptor:
-            while done < len(into):
-                read = os.preadv(descriptor, [into[done : done + _MOST]], offset + done)
-                if not read:
-                    break
-                done += read
-        return done
+        end = self.read_spans(file, [(offset, offset + len(into))], into)
+        return len(into) if end is None else end - offset
 
-    def expect(self, file: File, spans: Sequence[tuple[int, int]]) -> None:
-        """These (offset, length) will be read one by one: the disk may begin with all of them now."""
-        if hasattr(os, "posix_fadvise"):
-            with self._descriptor(file) as descriptor:
-                for offset, length in spans:
-                    os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+    def read_spans(self, file: File, spans: Sequence[tuple[int, int]], into: memoryview) -> int | None:
+        """Fill `into` with the file's bytes start to stop of each span, one span after another.
+
+        Returns where the file ends, if it ends within one; None where all are there. Raises OSError.
+        """
+        about_to_wait()
+        at = 0
+        with self._descriptor(file) as descriptor:
+            if len(spans) > 1 and hasattr(os, "posix_fadvise"):
+                for start, stop in spans:  # the disk may begin with all of them now
+                    os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+            for start, stop in spans:
+                while start < stop:
+                    read = os.preadv(descriptor, [into[at : at + min(stop - start, _MOST)]], start)
+                    if not read:
+                        return start
+                    at, start = at + read, start + read
+        return None
 
     @contextmanager
     def _descriptor(self, file: File) -> Iterator[int]:

@@ -35,6 +35,7 @@ from storage.segments.segment import Section, Segment, SegmentColumn
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.sources import Piece, Source, Target, values_of
 from storage.segments.table import Part, Rewriting, Store
+from storage.segments.warming import warm
 from storage.segments.widerows import Gathering, decayed, gathered_wide, wide_bytes
 from storage.types import INT8, Form
 
@@ -91,6 +92,7 @@ def rewrite(
             if isinstance(source.part, Block) and source.part.rows > source.rows
         ]
         store.replace_parts(tuple(source.part for source in sources), tuple(new))
+    warm(table, new)
 
 
 def make(

@@ -47,7 +47,7 @@ from storage.durability import files
 from storage.durability.files import Buffer
 from storage.encodings.base import Bytes
 from storage.errors import DataCorrupted
-from storage.segments.cache import cache, memory
+from storage.segments.cache import IDLE, cache, memory
 from storage.segments.openfiles import open_files
 
 _MAGIC, _END = b"GDBSEG02", b"GDBSEGEN"
@@ -137,12 +137,17 @@ class SegmentFile:
         result.flags.writeable = False
         return result
 
-    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
-        """These (offset, length) will be read one by one."""
+    def read_spans(self, spans: Sequence[tuple[int, int]]) -> Bytes:
+        """Bytes start to stop of each span, one after another, unchecked."""
+        result = memory(sum(stop - start for start, stop in spans))
         try:
-            open_files.expect(self._file, spans)
+            short = open_files.read_spans(self._file, spans, result.data)
         except OSError as error:
             raise damage(self.path, spans[0][0], error.strerror or str(error)) from error
+        if short is not None:
+            raise damage(self.path, short, "it ends there")
+        result.flags.writeable = False
+        return result
 
     def buffer(self, name: Hashable, place: Place) -> StoredBuffer:
         """The buffer at a place; `name` tells what is kept of it from what is kept of others."""
@@ -193,9 +198,14 @@ class StoredBuffer:
         """Its bytes start to stop, unchecked. Raises DataCorrupted where they are not there."""
         return self._file._read(self._offset + start, self._offset + stop)
 
-    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
-        """These (start, stop) will be asked for one by one."""
-        self._file.expect([(self._offset + start, stop - start) for start, stop in spans])
+    def parts(self, spans: Sequence[tuple[int, int]]) -> Bytes:
+        """Its bytes of each (start, stop), one after another, likewise."""
+        offset = self._offset
+        return self._file.read_spans([(offset + start, offset + stop) for start, stop in spans])
+
+    def has_room(self, nbytes: int) -> bool:
+        """Whether `keep` would keep so many bytes."""
+        return cache.has_room(nbytes, IDLE)
 
     def peek(self, name: Hashable) -> Any | None:
         """What `keep` was given under this name, if it is still there."""

@@ -16,7 +16,9 @@ from storage.database import Database
 from storage.durability.check import _check_codes, check
 from storage.errors import DataCorrupted
 from storage.segments import bulk, coding, widerows
+from storage.segments.cache import Cache
 from storage.segments.coding import codes_of, elements_of, section_of
+from storage.segments.openfiles import OpenFiles
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment
 from storage.types import INT8, TEXT, UUID, Type, binary, vector
@@ -165,6 +167,33 @@ def test_loads_make_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     again = Database.open(left)
     assert agree(again, table) >= 5
     again.close()
+
+
+def test_a_start_reads_codes_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the first query reads no file for them; with no room nothing is pushed out for them."""
+    type = TYPES["wide"]
+    database = Database.open(tmp_path)
+    table = create(database, columns=(("id", INT8), ("v", type)))
+    put(database, table, *(row(type, number) for number in range(100)))
+    database.close()
+
+    def counted() -> int:
+        database = Database.open(tmp_path)
+        assert database.warming is not None
+        database.warming.wait()
+        definition = database.catalog.table(table).columns[1]
+        (part,) = parts(database, table)
+        reads = []
+        with monkeypatch.context() as patched:
+            read = OpenFiles.read
+            patched.setattr(OpenFiles, "read", lambda *given: reads.append(1) or read(*given))  # type: ignore
+            assert codes_of(part, definition) is not None
+        database.close()
+        return len(reads)
+
+    assert counted() == 0
+    monkeypatch.setattr(Cache, "has_room", lambda self, nbytes: False)
+    assert counted() > 0
 
 
 def test_codes_that_are_not_of_their_rows_are_found(tmp_path: Path) -> None:

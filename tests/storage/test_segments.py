@@ -373,7 +373,8 @@ def test_few_descriptors_are_open(tmp_path: Path) -> None:
     assert few.read((0, paths[0]), 7, memoryview(into)) == 2
     few.forget((0, paths[0]))
     few.forget((9, paths[9]))
-    few.expect((1, paths[1]), [(0, 4)])
+    assert few.read_spans((1, paths[1]), [(0, 2), (5, 7)], memoryview(into)) is None
+    assert few.read_spans((1, paths[1]), [(0, 2), (8, 10)], memoryview(into)) == 9
     assert len(few) <= 2
 
 
