@@ -18,7 +18,7 @@ import crc32c
 import numpy as np
 
 from storage.catalog import ColumnDefinition, Table
-from storage.codes import Metric, Question
+from storage.codes import Codes, Metric, Question
 from storage.column import Mask
 from storage.durability import files, log
 from storage.durability import manifest as manifests
@@ -28,7 +28,7 @@ from storage.durability.records import Reader
 from storage.durability.replay import scan
 from storage.errors import DatabaseError, DataCorrupted
 from storage.indexes.hashindex import HashIndex, hashed
-from storage.segments.coding import codes_in, elements_of
+from storage.segments.coding import codes_section, elements_of
 from storage.segments.sealed import SegmentEntry, read_gone
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import Place, SegmentFile, damage
@@ -152,10 +152,11 @@ def _segment(folder: Path, entry: SegmentEntry, table: Table) -> Iterator[str]:
 
 def _check_codes(segment: Segment, definition: ColumnDefinition, path: Path) -> bool:
     """Whether a column has codes: each row that is there once, and what they say of some rows is true."""
-    codes = codes_in(segment, definition)
+    section = codes_section(segment, definition)
     elements = elements_of(definition.type)
-    if codes is None or elements is None:
+    if section is None or elements is None:
         return False
+    codes = Codes.read(section.head, section.read())
     number = definition.number
     positions = np.sort(np.concatenate([codes.by_position[0], codes.unsure]))
     _, valid = segment.columns[number].loaded()

@@ -17,12 +17,16 @@ import numpy as np
 from storage.catalog import ColumnDefinition
 from storage.codes import LAYOUT, LEAST_DIMENSIONS, Codes
 from storage.column import Array, Column, Positions
+from storage.kernels.plain.rotation import PLANES, words_of
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment
 from storage.segments.sources import Source, Target
 from storage.segments.table import Part
 from storage.segments.widerows import LOT_BYTES, gathered_wide, wide_bytes
 from storage.types import BINARY, Form, Type
+
+FIRST = 6
+"""The buffers of codes that every scan reads. Those after them, of finer planes, may stay on disk."""
 
 
 def section_of(column: int) -> str:
@@ -39,23 +43,38 @@ def elements_of(type: Type) -> np.dtype[Any] | None:
     return type.dtype if type.dtype.kind in "fi" and type.width >= LEAST_DIMENSIONS else None
 
 
+def _dimensions(type: Type) -> int:
+    """The elements of a row; 0 where the type's columns have no codes."""
+    elements = elements_of(type)
+    if elements is None or type.dtype is None:
+        return 0
+    return type.width * type.dtype.itemsize // elements.itemsize
+
+
+def code_bytes(type: Type) -> int:
+    """About how many bytes a row takes in the codes of a column, 0 where it has none."""
+    dimensions = _dimensions(type)
+    return dimensions and PLANES * 8 * words_of(dimensions) + 28
+
+
 def codes_of(part: Part, definition: ColumnDefinition) -> Codes | None:
     """The codes of a part's column; None where there are none. Raises DataCorrupted."""
-    return codes_in(part.segment, definition) if isinstance(part, Sealed) else None
+    section = codes_section(part.segment, definition) if isinstance(part, Sealed) else None
+    return None if section is None else section.made(Codes.read, FIRST)
 
 
-def codes_in(segment: Segment, definition: ColumnDefinition) -> Codes | None:
-    """The codes of a segment's column; None where there are none. Raises DataCorrupted."""
+def codes_section(segment: Segment, definition: ColumnDefinition) -> Section | None:
+    """Where the codes of a segment's column stand, if it has any that can be used."""
     elements = elements_of(definition.type)
     section = segment.sections.get(section_of(definition.number))
-    if section is None or elements is None:
+    if section is None or elements is None or definition.type.dtype is None:
         return None
-    head = section.head
-    if head.get("layout") != LAYOUT or head["elements"] != elements.str:
-        return None
-    codes = section.made(Codes.read)
-    width = definition.type.width * (definition.type.dtype or elements).itemsize // elements.itemsize
-    return codes if codes.dimensions == width else None
+    head, dimensions = (
+        section.head,
+        definition.type.width * definition.type.dtype.itemsize // elements.itemsize,
+    )
+    usable = (head.get("layout"), head.get("elements"), head.get("dimensions"))
+    return section if usable == (LAYOUT, elements.str, dimensions) else None
 
 
 class Coding:
@@ -80,8 +99,11 @@ class Coding:
         """Take the codes that the sources have."""
         for piece, goes in self._target.places():
             source = self._sources[piece.source]
-            codes = codes_of(source.part, self._definition)
-            if codes is not None:
+            if not isinstance(source.part, Sealed):
+                continue
+            section = codes_section(source.part.segment, self._definition)
+            if section is not None:
+                codes = Codes.read(section.head, section.read())  # with planes that nobody keeps in memory
                 moved = np.full(source.part.rows, -1, np.int64)
                 moved[piece.rows] = goes
                 self._parts.append((codes, moved))

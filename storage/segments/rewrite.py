@@ -29,7 +29,7 @@ from storage.column import Column, Positions
 from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
 from storage.segments.blocks import Block
-from storage.segments.coding import Coding, elements_of, section_of
+from storage.segments.coding import Coding, code_bytes, elements_of, section_of
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment, SegmentColumn
 from storage.segments.segmentfolder import SegmentFolder
@@ -40,7 +40,7 @@ from storage.segments.widerows import Gathering, decayed, gathered_wide, wide_by
 from storage.types import INT8, Form
 
 SEGMENT_BYTES = 128 << 20
-"""The most bytes, decoded, of a segment's rows, not counting those that stand in vector files."""
+"""The most bytes, decoded, of a segment's rows: codes count, what stands in vector files does not."""
 
 
 BACKGROUND, MANUAL = "Slow Merger", "Manual Merger"
@@ -151,14 +151,14 @@ def apart(table: Table, on_disk: bool) -> list[ColumnDefinition]:
 
 
 def row_bytes(part: Part, columns_apart: Sequence[ColumnDefinition]) -> int:
-    """About how many bytes a row of the part takes when it is decoded, without the columns apart."""
+    """About how many bytes a row of the part takes in memory: codes, and columns that are not apart."""
     if isinstance(part, Block):
         whole, numbers = part.nbytes // max(part.rows, 1), set(part.numbers)
     else:
         assert isinstance(part, Sealed)
         whole, numbers = part.segment.row_bytes, set(part.segment.columns)
-    wide = sum(wide_bytes(column.type) for column in columns_apart if column.number in numbers)
-    return max(whole - wide, 1)
+    there = [column.type for column in columns_apart if column.number in numbers]
+    return max(whole - sum(wide_bytes(type) - code_bytes(type) for type in there), 1)
 
 
 class _Building:

@@ -8,7 +8,7 @@ columns stand in files of their own (storage.segments.vectors).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from storage.errors import DataCorrupted
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.segments.coded import CodedColumn, decoded_bytes
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
-from storage.segments.segmentfile import Content, SegmentFile
+from storage.segments.segmentfile import Content, SegmentFile, StoredBuffer
 from storage.segments.vectors import Referred
 from storage.segments.zones import (
     ZONE_ROWS,
@@ -136,40 +136,49 @@ class SegmentColumn:
 class Section:
     """Something that belongs to a segment's rows besides their columns: a head and buffers."""
 
-    def __init__(
-        self,
-        head: Mapping[str, Any],
-        nbytes: int,
-        read: Callable[[], Sequence[Bytes]],
-        keep: Callable[[Hashable, Callable[[], tuple[Any, int]]], Any],
-    ) -> None:
-        """`read` gives the buffers, of so many bytes; `keep` what it kept by a name, or the loaded."""
-        self.head, self.nbytes, self._read, self._keep = head, nbytes, read, keep
+    def __init__(self, head: Mapping[str, Any], buffers: Sequence[Bytes] | Sequence[StoredBuffer]) -> None:
+        self.head, self._buffers = head, buffers
+        self._made: Any | None = None
+        self.sizes = [buffer.nbytes for buffer in buffers]
+        """The bytes of each buffer."""
 
     @classmethod
     def of(cls, head: Mapping[str, Any], buffers: Sequence[Bytes]) -> Section:
         """A section that is in memory."""
-        made: dict[Hashable, Any] = {}
+        return cls(head, buffers)
 
-        def keep(name: Hashable, load: Callable[[], tuple[Any, int]]) -> Any:
-            if name not in made:
-                made[name], _ = load()
-            return made[name]
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all buffers."""
+        return sum(self.sizes)
 
-        return cls(head, sum(len(buffer) for buffer in buffers), lambda: buffers, keep)
+    def read(self) -> Sequence[Bytes]:
+        """The buffers, of a file read anew and not kept. Raises DataCorrupted."""
+        return [buffer.read() if isinstance(buffer, StoredBuffer) else buffer for buffer in self._buffers]
 
     def load(self) -> Sequence[Bytes]:
         """The buffers, of a file out of the buffer cache. Raises DataCorrupted."""
-        buffers: Sequence[Bytes] = self._keep("buffers", lambda: (self._read(), self.nbytes))
-        return buffers
+        return [buffer.kept() if isinstance(buffer, StoredBuffer) else buffer for buffer in self._buffers]
 
-    def made(self, make: Callable[[Mapping[str, Any], Sequence[Bytes]], T]) -> T:
-        """What `make`, always the same, makes of head and buffers: kept in their place, for it holds them.
+    def made(self, make: Callable[[Mapping[str, Any], Sequence[Any]], T], first: int) -> T:
+        """What `make`, always the same, makes of head and buffers, and keeps: in the cache, if of a file.
 
-        Raises DataCorrupted.
+        The `first` buffers are given as they are. Those after them, of a file, are given as what gives them
+        when they are asked for, or None where the cache has no room for them. Raises DataCorrupted.
         """
-        found: T = self._keep("made", lambda: (make(self.head, self._read()), self.nbytes))
-        return found
+        stored = [buffer for buffer in self._buffers if isinstance(buffer, StoredBuffer)]
+        if stored:
+            return stored[0].along(
+                "made",
+                lambda: make(
+                    self.head, [*(b.read() for b in stored[:first]), *(b.later for b in stored[first:])]
+                ),
+                sum(self.sizes[:first]),
+            )
+        if self._made is None:
+            self._made = make(self.head, self._buffers)
+        made: T = self._made
+        return made
 
 
 class Segment:
@@ -468,12 +477,5 @@ def _stored(
 
 def _section(file: SegmentFile, name: str, described: Mapping[str, Any]) -> Section:
     """A section of a file."""
-    places = described["buffers"]
-
-    def read() -> Sequence[Bytes]:
-        return [file.buffer((name, at), place).read() for at, place in enumerate(places)]
-
-    def keep(what: Hashable, load: Callable[[], tuple[Any, int]]) -> Any:
-        return file.kept((name, what), load)
-
-    return Section(described["head"], sum(length for _, length, _ in places), read, keep)
+    buffers = [file.buffer((name, at), place) for at, place in enumerate(described["buffers"])]
+    return Section(described["head"], buffers)

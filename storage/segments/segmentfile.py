@@ -37,7 +37,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import crc32c
 
@@ -58,6 +58,7 @@ VECTORS = ".vectors"
 """What the name of a vector file ends with: see storage.segments.vectors."""
 _TAIL_READ = 64 << 10  # read from the end at once: most feet are shorter
 
+T = TypeVar("T")
 Place = Sequence[int]
 """[offset, length, CRC32C] of a buffer."""
 
@@ -176,6 +177,7 @@ class StoredBuffer:
 
     def __init__(self, file: SegmentFile, name: Hashable, offset: int, length: int, stated: int) -> None:
         self._file, self._name = file, name
+        self._place = offset, length, stated
         self._offset, self.nbytes, self._stated = offset, length, stated
 
     def read(self) -> Bytes:
@@ -193,6 +195,31 @@ class StoredBuffer:
 
         buffer: Bytes = self._file.kept(self._name, load)
         return buffer
+
+    def along(self, name: Hashable, make: Callable[[], T], nbytes: int) -> T:
+        """What `make` makes of it and of others, kept in the buffer cache as so many bytes."""
+        made: T = self._file.kept((self._name, name), lambda: (make(), nbytes))
+        return made
+
+    @property
+    def later(self) -> Callable[[], Bytes | None]:
+        """What gives all of it out of the buffer cache; None where that has no room for it.
+
+        It does not hold the file, so the cache may keep what holds it.
+        """
+        known, owner = weakref.ref(self._file), (self._name, *self._place)
+
+        def give() -> Bytes | None:
+            file = known()
+            return None if file is None else StoredBuffer(file, *owner)._kept_if_room()
+
+        return give
+
+    def _kept_if_room(self) -> Bytes | None:
+        kept: Bytes | None = self._file.peek(self._name)
+        if kept is not None or not self.has_room(self.nbytes):
+            return kept
+        return self._file.keep_if_room(self._name, self.read)
 
     def part(self, start: int, stop: int) -> Bytes:
         """Its bytes start to stop, unchecked. Raises DataCorrupted where they are not there."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from storage.catalog import Table
 from storage.errors import DataCorrupted
 from storage.segments.cache import cache
-from storage.segments.coding import codes_of, section_of
+from storage.segments.coding import FIRST, codes_of, section_of
 from storage.segments.sealed import Sealed
 from storage.segments.table import Part
 
@@ -32,7 +32,7 @@ def warm(table: Table, parts: Iterable[Part], going: Callable[[], bool] = lambda
             section = part.segment.sections.get(section_of(definition.number))
             if section is None:
                 continue
-            if not cache.has_room(section.nbytes) or not going():
+            if not cache.has_room(sum(section.sizes[:FIRST])) or not going():
                 return
             try:
                 codes_of(part, definition)

@@ -96,7 +96,7 @@ def test_many_rows_make_one_segment_and_several_files(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(widerows, "LOT_BYTES", 512 * 16)
-    monkeypatch.setattr(rewrite, "SEGMENT_BYTES", 512 * 16)
+    monkeypatch.setattr(rewrite, "SEGMENT_BYTES", 512 * 40)
     table = create(database, columns=COLUMNS, sort_key=((1, True),), segment_rows=200)
     put(database, table, *map(row, range(300)))
     database.optimize(table)

@@ -21,13 +21,13 @@ Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
 WORD = 64
-_MOST = 256
-"""Rows that are encoded at a time."""
 PLANES = 4
 """Planes of the finest code."""
 GRID = 0.29
 """Its step, in standard deviations: of a normal distribution the digits of four planes then lose .116 of the
 norm, those of two .353; the best grid for each alone would make that .107 and .345. Signs lose .603."""
+_MOST = 256
+"""Rows that are rotated or encoded at a time: they take several times their bytes meanwhile."""
 _SEED = 0x9E3779B97F4A7C15
 
 
@@ -69,17 +69,22 @@ def _hadamard(part: Floats) -> Floats:
 def rotate_rows(values: Rows) -> Floats:
     """(rows, n) numbers -> (rows, m) float64, rotated. NaN and infinity spread over their row."""
     count, dimensions = values.shape
-    whole = words_of(dimensions) * WORD
-    block = block_of(dimensions)
-    rotated = np.zeros((count, whole))
-    with np.errstate(invalid="ignore", over="ignore"):
+    rotated = np.zeros((count, words_of(dimensions) * WORD))
+    with np.errstate(invalid="ignore"):
         rotated[:, :dimensions] = values
+    for start in range(0, count, _MOST):
+        _rotate(rotated[start : start + _MOST], block_of(dimensions), dimensions)
+    return rotated
+
+
+def _rotate(rotated: Floats, block: int, dimensions: int) -> None:
+    """The same in place, of rows that are padded."""
+    with np.errstate(invalid="ignore", over="ignore"):
         rotated *= flips(dimensions, 0)
         rotated[:, :block] = _hadamard(rotated[:, :block])
-        if block < whole:
+        if block < rotated.shape[1]:
             rotated *= flips(dimensions, 1)
             rotated[:, -block:] = _hadamard(rotated[:, -block:])
-    return rotated
 
 
 def encode_signs(values: Rows, centroid: Singles, planes: int) -> tuple[Words, Singles]:
