@@ -1,5 +1,5 @@
 # Every target sets up .venv by itself; PYTHON=python3.12 chooses the interpreter, ARGS goes to the command.
-.PHONY: demo test test-all crash check format bench lock setup clean
+.PHONY: demo test test-all crash proof check format bench lock setup clean
 
 BIN := .venv/bin
 
@@ -18,6 +18,10 @@ test-all: setup
 # hundreds of kills, thousands of power cuts: minutes
 crash: setup
 	$(BIN)/python -m tests.crash $(ARGS)
+
+# a million queries and thresholds, decided by certified codes and by the scores themselves: minutes
+proof: setup
+	$(BIN)/python -m tests.proof $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -9,6 +9,16 @@ from storage.codes.cells import LAYOUT, LEAST_DIMENSIONS
 from storage.codes.codes import Codes
 from storage.codes.limit import Limit
 from storage.codes.metric import Metric, Question
-from storage.codes.search import Nearest, Verdict
+from storage.codes.search import Nearest, Pairs, Verdict
 
-__all__ = ["LAYOUT", "LEAST_DIMENSIONS", "Codes", "Limit", "Metric", "Nearest", "Question", "Verdict"]
+__all__ = [
+    "LAYOUT",
+    "LEAST_DIMENSIONS",
+    "Codes",
+    "Limit",
+    "Metric",
+    "Nearest",
+    "Pairs",
+    "Question",
+    "Verdict",
+]

@@ -125,18 +125,20 @@ class Cells:
     def _joined(cls, dimensions: int, centroids: Singles, pieces: Sequence[_Piece]) -> Self:
         words = -(-dimensions // 64)
         full = [piece for piece in pieces if len(piece.places)]
+        # centroids that no row has any more are forgotten
+        used, frames = np.unique([piece.frame for piece in full], return_inverse=True)
         looked_up = any(_first(piece.places) < 0 for piece in full)
         shared = min((len(piece.finer) for piece in full), default=0)
         finer = [flat(np.concatenate([piece.finer[i] for piece in full])) for i in range(shared)]
         starts = np.cumsum([0] + [len(piece.signs) for piece in full])
         table = [
-            (start, len(piece.places), piece.frame, _first(piece.places))
-            for start, piece in zip(starts.tolist(), full, strict=False)
+            (start, len(piece.places), frame, _first(piece.places))
+            for start, piece, frame in zip(starts.tolist(), full, frames.tolist(), strict=False)
         ]
         places = [_filled(piece.places) for piece in full] if looked_up else []
         return cls(
             dimensions,
-            centroids,
+            centroids[used.astype(np.int64)],
             np.concatenate([np.empty((0, words, GROUP), np.uint64), *(piece.signs for piece in full)]),
             np.concatenate([np.empty((0, 3, GROUP), np.float32), *(piece.factors for piece in full)]),
             np.array(table, np.int64).reshape(-1, 4),
@@ -192,6 +194,14 @@ class Cells:
         spans = self.table[cells.start : cells.stop, :2].tolist()
         pieces = [np.arange(group * GROUP, group * GROUP + rows) for group, rows in spans]
         return np.concatenate([np.empty(0, np.int64), *pieces])
+
+    def frames(self, slots: Positions) -> Positions:
+        """(any,) int64, the number of each slot's centroid."""
+        if len(self.centroids) == 1:
+            return np.zeros(len(slots), np.int64)
+        cells = np.searchsorted(self.table[:, 0], slots >> 4, side="right") - 1
+        found: Positions = self.table[cells, 2]
+        return found
 
     @cached_property
     def by_position(self) -> tuple[Positions, Positions]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from storage.codes import search
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
 from storage.codes.metric import Question
-from storage.codes.search import Floats, Nearest, Rows, Verdict
+from storage.codes.search import Floats, Nearest, Pairs, Rows, Verdict
 from storage.column import Positions
 from storage.predicate import Comparison
 
@@ -19,6 +21,17 @@ class Codes(Cells):
     ) -> Verdict:
         """See storage.codes.search.decide."""
         return search.decide(self, question, op, threshold, cells, rows)
+
+    def pairs(
+        self,
+        questions: Sequence[Question],
+        op: Comparison,
+        threshold: float,
+        cells: range,
+        rows: Rows = None,
+    ) -> Pairs:
+        """See storage.codes.search.pairs."""
+        return search.pairs(self, questions, op, threshold, cells, rows)
 
     def nearest(self, question: Question, limit: Limit, cells: range, rows: Rows = None) -> Nearest:
         """See storage.codes.search.nearest."""

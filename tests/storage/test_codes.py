@@ -243,6 +243,31 @@ def test_only_rows_that_count(table: tuple[np.ndarray, np.ndarray], seed: int) -
             assert (verdict.maybe == everything.maybe[mask[everything.maybe]]).all()
 
 
+@settings(max_examples=30)
+@given(tables(), st.sampled_from(list(Metric)), st.sampled_from(list(OPS)), st.integers(0, 2**32))
+def test_pairs_are_what_each_question_finds(
+    table: tuple[np.ndarray, np.ndarray], metric: Metric, op: Comparison, seed: int
+) -> None:
+    rows, query = table
+    random = np.random.default_rng(seed)
+    one = Codes.build(rows, random.random(len(rows)) < 0.9)
+    assert one is not None
+    codes = Codes.merged([(one, np.arange(len(rows))), (one, np.arange(len(rows)) + len(rows))])
+    questions = [
+        Question.of(metric, row)
+        for row in (query, rows[0], rows[-1], np.zeros_like(query), np.full_like(query, nan))
+    ]
+    mask = random.random(2 * len(rows)) < 0.8
+    for task in codes.tasks():
+        for some in (None, mask, np.flatnonzero(mask)):
+            found = codes.pairs(questions, op, 0.5, task, some)
+            for number, question in enumerate(questions):
+                mine = found.questions == number
+                verdict = codes.decide(question, op, 0.5, task, some)
+                assert (found.positions[mine & found.sure] == verdict.sure).all()
+                assert (found.positions[mine & ~found.sure] == verdict.maybe).all()
+
+
 def test_usual_vectors_are_decided_by_their_codes() -> None:
     random = np.random.default_rng(5)
     rows = random.normal(size=(4000, 1024)).astype(np.float32)

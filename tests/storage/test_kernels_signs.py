@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.codes import Codes, Metric, Question
-from storage.codes.search import Asked
+from storage.codes.asked import Asked
 from storage.kernels.compiled import rotation as compiled_rotation
 from storage.kernels.compiled import signs as compiled
 from storage.kernels.plain import rotation as plain_rotation
@@ -134,23 +134,24 @@ def test_twins_decide_alike(
     rows *= 10.0 ** random.integers(-2, 2, (len(rows), 1))
     codes = Codes.build(rows)
     assert codes is not None
-    asked = [Asked.of(codes, Question.of(metric, rows[row])) for row in random.integers(0, len(rows), 3)]
+    questions = [Question.of(metric, rows[row]) for row in random.integers(0, len(rows), 3)]
+    asked = Asked.of(codes, questions)
     threshold = data.draw(st.sampled_from([-1.0, 0.1, 0.9, 5.0, 100.0]))
     spans = np.array([[0, len(rows), 0], [len(codes.signs) - 1, 1, 0]])
     arguments = (
         codes.signs,
         codes.factors,
         spans,
-        np.stack([a.coarse for a in asked]),
-        np.stack([a.fine for a in asked]),
-        np.stack([a.constants(op, threshold) for a in asked]),
+        asked.coarse,
+        asked.fine,
+        asked.constants(op, threshold).reshape(3, 1, -1),
     )
     found, again = plain.scan_signs(*arguments), compiled.scan_signs(*arguments)
     for array, other in zip(found[:4], again[:4], strict=True):
         assert (array == other).all()
     assert found[4] == again[4]
     words, _ = codes.rows_at(codes.slots(range(codes.cells)))
-    for planes in (asked[0].coarse[0], asked[0].fine[0]):
+    for planes in (asked.coarse[0, 0], asked.fine[0, 0]):
         assert (plain.count_signs(words, planes) == compiled.count_signs(words, planes)).all()
 
 
@@ -169,9 +170,9 @@ def test_twins_look_deeper_alike(
     rows = random.normal(size=(50, dimensions)) * 10.0 ** random.integers(-2, 2, (50, 1))
     codes = Codes.build(rows)
     assert codes is not None
-    asked = Asked.of(codes, Question.of(metric, rows[0]))
+    asked = Asked.of(codes, [Question.of(metric, rows[0])])
     slots = np.sort(random.choice(50, 30, replace=False))
-    counts = plain.count_signs(codes.rows_at(slots)[0], asked.fine[0]).astype(np.int64)
+    counts = plain.count_signs(codes.rows_at(slots)[0], asked.fine[0, 0]).astype(np.int64)
     for finer in codes.finer:
         loaded = finer.load()
         assert loaded is not None
@@ -181,7 +182,7 @@ def test_twins_look_deeper_alike(
             slots,
             np.zeros(30, np.int64),
             counts,
-            np.ascontiguousarray(asked.fine.transpose(0, 2, 1)),
+            np.ascontiguousarray(asked.fine[0].transpose(0, 2, 1)),
             np.ascontiguousarray(asked.deep[:, finer.planes]),
             asked.constants(op, threshold),
         )
@@ -196,14 +197,14 @@ def test_what_is_found_may_be_more_than_a_call_holds() -> None:
     rows = random.normal(size=(3000, 64)).astype(np.float32)
     codes = Codes.build(rows)
     assert codes is not None
-    asked = [Asked.of(codes, Question.of(Metric.DOT, row)) for row in rows[:60]]
+    asked = Asked.of(codes, [Question.of(Metric.DOT, row) for row in rows[:60]])
     arguments = (
         codes.signs,
         codes.factors,
         codes.table[:, :3].copy(),
-        np.stack([a.coarse for a in asked]),
-        np.stack([a.fine for a in asked]),
-        np.stack([a.constants(Comparison.GT, -1e9) for a in asked]),
+        asked.coarse,
+        asked.fine,
+        asked.constants(Comparison.GT, -1e9).reshape(60, 1, -1),
     )
     number, slots, taken, _, decided = compiled.scan_signs(*arguments)
     assert taken.all()

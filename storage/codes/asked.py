@@ -1,0 +1,188 @@
+"""Questions prepared for the codes of a segment, and what signs and finer planes leave of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from storage import kernels
+from storage.codes.bounds import Frame, intervals
+from storage.codes.cells import Cells
+from storage.codes.metric import Question, near
+from storage.column import Mask, Positions
+from storage.kernels.plain.signs import CONSTANTS, GROUP, LIMIT, LOWER, UPPER, bound_signs
+from storage.predicate import Comparison
+
+Floats = npt.NDArray[np.float64]
+Constants = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Usable questions of one metric: of each, a frame for each centroid."""
+
+    questions: tuple[Question, ...]
+    frames: tuple[Frame, ...]
+    """Question by question."""
+    coarse: Any
+    """(questions, centroids, W, COARSE) uint64."""
+    fine: Any
+    """(questions, centroids, W, FINE) uint64."""
+    deep: Any
+    """(frames, PLANES + 1, 3) float64: see Digits."""
+    known: dict[tuple[Comparison, float], Constants] = field(default_factory=dict)
+    """Constants that were asked for last: the tasks of a threshold all ask for the same."""
+
+    @classmethod
+    def of(cls, codes: Cells, questions: Sequence[Question]) -> Asked:
+        """At least one question; the codes have at least one centroid."""
+        frames = [Frame.of(question, centroid) for question in questions for centroid in codes.centroids]
+        form = (len(questions), len(codes.centroids), codes.signs.shape[1], -1)
+        coarse = np.stack([frame.coarse.planes for frame in frames]).reshape(form)
+        fine = np.stack([frame.fine.planes for frame in frames]).reshape(form)
+        return cls(tuple(questions), tuple(frames), coarse, fine, np.stack([f.fine.deep for f in frames]))
+
+    def constants(self, op: Comparison, threshold: float) -> Constants:
+        """(frames, CONSTANTS) float32, not to be written to."""
+        known = self.known.get((op, threshold))
+        if known is None:
+            known = np.stack([frame.constants(op, threshold) for frame in self.frames])
+            self.known.clear()
+            self.known[op, threshold] = known
+        return known
+
+    def sign(self, op: Comparison) -> float:
+        """-1 where rows far from the query are asked for."""
+        return 1.0 if near(self.questions[0].metric, op) else -1.0
+
+
+def asked_of(codes: Cells, question: Question) -> Asked:
+    """The question for these codes: kept with them, as the next task asks the same."""
+    kept: Asked | None = codes.__dict__.get("_asked")
+    if kept is None or kept.questions[0] is not question:
+        kept = Asked.of(codes, (question,))
+        codes.__dict__["_asked"] = kept
+    return kept
+
+
+@dataclass(slots=True, eq=False)
+class Left:
+    """Rows that are not dropped, question by question, and what was read to know it."""
+
+    numbers: Any
+    """(rows,) the number of the question."""
+    slots: Positions
+    taken: Mask
+    counts: Positions
+    """(rows,) int64: of the planes so far."""
+    planes: int
+    """How many those are."""
+    digits: Any
+    """(rows, 2) of the code of so many planes: the cosine and 1 / |v|; None for signs."""
+    decided: list[int]
+    nbytes: int
+
+    def keep(self, which: Mask) -> None:
+        """Only these rows."""
+        self.numbers, self.slots = self.numbers[which], self.slots[which]
+        self.taken, self.counts = self.taken[which], self.counts[which]
+        if self.digits is not None:
+            self.digits = self.digits[which]
+
+    def frames(self, codes: Cells) -> Positions:
+        """(rows,) the number of each row's frame."""
+        found: Positions = self.numbers.astype(np.int64) * len(codes.centroids)
+        return found + codes.frames(self.slots) if len(codes.centroids) > 1 else found
+
+
+def left_by_signs(codes: Cells, asked: Asked, constants: Constants, cells: range) -> Left:
+    """What signs leave of these cells."""
+    spans = np.ascontiguousarray(codes.table[cells.start : cells.stop, :3])
+    questions, centroids = asked.coarse.shape[:2]
+    numbers, slots, taken, counts, first = kernels.scan_signs(
+        codes.signs,
+        codes.factors,
+        spans,
+        asked.coarse,
+        asked.fine,
+        constants.reshape(questions, centroids, CONSTANTS),
+    )
+    looked = int(spans[:, 1].sum()) * questions
+    second = looked - first - len(taken) + int(taken.sum())
+    nbytes = looked * codes.row_bytes // questions
+    return Left(numbers, slots, taken, counts.astype(np.int64), 1, None, [first, second], nbytes)
+
+
+def left_of(codes: Cells, asked: Asked, constants: Constants, slots: Positions) -> Left:
+    """The same of these slots: tested by the fine planes at once."""
+    signs, factors = codes.rows_at(slots)
+    centroids = codes.frames(slots)
+    fine = asked.fine.reshape(len(asked.frames), *asked.fine.shape[2:])
+    questions = len(asked.questions)
+    counts = np.zeros((questions, len(slots)), np.int64)
+    stays, taken = np.zeros(counts.shape, np.bool_), np.zeros(counts.shape, np.bool_)
+    for number in range(questions):
+        for centroid in np.unique(centroids).tolist():
+            mine, frame = np.flatnonzero(centroids == centroid), number * len(codes.centroids) + centroid
+            found = kernels.count_signs(signs[mine], fine[frame])
+            upper, lower = bound_signs(found, factors[:, mine], constants[frame], True)
+            counts[number, mine] = found
+            stays[number, mine] = ~(upper < constants[frame, UPPER + LIMIT])
+            taken[number, mine] = lower > constants[frame, LOWER + LIMIT]
+    taken &= stays
+    numbers, rows = np.nonzero(stays)
+    second = counts.size - int((stays & ~taken).sum())
+    nbytes = len(slots) * codes.row_bytes
+    return Left(numbers, slots[rows], taken[stays], counts[stays], 1, None, [0, second], nbytes)
+
+
+def deepen(codes: Cells, asked: Asked, op: Comparison, constants: Constants, left: Left) -> None:
+    """Ask finer codes of what is open; they are passed over where they are not to be had."""
+    sign = asked.sign(op)
+    for finer in codes.finer:
+        rows = np.flatnonzero(~left.taken)
+        loaded = finer.load() if len(rows) else None
+        if loaded is None:
+            break
+        slots = left.slots[rows]
+        fine = asked.fine.reshape(len(asked.frames), *asked.fine.shape[2:])
+        counts, state = kernels.deepen_signs(
+            *loaded,
+            codes.factors,
+            slots,
+            left.frames(codes)[rows],
+            left.counts[rows],
+            np.ascontiguousarray(fine.transpose(0, 2, 1)),
+            asked.deep[:, finer.planes] * (sign, sign, 1.0),
+            constants,
+        )
+        left.counts[rows], left.taken[rows], left.planes = counts, state == 2, finer.planes
+        left.digits = np.ones((len(left.slots), 2))
+        left.digits[rows] = loaded[1][slots]
+        left.decided.append(len(rows) - int((state == 1).sum()))
+        left.nbytes += len(rows) * finer.row_bytes
+        stays = np.ones(len(left.slots), np.bool_)
+        stays[rows] = state != 0
+        left.keep(stays)
+
+
+def intervals_of(codes: Cells, asked: Asked, left: Left) -> tuple[Floats, Floats]:
+    """(rows,) float64 lower and upper bounds of the scores, by the planes so far: of rows none of which is
+    taken."""
+    low, high = np.empty(len(left.slots)), np.empty(len(left.slots))
+    factors = codes.factors[left.slots >> 4, :, left.slots & (GROUP - 1)].T
+    inverse: Any = np.full(len(left.slots), 1 / sqrt(64 * codes.signs.shape[1]))
+    if left.digits is not None:
+        factors[1], inverse = left.digits.T
+    frames = left.frames(codes)
+    for number, frame in enumerate(asked.frames):
+        mine: Any = slice(None) if len(asked.frames) == 1 else frames == number
+        start, slope, delta = asked.deep[number, left.planes].tolist()
+        beta = (start - slope * left.counts[mine]) * inverse[mine]
+        low[mine], high[mine] = intervals(frame, beta, delta, factors[:, mine])
+    return low, high
