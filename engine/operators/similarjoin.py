@@ -40,8 +40,8 @@ from storage.types import Type
 
 # Queries that are answered together, at first and at most, and pairs of them that are held at once, about.
 _FEW_QUERIES, _QUERIES, _PAIRS = 4, 256, 1 << 20
-# Tests of a query and a row that make a task: some milliseconds.
-_TASK_TESTS = 1 << 20
+# Queries that share a pass over codes.
+_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -236,32 +236,34 @@ class _Search:
         asking = [(number, asked) for number, asked in enumerate(questions) if asked is not None]
         base = 0
         for part in self.parts:
-            step = max(_TASK_TESTS // max(part.morsel.rows, 1), 1)
-            for first in range(0, len(asking), step):
-                yield partial(self._met, part, base, asking[first : first + step])
+            codes = part.codes
+            assert codes is not None
+            fit = [(n, q) for n, q in asking if isinstance(q, Question) and q.dimensions == codes.dimensions]
+            fitting = {number for number, _ in fit}
+            others = [number for number, _ in asking if number not in fitting]
+            if others:
+                yield partial(self._unasked, part, base, others)
+            for first in range(0, len(fit), _TOGETHER):
+                for cells in codes.tasks():
+                    yield partial(self._met, part, base, cells, fit[first : first + _TOGETHER])
             base += part.morsel.rows
 
+    def _unasked(self, part: _Part, base: int, numbers: Sequence[int]) -> tuple[Positions, Positions]:
+        """Queries that codes cannot answer, with all rows."""
+        positions = _positions(part.morsel, part.rows) + base
+        return np.repeat(np.array(numbers, np.int64), len(positions)), np.tile(positions, len(numbers))
+
     def _met(
-        self, part: _Part, base: int, asking: Sequence[tuple[int, Question | bool]]
+        self, part: _Part, base: int, cells: range, asking: Sequence[tuple[int, Question]]
     ) -> tuple[Positions, Positions]:
-        queries, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        self.run.check()
         codes = part.codes
         assert codes is not None
-        op, threshold = self.limit
-        tally = Tally()
-        for number, asked in asking:
-            self.run.check()
-            if not isinstance(asked, Question) or asked.dimensions != codes.dimensions:
-                positions = _positions(part.morsel, part.rows)
-            else:
-                verdict = codes.decide(asked, op, threshold, range(codes.cells), part.rows)
-                positions = np.concatenate([verdict.sure, verdict.maybe])
-                rows = sum(verdict.decided) + len(verdict.maybe)
-                tally += Tally(rows=rows, decided=verdict.decided, code_bytes=verdict.nbytes)
-            queries.append(np.full(len(positions), number))
-            places.append(positions + base)
-        self._sums.add(tally)
-        return np.concatenate(queries), np.concatenate(places)
+        numbers = np.array([number for number, _ in asking], np.int64)
+        found = codes.pairs([question for _, question in asking], *self.limit, cells, part.rows)
+        rows = sum(found.decided) + len(found.sure) - int(found.sure.sum())
+        self._sums.add(Tally(rows=rows, decided=found.decided, code_bytes=found.nbytes))
+        return numbers[found.questions], found.positions + base
 
     def _fetched(self, places: Positions) -> Iterator[Batch]:
         """The rows of the table at these ascending places, their vectors read once."""

@@ -61,11 +61,11 @@ class Asked:
         return 1.0 if near(self.questions[0].metric, op) else -1.0
 
 
-def asked_of(codes: Cells, question: Question) -> Asked:
-    """The question for these codes: kept with them, as the next task asks the same."""
+def asked_of(codes: Cells, questions: tuple[Question, ...]) -> Asked:
+    """The questions for these codes: kept with them, as the next task asks the same."""
     kept: Asked | None = codes.__dict__.get("_asked")
-    if kept is None or kept.questions[0] is not question:
-        kept = Asked.of(codes, (question,))
+    if kept is None or kept.questions != questions:
+        kept = Asked.of(codes, questions)
         codes.__dict__["_asked"] = kept
     return kept
 

@@ -148,7 +148,7 @@ def decide(
         return Verdict(np.empty(0, np.int64), _all(codes, cells, rows), (0, 0, 0, 0), 0)
     unsure = codes.unsure_of(cells)
     unsure = unsure[_counting(unsure, rows)]
-    asked = asked_of(codes, question)
+    asked = asked_of(codes, (question,))
     left = _left(codes, asked, op, asked.constants(op, threshold), cells, rows)
     positions = codes.positions(left.slots)
     sure, maybe = _ascending(positions[left.taken]), _ascending(unsure, positions[~left.taken])
@@ -180,7 +180,7 @@ def pairs(
     taken = [np.zeros(len(found), np.bool_) for found in positions]
     decided, nbytes = (0, 0, 0, 0), 0
     if usable:
-        asked = Asked.of(codes, [questions[number] for number in usable])
+        asked = asked_of(codes, tuple(questions[number] for number in usable))
         left = _left(codes, asked, op, asked.constants(op, threshold), cells, rows)
         numbers.append(np.array(usable)[left.numbers])
         positions.append(codes.positions(left.slots))
@@ -197,7 +197,7 @@ def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, F
     slots = codes.slots(cells)
     low, high = np.full(len(slots), -inf), np.full(len(slots), inf)
     if question.usable and len(slots):
-        asked = asked_of(codes, question)
+        asked = asked_of(codes, (question,))
         constants = _toward(asked, Comparison.GE, inf)
         left = left_of(codes, asked, constants, slots)
         low, high = intervals_of(codes, asked, left)
@@ -225,7 +225,7 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     op = Comparison.GE if limit.descending else Comparison.LE
     unsure = codes.unsure_of(cells)
     unsure = unsure[_counting(unsure, rows)]
-    asked, value = asked_of(codes, question), limit.value
+    asked, value = asked_of(codes, (question,)), limit.value
     if not isfinite(value) and _sparse(rows, cells, codes) is None:
         value = _probe(codes, asked, limit, op, cells, rows)
     left = _left(codes, asked, op, _toward(asked, op, value), cells, rows)
