@@ -27,7 +27,7 @@ from storage.codes import Limit, Metric, Question
 from storage.column import Array, Column, Mask
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Comparison
-from storage.types import BINARY, FLOAT4, FLOAT8
+from storage.types import BINARY, ELEMENTS, FLOAT4, FLOAT8
 
 _GRID = 1024  # values that are tried at once
 
@@ -100,8 +100,10 @@ def measure_of(function: str) -> Measure | None:
     return measure if arguments.rstrip(")") in _SIDES else None
 
 
-# binary(n) beside a halfvec holds float16 elements, which is not what its codes are made of
-_SIDES = frozenset(("binary,binary", "binary,vector", "vector,binary", "vector,vector", "halfvec,halfvec"))
+# codes of binary(n) are those of float32 elements: beside other vectors it holds others
+_SIDES = frozenset(("binary,binary", "binary,vector", "vector,binary")) | {
+    f"{type.name},{type.name}" for type in ELEMENTS.values()
+}
 
 
 @dataclass(frozen=True, eq=False)
