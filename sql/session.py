@@ -100,6 +100,14 @@ class Session(SessionTransaction):
         self.prepared.pop("", None)
         self.close_portal("")
         with self.guard():
+            known = self.planner.short(text)
+            if known is not None:
+                self.refuse_if_failed(known[0])
+                outcome = self.run(*known)
+        if known is not None:
+            yield self._ending(outcome, True)
+            return
+        with self.guard():
             found = self.planner.read(text)
         if not found:
             yield Empty()

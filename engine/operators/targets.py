@@ -23,6 +23,7 @@ from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.transactions.locks import RowMode
 
+_NONE = np.zeros(0, np.int64)
 Apply = Callable[[Batch, Positions], Mask]
 
 
@@ -48,16 +49,16 @@ def each_target(
     rows in `mode`.
     """
     width = len(run.transaction.catalog.table(table).columns)
-    seen = np.zeros(0, np.int64)
+    seen: list[Positions] = []
     for batch in child.batches(run):
         run.check()
         ids = batch.columns[width].values
-        new = _first_seen(ids, seen)
+        new = _first_seen(ids, np.concatenate(seen) if seen else _NONE)
         if len(new) < batch.rows:
             batch, ids = batch.take(new), ids[new]
         if not batch.rows:
             continue
-        seen = np.union1d(seen, ids)
+        seen.append(ids)
         changed = apply(batch, ids)
         if not changed.all():
             batch = _with_newest(child, width, table, mode, apply, batch, changed, run, beside)
@@ -88,7 +89,7 @@ def _with_newest(
             memo[only(other.slot)] = column.values if column.valid is None else column.values[column.valid]
         for again in child.batches(replace(run, memo=memo)) if len(rows) else ():
             ids = again.columns[width].values
-            first = _first_seen(ids, np.zeros(0, np.int64))
+            first = _first_seen(ids, _NONE)
             again, ids = again.take(first), ids[first]
             if again.rows:
                 assert apply(again, ids).all(), "a row that is locked was changed by another"
@@ -114,6 +115,8 @@ def existing(table: int, row_ids: Positions, run: Run) -> list[Column]:
 
 def _first_seen(ids: Positions, seen: Positions) -> Positions:
     """The rows whose id neither an earlier row nor an earlier batch has, in row order."""
+    if len(ids) == 1 and not len(seen):
+        return np.zeros(1, np.int64)
     _, firsts = np.unique(ids, return_index=True)
     firsts.sort()
     return firsts[~np.isin(ids[firsts], seen)]

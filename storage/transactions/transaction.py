@@ -288,12 +288,28 @@ class Transaction:
         self, table: int, row_ids: Positions, batch: Batch, mode: RowMode = RowMode.UPDATE
     ) -> Positions:
         """See storage.seams.Transaction."""
-        kept = np.isin(row_ids, self.delete(table, row_ids, mode))
+        gone = self.delete(table, row_ids, mode)
+        if not len(gone):
+            return np.zeros(len(row_ids), np.int64)
+        # In this mode the keys stay: nobody else can have them while the rows that had them are held.
+        insert = self._insert if mode is RowMode.NO_KEY_UPDATE else self.insert
+        if len(gone) == len(row_ids):
+            made = insert(table, batch)
+            self.changes[table].succeed(row_ids, made)
+            return made
+        kept = np.isin(row_ids, gone)
         result = np.zeros(len(row_ids), np.int64)
-        if kept.any():
-            result[kept] = self.insert(table, batch if kept.all() else batch.take(kept))
-            self.changes[table].succeed(row_ids[kept], result[kept])
+        result[kept] = insert(table, batch.take(kept))
+        self.changes[table].succeed(row_ids[kept], result[kept])
         return result
+
+    def _insert(self, table: int, batch: Batch) -> Positions:
+        """`insert` of rows whose keys need not be looked at."""
+        _, changes, store = self._write(table)
+        with store.lock:
+            row_ids = changes.insert(batch, self._command)
+        self._database.bulk.consider(changes)
+        return row_ids
 
     def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
         """See storage.seams.Transaction."""
