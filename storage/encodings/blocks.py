@@ -62,6 +62,8 @@ class Blocks(Proportional):
                 self._type,
                 self._array(np.arange(first, last)).slice(start - begin, stop - start),
             )
+        if len(rows) == 1:
+            return Column(self._type, self._row(int(rows[0]) + start))
         wanted = rows + start
         at = np.searchsorted(firsts, wanted, "right") - 1
         touched = np.zeros(len(firsts) - 1, np.bool_)
@@ -72,6 +74,18 @@ class Blocks(Proportional):
         if before is not None:
             wanted = wanted - before[at]
         return Column(self._type, self._array(blocks).take(pa.array(wanted)))
+
+    def _row(self, row: int) -> pa.Array:
+        """One row: of its block only the lengths before it are looked at."""
+        block = int(self._places[:, 0].searchsorted(row, "right")) - 1
+        first, begin, size = self._places[block].tolist()
+        lengths = self._lengths.decode(first, row + 1, None, np.int64)
+        length = int(lengths[-1])
+        at = int(lengths.sum()) - length
+        packed = pa.py_buffer(self._data[begin : self._places[block + 1, 1]])
+        data = _CODECS[self._codec].decompress(packed, size).slice(at, length)
+        offsets = pa.py_buffer(np.array([0, length], np.int64))
+        return pa.Array.from_buffers(arrow_type(self._type), 1, [None, offsets, data], 0)
 
     def _array(self, blocks: Positions) -> pa.Array:
         """All rows of these ascending blocks."""
