@@ -17,8 +17,10 @@ from typing import NamedTuple
 from sql.plancache import Key, Shape
 from sql.tokens import Kind, Token
 
-_LITERAL = re.compile(r"""'[^']*(?:''[^']*)*'|(?<![\w.$'])\d+(?:\.\d+)?(?![\w.$'])""")
-_ODD = re.compile(r"""["$\\]|--|/\*|\w'""")
+_LITERAL = re.compile(r"""(?<![\w&'])'[^']*(?:''[^']*)*'|(?<![\w.$'])\d+(?:\.\d+)?(?![\w.$'])""")
+# What is left where a quote, or what could hide one, is no plain literal's: the first such thing stays, for
+# all before it was cut out rightly.
+_ODD = re.compile(r"""["'$]|--|/\*""")
 _LONGEST = 2000  # characters
 
 
@@ -32,10 +34,12 @@ class Template(NamedTuple):
 
 def split(text: str) -> tuple[str, list[str]] | None:
     """A text without its literals, with their kinds, and the literals; None where that is unsafe."""
-    if len(text) > _LONGEST or _ODD.search(text):
+    if len(text) > _LONGEST:
         return None
     literals = _LITERAL.findall(text)
     rest = _LITERAL.sub("\0", text)
+    if _ODD.search(rest):
+        return None
     return rest + "".join(map(_kind, literals)), literals
 
 
