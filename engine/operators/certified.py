@@ -13,7 +13,7 @@ codes leave open, and goes on plainly where they do not pay.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, groupby
 
@@ -121,10 +121,15 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A part of the table, and the codes of it that fit the questions (None: none do)."""
+    """A part of the table, and the codes of it that fit the questions.
+
+    `bounded`: the predicate has been tried on its encoded form, and `selected` are the few rows that it left.
+    """
 
     morsel: Morsel
     codes: tuple[tuple[_Question, Codes], ...]
+    bounded: bool = False
+    selected: Positions | None = None
 
     @property
     def rows(self) -> int:
@@ -161,7 +166,7 @@ class _Left:
             stop = min(start + rows, self.part.rows)
             pieces = [p[slice(*np.searchsorted(p, (start, stop)))] for p in (self.sure, self.maybe)]
             if len(pieces[0]) + len(pieces[1]):
-                part = _Part(self.part.morsel.slice(start, stop), self.part.codes)
+                part = replace(self.part, morsel=self.part.morsel.slice(start, stop))
                 yield _Left(part, pieces[0] - start, pieces[1] - start)
 
 
@@ -251,7 +256,9 @@ class Search:
         rows = 0
         for morsel in self.view.morsels(self.predicate, whole=True):
             part = self._part(morsel)
-            whole = not part.codes or bool(self.predicate) or len(part.codes) > 1
+            if part.codes and self.predicate:
+                part = self._selected(part)
+            whole = not part.codes or part.selected is not None or len(part.codes) > 1
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
                 group.append((part, cells))
                 rows += part.rows if part.codes and cells is None else size if part.codes else 0
@@ -273,6 +280,15 @@ class Search:
             self._share = self._open / self._asked
         again = self._parts % _TRIED_AGAIN == 0
         return part if self._share <= _OPEN_SHARE or again else _Part(morsel, ())
+
+    def _selected(self, part: _Part) -> _Part:
+        """A part with the rows that the predicate leaves, if they are few."""
+        mask = part.morsel.select(self.predicate)
+        if mask is None:
+            return part
+        if np.count_nonzero(mask) > _SELECTIVE * part.rows:
+            return part
+        return replace(part, bounded=True, selected=np.flatnonzero(mask))
 
     def _sample(self, part: _Part) -> float:
         """About which share of a part's rows its codes leave open."""
@@ -306,10 +322,7 @@ class Search:
         return found
 
     def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
-        mask = part.morsel.select(self.predicate) if self.predicate else None
-        rows: Positions | None = None
-        if mask is not None and np.count_nonzero(mask) <= _SELECTIVE * part.rows:
-            rows, mask = np.flatnonzero(mask), None
+        rows = part.selected
         sure = _NONE
         asked_rows, later = 0, [0]
         code_bytes = 0
@@ -327,8 +340,6 @@ class Search:
                 both.sort()
                 sure = np.intersect1d(sure, verdict.sure, assume_unique=True)
                 maybe = np.setdiff1d(both, sure, assume_unique=True)
-            if mask is not None:
-                sure, maybe = sure[mask[sure]], maybe[mask[maybe]]
             code_bytes += verdict.nbytes
             later = [a + b for a, b in zip(later, verdict.decided[1:], strict=False)]
             if number + 1 < len(part.codes):
@@ -355,6 +366,8 @@ class Search:
     def qualifying(self, morsel: Morsel) -> Positions:
         """The rows of a whole part that are seen and meet the condition: for who asks for nothing else."""
         part = self._coded(morsel)
+        if part.codes and self.predicate:
+            part = self._selected(part)
         if not part.codes:
             scan = self.operator.plain
             return scan.qualifying(morsel, self.columns, self.predicate, self._whole, self.run)
@@ -365,7 +378,7 @@ class Search:
     def _meeting(self, left: _Left) -> tuple[ScanRows, dict[int, Column]]:
         """The rows among these that are seen and meet the condition; what was fetched of them for it."""
         scan, morsel = self.operator.plain, left.part.morsel
-        test = 1 if morsel.decides(self.predicate) else 0
+        test = 1 if left.part.bounded and morsel.decides(self.predicate) else 0
         around = ScanRows(morsel, self.columns, None, 0, morsel.rows)
         sure, maybe = left.sure[morsel.sees(left.sure)], left.maybe[morsel.sees(left.maybe)]
         met, fetched = [_NONE], dict[int, Column]()
