@@ -173,6 +173,7 @@ class _Search:
     inner: Search | None
     _kept: list[_Kept] = field(default_factory=list)
     _rows: int = 0
+    _depths: int = 1
 
     def __post_init__(self) -> None:
         scan, table = self.operator.scan, self.view.table
@@ -251,7 +252,8 @@ class _Search:
             opening = self.order.open(found.best)
             positions, best = found.positions[opening], found.best[opening]
             count = len(found.positions) + sum(found.decided)
-            asked += count
+            asked += count if rows is None else _count(rows)
+            self._depths = len(found.decided)
             looked = 0
             while looked < max(self._wanted, _FIRST) and len(positions):
                 kept.append(self._look(part, positions[:_FIRST]))
@@ -312,7 +314,7 @@ class _Search:
             rows -= len(piece.best)
             opened = opened.take(np.arange(len(piece.best), len(opened.best)))
             opened = opened.take(self.order.open(opened.best))
-        self._sums.add(Tally(decided=(0, rows)))
+        self._sums.add(Tally(decided=(*(0 for _ in range(self._depths - 1)), rows)))
         return True
 
     def _add_nulls(self) -> None:
@@ -381,3 +383,8 @@ class _Search:
         if self._kept:
             order, rows = self._order()
             yield from rows.given(order[skip:], self.run)
+
+
+def _count(rows: Positions | Mask) -> int:
+    """How many rows are meant."""
+    return int(np.count_nonzero(rows)) if rows.dtype == np.bool_ else len(rows)
