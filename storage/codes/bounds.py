@@ -54,13 +54,12 @@ The error of every row is measured by its own norm: one long row blinds nobody b
    by 2 |q - x| epsilon + epsilon^2: P^2, P |d| and 2^-36 |d|^2 are in g, what has an N is in G and B.
 7. Cosine. q.x > t |q| |x| is tested with X a bound of |x|, X^2 = E1 |d|^2 + 2 c + E1 N^2, E1 = 1 -+ 2^-19, 0
    if that is below 0. Rounding costs at most 8 units (|d|^2 + N^2), E1 gives 32, and |x|^2 is at most
-   2 (|d|^2 + N^2): X is off by 6 units of |x| to the safe side, T X and its subtraction cost 3. A vector of
-   zeros is never decided: its q.x and |x| are 0, so U >= 0 >= L hold for any threshold. X^2 is moved by
-   2^-120 as well, as its parts may underflow.
+   2 (|d|^2 + N^2): X is off by 6 units of |x| to the safe side, of which its root, T, T X and its subtraction
+   cost 4. A vector of zeros is never decided: its q.x and |x| are 0, so U >= 0 >= L hold for any threshold.
+   X^2 is moved by 2^-120 as well, as its parts may underflow.
 8. The threshold t becomes limits of U and L in float64, moved by g = 2^-36 (sizes of what was added) +
-   2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and
-   queries are below 2^60, and a norm or |q| is 0 or at least 2^-100, so that its float32 is right.
-
+   2^-120 (1 + P), and is rounded away to float32. 2^-120 covers underflow: rows and queries are below 2^60,
+   and a norm or |q| is 0 or at least 2^-100, so that its float32 is right.
 9. The digits of more planes are tested in float64 with the same constants: b = (k0 - k1 count) / |v|, with
    1 / |v| within 1 unit, and delta is widened by 2^-19; all else is as above, with less rounding.
 

@@ -38,10 +38,11 @@ from storage.kernels.plain.packing import (
     unpack_blocks,
     unpack_table,
 )
+from storage.kernels.plain.planes import deepen_signs, quantise
 from storage.kernels.plain.programs import run_program
 from storage.kernels.plain.rotation import encode_signs, rotate_rows
 from storage.kernels.plain.runs import repeat_runs
-from storage.kernels.plain.signs import count_signs, deepen_signs, quantise, scan_signs
+from storage.kernels.plain.signs import count_signs, scan_signs
 from storage.kernels.plain.stamps import stamp_texts
 from storage.kernels.plain.sums import count_groups, float_digits, largest, smallest, sum_floats, sum_integers
 from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts

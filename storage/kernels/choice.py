@@ -33,6 +33,7 @@ FAMILIES = (
     "group",
     "lines",
     "packing",
+    "planes",
     "programs",
     "rotation",
     "runs",

@@ -1,4 +1,4 @@
-"""The rotation and signs families: compiled against plain, and the rotation against what it promises."""
+"""The families rotation, signs and planes: compiled against plain, and the rotation against its promises."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from storage.codes import Codes, Metric, Question
 from storage.codes.asked import Asked
+from storage.kernels.compiled import planes as compiled_planes
 from storage.kernels.compiled import rotation as compiled_rotation
 from storage.kernels.compiled import signs as compiled
+from storage.kernels.plain import planes as plain_planes
 from storage.kernels.plain import rotation as plain_rotation
 from storage.kernels.plain import signs as plain
 from storage.predicate import Comparison
@@ -97,8 +99,8 @@ def test_what_is_not_finite_shows_in_the_factors(twin: object) -> None:
 @given(st.integers(0, 2**32), st.sampled_from([64, 320, 1024]), st.sampled_from([1, 3, 4, 8]))
 def test_twins_quantise_alike(seed: int, dimensions: int, bits: int) -> None:
     turned = _random(seed, 1, dimensions, np.float64)[0]
-    planes, step, error, distance = plain.quantise(turned, bits)
-    again, same_step, same_error, same_distance = compiled.quantise(turned, bits)
+    planes, step, error, distance = plain_planes.quantise(turned, bits)
+    again, same_step, same_error, same_distance = compiled_planes.quantise(turned, bits)
     assert step == same_step
     assert error == pytest.approx(same_error, rel=1e-12)
     assert distance == pytest.approx(same_distance, rel=1e-12)
@@ -111,7 +113,7 @@ def test_twins_quantise_alike(seed: int, dimensions: int, bits: int) -> None:
 
 
 def test_a_question_of_nothing_has_no_step() -> None:
-    for twin in (plain, compiled):
+    for twin in (plain_planes, compiled_planes):
         planes, step, error, distance = twin.quantise(np.zeros(128), 4)
         assert (step, error, distance) == (0.0, 0.0, 0.0)
         assert not planes.any()
@@ -186,7 +188,7 @@ def test_twins_look_deeper_alike(
             np.ascontiguousarray(asked.deep[:, finer.planes]),
             asked.constants(op, threshold),
         )
-        found, again = plain.deepen_signs(*arguments), compiled.deepen_signs(*arguments)
+        found, again = plain_planes.deepen_signs(*arguments), compiled_planes.deepen_signs(*arguments)
         for array, other in zip(found, again, strict=True):
             assert (array == other).all()
         counts = found[0]

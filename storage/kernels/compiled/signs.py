@@ -37,9 +37,7 @@ from storage.kernels.plain.signs import (
     SLOPE,
     SQUARE,
     START,
-    STEPS,
     UPPER,
-    Floats,
     Found,
     Singles,
     Words,
@@ -63,7 +61,8 @@ def _spread(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes))
 
 
-def _at(builder: Any, address: Any, offset: int, kind: Any) -> Any:
+def at(builder: Any, address: Any, offset: int, kind: Any) -> Any:
+    """A pointer to what lies `offset` bytes after an address."""
     return builder.inttoptr(builder.add(address, ir.Constant(_INDEX, offset)), kind.as_pointer())
 
 
@@ -81,13 +80,13 @@ def _counts(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any
     with cgutils.for_range(builder, words) as loop:
         row = builder.add(signs, builder.mul(loop.index, ir.Constant(_INDEX, 8 * GROUP)))
         plane = builder.add(planes, builder.mul(loop.index, ir.Constant(_INDEX, 8 * bits)))
-        halves = [builder.load(_at(builder, row, 8 * _HALF * half, _WORDS), align=8) for half in range(2)]
+        halves = [builder.load(at(builder, row, 8 * _HALF * half, _WORDS), align=8) for half in range(2)]
         for bit in range(bits):
-            digit = _spread(builder, builder.load(_at(builder, plane, 8 * bit, _INDEX)), _HALF)
+            digit = _spread(builder, builder.load(at(builder, plane, 8 * bit, _INDEX)), _HALF)
             for half in range(2):
                 differ = builder.call(popcount, [builder.xor(halves[half], digit)])
-                at = sums[half][bit]
-                builder.store(builder.add(builder.load(at), differ), at)
+                total = sums[half][bit]
+                builder.store(builder.add(builder.load(total), differ), total)
     totals = []
     for half in range(2):
         total = builder.load(sums[half][0])
@@ -147,7 +146,7 @@ def _test(bits: int, start: int, cosine: bool) -> Any:
             signs, words, planes, factors, constants, counts = args
 
             def constant(place: int) -> Any:
-                number = builder.load(_at(builder, constants, 4 * place, ir.FloatType()))
+                number = builder.load(at(builder, constants, 4 * place, ir.FloatType()))
                 return _spread(builder, number, GROUP)
 
             def mask(which: Any) -> Any:
@@ -155,7 +154,7 @@ def _test(bits: int, start: int, cosine: bool) -> Any:
 
             found = _counts(builder, signs, words, planes, bits)
             rows = [
-                builder.load(_at(builder, factors, 4 * GROUP * factor, _FLOATS), align=4)
+                builder.load(at(builder, factors, 4 * GROUP * factor, _FLOATS), align=4)
                 for factor in range(3)
             ]
             number = builder.sitofp(found, _FLOATS)
@@ -342,212 +341,4 @@ def count_signs(words: Words, planes: Words) -> npt.NDArray[np.int32]:
     return out
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
-def _count_row(typing: Any, row: Any, planes: Any, words: Any) -> Any:
-    """The count of one row of `words` words by (FINE, words) planes: both by address."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row, planes, words = args
-        popcount = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_WORDS, [_WORDS]), f"llvm.ctpop.v{_HALF}i64"
-        )
-        zero = ir.Constant(_WORDS, None)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in range(FINE)]
-        rest = cgutils.alloca_once_value(builder, ir.Constant(_INDEX, 0))
-        whole = builder.udiv(words, ir.Constant(_INDEX, _HALF))
-        stride = builder.mul(words, ir.Constant(_INDEX, 8))
-        with cgutils.for_range(builder, whole) as loop:
-            offset = builder.mul(loop.index, ir.Constant(_INDEX, 8 * _HALF))
-            x = builder.load(_at(builder, builder.add(row, offset), 0, _WORDS), align=8)
-            at = builder.add(planes, offset)
-            for total in sums:
-                differ = builder.call(
-                    popcount, [builder.xor(x, builder.load(_at(builder, at, 0, _WORDS), align=8))]
-                )
-                builder.store(builder.add(builder.load(total), differ), total)
-                at = builder.add(at, stride)
-        done = builder.mul(whole, ir.Constant(_INDEX, _HALF))
-        with cgutils.for_range(builder, builder.sub(words, done)) as loop:
-            offset = builder.mul(builder.add(done, loop.index), ir.Constant(_INDEX, 8))
-            x = builder.load(_at(builder, builder.add(row, offset), 0, _INDEX))
-            at = builder.add(planes, offset)
-            for bit in range(FINE):
-                differ = builder.ctpop(builder.xor(x, builder.load(_at(builder, at, 0, _INDEX))))
-                weighed = builder.shl(differ, ir.Constant(_INDEX, bit))
-                builder.store(builder.add(builder.load(rest), weighed), rest)
-                at = builder.add(at, stride)
-        total = builder.load(sums[0])
-        for bit in range(1, FINE):
-            weight = ir.Constant(_WORDS, [bit] * _HALF)
-            total = builder.add(total, builder.shl(builder.load(sums[bit]), weight))
-        result = builder.load(rest)
-        for lane in range(_HALF):
-            result = builder.add(result, builder.extract_element(total, ir.Constant(_INT, lane)))
-        return result
-
-    return types.int64(*[types.int64] * 3), codegen
-
-
-@njit(nogil=True)
-def _bound(beta, delta, norm, cosine, centre, constants, frame, root, side):  # type: ignore[no-untyped-def]
-    """U or L of one row in float64: see plain.signs."""
-    v = root * cosine
-    low, high = beta - delta, beta + delta
-    v = v if v > low else low
-    v = v if v < high else high
-    spread = np.sqrt((_ONE - cosine * cosine) * (_ONE - v * v))
-    inner = np.float64(constants[frame, NORM]) * (cosine * v + root * spread)
-    inner = (
-        inner
-        + np.float64(constants[frame, side + GUARD])
-        + np.float64(constants[frame, side + SQUARE]) * norm
-    )
-    value = np.float64(constants[frame, CENTRE]) * centre + norm * inner
-    length = np.float64(constants[frame, side + LENGTH])
-    if length != 0:
-        square = np.float64(constants[frame, side + LEAST]) + 2.0 * centre
-        square = square + norm * norm * np.float64(constants[frame, side + GROWTH])
-        value = value - length * np.sqrt(max(square, 0.0))
-    return value
-
-
-_ONE = float(np.float32(1 + 2.0**-20))
-_SINGLES = types.Array(types.float32, 2, "C", readonly=True)
-_LONGS = types.Array(types.int64, 1, "C", readonly=True)
-
-
-@njit(
-    types.void(
-        *[types.int64] * 3,
-        _SINGLES,
-        types.Array(types.float32, 3, "C", readonly=True),
-        _LONGS,
-        _LONGS,
-        types.int64,
-        types.Array(types.float64, 2, "C", readonly=True),
-        _SINGLES,
-        types.int64[::1],
-        types.uint8[::1],
-    ),
-    nogil=True,
-    cache=True,
-)
-def _deepen(  # type: ignore[no-untyped-def]
-    planes, added, words, of_digits, factors, slots, frames, fine, deep, constants, counts, state
-):
-    for i in range(len(slots)):
-        slot, frame = slots[i], frames[i]
-        group, lane = slot >> 4, slot & 15
-        of_question = fine + frame * (8 * FINE) * words
-        total = counts[i]
-        for plane in range(added):
-            row = planes + (slot * added + plane) * words * 8
-            total = 2 * total + _count_row(row, of_question, words)
-        counts[i] = total
-        norm, centre = np.float64(factors[group, 0, lane]), np.float64(factors[group, 2, lane])
-        cosine, inverse = np.float64(of_digits[slot, 0]), np.float64(of_digits[slot, 1])
-        beta = (deep[frame, 0] - deep[frame, 1] * total) * inverse
-        upper = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, 1.0, UPPER)
-        if upper < constants[frame, UPPER + LIMIT]:
-            state[i] = 0
-            continue
-        state[i] = 1
-        if constants[frame, LOWER + LIMIT] == np.inf:
-            continue
-        lower = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, -1.0, LOWER)
-        if lower > constants[frame, LOWER + LIMIT]:
-            state[i] = 2
-
-
-def deepen_signs(
-    planes: Words,
-    of_digits: Singles,
-    factors: Singles,
-    slots: npt.NDArray[np.int64],
-    frames: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    fine: Words,
-    deep: Floats,
-    constants: Singles,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """See plain.signs.deepen_signs."""
-    totals, state = counts.copy(), np.empty(len(slots), np.uint8)
-    added, words = planes.shape[1:]
-    for start in range(0, len(slots), _DEEP_ROWS):
-        piece = slice(start, start + _DEEP_ROWS)
-        _deepen(
-            planes.ctypes.data,
-            added,
-            words,
-            of_digits,
-            factors,
-            slots[piece],
-            frames[piece],
-            fine.ctypes.data,
-            deep,
-            constants,
-            totals[piece],
-            state[piece],
-        )
-    return totals, state
-
-
-_DEEP_ROWS = 1 << 17
-"""Rows of a call: under 20 ms."""
-
-
-@njit(
-    types.UniTuple(types.float64, 2)(types.float64[::1], types.float64, types.float64),
-    nogil=True,
-    fastmath={"reassoc"},
-)
-def _lost(turned, step, top):  # type: ignore[no-untyped-def]
-    """|p - p~|_1 and the square of |p - p~|_2; any order of the sums will do."""
-    lost, square = 0.0, 0.0
-    for i in range(len(turned)):
-        digit = 2 * np.floor(turned[i] / (2 * step)) + 1
-        digit = top if digit > top else digit
-        digit = -top if digit < -top else digit
-        off = abs(turned[i] - step * digit)
-        lost += off
-        square += off * off
-    return lost, square
-
-
-_TRIED = np.array(STEPS)
-
-
-@njit(
-    types.UniTuple(types.float64, 3)(types.float64[::1], types.int64, types.uint64[:, ::1]),
-    nogil=True,
-    cache=True,
-)
-def _quantise(turned, bits, planes):  # type: ignore[no-untyped-def]
-    top = float((1 << bits) - 1)
-    largest, step, error, square = 0.0, 0.0, 0.0, 0.0
-    for i in range(len(turned)):
-        largest = max(largest, abs(turned[i]))
-    if largest > 0:
-        for part in _TRIED:
-            tried = part * largest / (1 << bits)
-            lost, lost_square = _lost(turned, tried, top)
-            if step == 0 or lost < error:
-                step, error, square = tried, lost, lost_square
-    for i in range(len(turned)):
-        if step == 0:
-            break
-        digit = min(max(2 * np.floor(turned[i] / (2 * step)) + 1, -top), top)
-        number = np.uint64((digit + top) / 2)
-        word, place = i >> 6, np.uint64(i & 63)
-        for bit in range(bits):
-            planes[word, bit] |= (number >> np.uint64(bit) & np.uint64(1)) << place
-    return step, error, np.sqrt(square)
-
-
-def quantise(turned: Floats, bits: int) -> tuple[Words, float, float, float]:
-    """See plain.signs.quantise."""
-    planes = np.zeros((len(turned) // 64, bits), np.uint64)
-    return planes, *_quantise(turned, bits, planes)
-
-
-__all__ = ["count_signs", "deepen_signs", "quantise", "scan_signs"]
+__all__ = ["at", "count_signs", "scan_signs"]
