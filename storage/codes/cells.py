@@ -53,6 +53,8 @@ CELL_ROWS = 1 << 15
 _TASK_ROWS = 1 << 17
 _SMALL = 1 << 11
 _SAMPLE = 1 << 11
+_AS_GOOD = 1.02
+"""A centroid of other rows will do if their squared distances from it are larger by no more than this."""
 _LONG = 8.0
 """Rows so many times longer than the median stay out of the centroid."""
 
@@ -105,15 +107,22 @@ class Cells:
     finer: tuple[Finer, ...] = ()
 
     @classmethod
-    def build(cls, values: npt.NDArray[Any], valid: Mask | None = None, planes: int = PLANES) -> Self | None:
+    def build(
+        cls,
+        values: npt.NDArray[Any],
+        valid: Mask | None = None,
+        planes: int = PLANES,
+        near: Singles | None = None,
+    ) -> Self | None:
         """The codes of (rows, n) numbers, of 1 or 4 planes.
 
-        None where the vectors are too short or there are none.
+        `near`, a (m,) centroid of other rows, is taken if it is about as good as their own: a query is
+        prepared once for each centroid. None where the vectors are too short or there are none.
         """
         rows, dimensions = values.shape
         if dimensions < LEAST_DIMENSIONS or not rows:
             return None
-        centroid = _centroid(values, valid)
+        centroid = _centroid(values, valid, near)
         pieces = []
         for start in range(0, rows, CELL_ROWS):
             part = values[start : start + CELL_ROWS]
@@ -272,13 +281,13 @@ class Cells:
         is not taken over. At least one part; all of the same dimensions.
         """
         pieces: list[_Piece] = []
-        frames = 0
+        known: dict[bytes, int] = {}
         for codes, target in parts:
             moved = target[codes.unsure]
+            frames = [known.setdefault(centroid.tobytes(), len(known)) for centroid in codes.centroids]
             pieces.extend(_moved(codes, cell, target, frames) for cell in range(codes.cells))
             pieces.append(_unsure_piece(codes, moved[moved >= 0].astype(np.int32)))
-            frames += len(codes.centroids)
-        centroids = np.concatenate([codes.centroids for codes, _ in parts])
+        centroids = np.frombuffer(b"".join(known), np.float32).reshape(-1, parts[0][0].centroids.shape[1])
         return cls._joined(parts[0][0].dimensions, centroids, pieces)
 
 
@@ -364,7 +373,7 @@ def _cell(values: npt.NDArray[Any], valid: Mask | None, start: int, centroid: Si
     return _Piece.of(words[:, 0], factors[:, :3], places, 0, unsure, finer)
 
 
-def _centroid(values: npt.NDArray[Any], valid: Mask | None) -> Singles:
+def _centroid(values: npt.NDArray[Any], valid: Mask | None, near: Singles | None) -> Singles:
     """(m,) float32: about the mean of the rows, rotated; any vector would be right, a near one is sharper."""
     rows = np.arange(len(values)) if valid is None else np.flatnonzero(valid)
     sample = kernels.rotate_rows(values[rows[:: max(len(rows) // _SAMPLE, 1)]])
@@ -376,16 +385,20 @@ def _centroid(values: npt.NDArray[Any], valid: Mask | None) -> Singles:
     if not usual.any():
         return np.zeros(sample.shape[1], np.float32)
     mean: Singles = sample[usual].mean(axis=0).astype(np.float32)
+    if near is not None:
+        own, other = (float(np.square(sample[usual] - c, dtype=np.float64).sum()) for c in (mean, near))
+        if other <= _AS_GOOD * own:
+            return near
     return mean
 
 
-def _moved(codes: Cells, cell: int, target: Positions, frames: int) -> _Piece:
-    """A cell's rows that are taken over, at their new positions."""
+def _moved(codes: Cells, cell: int, target: Positions, frames: Sequence[int]) -> _Piece:
+    """A cell's rows that are taken over, at their new positions; `frames`: new numbers of centroids."""
     slots = codes.slots(range(cell, cell + 1))
     moved = target[codes.positions(slots)]
     kept = np.flatnonzero(moved >= 0)
     signs, factors = codes.rows_at(slots[kept])
-    frame = int(codes.table[cell, 2]) + frames
+    frame = frames[codes.table[cell, 2]]
     finer: list[npt.NDArray[Any]] = []
     for depth in codes.finer:
         loaded = depth.load()

@@ -119,7 +119,8 @@ class Coding:
 
     def _encode(self, at: Positions, column: Column) -> None:
         values: Array = np.ascontiguousarray(column.values).view(self._elements)
-        codes = Codes.build(values, column.valid)
+        near = next((codes.centroids[-1] for codes, _ in self._parts[::-1] if len(codes.centroids)), None)
+        codes = Codes.build(values, column.valid, near=near)
         self._coded[at] = True
         if codes is not None:
             self._parts.append((codes, at))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage import kernels
 from storage.codes import Codes, Limit, Metric, Question
 from storage.predicate import Comparison
 
@@ -287,6 +288,24 @@ def test_usual_vectors_are_decided_by_their_codes() -> None:
     assert signs.nbytes == codes.nbytes
     assert signs.nbytes / 4000 < 142
     assert signs.decide(question, Comparison.GT, 0.9, signs.tasks()[0]).maybe.tolist() == [7]
+
+
+def test_rows_of_one_kind_share_a_centroid() -> None:
+    random = np.random.default_rng(8)
+    rows = (random.standard_normal((600, 64)) + 3).astype(np.float32)
+    others = (random.standard_normal((200, 64)) - 3).astype(np.float32)
+    first = Codes.build(rows[:300])
+    assert first is not None
+    parts = [Codes.build(part, near=first.centroids[0]) for part in (rows[300:], others)]
+    placed = zip((first, *parts), np.split(np.arange(800), (300, 600)), strict=True)
+    merged = Codes.merged([(codes, places) for codes, places in placed if codes is not None])
+    assert len(merged.centroids) == 2
+    query = Question.of(Metric.DOT, rows[0])
+    positions, low, high = merged.bounds(query, range(merged.cells))
+    scores = kernels.dot(np.concatenate([rows, others]), rows[0])[positions]
+    assert len(positions) == 800
+    assert (low <= scores).all()
+    assert (scores <= high).all()
 
 
 def test_one_long_row_blinds_nobody() -> None:
