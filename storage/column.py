@@ -150,6 +150,8 @@ class Column:
         """A constant written out to `rows` rows; any other column as it is."""
         if not self.constant:
             return self
+        if rows == 1:
+            return self.with_valid(self._valid if self._units is not None else self.valid)
         if isinstance(self._values, pa.Array):
             return Column(self.type, self._values.take(pa.array(np.zeros(rows, np.int64))))
         valid = None if self._valid is None else np.repeat(self._valid, rows)

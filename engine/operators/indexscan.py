@@ -133,6 +133,8 @@ class IndexScan:
 
 def _without_nulls(keys: list[Column]) -> list[Column] | None:
     """The keys that equal something: an index in which nulls are equal would find theirs."""
+    if all(column.valid is None for column in keys):
+        return keys
     kept = np.flatnonzero(np.logical_and.reduce([column.is_valid() for column in keys]))
     return [column.take(kept) for column in keys] if len(kept) else None
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.counters import count
+from engine.late import bounded
 from engine.operators.base import Operator, Task, given, pooled, tasks_of
 from engine.parallel import pool_safe, prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.types import Type
+from storage.waiting import is_at_once
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Project:
         return "Project"
 
     def batches(self, run: Run) -> Iterator[Batch]:
+        if is_at_once():  # a few rows, which no worker is asked for
+            prepare(run, *self.expressions)
+            for batch in self.child.batches(run):
+                projected = self._projected(batch, run)
+                if projected is not None:
+                    yield from bounded(projected)
+            return
         yield from pooled(self, self.morsels(run), run)
 
     def morsels(self, run: Run) -> Iterator[Task]:
