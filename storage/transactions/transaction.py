@@ -20,18 +20,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from storage import catalog as definitions
 from storage.batch import Batch
-from storage.catalog import Catalog, Definition, Relation, Table, UniqueKey
+from storage.catalog import Catalog, Definition, Table, UniqueKey
 from storage.column import Column, Mask, Positions
 from storage.errors import (
     DatabaseError,
-    DuplicateTable,
     InvalidTransactionState,
     ReadOnlySqlTransaction,
     SerializationFailure,
@@ -43,28 +42,21 @@ from storage.segments.table import Store
 from storage.transactions import fetch, rowlocks
 from storage.transactions.advisory import AdvisoryLocks, Key, Scope
 from storage.transactions.changes import Savepoint, TableChanges
-from storage.transactions.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait, Waits
+from storage.transactions.defining import CatalogHome, Defining
+from storage.transactions.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait
 from storage.transactions.sequences import Sequences
-from storage.transactions.snapshot import Snapshot, TableView
+from storage.transactions.snapshot import Snapshot
 from storage.transactions.temporary import Temporary
 
 Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
 
 
-class Home(Protocol):
+class Home(CatalogHome, Protocol):
     """What a transaction needs of the database it belongs to."""
 
-    waits: Waits
     advisory: AdvisoryLocks
     sequences: Sequences
     bulk: Bulk
-
-    @property
-    def catalog(self) -> Catalog: ...
-
-    def store(self, table: int) -> Store: ...
-
-    def snapshot(self) -> Snapshot: ...
 
     def newest(self, make: Callable[[int, Catalog], Snapshot]) -> Snapshot: ...
 
@@ -73,8 +65,6 @@ class Home(Protocol):
     def oldest(self) -> int: ...
 
     def allocate_oid(self) -> int: ...
-
-    def allocate_version(self) -> int: ...
 
     def flush(self) -> None: ...
 
@@ -92,13 +82,6 @@ class Home(Protocol):
     def ended(self, transaction: Transaction) -> None: ...
 
 
-def _has_rows(store: Store, changes: TableChanges | None) -> bool:
-    """Whether a transaction leaves rows in a table that were there before what it does next."""
-    if changes is None:
-        return bool(store.parts)
-    return bool(store.parts and not changes.truncated) or any(True for _ in changes.live())
-
-
 @dataclass(frozen=True)
 class _Mark:
     """A savepoint: what rollback_to goes back to."""
@@ -109,8 +92,10 @@ class _Mark:
     deferring: dict[int, bool]
 
 
-class Transaction:
+class Transaction(Defining):
     """See storage.seams.Transaction."""
+
+    _database: Home
 
     def __init__(
         self,
@@ -363,89 +348,6 @@ class Transaction:
     def allocate_oid(self) -> int:
         """See storage.seams.Transaction."""
         return self._database.allocate_oid()
-
-    def define(self, item: Definition) -> None:
-        """See storage.seams.Transaction."""
-        self._lock_definition(item)
-        if isinstance(item, Table):
-            self._check_rows(item)
-        self._change(item.oid, item)
-
-    def drop(self, item: Definition) -> None:
-        """See storage.seams.Transaction."""
-        self._lock_definition(item)
-        self._change(item.oid, None)
-
-    def _change(self, oid: int, item: Definition | None) -> None:
-        before = self.catalog
-        version = self._database.allocate_version()  # a new one after a rollback too: plans are checked by it
-        if isinstance(item, Relation):
-            item = replace(item, version=version)
-        self.definitions[oid] = item
-        self._catalog = (self._base, before.changed({oid: item}, version))
-
-    def _lock_definition(self, item: Definition) -> None:
-        """Lock an object that is about to change, and its name if that is new.
-
-        Raises DuplicateTable and its kin, and SerializationFailure where `item` was made of a definition
-        that is no longer the newest.
-        """
-        self._must_write()
-        known = self.catalog.find(item.oid)
-        if known is not None:
-            # who comments on it has a weaker lock already, which keeps others from changing it too
-            held = self._database.waits.tables.modes(self, item.oid)
-            if not held >> TableMode.ShareUpdateExclusiveLock:
-                self.lock_table(item.oid, TableMode.AccessExclusiveLock)
-            known = self.catalog.find(item.oid)
-            made_of = item.version if isinstance(item, Relation) else 0
-            own = item.oid in self.definitions or item.oid in self.temporary
-            newest = known if own else self._database.catalog.find(item.oid)
-            stale = isinstance(known, Relation) and known.version != made_of
-            if known is None or newest is not known or stale:
-                raise SerializationFailure("could not serialize access due to concurrent update")
-        place = item.schema if isinstance(item, Relation) else 0
-        if known is None or (known.name, getattr(known, "schema", 0)) != (item.name, place):
-            if place:
-                self.lock_table(place, TableMode.AccessShareLock)  # the schema may not go meanwhile
-            self.lock_table((place, item.name), TableMode.AccessExclusiveLock)
-            self.catalog.must_be_free(item)
-            self._database.catalog.must_be_free(item, self.definitions)
-        if isinstance(item, Table):
-            self._lock_index_names(item, known if isinstance(known, Table) else None)
-
-    def _lock_index_names(self, table: Table, known: Table | None) -> None:
-        """Lock the names of indexes that are new: relations have no other's. Raises DuplicateTable."""
-        had = {index.name for index in known.every_index} if known is not None else set()
-        for name in (index.name for index in table.every_index if index.name not in had):
-            self.lock_table((table.schema, name), TableMode.AccessExclusiveLock)
-            newest = self._database.catalog
-            relation, index = newest.relation(table.schema, name), newest.index(table.schema, name)
-            holders = [relation] if relation is not None else [index[0]] if index is not None else []
-            if any(holder.oid not in self.definitions for holder in holders):
-                raise DuplicateTable(f'relation "{name}" already exists')
-
-    def _check_rows(self, table: Table) -> None:
-        """Whether the rows that are there can live under a changed definition; take up its new keys.
-
-        Raises UniqueViolation, FeatureNotSupported.
-        """
-        old = self.catalog.relations.get(table.oid)
-        if not isinstance(old, Table):
-            return
-        changes, store = self.changes.get(table.oid), self._database.store(table.oid)
-        types = {column.number: column.type.base for column in old.columns}
-        retyped = any(types.get(c.number, c.type.base) != c.type.base for c in table.columns)
-        assert not retyped or not _has_rows(store, changes), "rows of another type are in the way"
-        known = old.unique_keys
-        new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
-        if not new:
-            return
-        newest = self._database.snapshot().commit
-        parts = self._database.store(table.oid).parts_at(newest)
-        view = TableView(table, store, parts, newest, self._command + 1, changes)
-        for unique in new:
-            uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
 
     @property
     def drew(self) -> bool:
