@@ -162,13 +162,12 @@ def deepen(codes: Cells, asked: Asked, op: Comparison, constants: Constants, lef
             constants,
         )
         left.counts[rows], left.taken[rows], left.planes = counts, state == 2, finer.planes
-        left.digits = np.ones((len(left.slots), 2))
-        left.digits[rows] = loaded[1][slots]
         left.decided.append(len(rows) - int((state == 1).sum()))
         left.nbytes += len(rows) * finer.row_bytes
         stays = np.ones(len(left.slots), np.bool_)
         stays[rows] = state != 0
         left.keep(stays)
+        left.digits = loaded[1][left.slots]
 
 
 def intervals_of(codes: Cells, asked: Asked, left: Left) -> tuple[Floats, Floats]:
