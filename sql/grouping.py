@@ -1,7 +1,8 @@
 """GROUP BY: expressions over rows become expressions over groups.
 
-What equals a key becomes that key's column, an aggregate its result's; any other column of the rows is
-an error, unless it belongs to a table whose whole primary key is grouped by: then it is a key as well.
+What equals a key becomes that key's column, an aggregate its result's, GROUPING its number's; any
+other column of the rows is an error, unless it belongs to a table whose whole primary key is grouped by:
+then it is a key as well.
 """
 
 from __future__ import annotations
@@ -10,24 +11,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from engine.expressions import Expression, Reference
+from engine.aggregates.registry import AggregateCall
+from engine.expressions import Expression, Outer, Reference, walk
 from sql.binding import Binding
-from sql.binding.base import AggregateValue, WindowValue
+from sql.binding.base import AggregateValue, GroupingValue, WindowValue
 from sql.expressions import transform
 from sql.logical import Aggregate, Node
 from sql.scope import Relation, Scope
 from storage.catalog import Table
-from storage.errors import GroupingError
+from storage.errors import FeatureNotSupported, GroupingError
 
 E = TypeVar("E")
 
 
 @dataclass
 class Grouping:
-    """The keys of a query level; `add` turns an expression over rows into one over groups."""
+    """The keys of a query level, and its grouping sets; none: there is one, of all keys."""
 
     binding: Binding
-    keys: list[Expression] = field(default_factory=list)
+    keys: list[Expression]
+    sets: Sequence[tuple[int, ...]] = ()
+    groupings: list[tuple[int, ...]] = field(default_factory=list)  # GROUPING's keys, by their places
+
+    def __post_init__(self) -> None:
+        self.written = len(self.keys)
 
     def over_groups(self, expression: E) -> E:
         """The expression with columns of keys; aggregates stay what they are until `finish`."""
@@ -38,6 +45,8 @@ class Grouping:
                     return _Key(index, key.type)
             if isinstance(node, AggregateValue | WindowValue):
                 return node
+            if isinstance(node, GroupingValue):
+                return self._bits(node)
             if isinstance(node, Reference):
                 return self._ungrouped(node)
             return None
@@ -47,20 +56,48 @@ class Grouping:
     def finish(self, expression: E) -> E:
         """The expression over the columns of the aggregation: keys, then calls."""
         keys = len(self.keys)
+        calls = keys + len(self._calls)
 
         def put(node: Any) -> Any:
             if isinstance(node, _Key):
                 return Reference(node.index, node.type)
             if isinstance(node, AggregateValue):
                 return Reference(keys + node.index, node.type)
+            if isinstance(node, _Bits):
+                return Reference(calls + node.index, node.type)
             return None
 
         return transform(expression, put)
 
     def node(self, child: Node) -> Node:
         """The aggregation itself."""
-        calls = () if self.binding.aggregates is None else tuple(self.binding.aggregates.calls)
-        return Aggregate(child, tuple(self.keys), calls)
+        more = tuple(range(self.written, len(self.keys)))
+        sets = tuple((*each, *more) for each in self.sets)
+        return Aggregate(child, tuple(self.keys), self._calls, sets, tuple(self.groupings))
+
+    @property
+    def _calls(self) -> tuple[AggregateCall, ...]:
+        return () if self.binding.aggregates is None else tuple(self.binding.aggregates.calls)
+
+    def _bits(self, node: GroupingValue) -> Expression:
+        """GROUPING as a column of the aggregation."""
+        places = []
+        written = self.keys[: self.written]
+        for argument, position in zip(node.arguments, node.positions, strict=True):
+            if argument not in written:
+                if any(isinstance(inner, Outer) for inner in walk(argument)):
+                    raise FeatureNotSupported(
+                        "GROUPING of an outer query's keys inside a subquery is not supported",
+                        position=position,
+                    )
+                raise GroupingError(
+                    "arguments to GROUPING must be grouping expressions of the associated query level",
+                    position=position,
+                )
+            places.append(written.index(argument))
+        if tuple(places) not in self.groupings:
+            self.groupings.append(tuple(places))
+        return _Bits(self.groupings.index(tuple(places)), node.type)
 
     def _ungrouped(self, column: Reference) -> Expression:
         found = self.binding.scope.origin(column.index)
@@ -86,7 +123,8 @@ class Grouping:
         table = self.binding.context.catalog.relations.get(relation.table)
         if not isinstance(table, Table):
             return False
-        grouped = {key.index for key in self.keys if isinstance(key, Reference)}
+        common = set(range(len(self.keys))).intersection(*self.sets)
+        grouped = {key.index for i in common if isinstance(key := self.keys[i], Reference)}
         numbers = {
             relation.columns[index - relation.offset].number
             for index in grouped
@@ -96,8 +134,8 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """The column of key `index`, until the number of keys is known."""
+class _Column:
+    """Column `index` of the keys, or of the groupings, until it is known how many stand before it."""
 
     index: int
     type: Any
@@ -110,7 +148,18 @@ class _Key:
         raise AssertionError("a key was evaluated before its plan was made")
 
 
+@dataclass(frozen=True, slots=True)
+class _Key(_Column):
+    """A key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bits(_Column):
+    """A GROUPING."""
+
+
 def is_grouped(keys: Sequence[Expression], binding: Binding, having: object) -> bool:
     """Whether a query level gives groups instead of rows."""
-    calls = binding.aggregates.calls if binding.aggregates is not None else ()
-    return bool(keys or calls or having is not None)
+    aggregates = binding.aggregates
+    called = aggregates is not None and bool(aggregates.calls or aggregates.grouped)
+    return bool(keys or called or having is not None)

@@ -15,7 +15,7 @@ from engine.expressions import Expression
 from engine.operators import LockTarget, SortKey
 from sql.views.registry import SystemView
 from storage.catalog import Table
-from storage.types import INT8, Type
+from storage.types import INT4, INT8, Type
 
 JoinKind = Literal["inner", "left", "right", "full", "semi", "anti"]
 
@@ -163,15 +163,25 @@ class Apply:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """GROUP BY `keys`; the columns are keys, then calls."""
+    """GROUP BY `keys`; the columns are keys, then calls, then an int4 of each of `groupings`.
+
+    `sets`, the grouping sets, are places of keys; none: there is one, of all keys. See
+    engine.operators.aggregate.
+    """
 
     child: Node
     keys: tuple[Expression, ...]
     calls: tuple[AggregateCall, ...]
+    sets: tuple[tuple[int, ...], ...] = ()
+    groupings: tuple[tuple[int, ...], ...] = ()
 
     @property
     def types(self) -> tuple[Type, ...]:
-        return (*(k.type for k in self.keys), *(c.type for c in self.calls))
+        return (
+            *(k.type for k in self.keys),
+            *(c.type for c in self.calls),
+            *(INT4 for _ in self.groupings),
+        )
 
     @property
     def children(self) -> tuple[Node, ...]:

@@ -55,7 +55,10 @@ def physical(node: Node) -> Operator:
             left, right = physical(node.left), physical(node.right)
             return operators.Lateral(node.kind, left, right, node.arguments, node.condition)
         case logical.Aggregate():
-            return operators.Aggregate(physical(node.child), _fused(node.keys), _fused(node.calls))
+            child = physical(node.child)
+            return operators.Aggregate(
+                child, _fused(node.keys), _fused(node.calls), node.sets, node.groupings
+            )
         case logical.Window():
             return operators.Window(physical(node.child), node.calls)
         case logical.Sort():

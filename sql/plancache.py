@@ -39,6 +39,8 @@ _ARITHMETIC = frozenset(("+", "-", "*", "/", "%"))
 _AFTER = frozenset(
     ("and", "or", "where", "from", "group", "order", "limit", "offset", "having", "returning", "then", "end")
 )
+# Where a constant may be an ordinal, and an expression that is no key of its set may be over those that are.
+_GROUPING = ("rollup", "cube", "grouping")
 _NO_CALL = RESERVED | COLUMN_NAMES | {"by"}  # ORDER BY (1)
 
 
@@ -57,7 +59,7 @@ class Shape:
 
 
 def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
-    """The shape of a statement, None where it has parameters of its own or is no query."""
+    """The shape of a statement, None where it has parameters of its own, grouping sets, or is no query."""
     if not tokens[0].is_word(*_QUERIES):
         return None
     insert = tokens[0].text == "insert"
@@ -70,7 +72,7 @@ def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
     last: Token | None = None
     for place, token in enumerate(tokens):
         kind, text = token.kind, token.text
-        if kind is Kind.PARAMETER:
+        if kind is Kind.PARAMETER or token.is_word(*_GROUPING):
             return None
         if kind is Kind.PUNCTUATION:
             if text == "(":

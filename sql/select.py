@@ -23,6 +23,7 @@ from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_set, remap, transform
 from sql.grouping import Grouping, is_grouped
+from sql.groupingsets import GroupedBy, read
 from sql.labels import label
 from sql.locking import Carried, carry, check, clauses, row_ids
 from sql.locking import targets as targets_of
@@ -117,11 +118,11 @@ class _Select:
                 target.expression = self.binding.known(target.expression, self._place(target))
         windows = [] if self.binding.windows is None else self.binding.windows.calls
         grouped = self.tree.args.get("group") is not None
-        keys = self._group_keys(targets)
+        by = self._group_keys(targets)
         having = self._having()
         orders = self._orders(targets)
         on = self._distinct_on(targets)
-        aggregated = is_grouped(keys, self.binding, having)
+        aggregated = is_grouped(by.keys, self.binding, having)
         sets = bool(self.pending) or any(is_set(t.expression) for t in targets)
         for lock in self.locks:
             check(self.tree, lock, aggregated=aggregated, windows=bool(windows), sets=sets)
@@ -129,7 +130,7 @@ class _Select:
         if grouped or aggregated:
             if self.pending:
                 raise FeatureNotSupported("a function that gives rows is not supported beside aggregates")
-            grouping = Grouping(self.binding, keys)
+            grouping = Grouping(self.binding, by.keys, by.sets)
             expressions = [grouping.over_groups(t.expression) for t in targets]
             orders = [grouping.over_groups(o) for o in orders]
             on = None if on is None else [grouping.over_groups(o) for o in on]
@@ -291,27 +292,12 @@ class _Select:
             node = Apply("inner", node, leaf, tuple(frame.arguments), None)
         return node
 
-    def _group_keys(self, targets: list[Target]) -> list[Expression]:
+    def _group_keys(self, targets: list[Target]) -> GroupedBy:
         clause = self.tree.args.get("group")
         if clause is None:
-            return []
-        for name, value in clause.args.items():
-            if value and name != "expressions":
-                words = name.replace("_", " ").upper()
-                raise FeatureNotSupported(f"GROUP BY {words} is not supported", position=position_of(clause))
+            return GroupedBy([], ())
         binding = self.binding.within(clause="GROUP BY", aggregates=None, windows=None, sets=False, rows=None)
-        keys: list[Expression] = []
-        for item in clause.expressions:
-            mark = mark_of(item.this, FunctionMark) if isinstance(item, exp.Anonymous) else None
-            if mark is not None and mark.names in (("rollup",), ("cube",)):
-                raise FeatureNotSupported(
-                    f"GROUP BY {mark.name.upper()} is not supported", position=mark.position
-                )
-            for part in item.expressions if isinstance(item, exp.Tuple) else [item]:
-                key = self._group_key(part, targets, binding)
-                if key not in keys:
-                    keys.append(key)
-        return keys
+        return read(clause, lambda tree: self._group_key(tree, targets, binding))
 
     def _group_key(self, tree: exp.Expression, targets: list[Target], binding: Binding) -> Expression:
         target = self._ordinal(tree, targets, "GROUP BY")

@@ -125,9 +125,12 @@ class Unparser:
         for name, word in (("where", "\n  WHERE "), ("group", "\n  GROUP BY "), ("having", "\n HAVING ")):
             clause = tree.args.get(name)
             if clause is not None:
-                inside = self._list(clause.expressions) if name == "group" else self.expression(clause.this)
-                text += word + inside
+                text += word + (self._group(clause) if name == "group" else self.expression(clause.this))
         return text
+
+    def _group(self, clause: exp.Group) -> str:
+        word = "DISTINCT " if clause.args.get("all") is False else ""
+        return word + self._list(clause.expressions)
 
     def _items(self, trees: Sequence[exp.Expression], names: Sequence[str]) -> list[str]:
         found: list[tuple[str, ColumnName | None, str]] = []
@@ -323,6 +326,8 @@ class Unparser:
                 query = isinstance(inner, exp.Query | exp.Values)
                 inside = self._nested(inner) if query else f"({self.expression(inner)})"
                 return mark.name.upper() + inside
+            case "sets":
+                return f"GROUPING SETS ({self._list(arguments)})"
             case "row":
                 return f"ROW({self._list(arguments)})"
             case "bound":
@@ -338,7 +343,8 @@ class Unparser:
             part = mark_of(arguments[0], Literal)
             if part is not None:
                 return f"EXTRACT({part.token.text} FROM {self.expression(arguments[1])})"
-        return f"{'.'.join(map(quoted, mark.names))}({self._arguments(arguments)})"
+        name = mark.name.upper() if mark.names[0] in _SPELLED else ".".join(map(quoted, mark.names))
+        return f"{name}({self._arguments(arguments)})"
 
     def _arguments(self, trees: Sequence[exp.Expression]) -> str:
         if len(trees) == 1 and isinstance(trees[0], exp.Star):
@@ -414,6 +420,7 @@ class Unparser:
 
 
 _BARE = ("this", "alias")
+_SPELLED = ("grouping", "rollup", "cube")
 _CLAUSES = ("where", "group", "having", "order", "limit", "offset")
 _SELECT = frozenset(("expressions", "distinct", "from_", "joins", "with_", *_CLAUSES))
 _WRITERS: dict[type, Callable[[Unparser, Any], str]] = {

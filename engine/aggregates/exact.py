@@ -17,6 +17,8 @@ from storage.errors import NumericValueOutOfRange
 from storage.kernels.plain.sums import LOW, OFFSET
 
 _CARRY_AFTER = 1 << 30
+# As many last digits, of up to 40 bits, as may be added to one.
+_MERGED = 1 << 20
 
 
 class ExactSums:
@@ -76,17 +78,21 @@ class ExactSums:
             self.limbs[:, k + 1] += carry
 
     def merge(self, other: ExactSums, groups: Positions) -> None:
-        """Add the sums of another, whose group i is this one's groups[i]; no two are the same."""
+        """Add the sums of another, whose group i is this one's groups[i]."""
         places = groups[: other.count]
         np.logical_or.at(self.specials, places, other.specials)
         if not other.limbs.shape[1]:
             return
-        self._carry()
         other._carry()
-        self.rows = len(places)
+        self._carry()
         self._widen(other.low, other.low + other.limbs.shape[1])
         start = other.low - self.low
-        self.limbs[places, start : start + other.limbs.shape[1]] += other.limbs
+        behind = start + other.limbs.shape[1]
+        for first in range(0, len(places), _MERGED):
+            self._carry()
+            piece = places[first : first + _MERGED]
+            np.add.at(self.limbs[:, start:behind], piece, other.limbs[first : first + _MERGED])
+        self.rows = min(len(places), _MERGED)
 
     def floats(self) -> Array:
         """The sums as float64, by the specials where there are any; 22003 where one is too large."""

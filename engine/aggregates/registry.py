@@ -4,10 +4,10 @@
     class Count(State): ...
 
 A state holds plain arrays with one place a group. `update` adds the rows of a batch, each to the group
-whose number stands beside it; `merge` adds another state, whose group i is this one's `groups[i]`;
-`finish` gives one row a group. Sums of floats are exact until `finish`, so no order of rows, batches or
-threads changes a bit of them. Aggregates whose answer depends on the order of rows (array_agg,
-string_agg) keep the order in which `update` and `merge` bring them.
+whose number stands beside it; `merge` adds another state, whose group i is this one's `groups[i]`, and
+leaves that one as it is; `finish` gives one row a group. Sums of floats are exact until `finish`, so no
+order of rows, batches or threads changes a bit of them. Aggregates whose answer depends on the order of rows
+(array_agg, string_agg) keep the order in which `update` and `merge` bring them.
 
 DISTINCT, FILTER and ORDER BY inside a call are done before `update` by the operator.
 """
@@ -72,7 +72,7 @@ class State:
         raise NotImplementedError
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
-        """Add what `other`, a state of the same call, has gathered."""
+        """Add what `other`, a state of the same call, has gathered; several of its groups may be one here."""
         raise NotImplementedError
 
     def finish(self, count: int) -> Column:

@@ -22,7 +22,7 @@ from sql.functions import Choice, resolve_operator
 from sql.marks import position_of
 from sql.scope import Scope
 from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
-from storage.types import BINARY, BOOL, SPARSEVEC, TEXT, UNKNOWN, VECTORS, Type
+from storage.types import BINARY, BOOL, INT4, SPARSEVEC, TEXT, UNKNOWN, VECTORS, Type
 
 C = TypeVar("C")
 
@@ -41,7 +41,13 @@ class Calls(Generic[C]):
         return len(self.calls) - 1
 
 
-Aggregates = Calls[AggregateCall]
+@dataclass
+class Aggregates(Calls[AggregateCall]):
+    """The aggregates of a query level; `grouped`: GROUPING is there, so there are groups."""
+
+    grouped: bool = False
+
+
 Windows = Calls[WindowCall]
 
 
@@ -63,6 +69,25 @@ class _CallValue:
 @dataclass(frozen=True, slots=True)
 class AggregateValue(_CallValue):
     """The result of an aggregate."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingValue:
+    """GROUPING(...), until the query level knows its keys. `positions`: where the arguments stand."""
+
+    arguments: tuple[Expression, ...]
+    positions: tuple[int, ...] = field(compare=False)
+
+    @property
+    def type(self) -> Type:
+        return INT4
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.arguments
+
+    def evaluate(self, batch: Any, run: Any) -> Any:
+        raise AssertionError("GROUPING was evaluated outside its query level")
 
 
 @dataclass(frozen=True, slots=True)

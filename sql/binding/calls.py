@@ -12,7 +12,7 @@ from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, 
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
 from engine.operators.window import WINDOW_FUNCTIONS
-from sql.binding.base import AggregateValue, Binding, binds
+from sql.binding.base import AggregateValue, Binding, GroupingValue, binds
 from sql.binding.literals import number
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
@@ -22,8 +22,10 @@ from sql.marks import FunctionMark, mark_of, position_of
 from sql.typenames import ALIASES
 from storage.errors import (
     FeatureNotSupported,
+    GroupingError,
     InvalidSchemaName,
     SqlSyntaxError,
+    TooManyArguments,
     UndefinedFunction,
     WrongObjectType,
 )
@@ -289,6 +291,26 @@ def _substring(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Express
     return call(binding, "substring", [bound[0], number(binding, "1"), *bound[1:]], mark.position)
 
 
+def _grouping(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    """GROUPING(keys): which of them the row's grouping set leaves out, as bits."""
+    if binding.inside_aggregate:
+        raise GroupingError("aggregate function calls cannot be nested", position=mark.position)
+    if binding.aggregates is None:
+        raise GroupingError(
+            f"grouping operations are not allowed in {binding.clause}", position=mark.position
+        )
+    if len(trees) > 31:
+        raise TooManyArguments("GROUPING must have fewer than 32 arguments", position=mark.position)
+    inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
+    arguments = _plain(inside, mark, trees)
+    if not arguments:
+        raise SqlSyntaxError('syntax error at or near ")"', position=mark.position + len("grouping("))
+    binding.aggregates.grouped = True
+    return GroupingValue(
+        tuple(binding.known(argument) for argument in arguments), tuple(map(position_of, trees))
+    )
+
+
 def _refused(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     if mark.form == "default":
         raise SqlSyntaxError("DEFAULT is not allowed in this context", position=mark.position)
@@ -307,12 +329,14 @@ _FORMS: dict[str, _Special] = {
     "position": _position,
     "quantifier": _refused,
     "row": _refused,
+    "sets": _refused,
     "substring": _substring,
     "trim": _trim,
 }
 _SPECIAL: dict[str, _Special] = {
     "coalesce": _coalesce,
     "greatest": _extreme,
+    "grouping": _grouping,
     "least": _extreme,
     "nullif": _nullif,
     "pg_typeof": _typeof,

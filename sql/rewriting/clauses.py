@@ -31,6 +31,8 @@ def on_all(w: Writer, token: Token) -> bool:
     if previous is not None and previous.is_word("limit"):
         w.out.pop()  # LIMIT ALL is no limit
         w.operand = True
+    elif w.word_at(-1, "by") and w.word_at(-2, "group"):
+        pass  # GROUP BY ALL is what GROUP BY is
     elif previous is None or not previous.is_word("select"):
         if previous is None or not (
             previous.is_word("union", "intersect", "except") or previous.is_mark("(")
@@ -98,6 +100,16 @@ def by_pair(w: Writer, token: Token) -> bool:
         raise near(w.text, token)
     kinds = {"group": T.GROUP_BY, "order": T.ORDER_BY, "partition": T.PARTITION_BY}
     w.emit(kinds[token.text], f"{token.text.upper()} BY", token)
+    w.index += 2
+    return True
+
+
+@word("grouping")
+def grouping(w: Writer, token: Token) -> bool:
+    """GROUPING SETS (...), as a call of a function that has no other name."""
+    if not (w.word_at(1, "sets") and w.mark_at(2, "(")):
+        return False
+    w.emit_mark(FunctionMark(("grouping sets",), token.position, "sets"), token)
     w.index += 2
     return True
 

@@ -55,7 +55,6 @@ _ENDS = words(
 _UNSUPPORTED = {
     "overlaps": "OVERLAPS",
     "tablesample": "TABLESAMPLE",
-    "grouping": "GROUPING",
     "xmlelement": "xmlelement",
     "xmlforest": "xmlforest",
     "xmltable": "xmltable",
@@ -256,8 +255,6 @@ class Writer:
         handler = WORDS.get(word)
         if handler is not None and handler(self, token):
             return
-        if word == "grouping" and self.word_at(1, "sets"):
-            raise self.unsupported("GROUP BY GROUPING SETS", token)
         if word in _UNSUPPORTED and (word in TYPE_OR_FUNCTION or self.mark_at(1, "(")):
             raise self.unsupported(_UNSUPPORTED[word], token)
         native = _GRAMMAR.get(word)

@@ -118,15 +118,23 @@ def _apply(node: logical.Apply, wanted: set[int]) -> tuple[Node, Places]:
 
 def _aggregate(node: logical.Aggregate, wanted: set[int]) -> tuple[Node, Places]:
     keys = len(node.keys)
+    behind = keys + len(node.calls)
     kept = [i for i in range(len(node.calls)) if keys + i in wanted]
     calls = tuple(node.calls[i] for i in kept)
+    asked = [i for i in range(len(node.groupings)) if behind + i in wanted]
     used = references(*node.keys)
     for call in calls:
         used |= references(*call.arguments, call.filter, *(k.expression for k in call.order))
     child, places = _prune(node.child, used)
-    pruned = logical.Aggregate(child, remap(node.keys, places), remap(calls, places))
-    new = {i: i for i in range(keys)} | {keys + old: keys + new for new, old in enumerate(kept)}
-    return pruned, new
+    pruned = replace(
+        node,
+        child=child,
+        keys=remap(node.keys, places),
+        calls=remap(calls, places),
+        groupings=tuple(node.groupings[i] for i in asked),
+    )
+    left = [*range(keys), *(keys + i for i in kept), *(behind + i for i in asked)]
+    return pruned, {old: new for new, old in enumerate(left)}
 
 
 def _window(node: logical.Window, wanted: set[int]) -> tuple[Node, Places]:

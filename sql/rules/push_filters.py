@@ -220,12 +220,12 @@ def _apply(node: logical.Apply, conditions: list[Expression]) -> Node:
 
 
 def _aggregate(node: logical.Aggregate, conditions: list[Expression]) -> Node:
-    """A condition on keys alone may as well choose the rows."""
+    """A condition on keys alone, which are in every grouping set, may as well choose the rows."""
     down, stay = [], []
-    keys = len(node.keys)
+    keys = set(range(len(node.keys))).intersection(*node.sets)
     for condition in conditions:
         used = references(condition)
-        if used and max(used) < keys and not is_volatile(condition):
+        if used and used <= keys and not is_volatile(condition):
             down.append(substitute(condition, node.keys))
         else:
             stay.append(condition)

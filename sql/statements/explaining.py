@@ -13,6 +13,7 @@ from typing import Any
 from engine import operators
 from engine.counters import Counters, Figures
 from engine.operators import Operator
+from engine.rollups import roots
 from sql.deparse import condition, listed
 from sql.expressions import conjunction
 from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError
@@ -157,14 +158,25 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
             if operator.condition is not None:
                 yield "Join Filter", condition(operator.condition)
         case operators.Aggregate():
-            if operator.keys:
-                yield "Group Key", listed(operator.keys)
+            yield from _grouped(operator)
             if options.verbose and operator.calls:
                 yield "Calls", listed(operator.calls)
         case operators.Sort() | operators.Top():
             yield "Sort Key", listed(operator.keys)
         case operators.Project():
             yield "Output", listed(operator.expressions)
+
+
+def _grouped(operator: operators.Aggregate) -> Iterator[tuple[str, str]]:
+    """What the rows are grouped by, and which grouping sets are merged from the groups of others."""
+    if not operator.sets:
+        if operator.keys:
+            yield "Group Key", listed(operator.keys)
+        return
+    read = roots(operator.key_sets)
+    for each in dict.fromkeys(operator.key_sets):
+        keys = [operator.keys[i] for i in sorted(each)]
+        yield ("Group Key" if each in read else "Rollup Key"), listed(keys) if keys else "()"
 
 
 def certified(figures: Figures, options: Options) -> Iterator[tuple[str, Any]]:
@@ -195,7 +207,10 @@ def _as_json(operator: Operator, options: Options, counters: Counters | None) ->
         node["Node Type"], node["Index Name"] = "Index Scan", operator.index
     if name:
         node["Relation Name"] = name
-    node |= dict(details(operator, options))
+    for what, value in details(operator, options):
+        # what is said more than once becomes a list
+        said = node.get(what)
+        node[what] = value if said is None else [*(said if isinstance(said, list) else [said]), value]
     if counters is not None:
         figures: Figures = counters.of(operator)
         if options.timing:

@@ -132,6 +132,27 @@ def test_merged_states_give_the_same_bits(rows: list[tuple[int, float]], cut: in
         assert first.finish(5).tolist() == whole.finish(5).tolist()
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), _FLOATS), min_size=1, max_size=40))
+def test_merged_groups_give_the_same_bits(rows: list[tuple[int, float]]) -> None:
+    groups = np.array([g for g, _ in rows])
+    values = Column.of(FLOAT8, [v / 2**600 for _, v in rows])
+    wider = np.array([0, 1, 1, 0, 0])
+    for id in (
+        "sum(float8)",
+        "avg(float8)",
+        "variance(float8)",
+        "max(float8)",
+        "count(any)",
+        "corr(float8,float8)",
+    ):
+        columns = [values] * (2 if "," in id else 1)
+        fine, whole, rolled = (state(id, [FLOAT8] * len(columns)) for _ in range(3))
+        fine.update(groups, columns, 5)
+        whole.update(wider[groups], columns, 2)
+        rolled.merge(fine, wider, 2)
+        assert rolled.finish(2).tolist() == whole.finish(2).tolist()
+
+
 def test_groups_that_come_later() -> None:
     whole = state("sum(int4)", [INT4])
     whole.update(np.array([0]), [Column.of(INT4, [1])], 1)
