@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 
 import numpy as np
 
@@ -45,10 +45,11 @@ _LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
 _MANY, _ENOUGH = 4096, 512
-# Codes do not pay where they leave open more than this share of rows (then most of each extent of the vectors
-# is read); every so many segments they are tried again. Of the first segment, if it is large, a sample tells.
+# Codes do not pay where they leave open more than this share of rows: then most of each extent of the vectors
+# is read. Every so many segments they are tried again. Of the first segment, if it has so many rows, a sample
+# of its first ones tells: to ask the codes of all rows in vain takes longer than to read the vectors.
 _OPEN_SHARE, _TRIED_AGAIN = 0.125, 16
-_SAMPLED, _SAMPLE = 1 << 15, 256
+_SAMPLED, _SAMPLE = 1 << 14, 128
 
 
 _NONE = np.zeros(0, np.int64)
@@ -140,12 +141,14 @@ class _Part:
 class _Left:
     """What the codes of some cells of a part leave: rows that meet the terms, rows that may.
 
-    Both are ascending positions.
+    Both are ascending positions, of `rows` rows that were asked. `plainly`: codes do not pay for this part.
     """
 
     part: _Part
     sure: Positions
     maybe: Positions
+    rows: int = 0
+    plainly: bool = False
 
     @property
     def count(self) -> int:
@@ -158,7 +161,8 @@ class _Left:
             return pieces[0]
         sure = np.sort(np.concatenate([piece.sure for piece in pieces]))
         maybe = np.sort(np.concatenate([piece.maybe for piece in pieces]))
-        return cls(pieces[0].part, sure, maybe)
+        rows = sum(piece.rows for piece in pieces)
+        return cls(pieces[0].part, sure, maybe, rows, any(piece.plainly for piece in pieces))
 
     def stretches(self, rows: int) -> Iterator[_Left]:
         """The same in stretches of so many rows of the part, without those that nothing is left of."""
@@ -170,8 +174,8 @@ class _Left:
                 yield _Left(part, pieces[0] - start, pieces[1] - start)
 
 
-Work = tuple[_Part, range | None]
-"""Some cells of a part, or all of it."""
+Work = tuple[_Part, range | None, bool]
+"""Some cells of a part, or all of it; whether its codes are to be asked."""
 
 
 @dataclass(eq=False)
@@ -188,7 +192,6 @@ class Search:
     nothing: bool = False
     _asked: int = 0
     _open: int = 0
-    _parts: int = 0
     _share: float = 0.0
     columns: tuple[ColumnDefinition, ...] = field(init=False)
 
@@ -213,16 +216,15 @@ class Search:
             return
         small: list[_Left] = []
         rows = 0
-        for part, found in groupby(chain.from_iterable(ordered(self._codes_tasks(), self.run)), _part_of):
-            if not part.codes:
+        lefts = (self._counted(left) for found in ordered(self._codes_tasks(), self.run) for left in found)
+        for part, found in groupby(lefts, _part_of):
+            left = _Left.joined(list(found))
+            if left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows):
                 if small:
                     yield partial(self._survivors, small)
                     small, rows = [], 0
                 yield from self._plain(part)
                 continue
-            left = _Left.joined(list(found))
-            self._asked += part.rows
-            self._open += len(left.maybe)
             if left.count > _MANY:
                 if small:
                     yield partial(self._survivors, small)
@@ -240,6 +242,12 @@ class Search:
         if small:
             yield partial(self._survivors, small)
 
+    def _counted(self, left: _Left) -> _Left:
+        """What is left, counted: so that no more codes are asked where they do not pay."""
+        self._asked += left.rows
+        self._open += len(left.maybe)
+        return left
+
     def _plain(self, part: _Part) -> Iterator[Task]:
         """A part without codes, or one whose codes are not asked."""
         self._sums.add(Tally(plain=part.rows))
@@ -254,32 +262,30 @@ class Search:
         size = task_rows(self.view)
         group: list[Work] = []
         rows = 0
-        for morsel in self.view.morsels(self.predicate, whole=True):
-            part = self._part(morsel)
+        for number, morsel in enumerate(self.view.morsels(self.predicate, whole=True), 1):
+            part = self._coded(morsel)
             if part.codes and self.predicate:
                 part = self._selected(part)
+            if part.codes and not self._asked and part.rows >= _SAMPLED:
+                self._share = self._sample(part)
             whole = not part.codes or part.selected is not None or len(part.codes) > 1
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
-                group.append((part, cells))
-                rows += part.rows if part.codes and cells is None else size if part.codes else 0
+                pays = bool(part.codes) and (self._pays() or number % _TRIED_AGAIN == 0)
+                group.append((part, cells, pays))
+                rows += (part.rows if cells is None else size) if pays else 0
                 if rows >= size:
                     yield partial(self._decided, group)
                     group, rows = [], 0
+                if not pays:
+                    break
         if group:
             yield partial(self._decided, group)
 
-    def _part(self, morsel: Morsel) -> _Part:
-        """A morsel with the codes that are to be asked: none where they do not pay."""
-        part = self._coded(morsel)
-        if not part.codes:
-            return part
-        self._parts += 1
-        if self._parts == 1 and part.rows >= _SAMPLED:
-            self._share = self._sample(part)
-        elif self._asked:
+    def _pays(self) -> bool:
+        """Whether codes leave open few enough rows."""
+        if self._asked:
             self._share = self._open / self._asked
-        again = self._parts % _TRIED_AGAIN == 0
-        return part if self._share <= _OPEN_SHARE or again else _Part(morsel, ())
+        return self._share <= _OPEN_SHARE
 
     def _selected(self, part: _Part) -> _Part:
         """A part with the rows that the predicate leaves, if they are few."""
@@ -291,13 +297,13 @@ class Search:
         return replace(part, bounded=True, selected=np.flatnonzero(mask))
 
     def _sample(self, part: _Part) -> float:
-        """About which share of a part's rows its codes leave open."""
-        rows = np.linspace(0, part.rows - 1, _SAMPLE).astype(np.int64)
+        """About which share of a part's rows its codes leave open, by some rows of its first cell."""
+        rows = np.linspace(0, min(part.rows, _SAMPLED) - 1, _SAMPLE).astype(np.int64)
         shares = []
         for question, codes in part.codes:
-            asked = question.asked
-            verdict = codes.decide(asked.question, asked.op, asked.threshold, range(codes.cells), rows)
-            shares.append(len(verdict.maybe) / _SAMPLE)
+            asked, first = question.asked, range(min(codes.cells, 1))
+            verdict = codes.decide(asked.question, asked.op, asked.threshold, first, rows)
+            shares.append(len(verdict.maybe) / max(sum(verdict.decided) + len(verdict.maybe), 1))
         return min(shares)
 
     def _coded(self, morsel: Morsel) -> _Part:
@@ -312,9 +318,9 @@ class Search:
         """What codes leave of each work: on a worker."""
         found = []
         sums = Tally()
-        for part, cells in group:
-            left = _Left(part, _NONE, _NONE)
-            if part.codes:
+        for part, cells, pays in group:
+            left = _Left(part, _NONE, _NONE, plainly=True)
+            if pays:
                 left, tally = self._verdict(part, cells)
                 sums += tally
             found.append(left)
@@ -348,7 +354,7 @@ class Search:
         first = max(asked_rows - len(maybe) - sum(later), 0)
         whole = cells is None or cells.start == 0
         tally = Tally(segments=int(whole), rows=asked_rows, decided=(first, *later), code_bytes=code_bytes)
-        return _Left(part, sure, maybe), tally
+        return _Left(part, sure, maybe, asked_rows), tally
 
     # over what they left
 

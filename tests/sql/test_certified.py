@@ -281,7 +281,8 @@ def test_codes_are_asked() -> None:
         assert shown["Segments Searched"] == "1"
         depths = [int(rows) for name, rows in shown.items() if name.startswith("Rows Decided at Depth")]
         assert sum(depths) + int(shown["Rows Read in Full"]) == int(shown["Rows Searched"])
-        assert float(shown["GB per Second"]) > 0
+        assert "GB per Second" in shown
+        assert int(shown["Rows per Second"]) > 0
         (plan,) = client.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
         assert json.loads(plan[0])[0]["Plan"]["Rows Searched"] == int(shown["Rows Searched"])
         client.run("SET enable_certified_scan = off")
