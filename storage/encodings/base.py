@@ -34,8 +34,8 @@ class Stored(Protocol):
     def part(self, start: int, stop: int) -> Bytes:
         """Its bytes start to stop, whose checksum is the caller's to see to. Raises DataCorrupted."""
 
-    def parts(self, spans: Sequence[tuple[int, int]]) -> Bytes:
-        """Its bytes of each (start, stop), one after another, likewise."""
+    def parts(self, spans: Sequence[tuple[int, int]], into: Bytes) -> None:
+        """Put its bytes of each (start, stop) there, one after another, likewise."""
 
     def has_room(self, nbytes: int) -> bool:
         """Whether `keep` would keep so many bytes."""

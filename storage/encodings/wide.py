@@ -127,7 +127,11 @@ class StoredWide:
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded. Raises DataCorrupted."""
-        raw = self._range(start, min(stop, self._rows)) if rows is None else self._gather(rows + start)
+        if rows is None:
+            raw = self._range(start, min(stop, self._rows))
+        else:
+            raw = self._empty(len(rows))
+            self.gather(rows + start, raw)
         return Column(self._type, raw.reshape(-1).view(self._dtype).reshape(len(raw), self._width))
 
     def verify(self, step: int) -> None:
@@ -164,24 +168,26 @@ class StoredWide:
             return pieces[0]
         return np.concatenate(pieces) if pieces else np.zeros((0, self._row_bytes), np.uint8)
 
-    def _gather(self, positions: Positions) -> Array:
-        """(len(positions), row bytes) uint8."""
+    def _empty(self, rows: int) -> Array:
+        return np.empty((rows, self._row_bytes), np.uint8)
+
+    def gather(self, positions: Positions, out: Array) -> None:
+        """Put the rows at these positions into (len(positions), row bytes) uint8. Raises DataCorrupted."""
         extents = positions // self._extent
-        numbers = np.unique(extents).tolist()
-        if len(numbers) == 1:
-            extent = self._kept(numbers[0], len(positions))
-            first = numbers[0] * self._extent
-            return self._sparse(positions) if extent is None else extent[positions - first]
-        result = np.empty((len(positions), self._row_bytes), np.uint8)
-        for number in numbers:
+        numbers, counts = np.unique(extents, return_counts=True)
+        wanted = zip(numbers.tolist(), counts.tolist(), strict=True)
+        kept = {number: self._kept(number, count) for number, count in wanted}
+        if all(extent is None for extent in kept.values()):
+            self._sparse(positions, out)
+            return
+        for number, extent in kept.items():
             places = np.flatnonzero(extents == number)
-            wanted = positions[places]
-            extent = self._kept(number, len(wanted))
-            if extent is None:
-                result[places] = self._sparse(wanted)
-            else:
-                result[places] = extent[wanted - number * self._extent]
-        return result
+            if extent is not None:
+                out[places] = extent[positions[places] - number * self._extent]
+                continue
+            part = self._empty(len(places))
+            self._sparse(positions[places], part)
+            out[places] = part
 
     def _kept(self, number: int, wanted: int) -> Array | None:
         """An extent, read if so many rows of it are worth that."""
@@ -206,31 +212,40 @@ class StoredWide:
         wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[first : first + len(rows)])
         return (first + (int(wrong[0]) if len(wrong) else 0)) * self._row_bytes
 
-    def _sparse(self, positions: Positions) -> Array:
-        """Rows of one extent that is not kept."""
-        if not len(positions):
-            return np.zeros((0, self._row_bytes), np.uint8)
+    def _sparse(self, positions: Positions, out: Array) -> None:
+        """Rows of extents that are not kept."""
         if (np.diff(positions) > 0).all():
-            return self._ascending(positions)
+            self._ascending(positions, out)
+            return
         distinct, places = np.unique(positions, return_inverse=True)
-        return self._ascending(distinct)[places.reshape(-1)]
+        part = self._empty(len(distinct))
+        self._ascending(distinct, part)
+        np.take(part, places.reshape(-1), axis=0, out=out)
 
-    def _ascending(self, positions: Positions) -> Array:
+    def _ascending(self, positions: Positions, out: Array) -> None:
         """Rows, each once, in the order in which they lie; checked one by one."""
+        if not len(positions):
+            return
         width = self._row_bytes
         begins = np.flatnonzero(np.diff(positions) > 1 + _GAP // width) + 1
         firsts = positions[np.concatenate([[0], begins])]
         stops = positions[np.concatenate([begins - 1, [len(positions) - 1]])] + 1
-        raw = self._data.parts(list(zip((firsts * width).tolist(), (stops * width).tolist(), strict=True)))
-        rows = raw.reshape(-1, width)
-        if len(rows) > len(positions):
-            read = np.repeat(firsts - np.cumsum(stops - firsts) + (stops - firsts), stops - firsts)
-            rows = rows[np.searchsorted(read + np.arange(len(rows)), positions)]
-        wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[positions])
+        spans = list(zip((firsts * width).tolist(), (stops * width).tolist(), strict=True))
+        read = int((stops - firsts).sum())
+        if read == len(positions) and out.flags.c_contiguous:
+            self._data.parts(spans, out.reshape(-1))
+        else:
+            raw = self._empty(read)
+            self._data.parts(spans, raw.reshape(-1))
+            befores = np.cumsum(stops - firsts) - (stops - firsts)
+            span = np.searchsorted(firsts, positions, "right") - 1
+            out[...] = raw[positions - firsts[span] + befores[span]]
+        wrong = np.flatnonzero(kernels.checksum_rows(out) != self._checks[positions])
         if len(wrong):
             raise self._data.damage(int(positions[wrong[0]]) * width, "a row's checksum is wrong")
-        return rows
 
     def _read(self, start: int, stop: int) -> Array:
         """Neighbouring rows, checked one by one."""
-        return self._ascending(np.arange(start, stop))
+        rows = self._empty(stop - start)
+        self._ascending(np.arange(start, stop), rows)
+        return rows

@@ -70,9 +70,9 @@ class Content:
         self._buffers: list[Buffer] = [magic]
         self._at = len(magic)
 
-    def place(self, part: Bytes, checksum: int | None = None) -> list[int]:
+    def place(self, part: Bytes, checksum: int | None = None, align: int = _ALIGN) -> list[int]:
         """Put a buffer next; its place. `checksum` is its CRC32C, where that is known."""
-        padding = -self._at % _ALIGN
+        padding = -self._at % align
         self._buffers += [bytes(padding), part.data]
         offset = self._at + padding
         self._at = offset + len(part)
@@ -138,17 +138,14 @@ class SegmentFile:
         result.flags.writeable = False
         return result
 
-    def read_spans(self, spans: Sequence[tuple[int, int]]) -> Bytes:
-        """Bytes start to stop of each span, one after another, unchecked."""
-        result = memory(sum(stop - start for start, stop in spans))
+    def read_spans(self, spans: Sequence[tuple[int, int]], into: Bytes) -> None:
+        """Put bytes start to stop of each span there, one after another, unchecked."""
         try:
-            short = open_files.read_spans(self._file, spans, result.data)
+            short = open_files.read_spans(self._file, spans, into.data)
         except OSError as error:
             raise damage(self.path, spans[0][0], error.strerror or str(error)) from error
         if short is not None:
             raise damage(self.path, short, "it ends there")
-        result.flags.writeable = False
-        return result
 
     def buffer(self, name: Hashable, place: Place) -> StoredBuffer:
         """The buffer at a place; `name` tells what is kept of it from what is kept of others."""
@@ -225,10 +222,10 @@ class StoredBuffer:
         """Its bytes start to stop, unchecked. Raises DataCorrupted where they are not there."""
         return self._file._read(self._offset + start, self._offset + stop)
 
-    def parts(self, spans: Sequence[tuple[int, int]]) -> Bytes:
-        """Its bytes of each (start, stop), one after another, likewise."""
+    def parts(self, spans: Sequence[tuple[int, int]], into: Bytes) -> None:
+        """Put its bytes of each (start, stop) there, one after another, likewise."""
         offset = self._offset
-        return self._file.read_spans([(offset + start, offset + stop) for start, stop in spans])
+        self._file.read_spans([(offset + start, offset + stop) for start, stop in spans], into)
 
     def has_room(self, nbytes: int) -> bool:
         """Whether `keep` would keep so many bytes."""

@@ -1,7 +1,8 @@
 """Vector files: the rows of wide columns, in files of their own to which segments refer.
 
     8 bytes   magic "GDBVEC01"
-    buffers   each at a multiple of 64 bytes: the three of storage.encodings.wide
+    buffers   the three of storage.encodings.wide: the rows from byte 4096 on, so that one of 4 KB is one page
+              of the disk's, the others at multiples of 64 bytes
     n bytes   foot: JSON
     8 bytes   length of the foot, little-endian
     4 bytes   CRC32C of the foot
@@ -48,6 +49,8 @@ from storage.types import Type
 MAGICS = (b"GDBVEC01",)
 """What a vector file may begin with; the first is written."""
 
+PAGE = 4096
+
 Places = npt.NDArray[np.int32]
 """(rows,) where each row stands, counted through all files."""
 
@@ -58,7 +61,7 @@ def write_vectors(path: Path, rows: Wide, type: Type) -> VectorFile:
     data, of_rows, *rest = rows.buffers()
     row_bytes = 4 * len(data) // max(len(of_rows), 1)  # of_rows has four bytes a row
     whole = checksums.joined(of_rows.view(np.uint32), row_bytes)
-    buffers = [content.place(data, whole), *(content.place(part) for part in (of_rows, *rest))]
+    buffers = [content.place(data, whole, PAGE), *(content.place(part) for part in (of_rows, *rest))]
     foot = {"type": codec.encode_type(type), "head": rows.head(), "buffers": buffers}
     nbytes = content.write(path, foot)
     return open_vectors(path, nbytes, int(rows.head()["shape"][0]))
@@ -196,29 +199,32 @@ class Referred:
 
     def _gather(self, places: Positions) -> Array:
         """The rows at these places."""
-        groups = list(self._by_file(places))
-        if len(groups) == 1:
-            number, _, at = groups[0]
-            return self._rows(number, at)
         result = self._empty(len(places))
-        for number, where, at in groups:
-            result[where] = self._rows(number, at)
+        raw = result.view(np.uint8)
+        for number, where, at in self._by_file(places):
+            if isinstance(where, slice):
+                self.files[number].wide.gather(at, raw[where])
+            else:
+                part = self._empty(len(at)).view(np.uint8)
+                self.files[number].wide.gather(at, part)
+                raw[where] = part
         return result
 
     def _by_file(self, places: Positions) -> Iterator[tuple[int, Positions | slice, Positions]]:
         """(number of the file, which of `places` are in it, rows of it)."""
-        if len(self.files) == 1 or not len(places):
-            yield 0, slice(None), places
+        if not len(places):
             return
         numbers = np.searchsorted(self._starts, places, "right") - 1
+        if (np.diff(numbers) >= 0).all():
+            present, firsts = np.unique(numbers, return_index=True)
+            stops = [*firsts[1:].tolist(), len(places)]
+            for number, start, stop in zip(present.tolist(), firsts.tolist(), stops, strict=True):
+                yield number, slice(start, stop), places[start:stop] - self._starts[number]
+            return
         order = np.argsort(numbers, kind="stable")
         present, firsts = np.unique(numbers[order], return_index=True)
         for number, where in zip(present.tolist(), np.split(order, firsts[1:]), strict=True):
             yield number, where, places[where] - self._starts[number]
-
-    def _rows(self, number: int, at: Positions) -> Array:
-        values: Array = self.files[number].wide.decode(0, self.files[number].rows, at).values
-        return values
 
     def _empty(self, rows: int) -> Array:
         assert self.type.dtype is not None

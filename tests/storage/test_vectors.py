@@ -261,7 +261,7 @@ def test_damage_is_named_and_the_rest_can_be_read(tmp_path: Path, what: str) -> 
     data = bytearray(path.read_bytes())
     match what:
         case "flipped":
-            data[64 + 3 * 512 + 9] ^= 4  # of the fourth row that is not null
+            data[4096 + 3 * 512 + 9] ^= 4  # of the fourth row that is not null
             path.write_bytes(data)
         case "foot":
             data[-30] ^= 4
