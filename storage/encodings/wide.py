@@ -18,6 +18,7 @@ from storage import checksums, kernels
 from storage.column import Array, Column, Mask, Positions
 from storage.encodings.base import Bytes, Stored, flat
 from storage.kernels.plain.checksums import Checksums
+from storage.memory import memory
 from storage.predicate import Comparison
 from storage.types import Form, Type
 
@@ -169,7 +170,7 @@ class StoredWide:
         return np.concatenate(pieces) if pieces else np.zeros((0, self._row_bytes), np.uint8)
 
     def _empty(self, rows: int) -> Array:
-        return np.empty((rows, self._row_bytes), np.uint8)
+        return memory(rows * self._row_bytes).reshape(rows, self._row_bytes)
 
     def gather(self, positions: Positions, out: Array) -> None:
         """Put the rows at these positions into (len(positions), row bytes) uint8. Raises DataCorrupted."""

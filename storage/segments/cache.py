@@ -13,7 +13,6 @@ held by what nobody asked for in the last minute; else they are read, used and l
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 import threading
 import time
@@ -22,9 +21,6 @@ from collections.abc import Callable, Hashable
 from math import inf
 from typing import Any, TypeVar
 
-import numpy as np
-
-from storage.encodings.base import Bytes
 from storage.waiting import about_to_wait
 
 T = TypeVar("T")
@@ -33,8 +29,6 @@ Key = tuple[int, Hashable]
 SHARE = 0.5
 """The share of the machine's memory that the cache takes unless it is told otherwise."""
 IDLE = 60.0  # seconds after which an entry is cold enough to give way to an extent
-_HUGE = 2 << 20
-_LARGE = 4 << 20
 
 
 class _Entry:
@@ -171,20 +165,3 @@ def default_limit() -> int:
 
 cache = Cache(default_limit())
 """The one of this process."""
-
-
-def memory(nbytes: int) -> Bytes:
-    """(nbytes,) writable anonymous memory, in huge pages where it is large.
-
-    A mapping of its own, so that letting go of it gives it back to the system at once; a private one, for
-    shared memory gets no huge pages unless the system is told so, and its first write takes five times as
-    long. Scans of 4 KB rows read huge pages at 41 GB/s where small ones gave 36 and a mapped file 15 to 38.
-    """
-    if nbytes < _LARGE:
-        return np.empty(nbytes, np.uint8)
-    mapping = mmap.mmap(-1, nbytes + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        mapping.madvise(mmap.MADV_HUGEPAGE)
-    whole = np.frombuffer(mapping, np.uint8)
-    start = -whole.ctypes.data % _HUGE
-    return whole[start : start + nbytes]

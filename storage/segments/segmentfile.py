@@ -47,7 +47,8 @@ from storage.durability import files
 from storage.durability.files import Buffer
 from storage.encodings.base import Bytes
 from storage.errors import DataCorrupted
-from storage.segments.cache import IDLE, cache, memory
+from storage.memory import memory
+from storage.segments.cache import IDLE, cache
 from storage.segments.openfiles import open_files
 
 _MAGIC, _END = b"GDBSEG02", b"GDBSEGEN"

@@ -41,8 +41,8 @@ from storage.column import Array, Column, Mask, Positions
 from storage.encodings.base import Bytes, Stored, flat
 from storage.encodings.wide import StoredWide, Wide
 from storage.errors import DataCorrupted
+from storage.memory import memory
 from storage.predicate import Comparison
-from storage.segments.cache import memory
 from storage.segments.segmentfile import Content, SegmentFile
 from storage.types import Type
 

@@ -16,7 +16,7 @@ import numpy as np
 from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
 from storage.encodings.wide import EXTENT_BYTES, Wide
-from storage.segments.cache import memory
+from storage.memory import memory
 from storage.segments.sealed import Sealed
 from storage.segments.segment import SegmentColumn
 from storage.segments.segmentfolder import vectors_path
