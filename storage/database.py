@@ -44,7 +44,7 @@ from storage.transactions.sequences import Sequences
 from storage.transactions.snapshot import Snapshot
 from storage.transactions.temporary import Temporary
 from storage.transactions.transaction import Isolation, Transaction
-from storage.waiting import WouldBlock, is_at_once
+from storage.waiting import WouldBlock, is_at_once, to_the_end
 
 DEFAULT = Policy()
 _SOON = 0.001  # seconds that what is done at once waits for a commit to be recorded
@@ -273,9 +273,10 @@ class Database:
                     made = gather(changes, table, self.store(oid).next_row_id)
                     (unlogged if table.temporary else record.tables).append(made)
             position = self._logged(record, number)
-            self._adopt(transaction, record.tables, unlogged)
-            for table_record in (*record.tables, *unlogged):
-                self._apply(table_record, number)
+            with to_the_end():  # a mark may have to be looked up in a file
+                self._adopt(transaction, record.tables, unlogged)
+                for table_record in (*record.tables, *unlogged):
+                    self._apply(table_record, number)
             dropped = (oid for oid, item in transaction.definitions.items() if item is None)
             self._dropped += [(number, oid) for oid in dropped if oid in self._stores]
             self._latest = (number, catalog)

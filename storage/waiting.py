@@ -6,7 +6,7 @@ serves everybody and must not stand still. The rule that keeps it going:
     whoever is about to wait (for a lock, the disk, a worker), or to work for long, calls `about_to_wait`
     first, before he has done anything that cannot be done twice or taken back
 
-Inside `at_once` that raises WouldBlock, and the work is done again from its beginning, on a thread, where
+What has been begun and cannot is done `to_the_end`, whether or not something in it waits. Inside `at_once` that raises WouldBlock, and the work is done again from its beginning, on a thread, where
 `about_to_wait` does nothing. WouldBlock is no Exception: nothing on its way takes it for an error of the
 statement's.
 """
@@ -14,6 +14,8 @@ statement's.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 LONG = 4096
 """Rows of which a look at each is work for long."""
@@ -56,3 +58,13 @@ class AtOnce:
 
 
 at_once = AtOnce()
+
+
+@contextmanager
+def to_the_end() -> Iterator[None]:
+    """What is done in here cannot be done twice: nothing in it is given up, even where it waits a little."""
+    before, _thread.at_once = _thread.at_once, False
+    try:
+        yield
+    finally:
+        _thread.at_once = before

@@ -22,6 +22,7 @@ from storage.durability import files, log
 from storage.durability.checkpoint import Policy
 from storage.durability.replay import scan
 from storage.errors import CannotConnectNow, DataCorrupted, DiskFull, FileError, SequenceLimitExceeded
+from storage.segments.cache import cache
 from storage.types import (
     BOOL,
     BYTEA,
@@ -37,6 +38,7 @@ from storage.types import (
     binary,
     vector,
 )
+from storage.waiting import at_once
 from tests.storage.rows import (
     crashed,
     create,
@@ -498,3 +500,23 @@ def test_killed_at_any_moment_nothing_told_is_lost(tmp_path: Path) -> None:
         database._log.close() if database._log is not None else None
         database._folder_lock.release() if database._folder_lock is not None else None
     assert len(set(told)) == len(told)
+
+
+def test_a_commit_that_is_begun_at_once_is_recorded_once(tmp_path: Path) -> None:
+    """The marks of its deletes may stand in files that the cache has let go of."""
+    database = Database.open(tmp_path / "data")
+    table = create(database, primary=[1], sort_key=((1, True),))
+    put(database, table, (1, "a"), (2, "b"), (3, "c"))
+    database.optimize(table)
+    transaction = database.begin()
+    update(transaction, table, 1, (1, "A"))
+    limit, cache.limit = cache.limit, 0
+    cache.limit = limit
+    with at_once:
+        transaction.record()
+    transaction.commit()
+    assert rows(database, table) == [(1, "A"), (2, "b"), (3, "c")]
+    again = Database.open(crashed(tmp_path / "data", tmp_path / "crashed"))
+    assert rows(again, table) == [(1, "A"), (2, "b"), (3, "c")]
+    again.close()
+    database.close()
