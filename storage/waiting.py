@@ -6,9 +6,9 @@ serves everybody and must not stand still. The rule that keeps it going:
     whoever is about to wait (for a lock, the disk, a worker), or to work for long, calls `about_to_wait`
     first, before he has done anything that cannot be done twice or taken back
 
-What has been begun and cannot is done `to_the_end`, whether or not something in it waits. Inside `at_once` that raises WouldBlock, and the work is done again from its beginning, on a thread, where
-`about_to_wait` does nothing. WouldBlock is no Exception: nothing on its way takes it for an error of the
-statement's.
+What has been begun and cannot is done `to_the_end`, whether or not something in it waits. Inside `at_once`
+`about_to_wait` raises WouldBlock, and the work is done again from its beginning, on a thread, where it does
+nothing. WouldBlock is no Exception: nothing on its way takes it for an error of the statement's.
 """
 
 from __future__ import annotations
