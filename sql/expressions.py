@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import And, Call, Expression, Reference, walk
 from engine.functions.registry import BY_ID
-from engine.operators import SortKey, WindowCall
+from engine.operators import FrameBound, SortKey, WindowCall, WindowFrame
 
 E = TypeVar("E")
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -33,7 +33,7 @@ def _transformed(node: Any, function: Callable[[Any], Any]) -> Any:
         found = function(node)
         if found is not None:
             return found
-    elif not isinstance(node, SortKey | AggregateCall | WindowCall):
+    elif not isinstance(node, SortKey | AggregateCall | WindowCall | WindowFrame | FrameBound):
         return node
     changes = {}
     for name in _names(type(node)):

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
+from engine.operators.windowfunctions import WINDOW_FUNCTIONS, WindowFunction
 from sql.coerce import POLYMORPHIC, can_coerce
 from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction
 from storage.types import (
@@ -36,7 +37,7 @@ from storage.types import (
 class Choice:
     """An overload with the types its arguments must become, and of its result."""
 
-    overload: Overload | Aggregate
+    overload: Overload | Aggregate | WindowFunction
     arguments: tuple[Type, ...]
     result: Type
 
@@ -47,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    overload: Overload | Aggregate
+    overload: Overload | Aggregate | WindowFunction
     declared: tuple[Type, ...]  # one type an argument: a variadic's last one repeated
 
 
@@ -72,6 +73,14 @@ def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Ch
     """The aggregate for these arguments."""
     candidates = _candidates("aggregate", name, len(arguments))
     chosen = _choose(candidates, arguments)
+    if chosen is None:
+        raise _missing("function", _call(name, arguments), position)
+    return chosen
+
+
+def resolve_window(name: str, arguments: Sequence[Type], position: int) -> Choice:
+    """The window function for these arguments."""
+    chosen = _choose(_candidates("window", name, len(arguments)), arguments)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
     return chosen
@@ -129,10 +138,11 @@ def _missing(kind: str, call: str, position: int, count: int = 2) -> DatabaseErr
     )
 
 
-_TABLES: dict[str, Mapping[str, Sequence[Overload] | Sequence[Aggregate]]] = {
+_TABLES: dict[str, Mapping[str, Sequence[Overload] | Sequence[Aggregate] | Sequence[WindowFunction]]] = {
     "function": FUNCTIONS,
     "aggregate": AGGREGATES,
     "operator": OPERATORS,
+    "window": WINDOW_FUNCTIONS,
 }
 
 

@@ -212,14 +212,14 @@ class Sort:
 
 @dataclass(frozen=True)
 class Window:
-    """The child's columns, and an int8 a window function."""
+    """The child's columns, and a value a call of a window function."""
 
     child: Node
     calls: tuple[operators.WindowCall, ...]
 
     @property
     def types(self) -> tuple[Type, ...]:
-        return (*self.child.types, *(INT8 for _ in self.calls))
+        return (*self.child.types, *(call.type for call in self.calls))
 
     @property
     def children(self) -> tuple[Node, ...]:

@@ -85,7 +85,15 @@ class CollationMark:
     position: int
 
 
-Mark = Literal | ParameterMark | FunctionMark | OperatorMark | TypeName | CollationMark
+@dataclass(frozen=True, slots=True)
+class WindowMark:
+    """A name of the WINDOW clause; `position` is where its definition opens."""
+
+    name: str
+    position: int
+
+
+Mark = Literal | ParameterMark | FunctionMark | OperatorMark | TypeName | CollationMark | WindowMark
 
 
 def mark_of(node: object, kind: type[M]) -> M | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from engine.aggregates.registry import AGGREGATES
 from engine.functions.registry import FUNCTIONS, OPERATORS
+from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from engine.seams import Kind
 from sql.keywords import RESERVED
 from sql.typenames import type_of
@@ -206,7 +207,7 @@ def _operator_oid(text: str) -> int:
 
 
 def _function_oid(name: str, text: str) -> int:
-    candidates = [o.oid for o in FUNCTIONS.get(name, [])] + [a.oid for a in AGGREGATES.get(name, [])]
+    candidates = [f.oid for table in (FUNCTIONS, AGGREGATES, WINDOW_FUNCTIONS) for f in table.get(name, [])]
     if name in IO_OIDS:
         return IO_OIDS[name]
     if "(" in text:

@@ -19,6 +19,7 @@ from engine.operators import FunctionScan, SortKey
 from sql.binding import Binding
 from sql.binding.base import Aggregates, Windows, WindowValue
 from sql.binding.calls import key_of
+from sql.binding.windows import check_definitions, definitions_of
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_set, remap, transform
@@ -56,6 +57,7 @@ _KNOWN = frozenset(
         "distinct",
         "with_",
         "locks",
+        "windows",
     )
 )
 
@@ -84,7 +86,7 @@ def bind_select(
     """A SELECT with its ORDER BY and LIMIT, without its WITH."""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
-            words = {"windows": "WINDOW", "into": "SELECT INTO"}.get(name, name)
+            words = {"into": "SELECT INTO"}.get(name, name)
             raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
     return _Select(tree, frame, context, tables, queries).bind(resolve=resolve)
 
@@ -112,6 +114,7 @@ class _Select:
         self.binding = Binding(
             self.context, self.scope, "SELECT", Aggregates(), Windows(), sets=True, rows=self._row_function
         )
+        self.binding.definitions = definitions_of(self.tree)
         targets = self._targets()
         if resolve:
             for target in targets:
@@ -122,6 +125,7 @@ class _Select:
         having = self._having()
         orders = self._orders(targets)
         on = self._distinct_on(targets)
+        check_definitions(self.binding)
         aggregated = is_grouped(by.keys, self.binding, having)
         sets = bool(self.pending) or any(is_set(t.expression) for t in targets)
         for lock in self.locks:

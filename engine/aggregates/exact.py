@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.aggregates.registry import grown
+from engine.frames import Pieces, differences
 from storage import kernels
 from storage.column import Array, Positions
 from storage.errors import NumericValueOutOfRange
@@ -93,6 +94,14 @@ class ExactSums:
             piece = places[first : first + _MERGED]
             np.add.at(self.limbs[:, start:behind], piece, other.limbs[first : first + _MERGED])
         self.rows = min(len(places), _MERGED)
+
+    def over(self, pieces: Pieces) -> ExactSums:
+        """Sums over frames of groups: group i of the result is frame i of this one's groups."""
+        sums = ExactSums()
+        self._carry()
+        sums.limbs, sums.low, sums.rows = differences(self.limbs, pieces), self.low, self.rows
+        sums.specials = differences(self.specials, pieces) > 0
+        return sums
 
     def floats(self) -> Array:
         """The sums as float64, by the specials where there are any; 22003 where one is too large."""

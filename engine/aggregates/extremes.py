@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow.compute as pc
 
 from engine.aggregates.registry import State, aggregate, grown
+from engine.frames import Pieces, bit_sums, folded, sizes
 from engine.functions.compare import list_order
+from engine.orders import order_words, sorted_rows
 from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.types import (
@@ -61,6 +63,15 @@ class Folded(State):
         """Fold each value into its group's, and mark the groups as seen."""
         raise NotImplementedError
 
+    def over(self, values: Array, pieces: Pieces) -> Array:
+        """Values (rows,) folded over frames."""
+        raise NotImplementedError
+
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        found = self.over(columns[0].values, pieces)
+        seen = sizes(pieces) > 0
+        return Column(self.result, found, None if seen.all() else seen)
+
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         self.fold(groups, columns[0].values)
 
@@ -85,6 +96,10 @@ class _Smallest(Folded):
     def fold(self, groups: Positions, values: Array) -> None:
         kernels.smallest(groups, values, self.values, self.seen)
 
+    def over(self, values: Array, pieces: Pieces) -> Array:
+        ufunc = np.fmin if values.dtype.kind == "f" else np.minimum
+        return folded(ufunc, values, self.neutral(values.dtype), pieces)
+
 
 class _Largest(Folded):
     """The largest value; NaN is the greatest."""
@@ -94,6 +109,9 @@ class _Largest(Folded):
 
     def fold(self, groups: Positions, values: Array) -> None:
         kernels.largest(groups, values, self.values, self.seen)
+
+    def over(self, values: Array, pieces: Pieces) -> Array:
+        return folded(np.maximum, values, self.neutral(values.dtype), pieces)
 
 
 for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR):
@@ -113,6 +131,9 @@ class _Combined(Folded):
         else:
             self.ufunc.at(self.values, groups, values)
             self.seen[groups] = True
+
+    def over(self, values: Array, pieces: Pieces) -> Array:
+        return folded(self.ufunc, values, self.neutral(values.dtype), pieces)
 
 
 @aggregate("bool_and", [BOOL], BOOL)
@@ -161,6 +182,9 @@ class _BitXor(_Combined):
 
     def neutral(self, dtype: np.dtype) -> Any:
         return 0
+
+    def over(self, values: Array, pieces: Pieces) -> Array:
+        return bit_sums(values, pieces)
 
 
 for _type in (INT2, INT4, INT8):
@@ -229,6 +253,11 @@ class Kept(State):
             if old is None or ((new > old) if largest else (new < old)):
                 items[group], keys[group] = item, new
 
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        """By the places of the values in their order, of equal ones the first."""
+        words, _ = order_words(columns[0], self.largest, False)
+        return _chosen(columns[0], sorted_rows(words, self.run), pieces)
+
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
         pairs = zip(groups.tolist(), other.items, strict=False)
@@ -238,6 +267,20 @@ class Kept(State):
     def finish(self, count: int) -> Column:
         self.reserve(count)
         return Column.of(self.result, self.items[:count])
+
+
+def _chosen(column: Column, order: Positions, pieces: Pieces) -> Column:
+    """Of each frame the row that comes first in `order`."""
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    found = folded(np.minimum, ranks, len(order), pieces)
+    nothing = found == len(order)
+    if not nothing.any():
+        return column.take(order[found])
+    if not len(order):
+        return Column.nulls(column.type, len(found))
+    taken = column.take(order[np.where(nothing, 0, found)])
+    return taken.with_valid(~nothing)
 
 
 class _First(Kept):
@@ -265,6 +308,9 @@ class AnyValue(Kept):
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         self._keep(groups.tolist(), columns[0].tolist())
+
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        return _chosen(columns[0], np.arange(rows), pieces)
 
     def _keep(self, groups: list[int], values: list[Any]) -> None:
         for group, item in zip(groups, values, strict=True):

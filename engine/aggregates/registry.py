@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engine.frames import Pieces
 from engine.run import Run
 from engine.seams import Expression
 from storage.column import Column, Positions
@@ -78,6 +79,13 @@ class State:
     def finish(self, count: int) -> Column:
         """The results of groups 0 to `count`, one row each."""
         raise NotImplementedError
+
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        """The results of frames over `rows` rows, where they are had without adding each frame's rows anew.
+
+        The state is an empty one and used up by it; `columns` are as for `add`. None: there is no such way.
+        """
+        return None
 
 
 @dataclass(frozen=True)

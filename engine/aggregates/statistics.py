@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from engine.aggregates.exact import UNIT, ExactSums, products
 from engine.aggregates.registry import State, aggregate
 from engine.aggregates.sums import Counting
+from engine.frames import Pieces, differences
 from engine.functions import decimals
 from storage import kernels
 from storage.column import Column, Positions
@@ -62,6 +64,16 @@ class DecimalSpread(Counting):
             self.sums[group] = decimals.EXACT.add(self.sums[group], other.sums[i])
             self.squares[group] = decimals.EXACT.add(self.squares[group], other.squares[i])
 
+    def slides(self) -> bool:
+        """Where all have one scale, which a difference keeps, and nothing is NaN or infinite."""
+        exponents = {value.as_tuple().exponent for value in self.sums}
+        return len(exponents) <= 1 and all(isinstance(exponent, int) for exponent in exponents)
+
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
+        self.sums = _differences(self.sums, pieces)
+        self.squares = _differences(self.squares, pieces)
+
     def finish(self, count: int) -> Column:
         self.reserve(count)
         return Column.of(NUMERIC, [self._answer(group) for group in range(count)])
@@ -83,9 +95,21 @@ class DecimalSpread(Counting):
         return _root(answer, scale) if self.root else answer
 
 
+def _differences(values: Sequence[Decimal], pieces: Pieces) -> list[Decimal]:
+    """The sums of values over frames."""
+    plus, minus = decimals.EXACT.add, decimals.EXACT.subtract
+    totals = list(accumulate(values, plus, initial=Decimal(0)))
+    sums = [Decimal(0)] * len(pieces[0][0])
+    for start, end in pieces:
+        parts = (minus(totals[b], totals[a]) for a, b in zip(start.tolist(), end.tolist(), strict=True))
+        sums = [plus(total, part) for total, part in zip(sums, parts, strict=True)]
+    return sums
+
+
 def _root(value: Decimal, scale: int) -> Decimal:
     context = decimals.EXACT.copy()
-    context.prec = max(value.adjusted() // 2 + scale + 10, 20)
+    # a root may lie as near to a half of the last digit as its own digits tell
+    context.prec = max(value.adjusted() + 2 * scale + 10, 20)
     return decimals.rounded(context.sqrt(value), scale)
 
 
@@ -125,6 +149,14 @@ class Moments(State):
         np.add.at(self.rows, groups[: other.count], other.rows)
         for mine, theirs in zip(self.sums, other.sums, strict=True):
             mine.merge(theirs, groups)
+
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        if rows:
+            self.update(np.arange(rows), columns, rows)
+        self.rows = differences(self.rows, pieces)
+        self.sums = [sums.over(pieces) for sums in self.sums]
+        self.count = len(self.rows)
+        return self.finish(self.count)
 
     def finish(self, count: int) -> Column:
         self.reserve(count)

@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
+from engine.frames import Pieces, differences
 from engine.functions import decimals
 from engine.functions.interval import divided
 from storage import kernels
@@ -46,6 +47,25 @@ class Counting(State):
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
         np.add.at(self.rows, groups[: other.count], other.rows)
+
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        """A group a row, then their differences."""
+        if rows:
+            self.update(np.arange(rows), columns, rows)
+        if not self.slides():
+            return None
+        count = len(pieces[0][0])
+        self.over(pieces)
+        self.count = count
+        return self.finish(count)
+
+    def slides(self) -> bool:
+        """Whether all that was added can be taken away again."""
+        return True
+
+    def over(self, pieces: Pieces) -> None:
+        """Make frame i of the groups group i."""
+        self.rows = differences(self.rows, pieces)
 
     def some(self, count: int) -> Array | None:
         """Groups with rows; None: all."""
@@ -94,6 +114,10 @@ class WholeSums(Counting):
         super().merge(other, groups, count)
         np.add.at(self.high, groups[: other.count], other.high)
         np.add.at(self.low, groups[: other.count], other.low)
+
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
+        self.high, self.low = differences(self.high, pieces), differences(self.low, pieces)
 
     def totals(self, count: int) -> list[int]:
         """The sums as Python integers."""
@@ -181,6 +205,14 @@ class DecimalSums(WholeSums):
             if value or value.as_tuple().exponent:
                 self.others[group] = decimals.EXACT.add(self.others[group], value)
 
+    def slides(self) -> bool:
+        return not any(value or value.as_tuple().exponent for value in self.others)
+
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
+        self.seen = self.rows > 0
+        self.others = [Decimal(0)] * len(self.rows)
+
     def sums(self, count: int) -> list[Decimal]:
         """The sums, not checked for their range; of each group with the largest scale in it."""
         self.reserve(count)
@@ -229,6 +261,10 @@ class FloatSums(Counting):
         super().merge(other, groups, count)
         self.sums.merge(other.sums, groups)
 
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
+        self.sums = self.sums.over(pieces)
+
 
 @aggregate("sum", [FLOAT4], FLOAT4)
 @aggregate("sum", [FLOAT8], FLOAT8)
@@ -276,6 +312,10 @@ class IntervalSums(Counting):
         super().merge(other, groups, count)
         np.add.at(self.fields, groups[: other.count], other.fields)
 
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
+        self.fields = differences(self.fields, pieces)
+
     def intervals(self, count: int) -> Column:
         """The sums as intervals."""
         valid = self.some(count)
@@ -318,6 +358,9 @@ class SumVector(Counting):
     def grow(self, count: int) -> None:
         super().grow(count)
         self.sums.grow(count * max(self.width, 0))
+
+    def slides(self) -> bool:
+        return False  # a row's sums take many times the row's own bytes
 
     def _widen(self, width: int) -> None:
         if self.width < 0:

@@ -36,7 +36,8 @@ from engine.operators.top import Top
 from engine.operators.update import Update
 from engine.operators.upsert import SetRow, Upsert
 from engine.operators.values import Values
-from engine.operators.window import Window, WindowCall
+from engine.operators.window import Window, WindowCall, WindowFrame
+from engine.operators.windowframes import FrameBound
 from engine.operators.worktable import WorkTable
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Distinct",
     "Filter",
     "ForeignKey",
+    "FrameBound",
     "FunctionScan",
     "HashJoin",
     "IndexScan",
@@ -88,5 +90,6 @@ __all__ = [
     "Way",
     "Window",
     "WindowCall",
+    "WindowFrame",
     "WorkTable",
 ]

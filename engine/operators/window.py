@@ -1,57 +1,95 @@
-"""Window: for each row the place it has among the rows of its partition.
+"""Window: for each row the values of calls over the rows around it.
 
-All rows are sorted by partition and order; where a partition, and where a group of peers (rows that are
-equal in the order) begins, follows from neighbours. The numbers of each call are made in that order and
-put back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
+All rows are sorted by partition and order, once for calls whose windows are sorted alike; where a partition,
+and where a group of peers (rows that are equal in the order) begins, follows from neighbours, and frames from
+these (engine.frames, engine.operators.windowframes). The values of each call are made in that order and put
+back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from engine.counters import timed
+from engine.frames import Layout, Pieces, excluded
+from engine.nodes import true_rows
+from engine.operators import windowfunctions
 from engine.operators.base import Operator
 from engine.operators.rows import Rows
 from engine.operators.sort import SortKey, keyed, sort_words
+from engine.operators.windowaggregates import aggregated
+from engine.operators.windowframes import FrameBound, RangeKey, border
 from engine.orders import sorted_rows
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Words
-from storage.types import INT8, Type
+from storage.types import Type
 
-Starts = np.ndarray[Any, np.dtype[np.bool_]]  # whether a partition, or a group of peers, begins at a row
+_ALL_BEFORE, _HERE = FrameBound("unbounded preceding"), FrameBound("current row")
+
+
+@dataclass(frozen=True)
+class WindowFrame:
+    """Which rows of a partition a call sees: PostgreSQL's frame clause, whose default this is.
+
+    `key` is what offsets of RANGE are added to: the one key of the order.
+    """
+
+    mode: Literal["rows", "range", "groups"] = "range"
+    start: FrameBound = _ALL_BEFORE
+    end: FrameBound = _HERE
+    exclude: Literal["", "current row", "group", "ties"] = ""
+    key: Expression | None = None
+
+
+DEFAULT_FRAME = WindowFrame()
 
 
 @dataclass(frozen=True)
 class WindowCall:
-    """A window function (a name in WINDOW_FUNCTIONS) over the partitions and the order of a window."""
+    """A window function, or an aggregate, by its id, over the frames of a window."""
 
     function: str
+    type: Type
+    arguments: tuple[Expression, ...] = ()
+    filter: Expression | None = None
     partition: tuple[Expression, ...] = ()
     order: tuple[SortKey, ...] = ()
+    frame: WindowFrame = DEFAULT_FRAME
 
     @property
     def keys(self) -> tuple[SortKey, ...]:
         """What its rows are sorted by."""
         return (*(SortKey(e) for e in self.partition), *self.order)
 
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """All that it reads of its input's rows."""
+        frame = self.frame
+        lone = (self.filter, frame.key, frame.start.value, frame.end.value)
+        return (
+            *(key.expression for key in self.keys),
+            *self.arguments,
+            *(expression for expression in lone if expression is not None),
+        )
+
 
 @dataclass(frozen=True)
 class Window:
-    """The rows of `child`, each followed by an int8 a call."""
+    """The rows of `child`, each followed by a value a call."""
 
     child: Operator
     calls: tuple[WindowCall, ...]
 
     @property
     def types(self) -> tuple[Type, ...]:
-        return (*self.child.types, *(INT8 for _ in self.calls))
+        return (*self.child.types, *(call.type for call in self.calls))
 
     @property
     def children(self) -> tuple[Operator, ...]:
@@ -61,44 +99,110 @@ class Window:
         return "WindowAgg"
 
     def batches(self, run: Run) -> Iterator[Batch]:
-        yield from timed(run, self, self._numbered(run))
+        yield from timed(run, self, self._with_values(run))
 
-    def _numbered(self, run: Run) -> Iterator[Batch]:
-        keys = [key for call in self.calls for key in call.keys]
-        parts = list(keyed(self.child, keys, run))
+    def _with_values(self, run: Run) -> Iterator[Batch]:
+        wanted = list(dict.fromkeys(e for call in self.calls for e in call.expressions))
+        parts = list(keyed(self.child, [SortKey(e) for e in wanted], run))
         if not parts:
             return
         rows = Rows([batch for batch, _ in parts], self.child.types)
-        columns = [Column.concat(part) for part in zip(*(found for _, found in parts), strict=True)]
-        order = np.arange(rows.count)
-        numbers = []
-        for call in self.calls:
-            run.check()
-            mine, columns = columns[: len(call.keys)], columns[len(call.keys) :]
-            order, counted = _numbers(call, mine, rows.count, run)
-            numbers.append(counted)
+        joined = [Column.concat(part) for part in zip(*(found for _, found in parts), strict=True)]
+        work = _Work(dict(zip(wanted, joined, strict=True)), rows.count, run)
+        values = [work.values(call) for call in self.calls]
+        order = work.ordering(self.calls[-1]).order
         at = 0
         for batch in rows.given(order, run):
             there = order[at : at + batch.rows]
-            added = tuple(Column(INT8, counted[there]) for counted in numbers)
+            added = tuple(column.take(there) for column in values)
             yield Batch((*batch.columns, *added), batch.rows)
             at += batch.rows
 
 
-def _numbers(call: WindowCall, columns: Sequence[Column], rows: int, run: Run) -> tuple[Positions, Positions]:
-    """(the rows in the window's order, the function's value of each row)."""
-    words = [sort_words((key,), (column,)) for key, column in zip(call.keys, columns, strict=True)]
-    flat = [word for found in words for word in found]
-    order = sorted_rows(flat, run) if flat else np.arange(rows)
-    width = sum(len(found) for found in words[: len(call.partition)])
-    partitions = _starts(flat[:width], order)
-    peers = partitions | _starts(flat[width:], order)
-    values = np.empty(rows, np.int64)
-    values[order] = WINDOW_FUNCTIONS[call.function](partitions, peers)
-    return order, values
+@dataclass(frozen=True)
+class _Ordering:
+    """Rows in a window's order, where each of them then stands, and the layout of what they make."""
+
+    order: Positions
+    places: Positions
+    layout: Layout
 
 
-def _starts(words: Sequence[Words], order: Positions) -> Starts:
+class _Work:
+    """One run's columns, and what calls share: orderings and frames."""
+
+    def __init__(self, columns: Mapping[Expression, Column], rows: int, run: Run) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._run = run
+        self._orderings: dict[object, _Ordering] = {}
+        self._frames: dict[object, Pieces] = {}
+
+    def ordering(self, call: WindowCall) -> _Ordering:
+        """The order of a call's window."""
+        name = (call.partition, call.order)
+        found = self._orderings.get(name)
+        if found is None:
+            self._run.check()
+            found = self._orderings[name] = self._ordered(call)
+        return found
+
+    def _ordered(self, call: WindowCall) -> _Ordering:
+        keys = call.keys
+        words = [sort_words((key,), (self._columns[key.expression],)) for key in keys]
+        flat = [word for found in words for word in found]
+        order = sorted_rows(flat, self._run) if flat else np.arange(self._rows)
+        width = sum(len(found) for found in words[: len(call.partition)])
+        partitions = _starts(flat[:width], order)
+        peers = partitions | _starts(flat[width:], order)
+        places = np.empty(self._rows, np.int64)
+        places[order] = np.arange(self._rows)
+        return _Ordering(order, places, Layout(partitions, peers))
+
+    def values(self, call: WindowCall) -> Column:
+        """The call's value of each row, in the order in which rows came."""
+        self._run.check()
+        ordering = self.ordering(call)
+        arguments = [self._columns[e].take(ordering.order) for e in call.arguments]
+        function = windowfunctions.BY_ID.get(call.function)
+        pieces = self._pieces(call, ordering)
+        if function is not None:
+            place = windowfunctions.Place(ordering.layout, pieces, arguments)
+            found = function.evaluate(place)
+        else:
+            kept = self._filter(call, ordering)
+            found = aggregated(call.function, arguments, call.type, kept, pieces, self._run)
+        return found.take(ordering.places)
+
+    def _filter(self, call: WindowCall, ordering: _Ordering) -> Mask | None:
+        if call.filter is None:
+            return None
+        return true_rows(self._columns[call.filter], self._rows)[ordering.order]
+
+    def _pieces(self, call: WindowCall, ordering: _Ordering) -> Pieces:
+        """The frames of the rows, in the window's order."""
+        name = (call.partition, call.order, call.frame)
+        found = self._frames.get(name)
+        if found is None:
+            found = self._frames[name] = self._framed(call, ordering)
+        return found
+
+    def _framed(self, call: WindowCall, ordering: _Ordering) -> Pieces:
+        frame, layout = call.frame, ordering.layout
+        key = None
+        if frame.key is not None:
+            (order,) = call.order
+            column = self._columns[frame.key].take(ordering.order)
+            key = RangeKey(column, order.descending, order.nulls_first)
+
+        def place(bound: FrameBound, end: bool) -> Positions:
+            value = None if bound.value is None else self._columns[bound.value].take(ordering.order)
+            return border(layout, frame.mode, bound, key, value, self._run, end=end)
+
+        return excluded(layout, place(frame.start, False), place(frame.end, True), frame.exclude)
+
+
+def _starts(words: Sequence[Words], order: Positions) -> Mask:
     """Where the words of a row differ from those of the row before it; the first row begins everything."""
     starts = np.zeros(len(order), np.bool_)
     starts[:1] = True
@@ -106,33 +210,3 @@ def _starts(words: Sequence[Words], order: Positions) -> Starts:
         ordered = word[order]
         starts[1:] |= ordered[1:] != ordered[:-1]
     return starts
-
-
-def _since(starts: Starts) -> Positions:
-    """For each row the row at which the last of `starts` stands."""
-    last: Positions = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
-    return last
-
-
-def _row_number(partitions: Starts, peers: Starts) -> Positions:
-    numbers: Positions = np.arange(len(partitions)) - _since(partitions) + 1
-    return numbers
-
-
-def _rank(partitions: Starts, peers: Starts) -> Positions:
-    numbers: Positions = _since(peers) - _since(partitions) + 1
-    return numbers
-
-
-def _dense_rank(partitions: Starts, peers: Starts) -> Positions:
-    groups: Positions = np.cumsum(peers, dtype=np.int64)
-    numbers: Positions = groups - groups[_since(partitions)] + 1
-    return numbers
-
-
-WINDOW_FUNCTIONS: dict[str, Callable[[Starts, Starts], Positions]] = {
-    "row_number": _row_number,
-    "rank": _rank,
-    "dense_rank": _dense_rank,
-}
-"""The window functions: of where partitions and peers begin, in the window's order."""

@@ -95,12 +95,22 @@ class WindowValue(_CallValue):
     """The result of a window function."""
 
 
+@dataclass(frozen=True)
+class WindowDefinition:
+    """A name of the WINDOW clause; `position` is where its parenthesis opens."""
+
+    name: str
+    position: int
+    tree: exp.Window
+
+
 @dataclass
 class Binding:
     """Where an expression stands: the scope it sees, the clause it is in, what may occur there.
 
     `aggregates` and `windows` gather the level's calls of these (None: not allowed here). `aliases` are the
-    select list's names, which WHERE may use where no column has the name. `rows` makes a table function with
+    select list's names, which WHERE may use where no column has the name. `definitions` are those of the
+    level's WINDOW clause. `rows` makes a table function with
     several columns, called in the select list, part of FROM; `whole_rows` says that FROM is where we are.
     """
 
@@ -110,6 +120,8 @@ class Binding:
     aggregates: Aggregates | None = None
     windows: Windows | None = None
     inside_aggregate: bool = False
+    inside_window: bool = False
+    definitions: tuple[WindowDefinition, ...] = ()
     sets: bool = False
     whole_rows: bool = False
     aliases: Mapping[str, exp.Expression] = field(default_factory=dict)

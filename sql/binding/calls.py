@@ -11,13 +11,13 @@ from engine.aggregates.registry import AGGREGATES, AggregateCall
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
-from engine.operators.window import WINDOW_FUNCTIONS
+from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding.base import AggregateValue, Binding, GroupingValue, binds
 from sql.binding.literals import number
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
 from sql.expressions import references
-from sql.functions import resolve_aggregate, resolve_function, resolve_operator
+from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.typenames import ALIASES
 from storage.errors import (
@@ -35,7 +35,7 @@ _SCHEMAS = frozenset(("pg_catalog", "public", "information_schema"))
 
 
 @dataclass(frozen=True)
-class _Arguments:
+class Arguments:
     """The inside of a call's parentheses."""
 
     trees: list[exp.Expression]
@@ -79,7 +79,7 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     special = _SPECIAL.get(mark.name) if schema in ("", "pg_catalog") else None
     if special is not None and condition is None:
         return special(binding, mark, tree.expressions)
-    arguments = _read(tree.expressions)
+    arguments = read(tree.expressions)
     if mark.name in AGGREGATES and schema in ("", "pg_catalog", "public"):
         return _aggregate(binding, mark, arguments, condition)
     for said, what in ((arguments.star, "*"), (arguments.distinct, "DISTINCT"), (condition, "FILTER")):
@@ -92,15 +92,15 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
         raise WrongObjectType(
             f"ORDER BY specified, but {mark.name} is not an aggregate function", position=mark.position
         )
-    if mark.name in WINDOW_FUNCTIONS and not arguments.trees:
+    if mark.name in WINDOW_FUNCTIONS and mark.name not in FUNCTIONS:
         raise WrongObjectType(f"window function {mark.name} requires an OVER clause", position=mark.position)
     bound = [binding.bind(argument) for argument in arguments.trees]
     if schema and schema not in _SCHEMAS:
-        raise _undefined(f"{schema}.{mark.name}", bound, mark.position)
+        raise undefined(f"{schema}.{mark.name}", bound, mark.position)
     return call(binding, mark.name, bound, mark.position, ".".join(mark.names) if schema else "")
 
 
-def _undefined(name: str, arguments: Sequence[Expression], position: int) -> UndefinedFunction:
+def undefined(name: str, arguments: Sequence[Expression], position: int) -> UndefinedFunction:
     types = ", ".join(str(a.type.base) for a in arguments)
     return UndefinedFunction(
         f"function {name}({types}) does not exist",
@@ -123,6 +123,12 @@ def call(
         return coerce(arguments[0], target, "e", position, binding.context)
     overload = choice.overload
     if isinstance(overload, Overload) and overload.returns_set:
+        if binding.inside_window:
+            raise FeatureNotSupported(
+                "window function calls cannot contain set-returning function calls",
+                hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+                position=position,
+            )
         if not binding.sets:
             where = "aggregate function calls" if binding.inside_aggregate else binding.clause
             verb = "cannot contain set-returning function calls" if binding.inside_aggregate else ""
@@ -139,10 +145,10 @@ def call(
     return binding.call(choice, tuple(arguments), position)
 
 
-def _read(trees: Sequence[exp.Expression]) -> _Arguments:
+def read(trees: Sequence[exp.Expression]) -> Arguments:
     """The arguments, with what an aggregate says of its rows."""
     if len(trees) == 1 and isinstance(trees[0], exp.Star):
-        return _Arguments([], star=True)
+        return Arguments([], star=True)
     items = list(trees)
     order: tuple[exp.Expression, ...] = ()
     if items and isinstance(items[-1], exp.Order):
@@ -154,28 +160,15 @@ def _read(trees: Sequence[exp.Expression]) -> _Arguments:
             raise SqlSyntaxError('syntax error at or near "on"', position=position_of(items[0]))
         distinct = True
         items[:1] = items[0].expressions
-    return _Arguments(items, distinct=distinct, order=order)
+    return Arguments(items, distinct=distinct, order=order)
 
 
 def _aggregate(
-    binding: Binding, mark: FunctionMark, arguments: _Arguments, condition: exp.Expression | None
+    binding: Binding, mark: FunctionMark, arguments: Arguments, condition: exp.Expression | None
 ) -> Expression:
     aggregates = binding.refuse_aggregates(mark.position)
     inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
-    bound = [inside.bind(argument) for argument in arguments.trees]
-    if not bound and not arguments.star:
-        if mark.name == "count":
-            raise WrongObjectType(
-                "count(*) must be used to call a parameterless aggregate function", position=mark.position
-            )
-        raise _undefined(mark.name, bound, mark.position)
-    if arguments.star and mark.name != "count":
-        raise _undefined(mark.name, bound, mark.position)
-    choice = resolve_aggregate(mark.name, [b.type for b in bound], mark.position)
-    values = tuple(
-        inside.coerced(inside.known(b) if t.oid == UNKNOWN.oid else b, t, mark.position)
-        for b, t in zip(bound, choice.arguments, strict=True)
-    )
+    choice, values = chosen_aggregate(inside, mark, arguments)
     _refuse_outer(values, mark)
     filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
     order = tuple(sort_key(inside, item) for item in arguments.order)
@@ -186,6 +179,27 @@ def _aggregate(
         )
     made = AggregateCall(choice.id, values, arguments.distinct, filter, order, choice.result)
     return AggregateValue(aggregates.add(made), choice.result)
+
+
+def chosen_aggregate(
+    inside: Binding, mark: FunctionMark, arguments: Arguments
+) -> tuple[Choice, tuple[Expression, ...]]:
+    """(the aggregate that a call means, its arguments as it takes them)."""
+    bound = [inside.bind(argument) for argument in arguments.trees]
+    if not bound and not arguments.star:
+        if mark.name == "count":
+            raise WrongObjectType(
+                "count(*) must be used to call a parameterless aggregate function", position=mark.position
+            )
+        raise undefined(mark.name, bound, mark.position)
+    if arguments.star and mark.name != "count":
+        raise undefined(mark.name, bound, mark.position)
+    choice = resolve_aggregate(mark.name, [b.type for b in bound], mark.position)
+    values = tuple(
+        inside.coerced(inside.known(b) if t.oid == UNKNOWN.oid else b, t, mark.position)
+        for b, t in zip(bound, choice.arguments, strict=True)
+    )
+    return choice, values
 
 
 def _refuse_outer(values: Sequence[Expression], mark: FunctionMark) -> None:
@@ -263,7 +277,7 @@ def _nullif(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
 def _typeof(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     bound = _plain(binding, mark, trees)
     if len(bound) != 1:
-        raise _undefined("pg_typeof", bound, mark.position)
+        raise undefined("pg_typeof", bound, mark.position)
     return Constant(binding.context.constant(REGTYPE, bound[0].type.oid))
 
 

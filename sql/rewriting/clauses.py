@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot.tokenizer_core import TokenType as T
 
 from sql.marks import FunctionMark, Literal
-from sql.rewriting.operands import frame_clause, quantifier
+from sql.rewriting.operands import quantifier
 from sql.rewriting.writer import Writer, word
 from sql.tokens import Kind, Token, near
 from storage.errors import SqlSyntaxError
@@ -46,7 +46,7 @@ def on_all(w: Writer, token: Token) -> bool:
 
 @word("row", "rows")
 def row(w: Writer, token: Token) -> bool:
-    if frame_clause(w, token) or after_offset(w, token):
+    if after_offset(w, token):
         return True
     if token.is_word("rows") and w.word_at(1, "from") and w.mark_at(2, "("):
         raise w.unsupported("ROWS FROM", token)

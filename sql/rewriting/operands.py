@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot.tokenizer_core import TokenType as T
 
-from sql.keywords import RESERVED, words
+from sql.keywords import words
 from sql.marks import CollationMark, FunctionMark, OperatorMark
 from sql.rewriting.writer import Frame, Writer, word
 from sql.tokens import Kind, Token, near
@@ -178,39 +178,6 @@ def on_filter(w: Writer, token: Token) -> bool:
         w.emit(T.FILTER, "FILTER", token)
         w.index += 1
         return True
-    return False
-
-
-@word("over")
-def over(w: Writer, token: Token) -> bool:
-    """OVER (window), behind a call."""
-    previous = w.peek(-1)
-    behind = w.peek()
-    if not w.operand or previous is None or not previous.is_mark(")"):
-        return False
-    if behind is None:
-        raise near(w.text, behind)
-    if behind.kind is Kind.QUOTED or (behind.kind is Kind.WORD and behind.text not in RESERVED):
-        raise w.unsupported("OVER with the name of a window", token)
-    if not behind.is_mark("("):
-        raise near(w.text, behind)
-    w.emit(T.OVER, "OVER", token)
-    w.index += 1
-    w.emit_open(behind, Frame("over"))
-    w.comma = behind
-    w.index += 1
-    return True
-
-
-@word("range", "groups")
-def frame_clause(w: Writer, token: Token) -> bool:
-    """ROWS, RANGE and GROUPS of a window, which are refused."""
-    behind = w.peek()
-    begins = behind is not None and (
-        behind.is_word("between", "unbounded", "current") or behind.kind is Kind.NUMBER
-    )
-    if w.frames[-1].kind == "over" and begins:
-        raise w.unsupported(f"{token.text.upper()} of a window", token)
     return False
 
 

@@ -142,7 +142,7 @@ def _window(node: logical.Window, wanted: set[int]) -> tuple[Node, Places]:
     kept = [i for i in range(len(node.calls)) if width + i in wanted]
     calls = tuple(node.calls[i] for i in kept)
     used = {i for i in wanted if i < width}
-    used |= references(*(key.expression for call in calls for key in call.keys))
+    used |= references(*(expression for call in calls for expression in call.expressions))
     child, places = _prune(node.child, used)
     if not calls:
         return child, places

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from engine.aggregates.registry import AGGREGATES
 from engine.castings import CASTS
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
+from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from engine.seams import SessionInfo
 from sql.extensions import AVAILABLE
 from sql.views import names
@@ -242,6 +243,15 @@ def aggregates(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         yield _proc(aggregate.oid, aggregate.name, arguments, aggregate.result.oid, kind="a") | {
             "proisstrict": False,
             "prosrc": "aggregate_dummy",
+        }
+
+
+@view("pg_catalog", "pg_proc", fixed=True)
+def window_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for function in (f for signatures in WINDOW_FUNCTIONS.values() for f in signatures):
+        arguments = [type.oid for type in function.arguments]
+        yield _proc(function.oid, function.name, arguments, function.result.oid, kind="w") | {
+            "proisstrict": bool(arguments)
         }
 
 

@@ -104,7 +104,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("SELECT row_number() OVER (ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t", "ROWS of a window"),
         ("SELECT a FROM t TABLESAMPLE system (1)", "TABLESAMPLE"),
         ("SELECT (a, b) OVERLAPS (c, d)", "OVERLAPS"),
         ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a)", "WITHIN GROUP"),

@@ -1,0 +1,189 @@
+"""The window functions that are no aggregates: places in a partition, and rows at a distance or of a frame.
+
+    @window("lag", [ANYELEMENT], ANYELEMENT, 3106)
+    def _lag(place: Place) -> Column: ...
+
+A function sees all rows of its window at once, in the window's order, and gives a value a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.frames import Layout, Pieces, nth_rows, sizes
+from engine.operators.rows import without
+from storage.column import Array, Column, Mask, Positions
+from storage.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile
+from storage.types import ANYELEMENT, FLOAT8, INT4, INT8, Type
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a call sees: the layout of its window, its frames, its arguments in the window's order."""
+
+    layout: Layout
+    pieces: Pieces
+    arguments: Sequence[Column]
+
+
+Evaluate = Callable[[Place], Column]
+
+
+@dataclass(frozen=True)
+class WindowFunction:
+    """One signature of a window function. `id` names it in plans: 'lag(anyelement,int4)'."""
+
+    id: str
+    name: str
+    arguments: tuple[Type, ...]
+    result: Type
+    evaluate: Evaluate
+    oid: int
+    doc: str
+
+
+WINDOW_FUNCTIONS: dict[str, list[WindowFunction]] = {}
+BY_ID: dict[str, WindowFunction] = {}
+
+
+def window(name: str, arguments: Sequence[Type], result: Type, oid: int) -> Callable[[Evaluate], Evaluate]:
+    """Declare a signature of window function `name`, with PostgreSQL's OID; decorators stack."""
+
+    def declare(evaluate: Evaluate) -> Evaluate:
+        id = f"{name}({','.join(t.name for t in arguments)})"
+        assert id not in BY_ID, f"{id} is declared twice"
+        doc = (evaluate.__doc__ or "").strip()
+        row = WindowFunction(id, name, tuple(arguments), result, evaluate, oid, doc)
+        BY_ID[id] = row
+        WINDOW_FUNCTIONS.setdefault(name, []).append(row)
+        return evaluate
+
+    return declare
+
+
+@window("row_number", [], INT8, 3100)
+def _row_number(place: Place) -> Column:
+    """The number of the row in its partition, from 1."""
+    return Column(INT8, _number(place.layout))
+
+
+def _number(layout: Layout) -> Positions:
+    numbers: Positions = np.arange(layout.rows) - layout.first + 1
+    return numbers
+
+
+@window("rank", [], INT8, 3101)
+def _rank(place: Place) -> Column:
+    """The number of the row's first peer: with gaps."""
+    return Column(INT8, _ranks(place.layout))
+
+
+def _ranks(layout: Layout) -> Positions:
+    numbers: Positions = layout.peer_first - layout.first + 1
+    return numbers
+
+
+@window("dense_rank", [], INT8, 3102)
+def _dense_rank(place: Place) -> Column:
+    """The number of the row's group of peers in its partition: without gaps."""
+    layout = place.layout
+    return Column(INT8, layout.group - layout.group[layout.first] + 1)
+
+
+@window("percent_rank", [], FLOAT8, 3103)
+def _percent_rank(place: Place) -> Column:
+    """(rank - 1) / (rows of the partition - 1); 0 for a partition of one row."""
+    layout = place.layout
+    return Column(FLOAT8, (_ranks(layout) - 1) / np.maximum(layout.last - layout.first - 1, 1))
+
+
+@window("cume_dist", [], FLOAT8, 3104)
+def _cume_dist(place: Place) -> Column:
+    """The part of the partition's rows that come before the row or are its peers."""
+    layout = place.layout
+    return Column(FLOAT8, (layout.peer_last - layout.first) / (layout.last - layout.first))
+
+
+@window("ntile", [INT4], INT4, 3105)
+def _ntile(place: Place) -> Column:
+    """The bucket of the row, from 1, when the partition is cut into so many that are as equal as may be.
+
+    The first row of a partition says how many; null: no numbers in it. Raises InvalidArgumentForNtile.
+    """
+    layout, wanted = place.layout, place.arguments[0]
+    first, valid = layout.first, wanted.valid
+    buckets = wanted.values.astype(np.int64)[first]
+    there = None if valid is None else valid[first]
+    if (buckets[slice(None) if there is None else there] <= 0).any():
+        raise InvalidArgumentForNtile("argument of ntile must be greater than zero")
+    buckets = np.maximum(buckets, 1)
+    number = _number(layout) - 1
+    size, larger = np.divmod(layout.last - first, buckets)  # `larger` buckets have a row more
+    edge = larger * (size + 1)
+    tile = np.where(number < edge, number // (size + 1), larger + (number - edge) // np.maximum(size, 1))
+    return Column(INT4, (tile + 1).astype(np.int32), there)
+
+
+@window("lag", [ANYELEMENT], ANYELEMENT, 3106)
+@window("lag", [ANYELEMENT, INT4], ANYELEMENT, 3107)
+@window("lag", [ANYELEMENT, INT4, ANYELEMENT], ANYELEMENT, 3108)
+def _lag(place: Place) -> Column:
+    """The value that many rows before in the partition, 1 unless said; the default where there is none."""
+    return _shifted(place, -1)
+
+
+@window("lead", [ANYELEMENT], ANYELEMENT, 3109)
+@window("lead", [ANYELEMENT, INT4], ANYELEMENT, 3110)
+@window("lead", [ANYELEMENT, INT4, ANYELEMENT], ANYELEMENT, 3111)
+def _lead(place: Place) -> Column:
+    """The value that many rows behind in the partition, 1 unless said; the default where there is none."""
+    return _shifted(place, 1)
+
+
+def _shifted(place: Place, sign: int) -> Column:
+    """The values at a distance; a null distance gives null."""
+    layout, (values, *rest) = place.layout, place.arguments
+    here = np.arange(layout.rows)
+    distance: Array = rest[0].values.astype(np.int64) if rest else np.ones(layout.rows, np.int64)
+    known = rest[0].is_valid() if rest else np.ones(layout.rows, np.bool_)
+    target = here + sign * distance
+    inside = (target >= layout.first) & (target < layout.last)
+    if len(rest) < 2:
+        return _at(values, target, inside & known)
+    both = Column.concat([values, rest[1]])
+    return _at(both, np.where(inside, target, here + layout.rows), known)
+
+
+def _at(column: Column, rows: Positions, there: Mask) -> Column:
+    """The values at `rows`, null where there is none."""
+    found = column.take(np.where(there, rows, 0))
+    return found if there.all() else without(found, there)
+
+
+@window("first_value", [ANYELEMENT], ANYELEMENT, 3112)
+def _first_value(place: Place) -> Column:
+    """The value of the frame's first row."""
+    rows = nth_rows(place.pieces, np.zeros(place.layout.rows, np.int64))
+    return _at(place.arguments[0], rows, rows >= 0)
+
+
+@window("last_value", [ANYELEMENT], ANYELEMENT, 3113)
+def _last_value(place: Place) -> Column:
+    """The value of the frame's last row."""
+    rows = nth_rows(place.pieces, sizes(place.pieces) - 1)
+    return _at(place.arguments[0], rows, rows >= 0)
+
+
+@window("nth_value", [ANYELEMENT, INT4], ANYELEMENT, 3114)
+def _nth_value(place: Place) -> Column:
+    """The value of the frame's row of that number, from 1. Raises InvalidArgumentForNthValue."""
+    values, wanted = place.arguments
+    known = wanted.is_valid()
+    number = wanted.values.astype(np.int64)
+    if (number[known] <= 0).any():
+        raise InvalidArgumentForNthValue("argument of nth_value must be greater than zero")
+    rows = nth_rows(place.pieces, np.where(known, number - 1, -1))
+    return _at(values, rows, rows >= 0)
