@@ -3,8 +3,8 @@
 A short plan is a chain of operators over a few written rows, or over rows found by keys, with expressions
 whose cost does not depend on their values, or only on the length of texts that came with the statement. What
 else may make it wait or take long is noticed while it runs (storage.waiting): rows that another transaction
-holds, buffers that are not resident, more rows found by a key than a few. A value that it drew from a
-sequence before that is lost, as by a rollback.
+holds, buffers that are not resident, more rows found by a key than a few. What is begun again may not differ
+from what is done once, so nextval is not among its functions.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LOOKING = (Filter, IndexScan, Limit, OneRow, Project)
 _ROWS = 64  # that a statement writes out
 _NODES = 2000  # of its expressions, together
 
-_VOLATILE = frozenset(("clock_timestamp", "gen_random_uuid", "nextval", "random", "timeofday"))
+_VOLATILE = frozenset(("clock_timestamp", "gen_random_uuid", "random", "timeofday"))
 _LINEAR = frozenset(
     (
         "*",

@@ -248,6 +248,7 @@ class Database:
     def _record_sequence(self, oid: int, value: int, called: bool) -> None:
         if self._log is not None:
             self._log.append(SequenceRecord(oid, value, called).encode())
+            self._log.write()  # the value is told before anybody commits
 
     def record(self, transaction: Transaction) -> int:
         """Number, log and apply; the position in the log. Raises DiskFull with nothing done."""

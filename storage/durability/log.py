@@ -209,6 +209,13 @@ class Log:
                 raise
         return target, end, descriptor
 
+    def write(self) -> None:
+        """Hand what was appended to the system: the end of this process takes nothing of it any more.
+
+        Raises DiskFull or FileError, and then the log has failed.
+        """
+        self._write()
+
     def is_durable(self, position: int) -> bool:
         """Whether `flush` would not wait, because the record is on disk or never will be."""
         return self._flushed >= position or self._failed is not None
