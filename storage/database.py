@@ -317,6 +317,7 @@ class Database:
             if transaction.synchronous:
                 self._log.flush(position)
             else:
+                self._log.write()  # only a machine that dies can take it
                 self._log.flush_later()
         self._publish(position)
         if transaction.definitions:
