@@ -47,6 +47,7 @@ from storage.transactions.locks import ROW_WAIT, Policy, RowMode, TableMode, Thi
 from storage.transactions.sequences import Sequences
 from storage.transactions.snapshot import Snapshot
 from storage.transactions.temporary import Temporary
+from storage.waiting import about_to_wait, to_the_end
 
 Isolation = Literal["read uncommitted", "read committed", "repeatable read", "serializable"]
 
@@ -392,6 +393,7 @@ class Transaction(Defining):
 
     def take_back(self, savepoint: int | None) -> None:
         """Undo what was done since the savepoint, or all that was done, and forget it; locks stay."""
+        assert self._position is None, "what is recorded cannot be taken back"
         for table, changes in self.changes.items():
             mark = Savepoint() if savepoint is None else self._savepoints[savepoint].changes.get(table)
             self._release(table, changes.cut(mark or Savepoint()), ended=False)
@@ -443,11 +445,14 @@ class Transaction(Defining):
         if self.ended:
             return
         self.record()
-        try:
-            if self._position is not None:
-                self._database.publish(self, self._position)
-        finally:
-            self._end()
+        if self.waits:
+            about_to_wait()
+        with to_the_end():  # what is recorded may not be done again
+            try:
+                if self._position is not None:
+                    self._database.publish(self, self._position)
+            finally:
+                self._end()
 
     @property
     def waits_to_roll_back(self) -> bool:
