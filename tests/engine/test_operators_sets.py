@@ -238,7 +238,10 @@ def test_lateral(left: list[Any], right: list[Any], size: int, kind: Any, condit
 @given(tables, sizes)
 def test_window_functions_number_the_rows_of_partitions(rows: list[tuple[Any, ...]], size: int) -> None:
     order = (SortKey(A, descending=True, nulls_first=True),)
-    calls = tuple(WindowCall(name, (B,), order) for name in ("row_number", "rank", "dense_rank"))
+    calls = tuple(
+        WindowCall(f"{name}()", INT8, partition=(B,), order=order)
+        for name in ("row_number", "rank", "dense_rank")
+    )
     expected = []
     for row in rows:
         mine = by([other for other in rows if other[1] == row[1]], order)
