@@ -25,6 +25,7 @@ from sql.resolved import ColumnName, Resolved, TableName
 from sql.scope import Scope
 from sql.tokens import Kind
 from sql.typenames import type_of
+from sql.windowtexts import over, window_clause
 from storage.errors import FeatureNotSupported
 from storage.types import format_type
 
@@ -126,7 +127,8 @@ class Unparser:
             clause = tree.args.get(name)
             if clause is not None:
                 text += word + (self._group(clause) if name == "group" else self.expression(clause.this))
-        return text
+        windows = tree.args.get("windows")
+        return text + (f"\n  WINDOW {window_clause(windows, self.expression)}" if windows else "")
 
     def _group(self, clause: exp.Group) -> str:
         word = "DISTINCT " if clause.args.get("all") is False else ""
@@ -421,7 +423,7 @@ class Unparser:
 
 _BARE = ("this", "alias")
 _SPELLED = ("grouping", "rollup", "cube")
-_CLAUSES = ("where", "group", "having", "order", "limit", "offset")
+_CLAUSES = ("where", "group", "having", "windows", "order", "limit", "offset")
 _SELECT = frozenset(("expressions", "distinct", "from_", "joins", "with_", *_CLAUSES))
 _WRITERS: dict[type, Callable[[Unparser, Any], str]] = {
     exp.Null: lambda w, t: "NULL",
@@ -431,6 +433,7 @@ _WRITERS: dict[type, Callable[[Unparser, Any], str]] = {
     exp.Column: Unparser._reference,
     exp.Cast: Unparser._cast,
     exp.Anonymous: Unparser._call,
+    exp.Window: lambda w, t: over(t, w.expression),
     exp.Filter: lambda w, t: f"{w.expression(t.this)} FILTER (WHERE {w.expression(t.expression.this)})",
     exp.AtTimeZone: lambda w, t: f"{w.expression(t.this)} AT TIME ZONE {w.expression(t.args['zone'])}",
     exp.Array: lambda w, t: f"ARRAY[{w._list(t.expressions)}]",
