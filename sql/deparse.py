@@ -67,6 +67,11 @@ def _boolean_test(node: e.BooleanTest) -> str:
 
 
 def _aggregate(node: AggregateCall) -> str:
+    if node.direct is not None:
+        kept = f" FILTER (WHERE {deparse(node.filter)})" if node.filter is not None else ""
+        order = listed(node.order) or listed(node.arguments)
+        name = node.function.partition("(")[0]
+        return f"{name}({listed(node.direct.arguments)}) WITHIN GROUP (ORDER BY {order}){kept}"
     inside = listed(node.arguments) or "*"
     order = f" ORDER BY {listed(node.order)}" if node.order else ""
     kept = f" FILTER (WHERE {deparse(node.filter)})" if node.filter is not None else ""

@@ -16,7 +16,7 @@ from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS, WindowFunction
 from sql.coerce import POLYMORPHIC, can_coerce
-from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction
+from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction, WrongObjectType
 from storage.types import (
     ANY,
     ANYARRAY,
@@ -75,6 +75,8 @@ def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Ch
     chosen = _choose(candidates, arguments)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
+    if isinstance(chosen.overload, Aggregate) and chosen.overload.direct is not None:
+        raise WrongObjectType(f"WITHIN GROUP is required for ordered-set aggregate {name}", position=position)
     return chosen
 
 
@@ -84,6 +86,19 @@ def resolve_window(name: str, arguments: Sequence[Type], position: int) -> Choic
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
     return chosen
+
+
+def resolve_ordered_set(name: str, arguments: Sequence[Type], position: int) -> tuple[Choice, int]:
+    """(the ordered-set aggregate for these arguments, how many of them are direct ones)."""
+    chosen = _choose(_candidates("aggregate", name, len(arguments)), arguments)
+    if chosen is None:
+        raise _missing("function", _call(name, arguments), position)
+    assert isinstance(chosen.overload, Aggregate)
+    if chosen.overload.direct is None:
+        raise WrongObjectType(
+            f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", position=position
+        )
+    return chosen, chosen.overload.direct
 
 
 def resolve_operator(symbol: str, arguments: Sequence[Type], position: int) -> Choice:

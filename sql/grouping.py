@@ -8,7 +8,7 @@ then it is a key as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from engine.aggregates.registry import AggregateCall
@@ -35,6 +35,7 @@ class Grouping:
 
     def __post_init__(self) -> None:
         self.written = len(self.keys)
+        self.detail = ""  # of an error about a column that is no key
 
     def over_groups(self, expression: E) -> E:
         """The expression with columns of keys; aggregates stay what they are until `finish`."""
@@ -70,10 +71,21 @@ class Grouping:
         return transform(expression, put)
 
     def node(self, child: Node) -> Node:
-        """The aggregation itself."""
+        """The aggregation itself. Raises GroupingError for direct arguments that are no keys."""
+        self._direct()
         more = tuple(range(self.written, len(self.keys)))
         sets = tuple((*each, *more) for each in self.sets)
         return Aggregate(child, tuple(self.keys), self._calls, sets, tuple(self.groupings))
+
+    def _direct(self) -> None:
+        """Direct arguments of ordered-set aggregates, over the columns of the keys."""
+        calls = [] if self.binding.aggregates is None else self.binding.aggregates.calls
+        self.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+        for place, call in enumerate(calls):
+            if call.direct is not None:
+                arguments = self.finish(self.over_groups(call.direct.arguments))
+                calls[place] = replace(call, direct=replace(call.direct, arguments=arguments))
+        self.detail = ""
 
     @property
     def _calls(self) -> tuple[AggregateCall, ...]:
@@ -106,6 +118,7 @@ class Grouping:
             raise GroupingError(
                 f'column "{column.name}" must appear in the GROUP BY clause '
                 "or be used in an aggregate function",
+                detail=self.detail,
                 position=position,
             )
         relation, _ = found
@@ -115,6 +128,7 @@ class Grouping:
         raise GroupingError(
             f'column "{relation.name}.{column.name}" must appear in the GROUP BY clause '
             "or be used in an aggregate function",
+            detail=self.detail,
             position=position,
         )
 

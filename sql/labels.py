@@ -25,7 +25,7 @@ def _label(tree: exp.Expression) -> tuple[str, int]:
             return (name, 2) if isinstance(name, str) else ("", 0)
         case exp.Anonymous():
             return _call(tree)
-        case exp.Filter() | exp.Paren() | exp.Window():
+        case exp.Filter() | exp.Paren() | exp.Window() | exp.WithinGroup():
             return _label(tree.this)
         case exp.Dot():
             name = tree.expression

@@ -435,6 +435,9 @@ _WRITERS: dict[type, Callable[[Unparser, Any], str]] = {
     exp.Anonymous: Unparser._call,
     exp.Window: lambda w, t: over(t, w.expression),
     exp.Filter: lambda w, t: f"{w.expression(t.this)} FILTER (WHERE {w.expression(t.expression.this)})",
+    exp.WithinGroup: lambda w, t: (
+        f"{w.expression(t.this)} WITHIN GROUP (ORDER BY {w._list(t.expression.expressions)})"
+    ),
     exp.AtTimeZone: lambda w, t: f"{w.expression(t.this)} AT TIME ZONE {w.expression(t.args['zone'])}",
     exp.Array: lambda w, t: f"ARRAY[{w._list(t.expressions)}]",
     exp.Bracket: lambda w, t: f"{w.expression(t.this)}[{w._list(t.expressions)}]",

@@ -38,6 +38,9 @@ class State:
         self.result = result
         self.run = run
         self.count = 0
+        # of an ordered-set aggregate, before `finish`: its direct arguments, one row a group
+        self.direct: Sequence[Column] = ()
+        self.directions: Sequence[tuple[bool, bool]] = ()
         self.prepare()
 
     def prepare(self) -> None:
@@ -90,7 +93,11 @@ class State:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """One signature of an aggregate. `id` names it in plans: 'sum(int4)', 'count()'."""
+    """One signature of an aggregate. `id` names it in plans: 'sum(int4)', 'count()'.
+
+    The first `direct` of an ordered-set aggregate's arguments are direct ones; None: it is none. Those of
+    a hypothetical-set aggregate are as many of any types as its order has.
+    """
 
     id: str
     name: str
@@ -100,9 +107,11 @@ class Aggregate:
     oid: int
     ordered: bool = False  # the order of rows changes the answer
     doc: str = ""
+    direct: int | None = None
 
 
 AGGREGATES: dict[str, list[Aggregate]] = {}
+HYPOTHETICAL: dict[str, list[Aggregate]] = {}
 BY_ID: dict[str, Aggregate] = {}
 
 # OIDs of pg_proc that belong to aggregates: apart from those that functions derive.
@@ -111,7 +120,13 @@ _TAKEN: set[int] = set()
 
 
 def aggregate(
-    name: str, arguments: Sequence[Type], result: Type, *, ordered: bool = False
+    name: str,
+    arguments: Sequence[Type],
+    result: Type,
+    *,
+    ordered: bool = False,
+    direct: int | None = None,
+    table: dict[str, list[Aggregate]] = AGGREGATES,
 ) -> Callable[[type[State]], type[State]]:
     """Declare a signature of aggregate `name`; decorators stack. No arguments: name(*)."""
 
@@ -123,9 +138,9 @@ def aggregate(
             oid += 1
         _TAKEN.add(oid)
         doc = (state.__doc__ or "").strip()
-        row = Aggregate(id, name, tuple(arguments), result, state, oid, ordered, doc)
+        row = Aggregate(id, name, tuple(arguments), result, state, oid, ordered, doc, direct)
         BY_ID[id] = row
-        AGGREGATES.setdefault(name, []).append(row)
+        table.setdefault(name, []).append(row)
         return state
 
     return declare
@@ -134,6 +149,14 @@ def aggregate(
 def start(function: str, arguments: Sequence[Type], result: Type, run: Run) -> State:
     """An empty state of aggregate `function` for arguments of these types."""
     return BY_ID[function].state(arguments, result, run)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Direct arguments, over the columns of the keys; (descending, nulls first) of each hypothetical one."""
+
+    arguments: tuple[Expression, ...]
+    directions: tuple[tuple[bool, bool], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,6 +169,7 @@ class AggregateCall:
     filter: Expression | None
     order: tuple[Any, ...]  # of engine.operators.sort.SortKey
     type: Type
+    direct: Direct | None = None
 
 
 def grown(array: np.ndarray, count: int, fill: Any = 0) -> np.ndarray:

@@ -107,6 +107,8 @@ class Aggregate:
             yield from (key.expression for key in call.order)
             if call.filter is not None:
                 yield call.filter
+            if call.direct is not None:
+                yield from call.direct.arguments
 
     def _task(self, task: Task, run: Run) -> list[_Part] | None:
         batch = task()
@@ -268,7 +270,8 @@ class _Whole:
             mine[i] if i in mine else Column.nulls(key.type, self.count)
             for i, key in enumerate(self._plan.keys)
         ]
-        results = [self._result(i, call) for i, call in enumerate(self._plan.calls)]
+        groups = Batch(tuple(keys), self.count)
+        results = [self._result(i, call, groups) for i, call in enumerate(self._plan.calls)]
         bits = [self._bits(places).spread(self.count) for places in self._plan.groupings]
         return Batch((*keys, *results, *bits), self.count)
 
@@ -279,7 +282,7 @@ class _Whole:
             value = 2 * value + (place not in self._places)
         return Column.scalar(INT4, value)
 
-    def _result(self, index: int, call: AggregateCall) -> Column:
+    def _result(self, index: int, call: AggregateCall, groups: Batch) -> Column:
         state = self._states[index]
         if state is None:
             state = _start(call, self._run)
@@ -291,6 +294,10 @@ class _Whole:
                     rows = rows.take(_order(call, rows, self._run))
                 state.update(rows.groups, rows.arguments, self.count)
         state.reserve(self.count)
+        if call.direct is not None:
+            given = (argument.evaluate(groups, self._run) for argument in call.direct.arguments)
+            state.direct = [column.spread(self.count) for column in given]
+            state.directions = call.direct.directions
         return state.finish(self.count)
 
 

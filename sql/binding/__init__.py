@@ -9,6 +9,7 @@ import sql.binding.calls
 import sql.binding.conditions
 import sql.binding.names
 import sql.binding.operators
+import sql.binding.orderedsets
 import sql.binding.subqueries
 import sql.binding.windows  # noqa: F401 - imported for what they declare
 from sql.binding.base import Binding

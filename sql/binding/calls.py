@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlglot import exp
 
-from engine.aggregates.registry import AGGREGATES, AggregateCall
+from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
@@ -53,9 +54,24 @@ def anonymous(binding: Binding, tree: exp.Anonymous) -> Expression:
 @binds(exp.Filter)
 def filtered(binding: Binding, tree: exp.Filter) -> Expression:
     """aggregate(...) FILTER (WHERE condition)."""
-    if not isinstance(tree.this, exp.Anonymous):
+    bind = _FILTERED.get(type(tree.this))
+    if bind is None:
         raise SqlSyntaxError('syntax error at or near "filter"', position=position_of(tree))
-    return _call(binding, tree.this, tree.expression.this)
+    return bind(binding, tree.this, tree.expression.this)
+
+
+Filtered = Callable[[Binding, Any, exp.Expression | None], Expression]
+_FILTERED: dict[type, Filtered] = {}
+
+
+def filters(kind: type) -> Callable[[Filtered], Filtered]:
+    """Declare what binds nodes of a kind with the condition of a FILTER."""
+
+    def declare(bind: Filtered) -> Filtered:
+        _FILTERED[kind] = bind
+        return bind
+
+    return declare
 
 
 @binds(exp.AtTimeZone, arguments="this zone")
@@ -66,6 +82,7 @@ def at_time_zone(binding: Binding, tree: exp.AtTimeZone) -> Expression:
     )
 
 
+@filters(exp.Anonymous)
 def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | None) -> Expression:
     mark = mark_of(tree.this, FunctionMark)
     if mark is None:
@@ -82,6 +99,10 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     arguments = read(tree.expressions)
     if mark.name in AGGREGATES and schema in ("", "pg_catalog", "public"):
         return _aggregate(binding, mark, arguments, condition)
+    if mark.name in HYPOTHETICAL and arguments.trees:
+        raise WrongObjectType(
+            f"WITHIN GROUP is required for ordered-set aggregate {mark.name}", position=mark.position
+        )
     for said, what in ((arguments.star, "*"), (arguments.distinct, "DISTINCT"), (condition, "FILTER")):
         if said and mark.name in FUNCTIONS:
             name = f"{mark.name}(*)" if what == "*" else mark.name
@@ -169,7 +190,7 @@ def _aggregate(
     aggregates = binding.refuse_aggregates(mark.position)
     inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
     choice, values = chosen_aggregate(inside, mark, arguments)
-    _refuse_outer(values, mark)
+    refuse_outer(values, mark)
     filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
     order = tuple(sort_key(inside, item) for item in arguments.order)
     if arguments.distinct and any(key.expression not in values for key in order):
@@ -202,7 +223,7 @@ def chosen_aggregate(
     return choice, values
 
 
-def _refuse_outer(values: Sequence[Expression], mark: FunctionMark) -> None:
+def refuse_outer(values: Sequence[Expression], mark: FunctionMark) -> None:
     """An aggregate over outer columns alone belongs to the outer query."""
     outer = any(isinstance(node, Outer) for value in values for node in walk(value))
     if outer and not references(*values):

@@ -36,6 +36,12 @@ def window(binding: Binding, tree: exp.Window) -> Expression:
     function, condition = tree.this, None
     if isinstance(function, exp.Filter):
         function, condition = function.this, function.expression.this
+    if isinstance(function, exp.WithinGroup):
+        ordered = mark_of(function.this.this, FunctionMark)
+        name = "" if ordered is None else ordered.name
+        raise FeatureNotSupported(
+            f"OVER is not supported for ordered-set aggregate {name}", position=position_of(function.this)
+        )
     mark = mark_of(function.this, FunctionMark) if isinstance(function, exp.Anonymous) else None
     if mark is None or mark.form:
         raise SqlSyntaxError('syntax error at or near "over"', position=position_of(function))

@@ -183,9 +183,17 @@ def on_filter(w: Writer, token: Token) -> bool:
 
 @word("within")
 def within(w: Writer, token: Token) -> bool:
-    if w.operand and w.word_at(1, "group"):
-        raise w.unsupported("WITHIN GROUP", token)
-    return False
+    """WITHIN GROUP (ORDER BY ...), behind a call."""
+    if not (w.operand and w.mark_at(-1, ")") and w.word_at(1, "group")):
+        return False
+    for place, follows in ((2, w.mark_at(2, "(")), (3, w.word_at(3, "order"))):
+        if not follows:
+            raise near(w.text, w.peek(place))
+    w.emit(T.VAR, "WITHIN", token)
+    w.index += 1
+    w.emit(T.VAR, "GROUP", w.tokens[w.index])
+    w.index += 1
+    return True
 
 
 @word("from")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.aggregates.registry import AGGREGATES
+from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, Aggregate
 from engine.castings import CASTS
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
@@ -13,7 +13,7 @@ from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
-from storage.types import BINARY, ELEMENTS, REG_TYPES, SPARSEVEC, TYPES, Form, Type
+from storage.types import ANY, BINARY, ELEMENTS, REG_TYPES, SPARSEVEC, TYPES, Form, Type
 
 # these types' input functions are called <name>in; every other type's <name>_in
 _SHORT = frozenset(
@@ -238,10 +238,11 @@ assert BINARY.oid < _FIRST_IO_OID
 
 @view("pg_catalog", "pg_proc", fixed=True)
 def aggregates(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for aggregate in (a for signatures in AGGREGATES.values() for a in signatures):
+    for aggregate in _aggregates():
         arguments = [type.oid for type in aggregate.arguments]
         yield _proc(aggregate.oid, aggregate.name, arguments, aggregate.result.oid, kind="a") | {
             "proisstrict": False,
+            "provariadic": ANY.oid if aggregate.name in HYPOTHETICAL else 0,
             "prosrc": "aggregate_dummy",
         }
 
@@ -255,10 +256,20 @@ def window_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         }
 
 
+def _aggregates() -> Iterable[Aggregate]:
+    return (a for table in (AGGREGATES, HYPOTHETICAL) for signatures in table.values() for a in signatures)
+
+
 @view("pg_catalog", "pg_aggregate", fixed=True)
 def pg_aggregate(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for aggregate in (a for signatures in AGGREGATES.values() for a in signatures):
-        yield {"aggfnoid": aggregate.oid, "aggkind": ord("n"), "aggfinalmodify": ord("r")}
+    for aggregate in _aggregates():
+        kind = "n" if aggregate.direct is None else "h" if aggregate.name in HYPOTHETICAL else "o"
+        yield {
+            "aggfnoid": aggregate.oid,
+            "aggkind": ord(kind),
+            "aggnumdirectargs": aggregate.direct or 0,
+            "aggfinalmodify": ord("r"),
+        }
 
 
 _FIRST_CAST_OID = 10_100

@@ -106,7 +106,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
     [
         ("SELECT a FROM t TABLESAMPLE system (1)", "TABLESAMPLE"),
         ("SELECT (a, b) OVERLAPS (c, d)", "OVERLAPS"),
-        ("SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a)", "WITHIN GROUP"),
         ("SELECT f(a => 1)", "named argument"),
         ("SELECT @ a", "prefix operator @"),
         ("SELECT a FETCH FIRST 1 ROW WITH TIES", "WITH TIES"),
