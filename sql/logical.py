@@ -231,11 +231,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `count` rows after `offset` ones."""
+    """At most `count` rows after `offset` ones, and those that are equal to the last by `ties`."""
 
     child: Node
     count: Expression | None
     offset: Expression | None
+    ties: tuple[SortKey, ...] = ()
 
     @property
     def types(self) -> tuple[Type, ...]:

@@ -9,32 +9,61 @@ from __future__ import annotations
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
+from engine.operators import SortKey
 from sql.binding import Binding
 from sql.binding.calls import key_of
 from sql.bound import Bound
 from sql.coerce import coerce
 from sql.context import BindContext
 from sql.logical import Limit, Node, Sort
-from sql.marks import Literal, mark_of, position_of
+from sql.marks import FunctionMark, Literal, mark_of, position_of
 from sql.scope import Scope
 from sql.tokens import Kind
-from storage.errors import AmbiguousColumn, FeatureNotSupported, InvalidColumnReference, UndefinedColumn
+from storage.errors import (
+    AmbiguousColumn,
+    FeatureNotSupported,
+    InvalidColumnReference,
+    InvalidRowCountInLimit,
+    SqlSyntaxError,
+    UndefinedColumn,
+)
 from storage.types import INT8
 
 
-def bind_limits(node: Node, tree: exp.Expression, context: BindContext, scope: Scope) -> Node:
-    """LIMIT and OFFSET of any query."""
+def bind_limits(
+    node: Node, tree: exp.Expression, context: BindContext, scope: Scope, keys: tuple[SortKey, ...] = ()
+) -> Node:
+    """LIMIT and OFFSET of any query, whose rows are sorted by `keys`."""
     limit, offset = tree.args.get("limit"), tree.args.get("offset")
     if limit is None and offset is None:
         return node
     for clause in (limit, offset):
         if clause is not None and any(v for k, v in clause.args.items() if k not in ("expression", "this")):
             raise FeatureNotSupported("this form of LIMIT is not supported", position=position_of(clause))
+    count = None if limit is None else limit.expression
+    mark = ties_of(count)
+    if count is not None and mark is not None:
+        count = count.expressions[0]
+        _check_ties(count, mark, keys)
     return Limit(
         node,
-        None if limit is None else _limit(limit.expression, "LIMIT", context, scope),
+        None if count is None else _limit(count, "LIMIT", context, scope),
         None if offset is None else _limit(offset.expression, "OFFSET", context, scope),
+        () if mark is None else keys,
     )
+
+
+def ties_of(count: exp.Expression | None) -> FunctionMark | None:
+    """The mark of FETCH ... WITH TIES, if that is what a limit's count is."""
+    mark = mark_of(count.this, FunctionMark) if isinstance(count, exp.Anonymous) else None
+    return mark if mark is not None and mark.form == "ties" else None
+
+
+def _check_ties(count: exp.Expression, mark: FunctionMark, keys: tuple[SortKey, ...]) -> None:
+    if isinstance(count.unnest(), exp.Null):
+        raise InvalidRowCountInLimit("row count cannot be null in FETCH FIRST ... WITH TIES clause")
+    if not keys:
+        raise SqlSyntaxError("WITH TIES cannot be specified without ORDER BY clause", position=mark.position)
 
 
 def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
@@ -55,9 +84,9 @@ def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope:
     """ORDER BY, LIMIT and OFFSET of a set operation, VALUES or a query in parentheses."""
     node = bound.node
     clause = tree.args.get("order")
+    keys: list[SortKey] = []
     if clause is not None:
         names = [c.name for c in bound.columns]
-        keys = []
         for item in clause.expressions:
             if not isinstance(item, exp.Ordered):
                 raise FeatureNotSupported(
@@ -67,7 +96,7 @@ def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope:
             column = bound.columns[index]
             keys.append(key_of(item, Reference(index, column.type, column.name)))
         node = Sort(node, tuple(keys))
-    return Bound(bind_limits(node, tree, context, scope), bound.columns)
+    return Bound(bind_limits(node, tree, context, scope, tuple(keys)), bound.columns)
 
 
 def bare_name(tree: exp.Expression) -> str | None:

@@ -66,7 +66,7 @@ def physical(node: Node) -> Operator:
         case logical.Top():
             return _top(node)
         case logical.Limit():
-            return operators.Limit(physical(node.child), node.count, node.offset)
+            return operators.Limit(physical(node.child), node.count, node.offset, node.ties)
         case logical.LockRows():
             return operators.LockRows(physical(node.child), node.targets, node.count, node.offset)
         case logical.Distinct():

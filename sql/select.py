@@ -394,10 +394,14 @@ class _Select:
             node = Sort(node, keys)
         if on_columns is not None:
             node = Distinct(node, on_columns)
-        node = bind_limits(node, self.tree, self.context, self.scope)
+        node = bind_limits(node, self.tree, self.context, self.scope, keys)
         locked = targets_of(self.locks, self.scope, found, len(columns) - len(row_ids(found)))
         if locked:
             cut = node if isinstance(node, Limit) else Limit(node, None, None)
+            if cut.ties and any(lock.policy == "skip" for lock in self.locks):
+                raise SqlSyntaxError("SKIP LOCKED and WITH TIES options cannot be used together")
+            if cut.ties:
+                raise FeatureNotSupported(f"FETCH ... WITH TIES with {self.locks[0].words} is not supported")
             node = LockRows(cut.child, locked, cut.count, cut.offset)
         if len(columns) > len(values):
             node = Project(node, tuple(Reference(i, e.type) for i, e in enumerate(values)))

@@ -20,6 +20,7 @@ from sql.context import BindContext
 from sql.labels import label
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
 from sql.names import quoted
+from sql.ordering import ties_of
 from sql.parse import parse_expression
 from sql.resolved import ColumnName, Resolved, TableName
 from sql.scope import Scope
@@ -170,10 +171,16 @@ class Unparser:
         order = tree.args.get("order")
         if order is not None:
             text += "\n  ORDER BY " + self._list(order.expressions)
-        for name, word in (("limit", "\n LIMIT "), ("offset", "\nOFFSET ")):
-            clause = tree.args.get(name)
-            if clause is not None:
-                text += word + self.expression(clause.expression)
+        limit, offset = (tree.args.get(name) for name in ("limit", "offset"))
+        ties = None if limit is None else ties_of(limit.expression)
+        if limit is not None and ties is None:
+            text += "\n LIMIT " + self.expression(limit.expression)
+        if offset is not None:
+            text += "\n OFFSET " + self.expression(offset.expression)
+        if limit is not None and ties is not None:
+            text += (
+                f"\n FETCH FIRST ({self.expression(limit.expression.expressions[0].unnest())}) ROWS WITH TIES"
+            )
         return text
 
     # FROM

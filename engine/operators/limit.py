@@ -6,23 +6,32 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.counters import timed
+from engine.groups import number
 from engine.operators.base import Operator
+from engine.operators.sort import SortKey
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
+from storage.column import Column
 from storage.errors import InvalidRowCountInLimit, InvalidRowCountInOffset
 from storage.types import Type
 
 
 @dataclass(frozen=True)
 class Limit:
-    """LIMIT and OFFSET; an absent or null count is none."""
+    """LIMIT and OFFSET; an absent or null count is none.
+
+    Rows behind the last that are equal to it by `ties`, the keys that the child is sorted by, are given, too.
+    """
 
     child: Operator
     count: Expression | None
     offset: Expression | None = None
+    ties: tuple[SortKey, ...] = ()
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -53,8 +62,32 @@ class Limit:
                 if left is not None:
                     left -= part.rows
                 yield part
+                if left == 0 and self.ties:
+                    yield from self._tied(part, batch.slice(end, batch.rows), batches, run)
                 if left == 0:
                     return
+
+    def _tied(self, given: Batch, rest: Batch, batches: Iterator[Batch], run: Run) -> Iterator[Batch]:
+        """The next rows, as long as they are equal to the last of `given`."""
+        last = self._keys(given.slice(given.rows - 1, given.rows), run)
+        for batch in _behind(rest, batches):
+            columns = [Column.concat([a, b]) for a, b in zip(last, self._keys(batch, run), strict=True)]
+            other = np.flatnonzero(number(columns, batch.rows + 1)[0][1:])
+            end = int(other[0]) if len(other) else batch.rows
+            if end:
+                yield batch.slice(0, end)
+            if end < batch.rows:
+                return
+
+    def _keys(self, batch: Batch, run: Run) -> list[Column]:
+        return [key.expression.evaluate(batch, run).spread(batch.rows) for key in self.ties]
+
+
+def _behind(rest: Batch, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The rows that are left of a batch, then the other batches."""
+    if rest.rows:
+        yield rest
+    yield from batches
 
 
 def limits(count: Expression | None, offset: Expression | None, run: Run) -> tuple[int, int | None]:

@@ -365,6 +365,7 @@ _FORMS: dict[str, _Special] = {
     "quantifier": _refused,
     "row": _refused,
     "sets": _refused,
+    "ties": _refused,
     "substring": _substring,
     "trim": _trim,
 }

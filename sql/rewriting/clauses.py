@@ -190,10 +190,11 @@ def only(w: Writer, token: Token) -> bool:
 
 @word("fetch")
 def fetch(w: Writer, token: Token) -> bool:
-    """FETCH FIRST n ROWS ONLY, as LIMIT n."""
+    """FETCH FIRST n ROWS ONLY, as LIMIT n; WITH TIES as LIMIT ties(n)."""
     if not w.word_at(1, "first", "next"):
         raise near(w.text, w.peek())
     w.emit(T.LIMIT, "LIMIT", token)
+    behind = len(w.out)
     w.index += 2
     if w.word_at(0, "row", "rows"):
         one = Token(Kind.NUMBER, "1", token.start, token.end)
@@ -203,10 +204,16 @@ def fetch(w: Writer, token: Token) -> bool:
         if here is None:
             raise near(w.text, None)
         w.step(here)
-    if w.word_at(1, "with"):
-        raise w.unsupported("FETCH ... WITH TIES", token)
-    if not w.word_at(1, "only"):
-        raise near(w.text, w.peek())
+    if w.word_at(1, "with") and w.word_at(2, "ties"):
+        counted = w.out[behind:]
+        del w.out[behind:]
+        w.emit_mark(FunctionMark(("ties",), token.position, "ties"), token)
+        w.emit(T.L_PAREN, "(", token)
+        w.out += counted
+        w.emit(T.R_PAREN, ")", token)
+        w.index += 1
+    elif not w.word_at(1, "only"):
+        raise near(w.text, w.peek(2 if w.word_at(1, "with") else 1))
     w.index += 2
     w.operand = True
     return True

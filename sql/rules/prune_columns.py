@@ -59,8 +59,8 @@ def _prune(node: Node, wanted: set[int]) -> tuple[Node, Places]:
             child, places = _prune(node.child, wanted | references(*(k.expression for k in node.keys)))
             return replace(node, child=child, keys=remap(node.keys, places)), places
         case logical.Limit():
-            child, places = _prune(node.child, wanted)
-            return replace(node, child=child), places
+            child, places = _prune(node.child, wanted | references(*(k.expression for k in node.ties)))
+            return replace(node, child=child, ties=remap(node.ties, places)), places
         case logical.Distinct() if node.keys is not None:
             child, places = _prune(node.child, wanted | references(*node.keys))
             return replace(node, child=child, keys=remap(node.keys, places)), places

@@ -20,7 +20,7 @@ def use_top(node: Node) -> Node:
 
 
 def _top(node: Node) -> Node:
-    if not isinstance(node, logical.Limit):
+    if not isinstance(node, logical.Limit) or node.ties:
         return node
     child = node.child
     if isinstance(child, logical.Project) and not child.sets and not any(map(is_volatile, child.expressions)):

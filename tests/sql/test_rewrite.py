@@ -108,7 +108,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
         ("SELECT (a, b) OVERLAPS (c, d)", "OVERLAPS"),
         ("SELECT f(a => 1)", "named argument"),
         ("SELECT @ a", "prefix operator @"),
-        ("SELECT a FETCH FIRST 1 ROW WITH TIES", "WITH TIES"),
         ("SELECT a IS JSON", "IS JSON"),
     ],
 )
