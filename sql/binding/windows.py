@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from engine.aggregates.registry import AGGREGATES
+from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL
 from engine.expressions import Expression
 from engine.functions.registry import FUNCTIONS
 from engine.operators import SortKey, WindowFrame
@@ -82,6 +82,8 @@ def _function(
             )
         call(inside, name, [inside.bind(argument) for argument in arguments.trees], position)
         raise AssertionError(f"{name} is no function of any table")
+    if name in HYPOTHETICAL and arguments.trees:
+        raise WrongObjectType(f"WITHIN GROUP is required for ordered-set aggregate {name}", position=position)
     if arguments.distinct:
         raise FeatureNotSupported("DISTINCT is not implemented for window functions", position=position)
     if arguments.order:
