@@ -123,7 +123,7 @@ class Extreme:
         constant = all(column.constant for column in columns)
         rows = 1 if constant else batch.rows
         columns = [column.spread(rows) if not constant else column for column in columns]
-        name = self.type.name if self.type.element is None else "anyarray"
+        name = self.type.declared
         before = f"operator {'>' if self.greatest else '<'}({name},{name})"
         best = columns[0]
         for column in columns[1:]:

@@ -248,7 +248,7 @@ _SMALL_LIST = 3
 def _looked_up(argument: Column, items: list[Column], equals: str) -> Mask | None:
     """Rows whose value is among constant items of its own type, by a set; None where that does not fit."""
     type = argument.type
-    if equals != f"operator =({type.name},{type.name})" or len(items) < _SMALL_LIST:
+    if equals != f"operator =({type.declared},{type.declared})" or len(items) < _SMALL_LIST:
         return None
     present = [item for item in items if item.is_valid()[0]]
     if type.form is Form.FIXED and argument.values.dtype.kind in "iu":

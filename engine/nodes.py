@@ -8,7 +8,7 @@ A node is frozen and holds ids of functions, so a plan can be pickled. `evaluate
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,9 +40,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class Constant:
-    """A value known when the statement was bound. `value` is a constant column."""
+    """A value known when the statement was bound. `value` is a constant column.
+
+    `text` is its text form where only the catalog could tell it.
+    """
 
     value: Column
+    text: str | None = field(default=None, compare=False)
 
     @property
     def type(self) -> Type:

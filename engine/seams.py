@@ -52,6 +52,9 @@ class SessionInfo(Protocol):
     def oid_of(self, kind: Kind, text: str) -> int:
         """What a reg type reads. Raises UndefinedTable, UndefinedObject, UndefinedFunction..."""
 
+    def enum_labels(self, oid: int) -> dict[int, str]:
+        """The labels of an enum by the places that columns hold, in their order."""
+
     def view_definition(self, oid: int, pretty: bool) -> str | None:
         """The query of a view as SQL; None where there is no such view."""
 

@@ -88,7 +88,8 @@ def _column(type: Type, value: bytes | None, format: int, style: Style, number: 
         column = Column.nulls(type, 1)
     elif format == 1:
         raw = Column(BYTEA, pa.array([value], pa.large_binary()))
-        column = forms.parse_binary(type, raw, f"incorrect binary data format in bind parameter {number}")
+        excess = f"incorrect binary data format in bind parameter {number}"
+        column = forms.parse_binary(type, raw, excess, style)
     else:
         text = Column(TEXT, pa.array([decoded(value)], pa.large_string()))
         try:

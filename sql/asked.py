@@ -114,6 +114,10 @@ class Asked(SessionInfo):
         """See engine.seams.SessionInfo."""
         return names.oid_of(self.catalog, self.search_path(True), kind, text)
 
+    def enum_labels(self, oid: int) -> dict[int, str]:
+        """See engine.seams.SessionInfo."""
+        return {label.place: label.text for label in self.catalog.types[oid].labels}
+
     def drew(self, sequence: int, value: int) -> None:
         """A sequence gave this session a value."""
         self._currents[sequence] = value

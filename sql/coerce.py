@@ -24,6 +24,7 @@ from storage.types import (
     ANY,
     ANYARRAY,
     ANYELEMENT,
+    ANYENUM,
     ANYNONARRAY,
     BINARY,
     BITS,
@@ -56,7 +57,7 @@ from storage.types import (
 )
 
 Letter = Literal["i", "a", "e"]
-POLYMORPHIC = frozenset(t.oid for t in (ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY))
+POLYMORPHIC = frozenset(t.oid for t in (ANY, ANYARRAY, ANYELEMENT, ANYENUM, ANYNONARRAY))
 # Array types of the catalogs' own: a value is one, or is cast to one by name.
 _VECTORS = frozenset((INT2VECTOR.oid, OIDVECTOR.oid))
 _RANK = {"i": 0, "a": 1, "e": 2}
@@ -85,6 +86,8 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
         return True
     if target.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
         return target.oid == ANYELEMENT.oid or not source.is_array
+    if target.oid == ANYENUM.oid:
+        return source.is_enum
     if target.oid == ANYARRAY.oid:
         return source.is_array
     if letter == "i" and target.oid in _VECTORS:
@@ -151,6 +154,9 @@ def read_constant(
     cut = letter == "e"
     cast = Cast(Constant(context.constant(TEXT, text)), target, cut)
     inner = target if target.element is None else target.element
+    if inner.is_enum:
+        context.depend(inner)
+        return Constant(_evaluated(cast, context, position, key=(target, text, cut)).value, text)
     if inner.oid in _IMMUTABLE_INPUT or target.oid in _BINARY_INPUT or inner.category == "S":
         return _evaluated(cast, context, position, key=(target, text, cut))
     if target.oid in _ISO_INPUT and _ISO[target.oid].fullmatch(text):
@@ -184,7 +190,7 @@ def fold_cast(cast: Cast, context: BindContext, position: int) -> Expression:
     return cast
 
 
-def _evaluated(cast: Cast, context: BindContext, position: int, key: object) -> Expression:
+def _evaluated(cast: Cast, context: BindContext, position: int, key: object) -> Constant:
     known = context.constants.get(("cast", key))
     if known is None:
         try:

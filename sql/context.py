@@ -16,9 +16,11 @@ from typing import Any
 from engine.operators.base import Operator
 from engine.run import Run
 from engine.seams import SessionInfo
+from sql.marks import TypeName
 from sql.outcome import Field
 from sql.resolved import Resolved
 from sql.short import is_short, only_looks
+from sql.typenames import named, type_of
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
@@ -90,6 +92,18 @@ class BindContext:
             self.volatile,
             failure,
         )
+
+    def type_of(self, name: TypeName) -> Type:
+        """The type of this name: the plan depends on it from now on. Raises UndefinedObject."""
+        type = type_of(name, named(self.catalog, self.search_path))
+        self.depend(type)
+        return type
+
+    def depend(self, type: Type) -> None:
+        """The plan holds for this version of a type of the catalog."""
+        made = self.catalog.types.get((type.element or type).oid)
+        if made is not None:
+            self.dependencies.add((made.oid, made.version))
 
     def next_slot(self) -> int:
         """A number for a scan whose rows are locked; 0 is that of UPDATE's and DELETE's target."""

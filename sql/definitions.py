@@ -20,6 +20,7 @@ from sql.commands.tables import read_on_commit
 from sql.constraints import ConstraintClause, read_constraint, read_references, read_timing
 from sql.reading import Reader
 from sql.tokens import Kind, Token
+from sql.typenames import Lookup
 from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
 from storage.types import INT2, INT4, INT8, Type
 
@@ -76,9 +77,9 @@ class _Table:
     on_commit: str = ""
 
 
-def read_table(command: CreateTable, text: str) -> TableClause:
+def read_table(command: CreateTable, text: str, types: Lookup | None = None) -> TableClause:
     """What CREATE TABLE says. Raises SqlSyntaxError, FeatureNotSupported, DuplicateColumn."""
-    reader = Reader(command.tokens, text)
+    reader = Reader(command.tokens, text, types=types)
     if_not_exists = reader.word("if", "not", "exists")
     name = reader.qualified()
     if reader.token is not None and reader.token.is_word("partition", "of"):
@@ -121,9 +122,11 @@ def refuse_doubled(
         raise InvalidTableDefinition(f'multiple primary keys for table "{name}" are not allowed')
 
 
-def read_column(tokens: Sequence[Token], text: str) -> tuple[ColumnClause, tuple[ConstraintClause, ...]]:
+def read_column(
+    tokens: Sequence[Token], text: str, types: Lookup | None = None
+) -> tuple[ColumnClause, tuple[ConstraintClause, ...]]:
     """The definition of one column, and the constraints in it. Raises SqlSyntaxError, FeatureNotSupported."""
-    reader, table = Reader(tokens, text), _Table()
+    reader, table = Reader(tokens, text, types=types), _Table()
     _column(reader, table)
     reader.end()
     column = table.columns[0]

@@ -10,7 +10,6 @@ from engine import forms, subqueries
 from engine.aggregates.registry import AggregateCall
 from engine.fused import Fused
 from engine.operators import SortKey
-from storage.column import Column
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, format_type
 
 _BARE = frozenset(t.oid for t in (INT2, INT4, INT8, FLOAT4, FLOAT8, NUMERIC, BOOL))
@@ -34,8 +33,11 @@ def listed(nodes: Any) -> str:
     return ", ".join(deparse(node) for node in nodes)
 
 
-def _constant(value: Column) -> str:
-    text: str | None = forms.text_of(value).tolist()[0]
+def _constant(node: e.Constant) -> str:
+    value = node.value
+    text: str | None = node.text
+    if text is None and value.is_valid()[0]:
+        text = forms.text_of(value).tolist()[0]
     if text is None:
         return "NULL"
     if value.type.oid in _BARE:
@@ -89,7 +91,7 @@ def _joined(word: str) -> Callable[[Any], str]:
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
     e.Reference: lambda n: n.name or f"column {n.index + 1}",
-    e.Constant: lambda n: _constant(n.value),
+    e.Constant: _constant,
     e.Parameter: lambda n: f"${n.index + 1}",
     e.Outer: lambda n: f"outer column {n.index + 1}",
     e.Call: _call,

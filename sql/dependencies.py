@@ -66,7 +66,7 @@ def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
         case "extension":
             return f"extension {names.quoted(catalog.extensions[item.oid].name)}"
         case "type":
-            return f"type {BY_OID[item.oid]}"
+            return f"type {names.name_of(catalog, list(path), 'type', item.oid)}"
         case "operator class":
             found = next(c for c in OPERATOR_CLASSES if c.oid == item.oid)
             return f"operator class {found.name} for access method {found.method}"
@@ -91,6 +91,9 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for found in catalog.relations.values():
                 if found.schema == item.oid:
                     yield relation(catalog, found.oid), False
+            for made in catalog.types.values():
+                if made.schema == item.oid:
+                    yield Object("type", made.oid), False
         case "table" | "view":
             for view in catalog.views():
                 if any(oid == item.oid for oid, _ in view.depends):
@@ -105,13 +108,7 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             own = (c.oid for c in OPERATOR_CLASSES if METHODS[c.method].vectors)
             yield from ((Object("operator class", oid), True) for oid in own)
         case "type":
-            for table in catalog.tables():
-                for column in table.columns:
-                    if item.oid in (column.type.oid, getattr(column.type.element, "oid", 0)):
-                        yield Object("column", table.oid, column.number), False
-            for view in catalog.views():
-                if any(column.type.oid == item.oid for column in view.columns):
-                    yield Object("view", view.oid), False
+            yield from _of_type(catalog, item.oid)
         case "operator class":
             yield from _classed(catalog, item.oid)
         case "column":
@@ -126,6 +123,22 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for table, constraint in catalog.pointing_to(item.oid):
                 if constraint.references is not None and constraint.references.index == item.number:
                     yield Object("constraint", table.oid, constraint.oid), False
+
+
+def _of_type(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
+    """What has columns of a type; the arrays of one of the catalog's are a type of their own."""
+    oids = {oid}
+    if oid in catalog.types:
+        yield Object("type", catalog.types[oid].array_oid), True
+    elif oid in BY_OID:
+        oids.add(BY_OID[oid].array_oid)
+    for table in catalog.tables():
+        for column in table.columns:
+            if column.type.oid in oids:
+                yield Object("column", table.oid, column.number), False
+    for view in catalog.views():
+        if (oid, 0) in view.depends or any(column.type.oid in oids for column in view.columns):
+            yield Object("view", view.oid), False
 
 
 def _classed(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:

@@ -21,6 +21,7 @@ from storage.types import (
     ANY,
     ANYARRAY,
     ANYELEMENT,
+    ANYENUM,
     ANYNONARRAY,
     BINARY,
     BYTEA,
@@ -313,7 +314,7 @@ def _bound(candidate: _Candidate, types: Sequence[Type]) -> Choice | None:
     for d, t in zip(declared, types, strict=True):
         if d.oid == ANYARRAY.oid:
             places.append(t if t.is_array else array_of(element))
-        elif d.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
+        elif d.oid in (ANYELEMENT.oid, ANYENUM.oid, ANYNONARRAY.oid):
             places.append(element)
         elif d.oid == ANY.oid:
             places.append(TEXT if t.oid == UNKNOWN.oid else t)
@@ -322,7 +323,7 @@ def _bound(candidate: _Candidate, types: Sequence[Type]) -> Choice | None:
     if result.oid == ANYARRAY.oid:
         first = next((t for d, t in zip(declared, places, strict=True) if d.oid == ANYARRAY.oid), None)
         result = first or array_of(element)
-    elif result.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
+    elif result.oid in (ANYELEMENT.oid, ANYENUM.oid, ANYNONARRAY.oid):
         result = element
     return Choice(candidate.overload, tuple(places), result)
 
@@ -349,7 +350,7 @@ def _element(declared: Sequence[Type], types: Sequence[Type]) -> Type | None:
             if t.element is None:
                 return None
             here = t.element
-        elif d.oid == ANYNONARRAY.oid and t.is_array:
+        elif (d.oid == ANYNONARRAY.oid and t.is_array) or (d.oid == ANYENUM.oid and not t.is_enum):
             return None
         else:
             here = t.base

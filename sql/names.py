@@ -13,7 +13,7 @@ from engine.functions.registry import FUNCTIONS, OPERATORS
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from engine.seams import Kind
 from sql.keywords import RESERVED
-from sql.typenames import type_of
+from sql.typenames import named, type_of
 from sql.views.registry import VIEWS, SystemView
 from sql.views.types import IO_OIDS
 from storage.catalog import Catalog, Relation, Table, View
@@ -142,6 +142,11 @@ def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
 def _type_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
     if oid in BY_OID:
         return format_type(BY_OID[oid])
+    made = next((t for t in catalog.types.values() if oid in (t.oid, t.array_oid)), None)
+    if made is not None:
+        seen = named(catalog, path)((made.name,))
+        place = "" if seen is not None and seen.oid == made.oid else quoted(catalog.schemas[made.schema].name)
+        return f"{place}{'.' if place else ''}{quoted(made.name)}{'[]' if oid == made.array_oid else ''}"
     table = next((t for t in catalog.row_types() if oid in (t.type_oid, t.array_type_oid)), None)
     if table is None:
         return None
@@ -188,7 +193,7 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
 
 def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     try:
-        return type_of(text).oid
+        return type_of(text, named(catalog, path)).oid
     except (UndefinedObject, FeatureNotSupported):
         base = text.strip().removesuffix("[]")
         found = find(catalog, path, split_name(base))

@@ -302,8 +302,8 @@ class Planner:
     def stands(self, dependencies: Iterable[tuple[int, int]], names: Iterable[tuple[str, int]]) -> bool:
         """Whether these relations are there in these versions, and found by these names."""
         catalog = self._home.catalog
-        relations = catalog.relations
-        if not all(oid in relations and relations[oid].version == v for oid, v in dependencies):
+        found = ((catalog.versioned(oid), version) for oid, version in dependencies)
+        if not all(item is not None and item.version == version for item, version in found):
             return False
         path = self._home.search_path(True)
         return all(oid_named(catalog, path, (name,)) == oid for name, oid in names)

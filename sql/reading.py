@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sql.tokens import Kind, Token, near
-from sql.typenames import read_type, type_of
+from sql.typenames import Lookup, read_type, type_of
 from storage.errors import SqlSyntaxError
 from storage.types import Type
 
 
 class Reader:
-    """Tokens of one statement, read from left to right. Errors are PostgreSQL's."""
+    """Tokens of one statement, read from left to right. Errors are PostgreSQL's.
 
-    def __init__(self, tokens: Sequence[Token], text: str, index: int = 0) -> None:
+    `types` knows the types of the catalog, where names of types are asked for.
+    """
+
+    def __init__(
+        self, tokens: Sequence[Token], text: str, index: int = 0, types: Lookup | None = None
+    ) -> None:
         self.tokens = tokens
         self.text = text
         self.index = index
+        self.types = types
 
     @property
     def token(self) -> Token | None:
@@ -130,7 +136,7 @@ class Reader:
     def type(self) -> Type:
         """A type name."""
         name, self.index = read_type(self.tokens, self.index, self.text)
-        return type_of(name)
+        return type_of(name, self.types)
 
     def rest(self) -> tuple[Token, ...]:
         """All tokens that are left, taken."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from storage.types import Type
+
 
 @dataclass(frozen=True, slots=True)
 class TableName:
@@ -45,6 +47,13 @@ class Resolved:
     using: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of joins
     joined: set[tuple[int, int]] = field(default_factory=set)  # (table, attnum) that USING names
 
+    types: dict[int, Type] = field(default_factory=dict)  # of the catalog's own, by casts
+
+    def type(self, tree: object, type: Type) -> None:
+        """A cast's type."""
+        if (type.element or type).is_enum:
+            self.types[id(tree)] = type
+
     def dependencies(self) -> Iterator[tuple[int, int]]:
         """(OID, attnum) of what is named, attnum 0 for a whole relation; some more than once."""
         for table in self.tables.values():
@@ -57,3 +66,5 @@ class Resolved:
             if column.table and column.number > 0:
                 yield column.table, column.number
         yield from self.joined
+        for type in self.types.values():
+            yield (type.element or type).oid, 0

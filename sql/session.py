@@ -150,7 +150,7 @@ class Session(SessionTransaction):
                 self.prepared.pop("", None)  # whatever comes of the new one
             elif name in self.prepared:
                 raise DuplicatePreparedStatement(f'prepared statement "{name}" already exists')
-            types = [_given_type(oid) for oid in parameter_oids]
+            types = [_given_type(oid, self.catalog) for oid in parameter_oids]
             known = None if self._failed else self.planner.known(types, text)
             if known is not None:
                 self.prepared[name] = known
@@ -466,10 +466,13 @@ class Session(SessionTransaction):
         self.mailbox.notify(channel, payload, len(self.savepoints))
 
 
-def _given_type(oid: int) -> Type | None:
+def _given_type(oid: int, catalog: Catalog) -> Type | None:
     if oid in (0, 705):
         return None
     known = BY_OID.get(oid)
     if known is None:
+        for made in catalog.types.values():
+            if oid in (made.oid, made.array_oid):
+                return made.type if oid == made.oid else made.array_type
         raise UndefinedObject(f"type with OID {oid} does not exist")
     return known

@@ -19,6 +19,7 @@ from sql.query import bind_query
 from sql.resolved import Resolved
 from sql.scope import Frame, ScopeColumn
 from sql.tokens import Token, lex
+from sql.typenames import named
 from sql.unparse import Renames, Unparser
 from sql.viewtexts import PATH
 from storage.catalog import Catalog, View
@@ -40,7 +41,7 @@ def stored(tokens: Sequence[Token], context: BindContext) -> Query:
     context.resolved = resolved = Resolved()
     bound = bind_query(tree, Frame(), context, {})
     context.parameters.final()
-    text = Unparser(resolved).query(tree)
+    text = Unparser(resolved, catalog=context.catalog).query(tree)
     _same(text, tree, bound, context)
     whole = {oid for oid, number in resolved.dependencies() if number}
     depends = {(oid, number) for oid, number in resolved.dependencies() if number or oid not in whole}
@@ -62,7 +63,7 @@ def _same(text: str, tree: exp.Expression, bound: Bound, context: BindContext) -
         read = parse_query(lex(text), text)
         columns = [(c.name, c.type) for c in bind_query(read, Frame(), again, {}).columns]
         same = columns == [(c.name, c.type) for c in bound.columns] and _parts(read) == _parts(tree)
-        same = same and Unparser(again.resolved).query(read) == text
+        same = same and Unparser(again.resolved, catalog=context.catalog).query(read) == text
     except DatabaseError:
         same = False
     if not same:
@@ -80,7 +81,7 @@ def _parts(tree: exp.Expression) -> Counter[type]:
 def rewritten(view: View, renames: Renames, catalog: Catalog, session: SessionInfo) -> View:
     """A view after what it names has got new names; `catalog` still has the old ones."""
     tree, resolved = _bound(view, catalog, session)
-    return replace(view, text=Unparser(resolved, renames).query(tree))
+    return replace(view, text=Unparser(resolved, renames, catalog=catalog).query(tree))
 
 
 def joined(view: View, catalog: Catalog, session: SessionInfo) -> set[tuple[int, int]]:
@@ -113,5 +114,10 @@ def definition(view: View, catalog: Catalog, path: Sequence[str], session: Sessi
             table.oid if table.schema in path else 0,
         )
         found[table.oid] = seen == table.oid
+    for type in resolved.types.values():
+        made = catalog.types[(type.element or type).oid]
+        seen_type = named(catalog, path)((made.name,))
+        found[made.oid] = seen_type is not None and seen_type.oid == made.oid
     names = [c.name for c in view.columns]
-    return Unparser(resolved, visible=lambda oid: found.get(oid, False)).named(tree, names) + ";"
+    shown = Unparser(resolved, visible=lambda oid: found.get(oid, False), catalog=catalog)
+    return shown.named(tree, names) + ";"

@@ -7,12 +7,13 @@ PostgreSQL's spellings (`double precision`, `character varying(10)`, `timestamp(
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from engine.forms import sparse, vectors
 from sql.keywords import words
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
+from storage.catalog import Catalog
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
@@ -259,19 +260,54 @@ def _exactly(name: str) -> str:
     return f'"{name}"'
 
 
-def type_of(name: TypeName | str) -> Type:
-    """The type that a name means. Raises UndefinedObject (42704) at the name's place, or
-    FeatureNotSupported for a type that only PostgreSQL has."""
+Lookup = Callable[[tuple[str, ...]], Type | None]
+"""Finds a type of the catalog by its name, perhaps behind a schema's."""
+
+
+def named(catalog: Catalog, path: Iterable[str]) -> Lookup:
+    """What finds the catalog's own types along a search path."""
+
+    def find(parts: tuple[str, ...]) -> Type | None:
+        if not catalog.types:
+            return None
+        for place in parts[:-1][-1:] or path:
+            schema = catalog.schema(place)
+            made = None if schema is None else catalog.type_named(schema.oid, parts[-1])
+            if made is not None:
+                return made.type
+        return None
+
+    return find
+
+
+def type_of(name: TypeName | str, types: Lookup | None = None) -> Type:
+    """The type that a name means; `types` knows those of the catalog.
+
+    Raises UndefinedObject (42704) at the name's place, or FeatureNotSupported for a type that only
+    PostgreSQL has.
+    """
     if isinstance(name, str):
         tokens = lex(name)
         found, end = read_type(tokens, 0, name)
         if end != len(tokens):
             raise near(name, tokens[end])
         name = found
-    type = _scalar(name)
+    type = _made(name, types) or _scalar(name)
     for _ in range(name.arrays):
         type = array_of(type)
     return type
+
+
+def _made(name: TypeName, types: Lookup | None) -> Type | None:
+    """A type of the catalog; those of pg_catalog stand before it unless its schema is said."""
+    parts = tuple(part[1:-1] if part.startswith('"') else part for part in name.names)
+    if types is None or (len(parts) == 1 and (parts[0] in BY_NAME or name.names[0] in _WORDS)):
+        return None
+    found = types(parts)
+    if found is not None and name.modifiers:
+        shown = f'type modifier is not allowed for type "{found.name}"'
+        raise SqlSyntaxError(shown, position=name.position)
+    return found
 
 
 def _scalar(name: TypeName) -> Type:

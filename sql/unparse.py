@@ -27,8 +27,9 @@ from sql.scope import Scope
 from sql.tokens import Kind
 from sql.typenames import type_of
 from sql.windowtexts import over, window_clause
+from storage.catalog import Catalog
 from storage.errors import FeatureNotSupported
-from storage.types import format_type
+from storage.types import Type, format_type
 
 _SYMBOLS: dict[type, str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", exp.Pow: "^", exp.EQ: "=",
@@ -64,11 +65,13 @@ class Unparser:
         renames: Renames | None = None,
         visible: Callable[[int], bool] = lambda oid: False,
         *,
+        catalog: Catalog | None = None,
         qualified: bool = True,
     ) -> None:
         self._resolved = resolved
         self._renames = renames or Renames()
         self._visible = visible
+        self._catalog = catalog
         self._qualified = qualified
         self._outer: exp.Expression | None = None  # the SELECT whose columns are `_names`
         self._names: Sequence[str] = ()
@@ -377,7 +380,18 @@ class Unparser:
             return f"{inner} COLLATE {'.'.join(map(quoted, mark.names))}"
         if not isinstance(tree.this, exp.Column | exp.Anonymous | exp.Paren | exp.Cast | exp.Array):
             inner = f"({inner})"
-        return f"{inner}::{format_type(type_of(mark))}"
+        made = self._resolved.types.get(id(tree))
+        return f"{inner}::{format_type(type_of(mark)) if made is None else self._type(made)}"
+
+    def _type(self, type: Type) -> str:
+        """The name of a type of the catalog."""
+        one = type.element or type
+        assert self._catalog is not None
+        found = self._catalog.types[one.oid]
+        place = self._catalog.schemas[found.schema].name
+        schema, name = self._renames.relations.get(one.oid, (place, found.name))
+        shown = quoted(name) if self._visible(one.oid) else f"{quoted(schema)}.{quoted(name)}"
+        return shown if type is one else shown + "[]"
 
     def _marked(self, tree: exp.BitwiseAnd) -> str:
         inner = tree.this
@@ -483,7 +497,7 @@ def expression_text(text: str, scope: Scope, context: BindContext, renames: Rena
     tree = parse_expression(text)
     context.resolved = resolved = Resolved()
     Binding(context, scope, "stored expressions").bind(tree)
-    return Unparser(resolved, renames, qualified=False).expression(tree)
+    return Unparser(resolved, renames, qualified=False, catalog=context.catalog).expression(tree)
 
 
 def _over(own: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
-from storage.types import Type
+from storage.types import Type, array_of, enum
 
 FIRST_USER_OID = 16_384
 PG_CATALOG, PUBLIC, INFORMATION_SCHEMA = 11, 2200, 13_000
@@ -275,8 +275,49 @@ class Extension:
     comment: str = ""
 
 
+class Label(NamedTuple):
+    """One value of an enum: `place` is what columns hold, and says where it stands among the others."""
+
+    oid: int
+    place: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """CREATE TYPE ... AS ENUM: its labels in their order.
+
+    A value is kept as its label's place. Places ascend and lie PLACES apart at first, so that there is room
+    for labels between them: rows need not be written anew, whatever labels come or are renamed.
+    """
+
+    oid: int
+    schema: int
+    name: str
+    array_oid: int
+    labels: tuple[Label, ...] = ()
+    owner: int = BOOTSTRAP_ROLE
+    comment: str = ""
+    version: int = 1
+
+    @property
+    def type(self) -> Type:
+        """The type of its values."""
+        return enum(self.name, self.oid, self.array_oid)
+
+    @property
+    def array_type(self) -> Type:
+        """The type of its arrays."""
+        return array_of(self.type)
+
+
+PLACES = 1 << 40
+"""How far the labels of a new enum are apart."""
+
 Relation = Table | Sequence | View
-Definition = Relation | Schema | Role | Extension
+Versioned = Relation | EnumType
+"""What plans are made of: each change gives it another version."""
+Definition = Relation | EnumType | Schema | Role | Extension
 
 BUILT_IN_SCHEMAS = (
     Schema(PG_CATALOG, "pg_catalog"),
@@ -287,7 +328,7 @@ BUILT_IN_SCHEMAS = (
 
 @dataclass(frozen=True)
 class Catalog:
-    """Schemas, relations, roles and extensions by OID."""
+    """Schemas, relations, roles, extensions and enums by OID."""
 
     schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
     relations: Mapping[int, Relation] = field(default_factory=dict)
@@ -296,6 +337,7 @@ class Catalog:
     )
     version: int = 1
     extensions: Mapping[int, Extension] = field(default_factory=dict)
+    types: Mapping[int, EnumType] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {(r.schema, r.name): r.oid for r in self.relations.values()}
@@ -365,9 +407,17 @@ class Catalog:
         """The extension of this name, if it was made."""
         return next((e for e in self.extensions.values() if e.name == name), None)
 
+    def type_named(self, schema: int, name: str) -> EnumType | None:
+        """The type of this name in the schema, if it was made."""
+        return next((t for t in self.types.values() if (t.schema, t.name) == (schema, name)), None)
+
+    def versioned(self, oid: int) -> Versioned | None:
+        """The relation or type with this OID."""
+        return self.relations.get(oid) or self.types.get(oid)
+
     def find(self, oid: int) -> Definition | None:
         """What has this OID."""
-        kinds = (self.relations, self.schemas, self.roles, self.extensions)
+        kinds = (self.relations, self.schemas, self.roles, self.extensions, self.types)
         return next((kind[oid] for kind in kinds if oid in kind), None)
 
     def must_be_free(self, item: Definition, besides: Container[int] = ()) -> None:
@@ -380,14 +430,26 @@ class Catalog:
                 other, error = self.role(item.name), DuplicateObject
             case Extension():
                 other, error = self.extension(item.name), DuplicateObject
+            case EnumType():
+                other = self.type_named(item.schema, item.name) or self.relation(item.schema, item.name)
+                other, error = None if isinstance(other, Sequence) else other, DuplicateObject
             case _:
                 other, error = self.relation(item.schema, item.name), DuplicateTable
         if other is not None and other.oid != item.oid and other.oid not in besides:
             kind = "relation" if error is DuplicateTable else type(item).__name__.lower()
+            kind = "type" if isinstance(item, EnumType) else kind
             raise error(f'{kind} "{item.name}" already exists')
         index = None if error is not DuplicateTable else self.index(getattr(item, "schema", 0), item.name)
         if index is not None and index[0].oid not in besides:
             raise DuplicateTable(f'relation "{item.name}" already exists')
+        if isinstance(item, Table | View):
+            same = self.type_named(item.schema, item.name)
+            if same is not None and same.oid not in besides:
+                raise DuplicateObject(
+                    f'type "{item.name}" already exists',
+                    hint="A relation has an associated type of the same name, "
+                    "so you must use a name that doesn't conflict with any existing type.",
+                )
 
     def changed(self, definitions: Mapping[int, Definition | None], version: int = 0) -> Catalog:
         """A catalog in which these stand under their OIDs; None: no longer.
@@ -399,6 +461,7 @@ class Catalog:
             Role: dict(self.roles),
             Table: dict(self.relations),
             Extension: dict(self.extensions),
+            EnumType: dict(self.types),
         }
         for oid, item in definitions.items():
             if item is None:
@@ -407,4 +470,4 @@ class Catalog:
             else:
                 kinds[Table if isinstance(item, Relation) else type(item)][oid] = item
         version = version or self.version + 1
-        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension])
+        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension], kinds[EnumType])

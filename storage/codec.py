@@ -22,8 +22,10 @@ from storage.catalog import (
     ColumnDefinition,
     Constraint,
     Definition,
+    EnumType,
     Extension,
     Index,
+    Label,
     References,
     Relation,
     Role,
@@ -34,7 +36,7 @@ from storage.catalog import (
     ViewColumn,
 )
 from storage.column import Column
-from storage.types import BY_OID, INT8, Form, Type
+from storage.types import BY_OID, INT8, Form, Type, array_of, enum
 
 _KINDS: dict[str, type[Any]] = {
     "table": Table,
@@ -43,17 +45,22 @@ _KINDS: dict[str, type[Any]] = {
     "schema": Schema,
     "role": Role,
     "extension": Extension,
+    "enum": EnumType,
 }
 
 
-def encode_type(type: Type) -> list[int]:
-    """A type as (oid, modifier)."""
-    return [type.oid, type.modifier]
+def encode_type(type: Type) -> list[Any]:
+    """A type as (oid, modifier); of an enum, or an array of one, then (its name, its OID, its array's)."""
+    one = type if type.element is None else type.element
+    return [type.oid, type.modifier, *((one.name, one.oid, one.array_oid) if one.is_enum else ())]
 
 
-def decode_type(pair: list[int]) -> Type:
+def decode_type(parts: list[Any]) -> Type:
     """The inverse of encode_type."""
-    oid, modifier = pair
+    oid, modifier, *named = parts
+    if named:
+        one = enum(*named)
+        return one if one.oid == oid else array_of(one)
     return BY_OID[oid].of(modifier)
 
 
@@ -93,6 +100,8 @@ def decode_definition(value: Mapping[str, Any]) -> Definition:
             )
             fields["depends"] = _tuple(fields["depends"])
             fields["options"] = _tuple(fields["options"])
+        case "enum":
+            fields["labels"] = tuple(Label(*label) for label in fields["labels"])
         case "sequence":
             fields["type"] = decode_type(fields["type"])
             if fields["owned_by"] is not None:
@@ -142,6 +151,7 @@ def encode_catalog(catalog: Catalog) -> dict[str, Any]:
         *catalog.relations.values(),
         *catalog.roles.values(),
         *catalog.extensions.values(),
+        *catalog.types.values(),
     )
     return {"version": catalog.version, "items": [encode_definition(item) for item in items]}
 
@@ -155,6 +165,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
         {item.oid: item for item in items if isinstance(item, Role)},
         value["version"],
         {item.oid: item for item in items if isinstance(item, Extension)},
+        {item.oid: item for item in items if isinstance(item, EnumType)},
     )
 
 

@@ -3,7 +3,8 @@
 `Form` is the physical shape of a column's values, and the only thing kernels and operators branch on:
 
     FIXED    numpy (rows,) of `dtype`: bool, integers, floats, date (int32 days since 2000-01-01),
-             time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), oid and
+             time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), enums (int64:
+             places in the order of the labels, see storage.catalog.EnumType), oid and
              reg* (uint32), "char" (uint8), interval (structured: months i4, days i4, micros i8)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
              of other elements, uuid uint8 x 16
@@ -19,6 +20,7 @@ A `Type` with a modifier (varchar(10), binary(4096)) is a value of its own: `typ
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -76,6 +78,15 @@ class Type:
     @property
     def is_array(self) -> bool:
         return self.element is not None
+
+    @property
+    def declared(self) -> str:
+        """The name under which operators that compare it are declared: arrays and enums share theirs."""
+        return "anyarray" if self.element is not None else "anyenum" if self.is_enum else self.name
+
+    @property
+    def is_enum(self) -> bool:
+        return self.category == "E"
 
     def of(self, modifier: int) -> Type:
         """The type with PostgreSQL's typmod `modifier`."""
@@ -168,6 +179,7 @@ VECTOR_I64  = _row("vector_i64", 15017, 15018, ROWS, "<i8", -1, "U")
 ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
 ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")
 ANYNONARRAY = _row("anynonarray", 2776, 0, TEXTUAL, None, 4, "P")
+ANYENUM     = _row("anyenum", 3500, 0, TEXTUAL, None, 4, "P")
 ANY         = _row("any", 2276, 0, TEXTUAL, None, 4, "P", sql_name='"any"')
 RECORD      = _row("record", 2249, 2287, TEXTUAL, None, -1, "P")
 CSTRING     = _row("cstring", 2275, 1263, TEXTUAL, None, -2, "P")
@@ -206,6 +218,15 @@ def array_of(element: Type) -> Type:
 TYPES: tuple[Type, ...] = SCALARS + tuple(array_of(t) for t in SCALARS if t.array_oid and not t.is_array)
 BY_OID: dict[int, Type] = {type.oid: type for type in TYPES}
 BY_NAME: dict[str, Type] = {type.name: type for type in TYPES}
+
+_BARE = re.compile(r"[a-z_][a-z0-9_$]*")
+
+
+def enum(name: str, oid: int, array_oid: int) -> Type:
+    """The type of an enum's values. Its labels are the catalog's to tell."""
+    shown = name if _BARE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    return Type(name, oid, array_oid, FIXED, np.dtype("<i8"), 4, "E", sql_name=shown)
+
 
 INTEGERS = (INT2, INT4, INT8)
 ELEMENTS = {

@@ -19,6 +19,7 @@ from storage.column import Array, Column, Positions
 from storage.types import (
     ANYARRAY,
     ANYELEMENT,
+    ANYENUM,
     BOOL,
     BPCHAR,
     BYTEA,
@@ -114,7 +115,7 @@ class _Largest(Folded):
         return folded(np.maximum, values, self.neutral(values.dtype), pieces)
 
 
-for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR):
+for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR, ANYENUM):
     aggregate("min", [_type], _type)(_Smallest)
     aggregate("max", [_type], _type)(_Largest)
 

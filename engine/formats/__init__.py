@@ -17,7 +17,7 @@ __all__ = ["CopyFormat", "Reader", "Writer", "deliver", "reader", "writer"]
 
 def reader(format: CopyFormat, style: Style) -> Reader:
     """What reads COPY ... FROM in this format."""
-    return TupleReader(format) if format.format == "binary" else LineReader(format, style)
+    return TupleReader(format, style) if format.format == "binary" else LineReader(format, style)
 
 
 def deliver(source: Source, batches: Iterable[Batch], sink: Callable[[Batch], None]) -> None:
@@ -33,4 +33,4 @@ def deliver(source: Source, batches: Iterable[Batch], sink: Callable[[Batch], No
 
 def writer(format: CopyFormat, style: Style) -> Writer:
     """What writes COPY ... TO in this format."""
-    return TupleWriter(format) if format.format == "binary" else LineWriter(format, style)
+    return TupleWriter(format, style) if format.format == "binary" else LineWriter(format, style)

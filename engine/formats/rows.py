@@ -17,10 +17,10 @@ import numpy as np
 from engine import forms
 from engine.formats.linewriter import LineWriter
 from engine.formats.options import Writer
-from engine.formats.tuples import Fields, arrow_fields, fields_by_value, fields_of, frame_rows
+from engine.formats.tuples import Fields, TupleWriter, arrow_fields, fields_by_value, fields_of, frame_rows
 from engine.forms.binary import fixed_rows
 from engine.forms.single import field
-from engine.forms.style import PLAIN, Style
+from engine.forms.style import Style
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
@@ -37,6 +37,8 @@ def row_frames(
     columns: Sequence[Column], formats: Sequence[int], rows: int, style: Style, tag: bytes = b"D"
 ) -> bytes:
     """The messages of `rows` rows; `formats` has a code a column: 0 text, 1 binary."""
+    if any(formats):
+        columns = forms.wired(columns, style)
     if rows == 1:
         fields = [field(column, format) for column, format in zip(columns, formats, strict=True)]
         if None not in fields:
@@ -59,7 +61,8 @@ def copy_frames(writer: Writer, batch: Batch) -> bytes:
         out[begins] = ord("d")
         kernels.put_int32(out, begins + 1, sizes - 1)
         return out.tobytes()
-    return row_frames(batch.columns, (1,) * len(batch.columns), batch.rows, PLAIN, b"d")
+    assert isinstance(writer, TupleWriter)
+    return row_frames(batch.columns, (1,) * len(batch.columns), batch.rows, writer.style, b"d")
 
 
 def _fields(column: Column, format: int, style: Style) -> Fields:

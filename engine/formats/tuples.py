@@ -18,6 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from engine import forms
 from engine.formats.options import CopyFormat
 from engine.forms.binary import fixed_rows, read_rows
+from engine.forms.style import Style
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Array, Column
@@ -35,8 +36,9 @@ _BLOCK = 4 << 20
 class TupleReader:
     """COPY ... FROM in binary."""
 
-    def __init__(self, format: CopyFormat) -> None:
+    def __init__(self, format: CopyFormat, style: Style) -> None:
         self._format = format
+        self._style = style
         self._pending = bytearray()
         self._enough = _BLOCK
         self._begun = False
@@ -132,14 +134,14 @@ class TupleReader:
     def _parsed(self, position: int, type: Type, raw: Column) -> Column:
         """A column of wire forms. Raises the error of the first row that has one."""
         try:
-            return forms.parse_binary(type, raw)
+            return forms.parse_binary(type, raw, how=self._style)
         except DatabaseError as error:
             first = error
         low, high = 0, len(raw)  # rows before `low` can be read, those before `high` cannot
         while high - low > 1:
             middle = (low + high) // 2
             try:
-                forms.parse_binary(type, raw.slice(low, middle))
+                forms.parse_binary(type, raw.slice(low, middle), how=self._style)
                 low = middle
             except DatabaseError as error:
                 high, first = middle, error
@@ -180,8 +182,9 @@ def _column(data: Array, starts: Array, lengths: Array) -> Column:
 class TupleWriter:
     """COPY ... TO in binary."""
 
-    def __init__(self, format: CopyFormat) -> None:
+    def __init__(self, format: CopyFormat, style: Style) -> None:
         self._format = format
+        self.style = style
 
     def header(self) -> bytes:
         """Signature, no flags, no extension."""
@@ -190,7 +193,9 @@ class TupleWriter:
     def write(self, batch: Batch) -> bytes:
         """The batch's tuples."""
         head = np.frombuffer(struct.pack(">h", len(batch.columns)), np.uint8)
-        out, _, _ = frame_rows([fields_of(column) for column in batch.columns], batch.rows, head, 0)
+        out, _, _ = frame_rows(
+            [fields_of(column) for column in forms.wired(batch.columns, self.style)], batch.rows, head, 0
+        )
         return out.tobytes()
 
     def trailer(self) -> bytes:

@@ -6,13 +6,25 @@ send and receive functions. `how` is a Run or a Style: DateStyle, TimeZone and t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
-from engine.forms import binary, bits, compound, fast, intervals, numbers, sparse, texts, times, vectors
+from engine.forms import (
+    binary,
+    bits,
+    compound,
+    enums,
+    fast,
+    intervals,
+    numbers,
+    sparse,
+    texts,
+    times,
+    vectors,
+)
 from engine.forms.compound import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
@@ -21,7 +33,17 @@ from storage.column import Column
 from storage.errors import FeatureNotSupported
 from storage.types import TEXT, Type
 
-__all__ = ["FORMS", "PLAIN", "Style", "binary_of", "parse_binary", "parse_text", "style_of", "text_of"]
+__all__ = [
+    "FORMS",
+    "PLAIN",
+    "Style",
+    "binary_of",
+    "parse_binary",
+    "parse_text",
+    "style_of",
+    "text_of",
+    "wired",
+]
 
 _INTEGER = (numbers.write_integer, numbers.read_integer)
 _TEXT = (texts.write_text, texts.read_text)
@@ -75,6 +97,8 @@ def _form(type: Type) -> tuple[Callable[..., pa.Array], Callable[..., list[Any]]
     if type.element is not None:
         write, read = _form(type.element)
         return partial(compound.write_array, write=write), partial(compound.read_array, read=read)
+    if type.is_enum:
+        return enums.write_enum, enums.read_enum
     try:
         return FORMS[type.oid]
     except KeyError:
@@ -103,16 +127,27 @@ def parse_text(type: Type, column: Column, how: Run | Style | None = None) -> Co
 
 
 def binary_of(column: Column) -> Column:
-    """The column as bytea, as PostgreSQL's send functions write it; nulls stay null."""
+    """The column as bytea, as PostgreSQL's send functions write it; nulls stay null. See `wired`."""
     written = binary.write(column)
     written.constant = column.constant
     return written
 
 
-def parse_binary(type: Type, column: Column, excess: str = binary.EXCESS) -> Column:
+def wired(columns: Sequence[Column], how: Run | Style | None) -> Sequence[Column]:
+    """Columns as `binary_of` takes them: what goes over the wire as its text even in binary, as text."""
+    return [enums.labelled(column, style_of(how), text_of) for column in columns]
+
+
+def parse_binary(
+    type: Type, column: Column, excess: str = binary.EXCESS, how: Run | Style | None = None
+) -> Column:
     """bytea as a column of `type`. Raises what receive functions raise: ProtocolViolation for values that
     are cut off, InvalidBinaryRepresentation with the words `excess` for those that go on behind their end.
     """
-    parsed = binary.read(type, column, excess)
+    if (type.element or type).is_enum:
+        style = style_of(how)
+        parsed = enums.read_wire(type, column, style, lambda text, raw: binary.read(text, raw, excess))
+    else:
+        parsed = binary.read(type, column, excess)
     parsed.constant = column.constant
     return parsed

@@ -65,7 +65,7 @@ def _bytes_of(rows: Any, valid: Any) -> Column:
 
 def wire_dtype(type: Type) -> np.dtype[Any] | None:
     """The big-endian dtype of a fixed-width type's wire form; None for types of other shapes."""
-    if type.form is not Form.FIXED or type.dtype is None:
+    if type.form is not Form.FIXED or type.dtype is None or type.is_enum:
         return None
     return _INTERVAL if type.dtype.names else type.dtype.newbyteorder(">")
 

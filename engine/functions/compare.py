@@ -23,6 +23,7 @@ from storage.column import Array, Column, Mask
 from storage.indexes.comparable import column_keys
 from storage.types import (
     ANYARRAY,
+    ANYENUM,
     BINARY,
     BIT,
     BOOL,
@@ -330,6 +331,7 @@ def _cross(*types: Type) -> list[tuple[Type, Type]]:
 
 
 _declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID, DATE, TIME, TIMESTAMP, TIMESTAMPTZ))
+_declare(_fixed, _same(ANYENUM))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
 _declare(_float, _cross(FLOAT4, FLOAT8))
 _declare(_arrow, [*_cross(TEXT, NAME), *_same(BYTEA, INET)])

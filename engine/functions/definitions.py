@@ -403,6 +403,8 @@ def _commented(catalog: Catalog, oid: int) -> tuple[str, str] | None:
         return "pg_authid", role.comment
     if oid in catalog.extensions:
         return "pg_extension", catalog.extensions[oid].comment
+    if oid in catalog.types:
+        return "pg_type", catalog.types[oid].comment
     for table in catalog.tables():
         for constraint in table.constraints:
             if constraint.oid == oid:

@@ -354,7 +354,8 @@ class Keeper:
         """Key (a, b)=(1, 2)"""
         at = np.array([row])
         shown = [(numbers[place], keys[place].take(at).tolist()[0]) for place in foreign.shown]
-        return describe(table, [n for n, _ in shown], [value for _, value in shown], "").removesuffix(" .")
+        catalog, values = self._run.transaction.catalog, [value for _, value in shown]
+        return describe(catalog, table, [n for n, _ in shown], values, "").removesuffix(" .")
 
     def _referenced(self, foreign: ForeignKey, keys: list[Column], row: int) -> ForeignKeyViolation:
         parent, child = self._table(foreign.parent), self._table(foreign.child)

@@ -12,7 +12,6 @@ from sql.binding.base import Binding, binds
 from sql.coerce import coerce
 from sql.marks import CollationMark, Literal, ParameterMark, TypeName, position_of
 from sql.tokens import Kind
-from sql.typenames import type_of
 from storage.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
@@ -95,7 +94,9 @@ def cast(binding: Binding, tree: exp.Cast) -> Expression:
     mark = cast_mark(tree)
     if isinstance(mark, CollationMark):
         return _collated(binding, tree, mark)
-    target = type_of(mark)
+    target = binding.context.type_of(mark)
+    if binding.context.resolved is not None:
+        binding.context.resolved.type(tree, target)
     inner = tree.this.unnest()
     if isinstance(inner, exp.Array) and target.element is not None:
         element = target.element

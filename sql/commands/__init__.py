@@ -55,6 +55,7 @@ from sql.commands.sequences import AlterSequence, CreateSequence
 from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, LockTables, Release, Rollback, RollbackTo, Savepoint
+from sql.commands.types import AddLabel, CreateEnum, RenameLabel
 from sql.commands.views import CreateView
 from sql.reading import Reader
 from sql.tokens import Kind, Token
@@ -67,6 +68,7 @@ __all__ = [
     "AddColumn",
     "AddConstraint",
     "AddIdentity",
+    "AddLabel",
     "AlterConstraint",
     "AlterSequence",
     "AlterTable",
@@ -80,6 +82,7 @@ __all__ = [
     "Comment",
     "Commit",
     "Copy",
+    "CreateEnum",
     "CreateExtension",
     "CreateIndex",
     "CreateRole",
@@ -108,6 +111,7 @@ __all__ = [
     "Release",
     "Rename",
     "RenameIndex",
+    "RenameLabel",
     "Reset",
     "Rollback",
     "RollbackTo",

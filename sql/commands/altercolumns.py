@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sql.commands.base import Action
 from sql.commands.sequences import Options, one_option, sequence_options
+from sql.marks import TypeName
 from sql.reading import Reader
 from sql.tokens import Token
-from sql.typenames import read_type, type_of
+from sql.typenames import read_type
 from storage.errors import FeatureNotSupported
-from storage.types import Type
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DropColumn(Action):
 @dataclass(frozen=True)
 class AlterType(Action):
     name: str
-    type: Type
+    type: TypeName
     using: tuple[Token, ...]
     position: int
 
@@ -135,7 +135,7 @@ def _type(reader: Reader, name: str, position: int) -> Action:
         if named[-1] not in ("C", "default", "POSIX"):
             raise FeatureNotSupported(f'collation "{named[-1]}" is not supported: C is', position=position)
     using = reader.until() if reader.word("using") else ()
-    return AlterType(name, type_of(found), using, position)
+    return AlterType(name, found, using, position)
 
 
 def read_generated(reader: Reader) -> str:

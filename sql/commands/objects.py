@@ -18,6 +18,7 @@ from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import alter_schema, create_schema
 from sql.commands.sequences import alter_sequence, create_sequence
 from sql.commands.tables import create_table
+from sql.commands.types import alter_type, create_type
 from sql.commands.views import alter_view, create_view
 from sql.reading import Reader
 
@@ -28,7 +29,7 @@ _TEMPORARY = frozenset(("temporary",))
 
 @dataclass(frozen=True)
 class Drop(Command):
-    kind: str  # table, view, index, sequence, schema, role, extension
+    kind: str  # table, view, index, sequence, schema, role, extension, type
     names: tuple[Name, ...]
     if_exists: bool
     cascade: bool
@@ -61,6 +62,7 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
     "role": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
     "extension": (_plain(create_extension), _NONE),
+    "type": (_plain(create_type), _NONE),
 }
 """What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {
@@ -72,6 +74,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "view": alter_view,
     "user": alter_role,
     "extension": alter_extension,
+    "type": alter_type,
 }
 DROPS = {
     "table": "table",
@@ -82,8 +85,20 @@ DROPS = {
     "role": "role",
     "user": "role",
     "extension": "extension",
+    "type": "type",
 }
-COMMENTS = ("table", "view", "sequence", "index", "column", "constraint", "schema", "role", "extension")
+COMMENTS = (
+    "table",
+    "view",
+    "sequence",
+    "index",
+    "column",
+    "constraint",
+    "schema",
+    "role",
+    "extension",
+    "type",
+)
 
 
 def _create(reader: Reader) -> Command:

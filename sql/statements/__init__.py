@@ -30,6 +30,7 @@ from sql.statements import (
     sequences,
     tables,
     tablesas,
+    types,
     views,
 )
 from sql.statements.host import Host
@@ -43,7 +44,12 @@ def _plain(start: Callable[[Host, Any], Outcome]) -> Callable[[Host, Any, str], 
 
 
 def _drop(host: Host, command: commands.Drop, text: str) -> Outcome:
-    run = {"role": roles.drop_role, "extension": extensions.drop_extension}.get(command.kind, dropping.drop)
+    runs = {
+        "role": roles.drop_role,
+        "extension": extensions.drop_extension,
+        "type": types.drop_type,
+    }
+    run = runs.get(command.kind, dropping.drop)
     return run(host, command, text)
 
 
@@ -80,6 +86,9 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.AlterSequence: sequences.alter_sequence,
     commands.CreateSequence: sequences.create_sequence,
     commands.CreateSchema: schemas.create_schema,
+    commands.CreateEnum: types.create_enum,
+    commands.AddLabel: types.add_label,
+    commands.RenameLabel: types.rename_label,
     commands.CreateRole: roles.create_role,
     commands.CreateExtension: extensions.create_extension,
     commands.UpdateExtension: extensions.update_extension,
@@ -124,6 +133,10 @@ def _writes(command: Command) -> str:
             return "ALTER INDEX"
         case commands.CreateSequence():
             return "CREATE SEQUENCE"
+        case commands.CreateEnum():
+            return "CREATE TYPE"
+        case commands.AddLabel() | commands.RenameLabel():
+            return "ALTER TYPE"
         case commands.CreateSchema():
             return "CREATE SCHEMA"
         case commands.CreateExtension():

@@ -31,6 +31,7 @@ from sql.statements.removing import remove
 from sql.statements.renaming import SYSTEM_COLUMNS
 from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_options
 from sql.statements.tables import MOST_COLUMNS, check_column, segment_rows_of
+from sql.typenames import named, type_of
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition, Sequence, Table
 from storage.errors import (
@@ -45,7 +46,7 @@ from storage.errors import (
     TooManyColumns,
     UndefinedColumn,
 )
-from storage.types import format_type
+from storage.types import Type, format_type
 
 
 def _context(host: Host, text: str) -> BindContext:
@@ -71,7 +72,7 @@ def _with(table: Table, column: ColumnDefinition) -> Table:
 
 def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) -> list[commands.Action]:
     """ADD COLUMN; returns the constraints that its definition asks for, to be added next."""
-    clause, constraints = read_column(action.tokens, text)
+    clause, constraints = read_column(action.tokens, text, named(host.catalog, host.search_path(True)))
     if table.column(clause.name) is not None:
         message = f'column "{clause.name}" of relation "{table.name}" already exists'
         if not action.if_not_exists:
@@ -161,12 +162,13 @@ def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) 
     """ALTER COLUMN TYPE [USING]: its rows are made anew, constraints and default kept as far as they hold."""
     column = _must_column(table, action.name)
     _refuse_used(host, table, column)
-    check_column(ColumnClause(action.name, action.type, action.position), table.name)
-    if column.sequence and action.type.oid not in BOUNDS and column.identity:
+    type = type_of(action.type, named(host.catalog, host.search_path(True)))
+    check_column(ColumnClause(action.name, type, action.position), table.name)
+    if column.sequence and type.oid not in BOUNDS and column.identity:
         raise InvalidParameterValue("identity column type must be smallint, integer, or bigint")
     context = _context(host, text)
-    changed = replace(column, type=action.type, missing=None)
-    expression = _converted(table, column, action, text, context)
+    changed = replace(column, type=type, missing=None)
+    expression = _converted(table, column, type, action, text, context)
     _check_default(column, changed, context)
     new = _with(table, changed)
     writing.checks(new, context)  # whether the checks have a meaning for the new type
@@ -176,10 +178,10 @@ def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) 
         columns: list[Expression] = [Reference(i, c.type, c.name) for i, c in enumerate(table.columns)]
         columns[table.position(column.number)] = expression
         _rewrite(host, table, new, columns)
-    if column.sequence and action.type.oid in BOUNDS:
+    if column.sequence and type.oid in BOUNDS:
         sequence = host.catalog.relations[column.sequence]
         assert isinstance(sequence, Sequence)
-        host.transaction.define(with_options(sequence, (("as", action.type.name),)))
+        host.transaction.define(with_options(sequence, (("as", type.name),)))
 
 
 def _refuse_used(host: Host, table: Table, column: ColumnDefinition) -> None:
@@ -204,24 +206,29 @@ def _refuse_used(host: Host, table: Table, column: ColumnDefinition) -> None:
 
 
 def _converted(
-    table: Table, column: ColumnDefinition, action: commands.AlterType, text: str, context: BindContext
+    table: Table,
+    column: ColumnDefinition,
+    type: Type,
+    action: commands.AlterType,
+    text: str,
+    context: BindContext,
 ) -> Expression:
     """The new value of each row, over the old ones."""
-    shown = f'column "{column.name}" cannot be cast automatically to type {format_type(action.type)}'
+    shown = f'column "{column.name}" cannot be cast automatically to type {format_type(type)}'
     if action.using:
         tree = parse_expression_tokens(list(action.using), text)
         bound = bind_expression(tree, table_scope(table), context, "transform expressions")
-        if not can_coerce(bound.type, action.type, "a"):
+        if not can_coerce(bound.type, type, "a"):
             raise DatatypeMismatch(
                 f"result of USING clause for {shown}", hint="You might need to add an explicit cast."
             )
-        return coerce(bound, action.type, "a", action.using[0].position, context)
+        return coerce(bound, type, "a", action.using[0].position, context)
     place = table.position(column.number)
     old = Reference(place, column.type, column.name)
-    if not can_coerce(column.type, action.type, "a"):
-        using = f'"USING {column.name}::{format_type(action.type)}"'
+    if not can_coerce(column.type, type, "a"):
+        using = f'"USING {column.name}::{format_type(type)}"'
         raise DatatypeMismatch(shown, hint=f"You might need to specify {using}.")
-    return coerce(old, action.type, "a", action.position, context)
+    return coerce(old, type, "a", action.position, context)
 
 
 def _check_default(column: ColumnDefinition, changed: ColumnDefinition, context: BindContext) -> None:

@@ -9,6 +9,7 @@ from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked, must_table
 from sql.statements.host import Host
+from sql.statements.types import must_type
 from storage.catalog import Relation, Table, View
 from storage.errors import (
     InvalidSchemaName,
@@ -40,6 +41,9 @@ def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
             if extension is None:
                 raise UndefinedObject(f'extension "{command.name[-1]}" does not exist')
             host.transaction.define(replace(extension, comment=said))
+        case "type":
+            made = must_type(host, command.name)
+            host.transaction.define(replace(made, comment=said))
         case "column":
             _column(host, command, said)
         case "constraint":

@@ -19,6 +19,7 @@ from sql.scope import Frame, Scope
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.tokens import Token
+from sql.typenames import named
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import (
@@ -34,7 +35,8 @@ def prepare(host: Host, command: commands.Prepare, text: str) -> Outcome:
     """PREPARE name (types) AS statement."""
     if command.name in host.prepared:
         raise DuplicatePreparedStatement(f'prepared statement "{command.name}" already exists')
-    types = [Reader(tokens, text).type() for tokens in command.types]
+    known = named(host.catalog, host.search_path(True))
+    types = [Reader(tokens, text, types=known).type() for tokens in command.types]
     if not command.body:
         raise SqlSyntaxError("syntax error at end of input", position=len(text) + 1)
     statement = parse_statement(list(command.body), text)

@@ -52,6 +52,9 @@ def _take(host: Host, item: Object) -> None:
     if item.kind == "extension":
         transaction.drop(catalog.extensions[item.oid])
         return
+    if item.kind == "type" and item.oid in catalog.types:
+        transaction.drop(catalog.types[item.oid])
+        return
     found = catalog.relations.get(item.oid)
     if found is None:
         return

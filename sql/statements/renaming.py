@@ -18,6 +18,7 @@ from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.host import Host
+from sql.statements.types import move_type, must_type
 from sql.storedviews import joined, rewritten
 from sql.unparse import Renames, expression_text
 from storage.catalog import (
@@ -25,6 +26,7 @@ from storage.catalog import (
     PG_CATALOG,
     Constraint,
     Definition,
+    EnumType,
     Index,
     Relation,
     Schema,
@@ -80,6 +82,10 @@ def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
     if command.kind == "schema":
         _rename_schema(host, command)
         return done("ALTER SCHEMA")
+    if command.kind == "type":
+        made = must_type(host, command.name)
+        _move_type(host, made, host.catalog.schemas[made.schema], command.new)
+        return done("ALTER TYPE")
     found = _must_find(host, command)
     if found is None:
         return done(_tag(command.kind))
@@ -95,17 +101,17 @@ def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
 
 def set_schema(host: Host, command: commands.SetSchema, text: str) -> Outcome:
     """SET SCHEMA: sequences that belong to a table's columns go with it."""
+    if command.kind == "type":
+        made = must_type(host, command.name)
+        _move_type(host, made, _open_schema(host.catalog.must_schema(command.schema), made.name), made.name)
+        return done("ALTER TYPE")
     found = _must_find(host, command)
     if found is None:
         return done(_tag(command.kind))
     schema = host.catalog.must_schema(command.schema)
     if found.temporary or schema.temporary:
         raise FeatureNotSupported("cannot move objects into or out of temporary schemas")
-    if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
-        raise InsufficientPrivilege(
-            f'permission denied to create "{schema.name}.{found.name}"',
-            detail="System catalog modifications are currently disallowed.",
-        )
+    _open_schema(schema, found.name)
     if isinstance(found, Sequence) and found.owned_by is not None:
         table = host.catalog.table(found.owned_by[0])
         raise FeatureNotSupported(
@@ -128,6 +134,9 @@ def change_owner(host: Host, command: commands.ChangeOwner, text: str) -> Outcom
     if command.kind == "schema":
         host.transaction.define(replace(_must_schema(host, command.name[-1]), owner=role.oid))
         return done("ALTER SCHEMA")
+    if command.kind == "type":
+        host.transaction.define(replace(must_type(host, command.name), owner=role.oid))
+        return done("ALTER TYPE")
     found = _must_find(host, command)
     if found is not None:
         host.transaction.define(replace(found, owner=role.oid))
@@ -149,6 +158,25 @@ def _move(host: Host, found: Relation, schema: Schema, name: str) -> None:
     host.transaction.define(replace(newest, schema=schema.oid, name=name))
 
 
+def _open_schema(schema: Schema, name: str) -> Schema:
+    """A schema that may get such an object. Raises InsufficientPrivilege, FeatureNotSupported."""
+    if schema.temporary:
+        raise FeatureNotSupported("cannot move objects into or out of temporary schemas")
+    if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
+        raise InsufficientPrivilege(
+            f'permission denied to create "{schema.name}.{name}"',
+            detail="System catalog modifications are currently disallowed.",
+        )
+    return schema
+
+
+def _move_type(host: Host, found: EnumType, schema: Schema, name: str) -> None:
+    """A type under another name, or in another schema, and all that has columns of it."""
+    _follow(host, Renames(relations={found.oid: (schema.name, name)}))
+    for item in move_type(host, found, schema.oid, name):
+        host.transaction.define(item)
+
+
 def _must_schema(host: Host, name: str) -> Schema:
     """The schema, locked. Raises InvalidSchemaName."""
     while True:
@@ -168,7 +196,8 @@ def _rename_schema(host: Host, command: commands.Rename) -> None:
     if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
         raise InsufficientPrivilege(f"permission denied: schema {schema.name} is the system's")
     host.catalog.must_be_free(replace(schema, name=command.new))
-    inside = [r for r in host.catalog.relations.values() if r.schema == schema.oid]
+    kept = (*host.catalog.relations.values(), *host.catalog.types.values())
+    inside = [item for item in kept if item.schema == schema.oid]
     _follow(host, Renames(relations={r.oid: (command.new, r.name) for r in inside}))
     host.transaction.define(replace(schema, name=command.new))
 
@@ -233,7 +262,8 @@ def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> In
 
 def check_text(host: Host, table: Table, expression: str, renames: Renames) -> str:
     """The text of a check, or of an index's expression, over a table's columns, under new names."""
-    context = BindContext(host.catalog, ("pg_catalog",), host, ParameterTypes((), fixed=True), expression)
+    path = tuple(host.search_path(True))
+    context = BindContext(host.catalog, path, host, ParameterTypes((), fixed=True), expression)
     scope = Scope(Frame())
     columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
     scope.add(ScopeRelation(table.name, columns, table=table.oid))

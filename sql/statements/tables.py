@@ -20,6 +20,7 @@ from sql.statements.host import Host
 from sql.statements.likes import Expanded, expanded, with_copied
 from sql.statements.places import owner, place
 from sql.statements.sequences import BOUNDS, make_sequence
+from sql.typenames import named
 from storage.catalog import (
     ColumnDefinition,
     Schema,
@@ -46,7 +47,7 @@ _PARAMETERS = frozenset(("fillfactor", "parallel_workers", "toast_tuple_target",
 
 def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     """CREATE TABLE, in any of its spellings."""
-    clause = read_table(command, text)
+    clause = read_table(command, text, named(host.catalog, host.search_path(True)))
     schema = place(host, clause.name, command.temporary)
     name = clause.name[-1]
     if clause.on_commit and not schema.temporary:

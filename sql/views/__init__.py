@@ -1,11 +1,12 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
 from engine import aggregates, functions
-from sql.views import activity, extensions, relations, segments, server, standard, types, vectorscans
+from sql.views import activity, enums, extensions, relations, segments, server, standard, types, vectorscans
 
 __all__ = [
     "activity",
     "aggregates",
+    "enums",
     "extensions",
     "functions",
     "relations",

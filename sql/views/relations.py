@@ -308,6 +308,9 @@ def pg_description(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for schema in catalog.schemas.values():
         if schema.comment:
             yield _described(schema.oid, names.CLASS_PG_NAMESPACE, schema.comment)
+    for made in catalog.types.values():
+        if made.comment:
+            yield _described(made.oid, names.CLASS_PG_TYPE, made.comment)
     for extension in catalog.extensions.values():
         if extension.comment:
             yield _described(extension.oid, names.CLASS_PG_EXTENSION, extension.comment)
@@ -346,7 +349,8 @@ def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "i")
         yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "n")
         for oid, number in stored.depends:
-            yield _depends(names.CLASS_PG_REWRITE, stored.rule, oid, "n", number)
+            row = _depends(names.CLASS_PG_REWRITE, stored.rule, oid, "n", number)
+            yield {**row, "refclassid": names.CLASS_PG_TYPE} if oid in catalog.types else row
     for relation in catalog.relations.values():
         row = _depends(names.CLASS_PG_CLASS, relation.oid, relation.schema, "n")
         yield {**row, "refclassid": names.CLASS_PG_NAMESPACE}

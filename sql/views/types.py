@@ -13,7 +13,7 @@ from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
-from storage.types import ANY, BINARY, ELEMENTS, REG_TYPES, SPARSEVEC, TYPES, Form, Type
+from storage.types import ANY, ANYENUM, BINARY, ELEMENTS, OID, REG_TYPES, SPARSEVEC, TYPES, Form, Type
 
 # these types' input functions are called <name>in; every other type's <name>_in
 _SHORT = frozenset(
@@ -66,12 +66,13 @@ def io_functions(type: Type) -> tuple[str, str, str, str]:
 
 # PostgreSQL's own OIDs of the functions that clients look up by number
 _FIXED_OIDS = {"array_in": 750, "array_out": 751, "array_recv": 2400, "array_send": 2401}
+_ENUM_OIDS = {"enum_in": 3504, "enum_out": 3505, "enum_recv": 3532, "enum_send": 3533}
 _FIRST_IO_OID = 15_100
 
 
 def _io_oids() -> dict[str, int]:
     """An OID for each input/output function: PostgreSQL's where it matters, else by order of types."""
-    oids = dict(_FIXED_OIDS)
+    oids = _FIXED_OIDS | _ENUM_OIDS
     for number, type in enumerate(TYPES):
         for part, name in enumerate(io_functions(type)):
             oids.setdefault(name, _FIRST_IO_OID + 4 * number + part)
@@ -195,6 +196,10 @@ def functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 @view("pg_catalog", "pg_proc", fixed=True)
 def type_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     cstring, bytea = 2275, 17
+    yield _proc(IO_OIDS["enum_in"], "enum_in", [cstring, OID.oid], ANYENUM.oid)
+    yield _proc(IO_OIDS["enum_out"], "enum_out", [ANYENUM.oid], cstring)
+    yield _proc(IO_OIDS["enum_recv"], "enum_recv", [2281, OID.oid], ANYENUM.oid)
+    yield _proc(IO_OIDS["enum_send"], "enum_send", [ANYENUM.oid], bytea)
     seen: set[str] = set()
     for type in TYPES:
         read, write, receive, send = io_functions(type)

@@ -13,7 +13,7 @@ import numpy as np
 
 from storage import kernels
 from storage.batch import Batch
-from storage.catalog import UniqueKey
+from storage.catalog import Catalog, UniqueKey
 from storage.column import Positions
 from storage.errors import SerializationFailure
 from storage.indexes import uniqueness
@@ -37,7 +37,7 @@ class Place(NamedTuple):
     waits: Waits
     store: Store
     changes: TableChanges
-    schema: str
+    catalog: Catalog
     command: int
     oldest: Callable[[], int]
 
@@ -156,7 +156,7 @@ def _insert(party: Inserter, place: Place, batch: Batch, decided: _Decided) -> t
         rows = batch.take(np.flatnonzero(free))
         keys = decided.keys if len(free) == batch.rows and free.all() else entering(place.changes.table, rows)
         changes, store = place.changes, place.store
-        other = uniqueness.blocker(party, place.schema, changes, store, keys, place.oldest)
+        other = uniqueness.blocker(party, place.catalog, changes, store, keys, place.oldest)
         if other is not None:
             return None, other
         new = changes.insert(rows, place.command)

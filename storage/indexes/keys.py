@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from storage.catalog import Table
+from storage.catalog import Catalog, Table
 from storage.types import BITS, DATE, SPARSEVEC, TIMESTAMP, TIMESTAMPTZ, UUID, Type
 
 _EPOCH = datetime(2000, 1, 1)
@@ -17,20 +17,22 @@ _DAYS = {DATE.oid}
 _MICROS = {TIMESTAMP.oid, TIMESTAMPTZ.oid}
 
 
-def describe(table: Table, numbers: Sequence[int], key: Sequence[Any], state: str) -> str:
+def describe(catalog: Catalog, table: Table, numbers: Sequence[int], key: Sequence[Any], state: str) -> str:
     """The detail of a violation. `numbers` are attnums, `key` their values as Column.tolist gives them."""
     names = ", ".join(table.columns[table.position(number)].name for number in numbers)
     types = (table.columns[table.position(number)].type for number in numbers)
-    values = ", ".join(_shown(type, value) for type, value in zip(types, key, strict=True))
+    values = ", ".join(_shown(catalog, type, value) for type, value in zip(types, key, strict=True))
     return f"Key ({names})=({values}) {state}."
 
 
-def _shown(type: Type, value: Any) -> str:
+def _shown(catalog: Catalog, type: Type, value: Any) -> str:
     """The value as PostgreSQL's output function writes it under the settings it begins with."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "t" if value else "f"
+    if type.is_enum:
+        return next(label.text for label in catalog.types[type.oid].labels if label.place == value)
     if type.oid in BITS:
         return "".join(f"{byte:08b}" for byte in value[:-1])[: 8 * (len(value) - 1) - value[-1]]
     if type.oid == SPARSEVEC.oid:

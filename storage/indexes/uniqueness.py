@@ -15,7 +15,7 @@ import numpy as np
 
 from storage import kernels
 from storage.batch import Batch
-from storage.catalog import Table, UniqueKey
+from storage.catalog import Catalog, Table, UniqueKey
 from storage.column import Column, Positions
 from storage.errors import UniqueViolation
 from storage.indexes.comparable import Key
@@ -56,7 +56,7 @@ def entering(table: Table, batch: Batch) -> list[Entering]:
 
 def blocker(
     transaction: Any,
-    schema: str,
+    catalog: Catalog,
     changes: TableChanges,
     store: Store,
     keys: Sequence[Entering],
@@ -75,8 +75,8 @@ def blocker(
             return conflict.waits_for
         raise UniqueViolation(
             f'duplicate key value violates unique constraint "{entered.unique.name}"',
-            detail=_described(table, entered, conflict.row, "already exists"),
-            schema=schema,
+            detail=_described(catalog, table, entered, conflict.row, "already exists"),
+            schema=catalog.schemas[table.schema].name,
             table=table.name,
             constraint=entered.unique.name,
             row=conflict.row,
@@ -190,13 +190,13 @@ def _plain(key: Key, rows: Positions) -> list[Any]:
     return [item if ok else None for item, ok in zip(items, part.is_valid().tolist(), strict=True)]
 
 
-def _described(table: Table, entered: Entering, row: int, state: str) -> str:
+def _described(catalog: Catalog, table: Table, entered: Entering, row: int, state: str) -> str:
     at = np.array([row])
     values = tuple(column.take(at).tolist()[0] for column in entered.values)
-    return describe(table, entered.unique.columns.numbers, values, state)
+    return describe(catalog, table, entered.unique.columns.numbers, values, state)
 
 
-def check_new(view: TableView, unique: UniqueKey, schema: str, check: Callable[[], None]) -> None:
+def check_new(view: TableView, unique: UniqueKey, catalog: Catalog, check: Callable[[], None]) -> None:
     """Whether rows that are there can have a new key. Raises UniqueViolation."""
     table, columns = view.table, unique.columns
     definitions = [table.definition(number) for number in columns.numbers]
@@ -228,8 +228,8 @@ def check_new(view: TableView, unique: UniqueKey, schema: str, check: Callable[[
     if row is not None:
         raise UniqueViolation(
             f'could not create unique index "{unique.name}"',
-            detail=_described(table, Entering(unique, together, key), row, "is duplicated"),
-            schema=schema,
+            detail=_described(catalog, table, Entering(unique, together, key), row, "is duplicated"),
+            schema=catalog.schemas[table.schema].name,
             table=table.name,
             constraint=unique.name,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from storage.catalog import Catalog, Definition, Relation, Table
+from storage.catalog import Catalog, Definition, Table, Versioned
 from storage.errors import DuplicateTable, SerializationFailure
 from storage.indexes import uniqueness
 from storage.segments.table import Store
@@ -82,7 +82,7 @@ class Defining(Party):
     def _change(self, oid: int, item: Definition | None) -> None:
         before = self.catalog
         version = self._database.allocate_version()  # a new one after a rollback too: plans are checked by it
-        if isinstance(item, Relation):
+        if isinstance(item, Versioned):
             item = replace(item, version=version)
         self.definitions[oid] = item
         self._catalog = (self._base, before.changed({oid: item}, version))
@@ -101,13 +101,13 @@ class Defining(Party):
             if not held >> TableMode.ShareUpdateExclusiveLock:
                 self.lock_table(item.oid, TableMode.AccessExclusiveLock)
             known = self.catalog.find(item.oid)
-            made_of = item.version if isinstance(item, Relation) else 0
+            made_of = item.version if isinstance(item, Versioned) else 0
             own = item.oid in self.definitions or item.oid in self.temporary
             newest = known if own else self._database.catalog.find(item.oid)
-            stale = isinstance(known, Relation) and known.version != made_of
+            stale = isinstance(known, Versioned) and known.version != made_of
             if known is None or newest is not known or stale:
                 raise SerializationFailure("could not serialize access due to concurrent update")
-        place = item.schema if isinstance(item, Relation) else 0
+        place = item.schema if isinstance(item, Versioned) else 0
         if known is None or (known.name, getattr(known, "schema", 0)) != (item.name, place):
             if place:
                 self.lock_table(place, TableMode.AccessShareLock)  # the schema may not go meanwhile
@@ -137,8 +137,8 @@ class Defining(Party):
         if not isinstance(old, Table):
             return
         changes, store = self.changes.get(table.oid), self._database.store(table.oid)
-        types = {column.number: column.type.base for column in old.columns}
-        retyped = any(types.get(c.number, c.type.base) != c.type.base for c in table.columns)
+        types = {column.number: column.type.oid for column in old.columns}
+        retyped = any(types.get(c.number, c.type.oid) != c.type.oid for c in table.columns)
         assert not retyped or not _has_rows(store, changes), "rows of another type are in the way"
         known = old.unique_keys
         new = [unique for unique in table.unique_keys if unique.columns not in [k.columns for k in known]]
@@ -148,4 +148,4 @@ class Defining(Party):
         parts = self._database.store(table.oid).parts_at(newest)
         view = TableView(table, store, parts, newest, self._command + 1, changes)
         for unique in new:
-            uniqueness.check_new(view, unique, self.catalog.schemas[table.schema].name, self.check)
+            uniqueness.check_new(view, unique, self.catalog, self.check)

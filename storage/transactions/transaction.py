@@ -229,12 +229,12 @@ class Transaction(Defining):
     def insert(self, table: int, batch: Batch) -> Positions:
         """See storage.seams.Transaction."""
         definition, changes, store = self._write(table)
-        schema = self.catalog.schemas[definition.schema].name
         keys = uniqueness.entering(definition, batch)
+        oldest = self._database.oldest
         with Wait(self._database.waits, self) as wait:
             while True:
                 with store.lock:
-                    other = uniqueness.blocker(self, schema, changes, store, keys, self._database.oldest)
+                    other = uniqueness.blocker(self, self.catalog, changes, store, keys, oldest)
                     if other is None:
                         row_ids = changes.insert(batch, self._command)
                         uniqueness.enter(self, changes, store, keys, row_ids)
@@ -246,10 +246,9 @@ class Transaction(Defining):
 
     def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
         """See storage.seams.Transaction."""
-        definition, changes, store = self._write(table)
-        schema = self.catalog.schemas[definition.schema].name
-        oldest = self._database.oldest
-        place = arbiters_of.Place(self._database.waits, store, changes, schema, self._command, oldest)
+        _, changes, store = self._write(table)
+        waits, oldest = self._database.waits, self._database.oldest
+        place = arbiters_of.Place(waits, store, changes, self.catalog, self._command, oldest)
         row_ids = arbiters_of.insert_free(self, place, batch, arbiters)
         self._database.bulk.consider(changes)
         return row_ids

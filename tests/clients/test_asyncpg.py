@@ -265,3 +265,25 @@ def test_vectors_as_the_product_has_them(reached: Reached) -> None:
         await connection.execute("DROP TABLE features")
 
     connected(reached, use)
+
+
+def test_enums(reached: Reached) -> None:
+    async def use(connection: Any) -> None:
+        await connection.execute("CREATE TYPE mood AS ENUM ('sad', 'happy')")
+        await connection.execute("CREATE TABLE moods (m mood, ms mood[])")
+        query = "INSERT INTO moods VALUES ($1, $2) RETURNING m, ms, m > 'sad'"
+        made = await connection.fetchrow(query, "happy", ["sad", None, "happy"])
+        assert tuple(made) == ("happy", ["sad", None, "happy"], True)
+        await connection.copy_records_to_table("moods", records=[("sad", None), (None, ["sad"])])
+        found = await connection.fetch("SELECT m, ms FROM moods ORDER BY m")
+        assert [tuple(row) for row in found] == [
+            ("sad", None),
+            ("happy", ["sad", None, "happy"]),
+            (None, ["sad"]),
+        ]
+        with pytest.raises(asyncpg.InvalidTextRepresentationError):
+            await connection.execute(query, "glad", None)
+        await connection.execute("DROP TABLE moods")
+        await connection.execute("DROP TYPE mood")
+
+    connected(reached, use)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from uuid import UUID
 
 import psycopg
@@ -13,6 +14,7 @@ import pytest
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
+from psycopg.types.enum import EnumInfo, register_enum
 
 from tests.clients.conftest import PASSWORD, Reached
 
@@ -307,3 +309,32 @@ def test_a_large_result(connection: Connection) -> None:
     rows = cursor.fetchall()
     assert len(rows) == 200_000
     assert rows[-1] == (200_000, "row 200000")
+
+
+class Mood(Enum):
+    """An enum of Python's that stands for one of the database."""
+
+    SAD = "sad"
+    HAPPY = "happy"
+
+
+def test_enums(connection: Connection) -> None:
+    connection.execute("CREATE TYPE mood AS ENUM ('sad', 'happy')")
+    found = EnumInfo.fetch(connection, "mood")
+    assert found is not None
+    assert found.labels == ["sad", "happy"]
+    register_enum(found, connection, Mood, mapping={mood: mood.value for mood in Mood})
+    connection.execute("CREATE TABLE moods (m mood, ms mood[])")
+    for binary in (False, True):
+        cursor = connection.cursor(binary=binary)
+        form = "%b" if binary else "%t"
+        query = f"INSERT INTO moods VALUES ({form}, {form}) RETURNING m, ms, m > 'sad'"
+        cursor.execute(query, [Mood.HAPPY, [Mood.SAD, Mood.HAPPY]])
+        assert cursor.fetchone() == (Mood.HAPPY, [Mood.SAD, Mood.HAPPY], True)
+    for options in ("", " (FORMAT binary)"):
+        with connection.cursor().copy(f"COPY moods TO STDOUT{options}") as out:
+            data = b"".join(bytes(part) for part in out)
+        with connection.cursor().copy(f"COPY moods FROM STDIN{options}") as copy:
+            copy.write(data)
+    assert connection.execute("SELECT count(*), min(m) FROM moods").fetchone() == (8, Mood.HAPPY)
+    connection.execute("DROP TABLE moods; DROP TYPE mood")
