@@ -200,6 +200,7 @@ class Log:
         """Write what was kept; returns the last position, the end and descriptor of the file it is in."""
         with self._writing:
             with self._lock:
+                self._check()
                 kept, self._kept = self._kept, []
                 target, end, descriptor = self._written, self._at, self._descriptor
             try:

@@ -421,7 +421,7 @@ class Transaction(Defining):
                 for changes in self.changes.values():
                     self._database.bulk.finish(changes)
                 self._position = self._database.record(self)
-            elif self._drew:
+            elif self._drew and self.synchronous:
                 self._position = self._database.position
         except Exception:
             self._end()
