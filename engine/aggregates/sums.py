@@ -359,8 +359,8 @@ class SumVector(Counting):
         super().grow(count)
         self.sums.grow(count * max(self.width, 0))
 
-    def slides(self) -> bool:
-        return False  # a row's sums take many times the row's own bytes
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+        return None  # a row's sums take many times the row's own bytes
 
     def _widen(self, width: int) -> None:
         if self.width < 0:

@@ -14,12 +14,10 @@ import numpy as np
 
 from engine.aggregates.registry import BY_ID, State, start
 from engine.frames import Pieces, apart, distinct_frames, kept_rows, rows_of, sizes
+from engine.late import bounded_rows
 from engine.run import Run
 from storage.column import Column, Mask
 from storage.types import Type
-
-# Rows that are added anew in one go.
-_ROWS = 1 << 20
 
 
 def aggregated(
@@ -48,12 +46,12 @@ def aggregated(
 def _anew(function: str, arguments: Sequence[Column], result: Type, pieces: Pieces, run: Run) -> Column:
     """Each frame's rows added to a state of their own."""
     types = [column.type for column in arguments]
-    ends = np.cumsum(sizes(pieces))
+    ends, most = np.cumsum(sizes(pieces)), bounded_rows(types)
     parts, first = [], 0
     while first < len(ends):
         run.check()
         before = int(ends[first - 1]) if first else 0
-        stop = max(int(np.searchsorted(ends, before + _ROWS, side="right")), first + 1)
+        stop = max(int(np.searchsorted(ends, before + most, side="right")), first + 1)
         parts.append(_added(start(function, types, result, run), arguments, pieces, first, stop))
         first = stop
     return Column.concat(parts)
