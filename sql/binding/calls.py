@@ -20,7 +20,7 @@ from sql.coerce import can_coerce, coerce, common_type
 from sql.expressions import references
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
-from sql.typenames import ALIASES
+from sql.typenames import ALIASES, named
 from storage.errors import (
     FeatureNotSupported,
     GroupingError,
@@ -138,10 +138,13 @@ def call(
     try:
         choice = resolve_function(name, [a.type for a in arguments], position, shown)
     except UndefinedFunction:
-        target = BY_NAME.get(ALIASES.get(name, name))
+        context = binding.context
+        made = named(context.catalog, context.search_path)
+        target = BY_NAME.get(ALIASES.get(name, name)) or made((name,))
         if target is None or len(arguments) != 1 or not can_coerce(arguments[0].type, target, "e"):
             raise
-        return coerce(arguments[0], target, "e", position, binding.context)
+        context.depend(target)
+        return coerce(arguments[0], target, "e", position, context)
     overload = choice.overload
     if isinstance(overload, Overload) and overload.returns_set:
         if binding.inside_window:
