@@ -86,7 +86,11 @@ class Coding:
         definition: ColumnDefinition,
         target: Target,
         check: Callable[[], None] = lambda: None,
+        near: Array | None = None,
     ) -> None:
+        """`near` is the centroid of other rows of the column: a query over segments that share one is
+        prepared once."""
+        self.near = near
         self._sources, self._definition, self._target, self._check = sources, definition, target, check
         elements = elements_of(definition.type)
         assert elements is not None
@@ -104,6 +108,7 @@ class Coding:
             section = codes_section(source.part.segment, self._definition)
             if section is not None:
                 codes = Codes.read(section.head, section.read())  # with planes that nobody keeps in memory
+                self.near = codes.centroids[-1] if len(codes.centroids) else self.near
                 moved = np.full(source.part.rows, -1, np.int64)
                 moved[piece.rows] = goes
                 self._parts.append((codes, moved))
@@ -119,10 +124,10 @@ class Coding:
 
     def _encode(self, at: Positions, column: Column) -> None:
         values: Array = np.ascontiguousarray(column.values).view(self._elements)
-        near = next((codes.centroids[-1] for codes, _ in self._parts[::-1] if len(codes.centroids)), None)
-        codes = Codes.build(values, column.valid, near=near)
+        codes = Codes.build(values, column.valid, near=self.near)
         self._coded[at] = True
         if codes is not None:
+            self.near = codes.centroids[-1] if len(codes.centroids) else self.near
             self._parts.append((codes, at))
 
     def section(self) -> Section | None:

@@ -228,7 +228,8 @@ class _Building:
             number = definition.number
             coding = None
             if elements_of(definition.type) is not None:
-                coding = Coding(self._sources, definition, target, self._check)
+                near = self._folder.centroids.get((self._table.oid, number))
+                coding = Coding(self._sources, definition, target, self._check, near)
             if path is not None and definition in self._apart:
                 columns[number] = self._wide(target, definition, path, coding)
             else:
@@ -239,6 +240,8 @@ class _Building:
                 if number in self._in_keys:
                     keys[number] = column
             section = None if coding is None else coding.section()
+            if coding is not None and coding.near is not None:
+                self._folder.centroids[self._table.oid, number] = coding.near
             if section is not None:
                 codes[section_of(number)] = section
         return columns, sections_of(self._table, keys, target.rows) | codes

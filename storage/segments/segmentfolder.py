@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
+from storage.column import Array
 from storage.durability import files
 from storage.segments.segmentfile import VECTORS, in_use
 
@@ -46,6 +47,8 @@ class SegmentFolder:
         self.next = max([first, *(int(form[1]) + 1 for form in found if form)])
         self._making: set[str] = set()
         self._logged: list[tuple[int, str]] = []  # (log file, segment file)
+        self.centroids: dict[tuple[int, int], Array] = {}
+        """The newest of each vector column, by its table's OID and its number: see Coding."""
 
     @contextmanager
     def making(self, table: int) -> Iterator[str]:
