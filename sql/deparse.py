@@ -10,6 +10,7 @@ from engine import forms, subqueries
 from engine.aggregates.registry import AggregateCall
 from engine.fused import Fused
 from engine.operators import SortKey
+from engine.samples import Sampled
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, format_type
 
 _BARE = frozenset(t.oid for t in (INT2, INT4, INT8, FLOAT4, FLOAT8, NUMERIC, BOOL))
@@ -80,6 +81,11 @@ def _aggregate(node: AggregateCall) -> str:
     return f"{node.function.partition('(')[0]}({'DISTINCT ' if node.distinct else ''}{inside}{order}){kept}"
 
 
+def _sampled(node: Sampled) -> str:
+    seed = "" if node.seed is None else f" REPEATABLE ({deparse(node.seed)})"
+    return f"(TABLESAMPLE {node.method} ({deparse(node.percent)}){seed})"
+
+
 def _sort_key(node: SortKey) -> str:
     nulls = "" if node.nulls_first == node.descending else f" NULLS {'FIRST' if node.nulls_first else 'LAST'}"
     return deparse(node.expression) + (" DESC" if node.descending else "") + nulls
@@ -122,5 +128,6 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     subqueries.InSubquery: lambda n: f"({listed(n.operand)} {'NOT ' if n.negated else ''}IN (SubPlan))",
     subqueries.QuantifiedSubquery: lambda n: "(SubPlan comparison)",
     AggregateCall: _aggregate,
+    Sampled: _sampled,
     SortKey: _sort_key,
 }

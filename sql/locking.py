@@ -156,6 +156,8 @@ def _refusal(node: Node) -> str:
             return "GROUP BY clause" if node.keys else "aggregate functions"
         case Window():
             return "window functions"
+        case Get() if node.row_ids:
+            return "TABLESAMPLE"
         case Distinct():
             return "DISTINCT clause"
         case Append() | SetOperation():

@@ -26,6 +26,7 @@ from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.relations import find_relation
 from sql.resolved import TableName
+from sql.sampling import not_a_table, sampled
 from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
 from sql.viewtexts import bind_stored, bind_view
 from storage.catalog import Table, View
@@ -199,7 +200,7 @@ class Sources:
                 _only(tree, "this alias ordinality joins")
                 return self._function(tree, tree.this, left, kind)
             case exp.Table():
-                _only(tree, "this db catalog alias joins")
+                _only(tree, "this db catalog alias joins sample")
                 return self._table(tree)
             case exp.Lateral():
                 _only(tree, "this alias ordinality")
@@ -236,6 +237,8 @@ class Sources:
         position = position_of(tree)
         common = self.scope.tables.get(name) if schema is None else None
         if common is not None:
+            if tree.args.get("sample") is not None:
+                raise not_a_table(position)
             bound = common.reference()
             columns = _renamed(bound.columns, names, alias or name, position)
             return self._add(bound.node, alias or name, columns, position, common=True)
@@ -257,6 +260,9 @@ class Sources:
             view = found.source
             columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
             node, oid = Get(view, tuple(range(len(columns)))), view.oid
+        sample = tree.args.get("sample")
+        if sample is not None:
+            node = sampled(node, sample, position, self.context, self.scope)
         columns = _renamed(columns, names, alias or name, position)
         if self.context.resolved is not None:
             self.context.resolved.tables[id(tree)] = TableName(oid, found.schema, name, alias or name)

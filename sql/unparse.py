@@ -23,6 +23,7 @@ from sql.names import quoted
 from sql.ordering import ties_of
 from sql.parse import parse_expression
 from sql.resolved import ColumnName, Resolved, TableName
+from sql.sampling import sample_parts
 from sql.scope import Scope
 from sql.tokens import Kind
 from sql.typenames import type_of
@@ -246,8 +247,18 @@ class Unparser:
         schema, name = self._renames.relations.get(found.oid, (found.schema, found.name))
         text = quoted(name) if self._visible(found.oid) else f"{quoted(schema)}.{quoted(name)}"
         if alias is not None and alias.args.get("columns"):
-            return self._with_alias(text, tree)
-        return text if found.alias == name else f"{text} {quoted(found.alias)}"
+            text = self._with_alias(text, tree)
+        elif found.alias != name:
+            text = f"{text} {quoted(found.alias)}"
+        sample = tree.args.get("sample")
+        return text if sample is None else text + self._sample(sample)
+
+    def _sample(self, tree: exp.TableSample) -> str:
+        method, seed = sample_parts(tree)
+        mark = mark_of(method.this, FunctionMark)
+        assert mark is not None
+        text = f" TABLESAMPLE {'.'.join(map(quoted, mark.names))} ({self._list(method.expressions)})"
+        return text if seed is None else f"{text} REPEATABLE ({self._list(seed.expressions)})"
 
     def _with_alias(self, text: str, tree: exp.Expression) -> str:
         alias = tree.args.get("alias")

@@ -367,6 +367,7 @@ _FORMS: dict[str, _Special] = {
     "position": _position,
     "quantifier": _refused,
     "row": _refused,
+    "sample": _refused,
     "sets": _refused,
     "ties": _refused,
     "substring": _substring,

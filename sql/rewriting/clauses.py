@@ -188,6 +188,51 @@ def only(w: Writer, token: Token) -> bool:
     return True
 
 
+@word("tablesample")
+def tablesample(w: Writer, token: Token) -> bool:
+    """TABLESAMPLE method (n) REPEATABLE (seed), as TABLESAMPLE x ((method(n), repeatable(seed)))."""
+    method = w.peek()
+    if not w.operand or method is None or method.kind not in (Kind.WORD, Kind.QUOTED):
+        raise near(w.text, method)
+    w.emit(T.TABLE_SAMPLE, "TABLESAMPLE", token)
+    w.emit(T.VAR, "X", token)
+    w.emit(T.L_PAREN, "(", token)
+    w.emit(T.L_PAREN, "(", token)
+    names = [method.text]
+    w.index += 2
+    while w.mark_at(0, "."):
+        part = w.peek(1)
+        if part is None or part.kind not in (Kind.WORD, Kind.QUOTED):
+            raise near(w.text, part)
+        names.append(part.text)
+        w.index += 2
+    _sampling(w, tuple(names), method)
+    if w.word_at(0, "repeatable"):
+        word = w.tokens[w.index]
+        w.emit(T.COMMA, ",", word)
+        w.index += 1
+        _sampling(w, ("repeatable",), word)
+    last = w.tokens[w.index - 1]
+    w.emit(T.R_PAREN, ")", last)
+    w.emit(T.R_PAREN, ")", last, operand=True)
+    return True
+
+
+def _sampling(w: Writer, names: tuple[str, ...], token: Token) -> None:
+    """The parentheses of a sampling method or of its seed, with something in them."""
+    if not w.mark_at(0, "(") or w.mark_at(1, ")"):
+        raise near(w.text, w.peek(1 if w.mark_at(0, "(") else 0))
+    w.emit_mark(FunctionMark(names, token.position, "sample"), token)
+    depth = len(w.frames)
+    while True:
+        here = w.peek(0)
+        if here is None:
+            raise near(w.text, None)
+        w.step(here)
+        if len(w.frames) == depth:
+            return
+
+
 @word("fetch")
 def fetch(w: Writer, token: Token) -> bool:
     """FETCH FIRST n ROWS ONLY, as LIMIT n; WITH TIES as LIMIT ties(n)."""

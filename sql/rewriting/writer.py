@@ -54,7 +54,6 @@ _ENDS = words(
 )
 _UNSUPPORTED = {
     "overlaps": "OVERLAPS",
-    "tablesample": "TABLESAMPLE",
     "xmlelement": "xmlelement",
     "xmlforest": "xmlforest",
     "xmltable": "xmltable",
