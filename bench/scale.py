@@ -1,9 +1,9 @@
 """A table as large as the disk takes: the threshold query through the wire, beside its kernel alone.
 
-SCALE_ROWS (10,000,000) vectors of 4096 bytes (bench.vectors, clustered: some ten answers a query) are loaded
-by binary COPY and sealed, in a server of its own. They take 41 GB of disk; the server keeps codes in memory
-and vectors where they are. The same queries are then asked of the same codes in this process, without SQL,
-without the wire and without looking at what the codes leave open: that is "codes alone".
+SCALE_ROWS (10,000,000) vectors of 4096 bytes (bench.vectors, clustered: up to a hundred answers a query) are
+loaded by binary COPY and sealed, in a server of its own. They take 41 GB of disk; the server keeps codes in
+memory and vectors where they are. The same queries are then asked of the same codes in this process, without
+SQL, without the wire and without looking at what the codes leave open: that is "codes alone".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import asyncpg
 
 from bench import server, vectors
 from bench.peers import THREADS
+from bench.queries import DDL, THRESHOLD, TOP
 from bench.table import Table
 from bench.timing import memory_read
 from bench.vectors import Vectors
@@ -33,12 +34,6 @@ from storage.segments.coding import codes_of
 
 ROWS = int(os.environ.get("SCALE_ROWS", "10000000"))
 ABOVE = 0.9
-_DDL = (
-    "CREATE TABLE features (id bigint(11) NOT NULL AUTO_INCREMENT, image binary(4096) DEFAULT NULL, "
-    "KEY id (id) USING CLUSTERED COLUMNSTORE)"
-)
-_THRESHOLD = f"SELECT id FROM features WHERE DOT_PRODUCT(image, $1) > {ABOVE}"
-_TOP = "SELECT id FROM features ORDER BY DOT_PRODUCT(image, $1) DESC LIMIT 10"
 
 
 def main() -> None:
@@ -62,17 +57,19 @@ def main() -> None:
     table.print()
 
 
-async def _through_the_wire(url: str, pid: int, blocks: object, queries: Vectors) -> dict[str, float]:
+async def _through_the_wire(
+    url: str, pid: int, blocks: Iterable[Vectors], queries: Vectors
+) -> dict[str, float]:
     connection = await asyncpg.connect(url)
-    await connection.execute(_DDL)
+    await connection.execute(DDL)
     began = time.perf_counter()
-    await Client(connection).copy_vectors("features", blocks)  # type: ignore[arg-type]
+    await Client(connection).copy_vectors("features", blocks)
     loaded = time.perf_counter() - began
     await connection.execute("OPTIMIZE TABLE features", timeout=3600)
     sealed = time.perf_counter() - began - loaded
     print(f"loaded in {loaded:.0f} s, {ROWS / loaded / 1e3:.0f} thousand rows/s; sealed in {sealed:.0f} s")
     figures = {}
-    for what, text in (("threshold 0.9, over the wire", _THRESHOLD), ("top 10, over the wire", _TOP)):
+    for what, text in (("threshold 0.9, over the wire", THRESHOLD), ("top 10, over the wire", TOP)):
         statement = await connection.prepare(text)
         await statement.fetch(queries[0].tobytes())
         seconds, answers = [], []
@@ -113,7 +110,3 @@ def _alone(data: Path, queries: Vectors) -> tuple[float, int]:
 
 def _decided(question: Question) -> Callable[[tuple[Codes, range]], object]:
     return lambda task: task[0].decide(question, Comparison.GT, ABOVE, task[1])
-
-
-if __name__ == "__main__":
-    main()

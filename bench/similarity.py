@@ -36,7 +36,7 @@ import psycopg
 from bench import peers, server, vectors
 from bench.peers import THREADS, Ids, Peer
 from bench.table import Table
-from bench.timing import memory_read
+from bench.timing import median_seconds, memory_read
 from bench.vectors import DIMENSIONS, Vectors, VectorSet
 from engine.formats.tuples import SIGNATURE
 from sql.outcome import Done, Rows
@@ -232,7 +232,7 @@ def _encoding() -> None:
     parts = [rows[start : start + (1 << 13)] for start in range(0, len(rows), 1 << 13)]
     table = Table(f"encoding {DIMENSIONS} float32 to codes, {THREADS} threads", ("", "vectors/s", "GB/s"))
     with ThreadPoolExecutor(THREADS) as pool:
-        seconds = _median(lambda: list(pool.map(Codes.build, parts)), 3)
+        seconds = median_seconds(lambda: list(pool.map(Codes.build, parts)), 3)
     table.row("Codes.build", len(rows) / seconds, rows.nbytes / seconds / 1e9)
     table.print()
 
@@ -252,7 +252,7 @@ def _unsealed() -> None:
         def ask() -> None:
             assert _run(session, text) == [(7,)]
 
-        seconds, read = _median(ask), memory_read()
+        seconds, read = median_seconds(ask), memory_read()
     finally:
         database.close()
     rate = values.nbytes / seconds / 1e9
@@ -284,16 +284,6 @@ def _insert(database: Database, values: Vectors) -> None:
         types = [column.type for column in table.columns]
         transaction.insert(table.oid, Batch.of(Column(types[0], ids), Column(types[1], part)))
     transaction.commit()
-
-
-def _median(work: Callable[[], object], times: int = 7) -> float:
-    work()
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 def _wire(found: VectorSet, truth: Truth, data: Path) -> Figures:
