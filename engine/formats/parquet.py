@@ -247,6 +247,9 @@ def natural(array: pa.Array) -> Column:
         array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
+    for view, plain in ((pa.types.is_string_view, pa.string()), (pa.types.is_binary_view, pa.binary())):
+        if view(array.type):
+            array = array.cast(plain)
     kind = array.type
     for test, read in _NATURAL:
         if test(kind):

@@ -222,7 +222,7 @@ def test_vectors_in_parquet(db: psycopg.Connection[tuple[object, ...]], tmp_path
 @only_here
 def test_parquet_of_others(db: psycopg.Connection[tuple[object, ...]], tmp_path: Path) -> None:
     path = tmp_path / "o.parquet"
-    db.execute("create table cf (n numeric(5,1), i bigint, s text, d date, t timestamp, e real[])")
+    db.execute("create table cf (n numeric(5,1), i bigint, s text, d date, t timestamp, e real[], w text)")
     table = pa.table(
         {
             "e": pa.array([[1.5, None], None], pa.list_(pa.float64())),
@@ -231,13 +231,14 @@ def test_parquet_of_others(db: psycopg.Connection[tuple[object, ...]], tmp_path:
             "n": pa.array([Decimal("1.25"), None], pa.decimal128(30, 2)),
             "d": pa.array(["2024-01-01", "1999-12-31"]),
             "t": pa.array([0, 1_500], pa.timestamp("ns")),
+            "w": pa.array(["long enough not to stand inline", None], pa.string_view()),
         }
     )
     parquet.write_table(table, path)
     db.execute(f"copy cf from '{path}' (format parquet)")
-    assert db.execute("select n::text, i, s, d::text, t::text, e::text from cf order by i").fetchall() == [
-        ("1.3", 1, "a", "2024-01-01", "1970-01-01 00:00:00", "{1.5,NULL}"),
-        (None, 2, None, "1999-12-31", "1970-01-01 00:00:00.000001", None),
+    assert db.execute("select n::text, i, s, d::text, t::text, e::text, w from cf order by i").fetchall() == [
+        ("1.3", 1, "a", "2024-01-01", "1970-01-01 00:00:00", "{1.5,NULL}", "long enough not to stand inline"),
+        (None, 2, None, "1999-12-31", "1970-01-01 00:00:00.000001", None, None),
     ]
     assert failed(db, f"copy cf (n) from '{path}' (format parquet, header)") == (
         "0A000: cannot specify HEADER in PARQUET mode"
