@@ -32,9 +32,16 @@ def table(name: str) -> Path:
     folder = Path(os.environ.get("BENCH_DATA", tempfile.gettempdir())) / f"tpch-{scale}"
     path = folder / f"{name}.parquet"
     if not path.exists():
-        command = [str(Path(sys.executable).parent / "tpchgen-cli"), "parquet", "-s", scale, "-T", name]
-        subprocess.run([*command, "-o", str(folder)], check=True)
+        generated(scale, folder, name)
     return path
+
+
+def generated(scale: str, folder: Path, *names: str) -> Path:
+    """The folder, with the Parquet files of these tables, or of all, in it."""
+    command = [str(Path(sys.executable).parent / "tpchgen-cli"), "parquet", "-s", scale, "-o", str(folder)]
+    only = [part for name in names for part in ("-T", name)]
+    subprocess.run([*command, *only], check=True, capture_output=True)
+    return folder
 
 
 def columns(name: str) -> dict[str, Column]:
