@@ -7,17 +7,18 @@ is named more often, or is MATERIALIZED, is run once a statement (the operator S
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from engine.operators import RecursiveUnion, Shared, WorkTable
+from engine.operators import Operator, RecursiveUnion, Shared, WorkTable
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_volatile
 from sql.logical import Leaf, LockRows, Node, Project
 from sql.marks import position_of
+from sql.outcome import Field
 from sql.physical import physical
 from sql.recursion import check_recursion, references
 from sql.rules import optimise
@@ -37,14 +38,32 @@ _NUMBERS = itertools.count(1)
 
 @dataclass
 class CommonTable:
-    """A common table expression: its columns, and the plan that stands for each naming of it."""
+    """A common table expression: its columns, and the plan that stands for each naming of it.
+
+    None where it writes and returns nothing.
+    """
 
     name: str
-    bound: Bound
+    bound: Bound | None
 
-    def reference(self) -> Bound:
+    def reference(self, position: int) -> Bound:
         """The plan and columns where it is named."""
+        if self.bound is None:
+            raise FeatureNotSupported(
+                f'WITH query "{self.name}" does not have a RETURNING clause', position=position
+            )
         return self.bound
+
+
+Writing = Callable[
+    [exp.Expression, BindContext, "Mapping[str, CommonTable]"], tuple[Operator, Sequence[Field]]
+]
+_WRITING: list[Writing] = []
+
+
+def use(writing: Writing) -> None:
+    """Say how an INSERT, UPDATE or DELETE is planned: sql.statements.changes does, when it is imported."""
+    _WRITING[:] = [writing]
 
 
 def bind_with(
@@ -68,9 +87,10 @@ def bind_with(
         seen.add(name)
         query: exp.Expression = item.this
         if not isinstance(query, exp.Query | exp.Values):
-            raise FeatureNotSupported(
-                "data-modifying statements in WITH are not supported", position=position_of(item)
+            known[name] = CommonTable(
+                name, _written(item, name, names, owner, context, known, recursive=recursive)
             )
+            continue
         materialized = item.args.get("materialized")
         if recursive and _namings(item.this, name):
             bound = _recursive(item, name, names, frame, context, known, queries)
@@ -86,6 +106,35 @@ def bind_with(
             bound = Bound(Leaf(operator), bound.columns)
         known[name] = CommonTable(name, bound)
     return known
+
+
+def _written(
+    item: exp.CTE,
+    name: str,
+    names: list[str],
+    owner: exp.Expression,
+    context: BindContext,
+    tables: Mapping[str, CommonTable],
+    *,
+    recursive: bool,
+) -> Bound | None:
+    """A part that writes: what it returns, if it does. It runs once, whoever reads it."""
+    if owner is not context.top:
+        raise FeatureNotSupported(
+            "WITH clause containing a data-modifying statement must be at the top level",
+            position=position_of(item),
+        )
+    if recursive and _namings(item.this, name):
+        raise InvalidRecursion(
+            f'recursive query "{name}" must not contain data-modifying statements', position=position_of(item)
+        )
+    operator, fields = _WRITING[0](item.this, context, tables)
+    shared = Shared(name, operator, operator.types)
+    context.writers.append(shared)
+    if item.this.args.get("returning") is None:
+        return None
+    columns = tuple(ScopeColumn(f.name, f.type, f.table, f.number) for f in fields)
+    return Bound(Leaf(shared), _renamed(columns, name, names, item))
 
 
 def _name_of(item: exp.CTE) -> tuple[str, list[str]]:

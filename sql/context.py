@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from engine.operators.base import Operator
+from sqlglot import exp
+
+from engine.operators import Operator, Shared, WithWrites
 from engine.run import Run
 from engine.seams import SessionInfo
 from sql.marks import TypeName
@@ -78,11 +80,15 @@ class BindContext:
     places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
     resolved: Resolved | None = None  # where it is wanted: what names were found to be
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
+    top: exp.Expression | None = None  # the statement, whose WITH alone may write
+    writers: list[Shared] = field(default_factory=list)  # the parts of it that write
     _slots: int = 0
     _run: Run | None = None
 
     def plan(self, operator: Operator, fields: Sequence[Field], failure: DatabaseError | None = None) -> Plan:
         """A plan that depends on what was gathered. Raises IndeterminateDatatype."""
+        if self.writers:
+            operator = WithWrites(operator, tuple(self.writers))
         return Plan(
             operator,
             tuple(fields),
@@ -91,6 +97,7 @@ class BindContext:
             frozenset(self.names),
             self.volatile,
             failure,
+            bool(self.writers),
         )
 
     def type_of(self, name: TypeName) -> Type:
@@ -151,6 +158,7 @@ class Plan:
     names: frozenset[tuple[str, int]] = frozenset()  # (bare name, OID it was found to be)
     volatile: bool = False
     failure: DatabaseError | None = None
+    writes: bool = False  # in its WITH
 
     @cached_property
     def short(self) -> bool:

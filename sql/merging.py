@@ -69,6 +69,24 @@ def parse_merge(tokens: Sequence[Token], text: str, parsers: Parsers) -> exp.Mer
     return tree
 
 
+def refuse_in_with(tokens: Sequence[Token]) -> None:
+    """Raise for a MERGE that is a part of WITH: name (columns) AS MATERIALIZED (MERGE ..."""
+    for at in range(3, len(tokens) - 1):
+        if not (
+            tokens[at].is_word("merge") and tokens[at - 1].is_mark("(") and tokens[at + 1].is_word("into")
+        ):
+            continue
+        before = at - 2
+        while tokens[before].is_word("materialized", "not"):
+            before -= 1
+        if not tokens[before].is_word("as"):
+            continue
+        before -= 1
+        if tokens[before].is_mark(")"):
+            before = max(i for i in range(before) if tokens[i].is_mark("(")) - 1
+        raise FeatureNotSupported("MERGE not supported in WITH query", position=tokens[before].position)
+
+
 def _word(text: str, place: Token) -> Token:
     return Token(Kind.WORD, text, place.start, place.start)
 

@@ -16,8 +16,8 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.postgres import PostgresParser
 
 from sql.commands import Command, parse_command
-from sql.marks import FunctionMark, Mark
-from sql.merging import Parsers, parse_merge
+from sql.marks import FunctionMark, Mark, position_of
+from sql.merging import Parsers, parse_merge, refuse_in_with
 from sql.rewrite import MARK, NAME, Rewritten, rewrite
 from sql.tokens import Kind, Token, lex, near
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
@@ -107,6 +107,7 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         inserting = parse_tree([tokens[0]._replace(text="insert"), *tokens[1:]], text)
         inserting.set("replace", True)
         return inserting
+    refuse_in_with(tokens)
     rewritten = rewrite(tokens, text)
     try:
         trees = PostgresParser(dialect="postgres").parse(rewritten.tokens, text)
@@ -124,9 +125,12 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         raise near(text, tokens[0])
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
+    restored = restore(tree, rewritten)
     if rewritten.overriding:
-        tree.set("overriding", rewritten.overriding)
-    return restore(tree, rewritten)
+        inserts = sorted(restored.find_all(exp.Insert), key=lambda insert: position_of(insert.this))
+        for number, word in rewritten.overriding.items():
+            inserts[number - 1].set("overriding", word)
+    return restored
 
 
 def _is_merge(tokens: list[Token]) -> bool:

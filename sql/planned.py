@@ -25,10 +25,7 @@ from sql.parse import Statement, is_query, parse_query, parse_statement, split
 from sql.plancache import PlanCache, Shape, read_values, shape_of, values_of
 from sql.portals import Portals
 from sql.query import plan_query
-from sql.statements.delete import plan_delete
-from sql.statements.insert import plan_insert
-from sql.statements.merge import plan_merge
-from sql.statements.update import plan_update
+from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column
@@ -251,17 +248,7 @@ class Planner:
     def plan(self, tree: exp.Expression, context: BindContext) -> Plan:
         """The plan of a query, INSERT, UPDATE or DELETE."""
         about_to_wait()
-        match tree:
-            case exp.Insert():
-                return plan_insert(tree, context)
-            case exp.Update():
-                return plan_update(tree, context)
-            case exp.Delete():
-                return plan_delete(tree, context)
-            case exp.Merge():
-                return plan_merge(tree, context)
-            case _:
-                return plan_query(tree, context)
+        return plan_change(tree, context) if type(tree) in CHANGES else plan_query(tree, context)
 
     def refresh(self, planned: Planned) -> None:
         """Plan again what the catalog has left behind. Raises FeatureNotSupported (0A000)."""
@@ -347,7 +334,7 @@ class Planner:
 
 
 def _is_query(tree: exp.Expression) -> bool:
-    return not isinstance(tree, exp.Insert | exp.Update | exp.Delete | exp.Merge)
+    return type(tree) not in CHANGES
 
 
 def _shape(fields: Sequence[Field] | None) -> list[tuple[str, int, int]] | None:

@@ -39,6 +39,7 @@ from storage.types import BOOL
 def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     """The plan of a query. Raises whatever PostgreSQL's analysis would."""
     try:
+        context.top = _opened(tree)
         bound = bind_query(tree, Frame(), context, {})
         node = optimise(bound.node)
     except RecursionError:
@@ -47,6 +48,13 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
         ) from None
     fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
     return context.plan(physical(node), fields, failure(node))
+
+
+def _opened(tree: exp.Expression) -> exp.Expression:
+    """A query without the parentheses around all of it."""
+    while isinstance(tree, exp.Subquery) and tree.args.get("with_") is None:
+        tree = tree.this
+    return tree
 
 
 def plan_source(

@@ -25,6 +25,7 @@ the end of the text. Names go through with a prefix, so that no column called "n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlglot.tokenizer_core import Token as ParserToken
@@ -44,7 +45,7 @@ class Rewritten:
     marks: list[Mark]
     complete: bool  # the last thing written may end a statement
     closed: bool  # every parenthesis is, and no comma ends the statement
-    overriding: str = ""  # of INSERT: 'system', 'user'
+    overriding: Mapping[int, str]  # 'system' or 'user', by the number of the INSERT
 
 
 def rewrite(tokens: list[Token], text: str) -> Rewritten:

@@ -239,7 +239,7 @@ class Sources:
         if common is not None:
             if tree.args.get("sample") is not None:
                 raise not_a_table(position)
-            bound = common.reference()
+            bound = common.reference(position)
             columns = _renamed(bound.columns, names, alias or name, position)
             return self._add(bound.node, alias or name, columns, position, common=True)
         if tree.args.get("catalog") is not None:

@@ -39,7 +39,10 @@ def stored(tokens: Sequence[Token], context: BindContext) -> Query:
     """A query written so that it can be kept. Raises what binding raises, and FeatureNotSupported."""
     tree = parse_query(list(tokens), context.text)
     context.resolved = resolved = Resolved()
+    context.top = tree
     bound = bind_query(tree, Frame(), context, {})
+    if context.writers:
+        raise FeatureNotSupported("views must not contain data-modifying statements in WITH")
     context.parameters.final()
     text = Unparser(resolved, catalog=context.catalog).query(tree)
     _same(text, tree, bound, context)

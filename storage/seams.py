@@ -148,6 +148,9 @@ class Transaction(Protocol):
     def made_now(self, table: int, row_ids: Positions) -> Mask:
         """(n,) which of these rows the running statement has made."""
 
+    def took(self, table: int, row_ids: Positions) -> Mask:
+        """(n,) which of these rows the transaction itself has deleted or replaced."""
+
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """Mark rows deleted; returns the ids that this call deleted (not those already gone).
 

@@ -38,6 +38,7 @@ from engine.operators.upsert import SetRow, Upsert
 from engine.operators.values import Values
 from engine.operators.window import Window, WindowCall, WindowFrame
 from engine.operators.windowframes import FrameBound
+from engine.operators.withwrites import WithWrites
 from engine.operators.worktable import WorkTable
 
 __all__ = [
@@ -91,5 +92,6 @@ __all__ = [
     "Window",
     "WindowCall",
     "WindowFrame",
+    "WithWrites",
     "WorkTable",
 ]

@@ -64,4 +64,4 @@ class Delete:
         for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run, self.beside):
             yield result(batch, self.returning, run)
         if keeper is not None:
-            keeper.finish()
+            keeper.close()

@@ -60,7 +60,7 @@ class Insert:
                 keeper.inserted(batch, row_ids)
             yield result(batch, self.returning, run)
         if keeper is not None:
-            keeper.finish()
+            keeper.close()
 
 
 def result(batch: Batch, returning: tuple[Expression, ...] | None, run: Run) -> Batch:

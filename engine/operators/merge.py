@@ -85,7 +85,7 @@ class Merge:
                 count, batch = self._act(batch, seen, keeper, run)
                 changed += count
         if keeper is not None:
-            keeper.finish()
+            keeper.close()
         yield Batch((), changed)
 
     def _act(self, batch: Batch, seen: set[int], keeper: Keeper | None, run: Run) -> tuple[int, Batch]:
@@ -137,10 +137,7 @@ class Merge:
         """Update or delete the table's rows: which of them were still there."""
         doubled = len(np.unique(ids)) < len(ids) or not seen.isdisjoint(ids.tolist())
         if doubled:
-            raise CardinalityViolation(
-                "MERGE command cannot affect row a second time",
-                hint="Ensure that not more than one source row matches any one target row.",
-            )
+            raise _twice()
         seen.update(ids.tolist())
         done: Mask
         if action.kind == "delete":
@@ -161,6 +158,8 @@ class Merge:
 
     def _renewed(self, action: Action, part: Batch, ids: Positions, run: Run) -> Batch:
         """Rows whose table row was changed or deleted meanwhile: with its newest version, if that joins."""
+        if run.transaction.took(self.table, ids).any():
+            raise _twice()
         newest = run.transaction.lock(self.table, ids, _mode(action))
         width = len(run.snapshot.table(self.table).table.columns)
         source = part.columns[: len(part.columns) - width - 1]
@@ -175,6 +174,13 @@ class Merge:
         nulls = [Column.nulls(type, len(lost)) for type in types]
         alone = Batch((*(column.take(lost) for column in source), *nulls), len(lost))
         return Batch.concat([there.take(joined), alone])
+
+
+def _twice() -> CardinalityViolation:
+    return CardinalityViolation(
+        "MERGE command cannot affect row a second time",
+        hint="Ensure that not more than one source row matches any one target row.",
+    )
 
 
 _ORDER = ("delete", "update", "insert", "nothing")  # so that keys are free before they are taken

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.groups import KeyIndex, number
 from engine.operators.constraints import Check, enforce
+from engine.parallel import root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -106,10 +108,11 @@ class Pointed:
 
 
 Event = Pointing | Pointed
+_LATE = "keepers of the statement"
 
 
 class Keeper:
-    """Of one statement. The writing operator tells it of each batch, and calls `finish` at the end."""
+    """Of one writing operator, which tells it of each batch, and calls `close` at the end."""
 
     def __init__(self, rules: Rules, run: Run) -> None:
         self._rules = rules
@@ -182,6 +185,14 @@ class Keeper:
     def take(self, event: Event) -> None:
         """Something to be seen to now, deferred or not."""
         self._events.append(event)
+
+    def close(self) -> None:
+        """The operator has written all: see to what was noted, at the end of `together` if run in that."""
+        late: list[Keeper] | None = root_memo(self._run).get(_LATE)
+        if late is None:
+            self.finish()
+        else:
+            late.append(self)
 
     def finish(self) -> None:
         """See to all that was noted. Raises ForeignKeyViolation and whatever writing raises."""
@@ -415,6 +426,16 @@ def _found(view: TableView, foreign: ForeignKey, keys: list[Column]) -> Iterator
         hit = np.flatnonzero(found >= 0)
         if len(hit):
             yield morsel, hit if rows is None else rows[hit], first[found[hit]]
+
+
+@contextmanager
+def together(run: Run) -> Iterator[None]:
+    """What the operators inside write is seen to when all of it is written."""
+    late: list[Keeper] = []
+    root_memo(run)[_LATE] = late
+    yield
+    for keeper in late:
+        keeper.finish()
 
 
 def settle(run: Run, oids: set[int] | None = None) -> None:

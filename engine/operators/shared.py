@@ -55,6 +55,10 @@ class Shared:
             yield read.batches[position]
             position += 1
 
+    def open(self, run: Run) -> None:
+        """Have the child run in this run, whoever reads it first."""
+        self._read(run)
+
     def _read(self, run: Run) -> _Read:
         """Where the rows stand: with the statement, or with the outer row if they depend on it."""
         memo = run.memo if self._depends(run) else root_memo(run)

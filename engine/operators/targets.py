@@ -79,6 +79,8 @@ def _with_newest(
 ) -> Batch:
     """The changed rows of a batch, with what comes of the newest versions of the others."""
     lost = np.flatnonzero(~changed)
+    # what another part of the statement has changed stays as that has made it
+    lost = lost[~run.transaction.took(table, batch.columns[width].values[lost])]
     newest = run.transaction.lock(table, batch.columns[width].values[lost], mode)
     lost, newest = lost[newest != 0], newest[newest != 0]
     parts, places = [batch.take(changed)], [np.flatnonzero(changed)]

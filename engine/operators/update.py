@@ -73,4 +73,4 @@ class Update:
         for batch in each_target(self.child, self.table, mode, apply, run, self.beside):
             yield result(batch, self.returning, run)
         if keeper is not None:
-            keeper.finish()
+            keeper.close()

@@ -95,7 +95,7 @@ class Upsert:
                 if rows.rows:
                     yield result(rows, self.returning, run)
         if keeper is not None:
-            keeper.finish()
+            keeper.close()
 
     def _put(self, batch: Batch, keeper: Keeper | None, run: Run) -> Batch:
         """The rows that came to be, in the order of those that were to be inserted."""

@@ -328,8 +328,8 @@ def statement_word(w: Writer, token: Token) -> bool:
     kinds = {"insert": T.INSERT, "update": T.UPDATE, "delete": T.DELETE, "set": T.SET}
     previous = w.peek(-1)
     verb = previous is None or (token.text != "set" and (previous.is_mark("(") or previous.is_word("do")))
-    if w.statement == "with" and previous is not None and previous.is_mark(")"):
-        verb = len(w.frames) == 1
+    if previous is not None and previous.is_mark(")"):
+        verb = _behind_with(w)
     if token.is_word("insert"):
         verb = verb and w.word_at(1, "into")
     elif token.is_word("delete"):
@@ -339,8 +339,22 @@ def statement_word(w: Writer, token: Token) -> bool:
     if not verb:
         return False
     w.emit(kinds[token.text], token.text.upper(), token)
+    w.inserts += token.text == "insert"
     w.index += 1
     return True
+
+
+def _behind_with(w: Writer) -> bool:
+    """Whether what stands before, at this depth, begins with WITH."""
+    depth = 0
+    for at in range(w.index - 1, -1, -1):
+        if w.tokens[at].is_mark(")"):
+            depth += 1
+        elif w.tokens[at].is_mark("("):
+            depth -= 1
+        if depth < 0:
+            return w.tokens[at + 1].is_word("with")
+    return w.statement == "with"
 
 
 def sets(w: Writer, token: Token) -> bool:
@@ -401,6 +415,6 @@ def overriding(w: Writer, token: Token) -> bool:
     """OVERRIDING SYSTEM | USER VALUE: the tree gets it from the writer."""
     if not (w.statement in ("insert", "with") and w.word_at(2, "value") and w.word_at(1, "system", "user")):
         return False
-    w.overriding = w.tokens[w.index + 1].text
+    w.overriding[w.inserts] = w.tokens[w.index + 1].text
     w.index += 3
     return True

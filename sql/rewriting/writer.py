@@ -83,7 +83,8 @@ class Writer:
         self.operand = False  # the last thing written ends an operand
         self.comma: Token | None = None  # the last thing written is a comma or an opening
         self.duplicate = False  # behind ON DUPLICATE KEY UPDATE
-        self.overriding = ""  # OVERRIDING: 'system', 'user'
+        self.inserts = 0  # INSERTs so far
+        self.overriding: dict[int, str] = {}  # OVERRIDING, by the INSERT's number: 'system', 'user'
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
 

@@ -5,12 +5,14 @@ DO UPDATE is bound over the row that has the key and then the row that was to be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlglot import exp
 
 from engine.operators import SetRow
 from sql.binding import Binding
+from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.marks import position_of
 from sql.scope import Frame, Relation, Scope
@@ -36,7 +38,9 @@ class Resolution:
     replaces: bool = False
 
 
-def resolution(tree: exp.Insert, target: Target, context: BindContext) -> Resolution | None:
+def resolution(
+    tree: exp.Insert, target: Target, context: BindContext, tables: Mapping[str, CommonTable]
+) -> Resolution | None:
     """What an INSERT says of conflicts; None: they are errors."""
     if tree.args.get("replace"):
         return Resolution(target.table.unique_keys, replaces=True)
@@ -44,7 +48,7 @@ def resolution(tree: exp.Insert, target: Target, context: BindContext) -> Resolu
     if clause is None:
         return None
     if clause.args.get("duplicate"):
-        return Resolution(target.table.unique_keys, _update(clause, target, context, hidden=True))
+        return Resolution(target.table.unique_keys, _update(clause, target, context, tables, hidden=True))
     arbiters = _arbiters(clause, target, context)
     if clause.args.get("expressions") is None:
         return Resolution(arbiters)
@@ -54,7 +58,7 @@ def resolution(tree: exp.Insert, target: Target, context: BindContext) -> Resolu
             hint="For example, ON CONFLICT (column_name).",
             position=context.text.lower().find("on conflict") + 1,
         )
-    return Resolution(arbiters, _update(clause, target, context))
+    return Resolution(arbiters, _update(clause, target, context, tables))
 
 
 def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> tuple[UniqueKey, ...]:
@@ -117,10 +121,16 @@ def _deferrable() -> ObjectNotInPrerequisiteState:
     )
 
 
-def _update(clause: exp.OnConflict, target: Target, context: BindContext, hidden: bool = False) -> SetRow:
+def _update(
+    clause: exp.OnConflict,
+    target: Target,
+    context: BindContext,
+    tables: Mapping[str, CommonTable],
+    hidden: bool = False,
+) -> SetRow:
     """The new row and its condition. `hidden`: columns of `excluded` have to be qualified."""
     table = target.table
-    scope = Scope(Frame())
+    scope = Scope(Frame(), tables)
     old = scope.add(target.relation())
     excluded = scope.add(Relation("excluded", target.columns, table=table.oid))
     if hidden:

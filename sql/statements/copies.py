@@ -8,7 +8,7 @@ from engine.operators.references import Keeper
 from sql import commands
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import CopyIn, CopyOut, Done, Outcome
-from sql.statements import copyfiles
+from sql.statements import copyfiles, queries
 from sql.statements.copying import plan_copy_in, plan_copy_out
 from sql.statements.host import Host
 from storage.batch import Batch
@@ -41,6 +41,9 @@ def _context(host: Host, text: str) -> BindContext:
 
 def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
     plan = host.settled(lambda context: plan_copy_out(command, context), lambda: _context(host, text))
+    if plan.plan is not None:
+        queries.refuse_writing(host, plan.tree, plan.plan)
+        plan.plan.check()
     context = host.new_run(())
     total = 0
 

@@ -16,12 +16,13 @@ from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.run import Run
 from sql.commands import Copy
-from sql.context import BindContext
+from sql.context import BindContext, Plan
 from sql.marks import position_of
 from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
 from sql.relations import Found, find_relation
 from sql.statements import writing
+from sql.statements.changes import CHANGES, plan_change
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import (
@@ -46,6 +47,8 @@ class CopyOutPlan:
 
     operator: Operator
     format: CopyFormat
+    tree: exp.Expression | None = None  # of a query
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,13 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
     options = _options(command)
     if command.table is None:
         tree = parse_query(list(command.query), context.text)
-        if isinstance(tree, exp.Insert | exp.Update | exp.Delete):
-            raise FeatureNotSupported("COPY of a statement that writes is not supported")
-        plan = plan_query(tree, context)
+        changes = type(tree) in CHANGES
+        plan = plan_change(tree, context) if changes else plan_query(tree, context)
+        if changes and not plan.fields:
+            raise FeatureNotSupported("COPY query must have a RETURNING clause")
         names = tuple(field.name for field in plan.fields)
         format = _format(options, tuple(f.type for f in plan.fields), names, "", True)
-        return CopyOutPlan(plan.operator, format)
+        return CopyOutPlan(plan.operator, format, tree, plan)
     found = _relation(command, context)
     if not isinstance(found.source, Table):
         hint = "Try the COPY (SELECT ...) TO variant."

@@ -25,12 +25,12 @@ def run(host: Host, command: commands.Explain, planned: Planned, parameters: Seq
     certified = host.settings.values["enable_certified_scan"] != "off"
     options = replace(read_options(command.options), certified=certified)
     start = time.perf_counter()
-    if options.analyze:
-        queries.refuse_writing(host, parse_query(list(command.body), text))
     plan = host.settled(
         lambda context: host.planner.plan(parse_query(list(command.body), text), context),
         lambda: host.planner.context(ParameterTypes(planned.parameters, fixed=True), text),
     )
+    if options.analyze:
+        queries.refuse_writing(host, parse_query(list(command.body), text), plan)
     plan.check()
     ready = time.perf_counter()
     counters = Counters() if options.analyze else None

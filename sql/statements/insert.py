@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -10,8 +10,10 @@ from engine.expressions import Expression, Reference
 from engine.operators import Insert, Operator, Project, Upsert, Values
 from sql.binding import Binding
 from sql.coerce import assign
-from sql.context import BindContext, Plan
+from sql.commontables import CommonTable
+from sql.context import BindContext
 from sql.marks import position_of
+from sql.outcome import Field
 from sql.query import plan_source
 from sql.scope import Frame, Scope
 from sql.statements import writing
@@ -25,8 +27,10 @@ _KNOWN = frozenset(
 )
 
 
-def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
-    """The plan of an INSERT; its fields are those of RETURNING."""
+def bind_insert(
+    tree: exp.Insert, context: BindContext, tables: Mapping[str, CommonTable]
+) -> tuple[Operator, tuple[Field, ...]]:
+    """The operator of an INSERT, and the columns of its RETURNING; it may name `tables`."""
     overriding = tree.args.get("overriding") or ""
     for name, value in tree.args.items():
         if value and name not in _KNOWN:
@@ -37,7 +41,7 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
     table = target.table
     columns = _columns(table, named)
     source = tree.args.get("expression")
-    tables = writing.common_tables(tree, context)
+    tables = writing.common_tables(tree, context, tables)
     if source is None:
         child = _with_defaults(table, [], None, False, context)
     elif _is_plain_values(source):
@@ -52,12 +56,12 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
             if not overriding:
                 writing.refuse_generated(column)
         child = _with_defaults(table, columns[:given], query, overriding == "user", context)
-    scope = Scope(Frame())
+    scope = Scope(Frame(), tables)
     relation = scope.add(target.relation())
     if tree.args.get("conflict") is not None:
         scope.unreachable = frozenset(("excluded",))
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
-    conflict = resolution(tree, target, context)
+    conflict = resolution(tree, target, context, tables)
     expressions = None if returned is None else returned.expressions
     not_null, checks = writing.not_null(table), writing.checks(table, context)
     rules = writing.rules_for_insert(table, context)
@@ -69,8 +73,7 @@ def plan_insert(tree: exp.Insert, context: BindContext) -> Plan:
         if update is not None or replaces:
             rules = writing.rules_for_upsert(table, context)
         operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, not_null, checks, rules)
-    fields = () if returned is None else returned.fields
-    return context.plan(operator, fields)
+    return operator, () if returned is None else returned.fields
 
 
 def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[ColumnDefinition]:

@@ -5,13 +5,17 @@ The row of the plan: the source's columns, the target's, and the target's row id
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlglot import exp
 
 from engine.expressions import Expression, Reference
-from engine.operators import Action, Merge
+from engine.operators import Action, Merge, Operator
 from sql.binding import Binding
-from sql.context import BindContext, Plan
+from sql.commontables import CommonTable
+from sql.context import BindContext
 from sql.logical import Get, Join, Project
+from sql.outcome import Field
 from sql.query import bind_query, finish
 from sql.scope import Frame, Relation, Scope
 from sql.sources import Sources
@@ -22,10 +26,12 @@ from sql.statements.writing import Target
 from storage.errors import DuplicateAlias, SqlSyntaxError
 
 
-def plan_merge(tree: exp.Merge, context: BindContext) -> Plan:
-    """The plan of a MERGE. It has no result columns."""
+def bind_merge(
+    tree: exp.Merge, context: BindContext, tables: Mapping[str, CommonTable]
+) -> tuple[Operator, tuple[Field, ...]]:
+    """The operator of a MERGE. It has no result columns."""
     target = writing.target_of(tree.this, "merge into", context)
-    tables = writing.common_tables(tree, context)
+    tables = writing.common_tables(tree, context, tables)
     scope = Scope(Frame(), tables)
     source, _ = Sources(scope, context, bind_query).bind(tree.args["using"], tree.args.get("joins") or ())
     alone = list(scope.relations)
@@ -55,7 +61,7 @@ def plan_merge(tree: exp.Merge, context: BindContext) -> Plan:
         writing.checks(target.table, context),
         writing.rules_for_upsert(target.table, context),
     )
-    return context.plan(operator, ())
+    return operator, ()
 
 
 def _action(

@@ -92,6 +92,8 @@ def declare(
     planned = host.planner.executed(statement, declared.parameters, text)
     if planned.plan is None or planned.fields is None:
         raise FeatureNotSupported("DECLARE CURSOR for this statement is not supported")
+    if planned.plan.writes:
+        raise FeatureNotSupported("DECLARE CURSOR must not contain data-modifying statements in WITH")
     outcome = host.run(planned, parameters)
     assert isinstance(outcome, Rows)
     rows = outcome

@@ -31,11 +31,11 @@ def refuse_read_only(host: Host, verb: str) -> None:
         raise ReadOnlySqlTransaction(f"cannot execute {verb} in a read-only transaction")
 
 
-def refuse_writing(host: Host, tree: object) -> None:
-    """Raise for a tree that is no query where the transaction may only read."""
+def refuse_writing(host: Host, tree: object, plan: Plan) -> None:
+    """Raise for what writes, as a whole or in its WITH, where the transaction may only read."""
     verb = _VERBS.get(type(tree))
-    if verb is not None:
-        refuse_read_only(host, verb.partition(" ")[0])
+    if verb is not None or plan.writes:
+        refuse_read_only(host, (verb or "SELECT").partition(" ")[0])
 
 
 def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
@@ -46,7 +46,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     plan = planned.plan
     if not plan.short:
         about_to_wait()
-    refuse_writing(host, planned.statement.tree)
+    refuse_writing(host, planned.statement.tree, plan)
     plan.check()
     context = host.new_run(parameters)
     if is_at_once():

@@ -14,11 +14,12 @@ from engine.expressions import Expression, Reference
 from engine.operators import Beside, Operator, Update
 from sql.binding import Binding
 from sql.commontables import CommonTable
-from sql.context import BindContext, Plan
+from sql.context import BindContext
 from sql.expressions import remap
 from sql.locking import carry, row_ids
 from sql.logical import Filter, Get, Join, Node, Project
 from sql.marks import position_of
+from sql.outcome import Field
 from sql.query import bind_query, finish
 from sql.scope import Frame, Relation, Scope
 from sql.sources import Sources
@@ -31,14 +32,16 @@ from storage.types import INT8
 _KNOWN = frozenset(("this", "expressions", "from_", "where", "returning", "with_"))
 
 
-def plan_update(tree: exp.Update, context: BindContext) -> Plan:
-    """The plan of an UPDATE; its fields are those of RETURNING."""
+def bind_update(
+    tree: exp.Update, context: BindContext, tables: Mapping[str, CommonTable]
+) -> tuple[Operator, tuple[Field, ...]]:
+    """The operator of an UPDATE, and the columns of its RETURNING; it may name `tables`."""
     refuse_others(tree, _KNOWN, "UPDATE")
     target = writing.target_of(tree.this, "update", context)
     table = target.table
     clause = tree.args.get("from_")
     first = [] if clause is None else [clause.this]
-    rows = TargetRows(target, first, context, writing.common_tables(tree, context))
+    rows = TargetRows(target, first, context, writing.common_tables(tree, context, tables))
     row = new_row(tree, rows.scope, rows.relation, target, context)
     child = rows.child(tree.args.get("where"), row.values)
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
@@ -53,8 +56,7 @@ def plan_update(tree: exp.Update, context: BindContext) -> Plan:
         rules=writing.rules_for_update(table, row.assigned, context),
         beside=rows.beside,
     )
-    fields = () if returned is None else returned.fields
-    return context.plan(operator, fields)
+    return operator, () if returned is None else returned.fields
 
 
 def refuse_others(tree: exp.Expression, known: frozenset[str], verb: str) -> None:

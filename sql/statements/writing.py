@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -80,10 +80,12 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     return Target(table, name if given is None else name_of(given), "" if given else found.schema)
 
 
-def common_tables(tree: exp.Expression, context: BindContext) -> dict[str, CommonTable]:
-    """The tables of the WITH before a statement."""
+def common_tables(
+    tree: exp.Expression, context: BindContext, tables: Mapping[str, CommonTable]
+) -> Mapping[str, CommonTable]:
+    """The tables of the WITH before a statement, and those around it."""
     clause = tree.args.get("with_")
-    return {} if clause is None else bind_with(clause, tree, Frame(), context, {}, bind_query)
+    return tables if clause is None else bind_with(clause, tree, Frame(), context, tables, bind_query)
 
 
 def name_of(tree: exp.Expression) -> str:

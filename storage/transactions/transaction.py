@@ -261,6 +261,16 @@ class Transaction(Defining):
             mask |= rows.positions(row_ids) >= rows.before(self._command)
         return mask
 
+    def took(self, table: int, row_ids: Positions) -> Mask:
+        """See storage.seams.Transaction."""
+        changes = self.changes.get(table)
+        gone = () if changes is None else changes.deleted
+        mask: Mask = np.array([row_id in gone for row_id in row_ids.tolist()], np.bool_)
+        for rows in changes.inserted if changes is not None else ():
+            at = rows.positions(row_ids)
+            mask[at >= 0] = rows.gone[at[at >= 0]] != 0
+        return mask
+
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """See storage.seams.Transaction."""
         _, changes, store = self._write(table)

@@ -1,0 +1,42 @@
+"""INSERT, UPDATE, DELETE and MERGE as plans, of statements and of the parts of a WITH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlglot import exp
+
+from engine.operators import Operator
+from sql import commontables
+from sql.commontables import CommonTable
+from sql.context import BindContext, Plan
+from sql.outcome import Field
+from sql.statements.delete import bind_delete
+from sql.statements.insert import bind_insert
+from sql.statements.merge import bind_merge
+from sql.statements.update import bind_update
+
+Bind = Callable[[Any, BindContext, Mapping[str, CommonTable]], tuple[Operator, tuple[Field, ...]]]
+CHANGES: dict[type[exp.Expression], Bind] = {
+    exp.Insert: bind_insert,
+    exp.Update: bind_update,
+    exp.Delete: bind_delete,
+    exp.Merge: bind_merge,
+}
+
+
+def plan_change(tree: exp.Expression, context: BindContext) -> Plan:
+    """The plan of a statement that writes; its fields are those of RETURNING."""
+    context.top = tree
+    operator, fields = CHANGES[type(tree)](tree, context, {})
+    return context.plan(operator, fields)
+
+
+def _part(
+    tree: exp.Expression, context: BindContext, tables: Mapping[str, CommonTable]
+) -> tuple[Operator, tuple[Field, ...]]:
+    return CHANGES[type(tree)](tree, context, tables)
+
+
+commontables.use(_part)
