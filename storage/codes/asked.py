@@ -15,7 +15,17 @@ from storage.codes.bounds import Frame, intervals
 from storage.codes.cells import Cells
 from storage.codes.metric import Question, near
 from storage.column import Mask, Positions
-from storage.kernels.plain.signs import CONSTANTS, GROUP, LIMIT, LOWER, UPPER, bound_signs
+from storage.kernels.plain.signs import (
+    CONSTANTS,
+    DROPPED,
+    GROUP,
+    LIMIT,
+    LOWER,
+    OPEN,
+    TAKEN,
+    UPPER,
+    bound_signs,
+)
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
@@ -33,6 +43,8 @@ class Asked:
     """(questions, centroids, W, COARSE) uint64."""
     fine: Any
     """(questions, centroids, W, FINE) uint64."""
+    by_plane: Any
+    """(frames, FINE, W) uint64: the fine planes, each in one piece."""
     deep: Any
     """(frames, PLANES + 1, 3) float64: see Digits."""
     known: dict[tuple[Comparison, float], Constants] = field(default_factory=dict)
@@ -44,8 +56,10 @@ class Asked:
         frames = [Frame.of(question, centroid) for question in questions for centroid in codes.centroids]
         form = (len(questions), len(codes.centroids), codes.signs.shape[1], -1)
         coarse = np.stack([frame.coarse.planes for frame in frames]).reshape(form)
-        fine = np.stack([frame.fine.planes for frame in frames]).reshape(form)
-        return cls(tuple(questions), tuple(frames), coarse, fine, np.stack([f.fine.deep for f in frames]))
+        planes = np.stack([frame.fine.planes for frame in frames])
+        by_plane = np.ascontiguousarray(planes.transpose(0, 2, 1))
+        deep = np.stack([frame.fine.deep for frame in frames])
+        return cls(tuple(questions), tuple(frames), coarse, planes.reshape(form), by_plane, deep)
 
     def constants(self, op: Comparison, threshold: float) -> Constants:
         """(frames, CONSTANTS) float32, not to be written to."""
@@ -77,22 +91,27 @@ class Left:
     numbers: Any
     """(rows,) the number of the question."""
     slots: Positions
-    taken: Mask
+    state: Any
+    """(rows,) uint8, OPEN or TAKEN."""
     counts: Positions
-    """(rows,) int64: of the planes so far."""
+    """(rows,) int64: of the planes so far, where the row is open."""
     planes: int
     """How many those are."""
     digits: Any
-    """(rows, 2) of the code of so many planes: the cosine and 1 / |v|; None for signs."""
+    """(all slots, 2) of the code of so many planes: the cosine and 1 / |v|; None for signs."""
     decided: list[int]
     nbytes: int
+
+    @property
+    def taken(self) -> Mask:
+        """(rows,) whether a row certainly meets the condition."""
+        found: Mask = self.state == TAKEN
+        return found
 
     def keep(self, which: Mask) -> None:
         """Only these rows."""
         self.numbers, self.slots = self.numbers[which], self.slots[which]
-        self.taken, self.counts = self.taken[which], self.counts[which]
-        if self.digits is not None:
-            self.digits = self.digits[which]
+        self.state, self.counts = self.state[which], self.counts[which]
 
     def frames(self, codes: Cells) -> Positions:
         """(rows,) the number of each row's frame."""
@@ -115,7 +134,8 @@ def left_by_signs(codes: Cells, asked: Asked, constants: Constants, cells: range
     looked = int(spans[:, 1].sum()) * questions
     second = looked - first - len(taken) + int(taken.sum())
     nbytes = looked * codes.row_bytes // questions
-    return Left(numbers, slots, taken, counts.astype(np.int64), 1, None, [first, second], nbytes)
+    state = np.where(taken, np.uint8(TAKEN), np.uint8(OPEN))
+    return Left(numbers, slots, state, counts.astype(np.int64), 1, None, [first, second], nbytes)
 
 
 def left_of(codes: Cells, asked: Asked, constants: Constants, slots: Positions) -> Left:
@@ -138,36 +158,34 @@ def left_of(codes: Cells, asked: Asked, constants: Constants, slots: Positions) 
     numbers, rows = np.nonzero(stays)
     second = counts.size - int((stays & ~taken).sum())
     nbytes = len(slots) * codes.row_bytes
-    return Left(numbers, slots[rows], taken[stays], counts[stays], 1, None, [0, second], nbytes)
+    state = np.where(taken[stays], np.uint8(TAKEN), np.uint8(OPEN))
+    return Left(numbers, slots[rows], state, counts[stays], 1, None, [0, second], nbytes)
 
 
 def deepen(codes: Cells, asked: Asked, op: Comparison, constants: Constants, left: Left) -> None:
     """Ask finer codes of what is open; they are passed over where they are not to be had."""
-    sign = asked.sign(op)
+    sign, open_ = asked.sign(op), int(np.count_nonzero(left.state == OPEN))
+    frames = left.frames(codes) if open_ else left.slots
     for finer in codes.finer:
-        rows = np.flatnonzero(~left.taken)
-        loaded = finer.load() if len(rows) else None
+        loaded = finer.load() if open_ else None
         if loaded is None:
             break
-        slots = left.slots[rows]
-        fine = asked.fine.reshape(len(asked.frames), *asked.fine.shape[2:])
-        counts, state = kernels.deepen_signs(
+        kernels.deepen_signs(
             *loaded,
             codes.factors,
-            slots,
-            left.frames(codes)[rows],
-            left.counts[rows],
-            np.ascontiguousarray(fine.transpose(0, 2, 1)),
+            left.slots,
+            frames,
+            asked.by_plane,
             asked.deep[:, finer.planes] * (sign, sign, 1.0),
             constants,
+            left.counts,
+            left.state,
         )
-        left.counts[rows], left.taken[rows], left.planes = counts, state == 2, finer.planes
-        left.decided.append(len(rows) - int((state == 1).sum()))
-        left.nbytes += len(rows) * finer.row_bytes
-        stays = np.ones(len(left.slots), np.bool_)
-        stays[rows] = state != 0
-        left.keep(stays)
-        left.digits = loaded[1][left.slots]
+        left.nbytes += open_ * finer.row_bytes
+        before, open_ = open_, int(np.count_nonzero(left.state == OPEN))
+        left.decided.append(before - open_)
+        left.planes, left.digits = finer.planes, loaded[1]
+    left.keep(left.state != DROPPED)
 
 
 def intervals_of(codes: Cells, asked: Asked, left: Left) -> tuple[Floats, Floats]:
@@ -177,7 +195,7 @@ def intervals_of(codes: Cells, asked: Asked, left: Left) -> tuple[Floats, Floats
     factors = codes.factors[left.slots >> 4, :, left.slots & (GROUP - 1)].T
     inverse: Any = np.full(len(left.slots), 1 / sqrt(64 * codes.signs.shape[1]))
     if left.digits is not None:
-        factors[1], inverse = left.digits.T
+        factors[1], inverse = left.digits[left.slots].T
     frames = left.frames(codes)
     for number, frame in enumerate(asked.frames):
         mine: Any = slice(None) if len(asked.frames) == 1 else frames == number

@@ -175,6 +175,7 @@ def test_twins_look_deeper_alike(
     asked = Asked.of(codes, [Question.of(metric, rows[0])])
     slots = np.sort(random.choice(50, 30, replace=False))
     counts = plain.count_signs(codes.rows_at(slots)[0], asked.fine[0, 0]).astype(np.int64)
+    state = random.choice([plain.OPEN, plain.OPEN, plain.TAKEN], 30).astype(np.uint8)
     for finer in codes.finer:
         loaded = finer.load()
         assert loaded is not None
@@ -183,15 +184,16 @@ def test_twins_look_deeper_alike(
             codes.factors,
             slots,
             np.zeros(30, np.int64),
-            counts,
-            np.ascontiguousarray(asked.fine[0].transpose(0, 2, 1)),
+            asked.by_plane,
             np.ascontiguousarray(asked.deep[:, finer.planes]),
             asked.constants(op, threshold),
         )
-        found, again = plain_planes.deepen_signs(*arguments), compiled_planes.deepen_signs(*arguments)
-        for array, other in zip(found, again, strict=True):
-            assert (array == other).all()
-        counts = found[0]
+        before, again, other = state.copy(), counts.copy(), state.copy()
+        plain_planes.deepen_signs(*arguments, counts, state)
+        compiled_planes.deepen_signs(*arguments, again, other)
+        assert (counts == again).all()
+        assert (state == other).all()
+        assert (state[before == plain.TAKEN] == plain.TAKEN).all()
 
 
 def test_what_is_found_may_be_more_than_a_call_holds() -> None:

@@ -1,7 +1,8 @@
 """Twins of plain.planes: rows one by one, eight words to a vector.
 
 The bounds of finer codes are float64, in plain.signs's order and without fast-math flags, so that both twins
-decide alike; only how much a question's digits lose is summed in any order. 40 ns a row, most of it bounds.
+decide alike; only how much a question's digits lose is summed in any order. 40 ns a row, most of it bounds:
+rows lie far apart, so what is read of one is asked for while those before it are tested.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from storage.kernels.compiled.signs import at
 from storage.kernels.plain.planes import STEPS
 from storage.kernels.plain.signs import (
     CENTRE,
+    DROPPED,
     FINE,
+    GROUP,
     GROWTH,
     GUARD,
     LEAST,
@@ -27,7 +30,9 @@ from storage.kernels.plain.signs import (
     LIMIT,
     LOWER,
     NORM,
+    OPEN,
     SQUARE,
+    TAKEN,
     UPPER,
     Floats,
     Singles,
@@ -36,7 +41,12 @@ from storage.kernels.plain.signs import (
 
 _INDEX = ir.IntType(64)
 _INT = ir.IntType(32)
+_BYTE = ir.IntType(8)
 _LANES = 8
+_LINE = 64
+"""Bytes of a line of the cache."""
+_AHEAD = 8
+"""Rows between that which is asked for and that which is tested."""
 _WORDS = ir.VectorType(_INDEX, _LANES)
 
 
@@ -86,6 +96,26 @@ def _count_row(typing: Any, row: Any, planes: Any, words: Any) -> Any:
     return types.int64(*[types.int64] * 3), codegen
 
 
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def _fetch(typing: Any, address: Any, nbytes: Any) -> Any:
+    """Have so many bytes brought from memory: a hint, which may be given for any address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        prefetch = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _INT, _INT, _INT]),
+            "llvm.prefetch.p0",
+        )
+        read, near, data = (ir.Constant(_INT, value) for value in (0, 3, 1))
+        lines = builder.udiv(builder.add(args[1], ir.Constant(_INDEX, _LINE - 1)), ir.Constant(_INDEX, _LINE))
+        with cgutils.for_range(builder, lines) as loop:
+            line = builder.add(args[0], builder.mul(loop.index, ir.Constant(_INDEX, _LINE)))
+            builder.call(prefetch, [builder.inttoptr(line, _BYTE.as_pointer()), read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
 @njit(nogil=True)
 def _bound(beta, delta, norm, cosine, centre, constants, frame, root, side):  # type: ignore[no-untyped-def]
     """U or L of one row in float64: see plain.signs."""
@@ -107,6 +137,16 @@ def _bound(beta, delta, norm, cosine, centre, constants, frame, root, side):  # 
         square = square + norm * norm * np.float64(constants[frame, side + GROWTH])
         value = value - length * np.sqrt(max(square, 0.0))
     return value
+
+
+@njit(nogil=True)
+def _fetch_row(planes, of_digits, factors, slot, row_bytes):  # type: ignore[no-untyped-def]
+    """Have brought what `_deepen` reads of a row."""
+    factor = factors + (slot >> 4) * (12 * GROUP) + 4 * (slot & (GROUP - 1))
+    _fetch(planes + slot * row_bytes, row_bytes)
+    _fetch(of_digits + slot * 8, 8)
+    _fetch(factor, 4)
+    _fetch(factor + 8 * GROUP, 4)
 
 
 _ONE = float(np.float32(1 + 2.0**-20))
@@ -133,13 +173,21 @@ _LONGS = types.Array(types.int64, 1, "C", readonly=True)
 def _deepen(  # type: ignore[no-untyped-def]
     planes, added, words, of_digits, factors, slots, frames, fine, deep, constants, counts, state
 ):
+    row_bytes = added * words * 8
+    digits_at, factors_at = of_digits.ctypes.data, factors.ctypes.data
+    for i in range(min(_AHEAD, len(slots))):
+        _fetch_row(planes, digits_at, factors_at, slots[i], row_bytes)
     for i in range(len(slots)):
+        if i + _AHEAD < len(slots) and state[i + _AHEAD] == OPEN:
+            _fetch_row(planes, digits_at, factors_at, slots[i + _AHEAD], row_bytes)
+        if state[i] != OPEN:
+            continue
         slot, frame = slots[i], frames[i]
         group, lane = slot >> 4, slot & 15
         of_question = fine + frame * (8 * FINE) * words
         total = counts[i]
         for plane in range(added):
-            row = planes + (slot * added + plane) * words * 8
+            row = planes + slot * row_bytes + plane * words * 8
             total = 2 * total + _count_row(row, of_question, words)
         counts[i] = total
         norm, centre = np.float64(factors[group, 0, lane]), np.float64(factors[group, 2, lane])
@@ -147,14 +195,13 @@ def _deepen(  # type: ignore[no-untyped-def]
         beta = (deep[frame, 0] - deep[frame, 1] * total) * inverse
         upper = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, 1.0, UPPER)
         if upper < constants[frame, UPPER + LIMIT]:
-            state[i] = 0
+            state[i] = DROPPED
             continue
-        state[i] = 1
         if constants[frame, LOWER + LIMIT] == np.inf:
             continue
         lower = _bound(beta, deep[frame, 2], norm, cosine, centre, constants, frame, -1.0, LOWER)
         if lower > constants[frame, LOWER + LIMIT]:
-            state[i] = 2
+            state[i] = TAKEN
 
 
 def deepen_signs(
@@ -163,13 +210,13 @@ def deepen_signs(
     factors: Singles,
     slots: npt.NDArray[np.int64],
     frames: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
     fine: Words,
     deep: Floats,
     constants: Singles,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """See plain.signs.deepen_signs."""
-    totals, state = counts.copy(), np.empty(len(slots), np.uint8)
+    counts: npt.NDArray[np.int64],
+    state: npt.NDArray[np.uint8],
+) -> None:
+    """See plain.planes.deepen_signs."""
     added, words = planes.shape[1:]
     for start in range(0, len(slots), _DEEP_ROWS):
         piece = slice(start, start + _DEEP_ROWS)
@@ -184,10 +231,9 @@ def deepen_signs(
             fine.ctypes.data,
             deep,
             constants,
-            totals[piece],
+            counts[piece],
             state[piece],
         )
-    return totals, state
 
 
 _DEEP_ROWS = 1 << 17

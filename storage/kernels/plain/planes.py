@@ -7,9 +7,12 @@ import numpy.typing as npt
 
 from storage.kernels.plain.signs import (
     CONSTANTS,
+    DROPPED,
     GROUP,
     LIMIT,
     LOWER,
+    OPEN,
+    TAKEN,
     UPPER,
     Floats,
     Singles,
@@ -28,38 +31,36 @@ def deepen_signs(
     factors: Singles,
     slots: npt.NDArray[np.int64],
     frames: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
     fine: Words,
     deep: Floats,
     constants: Singles,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Test rows by the next k planes of their codes: their counts, and 0 dropped, 1 open or 2 taken.
+    counts: npt.NDArray[np.int64],
+    state: npt.NDArray[np.uint8],
+) -> None:
+    """Test the rows that are OPEN by the next k planes of their codes.
 
     planes (all slots, k, W) and of_digits (all slots, 2): the cosine and 1 / |v| of the code up to these;
-    factors (groups, 3, GROUP); of the rows: slots, frames and counts so far; fine (frames, FINE, W);
-    deep (frames, 3): start, slope and delta, and constants (frames, CONSTANTS), computed with in float64.
+    factors (groups, 3, GROUP); of the rows: slots, frames, counts so far and states, of which the last two
+    are written to; fine (frames, FINE, W); deep (frames, 3): start, slope and delta, and constants
+    (frames, CONSTANTS), computed with in float64.
     """
     added = planes.shape[1]
-    words = planes[slots]
-    total = counts << added
     for frame in np.unique(frames).tolist():
-        mine = frames == frame
+        mine = np.flatnonzero((frames == frame) & (state == OPEN))
+        words, which = planes[slots[mine]], slots[mine]
+        total = counts[mine] << added
         for plane in range(added):
             weight = added - 1 - plane
-            total[mine] += count_signs(words[mine, plane], fine[frame].T).astype(np.int64) << weight
-    of_rows = factors[slots // GROUP, :, slots % GROUP].T.astype(np.float64)
-    of_rows[1] = of_digits[slots, 0]
-    start, slope, delta = deep[frames].T
-    beta = (start - slope * total) * of_digits[slots, 1]
-    state = np.zeros(len(slots), np.uint8)
-    for frame in np.unique(frames).tolist():
-        mine = frames == frame
+            total += count_signs(words[:, plane], fine[frame].T).astype(np.int64) << weight
+        counts[mine] = total
+        of_rows = factors[which // GROUP, :, which % GROUP].T.astype(np.float64)
+        of_rows[1] = of_digits[which, 0]
+        start, slope, delta = deep[frame]
+        beta = (start - slope * total) * of_digits[which, 1]
         wide = constants[frame].astype(np.float64)
-        which = beta[mine], delta[mine], of_rows[:, mine], wide
-        stays = ~(value_of(*which, 1.0, wide[UPPER:LOWER]) < wide[UPPER + LIMIT])
-        taken = value_of(*which, -1.0, wide[LOWER:CONSTANTS]) > wide[LOWER + LIMIT]
-        state[mine] = stays * (1 + taken.astype(np.uint8))
-    return total, state
+        stays = ~(value_of(beta, delta, of_rows, wide, 1.0, wide[UPPER:LOWER]) < wide[UPPER + LIMIT])
+        taken = value_of(beta, delta, of_rows, wide, -1.0, wide[LOWER:CONSTANTS]) > wide[LOWER + LIMIT]
+        state[mine] = np.where(stays, np.where(taken, TAKEN, OPEN), DROPPED)
 
 
 def quantise(turned: Floats, bits: int) -> tuple[Words, float, float, float]:

@@ -33,6 +33,9 @@ START, SLOPE, DELTA, FINE_START, FINE_SLOPE, FINE_DELTA, NORM, CENTRE, UPPER, LO
 """Places of a question's constants; those of U and of L, from UPPER and from LOWER on, are:"""
 GUARD, SQUARE, LENGTH, LEAST, GROWTH, LIMIT = range(6)
 
+DROPPED, OPEN, TAKEN = range(3)
+"""The state of a row and a question: it certainly does not meet the condition, it may, it certainly does."""
+
 _ONE = np.float32(1 + 2.0**-20)
 
 
