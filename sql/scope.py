@@ -64,10 +64,14 @@ class Merged:
 
 
 class Frame:
-    """What is run with an outer row: `arguments` are that row, over the rows of `parent`."""
+    """What is run with an outer row: `arguments` are that row, over the rows of `parent`.
 
-    def __init__(self, parent: Scope | None = None) -> None:
+    `host`: where a subquery in an expression stands (sql.binding.base.Binding); None: it stands in FROM.
+    """
+
+    def __init__(self, parent: Scope | None = None, host: Any = None) -> None:
         self.parent = parent
+        self.host = host
         self.arguments: list[Expression] = []
 
     def capture(self, expression: Expression) -> Expression:

@@ -9,15 +9,15 @@ from typing import Any
 from sqlglot import exp
 
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall
-from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf, Outer, walk
+from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
-from sql.binding.base import AggregateValue, Binding, GroupingValue, binds
+from sql.binding.base import Binding, GroupingValue, binds
+from sql.binding.levels import aggregate_value, captured
 from sql.binding.literals import number
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
-from sql.expressions import references
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.typenames import ALIASES, named
@@ -190,10 +190,9 @@ def read(trees: Sequence[exp.Expression]) -> Arguments:
 def _aggregate(
     binding: Binding, mark: FunctionMark, arguments: Arguments, condition: exp.Expression | None
 ) -> Expression:
-    aggregates = binding.refuse_aggregates(mark.position)
+    before = captured(binding)
     inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
     choice, values = chosen_aggregate(inside, mark, arguments)
-    refuse_outer(values, mark)
     filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
     order = tuple(sort_key(inside, item) for item in arguments.order)
     if arguments.distinct and any(key.expression not in values for key in order):
@@ -202,7 +201,7 @@ def _aggregate(
             position=mark.position,
         )
     made = AggregateCall(choice.id, values, arguments.distinct, filter, order, choice.result)
-    return AggregateValue(aggregates.add(made), choice.result)
+    return aggregate_value(binding, made, before, mark.position)
 
 
 def chosen_aggregate(
@@ -224,16 +223,6 @@ def chosen_aggregate(
         for b, t in zip(bound, choice.arguments, strict=True)
     )
     return choice, values
-
-
-def refuse_outer(values: Sequence[Expression], mark: FunctionMark) -> None:
-    """An aggregate over outer columns alone belongs to the outer query."""
-    outer = any(isinstance(node, Outer) for value in values for node in walk(value))
-    if outer and not references(*values):
-        raise FeatureNotSupported(
-            "aggregates of an outer query's columns inside a subquery are not supported",
-            position=mark.position,
-        )
 
 
 def sort_key(binding: Binding, tree: exp.Expression) -> SortKey:

@@ -13,8 +13,9 @@ from sqlglot import exp
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall, Direct
 from engine.expressions import Expression
 from engine.operators import SortKey
-from sql.binding.base import AggregateValue, Binding, binds
-from sql.binding.calls import filters, key_of, read, refuse_outer, undefined
+from sql.binding.base import Binding, binds
+from sql.binding.calls import filters, key_of, read, undefined
+from sql.binding.levels import aggregate_value, captured
 from sql.coerce import common_type
 from sql.functions import resolve_ordered_set
 from sql.marks import FunctionMark, mark_of, position_of
@@ -40,7 +41,7 @@ def ordered_set(binding: Binding, tree: exp.WithinGroup, condition: exp.Expressi
         raise SqlSyntaxError("cannot use DISTINCT with WITHIN GROUP", position=mark.position)
     if arguments.order:
         raise SqlSyntaxError("cannot use multiple ORDER BY clauses with WITHIN GROUP", position=mark.position)
-    aggregates = binding.refuse_aggregates(mark.position)
+    before = captured(binding)
     inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
     direct = [inside.bind(argument) for argument in arguments.trees]
     items = [item if isinstance(item, exp.Ordered) else exp.Ordered(this=item) for item in order.expressions]
@@ -50,11 +51,10 @@ def ordered_set(binding: Binding, tree: exp.WithinGroup, condition: exp.Expressi
         call = _hypothetical(inside, mark, direct, keys, places)
     else:
         call = _ordered(inside, mark, direct, keys, places)
-    refuse_outer(call.arguments, mark)
     if condition is not None:
         kept = inside.within(clause="FILTER").condition(condition, "FILTER")
         call = AggregateCall(call.function, call.arguments, False, kept, call.order, call.type, call.direct)
-    return AggregateValue(aggregates.add(call), call.type)
+    return aggregate_value(binding, call, before, mark.position)
 
 
 def _ordered(

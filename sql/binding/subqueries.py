@@ -76,7 +76,7 @@ def _is_bare(tree: exp.Subquery) -> bool:
 
 def plan(binding: Binding, tree: exp.Expression, *, exists: bool = False) -> tuple[Subplan, Frame]:
     """The plan of a subquery in a frame of its own."""
-    frame = Frame(binding.scope)
+    frame = Frame(binding.scope, binding)
     return _PLANNER[0](tree, frame, binding.context, exists), frame
 
 
