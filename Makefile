@@ -1,5 +1,5 @@
 # Every target sets up .venv by itself; PYTHON=python3.12 chooses the interpreter, ARGS goes to the command.
-.PHONY: demo test test-all crash proof check format bench lock setup clean
+.PHONY: demo test test-all crash proof fuzz check format bench lock setup clean
 
 BIN := .venv/bin
 
@@ -22,6 +22,10 @@ crash: setup
 # a million queries and thresholds, decided by certified codes and by the scores themselves: minutes
 proof: setup
 	$(BIN)/python -m tests.proof $(ARGS)
+
+# random queries, answered by DuckDB, by PostgreSQL where there is one, and by us: minutes
+fuzz: setup
+	$(BIN)/python -m tests.generator $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check .
