@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine import forms, vectorcasts
+from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.castings import context
 from engine.forms import intervals, numbers, texts, times
@@ -77,7 +78,8 @@ def _changed(column: Column, target: Type, style: Style) -> Column:
     among = vectorcasts.cast_of(source, target)
     if among is not None:
         # how many bits an integer gives is for bit(n) to say
-        return among(column, target if target.oid == t.BIT.oid else target.base)
+        plain = target if target.oid == t.BIT.oid else target.base
+        return by_length(lambda rows: among(rows, plain), [column])
     if source.oid in _TEXTS:
         # varchar's and its kin's modifiers say what happens to too long text: see _modified
         whole = target.form in (Form.ROWS, Form.LIST) or target.oid == t.INTERVAL.oid

@@ -84,6 +84,8 @@ class LateColumn(Column):
 
     def retype(self, type: Type) -> Column:
         """The same rows under another type of the same form, still not fetched."""
+        if type.form is not self.type.form:
+            return super().retype(type)
         return LateColumn(type, self._morsel, self._definition, self._rows, self._start, self._stop)
 
 
@@ -137,6 +139,8 @@ class GatheredColumn(Column):
 
     def retype(self, type: Type) -> Column:
         """The same rows under another type of the same form, still not fetched."""
+        if type.form is not self.type.form:
+            return super().retype(type)
         parts = [part.retype(type) for part in self._parts]
         return GatheredColumn(type, parts, self._rows)  # type: ignore[arg-type]
 

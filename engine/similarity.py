@@ -143,7 +143,12 @@ def usable(question: Question) -> Question | None:
 
 
 def elements_of(column: Column) -> Array | None:
-    """(rows, n) numbers of a vector column, of binary as float32; None where its bytes are no float32."""
+    """(rows, n) numbers of a vector column, of binary as float32.
+
+    None where its bytes are no float32, or its vectors have several lengths.
+    """
+    if column.type.is_ragged:
+        return column.rows()
     values: Array = column.values
     if column.type.oid != BINARY.oid:
         return values

@@ -21,6 +21,7 @@ from storage.errors import (
     NullValueNotAllowed,
     NumericValueOutOfRange,
 )
+from storage.rowbytes import content_of
 from storage.types import (
     BINARY,
     BIT,
@@ -65,26 +66,33 @@ def sized(column: Column, target: Type) -> Column:
             if raw is not None:
                 vectors.check_expected(target, sparse.unpack(raw)[0])
         return column.retype(target)
+    if not column.is_valid().any():
+        return Column.nulls(target, len(column))
+    if target.oid in VECTORS:
+        _check_lengths(column, target)
+        return column.retype(target)
     width = column.values.shape[1]
     if width == target.width:
         return column.retype(target)
-    if not column.is_valid().any():
-        return Column.nulls(target, len(column))
-    if target.oid == BINARY.oid:
-        raise texts.width_error(target, width)
-    raise DataException(f"expected {target.modifier} dimensions, not {width}")
+    raise texts.width_error(target, width)
+
+
+def _check_lengths(column: Column, target: Type) -> None:
+    """Raise for the first vector that has not as many elements as `target` says."""
+    if not column.type.is_ragged:
+        vectors.check_expected(target, column.values.shape[1])
+        return
+    assert target.dtype is not None
+    lengths = np.diff(content_of(column.values)[1])[column.is_valid()] // target.dtype.itemsize
+    wrong = lengths[lengths != target.modifier]
+    if len(wrong):
+        vectors.check_expected(target, int(wrong[0]))
 
 
 def cut_bits(column: Column, target: Type, explicit: bool) -> Column:
     """A bit string's column under its modifier: too long is cut in a written cast only."""
     items = [None if v is None else bits.fitted(target, v, cut=explicit) for v in column.values.to_pylist()]
     return Column(target, pa.array(items, pa.large_binary()))
-
-
-def _there(column: Column) -> Array:
-    """The rows that are no null."""
-    values: Array = column.values
-    return values if column.valid is None else values[column.valid]
 
 
 def _to_elements(column: Column, target: Type) -> Column:
@@ -127,9 +135,9 @@ def _of_binary(column: Column, target: Type) -> Column:
             f"{values.shape[1]} bytes are no vector of {element} elements",
             hint=f"A vector of n elements has {size} * n bytes.",
         )
-    made = Column(target, values.view(target.dtype), column.valid)
-    vectors.check_finite(target, _there(made))
-    return made
+    elements = values.view(target.dtype)
+    vectors.check_finite(target, elements if column.valid is None else elements[column.valid])
+    return Column(target, elements, column.valid)
 
 
 def _to_array(column: Column, target: Type) -> Column:
@@ -171,14 +179,17 @@ def _of_array(column: Column, target: Type) -> Column:
     sizes = counts if valid is None else counts[valid]
     for size in np.unique(sizes).tolist():
         vectors.check_dimensions(kind.base, size)
+    assert kind.dtype is not None
+    made = _converted(kind, flat, binary=target.oid == BINARY.oid)
+    if target.is_ragged:
+        return vectors.of_elements(target, made, counts, valid)
     if len(sizes) and (sizes != sizes[0]).any():
         raise FeatureNotSupported(
             f"values of {sizes.min()} and of {sizes.max()} dimensions in one column of type {target.base}"
             " are not supported"
         )
     width = int(sizes[0]) if len(sizes) else max(kind.width, 0)
-    assert kind.dtype is not None
-    made = _converted(kind, flat, binary=target.oid == BINARY.oid).reshape(len(sizes), width)
+    made = made.reshape(len(sizes), width)
     if valid is None:
         rows = made
     else:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from storage.errors import FeatureNotSupported
+from storage.rowbytes import rows_of, strings_of
 from storage.types import BYTEA, NUMERIC, Form, Type, numeric_modifier
 
 Array = npt.NDArray[Any]
@@ -62,6 +63,8 @@ class Column:
         self.constant = constant
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
+        if type.form is Form.BYTES and isinstance(values, np.ndarray):  # of a vector without dimensions
+            values, valid = strings_of(values, valid), None
         if isinstance(values, pa.Array) and valid is not None and not valid.all():
             values = _with_nulls(values, valid)
         self._values = values
@@ -160,11 +163,36 @@ class Column:
         return Column(self.type, np.repeat(self._values, rows, axis=0), valid)
 
     def retype(self, type: Type) -> Column:
-        """The same values under another type of the same form (text as varchar, int4 as date)."""
-        assert type.form is self.type.form
+        """The same values under another type of the same form (text as varchar, int4 as date).
+
+        Vectors with dimensions and vectors without count as of one form.
+        """
+        if type.form is not self.type.form:
+            return self._in_form(type)
         if self._units is not None:
             return Column.scaled(type, self._units, self.scale, self._valid, constant=self.constant)
         return Column(type, self._values, self._valid, constant=self.constant)
+
+    def _in_form(self, type: Type) -> Column:
+        """A vector with dimensions as one without, and the other way round: then they have to be alike."""
+        assert type.base == self.type.base, "another form"
+        if type.is_ragged:
+            return Column(type, self.values, self.valid, constant=self.constant)
+        rows = self.rows()
+        assert rows is not None, "vectors of several lengths"
+        assert rows.shape[1] in (type.width, 0), "vectors of another length"
+        if rows.shape[1] != type.width:
+            rows = np.zeros((len(rows), type.width), type.dtype)
+        return Column(type, rows, self.valid, constant=self.constant)
+
+    def rows(self) -> Array | None:
+        """(rows, n) elements of a vector column; None where its vectors have several lengths."""
+        if not self.type.is_ragged:
+            values: Array = self.values
+            return values
+        raw, dtype = rows_of(self.values), self.type.dtype
+        assert dtype is not None
+        return None if raw is None else np.ascontiguousarray(raw).view(dtype)
 
     def with_valid(self, valid: Mask | None, *, constant: bool = False) -> Column:
         """The same values, null where `valid` is false; a constant one if that is said."""
@@ -188,6 +216,8 @@ class Column:
         """Python values, None for null: bytes a row for binary and uuid, lists for vectors."""
         if isinstance(self.values, pa.Array):
             result: list[Any] = self.values.to_pylist()
+            if self.type.is_ragged:
+                return [None if v is None else np.frombuffer(v, self.type.dtype).tolist() for v in result]
             return result
         if self.type.form is Form.ROWS and self.values.dtype == np.uint8:
             items = [row.tobytes() for row in self.values]
@@ -218,6 +248,8 @@ class Column:
         binary and uuid as bytes, intervals as (months, days, micros), numerics as Decimal.
         """
         items = list(items)
+        if type.is_ragged:
+            items = [None if v is None else _raw(v, type.dtype) for v in items]
         if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
             return cls(type, pa.array(items, arrow_type(type)))
         missing = [item is None for item in items]
@@ -353,6 +385,11 @@ def _fixed(type: Type, items: list[Any]) -> Array:
     return np.array([0 if item is None else item for item in items], type.dtype)
 
 
+def _raw(item: Any, dtype: np.dtype[Any] | None) -> bytes:
+    """A vector's elements as bytes."""
+    return item if isinstance(item, bytes) else np.asarray(item, dtype).tobytes()
+
+
 def _from_raw(type: Type, item: Any) -> Any:
     if item is None:
         return None
@@ -365,7 +402,4 @@ def _from_raw(type: Type, item: Any) -> Any:
 
 def bytes_column(rows: Array) -> Column:
     """(rows, n) uint8 as a bytea column, without a Python object a row."""
-    rows = np.ascontiguousarray(rows)
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
-    return Column(BYTEA, pa.Array.from_buffers(pa.large_binary(), len(rows), buffers))
+    return Column(BYTEA, strings_of(rows))

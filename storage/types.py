@@ -7,7 +7,8 @@
              places in the order of the labels, see storage.catalog.EnumType), oid and
              reg* (uint32), "char" (uint8), interval (structured: months i4, days i4, micros i8)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
-             of other elements, uuid uint8 x 16
+             of other elements, uuid uint8 x 16. Vectors without a modifier, which need not be of one length,
+             are BYTES: their elements, little-endian
     TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree
     BYTES    Arrow large_binary: bytea; bit and varbit (the bits from the highest down, zeros behind the last,
              then a byte that counts these zeros); sparsevec (little-endian: int32 dimensions, int32 places
@@ -51,7 +52,7 @@ class Type:
     oid: int
     array_oid: int
     form: Form
-    dtype: np.dtype | None  # of FIXED and ROWS values
+    dtype: np.dtype | None  # of FIXED and ROWS values, and of a vector's elements
     size: int  # pg_type.typlen
     category: str  # pg_type.typcategory
     preferred: bool = False
@@ -63,7 +64,7 @@ class Type:
     @property
     def base(self) -> Type:
         """The type without its modifier."""
-        return self if self.modifier == -1 else replace(self, modifier=-1)
+        return self if self.modifier == -1 else self.of(-1)
 
     @property
     def wire_oid(self) -> int:
@@ -90,7 +91,14 @@ class Type:
 
     def of(self, modifier: int) -> Type:
         """The type with PostgreSQL's typmod `modifier`."""
+        if self.oid in VECTORS:
+            return replace(self, modifier=modifier, form=Form.ROWS if modifier >= 0 else Form.BYTES)
         return replace(self, modifier=modifier)
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether it is the type of vectors of any length."""
+        return self.form is Form.BYTES and self.dtype is not None
 
     def __str__(self) -> str:
         return format_type(self)
@@ -122,7 +130,7 @@ def _row(
     )
 
 
-FIXED, ROWS, TEXTUAL = Form.FIXED, Form.ROWS, Form.TEXT
+FIXED, ROWS, BYTES, TEXTUAL = Form.FIXED, Form.ROWS, Form.BYTES, Form.TEXT
 
 # fmt: off
 BOOL        = _row("bool", 16, 1000, FIXED, "?", 1, "B", True, "boolean")
@@ -167,14 +175,14 @@ REGROLE     = _row("regrole", 4096, 4097, FIXED, "<u4", 4, "N")
 REGCOLLATION = _row("regcollation", 4191, 4192, FIXED, "<u4", 4, "N")
 # The product's own types: OIDs above PostgreSQL's built-in ones and below those of user objects.
 BINARY      = _row("binary", 15001, 15002, ROWS, "u1", -1, "U", wire=BYTEA.oid)
-VECTOR      = _row("vector", 15003, 15004, ROWS, "<f4", -1, "U")
-HALFVEC     = _row("halfvec", 15005, 15006, ROWS, "<f2", -1, "U")
+VECTOR      = _row("vector", 15003, 15004, BYTES, "<f4", -1, "U")
+HALFVEC     = _row("halfvec", 15005, 15006, BYTES, "<f2", -1, "U")
 SPARSEVEC   = _row("sparsevec", 15007, 15008, Form.BYTES, None, -1, "U")
-VECTOR_F64  = _row("vector_f64", 15009, 15010, ROWS, "<f8", -1, "U")
-VECTOR_I8   = _row("vector_i8", 15011, 15012, ROWS, "i1", -1, "U")
-VECTOR_I16  = _row("vector_i16", 15013, 15014, ROWS, "<i2", -1, "U")
-VECTOR_I32  = _row("vector_i32", 15015, 15016, ROWS, "<i4", -1, "U")
-VECTOR_I64  = _row("vector_i64", 15017, 15018, ROWS, "<i8", -1, "U")
+VECTOR_F64  = _row("vector_f64", 15009, 15010, BYTES, "<f8", -1, "U")
+VECTOR_I8   = _row("vector_i8", 15011, 15012, BYTES, "i1", -1, "U")
+VECTOR_I16  = _row("vector_i16", 15013, 15014, BYTES, "<i2", -1, "U")
+VECTOR_I32  = _row("vector_i32", 15015, 15016, BYTES, "<i4", -1, "U")
+VECTOR_I64  = _row("vector_i64", 15017, 15018, BYTES, "<i8", -1, "U")
 # Pseudo-types: they stand in signatures of functions only, never in a column.
 ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
 ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")

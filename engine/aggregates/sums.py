@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
+from engine.forms import vectors
 from engine.frames import Pieces, differences
 from engine.functions import decimals
 from engine.functions.interval import divided
@@ -353,36 +354,43 @@ class SumVector(Counting):
     def prepare(self) -> None:
         super().prepare()
         self.sums = ExactSums()
-        self.width = -1
+        self.starts, self.widths = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def grow(self, count: int) -> None:
         super().grow(count)
-        self.sums.grow(count * max(self.width, 0))
+        self.starts, self.widths = grown(self.starts, count), grown(self.widths, count)
 
     def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
         return None  # a row's sums take many times the row's own bytes
 
-    def _widen(self, width: int) -> None:
-        if self.width < 0:
-            self.width = width
-            self.sums.grow(self.count * width)
-        if width != self.width:
-            raise DataException(f"different vector dimensions {self.width} and {width}")
+    def _places(self, groups: Positions, widths: Positions) -> Positions:
+        """Where the sums of these groups' elements stand, whose vectors have so many, one after another.
+
+        A group's first vector says how many elements all of its vectors have.
+        """
+        fresh, first = np.unique(groups, return_index=True)
+        first, fresh = first[self.widths[fresh] == 0], fresh[self.widths[fresh] == 0]
+        ends = self.sums.count + np.cumsum(widths[first])
+        self.starts[fresh], self.widths[fresh] = ends - widths[first], widths[first]
+        self.sums.grow(int(ends[-1]) if len(ends) else self.sums.count)
+        wrong = np.flatnonzero(self.widths[groups] != widths)
+        if len(wrong):
+            known, given = self.widths[groups[wrong[0]]], widths[wrong[0]]
+            raise DataException(f"expected {known} dimensions, not {given}")
+        return spans(self.starts[groups], widths)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         super().add(groups, columns)
-        rows = columns[0].values
-        self._widen(rows.shape[1])
-        places = groups[:, None] * self.width + np.arange(self.width)
-        self.sums.add(places.reshape(-1), rows.reshape(-1))
+        elements, offsets = vectors.elements_of(columns[0])
+        self.sums.add(self._places(groups, np.diff(offsets)), elements)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         super().merge(other, groups, count)
-        if other.width < 0:
-            return
-        self._widen(other.width)
-        places = groups[: other.count, None] * self.width + np.arange(self.width)
-        self.sums.merge(other.sums, places.reshape(-1))
+        theirs = np.flatnonzero(other.widths)
+        mine = self._places(groups[theirs], other.widths[theirs])
+        places = np.empty(other.sums.count, np.int64)
+        places[spans(other.starts[theirs], other.widths[theirs])] = mine
+        self.sums.merge(other.sums, places)
 
     def finish(self, count: int) -> Column:
         return self.vectors(count, np.ones(count, np.int64))
@@ -390,14 +398,20 @@ class SumVector(Counting):
     def vectors(self, count: int, divisors: Array) -> Column:
         """The sums over divisors, as elements."""
         valid = self.some(count)
-        if self.width < 0:
-            return Column.nulls(self.result, count)
-        totals = self.sums.floats()[: count * self.width].reshape(count, self.width)
+        starts, widths = self.starts[:count], self.widths[:count]
+        totals = self.sums.floats()[spans(starts, widths)]
         with np.errstate(over="ignore"):
-            values = (totals / divisors[:, None]).astype(self.result.dtype)
-        if np.isinf(values).any():
+            elements = (totals / np.repeat(divisors, widths)).astype(self.result.dtype)
+        if np.isinf(elements).any():
             raise NumericValueOutOfRange("value out of range: overflow")
-        return Column(self.result, values, valid)
+        return vectors.of_elements(self.result.base, elements, widths, valid)
+
+
+def spans(starts: Positions, lengths: Positions) -> Positions:
+    """start, start + 1, ... of each start, as many as its length says, one after another."""
+    before = np.cumsum(lengths) - lengths
+    places: Positions = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return places
 
 
 @aggregate("avg", [VECTOR], VECTOR)

@@ -26,9 +26,9 @@ from pyarrow import parquet
 from engine import forms
 from engine.casts import context, convert
 from engine.formats.options import CopyFormat
+from engine.forms import vectors
 from engine.forms.style import Style
 from engine.forms.times import DATE_HIGH, DATE_LOW, EPOCH_DAYS, STAMP_HIGH, STAMP_LOW
-from engine.forms.vectors import MOST_DIMENSIONS
 from engine.functions.lists import list_column, lists
 from engine.late import bounded_rows
 from storage import types as t
@@ -120,9 +120,8 @@ def _written(column: Column, kind: pa.DataType, style: Style) -> pa.Array:
     if pa.types.is_decimal(kind):
         return _decimals(column, kind)
     if type.oid in t.VECTORS:
-        rows, width = column.values.shape
-        offsets = pa.array(np.arange(rows + 1, dtype=np.int64) * width)
-        return pa.LargeListArray.from_arrays(offsets, column.values.reshape(-1), mask=_mask(column))
+        items, offsets = vectors.elements_of(column)
+        return pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=_mask(column))
     if type.form is Form.ROWS:
         values = np.ascontiguousarray(column.values)
         bits = None if column.valid is None else pa.py_buffer(np.packbits(column.valid, bitorder="little"))
@@ -219,8 +218,8 @@ class ParquetReader:
 
     def _column(self, array: pa.Array, type: Type, name: str) -> Column:
         try:
-            if type.oid in t.VECTORS and (vectors := _vectors(array, type)) is not None:
-                return vectors
+            if type.oid in t.VECTORS and (read := _vectors(array, type)) is not None:
+                return read
             if type.element is not None and type.element.oid in t.VECTORS:
                 lists_of = _vector_lists(array, type)
                 if lists_of is not None:
@@ -320,7 +319,7 @@ def _vectors(array: pa.Array, type: Type) -> Column | None:
     there = array if valid is None else array.filter(pa.array(valid))
     flat, counts = there.flatten(), pc.list_value_length(there).to_numpy(zero_copy_only=False)
     width = int(counts[0]) if len(counts) else max(type.width, 1)
-    if flat.null_count or not 1 <= width <= MOST_DIMENSIONS:
+    if flat.null_count or not 1 <= width <= vectors.MOST_DIMENSIONS:
         return None
     if (counts != width).any() or type.width not in (-1, width):
         return None
@@ -339,11 +338,11 @@ def _vector_lists(array: pa.Array, type: Type) -> Column | None:
     assert type.element is not None
     if not _any_list(array.type):
         return None
-    vectors = _vectors(array.flatten(), type.element)
-    if vectors is None:
+    flat = _vectors(array.flatten(), type.element)
+    if flat is None:
         return None
     counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-    return list_column(type, np.append(0, np.cumsum(counts)), vectors, _valid(array))
+    return list_column(type, np.append(0, np.cumsum(counts)), flat, _valid(array))
 
 
 def _any_list(kind: pa.DataType) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.bylength import by_length
 from engine.forms import bits, sparse, vectors
 from engine.forms.compound import elements
 from engine.forms.numbers import fitted, spans
@@ -28,6 +29,7 @@ from storage.errors import (
     InvalidBinaryRepresentation,
     ProtocolViolation,
 )
+from storage.rowbytes import content_of, strings_of
 from storage.types import (
     BITS,
     BOOL,
@@ -56,11 +58,7 @@ _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 def _bytes_of(rows: Any, valid: Any) -> Column:
     """(n, width) uint8 as bytea."""
-    rows = np.ascontiguousarray(rows)
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
-    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
-    return Column(BYTEA, pa.Array.from_buffers(pa.large_binary(), len(rows), buffers))
+    return Column(BYTEA, strings_of(rows, valid))
 
 
 def wire_dtype(type: Type) -> np.dtype[Any] | None:
@@ -92,6 +90,8 @@ def write(column: Column) -> Column:
     rows = fixed_rows(column)
     if rows is not None:
         return _bytes_of(rows, column.valid)
+    if column.type.is_ragged:
+        return by_length(lambda vectors: write(vectors), [column])
     packed = _PACKED.get(column.type.oid)
     if packed is not None:
         items = [None if item is None else packed[0](item) for item in column.values.to_pylist()]
@@ -160,6 +160,8 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
     match type.form:
         case Form.TEXT:
             return _read_text(type, column)
+        case Form.BYTES if type.is_ragged:
+            return _read_rows(type, column, excess)
         case Form.BYTES:
             return column.retype(type)
         case Form.ROWS:
@@ -203,7 +205,7 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
 def _joined(type: Type, column: Column, width: int, excess: str) -> Any:
     """(rows, width) uint8, each value checked to have that width; zeros under nulls."""
     values = column.values
-    content, spans = _content(values)
+    content, spans = content_of(values)
     there = column.is_valid()
     lengths = np.diff(spans)[there]
     wrong = lengths[lengths != width]
@@ -216,14 +218,6 @@ def _joined(type: Type, column: Column, width: int, excess: str) -> Any:
     rows = np.zeros((len(values), width), np.uint8)
     rows[there] = content[spans[:-1][there][:, None] + np.arange(width)]
     return rows
-
-
-def _content(values: pa.Array) -> tuple[Any, Any]:
-    """(bytes, offsets) of an Arrow large_binary."""
-    _, offsets, data = values.buffers()
-    spans = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
-    content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    return content, spans
 
 
 def _read_text(type: Type, column: Column) -> Column:
@@ -240,7 +234,7 @@ def _read_text(type: Type, column: Column) -> Column:
         texts = values.cast(pa.large_string())
     except pa.ArrowInvalid:
         texts = pa.array([None if v is None else decoded(v) for v in values.to_pylist()], pa.large_string())
-    content, spans = _content(values)
+    content, spans = content_of(values)
     if not content[spans[0] : spans[-1]].all():
         for item in values.to_pylist():
             if item is not None:
@@ -252,7 +246,7 @@ def _read_rows(type: Type, column: Column, excess: str) -> Column:
     if type.oid in VECTORS:
         items = column.values.to_pylist()
         return Column.of(type, [None if v is None else vectors.read_wire(type, v, excess) for v in items])
-    lengths = np.diff(_content(column.values)[1])[column.is_valid()]
+    lengths = np.diff(content_of(column.values)[1])[column.is_valid()]
     width = type.width if type.width >= 0 else int(lengths[0]) if len(lengths) else 0
     wrong = lengths[lengths != width]
     if len(wrong) and type.oid != UUID.oid:
@@ -319,7 +313,7 @@ def _read_numerics(type: Type, column: Column, excess: str) -> Column:
     if not is_narrow(type):
         return Column.of(type, [_numeric(type, v, excess) for v in column.values.to_pylist()])
     precision, scale = numeric_modifier(type)
-    content, offsets = _content(column.values)
+    content, offsets = content_of(column.values)
     lengths = np.where(column.is_valid(), np.diff(offsets), -1)
     units, odd = np.empty(len(lengths), np.int64), np.empty(len(lengths), np.bool_)
     starts = np.ascontiguousarray(offsets[:-1])

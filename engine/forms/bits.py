@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from engine.forms.style import Style
@@ -22,6 +20,7 @@ from storage.errors import (
     StringDataLengthMismatch,
     StringDataRightTruncation,
 )
+from storage.rowbytes import rows_of
 from storage.types import BIT, Type
 
 _WRONG = {"binary": re.compile("[^01]"), "hexadecimal": re.compile("[^0-9a-fA-F]")}
@@ -108,18 +107,7 @@ def read_wire(type: Type, item: bytes, excess: str) -> bytes:
 def uniform(column: Column) -> Array | None:
     """(rows, bytes) uint8 of a column whose values have one length, the padding's count behind each; None
     where they have several. Rows under nulls are zeros."""
-    values = column.values.fill_null(b"") if column.values.null_count else column.values
-    _, offsets, data = values.buffers()
-    spans = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
-    lengths = np.diff(spans)
-    there: Any = column.is_valid()
-    sizes = lengths[there]
-    if not len(sizes) or (sizes != sizes[0]).any():
+    rows, there = rows_of(column.values), column.is_valid()
+    if rows is None or not there.any():
         return None
-    content = np.frombuffer(data, np.uint8)
-    if there.all():
-        rows: Array = content[spans[0] : spans[-1]].reshape(len(values), sizes[0])
-    else:
-        rows = np.zeros((len(values), sizes[0]), np.uint8)
-        rows[there] = content[spans[0] : spans[-1]].reshape(-1, sizes[0])
     return rows if (rows[there, -1] == rows[there, -1][0]).all() else None

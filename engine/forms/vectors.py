@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from engine.forms import numbers
 from engine.forms.style import Style
-from storage.column import Array, Column
+from storage.column import Array, Column, Mask
 from storage.errors import (
     DataException,
     InvalidBinaryRepresentation,
@@ -27,6 +27,7 @@ from storage.errors import (
     ProgramLimitExceeded,
     ProtocolViolation,
 )
+from storage.rowbytes import content_of
 from storage.types import FLOAT4, FLOAT8, HALFVEC, VECTOR, Type
 
 MOST_DIMENSIONS = 16_000
@@ -72,18 +73,36 @@ def check_finite(type: Type, values: Array) -> None:
 
 def write_vector(column: Column, style: Style) -> pa.Array:
     """[1,2.5,3]"""
-    values = np.ascontiguousarray(column.values)
-    flat = values.reshape(-1)
+    flat, ends = elements_of(column)
     if flat.dtype.kind == "i":
         texts = pa.array(flat).cast(pa.large_string())
     else:
         single = flat.dtype.itemsize <= 4
         widened = flat.astype(np.float32) if single else flat
         texts = numbers.write_float(Column(FLOAT4 if single else FLOAT8, widened), style)
-    offsets = np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
-    rows = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(offsets), texts), _text(","))
+    rows = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(ends), texts), _text(","))
     written = pc.binary_join_element_wise(_text("["), rows, _text("]"), _text(""))
     return written if column.valid is None else pc.if_else(pa.array(column.valid), written, None)
+
+
+def elements_of(column: Column) -> tuple[Array, Array]:
+    """(the elements of all rows one after another, where each row begins and the last one ends)."""
+    if not column.type.is_ragged:
+        values = np.ascontiguousarray(column.values)
+        return values.reshape(-1), np.arange(len(values) + 1, dtype=np.int64) * values.shape[1]
+    content, spans = content_of(column.values)
+    dtype = column.type.dtype
+    assert dtype is not None
+    elements = np.ascontiguousarray(content[spans[0] : spans[-1]]).view(dtype)
+    return elements, (spans - spans[0]) // dtype.itemsize
+
+
+def of_elements(type: Type, elements: Array, lengths: Array, valid: Mask | None = None) -> Column:
+    """The inverse of `elements_of`: a column of `type`, which says no dimensions, of rows so long."""
+    assert type.is_ragged
+    offsets = np.append(0, np.cumsum(lengths)) * elements.dtype.itemsize
+    buffers = [None, pa.py_buffer(offsets.astype(np.int64)), pa.py_buffer(np.ascontiguousarray(elements))]
+    return Column(type, pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers), valid)
 
 
 def _text(text: str) -> pa.Scalar:

@@ -8,10 +8,12 @@ put over its result. Where the only argument that varies is coded, it is given t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.functions.registry import BY_ID, Overload
 from engine.run import Run
@@ -72,7 +74,10 @@ def _invoke(overload: Overload, columns: Sequence[Column], rows: int, run: Run) 
         extras["rows"] = rows
     if not overload.constants:
         columns = [column.spread(rows) for column in columns]
-    result: Column = overload.implementation(*columns, **extras)
+    work = partial(overload.implementation, **extras) if extras else overload.implementation
+    if any(column.type.is_ragged for column in columns):
+        return by_length(work, columns)
+    result: Column = work(*columns)
     return result
 
 

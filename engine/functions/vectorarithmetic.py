@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from engine.bylength import by_kind
 from engine.forms import vectors
 from engine.functions.registry import operator, scalar
 from engine.functions.vectordistances import SUFFIXES, check_lengths, rows_of
@@ -17,7 +18,6 @@ from storage import kernels
 from storage.column import Array, Column, bytes_column
 from storage.errors import (
     DataException,
-    FeatureNotSupported,
     InvalidParameterValue,
     NumericValueOutOfRange,
 )
@@ -47,12 +47,18 @@ def _made(type: Type, like: Column, rows: Array) -> Column:
     return Column(type.base, rows)
 
 
-def _constant(column: Column, what: str) -> int:
-    """The number that a column holds in every row: a column's vectors have one length."""
-    first = int(column.values[0])
-    if (column.values != first).any():
-        raise FeatureNotSupported(f"{what} that differs from row to row is not supported")
-    return first
+def _by_span(work: Callable[[Column, int, int], Column]) -> Callable[[Column, Column, Column], Column]:
+    """A function of vectors, of where a part begins and how long it is; all may differ by row."""
+
+    def apply(column: Column, start: Column, length: Column) -> Column:
+        def alike(rows: Column, start: Column, length: Column) -> Column:
+            return work(rows, int(start.values[0]), int(length.values[0]))
+
+        spans = np.stack([start.values, length.values], axis=1)
+        return by_kind(alike, (column, start, length), spans)
+
+    apply.__doc__ = work.__doc__
+    return apply
 
 
 def _arithmetic(name: str, function: _Elementwise, type: Type) -> Callable[[Column, Column], Column]:
@@ -161,18 +167,15 @@ def _part(type: Type) -> Callable[[Column, Column, Column], Column]:
     dtype = type.dtype
     assert dtype is not None
 
-    def apply(column: Column, start: Column, length: Column) -> Column:
+    def apply(column: Column, start: int, count: int) -> Column:
         """So many elements from a position on, from 0, or from the end where it is negative."""
         rows = rows_of(column, dtype)
-        first, count = _constant(start, "a start"), _constant(length, "a length")
-        first = first + rows.shape[1] if first < 0 else first
+        first = start + rows.shape[1] if start < 0 else start
         if first < 0 or count < 1 or first + count > rows.shape[1]:
-            raise InvalidParameterValue(
-                f"no {count} elements from {int(start.values[0])} on in a vector of {rows.shape[1]}"
-            )
+            raise InvalidParameterValue(f"no {count} elements from {start} on in a vector of {rows.shape[1]}")
         return _made(type, column, np.ascontiguousarray(rows[:, first : first + count]))
 
-    return apply
+    return _by_span(apply)
 
 
 _OPERATIONS: tuple[tuple[str, str, _Elementwise], ...] = (
@@ -239,9 +242,8 @@ def _quantize(column: Column) -> Column:
     return bytes_column(np.concatenate([packed, padding], axis=1)).retype(BIT)
 
 
-def _subvector(column: Column, start: Column, count: Column) -> Column:
+def _subvector(column: Column, first: int, size: int) -> Column:
     """So many elements from a position on, counted from 1; fewer where the vector ends."""
-    first, size = _constant(start, "a start"), _constant(count, "a count")
     part = column.values[:, max(first - 1, 0) : max(first - 1 + size, 0)]
     if size < 1 or not part.shape[1]:
         raise DataException(f"{vectors.words(column.type)} must have at least 1 dimension")
@@ -252,6 +254,6 @@ for _type in ELEMENTS.values():
     operator("||", [_type, _type], _type)(_concat)
     scalar(f"{_type.name}_concat", [_type, _type], _type)(_concat)
     scalar("binary_quantize", [_type], BIT)(_quantize)
-    scalar("subvector", [_type, INT4, INT4], _type)(_subvector)
+    scalar("subvector", [_type, INT4, INT4], _type)(_by_span(_subvector))
     if _type.dtype is not None and _type.dtype.kind == "f":
         scalar("l2_normalize", [_type], _type)(_normalize)

@@ -134,7 +134,7 @@ def _keyed(
 
 def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) -> tuple[str, ...]:
     """The operator class behind each column, '' for the default one. Raises UndefinedObject,
-    DatatypeMismatch."""
+    DatatypeMismatch, InvalidParameterValue."""
     method, found = command.method, []
     for (_, type, expression), name in zip(keyed, command.classes, strict=True):
         default = default_class(method, type)
@@ -145,6 +145,7 @@ def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) 
                     hint="You must specify an operator class for the index or define a default operator class"
                     " for the data type.",
                 )
+            _check_dimensions(method, type)
             found.append(default.name if default is not None and expression else "")
             continue
         named = named_class(method, name)
@@ -152,8 +153,15 @@ def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) 
             raise UndefinedObject(f'operator class "{name}" does not exist for access method "{method}"')
         if not accepts(named, type):
             raise DatatypeMismatch(f'operator class "{name}" does not accept data type {type.base}')
+        _check_dimensions(method, type)
         found.append("" if named is default and not expression else name)
     return tuple(found) if any(found) else ()
+
+
+def _check_dimensions(method: str, type: Type) -> None:
+    """Raise InvalidParameterValue for an index of vectors that may have any length."""
+    if METHODS[method].vectors and type.modifier < 0:
+        raise InvalidParameterValue("column does not have dimensions")
 
 
 def must_index(host: Host, parts: tuple[str, ...]) -> tuple[Table, Index]:

@@ -36,7 +36,7 @@ from storage.errors import (
     TooManyColumns,
     UndefinedColumn,
 )
-from storage.types import BINARY, VECTORS, Type
+from storage.types import BINARY, Type
 
 MOST_COLUMNS = 1600
 _SEGMENT_ROWS = "columnstore_segment_rows"
@@ -76,9 +76,9 @@ def check_type(name: str, type: Type, position: int) -> None:
     """Raise for a type that no column may have: pseudo-types, fixed-size ones without their size."""
     if type.category == "P":
         raise InvalidTableDefinition(f'column "{name}" has pseudo-type {type}', position=position)
-    if (type.oid == BINARY.oid or type.oid in VECTORS) and type.modifier == -1:
+    if type.oid == BINARY.oid and type.modifier == -1:
         raise FeatureNotSupported(
-            f"a column of type {type} needs its size: {type.of(4096 if type.oid == BINARY.oid else 1024)}",
+            f"a column of type {type} needs its size: {type.of(4096)}",
             position=position,
         )
 

@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
+from storage.rowbytes import content_of, strings_of
 from storage.types import BITS, BPCHAR, SPARSEVEC, UUID, Form, Type
 
 Words = npt.NDArray[np.uint64]
@@ -102,6 +103,8 @@ def column_keys(column: Column) -> list[Key]:
             if type.oid == BPCHAR.oid:
                 values = pc.utf8_rtrim(values, " ")
             return [_strings(values.cast(pa.large_binary()), valid)]
+        case Form.BYTES if type.is_ragged:
+            return [_strings(_vector_strings(column), valid)]
         case Form.BYTES if type.oid in _PACKED:
             make = _PACKED[type.oid]
             items = [b"" if v is None else make(v) for v in column.values.to_pylist()]
@@ -164,17 +167,26 @@ def float_words(values: Array) -> Words:
 
 def _row_strings(values: Array) -> pa.Array:
     """(rows, n) as byte strings: of numbers, their words."""
-    if values.dtype != np.uint8:
-        words = (
-            float_words(values)
-            if values.dtype.kind == "f"
-            else values.astype(np.int64).view(np.uint64) ^ _SIGN
-        )
-        values = words.astype(">u8").view(np.uint8).reshape(len(values), 8 * values.shape[1])
-    rows = np.ascontiguousarray(values)
-    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.reshape(-1))]
-    return pa.Array.from_buffers(pa.large_binary(), len(rows), buffers)
+    return strings_of(values if values.dtype == np.uint8 else _element_words(values))
+
+
+def _element_words(values: Array) -> Array:
+    """Elements as words whose bytes have their order."""
+    words = (
+        float_words(values) if values.dtype.kind == "f" else values.astype(np.int64).view(np.uint64) ^ _SIGN
+    )
+    return words.astype(">u8")
+
+
+def _vector_strings(column: Column) -> pa.Array:
+    """Vectors of any length as byte strings: by element, then the shorter first."""
+    content, spans = content_of(column.values)
+    dtype = column.type.dtype
+    assert dtype is not None
+    words = _element_words(np.ascontiguousarray(content[spans[0] : spans[-1]]).view(dtype))
+    offsets = (spans - spans[0]) // dtype.itemsize * 8
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(words)]
+    return pa.Array.from_buffers(pa.large_binary(), len(column), buffers)
 
 
 def _bit_bytes(raw: bytes) -> bytes:

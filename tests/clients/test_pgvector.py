@@ -73,6 +73,28 @@ def test_psycopg_searches(connection: psycopg.Connection) -> None:
         assert all((Vector(row),) == got for row, got in zip(rows, copy.rows(), strict=True))
 
 
+@pytest.mark.parametrize("binary", [False, True])
+def test_psycopg_vectors_of_any_length(connection: psycopg.Connection, binary: bool) -> None:
+    connection.execute("CREATE TEMPORARY TABLE mixed (id int, v vector, h halfvec, s sparsevec)")
+    rows = [
+        (Vector([1, 2, 3]), HalfVector([1, 2]), SparseVector([0, 1])),
+        (Vector([4]), None, SparseVector([2])),
+    ]
+    with connection.cursor().copy("COPY mixed FROM STDIN WITH (FORMAT BINARY)") as copy:
+        copy.set_types(["int4", "vector", "halfvec", "sparsevec"])
+        for number, row in enumerate(rows):
+            copy.write_row((number, *row))
+    mark = "%b" if binary else "%t"
+    connection.execute(f"INSERT INTO mixed VALUES (2, {mark}, NULL, NULL)", (Vector([1, 2, 4]),))
+    with connection.cursor(binary=binary) as cursor:
+        cursor.execute("SELECT v, h, s FROM mixed ORDER BY id")
+        assert cursor.fetchall() == [*rows, (Vector([1, 2, 4]), None, None)]
+    near = "SELECT id FROM mixed WHERE vector_dims(v) = 3 AND v <-> %s < 1.5 ORDER BY id"
+    assert connection.execute(near, (np.array([1, 2, 3]),)).fetchall() == [(0,), (2,)]
+    with pytest.raises(psycopg.errors.DataException, match="different vector dimensions 1 and 3"):
+        connection.execute("SELECT v <-> %s FROM mixed WHERE id = 1", (np.array([1, 2, 3]),))
+
+
 def test_psycopg_asynchronously(reached: Reached) -> None:
     async def run() -> None:
         async with await psycopg.AsyncConnection.connect(reached.url(), autocommit=True) as connection:

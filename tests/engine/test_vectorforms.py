@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from engine import forms
 from engine.forms import bits, sparse, vectors
+from storage import encodings
+from storage.batch import Batch
+from storage.codec import decode_batch, encode_batch
 from storage.column import Column
 from storage.errors import DatabaseError
 from storage.indexes.comparable import column_keys
@@ -23,7 +26,7 @@ DENSE = list(ELEMENTS.values())
 
 @st.composite
 def dense(draw: st.DrawFn) -> Column:
-    """A few vectors of some element type, nulls among them."""
+    """A few vectors of some element type, of one length, nulls among them; dimensions declared or not."""
     type = draw(st.sampled_from(DENSE))
     assert type.dtype is not None
     shape = draw(st.integers(1, 6)), draw(st.integers(1, 9))
@@ -33,26 +36,43 @@ def dense(draw: st.DrawFn) -> Column:
         values = np.where(np.isfinite(values), values, type.dtype.type(0.5))
     valid = draw(st.lists(st.booleans(), min_size=shape[0], max_size=shape[0]))
     valid[0] = True
-    return Column(type, values, None if all(valid) else np.array(valid))
+    sized = type.of(shape[1]) if draw(st.booleans()) else type
+    return Column(sized, values, None if all(valid) else np.array(valid))
+
+
+@st.composite
+def ragged(draw: st.DrawFn) -> Column:
+    """A few vectors of several lengths, nulls among them."""
+    parts = draw(st.lists(dense(), min_size=1, max_size=4))
+    type = parts[0].type.base
+    return Column.concat([part.retype(type) for part in parts if part.type.base == type])
 
 
 def _same(a: Column, b: Column) -> None:
     assert a.is_valid().tolist() == b.is_valid().tolist()
-    there = a.is_valid()
-    assert a.values[there].tobytes() == b.values[there].tobytes()
+    there = np.flatnonzero(a.is_valid())
+    (ours, mine), (theirs, others) = map(vectors.elements_of, (a.take(there), b.take(there)))
+    assert (ours.tobytes(), mine.tolist()) == (theirs.tobytes(), others.tolist())
 
 
 @quick
-@given(dense())
-def test_vectors_there_and_back(column: Column) -> None:
+@given(ragged())
+def test_vectors_of_several_lengths_there_and_back(column: Column) -> None:
     _same(column, forms.parse_text(column.type, forms.text_of(column)))
-    wire = forms.binary_of(column)
-    _same(column, forms.parse_binary(column.type, wire))
-    if column.valid is None:
-        rows = np.frombuffer(b"".join(wire.values.to_pylist()), np.uint8).reshape(len(column), -1)
-        read = vectors.read_wire_rows(column.type, rows)
-        assert read is not None
-        _same(column, read)
+    _same(column, forms.parse_binary(column.type, forms.binary_of(column)))
+    _same(column, decode_batch((column.type,), memoryview(encode_batch(Batch.of(column)))).columns[0])
+    kept = column.take(np.flatnonzero(column.is_valid()))
+    _same(kept, encodings.encode(kept).decode(0, len(kept), None))
+
+
+@quick
+@given(ragged())
+def test_vectors_of_several_lengths_sort_as_lists(column: Column) -> None:
+    kept = column.take(np.flatnonzero(column.is_valid()))
+    (key,) = column_keys(kept)
+    items, strings = kept.tolist(), key.strings.to_pylist()
+    order = sorted(range(len(kept)), key=strings.__getitem__)
+    assert order == sorted(range(len(kept)), key=items.__getitem__)
 
 
 elements = st.dictionaries(
