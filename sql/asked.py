@@ -13,7 +13,7 @@ from engine.seams import Kind, SessionInfo
 from sql import names, regclasses
 from sql.settings import Settings
 from sql.storedviews import definition
-from storage.catalog import Catalog, View
+from storage.catalog import Catalog, Materialized, Table, View
 from storage.catalog import Sequence as SequenceDefinition
 from storage.database import Database
 from storage.errors import FeatureNotSupported, InvalidParameterValue, ObjectNotInPrerequisiteState
@@ -98,8 +98,11 @@ class Asked(SessionInfo):
         """See engine.seams.SessionInfo."""
         catalog = self.catalog
         view = catalog.relations.get(oid)
-        if isinstance(view, View):
-            return definition(view, catalog, self.search_path(True), self)
+        query = view.materialized if isinstance(view, Table) else view
+        if isinstance(query, View | Materialized):
+            assert isinstance(view, View | Table)
+            columns = [column.name for column in view.columns]
+            return definition(query, columns, catalog, self.search_path(True), self)
         return names.system_view_text(oid)
 
     def shown(self, text: str) -> str:

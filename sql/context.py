@@ -25,7 +25,12 @@ from sql.short import is_short, only_looks
 from sql.typenames import named, type_of
 from storage.catalog import Catalog
 from storage.column import Column
-from storage.errors import DatabaseError, IndeterminateDatatype, UndefinedParameter
+from storage.errors import (
+    DatabaseError,
+    IndeterminateDatatype,
+    ObjectNotInPrerequisiteState,
+    UndefinedParameter,
+)
 from storage.types import TEXT, Type
 
 MAX_PARAMETERS = 65_535
@@ -81,6 +86,7 @@ class BindContext:
     resolved: Resolved | None = None  # where it is wanted: what names were found to be
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     top: exp.Expression | None = None  # the statement, whose WITH alone may write
+    unpopulated: list[str] = field(default_factory=list)  # materialized views that hold nothing yet
     writers: list[Shared] = field(default_factory=list)  # the parts of it that write
     _slots: int = 0
     _run: Run | None = None
@@ -98,6 +104,7 @@ class BindContext:
             self.volatile,
             failure,
             bool(self.writers),
+            tuple(self.unpopulated),
         )
 
     def type_of(self, name: TypeName) -> Type:
@@ -159,6 +166,7 @@ class Plan:
     volatile: bool = False
     failure: DatabaseError | None = None
     writes: bool = False  # in its WITH
+    unpopulated: tuple[str, ...] = ()  # materialized views that it reads and that hold nothing yet
 
     @cached_property
     def short(self) -> bool:
@@ -168,12 +176,20 @@ class Plan:
     @cached_property
     def only_looks(self) -> bool:
         """Whether it is short, reads, and needs no transaction for that."""
-        return self.short and self.failure is None and only_looks(self.operator)
+        return self.short and self.failure is None and not self.unpopulated and only_looks(self.operator)
 
     def check(self) -> None:
         """Raise the plan's failure: PostgreSQL computes constants before anything is sent or run."""
         if self.failure is not None:
             raise copy(self.failure)
+
+    def check_populated(self) -> None:
+        """Raise ObjectNotInPrerequisiteState where the plan may not run: it may be explained."""
+        for name in self.unpopulated[:1]:
+            raise ObjectNotInPrerequisiteState(
+                f'materialized view "{name}" has not been populated',
+                hint="Use the REFRESH MATERIALIZED VIEW command.",
+            )
 
 
 UNKNOWN_RESULT = TEXT  # the type of a result column that nothing tells, as in PostgreSQL

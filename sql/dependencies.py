@@ -24,6 +24,7 @@ from storage.types import BY_OID
 Kind = Literal[
     "table",
     "view",
+    "materialized view",
     "sequence",
     "schema",
     "column",
@@ -54,7 +55,9 @@ class Object:
 def relation(catalog: Catalog, oid: int) -> Object:
     """A relation of the catalog."""
     found = catalog.relations[oid]
-    kind: Kind = "table" if isinstance(found, Table) else "view" if isinstance(found, View) else "sequence"
+    kind: Kind = "view" if isinstance(found, View) else "sequence"
+    if isinstance(found, Table):
+        kind = "table" if found.materialized is None else "materialized view"
     return Object(kind, oid)
 
 
@@ -74,7 +77,8 @@ def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
     owner = catalog.relations[item.oid]
     match item.kind:
         case "column" | "default" if isinstance(owner, Table):
-            column = f"column {names.quoted(owner.definition(item.number).name)} of table {name}"
+            of = relation(catalog, item.oid).kind
+            column = f"column {names.quoted(owner.definition(item.number).name)} of {of} {name}"
             return column if item.kind == "column" else f"default value for {column}"
         case "constraint" if isinstance(owner, Table):
             constraint = next(c for c in owner.constraints if c.oid == item.number)
@@ -94,10 +98,10 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for made in catalog.types.values():
                 if made.schema == item.oid:
                     yield Object("type", made.oid), False
-        case "table" | "view":
-            for view in catalog.views():
-                if any(oid == item.oid for oid, _ in view.depends):
-                    yield Object("view", view.oid), False
+        case "table" | "view" | "materialized view":
+            for view, query in catalog.queries():
+                if any(oid == item.oid for oid, _ in query.depends):
+                    yield relation(catalog, view.oid), False
             for sequence in catalog.sequences():
                 if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
                     yield Object("sequence", sequence.oid), True
@@ -136,9 +140,10 @@ def _of_type(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
         for column in table.columns:
             if column.type.oid in oids:
                 yield Object("column", table.oid, column.number), False
-    for view in catalog.views():
-        if (oid, 0) in view.depends or any(column.type.oid in oids for column in view.columns):
-            yield Object("view", view.oid), False
+    for view, query in catalog.queries():
+        shown = view.columns if query is view else ()
+        if (oid, 0) in query.depends or any(column.type.oid in oids for column in shown):
+            yield relation(catalog, view.oid), False
 
 
 def _classed(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
@@ -167,9 +172,9 @@ def _pointing(catalog: Catalog, oid: int, number: int | None) -> Iterator[tuple[
 
 
 def _on_column(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
-    for view in catalog.views():
-        if (item.oid, item.number) in view.depends:
-            yield Object("view", view.oid), False
+    for view, query in catalog.queries():
+        if (item.oid, item.number) in query.depends:
+            yield relation(catalog, view.oid), False
     table = catalog.table(item.oid)
     for constraint in table.constraints:
         if item.number in constraint.columns:
@@ -232,14 +237,14 @@ def _part(catalog: Catalog, item: Object, going: Container[Object]) -> bool:
         assert isinstance(sequence, definitions.Sequence)
         owner = sequence.owned_by
         return owner is not None and (Object("table", owner[0]) in going or Object("column", *owner) in going)
-    if item.kind in ("default", "constraint", "index", "column") and Object("table", item.oid) in going:
+    if item.kind in ("default", "constraint", "index", "column") and relation(catalog, item.oid) in going:
         return True
     return item.kind == "default" and Object("column", item.oid, item.number) in going
 
 
 def _inside(item: Object, wanted: Sequence[Object]) -> bool:
     """Whether an object is part of a table that goes itself, or the default of a column that does."""
-    tables = {other.oid for other in wanted if other.kind == "table"}
+    tables = {other.oid for other in wanted if other.kind in ("table", "materialized view")}
     if item.kind in ("default", "constraint", "column", "index") and item.oid in tables:
         return True
     return item.kind == "default" and Object("column", item.oid, item.number) in wanted

@@ -34,7 +34,7 @@ from sql.logical import (
 from sql.marks import position_of
 from sql.scope import Relation, Scope
 from storage.catalog import Table
-from storage.errors import DatabaseError, FeatureNotSupported, UndefinedTable
+from storage.errors import DatabaseError, FeatureNotSupported, UndefinedTable, WrongObjectType
 from storage.transactions.locks import Policy, RowMode
 from storage.types import INT8
 
@@ -117,6 +117,7 @@ class Carried:
     slot: int = 0
     nullable: bool = False  # an outer join may find no row of it
     refusal: str = ""
+    materialized: str = ""  # the name of a materialized view: its rows are not locked
 
 
 Carry = tuple[Node, Places, list[Carried]]
@@ -128,7 +129,8 @@ def carry(node: Node, context: BindContext) -> Carry:
         case Get() if isinstance(node.source, Table) and not node.row_ids:
             width, slot = len(node.types), context.next_slot()
             places = {i: i for i in range(width)}
-            found = [Carried(width, 0, node.source.oid, slot)]
+            stored = "" if node.source.materialized is None else node.source.name
+            found = [Carried(width, 0, node.source.oid, slot, materialized=stored)]
             return replace(node, row_ids=True, slot=slot), places, found
         case Filter():
             child, places, found = carry(node.child, context)
@@ -228,6 +230,8 @@ def targets(
                     continue
                 if each.refusal:
                     raise refused(clause, each.refusal)
+                if each.materialized:
+                    raise WrongObjectType(f'cannot lock rows in materialized view "{each.materialized}"')
                 if each.nullable:
                     raise FeatureNotSupported(
                         f"{clause.words} cannot be applied to the nullable side of an outer join"

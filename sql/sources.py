@@ -247,6 +247,8 @@ class Sources:
         found = find_relation(self.context, name, "" if schema is None else _plain_name(schema), position)
         if isinstance(found.source, Table):
             table = found.source
+            if table.materialized is not None and not table.materialized.populated:
+                self.context.unpopulated.append(table.name)
             columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
             node: Node = Get(table, tuple(range(len(columns))))
             oid = table.oid

@@ -22,8 +22,10 @@ from sql.tokens import Token, lex
 from sql.typenames import named
 from sql.unparse import Renames, Unparser
 from sql.viewtexts import PATH
-from storage.catalog import Catalog, View
+from storage.catalog import Catalog, Materialized, View
 from storage.errors import DatabaseError, FeatureNotSupported
+
+_WRITING = "views must not contain data-modifying statements in WITH"
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,17 @@ class Query:
     depends: tuple[tuple[int, int], ...]
 
 
-def stored(tokens: Sequence[Token], context: BindContext) -> Query:
-    """A query written so that it can be kept. Raises what binding raises, and FeatureNotSupported."""
+def stored(tokens: Sequence[Token], context: BindContext, writing: str = _WRITING) -> Query:
+    """A query written so that it can be kept. Raises what binding raises, and FeatureNotSupported.
+
+    `writing` is what is said where its WITH writes.
+    """
     tree = parse_query(list(tokens), context.text)
     context.resolved = resolved = Resolved()
     context.top = tree
     bound = bind_query(tree, Frame(), context, {})
     if context.writers:
-        raise FeatureNotSupported("views must not contain data-modifying statements in WITH")
+        raise FeatureNotSupported(writing)
     context.parameters.final()
     text = Unparser(resolved, catalog=context.catalog).query(tree)
     _same(text, tree, bound, context)
@@ -81,18 +86,20 @@ def _parts(tree: exp.Expression) -> Counter[type]:
     return Counter(type(node) for node in tree.walk() if not isinstance(node, _FREE))
 
 
-def rewritten(view: View, renames: Renames, catalog: Catalog, session: SessionInfo) -> View:
-    """A view after what it names has got new names; `catalog` still has the old ones."""
+def rewritten(view: View | Materialized, renames: Renames, catalog: Catalog, session: SessionInfo) -> str:
+    """A view's text after what it names has got new names; `catalog` still has the old ones."""
     tree, resolved = _bound(view, catalog, session)
-    return replace(view, text=Unparser(resolved, renames, catalog=catalog).query(tree))
+    return Unparser(resolved, renames, catalog=catalog).query(tree)
 
 
-def joined(view: View, catalog: Catalog, session: SessionInfo) -> set[tuple[int, int]]:
+def joined(view: View | Materialized, catalog: Catalog, session: SessionInfo) -> set[tuple[int, int]]:
     """(table, attnum) of the columns that its joins name by USING, whose names cannot be written apart."""
     return _bound(view, catalog, session)[1].joined
 
 
-def _bound(view: View, catalog: Catalog, session: SessionInfo) -> tuple[exp.Expression, Resolved]:
+def _bound(
+    view: View | Materialized, catalog: Catalog, session: SessionInfo
+) -> tuple[exp.Expression, Resolved]:
     resolved = Resolved()
     context = BindContext(
         catalog, PATH, session, ParameterTypes((), fixed=True), view.text, resolved=resolved
@@ -102,8 +109,17 @@ def _bound(view: View, catalog: Catalog, session: SessionInfo) -> tuple[exp.Expr
     return tree, resolved
 
 
-def definition(view: View, catalog: Catalog, path: Sequence[str], session: SessionInfo) -> str:
-    """A view's query for people: pg_get_viewdef. Relations that `path` finds stand without schema."""
+def definition(
+    view: View | Materialized,
+    names: Sequence[str],
+    catalog: Catalog,
+    path: Sequence[str],
+    session: SessionInfo,
+) -> str:
+    """A view's query for people: pg_get_viewdef. Its columns have `names`.
+
+    Relations that `path` finds stand without schema.
+    """
     tree, resolved = _bound(view, catalog, session)
     found: dict[int, bool] = {}
     for table in resolved.tables.values():
@@ -121,6 +137,5 @@ def definition(view: View, catalog: Catalog, path: Sequence[str], session: Sessi
         made = catalog.types[(type.element or type).oid]
         seen_type = named(catalog, path)((made.name,))
         found[made.oid] = seen_type is not None and seen_type.oid == made.oid
-    names = [c.name for c in view.columns]
     shown = Unparser(resolved, visible=lambda oid: found.get(oid, False), catalog=catalog)
     return shown.named(tree, names) + ";"

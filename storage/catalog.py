@@ -114,8 +114,18 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Materialized:
+    """What makes a table a materialized view: the query whose rows it holds. See View for its parts."""
+
+    text: str
+    depends: tuple[tuple[int, int], ...]
+    rule: int
+    populated: bool = True  # whether it holds rows of the query at all
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns in order and what holds among them."""
+    """A table, or a materialized view: its columns in order and what holds among them."""
 
     oid: int
     schema: int
@@ -135,6 +145,7 @@ class Table:
     temporary: bool = False
     highest: int = 0  # the greatest attnum of a column that was dropped
     on_commit: str = ""  # of a temporary table: '' its rows stay, 'delete' they go, 'drop' it goes itself
+    materialized: Materialized | None = None
 
     @property
     def last_number(self) -> int:
@@ -391,9 +402,13 @@ class Catalog:
         """Every relation that has a type of its rows."""
         return (r for r in self.relations.values() if isinstance(r, Table | View) and r.type_oid)
 
-    def views(self) -> Iterator[View]:
-        """Every view."""
-        return (r for r in self.relations.values() if isinstance(r, View))
+    def queries(self) -> Iterator[tuple[Table | View, View | Materialized]]:
+        """Every view, materialized or not, with what holds its query."""
+        for relation in self.relations.values():
+            if isinstance(relation, View):
+                yield relation, relation
+            elif isinstance(relation, Table) and relation.materialized is not None:
+                yield relation, relation.materialized
 
     def sequences(self) -> Iterator[Sequence]:
         """Every sequence."""

@@ -26,6 +26,7 @@ from storage.catalog import (
     Extension,
     Index,
     Label,
+    Materialized,
     References,
     Relation,
     Role,
@@ -72,6 +73,10 @@ def encode_definition(item: Definition) -> dict[str, Any]:
         fields["columns"] = [_encode_column(column) for column in item.columns]
         fields["constraints"] = [asdict(constraint) for constraint in item.constraints]
         fields["indexes"] = [asdict(index) for index in item.indexes]
+        if item.materialized is None:
+            del fields["materialized"]
+        else:
+            fields["materialized"] = asdict(item.materialized)
         return {"kind": kind} | fields
     if isinstance(item, Sequence):
         fields = {name: getattr(item, name) for name in Sequence.__dataclass_fields__}
@@ -94,6 +99,8 @@ def decode_definition(value: Mapping[str, Any]) -> Definition:
             fields["sort_key"] = tuple((number, descending) for number, descending in fields["sort_key"])
             fields["shard_key"] = tuple(fields["shard_key"])
             fields["options"] = tuple((key, option) for key, option in fields["options"])
+            if "materialized" in fields:
+                fields["materialized"] = Materialized(**_tuples(fields["materialized"]))
         case "view":
             fields["columns"] = tuple(
                 ViewColumn(**column | {"type": decode_type(column["type"])}) for column in fields["columns"]

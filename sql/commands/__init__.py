@@ -56,7 +56,7 @@ from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, Se
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, LockTables, Release, Rollback, RollbackTo, Savepoint
 from sql.commands.types import AddLabel, CreateEnum, RenameLabel
-from sql.commands.views import CreateView
+from sql.commands.views import CreateMaterializedView, CreateView, RefreshMaterializedView
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
@@ -85,6 +85,7 @@ __all__ = [
     "CreateEnum",
     "CreateExtension",
     "CreateIndex",
+    "CreateMaterializedView",
     "CreateRole",
     "CreateSchema",
     "CreateSequence",
@@ -108,6 +109,7 @@ __all__ = [
     "Notify",
     "Optimize",
     "Prepare",
+    "RefreshMaterializedView",
     "Release",
     "Rename",
     "RenameIndex",
@@ -192,7 +194,6 @@ _UNSUPPORTED = {
     "revoke": "REVOKE",
     "call": "CALL",
     "do": "DO",
-    "refresh": "REFRESH MATERIALIZED VIEW",
     "reindex": "REINDEX",
     "cluster": "CLUSTER",
     "load": "LOAD",

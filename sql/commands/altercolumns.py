@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sql.commands.base import Action
 from sql.commands.sequences import Options, one_option, sequence_options
@@ -17,12 +18,14 @@ from storage.errors import FeatureNotSupported
 class AddColumn(Action):
     """ADD COLUMN: the tokens of its definition, which sql.definitions reads."""
 
+    words: ClassVar[str] = "ADD COLUMN"
     tokens: tuple[Token, ...]
     if_not_exists: bool
 
 
 @dataclass(frozen=True)
 class DropColumn(Action):
+    words: ClassVar[str] = "DROP COLUMN"
     name: str
     if_exists: bool
     cascade: bool
@@ -30,6 +33,7 @@ class DropColumn(Action):
 
 @dataclass(frozen=True)
 class AlterType(Action):
+    words: ClassVar[str] = "ALTER COLUMN ... SET DATA TYPE"
     name: str
     type: TypeName
     using: tuple[Token, ...]
@@ -40,6 +44,7 @@ class AlterType(Action):
 class SetDefault(Action):
     """SET DEFAULT; of no tokens: DROP DEFAULT."""
 
+    words: ClassVar[str] = "ALTER COLUMN ... SET DEFAULT"
     name: str
     tokens: tuple[Token, ...]
 
@@ -49,9 +54,15 @@ class SetNotNull(Action):
     name: str
     not_null: bool
 
+    @property
+    def words(self) -> str:
+        """See Action."""
+        return f"ALTER COLUMN ... {'SET' if self.not_null else 'DROP'} NOT NULL"
+
 
 @dataclass(frozen=True)
 class AddIdentity(Action):
+    words: ClassVar[str] = "ALTER COLUMN ... ADD IDENTITY"
     name: str
     identity: str
     options: Options
@@ -61,6 +72,7 @@ class AddIdentity(Action):
 class SetIdentity(Action):
     """SET GENERATED ('' if not said) and SET of its sequence's options."""
 
+    words: ClassVar[str] = "ALTER COLUMN ... SET"
     name: str
     identity: str
     options: Options
@@ -68,6 +80,7 @@ class SetIdentity(Action):
 
 @dataclass(frozen=True)
 class DropIdentity(Action):
+    words: ClassVar[str] = "ALTER COLUMN ... DROP IDENTITY"
     name: str
     if_exists: bool
 
@@ -76,6 +89,7 @@ class DropIdentity(Action):
 class SetOptions(Action):
     """SET (name = value, ...) and RESET (name, ...): those reset have a value of None."""
 
+    words: ClassVar[str] = "SET"
     options: tuple[tuple[str, str | None], ...]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sql.commands.altercolumns import (
     add_column,
@@ -23,15 +24,18 @@ class AlterTable(Command):
     name: Name
     if_exists: bool
     actions: tuple[Action, ...]
+    kind: str = "table"
 
 
 @dataclass(frozen=True)
 class AddConstraint(Action):
+    words: ClassVar[str] = "ADD CONSTRAINT"
     clause: ConstraintClause
 
 
 @dataclass(frozen=True)
 class DropConstraint(Action):
+    words: ClassVar[str] = "DROP CONSTRAINT"
     name: str
     if_exists: bool
     cascade: bool
@@ -39,6 +43,7 @@ class DropConstraint(Action):
 
 @dataclass(frozen=True)
 class ValidateConstraint(Action):
+    words: ClassVar[str] = "VALIDATE CONSTRAINT"
     name: str
 
 
@@ -46,6 +51,7 @@ class ValidateConstraint(Action):
 class AlterConstraint(Action):
     """ALTER CONSTRAINT: when it is checked."""
 
+    words: ClassVar[str] = "ALTER CONSTRAINT"
     name: str
     clause: ConstraintClause
 
@@ -94,8 +100,11 @@ ACTIONS: dict[str, tuple[Callable[[Reader], Action | None], ...]] = {
 def alter_table(reader: Reader) -> Command:
     """ALTER TABLE, from the name on. Raises SqlSyntaxError, FeatureNotSupported."""
     found = renamed(reader, "table")
-    if found is not None:
-        return found
+    return actions_of(reader) if found is None else found
+
+
+def actions_of(reader: Reader) -> AlterTable:
+    """[IF EXISTS] [ONLY] name, then actions."""
     if_exists = reader.word("if", "exists")
     reader.word("only")
     name = reader.qualified()

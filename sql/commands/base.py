@@ -20,6 +20,11 @@ class Command:
 class Action:
     """One thing that ALTER TABLE does; subclasses hold what it says."""
 
+    @property
+    def words(self) -> str:
+        """How it is called in errors: ADD COLUMN."""
+        raise NotImplementedError
+
 
 def value(reader: Reader) -> str:
     """A setting's or option's value: a word, a string or a number with its sign. Raises SqlSyntaxError."""

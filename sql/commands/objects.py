@@ -7,7 +7,7 @@ as a set of words; each kind says which it takes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sql.commands.altering import alter_table
@@ -19,7 +19,13 @@ from sql.commands.schemas import alter_schema, create_schema
 from sql.commands.sequences import alter_sequence, create_sequence
 from sql.commands.tables import create_table
 from sql.commands.types import alter_type, create_type
-from sql.commands.views import alter_view, create_view
+from sql.commands.views import (
+    alter_materialized_view,
+    alter_view,
+    create_materialized_view,
+    create_view,
+    refresh,
+)
 from sql.reading import Reader
 
 Adjectives = frozenset[str]
@@ -29,7 +35,7 @@ _TEMPORARY = frozenset(("temporary",))
 
 @dataclass(frozen=True)
 class Drop(Command):
-    kind: str  # table, view, index, sequence, schema, role, extension, type
+    kind: str  # table, view, materialized view, index, sequence, schema, role, extension, type
     names: tuple[Name, ...]
     if_exists: bool
     cascade: bool
@@ -56,6 +62,7 @@ def _index(reader: Reader, adjectives: Adjectives) -> Command:
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
     "table": (create_table, frozenset(("columnstore", "temporary"))),
     "view": (create_view, frozenset(("temporary", "replace"))),
+    "materialized": (create_materialized_view, frozenset(("unlogged",))),
     "index": (_index, frozenset(("unique",))),
     "schema": (_plain(create_schema), _NONE),
     "sequence": (create_sequence, _TEMPORARY),
@@ -72,6 +79,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "sequence": alter_sequence,
     "table": alter_table,
     "view": alter_view,
+    "materialized": alter_materialized_view,
     "user": alter_role,
     "extension": alter_extension,
     "type": alter_type,
@@ -79,6 +87,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
 DROPS = {
     "table": "table",
     "view": "view",
+    "materialized view": "materialized view",
     "index": "index",
     "sequence": "sequence",
     "schema": "schema",
@@ -109,6 +118,9 @@ def _create(reader: Reader) -> Command:
         read, known = CREATES[kind]
         if adjectives <= known:
             return read(reader, adjectives)
+        if kind == "materialized":
+            reader.index -= 1
+            raise reader.wrong()
     reader.index = start
     raise unsupported(reader, "CREATE")
 
@@ -131,8 +143,15 @@ def _alter(reader: Reader) -> Command:
     return ALTERS[kind](reader)
 
 
+def _kind(reader: Reader, kinds: Iterable[str]) -> str:
+    """The kind of object that is named next, '' where it is none of these."""
+    if reader.word("materialized", "view"):
+        return "materialized view"
+    return reader.one_of(*kinds)
+
+
 def _drop(reader: Reader) -> Command:
-    kind = reader.one_of(*DROPS)
+    kind = _kind(reader, DROPS)
     if not kind:
         raise unsupported(reader, "DROP")
     if kind == "index":
@@ -145,7 +164,7 @@ def _drop(reader: Reader) -> Command:
 
 def _comment(reader: Reader) -> Command:
     reader.must_word("on")
-    kind = reader.one_of(*COMMENTS)
+    kind = _kind(reader, COMMENTS)
     if not kind:
         raise unsupported(reader, "COMMENT ON")
     name = reader.qualified()
@@ -162,4 +181,5 @@ READERS: dict[str, Callable[[Reader], Command]] = {
     "alter": _alter,
     "drop": _drop,
     "comment": _comment,
+    "refresh": refresh,
 }

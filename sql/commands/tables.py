@@ -53,16 +53,19 @@ def _table_as(reader: Reader, temporary: bool) -> CreateTableAs | None:
     on_commit = read_on_commit(reader)
     if not reader.word("as"):
         return None
-    query = list(reader.rest())
-    with_data = True
-    if len(query) > 2 and query[-1].is_word("data"):
-        with_data = not query[-2].is_word("no")
-        front = 2 if with_data else 3
-        if len(query) > front and query[-front].is_word("with"):
-            del query[-front:]
+    query, with_data = without_data_clause(reader.rest())
     if query and query[0].is_word("execute"):
         raise FeatureNotSupported("CREATE TABLE AS EXECUTE is not supported", position=query[0].position)
-    return CreateTableAs(name, columns, tuple(query), if_not_exists, temporary, on_commit, with_data, options)
+    return CreateTableAs(name, columns, query, if_not_exists, temporary, on_commit, with_data, options)
+
+
+def without_data_clause(query: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool]:
+    """A query without the WITH [NO] DATA behind it, and whether it is to be run."""
+    if len(query) > 2 and query[-1].is_word("data"):
+        front = 3 if query[-2].is_word("no") else 2
+        if len(query) > front and query[-front].is_word("with"):
+            return query[:-front], front == 2
+    return query, True
 
 
 def _bare_names(reader: Reader) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
-"""CREATE VIEW and ALTER VIEW."""
+"""CREATE VIEW and ALTER VIEW; CREATE, ALTER and REFRESH MATERIALIZED VIEW."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sql.commands.altering import actions_of
 from sql.commands.base import Command, Name, unsupported
 from sql.commands.renaming import renamed
+from sql.commands.tables import without_data_clause
 from sql.reading import Reader
 from sql.tokens import Token
-from storage.errors import FeatureNotSupported
+from storage.errors import FeatureNotSupported, UndefinedObject
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,61 @@ def create_view(reader: Reader, adjectives: frozenset[str]) -> Command:
     _refuse_check_option(query)
     temporary = "temporary" in adjectives
     return CreateView(name, columns, query, "replace" in adjectives, temporary, options)
+
+
+@dataclass(frozen=True)
+class CreateMaterializedView(Command):
+    name: Name
+    columns: tuple[str, ...]
+    query: tuple[Token, ...]
+    if_not_exists: bool = False
+    with_data: bool = True
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class RefreshMaterializedView(Command):
+    name: Name
+    concurrently: bool = False
+    with_data: bool = True
+
+
+def create_materialized_view(reader: Reader, adjectives: frozenset[str]) -> Command:
+    """CREATE MATERIALIZED VIEW, from VIEW on. Raises FeatureNotSupported."""
+    if "unlogged" in adjectives:
+        raise FeatureNotSupported("materialized views cannot be unlogged")
+    reader.must_word("view")
+    if_not_exists = reader.word("if", "not", "exists")
+    name = reader.qualified()
+    token = reader.token
+    columns = reader.names() if token is not None and token.is_mark("(") else ()
+    if reader.word("using"):
+        method = reader.name()
+        if method != "heap":
+            raise UndefinedObject(f'access method "{method}" does not exist')
+    options = reader.options() if reader.word("with") else ()
+    reader.must_word("as")
+    query, with_data = without_data_clause(reader.rest())
+    return CreateMaterializedView(name, columns, query, if_not_exists, with_data, options)
+
+
+def refresh(reader: Reader) -> Command:
+    """REFRESH MATERIALIZED VIEW."""
+    reader.must_word("materialized", "view")
+    concurrently = reader.word("concurrently")
+    name = reader.qualified()
+    with_data = True
+    if reader.word("with"):
+        with_data = not reader.word("no")
+        reader.must_word("data")
+    return RefreshMaterializedView(name, concurrently, with_data)
+
+
+def alter_materialized_view(reader: Reader) -> Command:
+    """ALTER MATERIALIZED VIEW, from VIEW on: its names, owner and storage parameters."""
+    reader.must_word("view")
+    found = renamed(reader, "materialized view")
+    return replace(actions_of(reader), kind="materialized view") if found is None else found
 
 
 def alter_view(reader: Reader) -> Command:

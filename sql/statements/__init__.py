@@ -22,6 +22,7 @@ from sql.statements import (
     indexes,
     locktables,
     maintaining,
+    materialized,
     prepared,
     queries,
     renaming,
@@ -80,6 +81,8 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.RenameIndex: indexes.rename_index,
     commands.SetConstraints: deferring.set_constraints,
     commands.CreateView: views.create_view,
+    commands.CreateMaterializedView: materialized.create_materialized_view,
+    commands.RefreshMaterializedView: materialized.refresh,
     commands.Rename: renaming.rename,
     commands.SetSchema: renaming.set_schema,
     commands.ChangeOwner: renaming.change_owner,
@@ -125,6 +128,10 @@ def _writes(command: Command) -> str:
             return "ALTER SEQUENCE"
         case commands.CreateView():
             return "CREATE VIEW"
+        case commands.CreateMaterializedView():
+            return "CREATE MATERIALIZED VIEW"
+        case commands.RefreshMaterializedView():
+            return "REFRESH MATERIALIZED VIEW"
         case commands.AlterTable():
             return "ALTER TABLE"
         case commands.CreateIndex():

@@ -26,6 +26,7 @@ from sql.parse import parse_expression, parse_expression_tokens
 from sql.scope import Frame, Scope
 from sql.statements import writing
 from sql.statements.constraints import free_name, require_values, source, validate
+from sql.statements.dropping import kind_of
 from sql.statements.host import Host
 from sql.statements.removing import remove
 from sql.statements.renaming import SYSTEM_COLUMNS
@@ -185,11 +186,11 @@ def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) 
 
 
 def _refuse_used(host: Host, table: Table, column: ColumnDefinition) -> None:
-    for view in host.catalog.views():
-        if (table.oid, column.number) in view.depends:
+    for view, query in host.catalog.queries():
+        if (table.oid, column.number) in query.depends:
             raise FeatureNotSupported(
                 "cannot alter type of a column used by a view or rule",
-                detail=f'rule _RETURN on view {view.name} depends on column "{column.name}"',
+                detail=f'rule _RETURN on {kind_of(view)} {view.name} depends on column "{column.name}"',
             )
     own = [c for c in table.foreign_keys if column.number in c.columns]
     pointing = [

@@ -13,7 +13,7 @@ from sql.outcome import Outcome
 from sql.statements import altercolumns
 from sql.statements.constraints import add_constraints, numbers_of, require_values, touch_referenced, validate
 from sql.statements.control import done
-from sql.statements.dropping import find, must_table
+from sql.statements.dropping import find, kind_of, must_hold_rows
 from sql.statements.host import Host
 from sql.statements.removing import remove
 from storage.catalog import Constraint, Table
@@ -23,16 +23,25 @@ from storage.transactions.locks import TableMode
 
 def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
     """ALTER TABLE: its actions in the order in which they are written."""
+    tag = f"ALTER {command.kind.upper()}"
     if command.if_exists and find(host, command.name) is None:
         host.notice("NOTICE", "00000", f'relation "{".".join(command.name)}" does not exist, skipping')
-        return done("ALTER TABLE")
-    table = must_table(host, command.name, TableMode.AccessExclusiveLock)
+        return done(tag)
+    table = must_hold_rows(host, command.name, TableMode.AccessExclusiveLock)
+    if kind_of(table) != command.kind and command.kind != "table":
+        raise WrongObjectType(f'"{table.name}" is not a {command.kind}')
+    for action in command.actions if table.materialized is not None else ():
+        if not isinstance(action, commands.SetOptions):
+            raise WrongObjectType(
+                f'ALTER action {action.words} cannot be performed on relation "{table.name}"',
+                detail="This operation is not supported for materialized views.",
+            )
     waiting = list(command.actions)
     while waiting:
         action = waiting.pop(0)
         more = RUN[type(action)](host, host.catalog.table(table.oid), action, text)
         waiting[:0] = more or ()
-    return done("ALTER TABLE")
+    return done(tag)
 
 
 def add_constraint(host: Host, table: Table, action: commands.AddConstraint, text: str) -> None:

@@ -217,7 +217,7 @@ def _parent(host: Host, table: Table, schema: Schema, said: ReferencesClause) ->
     found = names.find(host.catalog, host.search_path(True), said.table)
     if found is None:
         raise UndefinedTable(f'relation "{".".join(said.table)}" does not exist')
-    if not isinstance(found, Table):
+    if not isinstance(found, Table) or found.materialized is not None:
         raise WrongObjectType(f'referenced relation "{said.table[-1]}" is not a table')
     return found
 

@@ -44,6 +44,7 @@ def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
     if plan.plan is not None:
         queries.refuse_writing(host, plan.tree, plan.plan)
         plan.plan.check()
+        plan.plan.check_populated()
     context = host.new_run(())
     total = 0
 

@@ -102,6 +102,9 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
         hint = "Try the COPY (SELECT ...) TO variant."
         raise WrongObjectType(f'cannot copy from view "{found.source.name}"', hint=hint)
     table = found.source
+    if table.materialized is not None:
+        hint = "Try the COPY (SELECT ...) TO variant."
+        raise WrongObjectType(f'cannot copy from materialized view "{table.name}"', hint=hint)
     columns = _columns(table, command.columns)
     types = tuple(column.type for column in columns)
     format = _format(options, types, tuple(c.name for c in columns), table.name, True)
@@ -116,6 +119,8 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
     if not isinstance(found.source, Table):
         raise WrongObjectType(f'cannot copy to view "{found.source.name}"')
     table = found.source
+    if table.materialized is not None:
+        raise WrongObjectType(f'cannot copy to materialized view "{table.name}"')
     columns = _columns(table, command.columns)
     format = _format(
         options, tuple(c.type for c in columns), tuple(c.name for c in columns), table.name, False

@@ -21,8 +21,10 @@ from storage.transactions.locks import TableMode
 
 
 def kind_of(item: Relation) -> str:
-    """'table', 'view' or 'sequence'."""
-    return "table" if isinstance(item, Table) else "view" if isinstance(item, View) else "sequence"
+    """'table', 'materialized view', 'view' or 'sequence'."""
+    if isinstance(item, Table):
+        return "table" if item.materialized is None else "materialized view"
+    return "view" if isinstance(item, View) else "sequence"
 
 
 def find(host: Host, parts: tuple[str, ...]) -> Relation | None:
@@ -54,6 +56,14 @@ def locked(host: Host, parts: tuple[str, ...], mode: TableMode, refusal: str = "
 
 def must_table(host: Host, parts: tuple[str, ...], mode: TableMode = TableMode.AccessShareLock) -> Table:
     """The table of this name, locked. Raises UndefinedTable, WrongObjectType."""
+    found = must_hold_rows(host, parts, mode)
+    if found.materialized is not None:
+        raise WrongObjectType(f'"{parts[-1]}" is not a table')
+    return found
+
+
+def must_hold_rows(host: Host, parts: tuple[str, ...], mode: TableMode = TableMode.AccessShareLock) -> Table:
+    """The table or materialized view of this name, locked. Raises UndefinedTable, WrongObjectType."""
     found = locked(host, parts, mode)
     if found is None:
         raise UndefinedTable(f'relation "{".".join(parts)}" does not exist')
@@ -63,7 +73,7 @@ def must_table(host: Host, parts: tuple[str, ...], mode: TableMode = TableMode.A
 
 
 def drop(host: Host, command: commands.Drop, text: str) -> Outcome:
-    """DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA."""
+    """DROP TABLE, VIEW, MATERIALIZED VIEW, INDEX, SEQUENCE, SCHEMA."""
     targets: list[Object] = []
     for parts in command.names:
         named = {"schema": _schema, "index": _index}.get(command.kind, _relation)

@@ -31,6 +31,7 @@ def run(host: Host, command: commands.Explain, planned: Planned, parameters: Seq
     )
     if options.analyze:
         queries.refuse_writing(host, parse_query(list(command.body), text), plan)
+        plan.check_populated()
     plan.check()
     ready = time.perf_counter()
     counters = Counters() if options.analyze else None

@@ -13,7 +13,7 @@ from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.statements.constraints import free_name, name_taken, numbers_of, source
 from sql.statements.control import done
-from sql.statements.dropping import must_table
+from sql.statements.dropping import must_hold_rows
 from sql.statements.host import Host
 from sql.statements.renaming import check_text
 from sql.unparse import Renames
@@ -38,7 +38,7 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
     """CREATE [UNIQUE] INDEX; the rows that are there are checked. Raises UniqueViolation."""
     if command.concurrently and host.explicit:
         raise ActiveSqlTransaction("CREATE INDEX CONCURRENTLY cannot run inside a transaction block")
-    table = must_table(host, command.table, TableMode.ShareLock)
+    table = must_hold_rows(host, command.table, TableMode.ShareLock)
     method = _check(command)
     schema = host.catalog.schemas[table.schema]
     if command.name and name_taken(host, schema, command.name, set()):

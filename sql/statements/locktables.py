@@ -28,6 +28,8 @@ def lock(host: Host, command: commands.LockTables) -> Outcome:
             raise UndefinedTable(f'relation "{".".join(parts)}" does not exist')
         if isinstance(found, View):
             raise FeatureNotSupported("LOCK TABLE of a view is not supported")
+        if isinstance(found, Table) and found.materialized is not None:
+            raise WrongObjectType(f'"{name}" is not a table or view')
         if not isinstance(found, Table):
             raise WrongObjectType(
                 f'cannot lock relation "{name}"',

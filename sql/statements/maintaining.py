@@ -8,7 +8,7 @@ from sql import commands
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.control import table as result
-from sql.statements.dropping import must_table
+from sql.statements.dropping import must_hold_rows, must_table
 from sql.statements.host import Host
 from sql.statements.sequences import restart
 from storage.catalog import Table
@@ -55,19 +55,19 @@ def maintain(host: Host, command: commands.Maintain, text: str) -> Outcome:
     if command.tag == "VACUUM" and host.explicit:
         raise ActiveSqlTransaction("VACUUM cannot run inside a transaction block")
     for parts in command.names:
-        must_table(host, parts)
+        must_hold_rows(host, parts)
     return done(command.tag)
 
 
 def optimize(host: Host, command: commands.Optimize, text: str) -> Outcome:
     """OPTIMIZE TABLE: seal and merge its segments now."""
-    host.store.optimize(must_table(host, command.name).oid, command.mode or "some")
+    host.store.optimize(must_hold_rows(host, command.name).oid, command.mode or "some")
     return done("OPTIMIZE TABLE")
 
 
 def merge_status(host: Host, command: commands.MergeStatus, text: str) -> Outcome:
     """SHOW COLUMNAR MERGE STATUS FOR a table: its sorted runs by their segments, and what is being merged."""
-    table = must_table(host, command.name)
+    table = must_hold_rows(host, command.name)
     store = host.store.store(table.oid)
     rows: list[tuple[str | None, ...]]
     rows = [("(Current Groups)", None, _sizes(run_sizes(store, table)), None, "0")]

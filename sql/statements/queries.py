@@ -48,6 +48,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
         about_to_wait()
     refuse_writing(host, planned.statement.tree, plan)
     plan.check()
+    plan.check_populated()
     context = host.new_run(parameters)
     if is_at_once():
         return _at_once(host, planned, plan, verb, context)

@@ -12,6 +12,7 @@ from storage.transactions.locks import TableMode
 from storage.transactions.transaction import Transaction
 from storage.waiting import about_to_wait
 
+_RELATIONS = ("table", "view", "materialized view", "sequence")
 # what an extension brought is there without it
 _NO_RELATIONS = ("schema", "extension", "type", "operator class")
 
@@ -58,7 +59,7 @@ def _take(host: Host, item: Object) -> None:
     found = catalog.relations.get(item.oid)
     if found is None:
         return
-    if item.kind in ("table", "view", "sequence"):
+    if item.kind in _RELATIONS:
         transaction.drop(found)
         return
     assert isinstance(found, Table)
@@ -108,7 +109,7 @@ def end_temporary(transaction: Transaction) -> None:
     going = [table for table in catalog.tables() if table.on_commit == "drop"]
     for item in removal(catalog, [relation(catalog, table.oid) for table in going]).order:
         found = catalog.relations.get(item.oid)
-        if found is not None and found.temporary and item.kind in ("table", "view", "sequence"):
+        if found is not None and found.temporary and item.kind in _RELATIONS:
             transaction.drop(found)
     for table in catalog.tables():
         if table.on_commit == "delete" and table.oid in transaction.changes:

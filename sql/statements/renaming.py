@@ -275,16 +275,21 @@ def _follow(host: Host, renames: Renames) -> None:
     catalog = host.catalog
     changed: list[Definition] = []
     tables = {oid for oid, _ in renames.columns} | set(renames.relations)
-    for view in list(catalog.views()):
-        if not any(oid in tables for oid, _ in view.depends):
+    for view, query in list(catalog.queries()):
+        if not any(oid in tables for oid, _ in query.depends):
             continue
         host.transaction.lock_table(view.oid, TableMode.AccessExclusiveLock)
-        if joined(view, catalog, host) & set(renames.columns):
+        if joined(query, catalog, host) & set(renames.columns):
             raise FeatureNotSupported(
                 f"renaming a column that a view joins by is not supported: view {view.name}",
                 hint="Write the view's join with ON instead of USING or NATURAL.",
             )
-        changed.append(rewritten(view, renames, catalog, host))
+        text = rewritten(query, renames, catalog, host)
+        if isinstance(view, Table):
+            assert view.materialized is not None
+            changed.append(replace(view, materialized=replace(view.materialized, text=text)))
+        else:
+            changed.append(replace(view, text=text))
     changed += _defaults_after(host, renames.relations)
     for item in changed:
         host.transaction.define(item)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sql import commands
 from sql.context import BindContext, ParameterTypes, Plan
-from sql.outcome import Done, Field, Outcome
+from sql.outcome import Done, Outcome
 from sql.parse import parse_query
 from sql.planned import Planned
 from sql.query import plan_query
@@ -23,6 +23,7 @@ from storage.errors import (
     SqlSyntaxError,
     TooManyColumns,
 )
+from storage.types import Type
 
 
 def create_table_as(
@@ -52,7 +53,7 @@ def create_table_as(
         transaction.allocate_oid(),
         schema.oid,
         name,
-        _columns(command.columns, plan.fields),
+        columns_of(command.columns, [(field.name, field.type) for field in plan.fields]),
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
@@ -74,18 +75,20 @@ def create_table_as(
     return Done(lambda: f"SELECT {count}")
 
 
-def _columns(names: Sequence[str], fields: Sequence[Field]) -> tuple[ColumnDefinition, ...]:
-    if len(names) > len(fields):
+def columns_of(names: Sequence[str], columns: Sequence[tuple[str, Type]]) -> tuple[ColumnDefinition, ...]:
+    """A table's columns for those of a query, of which the first get these names."""
+    if len(names) > len(columns):
         raise SqlSyntaxError("too many column names were specified")
-    if len(fields) > MOST_COLUMNS:
+    if len(columns) > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
-    given = [*names, *(field.name for field in fields[len(names) :])]
+    given = [*names, *(name for name, _ in columns[len(names) :])]
     doubled = next((name for at, name in enumerate(given) if name in given[:at]), None)
     if doubled is not None:
         raise DuplicateColumn(f'column "{doubled}" specified more than once')
-    for name, field in zip(given, fields, strict=True):
-        check_type(name, field.type, 0)
+    types = [type for _, type in columns]
+    for name, type in zip(given, types, strict=True):
+        check_type(name, type, 0)
     return tuple(
-        ColumnDefinition(name, field.type, number)
-        for number, (name, field) in enumerate(zip(given, fields, strict=True), 1)
+        ColumnDefinition(name, type, number)
+        for number, (name, type) in enumerate(zip(given, types, strict=True), 1)
     )

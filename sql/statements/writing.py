@@ -30,6 +30,7 @@ from storage.errors import (
     ObjectNotInPrerequisiteState,
     SqlSyntaxError,
     UndefinedColumn,
+    WrongObjectType,
 )
 from storage.types import BOOL, INT8, REGCLASS
 
@@ -75,6 +76,13 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
             hint=f"There are no rules or triggers here that would enable {doing} the view.",
         )
     table = found.source
+    if table.materialized is not None:
+        if verb == "merge into":
+            raise FeatureNotSupported(
+                f'cannot execute MERGE on relation "{name}"',
+                detail="This operation is not supported for materialized views.",
+            )
+        raise WrongObjectType(f'cannot change materialized view "{name}"')
     alias = tree.args.get("alias")
     given = None if alias is None else alias.args.get("this")
     return Target(table, name if given is None else name_of(given), "" if given else found.schema)

@@ -42,7 +42,7 @@ def _class(oid: int, name: str, schema: int, kind: str, owner: int, columns: int
         "relnatts": columns,
         "relpersistence": ord("p"),
         "relispopulated": True,
-        "relreplident": ord("d" if kind == "r" else "n"),
+        "relreplident": ord("d" if kind in "rm" else "n"),
         "relfrozenxid": 0,
         "reltuples": -1.0,
     }
@@ -70,7 +70,9 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 }
             )
             continue
-        row = _class(relation.oid, relation.name, relation.schema, "r", relation.owner, relation.last_number)
+        stored = relation.materialized
+        kind, count = "r" if stored is None else "m", relation.last_number
+        row = _class(relation.oid, relation.name, relation.schema, kind, relation.owner, count)
         yield (
             row
             | persistence
@@ -81,6 +83,8 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "relhasindex": bool(relation.every_index),
                 "relhastriggers": _has_triggers(catalog, relation),
                 "relchecks": sum(c.kind == "c" for c in relation.constraints),
+                "relhasrules": stored is not None,
+                "relispopulated": stored is None or stored.populated,
                 "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
             }
         )
@@ -141,8 +145,8 @@ def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             for number, attnum in enumerate((*index.columns, *index.included), 1):
                 column = table.columns[table.position(attnum)]
                 yield _attribute(index.oid, column.name, column.type, number, False)
-    for stored in catalog.views():
-        for number, shown in enumerate(stored.columns, 1):
+    for stored, query in catalog.queries():
+        for number, shown in enumerate(stored.columns if query is stored else (), 1):
             yield _attribute(stored.oid, shown.name, shown.type, number, False)
     for sequence in catalog.sequences():
         for number, name in enumerate(("last_value", "log_cnt", "is_called"), 1):
@@ -329,9 +333,9 @@ def pg_shdescription(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 @view("pg_catalog", "pg_rewrite")
 def pg_rewrite(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for stored in catalog.views():
+    for stored, query in catalog.queries():
         yield {
-            "oid": stored.rule,
+            "oid": query.rule,
             "rulename": "_RETURN",
             "ev_class": stored.oid,
             "ev_type": ord("1"),
@@ -345,11 +349,11 @@ def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for sequence, table, number in names.owned_sequences(catalog):
         kind = "i" if table.definition(number).identity else "a"
         yield _depends(names.CLASS_PG_CLASS, sequence.oid, table.oid, kind, number)
-    for stored in catalog.views():
-        yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "i")
-        yield _depends(names.CLASS_PG_REWRITE, stored.rule, stored.oid, "n")
-        for oid, number in stored.depends:
-            row = _depends(names.CLASS_PG_REWRITE, stored.rule, oid, "n", number)
+    for stored, query in catalog.queries():
+        yield _depends(names.CLASS_PG_REWRITE, query.rule, stored.oid, "i")
+        yield _depends(names.CLASS_PG_REWRITE, query.rule, stored.oid, "n")
+        for oid, number in query.depends:
+            row = _depends(names.CLASS_PG_REWRITE, query.rule, oid, "n", number)
             yield {**row, "refclassid": names.CLASS_PG_TYPE} if oid in catalog.types else row
     for relation in catalog.relations.values():
         row = _depends(names.CLASS_PG_CLASS, relation.oid, relation.schema, "n")
