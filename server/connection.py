@@ -191,9 +191,12 @@ class Connection:
             short = None if bind.portal else self.session.short(bind.statement)
             if short is None:
                 return None
-            columns = parameters.columns(bind, short, self.session.style)
             formats = parameters.result_formats(bind, short)
-            done = self.session.once(short, columns)
+            done = None
+            if short.single is not None:
+                done = self.session.single(short, parameters.values(bind, short, self.session.style))
+            if done is None:
+                done = self.session.once(short, parameters.columns(bind, short, self.session.style))
         except Exception:
             return None
         if done is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import pyarrow as pa
 
 from engine import forms
-from engine.forms.single import read_binary, read_text
+from engine.forms.single import binary_value, read_binary, read_text, text_value
 from engine.forms.style import Style
 from engine.forms.utf8 import decoded
 from server.messages import Bind
@@ -14,9 +17,24 @@ from storage.column import Column
 from storage.errors import DatabaseError, InvalidParameterValue, ProtocolViolation
 from storage.types import BYTEA, TEXT, Type
 
+V = TypeVar("V")
+
+_Reader = Callable[[Type, bytes | None, int, Style, int], V]
+"""Of a parameter's type, bytes, format and the style, and its number, counted from 1."""
+
 
 def columns(message: Bind, prepared: Prepared | Short, style: Style) -> list[Column]:
     """A constant column a parameter, of the type that `prepared` names for it."""
+    return _read(message, prepared, style, _column)
+
+
+def values(message: Bind, prepared: Prepared | Short, style: Style) -> list[Any]:
+    """The parameters as plain values: what Column.tolist gives of `columns`."""
+    return _read(message, prepared, style, _value)
+
+
+def _read(message: Bind, prepared: Prepared | Short, style: Style, read: _Reader[V]) -> list[V]:
+    """What `read` makes of each parameter."""
     count = len(message.parameters)
     if len(message.formats) > 1 and len(message.formats) != count:
         raise ProtocolViolation(
@@ -32,14 +50,14 @@ def columns(message: Bind, prepared: Prepared | Short, style: Style) -> list[Col
     found = []
     for number, (type, value) in enumerate(zip(prepared.parameters, message.parameters, strict=True)):
         try:
-            column = _column(type, value, formats[number], style, number + 1)
+            item = read(type, value, formats[number], style, number + 1)
         except _Unreadable as error:
             error.cause.where = f"{name} parameter ${number + 1} = '...'"
             raise error.cause from None
         except DatabaseError as error:
             error.where = f"{name} parameter ${number + 1}"
             raise
-        found.append(column)
+        found.append(item)
     return found
 
 
@@ -75,6 +93,14 @@ class _Unreadable(Exception):
     def __init__(self, cause: DatabaseError) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+def _value(type: Type, value: bytes | None, format: int, style: Style, number: int) -> Any:
+    _check(format)
+    if value is None:
+        return None
+    found = binary_value(type, value) if format else text_value(type, value)
+    return _column(type, value, format, style, number).tolist()[0] if found is None else found
 
 
 def _column(type: Type, value: bytes | None, format: int, style: Style, number: int) -> Column:

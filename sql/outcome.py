@@ -109,11 +109,17 @@ class Pending(Protocol):
 
 
 class Short(Protocol):
-    """A statement that is likely to run at once. `notes`: what whoever asks keeps with it."""
+    """A statement that is likely to run at once. `notes`: what whoever asks keeps with it.
+
+    `single`: it takes its parameters as plain values, see `SessionSeam.single`.
+    """
 
     parameters: tuple[Type, ...]
     fields: tuple[Field, ...] | None
     notes: dict[Any, Any]
+
+    @property
+    def single(self) -> object | None: ...
 
 
 class Once(NamedTuple):
@@ -183,6 +189,9 @@ class SessionSeam(Protocol):
     def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
         """Bind, execute and sync in one. None: it has to go the usual way, which also says where an error is,
         and nothing was done. Raises WouldBlock, likewise."""
+
+    def single(self, short: Short, values: Sequence[Any]) -> Once | None:
+        """`once` of a statement that is `single`, with its parameters as Column.tolist gives values."""
 
     def close_statement(self, name: str) -> None: ...
 

@@ -25,6 +25,7 @@ from sql.parse import Statement, is_query, parse_query, parse_statement, split
 from sql.plancache import PlanCache, Shape, read_values, shape_of, values_of
 from sql.portals import Portals
 from sql.query import plan_query
+from sql.single import InsertRow, single
 from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
@@ -65,12 +66,18 @@ class Planned:
     path: tuple[str, ...] = ()
     checked: Catalog | None = None  # the catalog that `plan` was last held against
     notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
+    single: InsertRow | None = None  # the same plan for one row
 
     @property
     def command(self) -> Command | None:
         """The command, if it is one."""
         tree = self.statement.tree if self.statement is not None else None
         return tree if isinstance(tree, Command) else None
+
+    @property
+    def short(self) -> bool:
+        """Whether it is likely to run where it is read."""
+        return self.plan is not None and (self.single is not None or self.plan.short)
 
     @property
     def ends_transaction(self) -> bool:
@@ -144,7 +151,7 @@ class Planner:
             try:
                 planned = self._lifted(shape, reading.text)
                 if planned is not None:
-                    if planned.plan is not None and planned.plan.short and reading.alone:
+                    if planned.short and reading.alone:
                         self._keep_template(reading)
                     return planned, values_of(shape, planned.parameters, self._home.style)
             except DatabaseError:
@@ -184,7 +191,7 @@ class Planner:
         if parts is None or template is None or template.path != tuple(self._home.search_path(True)):
             return None
         planned, tokens = self._kept.get(template.key), literals.parameters(template, parts[1])
-        if planned is None or tokens is None or planned.plan is None or not planned.plan.short:
+        if planned is None or tokens is None or not planned.short:
             return None
         if not self.is_current(planned):
             return None
@@ -240,10 +247,12 @@ class Planner:
             return Planned(
                 text, statement, None, fields, self._command_types(statement.tree, parameters, text)
             )
-        plan = self.plan(statement.tree, self.context(parameters, text))
+        context = self.context(parameters, text)
+        plan = self.plan(statement.tree, context)
         path = tuple(self._home.search_path(True))
         fields = plan.fields if plan.fields or _is_query(statement.tree) else None
-        return Planned(text, statement, plan, fields, plan.parameters, None, path)
+        row = single(plan.operator, context.catalog)
+        return Planned(text, statement, plan, fields, plan.parameters, None, path, single=row)
 
     def plan(self, tree: exp.Expression, context: BindContext) -> Plan:
         """The plan of a query, INSERT, UPDATE or DELETE."""
@@ -269,6 +278,7 @@ class Planner:
             raise FeatureNotSupported("cached plan must not change result type")
         planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
         planned.path, planned.checked, planned.notes = fresh.path, None, {}
+        planned.single = fresh.single
 
     def is_fresh(self, planned: Planned) -> bool:
         """Whether `refresh` has nothing to do."""

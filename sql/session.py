@@ -33,6 +33,7 @@ from sql.parse import Statement, parse
 from sql.planned import Planned, Planner
 from sql.portals import BoundPortal
 from sql.settings import shown
+from sql.single import Drawing, Given
 from sql.statements import queries
 from sql.transactions import SessionTransaction, clock, isolation_of
 from storage.batch import Batch
@@ -40,6 +41,7 @@ from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
+    DatabaseError,
     DuplicateCursor,
     DuplicatePreparedStatement,
     InvalidCursorName,
@@ -251,7 +253,7 @@ class Session(SessionTransaction):
     def short(self, statement: str) -> Planned | None:
         """See sql.outcome.SessionSeam."""
         planned = self.prepared.get(statement)
-        if planned is None or planned.plan is None or not planned.plan.short:
+        if planned is None or not planned.short:
             return None
         return planned if self._stands_alone and self.planner.is_fresh(planned) else None
 
@@ -268,6 +270,10 @@ class Session(SessionTransaction):
         """See sql.outcome.SessionSeam."""
         assert isinstance(short, Planned)
         assert short.plan is not None
+        if short.single is not None:
+            done = self.single(short, [column.tolist()[0] for column in parameters])
+            if done is not None:
+                return done
         if short.plan.only_looks:
             return self._look(short, short.plan, parameters)
         try:
@@ -283,6 +289,26 @@ class Session(SessionTransaction):
             self.take_back()
             return None
         return Once(batches, tag)
+
+    def single(self, short: Short, values: Sequence[Any]) -> Once | None:
+        """See sql.outcome.SessionSeam."""
+        assert isinstance(short, Planned)
+        assert short.single is not None
+        if not self.defers_commits or self.default_read_only:
+            return None
+        plan = short.single
+        self.query, self.query_start = short.text, clock()
+        sequences, done = Drawing(self), False
+        try:
+            row = plan.row(Given(values, self.query_start, sequences.draw))
+            if row is not None:
+                done = self.commit_row(plan.rows, row, lambda: self.planner.is_current(short))
+        except DatabaseError:  # of a sequence at its end
+            return None
+        finally:
+            if not done:
+                sequences.give_back()
+        return Once(plan.returned(row), "INSERT 0 1") if row is not None and done else None
 
     def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
         """A statement that reads and is over at once: of a transaction it needs no more than a snapshot."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from engine.operators.references import settle
@@ -37,6 +38,8 @@ from storage.errors import (
     OutOfMemory,
     StatementTooComplex,
 )
+from storage.rows import Row
+from storage.transactions.single import RowTable, Single
 from storage.transactions.temporary import Temporary
 from storage.transactions.transaction import Isolation, Transaction
 from storage.waiting import about_to_wait
@@ -102,7 +105,7 @@ class SessionTransaction(Asked):
         self.temporary = Temporary()
         self._failed = False
         self._transaction: Transaction | None = None
-        self._pending: Transaction | None = None
+        self._pending: Transaction | Single | None = None
         self._began = 0
         self._before: Layers = self.settings.layers
         self._cancel = Cancel()
@@ -269,14 +272,45 @@ class SessionTransaction(Asked):
         self.commit()
 
     @property
-    def pending(self) -> Transaction | None:
+    def default_read_only(self) -> bool:
+        """Whether a transaction that begins may only read."""
+        return self._current_modes().read_only
+
+    def commit_row(self, rows: RowTable, row: Row, is_current: Callable[[], bool]) -> bool:
+        """Insert a row, and `conclude`, as a transaction of its own; False: nothing was done.
+
+        `is_current`: see storage.transactions.single. Raises WouldBlock.
+        """
+        synchronous = self.settings.values["synchronous_commit"] != "off"
+        commit = Single(self.store, self.backend_pid, synchronous)
+        try:
+            if not commit.insert(rows, row, is_current):
+                return False
+        except DatabaseError:
+            return False  # the general way meets it again, and says where
+        if commit.waits:
+            self._pending = commit
+        else:
+            commit.end()
+        return True
+
+    @property
+    def pending(self) -> Transaction | Single | None:
         """See sql.outcome.SessionSeam."""
         return self._pending
 
     def settle(self) -> None:
         """See sql.outcome.SessionSeam."""
         with self._guard:
-            self.commit()
+            if isinstance(self._pending, Single):
+                self._end_single()
+            else:
+                self.commit()
+
+    def _end_single(self) -> None:
+        commit, self._pending = self._pending, None
+        assert isinstance(commit, Single)
+        commit.end()
 
     def take_back(self) -> None:
         """What was begun at once, and is a transaction of its own, will be done again on a thread."""
@@ -288,6 +322,9 @@ class SessionTransaction(Asked):
         transaction = self._transaction
         if transaction is not None and transaction.waits_to_roll_back:
             about_to_wait()
+        if isinstance(self._pending, Single):
+            with suppress(DatabaseError):  # what is in the log cannot be taken back
+                self._end_single()
         self._transaction = self._pending = None
         self._ended()
         self.mailbox.rollback()

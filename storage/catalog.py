@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from storage.errors import (
@@ -123,9 +124,12 @@ class Materialized:
     populated: bool = True  # whether it holds rows of the query at all
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
-    """A table, or a materialized view: its columns in order and what holds among them."""
+    """A table, or a materialized view: its columns in order and what holds among them.
+
+    What follows from them is found out once.
+    """
 
     oid: int
     schema: int
@@ -147,7 +151,7 @@ class Table:
     on_commit: str = ""  # of a temporary table: '' its rows stay, 'delete' they go, 'drop' it goes itself
     materialized: Materialized | None = None
 
-    @property
+    @cached_property
     def last_number(self) -> int:
         """The greatest attnum that a column has or had."""
         return max([self.highest, *(column.number for column in self.columns)])
@@ -158,35 +162,49 @@ class Table:
 
     def position(self, number: int) -> int:
         """Where the column with attnum `number` stands among `columns`."""
-        return next(i for i, c in enumerate(self.columns) if c.number == number)
+        return self._positions[number]
 
     def definition(self, number: int) -> ColumnDefinition:
         """The column with attnum `number`."""
-        return next(c for c in self.columns if c.number == number)
+        return self.columns[self._positions[number]]
 
-    @property
+    @cached_property
+    def _positions(self) -> dict[int, int]:
+        return {column.number: position for position, column in enumerate(self.columns)}
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The attnums of the columns, in their order."""
+        return tuple(self._positions)
+
+    @cached_property
+    def types(self) -> tuple[Type, ...]:
+        """The types of the columns."""
+        return tuple(column.type for column in self.columns)
+
+    @cached_property
     def keys(self) -> tuple[Constraint, ...]:
         """Primary key and unique constraints."""
         return tuple(c for c in self.constraints if c.kind in "pu")
 
-    @property
+    @cached_property
     def every_index(self) -> tuple[Index, ...]:
         """Those of keys, then those made by name."""
         keys = (Index(c.index, c.name, c.columns, True, c.nulls, constraint=c.kind) for c in self.keys)
         return (*keys, *self.indexes)
 
-    @property
+    @cached_property
     def unique_keys(self) -> tuple[UniqueKey, ...]:
         """What is unique: keys, then unique indexes."""
         return tuple(UniqueKey(i.name, KeyColumns(i.columns, i.nulls)) for i in self.every_index if i.unique)
 
-    @property
+    @cached_property
     def indexed(self) -> tuple[tuple[str, KeyColumns], ...]:
         """(name of an index, its columns) of all keys and indexes; the unique ones first."""
         others = ((i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if i.built and not i.unique)
         return (*self.unique_keys, *others)
 
-    @property
+    @cached_property
     def foreign_keys(self) -> tuple[Constraint, ...]:
         """What points to other tables, or to this one."""
         return tuple(c for c in self.constraints if c.kind == "f")

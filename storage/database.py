@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -161,10 +161,14 @@ class Database(Commits):
 
         `temporary` are the objects that its session has for itself, `woken` what wakes the session.
         """
-        number = next(self._transaction_numbers)
+        number = self.next_transaction()
         transaction = Transaction(self, number, isolation, read_only, cancel or _never, temporary, woken)
         self._transactions.add(transaction)
         return transaction
+
+    def next_transaction(self) -> int:
+        """A transaction number that was never used since the start."""
+        return next(self._transaction_numbers)
 
     def ended(self, transaction: Transaction) -> None:
         """A transaction of this database has committed or rolled back."""
@@ -186,25 +190,19 @@ class Database(Commits):
             self._log.write()  # the value is told before anybody commits
 
     def publish(self, transaction: Transaction, position: int) -> None:
-        """Make a recorded commit durable and visible. Raises FileError where it is neither.
-
-        Nobody sees a commit before the log has it on disk, unless its session asked not to wait.
-        """
-        if self._log is not None:
-            if transaction.synchronous:
-                self._log.flush(position)
-            else:
-                self._log.write()  # only a machine that dies can take it
-                self._log.flush_later()
-        self._publish(position)
+        """Make a recorded commit durable and visible. Raises FileError where it is neither."""
+        self.show(position, transaction.synchronous)
         if transaction.definitions:
             transaction.temporary.change(self._own_definitions(transaction))
+        self.consider([oid for oid in transaction.changes if oid not in transaction.temporary])
+
+    def consider(self, tables: Sequence[int]) -> None:
+        """After a commit that has changed these: see whether there is something to do behind it."""
         if self._checkpoints is not None:
             self._checkpoints.consider()
         if self._merger is not None:
-            for oid in transaction.changes:
-                if oid not in transaction.temporary:
-                    self._merger.consider(self.store(oid))
+            for oid in tables:
+                self._merger.consider(self.store(oid))
 
     def optimize(self, table: int, mode: Mode = "some") -> None:
         """OPTIMIZE TABLE: see storage.segments.merger.optimize. Raises UndefinedTable."""

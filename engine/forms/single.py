@@ -29,8 +29,8 @@ from storage.types import (
     Type,
 )
 
-_BINARY: dict[int, tuple[struct.Struct, Any]] = {
-    type.oid: (struct.Struct(form), type.dtype)
+_BINARY = {
+    type.oid: struct.Struct(form)
     for type, form in (
         (INT2, ">h"),
         (INT4, ">i"),
@@ -43,7 +43,7 @@ _BINARY: dict[int, tuple[struct.Struct, Any]] = {
         (TIMESTAMPTZ, ">q"),
     )
 }
-_FIELDS = {oid: struct.Struct(">i" + pack.format[1:]) for oid, (pack, _) in _BINARY.items()}
+_FIELDS = {oid: struct.Struct(">i" + pack.format[1:]) for oid, pack in _BINARY.items()}
 _DIGITS = {INT2.oid: 4, INT4.oid: 9, INT8.oid: 18}  # that always fit
 _TEXTS = frozenset((TEXT.oid, VARCHAR.oid))
 _STRING = pa.large_string()
@@ -53,29 +53,43 @@ _NULL = b"\xff\xff\xff\xff"
 
 def read_binary(type: Type, raw: bytes) -> Column | None:
     """A constant column of one value's binary form; None: not read here."""
+    value = binary_value(type, raw)
+    return None if value is None else _column(type, value)
+
+
+def binary_value(type: Type, raw: bytes) -> Any:
+    """The value itself, as Column.tolist gives it."""
     form = _BINARY.get(type.oid)
     if form is not None:
-        if len(raw) != form[0].size:
-            return None
-        return Column(type, np.array(form[0].unpack(raw), form[1]), constant=True)
-    return _read_string(type, raw) if type.oid in _TEXTS else None
+        return form.unpack(raw)[0] if len(raw) == form.size else None
+    return _string(type, raw) if type.oid in _TEXTS else None
 
 
 def read_text(type: Type, raw: bytes) -> Column | None:
     """A constant column of one value's text form; None: not read here."""
+    value = text_value(type, raw)
+    return None if value is None else _column(type, value)
+
+
+def text_value(type: Type, raw: bytes) -> Any:
+    """The value itself, likewise."""
     digits = _DIGITS.get(type.oid)
     if digits is not None:
         number = raw[1:] if raw[:1] == b"-" else raw
-        if not number.isdigit() or len(number) > digits:
-            return None
-        return Column(type, np.array((int(raw),), type.dtype), constant=True)
-    return _read_string(type, raw) if type.oid in _TEXTS else None
+        return int(raw) if number.isdigit() and len(number) <= digits else None
+    return _string(type, raw) if type.oid in _TEXTS else None
 
 
-def _read_string(type: Type, raw: bytes) -> Column | None:
+def _string(type: Type, raw: bytes) -> str | None:
     if type.modifier != -1 or not raw.isascii() or b"\0" in raw:
         return None
-    return Column(type, pa.array((raw.decode(),), _STRING), constant=True)
+    return raw.decode()
+
+
+def _column(type: Type, value: Any) -> Column:
+    if type.oid in _TEXTS:
+        return Column(type, pa.array((value,), _STRING), constant=True)
+    return Column(type, np.array((value,), type.dtype), constant=True)
 
 
 def field(column: Column, format: int) -> bytes | None:

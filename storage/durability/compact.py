@@ -19,7 +19,8 @@ kind 3    an Arrow stream of the one column (see storage.codec), nulls inside
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,13 +29,25 @@ from storage import codec
 from storage.batch import Batch
 from storage.column import Column, Mask, arrow_type
 from storage.durability.files import Buffer
-from storage.types import Form, Type
+from storage.types import BYTEA, UUID, Form, Type
 
 _HEAD = struct.Struct("<II")
 _COLUMN = struct.Struct("<BBHI")
 _FIXED, _LENGTHS, _STREAM, _UNITS = 1, 2, 3, 4
 _ROWS = 4096
 _BYTES = 1 << 20
+_CELL = struct.Struct("<BBHII")
+_NULL_CELL = _COLUMN.pack(_LENGTHS, 1, 0, 4) + bytes(16)
+_CODES = {
+    "|b1": "?",
+    "|u1": "B",
+    "<i2": "h",
+    "<i4": "i",
+    "<u4": "I",
+    "<i8": "q",
+    "<f4": "f",
+    "<f8": "d",
+}
 _VARYING = (pa.large_string(), pa.large_binary())
 
 
@@ -76,6 +89,35 @@ def _varying(array: pa.Array) -> bytes:
     if data is None:
         return lengths
     return lengths + bytes(memoryview(data)[offsets[0] : offsets[-1]])
+
+
+def cell_encoder(type: Type) -> Callable[[Any], bytes] | None:
+    """What gives, of one value (None: null), the bytes of `encode` for a column of just it.
+
+    None where values of the type are not plain: see storage.rows.
+    """
+    if type.form is Form.TEXT:
+        return _text_cell
+    if type.oid == BYTEA.oid:
+        return _bytes_cell
+    code = "16s" if type.oid == UUID.oid else _CODES.get("" if type.dtype is None else type.dtype.str)
+    if code is None or (type.form is not Form.FIXED and type.oid != UUID.oid):
+        return None
+    size = struct.calcsize("<" + code)
+    pack = struct.Struct(f"<BBHI{code}{-size % 8}x").pack
+    null = _COLUMN.pack(_FIXED, 1, 0, size) + bytes(8 + size + -size % 8)
+    return lambda value: null if value is None else pack(_FIXED, 0, 0, size, value)
+
+
+def _text_cell(value: str | None) -> bytes:
+    return _bytes_cell(None if value is None else value.encode())
+
+
+def _bytes_cell(value: bytes | None) -> bytes:
+    if value is None:
+        return _NULL_CELL
+    size = len(value)
+    return _CELL.pack(_LENGTHS, 0, 0, size + 4, size) + value + bytes(-(size + 4) % 8)
 
 
 def decode(types: Sequence[Type], data: memoryview) -> Batch:

@@ -49,6 +49,7 @@ from storage.catalog import Catalog, Definition, Table
 from storage.column import Mask, Positions
 from storage.durability import compact
 from storage.durability.files import Buffer
+from storage.rows import Row
 from storage.segments.blocks import BLOCK_BYTES, BLOCK_ROWS
 from storage.segments.missing import conform
 from storage.segments.sealed import Sealed, SegmentEntry
@@ -59,6 +60,7 @@ from storage.transactions.ownrows import OwnRows
 _HEAD = struct.Struct("<I")
 _SMALL = struct.Struct("<IIQQ")
 _TABLE = struct.Struct("<QQIIII")
+_ROW = struct.Struct("<IIQQQQIIIII4xII")  # one table with one batch of one row
 _SEQUENCE = struct.Struct("<IIQqQ")
 _NO_TABLES = (1 << 32) - 1
 _SMALL_BATCHES = 16
@@ -236,6 +238,26 @@ class CommitRecord:
             "tables": tables,
         }
         return [*_headed(head), *buffers]
+
+
+class RowRecord:
+    """The record of a commit that inserts one row of a table, out of plain values.
+
+    The bytes are those of a CommitRecord; what is the same for every row is made once.
+    """
+
+    def __init__(self, table: Table) -> None:
+        """`table` has columns of plain types only: see storage.rows."""
+        cells = [compact.cell_encoder(column.type) for column in table.columns]
+        assert None not in cells
+        self._cells = [cell for cell in cells if cell is not None]
+        self._oid = table.oid
+
+    def encode(self, commit: int, next_oid: int, first: int, row: Row) -> bytes:
+        """The payload, of a row that gets the row id `first`."""
+        cells = b"".join([cell(value) for cell, value in zip(self._cells, row, strict=True)])
+        head = (0, 1, commit, next_oid, self._oid, first, 0, 0, 0, 1)
+        return _ROW.pack(*head, len(cells) + 8, 1, len(self._cells)) + cells
 
 
 @dataclass

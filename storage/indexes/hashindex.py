@@ -21,12 +21,11 @@ from storage import kernels
 from storage.catalog import Table
 from storage.column import Column, Positions
 from storage.indexes.comparable import Key, Words, hash_keys, keys_of
+from storage.indexes.onekey import SALT
 from storage.segments.segment import Section
 
 VERSION = 1
 """Of the hash and of the two buffers of a HashIndex: one of another version is made anew."""
-
-_SALT = 1
 
 
 class Hashed(NamedTuple):
@@ -45,7 +44,7 @@ class Hashed(NamedTuple):
 def hashed(columns: Sequence[Column], rows: int, nulls: bool = False) -> Hashed:
     """The keys that these columns make, row by row; a row with a null has one only if `nulls`."""
     keys = keys_of(columns, rows)
-    hashes = hash_keys(keys, rows, _SALT)
+    hashes = hash_keys(keys, rows, SALT)
     valid = None
     for key in () if nulls else keys:
         if key.valid is not None and not key.valid.all():
@@ -118,6 +117,28 @@ class _Chains:
         self.count = stop
         return slice(stop - len(hashes), stop)
 
+    def enter_one(self, hash: int) -> int:
+        """`enter` of one hash; returns its number."""
+        at = self.count
+        if at + 1 > min(len(self.hashes), len(self._slots)):
+            start: int = self.enter(np.array((hash,), np.uint64)).start
+            return start
+        self.hashes[at] = hash
+        home = hash >> 65 - len(self._slots).bit_length()
+        self._following[at] = self._slots[home]
+        self._slots[home] = at
+        self.count = at + 1
+        return at
+
+    def has(self, hash: int) -> bool:
+        """Whether the hash was entered."""
+        at = int(self._slots[hash >> 65 - len(self._slots).bit_length()])
+        while at >= 0:
+            if int(self.hashes[at]) == hash:
+                return True
+            at = int(self._following[at])
+        return False
+
     def unlink(self, hash: np.uint64, dropped: Callable[[int], bool]) -> None:
         """Have the entries of one hash that `dropped` tells by number found no more."""
         slots, following = self._slots, self._following
@@ -164,6 +185,19 @@ class RowIndex:
                 self._row_ids = grown(self._row_ids, count, count + len(hashes))
             self._row_ids[self._chains.enter(hashes)] = row_ids
 
+    def add_one(self, hash: int, row_id: int) -> None:
+        """Enter a row."""
+        with self._lock:
+            count = self._chains.count
+            if count == len(self._row_ids):
+                self._row_ids = grown(self._row_ids, count, count + 1)
+            self._row_ids[self._chains.enter_one(hash)] = row_id
+
+    def has(self, hash: int) -> bool:
+        """Whether a row may have it."""
+        with self._lock:
+            return self._chains.has(hash)
+
     def discard(self, hashes: Words, row_ids: Positions) -> None:
         """Forget these rows, which have one of `hashes`."""
         gone = set(row_ids.tolist())
@@ -205,6 +239,11 @@ class PendingKeys:
         self._new.append((transaction.number, hashes))
         _, made = self._open.get(transaction.number, (None, 0))
         self._open[transaction.number] = transaction, made + len(hashes)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no transaction is about to hold anything."""
+        return not self._open
 
     def others(self, transaction: Any, hashes: Words) -> tuple[Positions, list[Any]]:
         """(which of `hashes`, an open transaction other than this one that is about to hold it)."""

@@ -3,12 +3,13 @@
 The write segment of a table is a list of blocks. A block holds columns, row ids (ascending), the commit
 number that made each row (`born`, ascending) and the one that deleted it (`gone`, 0 while it lives). Rows
 never move inside a block, so a position found under a snapshot stays true. Small appends are kept as
-parts and joined when somebody reads them.
+parts, single rows as plain values (storage.rows), and joined when somebody reads them.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Mask, Positions
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
+from storage.rows import Row, batch_of
 from storage.segments.missing import Numbers, defined, missing_column
+from storage.types import Type
 
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 64 << 20
@@ -32,7 +35,9 @@ class Block:
     def __init__(self, numbers: Numbers, batch: Batch, row_ids: Positions, born: int) -> None:
         """`numbers` are the attribute numbers of the batch's columns."""
         self.numbers = numbers
+        self.types = batch.types
         self._parts = [batch]
+        self._plain: list[Row] = []  # the rows behind those of the parts
         self._lock = threading.Lock()
         self._row_ids = row_ids
         self._born = np.full(batch.rows, born, np.int64)
@@ -48,28 +53,54 @@ class Block:
             self.rows + batch.rows <= SMALL_ROWS
             and self.nbytes < SMALL_BYTES
             and numbers == self.numbers
-            and batch.types == self._parts[0].types
+            and batch.types == self.types
         )
 
     def append(self, batch: Batch, row_ids: Positions, born: int) -> None:
         """Add rows at the end. `rows` grows last, so a reader never sees half of it."""
         needed = self.rows + batch.rows
+        self._make_room(needed)
+        span = slice(self.rows, needed)
+        self._row_ids[span], self._born[span], self._gone[span] = row_ids, born, 0
+        with self._lock:
+            self._gather()
+            self._parts.append(batch)
+        self.nbytes += batch.nbytes
+        self.rows = needed
+
+    def has_room_for(self, numbers: Numbers, types: Sequence[Type]) -> bool:
+        """`has_room` for a row of such columns."""
+        small = self.rows < SMALL_ROWS and self.nbytes < SMALL_BYTES
+        return small and numbers == self.numbers and types == self.types
+
+    def append_row(self, row: Row, row_id: int, born: int, nbytes: int) -> None:
+        """Add a row of plain values at the end."""
+        at = self.rows
+        self._make_room(at + 1)
+        self._row_ids[at], self._born[at], self._gone[at] = row_id, born, 0
+        with self._lock:
+            self._plain.append(row)
+        self.nbytes += nbytes
+        self.rows = at + 1
+
+    def _make_room(self, needed: int) -> None:
         if needed > len(self._row_ids):
             room = max(2 * needed, 64)
             self._row_ids, self._born, self._gone = (
                 np.concatenate([old[: self.rows], np.zeros(room - self.rows, np.int64)])
                 for old in (self._row_ids, self._born, self._gone)
             )
-        span = slice(self.rows, needed)
-        self._row_ids[span], self._born[span], self._gone[span] = row_ids, born, 0
-        with self._lock:
-            self._parts.append(batch)
-        self.nbytes += batch.nbytes
-        self.rows = needed
+
+    def _gather(self) -> None:
+        """Make a part of the plain rows, under `_lock`."""
+        if self._plain:
+            self._parts.append(batch_of(self.types, self._plain))
+            self._plain = []
 
     def batch(self) -> Batch:
         """All rows so far: at least those counted by a `rows` read before."""
         with self._lock:
+            self._gather()
             if len(self._parts) > 1:
                 self._parts = [Batch.concat(self._parts)]
             return self._parts[0]

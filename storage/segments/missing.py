@@ -17,11 +17,6 @@ Numbers = tuple[int, ...]
 """The attribute numbers of a batch's columns, in their order."""
 
 
-def numbers_of(table: Table) -> Numbers:
-    """The attribute numbers of a batch with all columns of the table, in its order."""
-    return tuple(column.number for column in table.columns)
-
-
 def missing_column(definition: ColumnDefinition, rows: int) -> Column:
     """What rows without the column have in it."""
     if definition.missing is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,8 @@ from storage.catalog import ColumnDefinition, KeyColumns, Table
 from storage.column import Column, Mask, Positions
 from storage.indexes.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.predicate import Conjunction
+from storage.rows import Row, batch_of, nbytes
 from storage.segments.blocks import Block, cut
-from storage.segments.missing import numbers_of
 from storage.segments.sealed import Sealed
 from storage.segments.tally import Tallies
 from storage.transactions.locks import ROW_CONFLICTS, Locks
@@ -111,6 +111,7 @@ class Store:
         self._history: list[tuple[int, tuple[Part, ...]]] = []  # (commit that ended it, parts until then)
         self.holders: dict[int, Any] = {}  # row id -> open transaction that marked it deleted
         self._spans: tuple[tuple[Part, ...], Positions, Positions] = ((), _NONE, _NONE)
+        self._sealed: tuple[tuple[Part, ...], tuple[Sealed, ...]] = (), ()  # of which parts they are
         self.unsealed_rows = self.unsealed_bytes = 0  # of blocks, about
         self.rewriting: Rewriting | None = None
         self.sealed_at = time.monotonic()
@@ -136,7 +137,7 @@ class Store:
         self.unsealed_rows += batch.rows
         self.unsealed_bytes += batch.nbytes
         last = self.parts[-1] if self.parts else None
-        numbers = numbers_of(table)
+        numbers = table.numbers
         if isinstance(last, Block) and last.has_room(numbers, batch):
             last.append(batch, row_ids, commit)
         else:
@@ -155,6 +156,35 @@ class Store:
             hashes, rows = hashed(values, batch.rows, columns.nulls).asked
             index.add(hashes, row_ids if rows is None else row_ids[rows])
         return first
+
+    def append_row(
+        self, table: Table, row: Row, hashes: Mapping[KeyColumns, int | None], commit: int
+    ) -> None:
+        """`append` of one row of plain values, with the hashes of its keys (None: it has none)."""
+        row_id, size = self.next_row_id, nbytes(row)
+        self.next_row_id += 1
+        self.unsealed_rows += 1
+        self.unsealed_bytes += size
+        last = self.parts[-1] if self.parts else None
+        if isinstance(last, Block) and last.has_room_for(table.numbers, table.types):
+            last.append_row(row, row_id, commit, size)
+        else:
+            batch = batch_of(table.types, [row])
+            self.parts = (*self.parts, Block(table.numbers, batch, np.array((row_id,), np.int64), commit))
+        for columns, index in list(self.indexes.items()):
+            if columns not in hashes:
+                del self.indexes[columns]  # one of its columns was dropped, or it was
+                continue
+            hash = hashes[columns]
+            if hash is not None:
+                index.add_one(hash, row_id)
+
+    @property
+    def sealed(self) -> tuple[Sealed, ...]:
+        """The sealed ones of the parts."""
+        if self._sealed[0] is not self.parts:
+            self._sealed = self.parts, tuple(part for part in self.parts if isinstance(part, Sealed))
+        return self._sealed[1]
 
     def adopt(self, parts: Sequence[Sealed]) -> None:
         """Add segments that a commit brings; their row ids are the next ones."""
@@ -225,7 +255,7 @@ class Store:
 
     def _leave(self, parts: tuple[Part, ...]) -> None:
         """The table's indexes are of its blocks: made anew, when asked for, without those that leave."""
-        self._spans = (), _NONE, _NONE  # which would keep their files
+        self._spans, self._sealed = ((), _NONE, _NONE), ((), ())  # which would keep their files
         for part in parts:
             if isinstance(part, Block):
                 part.left = True

@@ -18,7 +18,6 @@ from storage.catalog import KeyColumns, Table
 from storage.column import Mask, Positions
 from storage.indexes.comparable import keys_of, same_rows
 from storage.indexes.hashindex import Hashed, RowIndex, hashed
-from storage.segments.missing import numbers_of
 from storage.segments.sealed import Sealed
 from storage.transactions.ownrows import OwnRows
 
@@ -57,7 +56,7 @@ class TableChanges:
     def insert(self, batch: Batch, command: int) -> Positions:
         """Add rows; returns their (negative) row ids."""
         last = self.inserted[-1] if self.inserted else None
-        if last is not None and last.has_room(numbers_of(self.table), batch):
+        if last is not None and last.has_room(self.table.numbers, batch):
             row_ids = last.append(batch, command)
         else:
             if last is not None:

@@ -20,9 +20,11 @@ from dataclasses import replace
 from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
 from storage.durability.log import Log
 from storage.durability.records import CommitRecord, TableRecord, gather
+from storage.rows import Row
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.table import Store
 from storage.transactions.sequences import Sequences
+from storage.transactions.single import RowTable
 from storage.transactions.snapshot import Snapshot
 from storage.transactions.temporary import Temporary
 from storage.transactions.transaction import Transaction
@@ -138,6 +140,28 @@ class Commits:
         finally:
             self._commit_lock.release()
 
+    def record_row(self, rows: RowTable, row: Row) -> int | None:
+        """Number, log and insert one row, if its keys are free; its position in the log.
+
+        None: they may not be.
+
+        Raises WouldBlock, DiskFull and FileError, with nothing done.
+        """
+        hashes = rows.hashes(row)
+        store = self.store(rows.table.oid)
+        with self._committing(at_once=is_at_once()), store.lock:
+            if not rows.is_free(store, hashes):
+                return None
+            number, catalog = self._latest[0] + 1, self._latest[1]
+            position = number
+            if self._log is not None:
+                record = rows.record.encode(number, self._next_oid, store.next_row_id, row)
+                position = self._log.append([record])
+            store.append_row(rows.table, row, hashes, number)
+            self._latest = (number, catalog)
+            self._unpublished.append((position, number, catalog))
+        return position
+
     def _own_definitions(self, transaction: Transaction) -> dict[int, Definition | None]:
         """What a transaction defined for its session alone."""
         temporary = transaction.temporary
@@ -212,6 +236,19 @@ class Commits:
         """Make durable what the log has."""
         if self._log is not None:
             self._log.flush(self._log.written)
+
+    def show(self, position: int, synchronous: bool) -> None:
+        """Make what is recorded up to a position durable and visible. Raises FileError where it is neither.
+
+        Nobody sees a commit before the log has it on disk, unless its session asked not to wait.
+        """
+        if self._log is not None:
+            if synchronous:
+                self._log.flush(position)
+            else:
+                self._log.write()  # only a machine that dies can take it
+                self._log.flush_later()
+        self._publish(position)
 
     def _publish(self, position: int) -> None:
         with self._publish_lock:

@@ -292,6 +292,14 @@ class Waits:
         with self.lock:
             return self.tables.is_free(table, mode)
 
+    def take_free(self, party: Holder, table: Thing, mode: TableMode) -> bool:
+        """Lock a table until `release`, if that is to be had at once; whether it was."""
+        with self.lock:
+            free = self.tables.is_free(table, mode)
+            if free:
+                self.tables.take(party, table, mode, 0)
+        return free
+
     def table(self, party: Party, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """Lock a table until the transaction's end.
 
@@ -325,7 +333,7 @@ class Waits:
                     with self.lock:
                         self.tables.leave(party, table)
 
-    def release(self, party: Party, level: int = -1) -> None:
+    def release(self, party: Holder, level: int = -1) -> None:
         """Give up the locks on tables taken at a greater level, and wake who waits for the party."""
         with self.lock:
             self.tables.release(party, level)

@@ -18,7 +18,7 @@ from storage.codes import Codes
 from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
 from storage.segments.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
-from storage.segments.missing import Numbers, defined, missing_column, numbers_of
+from storage.segments.missing import Numbers, defined, missing_column
 from storage.segments.sealed import Sealed
 from storage.types import Type
 
@@ -35,7 +35,7 @@ class OwnRows:
     def __init__(self, table: Table, batch: Batch, first: int, command: int) -> None:
         """`batch` has all columns of the table as it is defined now."""
         self.table = table
-        self.numbers: Numbers = numbers_of(table)
+        self.numbers: Numbers = table.numbers
         self.first = first
         self.rows = batch.rows
         self.sealed: tuple[Sealed, ...] = ()  # the files that hold the rows, each by row ids from 0

@@ -61,6 +61,12 @@ class Sequences:
             self._values[sequence.key] = (last, True)
             return range(first, last + (1 if sequence.increment > 0 else -1), sequence.increment)
 
+    def give_back(self, sequence: Sequence, value: int, before: tuple[int, bool]) -> None:
+        """A value that was drawn is not wanted: the next has it, unless somebody has drawn since."""
+        with self._lock:
+            if self._values.get(sequence.key) == (value, True):
+                self._values[sequence.key] = before
+
     def _promise(self, sequence: Sequence, last: int) -> None:
         """Have the log hold that values up to `last` were given out."""
         up = sequence.increment > 0

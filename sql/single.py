@@ -1,0 +1,184 @@
+"""Plans of one row: an INSERT whose shape says that nothing but its values can matter.
+
+    INSERT INTO table VALUES (parameters, constants, now(), values of sequences) [RETURNING columns]
+
+of a table without checks, foreign keys, and columns of types that are not plain (storage.rows). Such a plan
+runs on plain values and commits in one step (storage.transactions.single). The general operators say what it
+means: it does only what they would do with the same values, and gives up, with nothing done, where they would
+fail or wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Protocol
+
+from engine.functions.registry import BY_ID
+from engine.nodes import Call, Cast, Constant, Parameter, Reference
+from engine.operators import Insert, Operator, Values
+from engine.seams import Expression
+from storage.batch import Batch
+from storage.catalog import Catalog, Table
+from storage.catalog import Sequence as SequenceDefinition
+from storage.column import Column
+from storage.database import Database
+from storage.rows import Row, is_plain
+from storage.transactions.single import RowTable
+from storage.types import INT2, INT4, INT8, TEXT, VARCHAR, Type
+
+_NOW = frozenset(("now", "transaction_timestamp", "current_timestamp"))
+_BITS = {INT2: 15, INT4: 31, INT8: 63}
+
+
+class _Unfit(Exception):
+    """A value is not as its column wants it."""
+
+
+class Drawer(Protocol):
+    """The session that draws."""
+
+    store: Database
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    def drew(self, sequence: int, value: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the cells of a row are made of: the statement's parameters, its time, who draws from sequences."""
+
+    values: Sequence[Any]
+    now: int
+    draw: Callable[[int], int]  # of a sequence's OID
+
+
+class Drawing:
+    """What one statement draws from sequences: given back where the general operators will draw it."""
+
+    def __init__(self, session: Drawer) -> None:
+        self._session = session
+        self._drawn: list[tuple[SequenceDefinition, int, tuple[int, bool]]] = []
+
+    def draw(self, oid: int) -> int:
+        """The next value of a sequence. Raises SequenceLimitExceeded."""
+        session = self._session
+        relation = session.catalog.relations[oid]
+        assert isinstance(relation, SequenceDefinition)
+        before = session.store.sequences.state(relation)
+        value = session.store.sequences.next(relation, 1)[0]
+        self._drawn.append((relation, value, before))
+        session.drew(oid, value)
+        return value
+
+    def give_back(self) -> None:
+        """Nothing came of it."""
+        for relation, value, before in reversed(self._drawn):
+            self._session.store.sequences.give_back(relation, value, before)
+
+
+Cell = Callable[[Given], Any]
+
+
+@dataclass(frozen=True)
+class InsertRow:
+    """See the module's text. `not_null` and `returning` are positions in the table."""
+
+    rows: RowTable
+    cells: tuple[Cell, ...]
+    not_null: tuple[int, ...]
+    returning: tuple[int, ...] | None
+
+    def row(self, given: Given) -> Row | None:
+        """The row to insert; None where the general operators have to say what is wrong with it."""
+        try:
+            row = tuple([cell(given) for cell in self.cells])
+        except _Unfit:
+            return None
+        for position in self.not_null:
+            if row[position] is None:
+                return None
+        return row
+
+    def returned(self, row: Row) -> list[Batch]:
+        """What RETURNING gives of it."""
+        if self.returning is None:
+            return []
+        types = self.rows.table.types
+        columns = [Column.of(types[position], [row[position]]) for position in self.returning]
+        return [Batch(tuple(columns), 1)]
+
+
+def single(operator: Operator, catalog: Catalog) -> InsertRow | None:
+    """The plan of one row that a plan is, if it is one."""
+    if not isinstance(operator, Insert) or operator.rules is not None or operator.checks:
+        return None
+    written = operator.child
+    if not isinstance(written, Values) or len(written.rows) != 1:
+        return None
+    table = catalog.table(operator.table)
+    rows, cells, returning = RowTable.of(table), _cells(written.rows[0], table), None
+    if operator.returning is not None:
+        found = [item.index for item in operator.returning if isinstance(item, Reference)]
+        returning = tuple(found) if len(found) == len(operator.returning) else None
+        if returning is None or any(position >= len(table.columns) for position in returning):
+            return None
+    if rows is None or cells is None:
+        return None
+    return InsertRow(rows, cells, operator.not_null, returning)
+
+
+def _cells(expressions: Sequence[Expression], table: Table) -> tuple[Cell, ...] | None:
+    found = []
+    for expression, type in zip(expressions, table.types, strict=True):
+        cell = _cell(expression, type)
+        if cell is None:
+            return None
+        found.append(cell)
+    return tuple(found)
+
+
+def _cell(expression: Expression, type: Type) -> Cell | None:
+    """What makes a column's value; None where only the expression can."""
+    if not is_plain(expression.type) or expression.type.base != type.base:
+        return None
+    match expression:
+        case Constant(value):
+            item = value.tolist()[0]
+            return lambda given: item
+        case Parameter(index):
+            pick = itemgetter(index)
+            return lambda given: pick(given.values)
+        case Call(id, (), _) if BY_ID[id].name in _NOW:
+            return lambda given: given.now
+        case Call("nextval(regclass)", (Constant(sequence),), _):
+            oid = sequence.tolist()[0]
+            return lambda given: given.draw(oid)
+        case Cast(argument, to):
+            inner = _cell(argument, argument.type)
+            return None if inner is None else _fitting(inner, argument.type, to)
+    return None
+
+
+def _fitting(cell: Cell, given: Type, to: Type) -> Cell | None:
+    """A cast that leaves values as they are, if they fit."""
+    if given in _BITS and to in _BITS:
+        bits = _BITS[to]
+        return _checked(cell, lambda value: value >> bits in (0, -1))
+    if given in (TEXT, VARCHAR) and to.base == VARCHAR:
+        most = to.modifier - 4
+        return cell if to.modifier == -1 else _checked(cell, lambda value: len(value) <= most)
+    return None
+
+
+def _checked(cell: Cell, fits: Callable[[Any], bool]) -> Cell:
+    def checked(given: Given) -> Any:
+        value = cell(given)
+        if value is not None and not fits(value):
+            raise _Unfit
+        return value
+
+    return checked
