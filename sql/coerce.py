@@ -116,7 +116,7 @@ def coerce(
             return expression
         return Cast(expression, target, letter == "e")
     if not can_coerce(source, target, letter):
-        raise CannotCoerce(f"cannot cast type {source} to {target}", position=position)
+        raise CannotCoerce(f"cannot cast type {source.base} to {target.base}", position=position)
     return fold_cast(Cast(expression, target, letter == "e"), context, position)
 
 

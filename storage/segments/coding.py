@@ -5,6 +5,13 @@ the head "elements", the numpy name of the elements' dtype, and "layout". They a
 or loaded, out of the values that are at hand then. A merge puts the codes of its sources together and reads
 no vector, unless a source has none (it is older than codes, or its codes are of another layout), or so few
 rows have been left of each cell that encoding them anew pays.
+
+The bytes of binary(n) are read as float32, whatever they are, because nothing says which function will be
+asked: DOT_PRODUCT alone reads float32, DOT_PRODUCT_I8 does not. What is no float32 gets no codes by itself.
+Bytes of integers, of float64, of texts and of hashes are, read so, NaN, infinite, or of a length that no
+proof covers, in every row that was tried; such rows cost 4 bytes each, are read in full, and a query sees at
+its first look that codes do not pay. (float16 and strings of digits do look like float32, and get codes that
+nobody asks.)
 """
 
 from __future__ import annotations

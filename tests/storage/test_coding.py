@@ -257,3 +257,18 @@ def test_whatever_happens_to_a_table(database: Database, monkeypatch: pytest.Mon
     database.optimize(table, "full")
     agree(database, table)
     assert len(rows(database, table)) == len(living)
+
+
+@pytest.mark.parametrize("kind", ["<f8", "i1", "<i2", "<i4", "<i8", "random", "letters"])
+def test_bytes_that_are_no_float32_have_no_codes(kind: str) -> None:
+    random, shape = np.random.default_rng(3), (600, 512)
+    match kind:
+        case "random" | "letters":
+            low, high = (0, 256) if kind == "random" else (97, 123)
+            values = random.integers(low, high, shape, np.uint8)
+        case _:
+            values = (random.standard_normal(shape) * (1 if kind == "<f8" else 40)).astype(kind)
+    codes = Codes.build(np.ascontiguousarray(values).view("<f4"))
+    assert codes is not None
+    assert (codes.rows, len(codes.unsure)) == (0, len(values))
+    assert sum(buffer.nbytes for buffer in codes.buffers()) == 4 * len(values)
