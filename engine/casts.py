@@ -21,9 +21,9 @@ from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.castings import context
 from engine.forms import intervals, numbers, texts, times
-from engine.forms.compound import elements
 from engine.forms.style import Style, style_of
 from engine.functions import units
+from engine.lists import like, lists
 from engine.run import Run
 from storage import types as t
 from storage.column import Array, Column, Mask
@@ -108,11 +108,8 @@ def _to_text(column: Column, target: Type, style: Style) -> Column:
 def _array(column: Column, target: Type, style: Style) -> Column:
     assert target.element is not None
     inner = target.element if target.modifier == -1 else target.element.of(target.modifier)
-    flat = convert(elements(column), inner, style).spread(len(column.values.flatten())).to_arrow()
-    values = column.values
-    offsets = np.concatenate([[0], np.cumsum([len(row) if row.is_valid else 0 for row in values])])
-    lists = pa.LargeListArray.from_arrays(pa.array(offsets.astype(np.int64)), flat)
-    return Column(target.base, lists, column.valid)
+    _, elements = lists(column)
+    return like(column, convert(elements, inner, style).spread(len(elements)), target.base)
 
 
 def _valid_values(column: Column) -> tuple[Array, Mask | None]:

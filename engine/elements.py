@@ -1,4 +1,4 @@
-"""Nodes of arrays: ARRAY[...], a[i], and comparison with ANY and ALL of an array's elements."""
+"""Nodes of arrays: ARRAY[...], and comparison with ANY and ALL of an array's elements."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pyarrow as pa
 
 from engine.conditions import member
 from engine.functions.calls import call
-from engine.functions.lists import list_column, lists
+from engine.lists import list_column, lists, stacked
 from engine.nodes import concat
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column
-from storage.types import BOOL, INT2VECTOR, OIDVECTOR, Type
+from storage.types import BOOL, Type
 
 
 @dataclass(frozen=True, slots=True)
 class MakeArray:
-    """ARRAY[items]; `type` is the array type."""
+    """ARRAY[items]; `type` is the array type. Items that are arrays make one of a dimension more."""
 
     items: tuple[Expression, ...]
     type: Type
@@ -38,80 +38,12 @@ class MakeArray:
         offsets = np.arange(rows + 1, dtype=np.int64) * len(columns)
         if not columns:
             return list_column(self.type, offsets, Column.of(element, []), constant=constant)
-        items = concat(element, [column.spread(rows) if not constant else column for column in columns])
+        columns = [column.spread(rows) for column in columns]
+        if columns[0].type.is_array:
+            return stacked(self.type, columns, constant=constant)
+        items = concat(element, columns)
         order = np.arange(rows * len(columns)).reshape(len(columns), rows).T.reshape(-1)
         return list_column(self.type, offsets, items.take(order), constant=constant)
-
-
-@dataclass(frozen=True, slots=True)
-class Subscript:
-    """array[index], from 1 (int2vector and oidvector: from 0); null outside."""
-
-    array: Expression
-    index: Expression
-    type: Type
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.array, self.index)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        array, index = self.array.evaluate(batch, run), self.index.evaluate(batch, run)
-        constant = array.constant and index.constant
-        rows = 1 if constant else batch.rows
-        if not constant:
-            array, index = array.spread(rows), index.spread(rows)
-        first = 0 if array.type.base in (INT2VECTOR, OIDVECTOR) else 1
-        offsets, elements = lists(array)
-        at = index.values.astype(np.int64) - first
-        inside = array.is_valid() & index.is_valid() & (at >= 0) & (at < np.diff(offsets))
-        if not inside.any():
-            return Column.scalar(self.type, None)
-        position = np.where(inside, offsets[:-1] + at, 0)
-        picked = elements.take(position)
-        valid = inside & picked.is_valid()
-        return picked.retype(self.type).with_valid(None if valid.all() else valid, constant=constant)
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """array[lower:upper], both ends included and optional; empty where they leave nothing."""
-
-    array: Expression
-    lower: Expression | None
-    upper: Expression | None
-
-    @property
-    def type(self) -> Type:
-        return self.array.type
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return tuple(node for node in (self.array, self.lower, self.upper) if node is not None)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        given = [None if e is None else e.evaluate(batch, run) for e in (self.array, self.lower, self.upper)]
-        constant = all(column is None or column.constant for column in given)
-        rows = 1 if constant else batch.rows
-        array, lower, upper = (None if column is None else column.spread(rows) for column in given)
-        assert array is not None
-        offsets, elements = lists(array)
-        first = 0 if array.type.base in (INT2VECTOR, OIDVECTOR) else 1
-        lengths = np.diff(offsets)
-        valid = array.is_valid()
-        start, stop = np.zeros(rows, np.int64), lengths
-        if lower is not None:
-            start = np.maximum(lower.values.astype(np.int64) - first, 0)
-            valid = valid & lower.is_valid()
-        if upper is not None:
-            stop = np.minimum(upper.values.astype(np.int64) - first + 1, lengths)
-            valid = valid & upper.is_valid()
-        counts = np.where(valid, np.maximum(stop - start, 0), 0)
-        ends = np.cumsum(counts)
-        within = np.arange(int(ends[-1]) if rows else 0) - np.repeat(ends - counts, counts)
-        picked = elements.take(np.repeat(offsets[:-1] + start, counts) + within)
-        mask = None if valid.all() else valid
-        return list_column(self.type, np.append(0, ends), picked, mask, constant=constant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
+from engine.aggregates.collect import accumulated
 from engine.functions.calls import call
 from engine.groups import KeyIndex
+from engine.lists import list_column, lists
 from engine.members import Members
 from engine.nodes import concat
 from engine.operators.base import Operator
@@ -25,7 +26,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
-from storage.errors import CardinalityViolation, DatabaseError, FeatureNotSupported, QueryCanceled
+from storage.errors import CardinalityViolation, DatabaseError, QueryCanceled
 from storage.types import BOOL, Type
 
 V = TypeVar("V")
@@ -106,11 +107,12 @@ class ArraySubquery:
         return _column(self, self.plan, self.arguments, batch, run, self._value, self.type)
 
     def _value(self, run: Run) -> Column:
-        if self.plan.types[0].is_array:
-            raise FeatureNotSupported("multidimensional arrays are not supported")
         parts = [part.columns[0] for part in self.plan.batches(run)]
-        items = Column.concat(parts or [Column.of(self.plan.types[0], [])]).to_arrow()
-        return Column(self.type, pa.LargeListArray.from_arrays(pa.array([0, len(items)], pa.int64()), items))
+        items = Column.concat(parts or [Column.of(self.plan.types[0], [])])
+        offsets = np.array([0, len(items)], np.int64)
+        if items.type.is_array and len(items):
+            return accumulated(self.type, offsets, items)
+        return list_column(self.type, offsets, lists(items)[1] if items.type.is_array else items)
 
 
 @dataclass(frozen=True)

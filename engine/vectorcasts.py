@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.forms import bits, sparse, texts, vectors
-from engine.functions.lists import list_column
+from engine.lists import bounds, is_plain, list_column
 from storage.column import Array, Column
 from storage.errors import (
     DataException,
@@ -21,6 +21,7 @@ from storage.errors import (
     NullValueNotAllowed,
     NumericValueOutOfRange,
 )
+from storage.lists import items_of
 from storage.rowbytes import content_of
 from storage.types import (
     BINARY,
@@ -155,7 +156,9 @@ def _to_array(column: Column, target: Type) -> Column:
 
 def _numbers(column: Column, target: Type) -> tuple[Array, Array]:
     """(the elements of all rows as numbers, how many each row has); a null row has none."""
-    lists = column.values
+    if not is_plain(column) and any(len(said) > 2 for said in bounds(column)):
+        raise DataException("array must be 1-D")
+    lists = items_of(column.values)
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     flat = lists.filter(lists.is_valid()).flatten() if lists.null_count else lists.flatten()
     if flat.null_count:

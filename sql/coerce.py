@@ -23,6 +23,9 @@ from storage.errors import CannotCoerce, DatabaseError, DatatypeMismatch
 from storage.types import (
     ANY,
     ANYARRAY,
+    ANYCOMPATIBLE,
+    ANYCOMPATIBLEARRAY,
+    ANYCOMPATIBLENONARRAY,
     ANYELEMENT,
     ANYENUM,
     ANYNONARRAY,
@@ -57,7 +60,10 @@ from storage.types import (
 )
 
 Letter = Literal["i", "a", "e"]
-POLYMORPHIC = frozenset(t.oid for t in (ANY, ANYARRAY, ANYELEMENT, ANYENUM, ANYNONARRAY))
+_ARRAYS = frozenset(t.oid for t in (ANYARRAY, ANYCOMPATIBLEARRAY))
+_ELEMENTS = frozenset(t.oid for t in (ANYELEMENT, ANYCOMPATIBLE))
+_NONARRAYS = frozenset(t.oid for t in (ANYNONARRAY, ANYCOMPATIBLENONARRAY))
+POLYMORPHIC = _ARRAYS | _ELEMENTS | _NONARRAYS | {ANY.oid, ANYENUM.oid}
 # Array types of the catalogs' own: a value is one, or is cast to one by name.
 _VECTORS = frozenset((INT2VECTOR.oid, OIDVECTOR.oid))
 _RANK = {"i": 0, "a": 1, "e": 2}
@@ -84,11 +90,13 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
     """Whether a value of `source` may become one of `target` in this context."""
     if source.oid in (target.oid, UNKNOWN.oid) or target.oid == ANY.oid:
         return True
-    if target.oid in (ANYELEMENT.oid, ANYNONARRAY.oid):
-        return target.oid == ANYELEMENT.oid or not source.is_array
+    if target.oid in _ELEMENTS:
+        return True
+    if target.oid in _NONARRAYS:
+        return not source.is_array
     if target.oid == ANYENUM.oid:
         return source.is_enum
-    if target.oid == ANYARRAY.oid:
+    if target.oid in _ARRAYS:
         return source.is_array
     if letter == "i" and target.oid in _VECTORS:
         return False

@@ -95,6 +95,11 @@ def _joined(word: str) -> Callable[[Any], str]:
     return lambda node: "(" + f" {word} ".join(deparse(operand) for operand in node.operands) + ")"
 
 
+def _slices(node: e.Slice | e.AssignSlice) -> str:
+    ends = zip(node.lowers, node.uppers, strict=True)
+    return "".join(f"[{':'.join('' if end is None else deparse(end) for end in pair)}]" for pair in ends)
+
+
 _WRITERS: dict[type, Callable[[Any], str]] = {
     e.Reference: lambda n: n.name or f"column {n.index + 1}",
     e.Constant: _constant,
@@ -117,7 +122,10 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     e.NullIf: lambda n: f"NULLIF({deparse(n.left)}, {deparse(n.right)})",
     e.Extreme: lambda n: f"{'GREATEST' if n.greatest else 'LEAST'}({listed(n.arguments)})",
     e.MakeArray: lambda n: f"ARRAY[{listed(n.items)}]",
-    e.Subscript: lambda n: f"{deparse(n.array)}[{deparse(n.index)}]",
+    e.Subscript: lambda n: deparse(n.array) + "".join(f"[{deparse(index)}]" for index in n.indices),
+    e.Slice: lambda n: deparse(n.array) + _slices(n),
+    e.AssignElement: lambda n: deparse(n.value),
+    e.AssignSlice: lambda n: deparse(n.value),
     e.Quantified: lambda n: (
         f"({deparse(n.operand)} {n.operator.removeprefix('operator ').partition('(')[0]} "
         f"{'ALL' if n.every else 'ANY'} ({deparse(n.array)}))"

@@ -15,14 +15,10 @@ from functools import lru_cache
 from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS, WindowFunction
-from sql.coerce import POLYMORPHIC, can_coerce
+from sql.coerce import can_coerce
+from sql.polymorphic import bound
 from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction, WrongObjectType
 from storage.types import (
-    ANY,
-    ANYARRAY,
-    ANYELEMENT,
-    ANYENUM,
-    ANYNONARRAY,
     BINARY,
     BYTEA,
     SPARSEVEC,
@@ -30,7 +26,6 @@ from storage.types import (
     UNKNOWN,
     VECTORS,
     Type,
-    array_of,
 )
 
 
@@ -299,68 +294,5 @@ def _by_category(candidates: list[_Candidate], types: Sequence[Type]) -> list[_C
 
 def _bound(candidate: _Candidate, types: Sequence[Type]) -> Choice | None:
     """The candidate with its polymorphic types told by the arguments; None: they disagree."""
-    declared = candidate.declared
-    result = candidate.overload.result
-    if all(d.oid not in POLYMORPHIC for d in declared):
-        return Choice(candidate.overload, declared, result)
-    element = _element(declared, types)
-    if element is None:
-        return (
-            None
-            if any(d.oid != ANY.oid and d.oid in POLYMORPHIC for d in declared)
-            else _any(candidate, types)
-        )
-    places = []
-    for d, t in zip(declared, types, strict=True):
-        if d.oid == ANYARRAY.oid:
-            places.append(t if t.is_array else array_of(element))
-        elif d.oid in (ANYELEMENT.oid, ANYENUM.oid, ANYNONARRAY.oid):
-            places.append(element)
-        elif d.oid == ANY.oid:
-            places.append(TEXT if t.oid == UNKNOWN.oid else t)
-        else:
-            places.append(d)
-    if result.oid == ANYARRAY.oid:
-        first = next((t for d, t in zip(declared, places, strict=True) if d.oid == ANYARRAY.oid), None)
-        result = first or array_of(element)
-    elif result.oid in (ANYELEMENT.oid, ANYENUM.oid, ANYNONARRAY.oid):
-        result = element
-    return Choice(candidate.overload, tuple(places), result)
-
-
-def _any(candidate: _Candidate, types: Sequence[Type]) -> Choice:
-    places = tuple(
-        (TEXT if t.oid == UNKNOWN.oid else t) if d.oid == ANY.oid else d
-        for d, t in zip(candidate.declared, types, strict=True)
-    )
-    return Choice(candidate.overload, places, candidate.overload.result)
-
-
-def _element(declared: Sequence[Type], types: Sequence[Type]) -> Type | None:
-    """What anyelement stands for; None where the arguments disagree or none tells."""
-    element: Type | None = None
-    unknown = False
-    for d, t in zip(declared, types, strict=True):
-        if d.oid not in POLYMORPHIC or d.oid == ANY.oid:
-            continue
-        if t.oid == UNKNOWN.oid:
-            unknown = True
-            continue
-        if d.oid == ANYARRAY.oid:
-            if t.element is None:
-                return None
-            here = t.element
-        elif (d.oid == ANYNONARRAY.oid and t.is_array) or (d.oid == ANYENUM.oid and not t.is_enum):
-            return None
-        else:
-            here = t.base
-        if element is not None and element.oid != here.oid:
-            return None
-        element = here
-    if (
-        element is None
-        and unknown
-        and all(d.oid in (ANYELEMENT.oid, ANYNONARRAY.oid, ANY.oid) for d in declared)
-    ):
-        return TEXT
-    return element
+    found = bound(candidate.declared, candidate.overload.result, types)
+    return None if found is None else Choice(candidate.overload, *found)

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from storage import lists
 from storage.errors import FeatureNotSupported
 from storage.rowbytes import rows_of, strings_of
 from storage.types import BYTEA, NUMERIC, Form, Type, numeric_modifier
@@ -213,9 +214,10 @@ class Column:
         return Column.scaled(self.type, *units, self._valid, constant=self.constant)
 
     def tolist(self) -> list[Any]:
-        """Python values, None for null: bytes a row for binary and uuid, lists for vectors."""
+        """Python values, None for null: bytes a row for binary and uuid, lists for vectors and arrays."""
         if isinstance(self.values, pa.Array):
-            result: list[Any] = self.values.to_pylist()
+            to_list = lists.to_lists if self.type.form is Form.LIST else pa.Array.to_pylist
+            result: list[Any] = to_list(self.values)
             if self.type.is_ragged:
                 return [None if v is None else np.frombuffer(v, self.type.dtype).tolist() for v in result]
             return result
@@ -228,7 +230,7 @@ class Column:
         return [item if ok else None for item, ok in zip(items, self._valid, strict=True)]
 
     def to_arrow(self) -> pa.Array:
-        """The values as an Arrow array of `arrow_type(type)`."""
+        """The values as an Arrow array of `arrow_type(type)`; arrays as storage.lists has them."""
         if isinstance(self.values, pa.Array):
             return self.values
         mask = None if self._valid is None else ~self._valid
@@ -250,7 +252,9 @@ class Column:
         items = list(items)
         if type.is_ragged:
             items = [None if v is None else _raw(v, type.dtype) for v in items]
-        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+        if type.form is Form.LIST:
+            return cls(type, lists.from_lists(items, arrow_type(type)))
+        if type.form in (Form.TEXT, Form.BYTES):
             return cls(type, pa.array(items, arrow_type(type)))
         missing = [item is None for item in items]
         valid = ~np.array(missing, np.bool_) if any(missing) else None
@@ -286,6 +290,9 @@ class Column:
         """The inverse of `to_arrow`."""
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
+        if type.form is Form.LIST and pa.types.is_struct(array.type):
+            items = lists.items_of(array).cast(arrow_type(type))
+            return cls(type, lists.with_bounds(items, lists.bounds_of(array)))
         if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
             return cls(type, array.cast(arrow_type(type)))
         if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
@@ -302,7 +309,8 @@ class Column:
     def _joined(self, columns: Sequence[Column]) -> Column:
         """`concat` of several columns, of which this is the first."""
         if self.arrow:
-            return Column(self.type, pa.concat_arrays([c.values for c in columns]))
+            join = lists.joined if self.type.form is Form.LIST else pa.concat_arrays
+            return Column(self.type, join([c.values for c in columns]))
         valid = None
         if any(c._valid is not None for c in columns):
             valid = np.concatenate([c.is_valid() for c in columns])

@@ -14,7 +14,8 @@
              then a byte that counts these zeros); sparsevec (little-endian: int32 dimensions, int32 places
              from 0 that ascend, then their float32 values, none of which is zero)
     DECIMAL  numpy (rows,) of object: decimal.Decimal with its display scale (1.10 stays 1.10)
-    LIST     Arrow large_list of the element's Arrow form: arrays (one-dimensional)
+    LIST     Arrow large_list of the element's Arrow form: arrays; with their bounds beside, where one has
+             several dimensions or counts from elsewhere: see storage.lists
 
 A `Type` with a modifier (varchar(10), binary(4096)) is a value of its own: `type.base` drops it.
 """
@@ -188,6 +189,9 @@ ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
 ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")
 ANYNONARRAY = _row("anynonarray", 2776, 0, TEXTUAL, None, 4, "P")
 ANYENUM     = _row("anyenum", 3500, 0, TEXTUAL, None, 4, "P")
+ANYCOMPATIBLE = _row("anycompatible", 5077, 0, TEXTUAL, None, 4, "P")
+ANYCOMPATIBLEARRAY = _row("anycompatiblearray", 5078, 0, TEXTUAL, None, -1, "P")
+ANYCOMPATIBLENONARRAY = _row("anycompatiblenonarray", 5079, 0, TEXTUAL, None, 4, "P")
 ANY         = _row("any", 2276, 0, TEXTUAL, None, 4, "P", sql_name='"any"')
 RECORD      = _row("record", 2249, 2287, TEXTUAL, None, -1, "P")
 CSTRING     = _row("cstring", 2275, 1263, TEXTUAL, None, -2, "P")

@@ -12,10 +12,10 @@ from engine import forms
 from engine.aggregates.registry import State, aggregate
 from engine.functions.json import json_texts, stored
 from engine.functions.jsonvalue import quoted
-from engine.functions.lists import list_column
+from engine.lists import bounds, list_column, lists, stacked_bounds
 from storage.column import Array, Column, Positions
-from storage.errors import InvalidParameterValue
-from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT
+from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
+from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT, Type
 
 
 class Collected(State):
@@ -56,6 +56,33 @@ class ArrayAgg(Collected):
     def finish(self, count: int) -> Column:
         offsets, (items,) = self.ordered(count)
         return list_column(self.result, offsets, items, np.diff(offsets) > 0)
+
+
+_UNEVEN = "cannot accumulate arrays of different dimensionality"
+
+
+@aggregate("array_agg", [ANYARRAY], ANYARRAY, ordered=True)
+class StackedAgg(Collected):
+    """An array of all arrays, of one dimension more; null without rows."""
+
+    def finish(self, count: int) -> Column:
+        offsets, (items,) = self.ordered(count)
+        return accumulated(self.result, offsets, items)
+
+
+def accumulated(type: Type, offsets: Positions, items: Column) -> Column:
+    """Arrays of the arrays offsets[r] to offsets[r + 1], null where there is none.
+
+    Raises NullValueNotAllowed, ArraySubscriptError.
+    """
+    if not items.is_valid().all():
+        raise NullValueNotAllowed("cannot accumulate null arrays")
+    shapes = bounds(items)
+    if not all(shapes):
+        raise ArraySubscriptError("cannot accumulate empty arrays")
+    ends, elements = lists(items)
+    said = [stacked_bounds(shapes[a:b], _UNEVEN) for a, b in pairwise(offsets.tolist())]
+    return list_column(type, ends[offsets], elements, np.diff(offsets) > 0, bounds=said)
 
 
 @aggregate("string_agg", [TEXT, TEXT], TEXT, ordered=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import cmp_to_key
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,10 +11,10 @@ import pyarrow.compute as pc
 
 from engine.aggregates.registry import State, aggregate, grown
 from engine.frames import Pieces, bit_sums, folded, sizes
-from engine.functions.compare import list_order
 from engine.orders import order_words, sorted_rows
 from storage import kernels
 from storage.column import Array, Column, Positions
+from storage.indexes.comparable import column_keys
 from storage.types import (
     ANYARRAY,
     ANYELEMENT,
@@ -211,8 +210,6 @@ def _key(type: Type) -> Callable[[Any], Any]:
     """What Python compares instead of a value of the type."""
     if type.form is Form.DECIMAL:
         return _decimal_key
-    if type.is_array:
-        return cmp_to_key(list_order)
     if type.name == "interval":
         return _interval_key
     return (lambda text: text.rstrip(" ")) if type.name == "bpchar" else _plain
@@ -236,21 +233,29 @@ class Kept(State):
         column = columns[0]
         if self.count == 1 and column.type.name in ("text", "name", "varchar"):
             ends = pc.min_max(column.values).as_py()
-            self._keep([0], [ends["max" if self.largest else "min"]])
+            end = ends["max" if self.largest else "min"]
+            self._keep([0], [end], [end])
         elif column.units is not None:
             ends = np.iinfo(np.int64)
             units = np.full(self.count, ends.min if self.largest else ends.max)
             seen = np.zeros(self.count, np.bool_)
             (kernels.largest if self.largest else kernels.smallest)(groups, column.units, units, seen)
             found = Column.scaled(column.type, units[seen], column.scale)
-            self._keep(np.flatnonzero(seen).tolist(), found.tolist())
+            self._keep(np.flatnonzero(seen).tolist(), found.tolist(), self._keys(found))
         else:
-            self._keep(groups.tolist(), column.tolist())
+            self._keep(groups.tolist(), column.tolist(), self._keys(column))
 
-    def _keep(self, groups: list[int], values: list[Any]) -> None:
-        items, keys, key, largest = self.items, self.keys, self.key, self.largest
-        for group, item in zip(groups, values, strict=True):
-            new, old = key(item), keys[group]
+    def _keys(self, column: Column) -> list[Any]:
+        """What is compared instead of the values."""
+        if column.type.is_array:
+            keys: list[Any] = column_keys(column)[0].strings.to_pylist()
+            return keys
+        return [self.key(item) for item in column.tolist()]
+
+    def _keep(self, groups: list[int], values: list[Any], found: list[Any]) -> None:
+        items, keys, largest = self.items, self.keys, self.largest
+        for group, item, new in zip(groups, values, found, strict=True):
+            old = keys[group]
             if old is None or ((new > old) if largest else (new < old)):
                 items[group], keys[group] = item, new
 
@@ -262,8 +267,9 @@ class Kept(State):
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
         pairs = zip(groups.tolist(), other.items, strict=False)
-        kept = [(group, item) for group, item in pairs if item is not None]
-        self._keep([group for group, _ in kept], [item for _, item in kept])
+        kept = [place for place, (_, item) in enumerate(pairs) if item is not None]
+        into, items, keys = groups.tolist(), other.items, other.keys
+        self._keep([into[p] for p in kept], [items[p] for p in kept], [keys[p] for p in kept])
 
     def finish(self, count: int) -> Column:
         self.reserve(count)
@@ -308,12 +314,13 @@ class AnyValue(Kept):
     largest = False
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        self._keep(groups.tolist(), columns[0].tolist())
+        items = columns[0].tolist()
+        self._keep(groups.tolist(), items, items)
 
     def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
         return _chosen(columns[0], np.arange(rows), pieces)
 
-    def _keep(self, groups: list[int], values: list[Any]) -> None:
+    def _keep(self, groups: list[int], values: list[Any], found: list[Any]) -> None:
         for group, item in zip(groups, values, strict=True):
             if self.items[group] is None:
-                self.items[group] = item
+                self.items[group] = self.keys[group] = item

@@ -15,8 +15,8 @@ import numpy as np
 from engine.aggregates.collect import Collected
 from engine.aggregates.registry import HYPOTHETICAL, aggregate
 from engine.functions.calls import call
-from engine.functions.lists import list_column, lists
 from engine.groups import number
+from engine.lists import list_column, lists
 from engine.orders import order_words
 from storage.column import Array, Column, Positions
 from storage.errors import NumericValueOutOfRange

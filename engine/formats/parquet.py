@@ -29,8 +29,8 @@ from engine.formats.options import CopyFormat
 from engine.forms import vectors
 from engine.forms.style import Style
 from engine.forms.times import DATE_HIGH, DATE_LOW, EPOCH_DAYS, STAMP_HIGH, STAMP_LOW
-from engine.functions.lists import list_column, lists
 from engine.late import bounded_rows
+from engine.lists import is_plain, list_column, lists
 from storage import types as t
 from storage.batch import Batch
 from storage.column import Array, Column
@@ -128,6 +128,10 @@ def _written(column: Column, kind: pa.DataType, style: Style) -> pa.Array:
         fixed = pa.binary(values.shape[1])
         return pa.Array.from_buffers(fixed, len(values), [bits, pa.py_buffer(values.reshape(-1))]).cast(kind)
     if type.element is not None:
+        if not is_plain(column):
+            raise FeatureNotSupported(
+                "arrays of several dimensions, and such as do not count from 1, are not supported in Parquet"
+            )
         offsets, elements = lists(column)
         items = _written(elements, kind.value_type, style)
         return pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=_mask(column))

@@ -13,19 +13,20 @@ from typing import Any
 import pyarrow as pa
 
 from engine.forms import (
+    arrays,
     binary,
     bits,
-    compound,
     enums,
     fast,
     intervals,
     numbers,
+    objects,
     sparse,
     texts,
     times,
     vectors,
 )
-from engine.forms.compound import Read, Write
+from engine.forms.arrays import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
 from storage import types as t
@@ -47,7 +48,7 @@ __all__ = [
 
 _INTEGER = (numbers.write_integer, numbers.read_integer)
 _TEXT = (texts.write_text, texts.read_text)
-_OBJECT = (compound.write_object, compound.read_object)
+_OBJECT = (objects.write_object, objects.read_object)
 
 FORMS: dict[int, tuple[Write, Read]] = {
     t.BOOL.oid: (numbers.write_bool, numbers.read_bool),
@@ -96,7 +97,7 @@ FORMS: dict[int, tuple[Write, Read]] = {
 def _form(type: Type) -> tuple[Callable[..., pa.Array], Callable[..., list[Any]]]:
     if type.element is not None:
         write, read = _form(type.element)
-        return partial(compound.write_array, write=write), partial(compound.read_array, read=read)
+        return partial(arrays.write_array, write=write), partial(arrays.read_array, read=read)
     if type.is_enum:
         return enums.write_enum, enums.read_enum
     try:

@@ -16,19 +16,20 @@ import pyarrow as pa
 
 from engine.bylength import by_length
 from engine.forms import bits, sparse, vectors
-from engine.forms.compound import elements
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
+from engine.lists import MOST_ELEMENTS, bounds, check_dimensions, count, first_of, lists
 from storage import kernels
 from storage.column import Column, is_narrow
 from storage.errors import (
     DatatypeMismatch,
-    FeatureNotSupported,
     InternalError,
     InvalidBinaryRepresentation,
+    ProgramLimitExceeded,
     ProtocolViolation,
 )
+from storage.lists import Bounds, shaped
 from storage.rowbytes import content_of, strings_of
 from storage.types import (
     BITS,
@@ -121,22 +122,20 @@ def write(column: Column) -> Column:
 def _write_arrays(column: Column) -> list[bytes | None]:
     element = column.type.element
     assert element is not None
-    packed = iter(write(elements(column)).values.to_pylist())
-    lower = 0 if column.type.name.endswith("vector") and not column.type.name.startswith("_") else 1
+    offsets, elements = lists(column)
+    packed, ends = write(elements).values.to_pylist(), offsets.tolist()
     out: list[bytes | None] = []
-    for row in column.values:
-        if not row.is_valid:
+    for row, (ok, said) in enumerate(zip(column.is_valid().tolist(), bounds(column), strict=True)):
+        if not ok:
             out.append(None)
             continue
-        items = [next(packed) for _ in range(len(row))]
-        if not items:
-            out.append(struct.pack(">iiI", 0, 0, element.wire_oid))
-            continue
-        head = struct.pack(">iiIii", 1, int(None in items), element.wire_oid, len(items), lower)
+        items = packed[ends[row] : ends[row + 1]]
+        head = struct.pack(">iiI", len(said) // 2, int(None in items), element.wire_oid)
+        sides = [struct.pack(">ii", said[at + 1], said[at]) for at in range(0, len(said), 2)]
         body = [
             b"\xff\xff\xff\xff" if item is None else struct.pack(">i", len(item)) + item for item in items
         ]
-        out.append(head + b"".join(body))
+        out.append(head + b"".join(sides + body))
     return out
 
 
@@ -338,23 +337,23 @@ def _array_reader(type: Type, excess: str) -> Callable[[bytes], list[Any]]:
 
     def parse(item: bytes) -> list[Any]:
         try:
-            parts, end = _parts(item, element)
+            parts, said, end = _parts(item, element)
         except struct.error:
             raise _cut() from None
         if end != len(item):
             raise InvalidBinaryRepresentation(excess)
         column = read(element, Column(BYTEA, pa.array(parts, pa.large_binary())))
-        values: list[Any] = column.to_arrow().to_pylist()
-        return values
+        return shaped(column.to_arrow().to_pylist(), said, first_of(type))
 
     return parse
 
 
-def _parts(item: bytes, element: Type) -> tuple[list[bytes | None], int]:
-    """(the elements' forms, where they end). Raises struct.error where the item ends before them."""
+def _parts(item: bytes, element: Type) -> tuple[list[bytes | None], Bounds, int]:
+    """(the elements' forms, the bounds, where they end). Raises struct.error for an item that is cut off."""
     dimensions, flags, oid = struct.unpack_from(">iiI", item)
     if dimensions < 0:
         raise InvalidBinaryRepresentation(f"invalid number of dimensions: {dimensions}")
+    check_dimensions(dimensions)
     if flags not in (0, 1):
         raise InvalidBinaryRepresentation("invalid array flags")
     sent = BY_OID.get(oid, element)
@@ -362,18 +361,17 @@ def _parts(item: bytes, element: Type) -> tuple[list[bytes | None], int]:
         raise DatatypeMismatch(
             f"binary data has array element type {oid} ({sent}) instead of expected {element.oid} ({element})"
         )
-    if dimensions == 0:
-        return [], 12
-    if dimensions > 1:
-        raise FeatureNotSupported("arrays of more than one dimension are not supported")
-    (count,) = struct.unpack_from(">i", item, 12)
+    sides = struct.unpack_from(f">{2 * dimensions}i", item, 12)
+    if any(size < 0 for size in sides[::2]):
+        raise ProgramLimitExceeded(f"array size exceeds the maximum allowed ({MOST_ELEMENTS})")
+    said = tuple(side for at in range(0, len(sides), 2) for side in (sides[at + 1], sides[at]))
     parts: list[bytes | None] = []
-    at = 20
-    for _ in range(count):
+    at = 12 + 8 * dimensions
+    for _ in range(count(said)):
         (length,) = struct.unpack_from(">i", item, at)
         at += 4
         if length > len(item) - at or length < -1:
             raise InvalidBinaryRepresentation("insufficient data left in message")
         parts.append(None if length == -1 else item[at : at + length])
         at += max(length, 0)
-    return parts, at
+    return parts, said, at

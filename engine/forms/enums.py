@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine.forms.style import Style
+from engine.lists import like, lists
 from storage.column import Column
 from storage.errors import InternalError, InvalidTextRepresentation
+from storage.lists import Shaped, shaped
 from storage.types import TEXT, Type, array_of
 
 
@@ -63,13 +65,7 @@ def labelled(column: Column, style: Style, write: Callable[[Column, Style], Colu
         return column
     if type.element is None:
         return write(column, style)
-    values = column.values
-    flat = write(Column.from_arrow(type.element, values.flatten()), style).to_arrow()
-    counts = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-    mask = None if column.valid is None else pa.array(~column.valid)
-    lists = pa.LargeListArray.from_arrays(offsets, flat, mask=mask)
-    return Column(_as_text(type), lists, constant=column.constant)
+    return like(column, write(lists(column)[1], style), _as_text(type))
 
 
 def read_wire(type: Type, column: Column, style: Style, receive: Callable[[Type, Column], Column]) -> Column:
@@ -83,5 +79,7 @@ def read_wire(type: Type, column: Column, style: Style, receive: Callable[[Type,
     rows = []
     for row in texts:
         places = iter(read_enum(one, [text for text in row or () if text is not None], style))
-        rows.append(None if row is None else [None if text is None else next(places) for text in row])
+        items = [None if text is None else next(places) for text in row or ()]
+        said = row.bounds if isinstance(row, Shaped) else ()
+        rows.append(None if row is None else shaped(items, said) if said else items)
     return Column.of(type, rows)

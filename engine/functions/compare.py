@@ -251,43 +251,6 @@ def _interval(symbol: str) -> Test:
     return test
 
 
-def _order(left: Any, right: Any) -> int:
-    """-1, 0 or 1 for two elements of an array; null is the greatest."""
-    if left is None or right is None:
-        return int(left is None) - int(right is None)
-    if left != left or right != right:
-        return int(left != left) - int(right != right)
-    return int(left > right) - int(left < right)
-
-
-def list_order(left: list[Any], right: list[Any]) -> int:
-    """-1, 0 or 1 as PostgreSQL orders arrays: by element, then by length."""
-    for a, b in zip(left, right, strict=False):
-        if (order := _order(a, b)) != 0:
-            return order
-    return int(len(left) > len(right)) - int(len(left) < len(right))
-
-
-def _numbers(column: Column) -> list[list[Any] | None]:
-    """The rows as Python lists, numerics as numbers."""
-    rows: list[list[Any] | None] = column.tolist()
-    if column.type.element is not None and column.type.element.name == "numeric":
-        return [None if r is None else [None if x is None else Decimal(x) for x in r] for r in rows]
-    return rows
-
-
-def _list(symbol: str) -> Test:
-    compare = _NUMPY[symbol]
-
-    def test(left: Column, right: Column) -> Mask:
-        pairs = zip(_numbers(left), _numbers(right), strict=True)
-        orders = [0 if a is None or b is None else list_order(a, b) for a, b in pairs]
-        mask: Mask = compare(np.array(orders, np.int64), 0)
-        return mask
-
-    return test
-
-
 def _jsonb(symbol: str) -> Test:
     wanted = symbol == "="
 
@@ -340,7 +303,7 @@ _declare(_decimal, _same(NUMERIC), total=False)
 _declare(_rows, [(UUID, UUID), (BINARY, BINARY), *_same(*ELEMENTS.values())])
 _declare(_by_key, _same(BIT, VARBIT, SPARSEVEC))
 _declare(_interval, _same(INTERVAL))
-_declare(_list, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)], total=False, constants=False)
+_declare(_by_key, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)])
 _declare(_jsonb, _same(JSONB), total=False, constants=False, symbols=("=", "<>"))
 
 

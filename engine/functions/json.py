@@ -8,13 +8,13 @@ from typing import Any
 
 from engine import forms
 from engine.functions import jsonvalue
-from engine.functions.lists import lists
 from engine.functions.registry import Declared, operator, scalar
 from engine.functions.text import each
+from engine.lists import bounds, is_plain, lists, sizes
 from engine.run import Run
 from storage.column import Column
 from storage.errors import InvalidParameterValue
-from storage.types import ANY, ANYELEMENT, BOOL, INT4, JSON, JSONB, TEXT, Type, array_of
+from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, TEXT, Type, array_of
 
 _TEXTS = array_of(TEXT)
 _NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
@@ -162,13 +162,19 @@ def compact(value: Any) -> str:
     return jsonvalue.jsonb(value)
 
 
-def json_texts(column: Column, run: Run, blanks: bool = False) -> list[str]:
-    """Each value of any type as a JSON text; null as 'null'."""
+def json_texts(column: Column, run: Run, between: str = ",") -> list[str]:
+    """Each value of any type as a JSON text; null as 'null'. `between` separates the elements of arrays."""
     if column.type.element is not None:
         offsets, items = lists(column)
-        texts, ends = json_texts(items, run, blanks), offsets.tolist()
-        between = ", " if blanks else ","
-        rows = [f"[{between.join(texts[a:b])}]" for a, b in pairwise(ends)]
+        texts, ends = json_texts(items, run), offsets.tolist()
+        if is_plain(column):
+            rows = [f"[{between.join(texts[a:b])}]" for a, b in pairwise(ends)]
+        else:
+            shapes = map(sizes, bounds(column))
+            rows = [
+                _nested(texts[a:b], said, between)
+                for (a, b), said in zip(pairwise(ends), shapes, strict=True)
+            ]
         return [t if ok else "null" for t, ok in zip(rows, column.is_valid(), strict=True)]
     texts = forms.text_of(column, run).tolist()
     match column.type.name:
@@ -184,6 +190,13 @@ def json_texts(column: Column, run: Run, blanks: bool = False) -> list[str]:
             return ["null" if t is None else jsonvalue.quoted(_iso(t)) for t in texts]
         case _:
             return ["null" if t is None else jsonvalue.quoted(t) for t in texts]
+
+
+def _nested(texts: list[str], sizes: Sequence[int], between: str) -> str:
+    """The elements of an array of these lengths in brackets."""
+    for size in sizes[:0:-1]:
+        texts = [f"[{','.join(texts[at : at + size])}]" for at in range(0, len(texts), size)]
+    return f"[{between.join(texts)}]"
 
 
 def _number(text: str) -> str:
@@ -245,6 +258,17 @@ def json_build_object(type: Type, *columns: Column, run: Run) -> Column:
         items = (f"{_key(k[row], 2 * i)} : {v[row]}" for i, (k, v) in enumerate(pairs))
         rows.append("{" + ", ".join(items) + "}")
     return stored(type, rows)
+
+
+@scalar("array_to_json", [ANYARRAY], JSON, volatility="s", run=True)
+@scalar("array_to_json", [ANYARRAY, BOOL], JSON, volatility="s", run=True)
+def array_to_json(array: Column, *lines: Column, run: Run) -> Column:
+    """An array as JSON; its outermost elements on lines of their own if that is asked for."""
+    texts = json_texts(array, run)
+    if not lines:
+        return Column.of(JSON, texts)
+    split = json_texts(array, run, between=",\n ")
+    return Column.of(JSON, [a if on else b for a, b, on in zip(split, texts, lines[0].values, strict=True)])
 
 
 @_prefixed("build_array", [ANY], None, variadic=True, strict=False, volatility="s", run=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from engine import forms
-from engine.functions.lists import list_column
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from engine.functions.vectordistances import SUFFIXES
+from engine.lists import list_column
 from storage.column import Column
 from storage.errors import DataException, InvalidTextRepresentation
 from storage.types import (

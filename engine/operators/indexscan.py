@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.counters import count, timed
-from engine.functions.lists import lists
 from engine.late import LateColumn, bounded, is_wide
+from engine.lists import lists
 from engine.nodes import concat, true_rows
 from engine.operators.base import Operator
 from engine.operators.scan import only

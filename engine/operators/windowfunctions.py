@@ -17,7 +17,7 @@ from engine.frames import Layout, Pieces, nth_rows, sizes
 from engine.operators.rows import without
 from storage.column import Array, Column, Mask, Positions
 from storage.errors import InvalidArgumentForNthValue, InvalidArgumentForNtile
-from storage.types import ANYELEMENT, FLOAT8, INT4, INT8, Type
+from storage.types import ANYCOMPATIBLE, ANYELEMENT, FLOAT8, INT4, INT8, Type
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _ntile(place: Place) -> Column:
 
 @window("lag", [ANYELEMENT], ANYELEMENT, 3106)
 @window("lag", [ANYELEMENT, INT4], ANYELEMENT, 3107)
-@window("lag", [ANYELEMENT, INT4, ANYELEMENT], ANYELEMENT, 3108)
+@window("lag", [ANYCOMPATIBLE, INT4, ANYCOMPATIBLE], ANYCOMPATIBLE, 3108)
 def _lag(place: Place) -> Column:
     """The value that many rows before in the partition, 1 unless said; the default where there is none."""
     return _shifted(place, -1)
@@ -137,7 +137,7 @@ def _lag(place: Place) -> Column:
 
 @window("lead", [ANYELEMENT], ANYELEMENT, 3109)
 @window("lead", [ANYELEMENT, INT4], ANYELEMENT, 3110)
-@window("lead", [ANYELEMENT, INT4, ANYELEMENT], ANYELEMENT, 3111)
+@window("lead", [ANYCOMPATIBLE, INT4, ANYCOMPATIBLE], ANYCOMPATIBLE, 3111)
 def _lead(place: Place) -> Column:
     """The value that many rows behind in the partition, 1 unless said; the default where there is none."""
     return _shifted(place, 1)

@@ -1,20 +1,29 @@
-"""Arrays: ARRAY[...], subscripts."""
+"""Arrays: ARRAY[...], subscripts and slices, and what is assigned to one."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlglot import exp
 
-from engine.expressions import Expression, MakeArray, Slice, Subscript
+from engine.expressions import AssignElement, AssignSlice, Constant, Expression, MakeArray, Slice, Subscript
+from engine.lists import check_dimensions
 from sql.binding.base import Binding, binds
-from sql.coerce import common_type
+from sql.coerce import can_coerce, coerce, common_type
 from sql.marks import FunctionMark, mark_of, position_of
-from storage.errors import DatatypeMismatch, FeatureNotSupported, IndeterminateDatatype
-from storage.types import INT4, JSON, JSONB, UNKNOWN, array_of
+from storage.errors import (
+    CannotCoerce,
+    DatabaseError,
+    DatatypeMismatch,
+    FeatureNotSupported,
+    IndeterminateDatatype,
+)
+from storage.types import INT4, JSON, JSONB, UNKNOWN, Type, array_of
 
 
 @binds(exp.Array, arguments="expressions")
 def constructor(binding: Binding, tree: exp.Array) -> Expression:
-    """ARRAY[a, b, ...]."""
+    """ARRAY[a, b, ...]; of arrays, one with a dimension more."""
     items = tree.expressions
     if not items:
         raise IndeterminateDatatype(
@@ -22,46 +31,150 @@ def constructor(binding: Binding, tree: exp.Array) -> Expression:
             hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
             position=position_of(tree),
         )
-    if any(isinstance(item, exp.Array) for item in items):
-        raise FeatureNotSupported("multidimensional arrays are not supported", position=position_of(tree))
     bound = [binding.bind(item) for item in items]
     type = common_type([b.type for b in bound], "ARRAY", [position_of(item) for item in items])
+    for b, item in zip(bound, items, strict=True):
+        if not can_coerce(b.type, type):
+            raise CannotCoerce(
+                f"ARRAY could not convert type {b.type.base} to {type.base}", position=position_of(item)
+            )
     values = tuple(binding.coerced(b, type, position_of(item)) for b, item in zip(bound, items, strict=True))
     return MakeArray(values, array_of(type.base))
 
 
+def cast_constructor(binding: Binding, tree: exp.Array, target: Type) -> Expression:
+    """ARRAY[...]::type[]: the items are cast, those that are ARRAY[...] in the same way."""
+    assert target.element is not None
+    items = []
+    for item in tree.expressions:
+        if isinstance(item.unnest(), exp.Array):
+            items.append(cast_constructor(binding, item.unnest(), target))
+            continue
+        bound = binding.bind(item)
+        kind = target if bound.type.is_array and not target.element.is_array else target.element
+        items.append(coerce(bound, kind, "e", position_of(item), binding.context))
+    return MakeArray(tuple(items), array_of(target.element.base))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscripts:
+    """What stands in the brackets: of an element its indices, of a slice also the lower ends."""
+
+    lowers: tuple[Expression | None, ...]
+    uppers: tuple[Expression | None, ...]
+    is_slice: bool
+
+    @property
+    def indices(self) -> tuple[Expression, ...]:
+        """Of an element."""
+        return tuple(index for index in self.uppers if index is not None)
+
+
 @binds(exp.Bracket, arguments="this expressions")
 def subscript(binding: Binding, tree: exp.Bracket) -> Expression:
-    """array[index]; json['field']."""
-    array = binding.bind(tree.this)
+    """array[index]...; json['field']."""
+    brackets = chain(tree)
+    value = binding.bind(brackets[0].this)
     position = position_of(tree)
-    if len(tree.expressions) != 1:
-        raise FeatureNotSupported("multidimensional arrays are not supported", position=position)
-    index = tree.expressions[0]
-    if isinstance(index, exp.Slice) and array.type.element is not None:
-        return _slice(binding, array, index)
-    if array.type.oid == JSONB.oid:
-        return binding.operator("->", array, binding.bind(index), position=position)
-    element = array.type.element
+    if value.type.oid == JSONB.oid:
+        for bracket in brackets:
+            value = binding.operator("->", value, binding.bind(_only(bracket)), position=position)
+        return value
+    element = value.type.element
     if element is None:
-        shown = "unknown" if array.type.oid == UNKNOWN.oid else array.type.base
-        hint = "Use the operators -> and ->>." if array.type.oid == JSON.oid else ""
-        raise DatatypeMismatch(
-            f"cannot subscript type {shown} because it does not support subscripting",
-            hint=hint,
-            position=position,
+        raise not_subscriptable(value.type, position)
+    found = read_subscripts(binding, brackets)
+    if found.is_slice:
+        return Slice(value, found.lowers, found.uppers)
+    return Subscript(value, found.indices, element)
+
+
+def chain(tree: exp.Expression) -> list[exp.Bracket]:
+    """The brackets of a[i][j], the first first."""
+    brackets = []
+    while isinstance(tree, exp.Bracket):
+        brackets.append(tree)
+        tree = tree.this
+    return brackets[::-1]
+
+
+def not_subscriptable(type: Type, position: int) -> DatabaseError:
+    """The error of brackets behind a value that has no parts."""
+    shown = "unknown" if type.oid == UNKNOWN.oid else type.base
+    return DatatypeMismatch(
+        f"cannot subscript type {shown} because it does not support subscripting",
+        hint="Use the operators -> and ->>." if type.oid == JSON.oid else "",
+        position=position,
+    )
+
+
+def _only(bracket: exp.Bracket) -> exp.Expression:
+    if len(bracket.expressions) != 1:
+        raise FeatureNotSupported(
+            "several subscripts in one pair of brackets are not supported", position=position_of(bracket)
         )
-    return Subscript(array, binding.coerced(binding.bind(index), INT4, position_of(index)), element)
+    inside: exp.Expression = bracket.expressions[0]
+    return inside
 
 
-def _slice(binding: Binding, array: Expression, tree: exp.Slice) -> Expression:
-    """array[lower:upper]; an end that is left out is the array's."""
-    if tree.args.get("step") is not None:
-        raise FeatureNotSupported("array slices with a step are not supported", position=position_of(tree))
+def read_subscripts(binding: Binding, brackets: list[exp.Bracket]) -> Subscripts:
+    """The subscripts of an array. In a slice a lone number is its upper end, the lower one being 1."""
+    check_dimensions(len(brackets))
+    parts = [_only(bracket) for bracket in brackets]
+    is_slice = any(isinstance(part, exp.Slice) for part in parts)
+    lowers: list[Expression | None] = []
+    uppers: list[Expression | None] = []
+    for part in parts:
+        if isinstance(part, exp.Slice):
+            if part.args.get("step") is not None:
+                raise FeatureNotSupported(
+                    "array slices with a step are not supported", position=position_of(part)
+                )
+            lowers.append(_end(binding, part.args.get("this")))
+            uppers.append(_end(binding, part.args.get("expression")))
+        else:
+            one = Constant(binding.context.constant(INT4, 1))
+            lowers.append(one if is_slice else None)
+            uppers.append(_index(binding, part))
+    return Subscripts(tuple(lowers), tuple(uppers), is_slice)
 
-    def end(part: exp.Expression | None) -> Expression | None:
-        if part is None or mark_of(part, FunctionMark) is not None:
-            return None
-        return binding.coerced(binding.bind(part), INT4, position_of(part))
 
-    return Slice(array, end(tree.args.get("this")), end(tree.args.get("expression")))
+def _end(binding: Binding, part: exp.Expression | None) -> Expression | None:
+    """An end of a slice; None where it is left out."""
+    if part is None or mark_of(part, FunctionMark) is not None:
+        return None
+    return _index(binding, part)
+
+
+def _index(binding: Binding, tree: exp.Expression) -> Expression:
+    bound = binding.bind(tree)
+    if not can_coerce(bound.type, INT4, "a"):
+        raise DatatypeMismatch("array subscript must have type integer", position=position_of(tree))
+    return coerce(bound, INT4, "a", position_of(tree), binding.context)
+
+
+def assigned(
+    binding: Binding,
+    old: Expression,
+    name: str,
+    brackets: list[exp.Bracket],
+    value: Expression,
+    position: int,
+) -> Expression:
+    """The array `old` of column `name` with `value` in the part that the brackets name."""
+    element = old.type.element
+    if element is None:
+        raise not_subscriptable(old.type, position_of(brackets[-1]))
+    found = read_subscripts(binding, brackets)
+    wanted = old.type.base if found.is_slice else element
+    if not can_coerce(value.type, wanted, "a"):
+        raise DatatypeMismatch(
+            f'subscripted assignment to "{name}" requires type {wanted.base} '
+            f"but expression is of type {value.type.base}",
+            hint="You will need to rewrite or cast the expression.",
+            position=position_of(brackets[-1]),
+        )
+    value = coerce(value, wanted, "a", position, binding.context)
+    if found.is_slice:
+        return AssignSlice(old, found.lowers, found.uppers, value)
+    return AssignElement(old, found.indices, value)

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from engine.expressions import Constant, Expression, MakeArray, Parameter
+from engine.expressions import Constant, Expression, Parameter
 from engine.forms import bits
+from sql.binding.arrays import cast_constructor
 from sql.binding.base import Binding, binds
 from sql.coerce import coerce
 from sql.marks import CollationMark, Literal, ParameterMark, TypeName, position_of
@@ -19,7 +20,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
-from storage.types import BIT, BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN, array_of
+from storage.types import BIT, BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN
 
 _COLLATIONS = frozenset(("default", "C", "c", "POSIX", "posix", "ucs_basic"))
 
@@ -99,12 +100,7 @@ def cast(binding: Binding, tree: exp.Cast) -> Expression:
         binding.context.resolved.type(tree, target)
     inner = tree.this.unnest()
     if isinstance(inner, exp.Array) and target.element is not None:
-        element = target.element
-        items = tuple(
-            coerce(binding.bind(item), element, "e", position_of(item), binding.context)
-            for item in inner.expressions
-        )
-        return MakeArray(items, array_of(element.base))
+        return cast_constructor(binding, inner, target)
     expression = binding.bind(tree.this)
     position = position_of(tree.this) if expression.type.oid == UNKNOWN.oid else mark.position
     return coerce(expression, target, "e", position, binding.context)

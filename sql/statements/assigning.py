@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from engine.expressions import Expression
-from sql.binding import Binding, subqueries
+from sql.binding import Binding, arrays, subqueries
 from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, position_of
@@ -34,20 +34,26 @@ def new_row(
     """What SET makes of the rows of `old`. Raises SqlSyntaxError for a column that is set twice."""
     table = target.table
     values: list[Expression] = [scope.column(old, i) for i in range(len(table.columns))]
-    assigned = set()
-    for column, bound, position in _assignments(tree, scope, target, context):
-        if column.number in assigned:
+    assigned: set[int] = set()
+    parts: set[int] = set()  # columns of which only parts are assigned
+    for column, bound, position, brackets in _assignments(tree, scope, target, context):
+        if column.number in assigned and not (brackets and column.number in parts):
             raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
         assigned.add(column.number)
-        values[table.position(column.number)] = assign(bound, column, position, context)
+        place = table.position(column.number)
+        if brackets:
+            parts.add(column.number)
+            binding = Binding(context, scope, "UPDATE")
+            bound = arrays.assigned(binding, values[place], column.name, brackets, bound, position)
+        values[place] = assign(bound, column, position, context)
     keys = {number for key in table.unique_keys for number in key.columns.numbers}
     return NewRow(tuple(values), not assigned & keys, frozenset(assigned))
 
 
 def _assignments(
     tree: exp.Expression, scope: Scope, target: Target, context: BindContext
-) -> Iterator[tuple[ColumnDefinition, Expression, int]]:
-    """Each column of SET with its value and the value's place."""
+) -> Iterator[tuple[ColumnDefinition, Expression, int, list[exp.Bracket]]]:
+    """Each column of SET with its value, the value's place, and the brackets behind the column."""
     binding = Binding(context, scope, "UPDATE")
     for item in tree.expressions:
         if not isinstance(item, exp.EQ):
@@ -56,17 +62,19 @@ def _assignments(
         if isinstance(left, exp.Tuple | exp.Paren):
             lefts = left.expressions if isinstance(left, exp.Tuple) else [left.this]
             columns = [_column(name, target) for name in lefts]
-            yield from zip(columns, *_row(right, columns, binding, position_of(left)), strict=True)
+            brackets = [arrays.chain(name) for name in lefts]
+            values = _row(right, columns, binding, position_of(left))
+            yield from zip(columns, *values, brackets, strict=True)
             continue
         column = _column(left, target)
-        yield column, _value(right, column, binding), position_of(right)
+        yield column, _value(right, column, binding), position_of(right), arrays.chain(left)
 
 
 def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
-    if isinstance(tree, exp.Bracket | exp.Dot):
-        raise FeatureNotSupported(
-            "assigning to an element or a field is not supported", position=position_of(tree)
-        )
+    while isinstance(tree, exp.Bracket):
+        tree = tree.this
+    if isinstance(tree, exp.Dot):
+        raise FeatureNotSupported("assigning to a field is not supported", position=position_of(tree))
     qualifier = tree.args.get("table")
     name = writing.name_of(tree if qualifier is None else qualifier)
     return writing.column_of(target.table, name, position_of(tree))

@@ -10,7 +10,9 @@
     bit, varbit                   bytes: each byte behind a 1, then 0 and how many bits the last byte has
     sparsevec                     bytes, see _sparse_bytes
     numeric                       bytes: sign, exponent, digits
-    arrays                        bytes: elements one after another, each ended; null after all values
+    arrays                        bytes: elements one after another, each ended; null after all values; of
+                                  what is not plain then its shape, so that of two arrays of the same
+                                  elements the plain one comes first (not the one that counts from less)
 
 A null is a word or string of zeros that is marked in `valid`. Grouping, hashing, joining and sorting
 know nothing else of types.
@@ -30,6 +32,7 @@ import pyarrow.compute as pc
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
+from storage.lists import bounds_of, items_of
 from storage.rowbytes import content_of, strings_of
 from storage.types import BITS, BPCHAR, SPARSEVEC, UUID, Form, Type
 
@@ -261,7 +264,7 @@ def unit_strings(units: Positions, scale: int) -> pa.Array:
 
 def _list_strings(column: Column) -> pa.Array:
     """Arrays as byte strings: elements in order, escaped and ended, a null after every value."""
-    values: pa.Array = column.values
+    values: pa.Array = items_of(column.values)
     element = column.type.element
     assert element is not None
     flat = values.flatten()
@@ -279,7 +282,18 @@ def _list_strings(column: Column) -> pa.Array:
     for length in lengths.tolist():
         result.append(b"".join(items[at : at + length]))
         at += length
+    bounds = bounds_of(column.values)
+    if bounds is not None:
+        result = [key + _shape(said) for key, said in zip(result, bounds.to_pylist(), strict=True)]
     return pa.array(result, pa.large_binary())
+
+
+def _shape(bounds: list[int] | None) -> bytes:
+    """What follows the elements of an array that is not plain: 0, dimensions, their lengths and lowers."""
+    if not bounds:
+        return b""
+    numbers = [*bounds[1::2], *bounds[::2]]
+    return bytes([0, len(bounds) // 2]) + b"".join((n + 0x8000_0000).to_bytes(4, "big") for n in numbers)
 
 
 def _element_items(key: Key) -> list[bytes]:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
-from storage import codec, encodings
+from storage import codec, encodings, lists
 from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions, taken
 from storage.encodings.base import Bytes, Encoded
@@ -392,8 +391,7 @@ def _filled(column: Column) -> Column:
     if column.type.form is Form.BYTES:
         return Column(column.type, column.values.fill_null(b""))
     if column.type.form is Form.LIST:
-        empty = pa.array([[]], column.values.type)
-        return Column(column.type, column.values.fill_null(empty[0]))
+        return Column(column.type, lists.filled(column.values))
     if column.type.form is Form.DECIMAL and column.units is None:
         values = column.values.copy()
         values[~column.valid] = _ZERO

@@ -57,6 +57,8 @@ def test_every_type_there_and_back(reached: Reached) -> None:
         ("text[]", ["a", "", None]),
         ("float8[]", [1.0, 2.5]),
         ("timestamp[]", [datetime(2000, 1, 1)]),
+        ("int4[]", [[1, None], [3, 4]]),
+        ("text[]", [[["a"], ["b"]], [["c"], [None]]]),
     ]
 
     async def use(connection: Any) -> None:

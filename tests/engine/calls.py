@@ -75,9 +75,9 @@ def rows_of(id: str, *arguments: tuple[Type, Any], run: Run | None = None) -> li
 
 def _result(id: str, columns: Sequence[Column]) -> Type:
     result = BY_ID[id].result
-    if result.name == "anyarray":
+    if result.name in ("anyarray", "anycompatiblearray"):
         return next(c.type for c in columns if c.type.is_array)
-    if result.name == "anyelement":
+    if result.name in ("anyelement", "anycompatible"):
         return next(c.type.element or c.type for c in columns)
     return result
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.functions import jsonvalue
-from engine.functions.lists import list_column, lists
+from engine.lists import list_column, lists
 from storage import kernels
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -36,12 +36,12 @@ LISTS, TEXTS = array_of(INT4), array_of(TEXT)
 @pytest.mark.parametrize(
     ("id", "arguments", "answer"),
     [
-        ("array_append(anyarray,anyelement)", [(LISTS, None), (INT4, 1)], [1]),
-        ("array_append(anyarray,anyelement)", [(LISTS, [1, 2]), (INT4, None)], [1, 2, None]),
-        ("array_prepend(anyelement,anyarray)", [(INT4, 0), (LISTS, [1])], [0, 1]),
-        ("operator ||(anyarray,anyarray)", [(LISTS, [1]), (LISTS, [2, 3])], [1, 2, 3]),
-        ("array_cat(anyarray,anyarray)", [(LISTS, None), (LISTS, [1])], [1]),
-        ("array_cat(anyarray,anyarray)", [(LISTS, None), (LISTS, None)], None),
+        ("array_append(anycompatiblearray,anycompatible)", [(LISTS, None), (INT4, 1)], [1]),
+        ("array_append(anycompatiblearray,anycompatible)", [(LISTS, [1, 2]), (INT4, None)], [1, 2, None]),
+        ("array_prepend(anycompatible,anycompatiblearray)", [(INT4, 0), (LISTS, [1])], [0, 1]),
+        ("operator ||(anycompatiblearray,anycompatiblearray)", [(LISTS, [1]), (LISTS, [2, 3])], [1, 2, 3]),
+        ("array_cat(anycompatiblearray,anycompatiblearray)", [(LISTS, None), (LISTS, [1])], [1]),
+        ("array_cat(anycompatiblearray,anycompatiblearray)", [(LISTS, None), (LISTS, None)], None),
         ("array_length(anyarray,int4)", [(LISTS, []), (INT4, 1)], None),
         ("array_length(anyarray,int4)", [(LISTS, [1, 2]), (INT4, 1)], 2),
         ("array_length(anyarray,int4)", [(LISTS, [1]), (INT4, 2)], None),
@@ -49,10 +49,14 @@ LISTS, TEXTS = array_of(INT4), array_of(TEXT)
         ("array_upper(anyarray,int4)", [(INT2VECTOR, [1, 2]), (INT4, 1)], 1),
         ("cardinality(anyarray)", [(LISTS, [])], 0),
         ("array_dims(anyarray)", [(LISTS, [1, 2])], "[1:2]"),
-        ("array_position(anyarray,anyelement)", [(LISTS, [1, None, 2]), (INT4, None)], 2),
-        ("array_positions(anyarray,anyelement)", [(LISTS, [1, 2, 1]), (INT4, 1)], [1, 3]),
-        ("array_remove(anyarray,anyelement)", [(LISTS, [1, None, 3]), (INT4, None)], [1, 3]),
-        ("array_replace(anyarray,anyelement,anyelement)", [(LISTS, [1, 2]), (INT4, 1), (INT4, 9)], [9, 2]),
+        ("array_position(anycompatiblearray,anycompatible)", [(LISTS, [1, None, 2]), (INT4, None)], 2),
+        ("array_positions(anycompatiblearray,anycompatible)", [(LISTS, [1, 2, 1]), (INT4, 1)], [1, 3]),
+        ("array_remove(anycompatiblearray,anycompatible)", [(LISTS, [1, None, 3]), (INT4, None)], [1, 3]),
+        (
+            "array_replace(anycompatiblearray,anycompatible,anycompatible)",
+            [(LISTS, [1, 2]), (INT4, 1), (INT4, 9)],
+            [9, 2],
+        ),
         ("array_fill(anyelement,_int4)", [(INT4, 7), (LISTS, [3])], [7, 7, 7]),
         ("operator @>(anyarray,anyarray)", [(LISTS, [1, 2]), (LISTS, [2, 2])], True),
         ("operator @>(anyarray,anyarray)", [(LISTS, [1, None]), (LISTS, [None])], False),
@@ -70,7 +74,7 @@ def test_arrays(id: str, arguments: list[Any], answer: Any) -> None:
 
 def test_numerics_in_arrays_are_equal_by_value() -> None:
     items = (array_of(NUMERIC), ["1.10", "2"])
-    assert one("array_position(anyarray,anyelement)", items, (NUMERIC, number("1.1"))) == 1
+    assert one("array_position(anycompatiblearray,anycompatible)", items, (NUMERIC, number("1.1"))) == 1
 
 
 def test_lists_round_trip() -> None:

@@ -14,6 +14,7 @@ from storage import codec
 from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.database import Database
+from storage.lists import Shaped
 from storage.predicate import Compare, Comparison
 from storage.transactions.transaction import Transaction
 from storage.types import DATE, INT4, INT8, INTERVAL, NUMERIC, TEXT, UUID, array_of, varchar, vector
@@ -28,6 +29,7 @@ MISSING = (
     (UUID, bytes(range(16))),
     (vector(2), [0.5, -1.0]),
     (array_of(TEXT), ["a", None]),
+    (array_of(INT4), Shaped([1, 2, None, 4], (1, 2, 0, 2))),
     (INTERVAL, (1, 2, 3)),
     (INT8, None),
 )
