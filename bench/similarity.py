@@ -43,7 +43,7 @@ from sql.outcome import Done, Rows
 from sql.session import Session
 from storage import kernels
 from storage.batch import Batch
-from storage.codes import Codes, Limit, Metric, Question
+from storage.codes import Codes, Limit, Metric, Promise, Question
 from storage.column import Column
 from storage.database import Database
 from storage.predicate import Comparison
@@ -192,13 +192,23 @@ class Alone:
             limit.offer(found)
             scores.update(zip(positions.tolist(), found.tolist(), strict=True))
 
-        def candidates(start: int, codes: Codes, cells: range) -> tuple[Ids, Any]:
-            nearest = codes.nearest(question, limit, cells)
+        def promise(start: int, codes: Codes, cells: range) -> tuple[Ids, Any, Promise]:
+            promised = codes.promise(question, True, count, cells)
+            assert promised is not None
+            return promised.positions + start, promised.guesses, promised
+
+        def candidates(start: int, codes: Codes, cells: range, promised: Promise) -> tuple[Ids, Any]:
+            nearest = codes.nearest(question, limit, cells, None, promised)
             positions = nearest.positions + start
             look(positions[:_FIRST])
             return positions[_FIRST:], nearest.best[_FIRST:]
 
-        found = list(self._pool.map(lambda given: candidates(*given), self._tasks))
+        places, guesses, promises = zip(
+            *self._pool.map(lambda given: promise(*given), self._tasks), strict=True
+        )
+        first = np.argsort(-np.concatenate(guesses))[: 2 * count + _FIRST]
+        limit.foresee(kernels.dot(self._rows[np.sort(np.concatenate(places)[first])], query))
+        found = list(self._pool.map(lambda given, known: candidates(*given, known), self._tasks, promises))
         positions, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(-best, kind="stable")
         positions, best = positions[order], best[order]

@@ -275,4 +275,4 @@ def _patched(mode: str) -> Iterator[None]:
 
 def plain_kernels() -> list[tuple[str, Any]]:
     """Every kernel's numpy twin, by its name."""
-    return list(choice.plain_kernels(kernels.__all__).items())
+    return list(choice.plain_kernels().items())

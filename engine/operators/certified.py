@@ -19,14 +19,13 @@ from itertools import groupby
 
 import numpy as np
 
-from engine.certificates import Sums, enabled
+from engine.certificates import Sums
 from engine.counters import count
 from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
-from engine.operators.bounds import conjunction_of
-from engine.operators.scan import Scan, ScanRows, Test, only
-from engine.parallel import pool_safe, prepare, root_memo
-from engine.pool import WORKERS, ordered
+from engine.operators.scan import Scan, ScanRows
+from engine.operators.searching import Beginning, begin, cut
+from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
@@ -39,8 +38,6 @@ from storage.seams import Morsel, TableView
 from storage.segments.tally import Tally
 from storage.types import Type
 
-# Rows whose codes make a task: some hundred microseconds to a millisecond of it.
-_LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
 # Other conditions go first where encodings leave no more than this share of the rows.
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
@@ -89,27 +86,21 @@ class CertifiedScan:
 
     def search(self, run: Run, owner: Operator) -> Search | None:
         """The search of one run, which counts as done by `owner`; None where it has to be the plain scan."""
-        scan = self.plain
-        if not enabled(run) or not pool_safe(scan.condition):
+        beginning = begin(self.plain, run, self.plain.condition)
+        if beginning is None:
             return None
-        if scan.row_ids and only(scan.slot) in root_memo(run):
-            return None
-        view = run.snapshot.table(scan.table)
-        advice = conjunction_of(scan.bounds, view.table, run)
-        if advice is None:
-            return None
-        prepare(run, scan.condition)
+        table = beginning.view.table
         questions = []
         for term in self.terms:
             answer = asked(term, run)
             if answer is False:
-                return Search(self, owner, view, advice[0], advice[1], (), run, nothing=True)
+                return Search(self, owner, beginning, (), run, nothing=True)
             if isinstance(answer, Asked):
-                definition = view.table.definition(scan.numbers[term.column])
+                definition = table.definition(self.plain.numbers[term.column])
                 questions.append(_Question(definition, answer))
         if not questions:
             return None
-        return Search(self, owner, view, advice[0], advice[1], tuple(questions), run)
+        return Search(self, owner, beginning, tuple(questions), run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,29 +175,22 @@ class Search:
 
     operator: CertifiedScan
     owner: Operator
-    view: TableView
-    predicate: Conjunction
-    complete: bool
+    beginning: Beginning
     questions: tuple[_Question, ...]
     run: Run
     nothing: bool = False
     _asked: int = 0
     _open: int = 0
     _share: float = 0.0
-    columns: tuple[ColumnDefinition, ...] = field(init=False)
+    view: TableView = field(init=False)
+    predicate: Conjunction = field(init=False)
 
     def __post_init__(self) -> None:
-        scan, table = self.operator.plain, self.view.table
-        self.columns = tuple(table.definition(number) for number in scan.numbers)
+        scan, beginning = self.operator.plain, self.beginning
+        self.view, self.predicate, self.columns = beginning.view, beginning.predicate, beginning.columns
         self._sums = Sums(self.view, self.owner, self.run)
-        complete = bool(self.predicate) and self.complete
-        self._whole = self._tests(scan.condition, scan.rest, complete)
-        self._others = self._tests(self.operator.others, self.operator.rest, complete)
-
-    def _tests(self, whole: Expression | None, rest: Expression | None, complete: bool) -> tuple[Test, Test]:
-        """The tests of a condition, and of what is left of it where storage has decided the bounds."""
-        test = self.operator.plain.test(whole)
-        return test, self.operator.plain.test(rest) if complete else test
+        self._whole = beginning.tests(scan.condition, scan.rest)
+        self._others = beginning.tests(self.operator.others, self.operator.rest)
 
     def tasks(self) -> Iterator[Task]:
         """The tasks over what codes leave."""
@@ -259,7 +243,7 @@ class Search:
 
     def _codes_tasks(self) -> Iterator[Callable[[], list[_Left]]]:
         """Cells of parts in tasks of bearable size, in the order of the parts."""
-        size = task_rows(self.view)
+        size = self.beginning.task_rows
         group: list[Work] = []
         rows = 0
         for number, morsel in enumerate(self.view.morsels(self.predicate, whole=True), 1):
@@ -272,7 +256,7 @@ class Search:
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
                 pays = bool(part.codes) and (self._pays() or number % _TRIED_AGAIN == 0)
                 group.append((part, cells, pays))
-                rows += (part.rows if cells is None else size) if pays else 0
+                rows += (part.rows if cells is None else min(part.rows, size)) if pays else 0
                 if rows >= size:
                     yield partial(self._decided, group)
                     group, rows = [], 0
@@ -402,23 +386,6 @@ class Search:
             positions.sort()
             fetched = {}
         return ScanRows(morsel, self.columns, positions, 0, 0), fetched
-
-
-def task_rows(view: TableView) -> int:
-    """About how many rows' codes make a task."""
-    return min(max(view.estimated_rows // (8 * WORKERS), _LEAST_ROWS), _MOST_ROWS)
-
-
-def cut(codes: Codes, rows: int, size: int) -> Iterator[range | None]:
-    """The cells of a part of so many rows in pieces of about `size`; None for all of them."""
-    if rows <= 2 * size:
-        yield None
-        return
-    tasks = codes.tasks()
-    each = max(size * len(tasks) // max(rows, 1), 1)
-    for first in range(0, len(tasks), each):
-        some = tasks[first : first + each]
-        yield range(some[0].start, some[-1].stop)
 
 
 def _part_of(left: _Left) -> _Part:

@@ -18,27 +18,26 @@ from functools import partial
 
 import numpy as np
 
-from engine.certificates import Sums, enabled
+from engine.certificates import Sums
 from engine.counters import timed
 from engine.late import row_bytes
 from engine.operators.base import Operator, Task
-from engine.operators.bounds import conjunction_of
-from engine.operators.certified import CertifiedScan, Search, cut, task_rows
+from engine.operators.certified import CertifiedScan, Search
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
-from engine.operators.scan import Scan, ScanRows, Test, only
+from engine.operators.scan import Scan, ScanRows
+from engine.operators.searching import Beginning, begin, cut
 from engine.operators.sort import key_columns, sort_words
 from engine.operators.top import Top, first_rows
 from engine.orders import sorted_rows
-from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import ordered
 from engine.run import Run
 from engine.similarity import Ranking, Term, ranking
 from storage.batch import Batch
-from storage.codes import Codes
+from storage.codes import Codes, Promise
 from storage.column import Array, Column, Mask, Positions
 from storage.predicate import Compare, Comparison, Conjunction
-from storage.seams import Morsel, TableView
+from storage.seams import Morsel
 from storage.segments.tally import Tally
 from storage.types import Type
 
@@ -47,6 +46,11 @@ _FIRST, _PIECE = 16, 256
 _NULLS = 4096
 # So many rows are no few: sorting them all reads no more.
 _MOST_ROWS, _MOST_SHARE = 1024, 1 / 16
+# Rows that are wanted, and rows of the table, of which the most promising ones are sought before all else:
+# four bytes of each are remembered meanwhile.
+_FORESEEN, _PROMISED = 1024, 1 << 24
+# Rows that count are positions where they are no larger share.
+_SPARSE = 1 / 8
 # Codes do not pay where they leave more than this share of the rows.
 _OPEN_SHARE = 0.3
 
@@ -82,18 +86,13 @@ class Nearest:
     def _search(self, run: Run) -> tuple[_Search, int] | None:
         """(the search of one run, rows to skip); None where it has to be the plain sort."""
         scan, keys = self.scan, self.plain.keys
-        if not enabled(run) or not pool_safe(scan.condition, *(key.expression for key in keys)):
+        beginning = begin(scan, run, scan.condition, *(key.expression for key in keys))
+        if beginning is None:
             return None
-        if scan.row_ids and only(scan.slot) in root_memo(run):
-            return None
+        view = beginning.view
         skip, rows = limits(self.plain.count, self.plain.offset, run)
-        view = run.snapshot.table(scan.table)
         if not rows or skip + rows > max(_MOST_ROWS, view.estimated_rows * _MOST_SHARE):
             return None
-        advice = conjunction_of(scan.bounds, view.table, run)
-        if advice is None:
-            return None
-        prepare(run, scan.condition, *(key.expression for key in keys))
         inner = None if self.certified is None else self.certified.search(run, self)
         if self.certified is not None and (inner is None or inner.nothing):
             return None
@@ -103,16 +102,13 @@ class Nearest:
         definition = view.table.definition(scan.numbers[self.term.column])
         wanted = order.question.dimensions
         parts = []
-        for number, morsel in enumerate(view.morsels(advice[0], whole=True)):
+        for number, morsel in enumerate(view.morsels(beginning.predicate, whole=True)):
             codes = morsel.codes(definition)
             fit = codes is not None and codes.dimensions == wanted
             parts.append(_Part(number, morsel, codes if fit else None))
         if all(part.codes is None for part in parts):
             return None
-        complete = bool(advice[0]) and advice[1]
-        whole = scan.test(scan.condition)
-        tests = whole, scan.test(scan.rest) if complete else whole
-        return _Search(self, view, advice[0], tests, order, tuple(parts), run, inner), skip
+        return _Search(self, beginning, order, tuple(parts), run, inner), skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +118,21 @@ class _Part:
     number: int
     morsel: Morsel
     codes: Codes | None
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """Some cells of a part, the rows of them that count (None: all), and what was found of them before.
+
+    `known`: whether `rows` are known yet; those that a condition leaves are found by a worker.
+    """
+
+    part: _Part
+    codes: Codes
+    cells: range
+    rows: Positions | Mask | None
+    known: bool
+    promised: Promise | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,9 +175,7 @@ class _Search:
     """One run."""
 
     operator: Nearest
-    view: TableView
-    predicate: Conjunction
-    tests: tuple[Test, Test]
+    beginning: Beginning
     order: Ranking
     parts: tuple[_Part, ...]
     run: Run
@@ -176,8 +185,9 @@ class _Search:
     _depths: int = 1
 
     def __post_init__(self) -> None:
-        scan, table = self.operator.scan, self.view.table
-        self.columns = tuple(table.definition(number) for number in scan.numbers)
+        scan, beginning = self.operator.scan, self.beginning
+        self.view, self.predicate, self.columns = beginning.view, beginning.predicate, beginning.columns
+        self.tests = beginning.tests(scan.condition, scan.rest)
         self._keys = self.operator.plain.keys
         self._width = row_bytes(scan.types[self.operator.term.column])
         self._sums = Sums(self.view, self.operator, self.run)
@@ -188,7 +198,9 @@ class _Search:
         skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
         self._sums.add(Tally(scans=1, skipped=skipped))
         asked, left = 0, list[_Open]()
-        for found in ordered(self._tasks(), self.run):
+        works = self._works()
+        self._foresee(works)
+        for found in ordered(self._tasks(works), self.run):
             self._keep(found.kept)
             asked += found.rows
             left += found.opened
@@ -201,10 +213,82 @@ class _Search:
 
     # looking for what may be among the first
 
-    def _tasks(self) -> Iterator[Callable[[], _Found]]:
-        scan, size = self.operator.scan, task_rows(self.view)
-        group: list[tuple[_Part, Mask | None, range | None]] = []
-        rows = 0
+    def _works(self) -> list[list[_Work]]:
+        """The cells of parts with codes, by tasks."""
+        size, conditional = self.beginning.task_rows, self.operator.scan.condition is not None
+        works, rows = [list[_Work]()], 0
+        for part in self.parts:
+            if part.codes is None:
+                continue
+            seen = None if conditional else part.morsel.visible()
+            pieces = [range(part.codes.cells)] if conditional else cut(part.codes, part.morsel.rows, size)
+            for cells in pieces:
+                works[-1].append(_Work(part, part.codes, cells, seen, known=not conditional))
+                rows += part.morsel.rows if conditional else min(part.morsel.rows, size)
+                if rows >= size:
+                    works.append([])
+                    rows = 0
+        return works if works[-1] else works[:-1]
+
+    def _foresee(self, works: Sequence[Sequence[_Work]]) -> None:
+        """Have the limit begin near its end: with the scores of the rows that promise most of all parts.
+
+        They are looked at once more when their turn comes, which is cheaper than to keep them apart.
+        """
+        wanted = self.order.limit.count
+        if len(works) < 2 or wanted > _FORESEEN:
+            return
+        rows, some = 0, list[Callable[[], None]]()
+        for group in works:
+            rows += sum(work.part.morsel.rows for work in group)
+            if rows <= _PROMISED:
+                some.append(partial(self._promising, group))
+        for _ in ordered(some, self.run):
+            pass
+        promised = [
+            (work.part, work.promised) for group in works for work in group if work.promised is not None
+        ]
+        if not promised:
+            return
+        places = np.concatenate([np.full(len(p.positions), part.number) for part, p in promised])
+        positions = np.concatenate([p.positions for _, p in promised])
+        best = np.argsort(-np.concatenate([p.guesses for _, p in promised]))[: 2 * wanted + _FIRST]
+        looks = [
+            partial(self._score, self.parts[number], np.sort(positions[best][places[best] == number]))
+            for number in np.unique(places[best]).tolist()
+        ]
+        self.order.limit.foresee(np.concatenate(list(ordered(looks, self.run))))
+
+    def _promising(self, group: Sequence[_Work]) -> None:
+        """Find the rows of some cells that promise most: on a worker."""
+        limit = self.order.limit
+        for work in group:
+            self.run.check()
+            self._count(work)
+            work.promised = work.codes.promise(
+                self.order.question, limit.descending, limit.count, work.cells, work.rows
+            )
+
+    def _score(self, part: _Part, positions: Positions) -> Array:
+        """The scores of rows."""
+        batch, keys = self._fetch(part, positions)
+        self._sums.add(Tally(full_bytes=len(positions) * self._width))
+        return self.order.scores(batch, keys[0], self.run)
+
+    def _count(self, work: _Work) -> None:
+        """Have the work know which of its rows are seen and meet the condition."""
+        if work.known:
+            return
+        positions, rows = self._counting(work.part.morsel), work.part.morsel.rows
+        work.known, work.rows = True, positions
+        if len(positions) > rows * _SPARSE:  # as a mask it takes fewer bytes
+            work.rows = np.zeros(rows, np.bool_)
+            work.rows[positions] = True
+
+    def _tasks(self, works: Sequence[Sequence[_Work]]) -> Iterator[Callable[[], _Found]]:
+        for group in works:
+            yield partial(self._coded, group)
+        scan = self.operator.scan
         for part in self.parts:
             if part.codes is None:
                 self._sums.add(Tally(plain=part.morsel.rows))
@@ -213,16 +297,6 @@ class _Search:
                         piece, self.columns, self.predicate, self.tests, self.run, self.operator
                     ):
                         yield partial(self._plainly, part, task)
-                continue
-            seen = part.morsel.visible() if scan.condition is None else None
-            for cells in [None] if scan.condition is not None else cut(part.codes, part.morsel.rows, size):
-                group.append((part, seen, cells))
-                rows += part.morsel.rows if cells is None else size
-                if rows >= size:
-                    yield partial(self._coded, group)
-                    group, rows = [], 0
-        if group:
-            yield partial(self._coded, group)
 
     def _plainly(self, part: _Part, task: Task) -> _Found:
         """A stretch without codes: its own first rows."""
@@ -237,22 +311,21 @@ class _Search:
         places = np.arange(batch.rows)
         return _Found([_Kept(batch, keys, np.full(batch.rows, part.number), places)], [], 0)
 
-    def _coded(self, group: Sequence[tuple[_Part, Mask | None, range | None]]) -> _Found:
+    def _coded(self, group: Sequence[_Work]) -> _Found:
         """Cells of parts with codes: a few rows looked at, and what is open then."""
         kept, opened = list[_Kept](), list[_Open]()
         asked = 0
         tally = Tally()
-        for part, seen, cells in group:
+        for work in group:
             self.run.check()
-            codes = part.codes
-            assert codes is not None
-            rows = seen if self.operator.scan.condition is None else self._counting(part.morsel)
-            among = range(codes.cells) if cells is None else cells
-            found = codes.nearest(self.order.question, self.order.limit, among, rows)
+            self._count(work)
+            part, rows = work.part, work.rows
+            found = work.codes.nearest(self.order.question, self.order.limit, work.cells, rows, work.promised)
+            work.promised = work.rows = None
             opening = self.order.open(found.best)
             positions, best = found.positions[opening], found.best[opening]
             count = len(found.positions) + sum(found.decided)
-            asked += count if rows is None else _count(rows)
+            asked += count if rows is None else _counted(rows)
             self._depths = len(found.decided)
             looked = 0
             while looked < max(self._wanted, _FIRST) and len(positions):
@@ -263,7 +336,7 @@ class _Search:
             if len(positions):
                 opened.append(_Open(np.full(len(positions), part.number), positions, best))
             passed = len(found.positions) - looked - len(positions)
-            first = int(cells is None or cells.start == 0)
+            first = int(work.cells.start == 0)
             decided = (*found.decided[:-1], found.decided[-1] + passed)
             tally += Tally(segments=first, rows=count, decided=decided, code_bytes=found.nbytes)
         self._sums.add(tally)
@@ -278,14 +351,18 @@ class _Search:
     def _look(self, part: _Part, positions: Positions) -> _Kept:
         """Rows in full: what their keys really are."""
         positions = np.sort(positions)
+        batch, keys = self._fetch(part, positions)
+        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
+        self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
+        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
+
+    def _fetch(self, part: _Part, positions: Positions) -> tuple[Batch, list[Column]]:
+        """Rows at ascending positions, and their sort keys."""
         batch = self.operator.scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {})
         columns, at = list(batch.columns), self.operator.term.column
         columns[at] = Column(columns[at].type, columns[at].values, columns[at].valid)  # read once
         batch = Batch(tuple(columns), batch.rows)
-        keys = key_columns(batch, self._keys, self.run)
-        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
-        self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
-        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
+        return batch, key_columns(batch, self._keys, self.run)
 
     # the rest, best first
 
@@ -385,6 +462,6 @@ class _Search:
             yield from rows.given(order[skip:], self.run)
 
 
-def _count(rows: Positions | Mask) -> int:
+def _counted(rows: Positions | Mask) -> int:
     """How many rows are meant."""
     return int(np.count_nonzero(rows)) if rows.dtype == np.bool_ else len(rows)

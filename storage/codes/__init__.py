@@ -9,7 +9,7 @@ from storage.codes.cells import LAYOUT, LEAST_DIMENSIONS
 from storage.codes.codes import Codes
 from storage.codes.limit import Limit
 from storage.codes.metric import Metric, Question
-from storage.codes.search import Nearest, Pairs, Verdict
+from storage.codes.search import Nearest, Pairs, Promise, Verdict
 
 __all__ = [
     "LAYOUT",
@@ -19,6 +19,7 @@ __all__ = [
     "Metric",
     "Nearest",
     "Pairs",
+    "Promise",
     "Question",
     "Verdict",
 ]

@@ -24,6 +24,7 @@ from storage.kernels.plain.signs import (
     OPEN,
     TAKEN,
     UPPER,
+    Counts,
     bound_signs,
 )
 from storage.predicate import Comparison
@@ -119,8 +120,10 @@ class Left:
         return found + codes.frames(self.slots) if len(codes.centroids) > 1 else found
 
 
-def left_by_signs(codes: Cells, asked: Asked, constants: Constants, cells: range) -> Left:
-    """What signs leave of these cells."""
+def left_by_signs(
+    codes: Cells, asked: Asked, constants: Constants, cells: range, known: Counts | None = None
+) -> Left:
+    """What signs leave of these cells; `known`: what the coarse planes of the only question counted there."""
     spans = np.ascontiguousarray(codes.table[cells.start : cells.stop, :3])
     questions, centroids = asked.coarse.shape[:2]
     numbers, slots, taken, counts, first = kernels.scan_signs(
@@ -130,10 +133,11 @@ def left_by_signs(codes: Cells, asked: Asked, constants: Constants, cells: range
         asked.coarse,
         asked.fine,
         constants.reshape(questions, centroids, CONSTANTS),
+        known,
     )
     looked = int(spans[:, 1].sum()) * questions
     second = looked - first - len(taken) + int(taken.sum())
-    nbytes = looked * codes.row_bytes // questions
+    nbytes = looked * codes.row_bytes // questions if known is None else 0
     state = np.where(taken, np.uint8(TAKEN), np.uint8(OPEN))
     return Left(numbers, slots, state, counts.astype(np.int64), 1, None, [first, second], nbytes)
 

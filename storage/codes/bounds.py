@@ -77,6 +77,7 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.codes.metric import Metric, Question, near
+from storage.kernels.plain import promises
 from storage.kernels.plain import signs as form
 from storage.kernels.plain.rotation import PLANES
 from storage.predicate import Comparison
@@ -170,6 +171,18 @@ class Frame:
             slack = square + root * _LOOSE if square else 0.0
             least = loose * self.centroid**2 + (loose - 1) / _GUARD * _UNDERFLOW
             values += [root * guard, slack, length, least, loose, limit]
+        return np.array(values, np.float32)
+
+    def guesses(self, sign: float) -> Singles:
+        """(GUESSES,) float32 of storage.kernels.plain.promises; `sign` -1 where far rows promise most."""
+        metric, away = self.question.metric, self.question.metric in DISTANCES
+        values = [0.0] * promises.GUESSES
+        values[promises.GUESS_START] = sign * self.norm * float(self.coarse.start)
+        values[promises.GUESS_SLOPE] = sign * self.norm * float(self.coarse.slope)
+        values[promises.GUESS_CENTRE] = 0.0 if away else sign
+        values[promises.GUESS_SQUARE] = -sign / 2 if away else 0.0
+        values[promises.GUESS_OFFSET] = sign * (-self.norm * self.norm / 2 if away else self.offset)
+        values[promises.GUESS_LENGTH] = self.centroid**2 if metric is Metric.COSINE else -1.0
         return np.array(values, np.float32)
 
 

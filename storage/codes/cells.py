@@ -212,6 +212,28 @@ class Cells:
         found: Positions = self.table[cells, 2]
         return found
 
+    def lanes(self, cells: range, rows: Positions | Mask | None) -> npt.NDArray[np.uint16]:
+        """(groups of these cells in turn,) uint16, bit i: whether the row in lane i is among `rows`.
+
+        `rows` are positions or a mask over the segment; empty where all are.
+        """
+        if rows is None:
+            return np.empty(0, np.uint16)
+        mask = rows
+        if rows.dtype != np.bool_:
+            mask = np.zeros(int(rows[-1]) + 1 if len(rows) else 0, np.bool_)
+            mask[rows] = True
+        pieces = [np.empty(0, np.uint16)]
+        for group, count, _, first in self.table[cells.start : cells.stop].tolist():
+            places = np.arange(first, first + count)
+            if first < 0:
+                places = self.places.reshape(-1)[group * GROUP : group * GROUP + count]
+            among = np.zeros(-(-count // GROUP) * GROUP, np.bool_)
+            inside = places < len(mask)
+            among[:count][inside] = mask[places[inside]]
+            pieces.append(np.packbits(among, bitorder="little").view(np.uint16))
+        return np.concatenate(pieces)
+
     @cached_property
     def by_position(self) -> tuple[Positions, Positions]:
         """(rows,) positions ascending, and the slot of each."""

@@ -8,7 +8,7 @@ from storage.codes import search
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
 from storage.codes.metric import Question
-from storage.codes.search import Floats, Nearest, Pairs, Rows, Verdict
+from storage.codes.search import Floats, Nearest, Pairs, Promise, Rows, Verdict
 from storage.column import Positions
 from storage.predicate import Comparison
 
@@ -33,9 +33,22 @@ class Codes(Cells):
         """See storage.codes.search.pairs."""
         return search.pairs(self, questions, op, threshold, cells, rows)
 
-    def nearest(self, question: Question, limit: Limit, cells: range, rows: Rows = None) -> Nearest:
+    def promise(
+        self, question: Question, descending: bool, count: int, cells: range, rows: Rows = None
+    ) -> Promise | None:
+        """See storage.codes.search.promise."""
+        return search.promise(self, question, descending, count, cells, rows)
+
+    def nearest(
+        self,
+        question: Question,
+        limit: Limit,
+        cells: range,
+        rows: Rows = None,
+        promised: Promise | None = None,
+    ) -> Nearest:
         """See storage.codes.search.nearest."""
-        return search.nearest(self, question, limit, cells, rows)
+        return search.nearest(self, question, limit, cells, rows, promised)
 
     def bounds(self, question: Question, cells: range) -> tuple[Positions, Floats, Floats]:
         """See storage.codes.search.bounds."""

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from storage import kernels
 from storage.codes.asked import Asked, Left, asked_of, deepen, intervals_of, left_by_signs, left_of
-from storage.codes.bounds import DISTANCES
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
-from storage.codes.metric import Metric, Question
+from storage.codes.metric import Question
 from storage.column import Mask, Positions
-from storage.kernels.plain.signs import GROUP, LIMIT, LOWER, UPPER
+from storage.kernels.plain.signs import GROUP, LIMIT, LOWER, UPPER, Counts, Singles
 from storage.predicate import Comparison
 
 Floats = npt.NDArray[np.float64]
@@ -25,6 +25,8 @@ Rows = Positions | Mask | None
 """Which rows of the segment count: ascending int64 positions, a mask over the segment, or all."""
 _SPARSE = 32
 """Positions are looked up one by one where fewer than one row in so many counts."""
+_PROMISING = 4
+"""Times the rows that are wanted: so many that promise most give the first limit of a top-k."""
 
 
 Decided = tuple[int, int, int, int]
@@ -40,6 +42,20 @@ class Verdict:
     maybe: Positions
     """Ascending positions of rows whose full vectors have to be asked."""
     decided: Decided
+    nbytes: int
+    """Bytes of codes that were looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promise:
+    """The rows of some cells that promise most, best first, and what was counted to find them."""
+
+    slots: Positions
+    positions: Positions
+    guesses: Singles
+    """float32, comparable among segments: larger is better."""
+    counts: Counts
+    """(groups, GROUP) int32: of the coarse planes, of the cells' groups in turn."""
     nbytes: int
     """Bytes of codes that were looked at."""
 
@@ -106,13 +122,21 @@ def _ascending(*pieces: Positions) -> Positions:
     return positions
 
 
-def _left(codes: Cells, asked: Asked, op: Comparison, constants: Any, cells: range, rows: Rows) -> Left:
+def _left(
+    codes: Cells,
+    asked: Asked,
+    op: Comparison,
+    constants: Any,
+    cells: range,
+    rows: Rows,
+    known: Counts | None = None,
+) -> Left:
     """The rows that count and that signs and finer planes do not drop."""
     sparse = _sparse(rows, cells, codes)
     if sparse is not None:
         left = left_of(codes, asked, constants, sparse)
     else:
-        left = left_by_signs(codes, asked, constants, cells)
+        left = left_by_signs(codes, asked, constants, cells, known)
         if rows is not None:
             left.keep(_counting(codes.positions(left.slots), rows))
     deepen(codes, asked, op, constants, left)
@@ -212,11 +236,44 @@ def bounds(codes: Cells, question: Question, cells: range) -> tuple[Positions, F
     )
 
 
-def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: Rows = None) -> Nearest:
+def promise(
+    codes: Cells, question: Question, descending: bool, count: int, cells: range, rows: Rows = None
+) -> Promise | None:
+    """The rows of these cells that count and promise most: of some `count` >= 1 rows that are wanted.
+
+    A guess, from which a search for the nearest takes its first limit, and work that it need not do again.
+    None where nothing is known of the rows, or few of them count. Raises nothing.
+    """
+    if not question.usable or not len(codes.centroids) or _sparse(rows, cells, codes) is not None:
+        return None
+    asked = asked_of(codes, (question,))
+    sign = asked.sign(Comparison.GE if descending else Comparison.LE)
+    counts, slots, guesses = kernels.promise_signs(
+        codes.signs,
+        codes.factors,
+        np.ascontiguousarray(codes.table[cells.start : cells.stop, :3]),
+        asked.coarse[0],
+        np.stack([frame.guesses(sign) for frame in asked.frames]),
+        codes.lanes(cells, rows),
+        _PROMISING * count,
+    )
+    nbytes = int(codes.table[cells.start : cells.stop, 1].sum()) * codes.row_bytes
+    return Promise(slots, codes.positions(slots), guesses, counts, nbytes)
+
+
+def nearest(
+    codes: Cells,
+    question: Question,
+    limit: Limit,
+    cells: range,
+    rows: Rows = None,
+    promised: Promise | None = None,
+) -> Nearest:
     """The rows of these cells that may be among the best `limit.count`, best possible score first.
 
     The limit is sharpened by what the codes prove of the rows that count: rows that nobody may see must not
-    be among them. A row that no bound is known of comes first. Raises nothing.
+    be among them. A row that no bound is known of comes first. `promised`: what `promise` gave for the same
+    cells and rows. Raises nothing.
     """
     sign = -1.0 if limit.descending else 1.0
     if not question.usable or not len(codes.centroids):
@@ -226,9 +283,12 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     unsure = codes.unsure_of(cells)
     unsure = unsure[_counting(unsure, rows)]
     asked, value = asked_of(codes, (question,)), limit.value
-    if not isfinite(value) and _sparse(rows, cells, codes) is None:
-        value = _probe(codes, asked, limit, op, cells, rows)
-    left = _left(codes, asked, op, _toward(asked, op, value), cells, rows)
+    if not isfinite(value) and promised is None:
+        promised = promise(codes, question, limit.descending, limit.count, cells, rows)
+        if promised is not None:
+            value = _foreseen(codes, asked, limit, op, promised)
+    known = None if promised is None else promised.counts
+    left = _left(codes, asked, op, _toward(asked, op, value), cells, rows, known)
     low, high = intervals_of(codes, asked, left)
     best, worst = (high, low) if limit.descending else (low, high)
     limit.offer_bounds(worst)
@@ -237,7 +297,8 @@ def nearest(codes: Cells, question: Question, limit: Limit, cells: range, rows: 
     places = np.concatenate((unsure, codes.positions(left.slots[stays])))
     best = np.concatenate((np.full(len(unsure), sign * -inf), best[stays]))
     order = np.argsort(sign * best, kind="stable")
-    return Nearest(places[order], best[order], _decided(left.decided), left.nbytes)
+    nbytes = left.nbytes + (0 if promised is None else promised.nbytes)
+    return Nearest(places[order], best[order], _decided(left.decided), nbytes)
 
 
 def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float32]:
@@ -249,20 +310,12 @@ def _toward(asked: Asked, op: Comparison, value: float) -> npt.NDArray[np.float3
     return constants
 
 
-def _probe(codes: Cells, asked: Asked, limit: Limit, op: Comparison, cells: range, rows: Rows) -> float:
+def _foreseen(codes: Cells, asked: Asked, limit: Limit, op: Comparison, promised: Promise) -> float:
     """A limit for the first task of a top-k: the k-th best bound of the rows that promise most."""
-    constants = _toward(asked, op, limit.value)
-    left = left_by_signs(codes, asked, constants, cells)
-    if rows is not None:
-        left.keep(_counting(codes.positions(left.slots), rows))
-    wanted = 4 * limit.count
-    if len(left.slots) < 2 * wanted:
+    if len(promised.slots) < limit.count:
         return limit.value
-    promise = _promise(codes, asked, left)
-    promise = asked.sign(op) * promise
-    mask = np.zeros(len(promise), np.bool_)
-    mask[np.argpartition(promise, len(promise) - wanted)[-wanted:]] = True
-    left.keep(mask)
+    constants = _toward(asked, op, limit.value)
+    left = left_of(codes, asked, constants, promised.slots)
     deepen(codes, asked, op, constants, left)
     low, high = intervals_of(codes, asked, left)
     sign = -1.0 if limit.descending else 1.0
@@ -270,22 +323,15 @@ def _probe(codes: Cells, asked: Asked, limit: Limit, op: Comparison, cells: rang
     return sign * float(np.partition(worst, limit.count - 1)[limit.count - 1])
 
 
-def _promise(codes: Cells, asked: Asked, left: Left) -> Any:
-    """(rows,) float32, how near rows are likely to be by their signs: a guess, p.z is about N P beta / k."""
-    norms, cosines, centres = (codes.factors[:, i].reshape(-1)[left.slots] for i in range(3))
-    frames_of = [
-        (f.norm * f.fine.start, f.norm * f.fine.slope, f.offset, f.centroid**2) for f in asked.frames
-    ]
-    start, slope, offset, square = np.array(frames_of, np.float32)[left.frames(codes)].T
-    with np.errstate(all="ignore"):
-        product = norms * (start - slope * left.counts.astype(np.float32))
-        product /= np.maximum(cosines, np.float32(0.1))
-        if asked.questions[0].metric in DISTANCES:
-            return np.nan_to_num(product - norms * norms / np.float32(2))
-        nearness = product + centres + offset
-        if asked.questions[0].metric is Metric.COSINE:
-            nearness /= np.sqrt(np.maximum(square + 2 * centres + norms * norms, np.float32(1e-30)))
-        return np.nan_to_num(nearness)
-
-
-__all__ = ["Nearest", "Pairs", "Rows", "Verdict", "bounds", "decide", "nearest", "pairs"]
+__all__ = [
+    "Nearest",
+    "Pairs",
+    "Promise",
+    "Rows",
+    "Verdict",
+    "bounds",
+    "decide",
+    "nearest",
+    "pairs",
+    "promise",
+]

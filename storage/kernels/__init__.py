@@ -2,112 +2,69 @@
 
 `plain/<family>.py` is the meaning of each kernel, in numpy; `compiled/<family>.py` has the twin of the
 same name. Callers say `kernels.dot(...)`, so that the twin can take the place of the plain one while
-the server runs: nothing compiles on a statement's thread (see storage.kernels.choice).
+the server runs: nothing compiles on a statement's thread (see storage.kernels.choice). The table of all
+kernels, one a line:
 """
 
 from storage.kernels import choice
-from storage.kernels.plain.buckets import bucket_rows, chain_words, probe_buckets, probe_chains
-from storage.kernels.plain.checksums import checksum_rows
-from storage.kernels.plain.dot import cosine, dot, l1, l2, norms
-from storage.kernels.plain.fields import (
-    parse_dates,
-    parse_decimals,
-    parse_floats,
-    parse_integers,
-    parse_stamps,
-)
-from storage.kernels.plain.floats import unpack_floats
-from storage.kernels.plain.frames import find_tuples, gather_bytes, put_fields, put_int32, scatter_bytes
-from storage.kernels.plain.group import (
-    find_words,
-    group_codes,
-    group_words,
-    hash_bytes,
-    mix_words,
-    place_words,
-)
-from storage.kernels.plain.lines import count_byte, split_lines
-from storage.kernels.plain.packing import (
-    block_offsets,
-    pack_blocks,
-    select_blocks,
-    total_blocks,
-    undelta_at,
-    undelta_blocks,
-    unpack_at,
-    unpack_blocks,
-    unpack_table,
-)
-from storage.kernels.plain.planes import deepen_signs, quantise
-from storage.kernels.plain.programs import run_program
-from storage.kernels.plain.rotation import encode_signs, rotate_rows
-from storage.kernels.plain.runs import repeat_runs
-from storage.kernels.plain.signs import count_signs, scan_signs
-from storage.kernels.plain.stamps import stamp_texts
-from storage.kernels.plain.sums import count_groups, float_digits, largest, smallest, sum_floats, sum_integers
-from storage.kernels.plain.units import parse_fields, unit_fields, unit_texts
-from storage.kernels.plain.values import number_fields
-
-__all__ = [
-    "block_offsets",
-    "bucket_rows",
-    "chain_words",
-    "checksum_rows",
-    "cosine",
-    "count_byte",
-    "count_groups",
-    "count_signs",
-    "deepen_signs",
-    "dot",
-    "encode_signs",
-    "find_tuples",
-    "find_words",
-    "float_digits",
-    "gather_bytes",
-    "group_codes",
-    "group_words",
-    "hash_bytes",
-    "l1",
-    "l2",
-    "largest",
-    "mix_words",
-    "norms",
-    "number_fields",
-    "pack_blocks",
-    "parse_dates",
-    "parse_decimals",
-    "parse_fields",
-    "parse_floats",
-    "parse_integers",
-    "parse_stamps",
-    "place_words",
-    "probe_buckets",
-    "probe_chains",
-    "put_fields",
-    "put_int32",
-    "quantise",
-    "repeat_runs",
-    "rotate_rows",
-    "run_program",
-    "scan_signs",
-    "scatter_bytes",
-    "select_blocks",
-    "smallest",
-    "split_lines",
-    "stamp_texts",
-    "sum_floats",
-    "sum_integers",
-    "total_blocks",
-    "undelta_at",
-    "undelta_blocks",
-    "unit_fields",
-    "unit_texts",
-    "unpack_at",
-    "unpack_blocks",
-    "unpack_floats",
-    "unpack_table",
-    "warm",
-]
+from storage.kernels.plain.buckets import bucket_rows as bucket_rows
+from storage.kernels.plain.buckets import chain_words as chain_words
+from storage.kernels.plain.buckets import probe_buckets as probe_buckets
+from storage.kernels.plain.buckets import probe_chains as probe_chains
+from storage.kernels.plain.checksums import checksum_rows as checksum_rows
+from storage.kernels.plain.dot import cosine as cosine
+from storage.kernels.plain.dot import dot as dot
+from storage.kernels.plain.dot import l1 as l1
+from storage.kernels.plain.dot import l2 as l2
+from storage.kernels.plain.dot import norms as norms
+from storage.kernels.plain.fields import parse_dates as parse_dates
+from storage.kernels.plain.fields import parse_decimals as parse_decimals
+from storage.kernels.plain.fields import parse_floats as parse_floats
+from storage.kernels.plain.fields import parse_integers as parse_integers
+from storage.kernels.plain.fields import parse_stamps as parse_stamps
+from storage.kernels.plain.floats import unpack_floats as unpack_floats
+from storage.kernels.plain.frames import find_tuples as find_tuples
+from storage.kernels.plain.frames import gather_bytes as gather_bytes
+from storage.kernels.plain.frames import put_fields as put_fields
+from storage.kernels.plain.frames import put_int32 as put_int32
+from storage.kernels.plain.frames import scatter_bytes as scatter_bytes
+from storage.kernels.plain.group import find_words as find_words
+from storage.kernels.plain.group import group_codes as group_codes
+from storage.kernels.plain.group import group_words as group_words
+from storage.kernels.plain.group import hash_bytes as hash_bytes
+from storage.kernels.plain.group import mix_words as mix_words
+from storage.kernels.plain.group import place_words as place_words
+from storage.kernels.plain.lines import count_byte as count_byte
+from storage.kernels.plain.lines import split_lines as split_lines
+from storage.kernels.plain.packing import block_offsets as block_offsets
+from storage.kernels.plain.packing import pack_blocks as pack_blocks
+from storage.kernels.plain.packing import select_blocks as select_blocks
+from storage.kernels.plain.packing import total_blocks as total_blocks
+from storage.kernels.plain.packing import undelta_at as undelta_at
+from storage.kernels.plain.packing import undelta_blocks as undelta_blocks
+from storage.kernels.plain.packing import unpack_at as unpack_at
+from storage.kernels.plain.packing import unpack_blocks as unpack_blocks
+from storage.kernels.plain.packing import unpack_table as unpack_table
+from storage.kernels.plain.planes import deepen_signs as deepen_signs
+from storage.kernels.plain.planes import quantise as quantise
+from storage.kernels.plain.programs import run_program as run_program
+from storage.kernels.plain.promises import promise_signs as promise_signs
+from storage.kernels.plain.rotation import encode_signs as encode_signs
+from storage.kernels.plain.rotation import rotate_rows as rotate_rows
+from storage.kernels.plain.runs import repeat_runs as repeat_runs
+from storage.kernels.plain.signs import count_signs as count_signs
+from storage.kernels.plain.signs import scan_signs as scan_signs
+from storage.kernels.plain.stamps import stamp_texts as stamp_texts
+from storage.kernels.plain.sums import count_groups as count_groups
+from storage.kernels.plain.sums import float_digits as float_digits
+from storage.kernels.plain.sums import largest as largest
+from storage.kernels.plain.sums import smallest as smallest
+from storage.kernels.plain.sums import sum_floats as sum_floats
+from storage.kernels.plain.sums import sum_integers as sum_integers
+from storage.kernels.plain.units import parse_fields as parse_fields
+from storage.kernels.plain.units import unit_fields as unit_fields
+from storage.kernels.plain.units import unit_texts as unit_texts
+from storage.kernels.plain.values import number_fields as number_fields
 
 
 def warm(wait: bool = False) -> None:

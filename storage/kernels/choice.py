@@ -19,31 +19,12 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-FAMILIES = (
-    "buckets",
-    "checksums",
-    "dot",
-    "fields",
-    "floats",
-    "frames",
-    "group",
-    "lines",
-    "packing",
-    "planes",
-    "programs",
-    "rotation",
-    "runs",
-    "signs",
-    "stamps",
-    "sums",
-    "units",
-    "values",
-)
-"""The families that have compiled twins."""
+_PLAIN, _COMPILED = (Path(__file__).parent / folder for folder in ("plain", "compiled"))
+FAMILIES = tuple(sorted({p.stem for p in _PLAIN.glob("[!_]*.py")} & {p.stem for p in _COMPILED.glob("*.py")}))
+"""The families that have compiled twins: a file here and one there."""
 
 _COMPLETE = "complete"
 _started = threading.Lock()
@@ -106,8 +87,9 @@ def _load() -> dict[str, Any]:
     return found
 
 
-def plain_kernels(names: Collection[str]) -> dict[str, Any]:
-    """The numpy twins of the kernels of these names."""
+def plain_kernels() -> dict[str, Any]:
+    """The numpy twins of all kernels."""
+    names = vars(importlib.import_module("storage.kernels"))
     found: dict[str, Any] = {}
     for family in FAMILIES:
         plain = importlib.import_module(f"storage.kernels.plain.{family}")

@@ -170,30 +170,66 @@ def test_thresholds(
 
 
 @settings(max_examples=100)
-@given(tables(), st.sampled_from(list(Metric)), st.booleans(), st.integers(1, 20), st.booleans())
+@given(
+    tables(),
+    st.sampled_from(list(Metric)),
+    st.booleans(),
+    st.integers(1, 20),
+    st.sampled_from(["", "told", "promised", "foreseen"]),
+    st.booleans(),
+)
 def test_the_best_are_among_the_nearest(
-    table: tuple[np.ndarray, np.ndarray], metric: Metric, descending: bool, count: int, told: bool
+    table: tuple[np.ndarray, np.ndarray],
+    metric: Metric,
+    descending: bool,
+    count: int,
+    before: str,
+    some: bool,
 ) -> None:
     rows, query = table
     codes = Codes.build(rows)
     assert codes is not None
     true = scores(metric, rows, query)
-    limit = Limit(count, descending)
+    limit, question = Limit(count, descending), Question.of(metric, query)
+    counting = np.random.default_rng(len(rows)).random(len(rows)) < 0.7 if some else None
     found = []
-    if told:
+    if before == "told" and not some:
         # as many scores of rows as anybody may know
         limit.offer(true[: len(true) // 2])
     for task in codes.tasks():
-        best = codes.nearest(Question.of(metric, query), limit, task)
+        promised = None
+        if before in ("promised", "foreseen"):
+            promised = codes.promise(question, descending, count, task, counting)
+        if promised is not None and before == "foreseen":
+            limit.foresee(true[promised.positions])
+        best = codes.nearest(question, limit, task, counting, promised)
         known = ~np.isnan(true[best.positions])
         with np.errstate(invalid="ignore"):
             better = best.best >= true[best.positions] if descending else best.best <= true[best.positions]
         assert better[known].all()
         assert (np.sort(best.best) == (best.best[::-1] if descending else best.best)).all()
         found.append(best.positions)
-    numbers = np.flatnonzero(~np.isnan(true))
+    numbers = np.flatnonzero(~np.isnan(true) & (True if counting is None else counting))
     order = numbers[np.argsort(-true[numbers] if descending else true[numbers], kind="stable")]
     assert np.isin(order[:count], np.concatenate(found)).all()
+    assert counting is None or counting[np.concatenate(found)].all()
+
+
+def test_what_promises_most_is_nearest() -> None:
+    random = np.random.default_rng(9)
+    rows = random.normal(size=(3000, 256)).astype(np.float32)
+    rows[17::500] = rows[17] + 0.3 * random.normal(size=(6, 256))
+    codes = Codes.build(rows)
+    assert codes is not None
+    for metric in (Metric.DOT, Metric.L2, Metric.COSINE):
+        question = Question.of(metric, rows[17])
+        promised = codes.promise(question, metric is Metric.DOT, 6, codes.tasks()[0])
+        assert promised is not None
+        assert sorted(promised.positions[:6]) == list(range(17, 3000, 500))
+        seen = np.arange(3000) % 500 != 17
+        others = codes.promise(question, metric is Metric.DOT, 6, codes.tasks()[0], seen)
+        assert others is not None
+        assert seen[others.positions].all()
 
 
 @settings(max_examples=30)

@@ -1,4 +1,4 @@
-"""The families rotation, signs and planes: compiled against plain, and the rotation against its promises."""
+"""The families rotation, signs, planes and promises: compiled against plain, and what they have to keep."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from storage.codes import Codes, Metric, Question
 from storage.codes.asked import Asked
 from storage.kernels.compiled import planes as compiled_planes
+from storage.kernels.compiled import promises as compiled_promises
 from storage.kernels.compiled import rotation as compiled_rotation
 from storage.kernels.compiled import signs as compiled
 from storage.kernels.plain import planes as plain_planes
+from storage.kernels.plain import promises as plain_promises
 from storage.kernels.plain import rotation as plain_rotation
 from storage.kernels.plain import signs as plain
 from storage.predicate import Comparison
@@ -155,6 +157,48 @@ def test_twins_decide_alike(
     words, _ = codes.rows_at(codes.slots(range(codes.cells)))
     for planes in (asked.coarse[0, 0], asked.fine[0, 0]):
         assert (plain.count_signs(words, planes) == compiled.count_signs(words, planes)).all()
+
+
+@quick
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([64, 100, 1024]),
+    st.sampled_from(list(Metric)),
+    st.sampled_from([1.0, -1.0]),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_twins_promise_alike(
+    seed: int, dimensions: int, metric: Metric, sign: float, wanted: int, some: bool
+) -> None:
+    """Two centroids, equal rows, lanes that do not count; and a scan goes on from what was counted."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(random.integers(2, 60), dimensions))
+    rows *= 10.0 ** random.integers(-2, 2, (len(rows), 1))
+    rows[random.random(len(rows)) < 0.3] = rows[0]
+    parts = [Codes.build(part) for part in (rows, rows + 3)]
+    placed = zip(parts, np.split(random.permutation(2 * len(rows)), 2), strict=True)
+    codes = Codes.merged([(part, places) for part, places in placed if part is not None])
+    asked = Asked.of(codes, [Question.of(metric, rows[0])])
+    spans = codes.table[:, :3].copy()
+    mask = random.random(2 * len(rows)) < 0.4 if some else None
+    lanes = codes.lanes(range(codes.cells), mask)
+    guesses = np.stack([frame.guesses(sign) for frame in asked.frames])
+    arguments = (codes.signs, codes.factors, spans, asked.coarse[0], guesses, lanes, wanted)
+    counts, slots, found = plain_promises.promise_signs(*arguments)
+    again, other_slots, other_found = compiled_promises.promise_signs(*arguments)
+    every = codes.slots(range(codes.cells))
+    assert (counts.reshape(-1)[every] == again.reshape(-1)[every]).all()
+    assert slots.tolist() == other_slots.tolist()
+    assert found.tolist() == other_found.tolist()
+    counting = every if mask is None else every[mask[codes.positions(every)]]
+    assert len(slots) == min(wanted, len(counting))
+    assert np.isin(slots, counting).all()
+    constants = asked.constants(Comparison.GT, 0.5).reshape(1, len(asked.frames), -1)
+    scanned = (codes.signs, codes.factors, spans, asked.coarse, asked.fine, constants)
+    for scan in (plain.scan_signs, compiled.scan_signs):
+        for array, other in zip(scan(*scanned), scan(*scanned, again), strict=True):
+            assert np.array_equal(array, other)
 
 
 @quick

@@ -10,6 +10,7 @@ and 1536 dimensions: 1280, 900, 630, 350, 280; so two threads are bound by memor
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,24 +39,25 @@ from storage.kernels.plain.signs import (
     SQUARE,
     START,
     UPPER,
+    Counts,
     Found,
     Singles,
     Words,
 )
 
-_INDEX = ir.IntType(64)
+INDEX = ir.IntType(64)
 _INT = ir.IntType(32)
 _HALF = GROUP // 2
-_WORDS = ir.VectorType(_INDEX, _HALF)
-_COUNTS = ir.VectorType(_INT, GROUP)
-_FLOATS = ir.VectorType(ir.FloatType(), GROUP)
+_WORDS = ir.VectorType(INDEX, _HALF)
+COUNTS = ir.VectorType(_INT, GROUP)
+FLOATS = ir.VectorType(ir.FloatType(), GROUP)
 _CALL_PAIRS = 1 << 21
 """(row, question) pairs of a call: under 20 ms."""
 _OUT = 1 << 17
 """Rows that a call can find."""
 
 
-def _spread(builder: Any, value: Any, lanes: int) -> Any:
+def spread(builder: Any, value: Any, lanes: int) -> Any:
     kind = ir.VectorType(value.type, lanes)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT, 0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes))
@@ -63,14 +65,14 @@ def _spread(builder: Any, value: Any, lanes: int) -> Any:
 
 def at(builder: Any, address: Any, offset: int, kind: Any) -> Any:
     """A pointer to what lies `offset` bytes after an address."""
-    return builder.inttoptr(builder.add(address, ir.Constant(_INDEX, offset)), kind.as_pointer())
+    return builder.inttoptr(builder.add(address, ir.Constant(INDEX, offset)), kind.as_pointer())
 
 
-def _float(value: float) -> Any:
-    return ir.Constant(_FLOATS, [value] * GROUP)
+def float_of(value: float) -> Any:
+    return ir.Constant(FLOATS, [value] * GROUP)
 
 
-def _counts(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any:
+def counts_of(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any:
     """The counts of a group: 16 integers of 32 bits."""
     popcount = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS]), f"llvm.ctpop.v{_HALF}i64"
@@ -78,11 +80,11 @@ def _counts(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any
     zero = ir.Constant(_WORDS, None)
     sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(bits)] for _ in range(2)]
     with cgutils.for_range(builder, words) as loop:
-        row = builder.add(signs, builder.mul(loop.index, ir.Constant(_INDEX, 8 * GROUP)))
-        plane = builder.add(planes, builder.mul(loop.index, ir.Constant(_INDEX, 8 * bits)))
+        row = builder.add(signs, builder.mul(loop.index, ir.Constant(INDEX, 8 * GROUP)))
+        plane = builder.add(planes, builder.mul(loop.index, ir.Constant(INDEX, 8 * bits)))
         halves = [builder.load(at(builder, row, 8 * _HALF * half, _WORDS), align=8) for half in range(2)]
         for bit in range(bits):
-            digit = _spread(builder, builder.load(at(builder, plane, 8 * bit, _INDEX)), _HALF)
+            digit = spread(builder, builder.load(at(builder, plane, 8 * bit, INDEX)), _HALF)
             for half in range(2):
                 differ = builder.call(popcount, [builder.xor(halves[half], digit)])
                 total = sums[half][bit]
@@ -98,7 +100,7 @@ def _counts(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any
     return builder.shuffle_vector(totals[0], totals[1], order)
 
 
-def _larger(builder: Any, a: Any, b: Any) -> Any:
+def larger(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
@@ -106,36 +108,53 @@ def _smaller(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
 
+def square_root(builder: Any, value: Any) -> Any:
+    root = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(FLOATS, [FLOATS]), f"llvm.sqrt.v{GROUP}f32"
+    )
+    return builder.call(root, [value])
+
+
 def _value(
     builder: Any, beta: Any, delta: Any, factors: Any, constant: Any, root: float, side: int, cosine: bool
 ) -> Any:
     """U (root 1) or L (root -1) of a group: see plain.signs."""
     norms, cosines, centres = factors
-    square_root = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_FLOATS, [_FLOATS]), f"llvm.sqrt.v{GROUP}f32"
-    )
-    one = _float(float(np.float32(1 + 2.0**-20)))
+    one = float_of(float(np.float32(1 + 2.0**-20)))
     add, subtract, times = builder.fadd, builder.fsub, builder.fmul
-    v = _larger(builder, times(_float(root), cosines), subtract(beta, delta))
+    v = larger(builder, times(float_of(root), cosines), subtract(beta, delta))
     v = _smaller(builder, v, add(beta, delta))
-    spread = times(subtract(one, times(cosines, cosines)), subtract(one, times(v, v)))
-    spread = builder.call(square_root, [spread])
-    inner = times(constant(NORM), add(times(cosines, v), times(_float(root), spread)))
+    spread_of = times(subtract(one, times(cosines, cosines)), subtract(one, times(v, v)))
+    spread_of = square_root(builder, spread_of)
+    inner = times(constant(NORM), add(times(cosines, v), times(float_of(root), spread_of)))
     inner = add(add(inner, constant(side + GUARD)), times(constant(side + SQUARE), norms))
     value = add(times(constant(CENTRE), centres), times(norms, inner))
     if not cosine:
         return value
-    square = add(constant(side + LEAST), times(_float(2.0), centres))
+    square = add(constant(side + LEAST), times(float_of(2.0), centres))
     square = add(square, times(times(norms, norms), constant(side + GROWTH)))
-    length = builder.call(square_root, [_larger(builder, square, _float(0.0))])
+    length = square_root(builder, larger(builder, square, float_of(0.0)))
     return subtract(value, times(constant(side + LENGTH), length))
 
 
-def _test(bits: int, start: int, cosine: bool) -> Any:
+def mask_of(builder: Any, which: Any) -> Any:
+    return builder.zext(builder.bitcast(which, ir.IntType(GROUP)), INDEX)
+
+
+def constant_of(builder: Any, constants: Any, place: int) -> Any:
+    """A constant at the address of several, for all rows of a group."""
+    return spread(builder, builder.load(at(builder, constants, 4 * place, ir.FloatType())), GROUP)
+
+
+def factors_of(builder: Any, factors: Any) -> list[Any]:
+    return [builder.load(at(builder, factors, 4 * GROUP * factor, FLOATS), align=4) for factor in range(3)]
+
+
+def _test(bits: int, start: int, cosine: bool, known: bool = False) -> Any:
     """An intrinsic f(signs, words, planes, factors, constants, counts): addresses, but for the words.
 
     -> bit i: row i of the group stays; bit 16 + i: it is taken. Writes the counts to the last address where
-    any row stays.
+    any row stays; or, where they are `known`, reads them there and neither signs nor planes.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
@@ -145,30 +164,26 @@ def _test(bits: int, start: int, cosine: bool) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             signs, words, planes, factors, constants, counts = args
 
-            def constant(place: int) -> Any:
-                number = builder.load(at(builder, constants, 4 * place, ir.FloatType()))
-                return _spread(builder, number, GROUP)
-
-            def mask(which: Any) -> Any:
-                return builder.zext(builder.bitcast(which, ir.IntType(GROUP)), _INDEX)
-
-            found = _counts(builder, signs, words, planes, bits)
-            rows = [
-                builder.load(at(builder, factors, 4 * GROUP * factor, _FLOATS), align=4)
-                for factor in range(3)
-            ]
-            number = builder.sitofp(found, _FLOATS)
+            constant = partial(constant_of, builder, constants)
+            mask = partial(mask_of, builder)
+            if known:
+                found = builder.load(builder.inttoptr(counts, COUNTS.as_pointer()), align=4)
+            else:
+                found = counts_of(builder, signs, words, planes, bits)
+            rows = factors_of(builder, factors)
+            number = builder.sitofp(found, FLOATS)
             offset = start - START
             beta = builder.fsub(constant(START + offset), builder.fmul(constant(SLOPE + offset), number))
             delta = constant(DELTA + offset)
             upper = _value(builder, beta, delta, rows, constant, 1.0, UPPER, cosine)
             stays = mask(builder.fcmp_unordered(">=", upper, constant(UPPER + LIMIT)))
             result = cgutils.alloca_once_value(builder, stays)
-            with builder.if_then(builder.icmp_unsigned("!=", stays, ir.Constant(_INDEX, 0)), likely=False):
-                builder.store(found, builder.inttoptr(counts, _COUNTS.as_pointer()), align=4)
+            with builder.if_then(builder.icmp_unsigned("!=", stays, ir.Constant(INDEX, 0)), likely=False):
+                if not known:
+                    builder.store(found, builder.inttoptr(counts, COUNTS.as_pointer()), align=4)
                 lower = _value(builder, beta, delta, rows, constant, -1.0, LOWER, cosine)
                 taken = mask(builder.fcmp_ordered(">", lower, constant(LOWER + LIMIT)))
-                both = builder.shl(builder.and_(taken, stays), ir.Constant(_INDEX, GROUP))
+                both = builder.shl(builder.and_(taken, stays), ir.Constant(INDEX, GROUP))
                 builder.store(builder.or_(stays, both), result)
             return builder.load(result)
 
@@ -181,21 +196,24 @@ _coarse = _test(COARSE, START, False)
 _fine = _test(FINE, FINE_START, False)
 _coarse_cosine = _test(COARSE, START, True)
 _fine_cosine = _test(FINE, FINE_START, True)
+_known = _test(COARSE, START, False, known=True)
+_known_cosine = _test(COARSE, START, True, known=True)
 
-_SPANS = types.Array(types.int64, 2, "C", readonly=True)
-_GROUP_FACTORS, _CONSTANT_BYTES, _ALL = 12 * GROUP, 4 * CONSTANTS, (1 << GROUP) - 1
+SPANS = types.Array(types.int64, 2, "C", readonly=True)
+GROUP_FACTORS, _CONSTANT_BYTES, _ALL = 12 * GROUP, 4 * CONSTANTS, (1 << GROUP) - 1
 
 
 @njit(
     types.void(
         *[types.int64] * 3,
-        _SPANS,
+        SPANS,
         *[types.int64] * 5,
         types.boolean,
         types.int32[::1],
         types.int64[::1],
         types.boolean[::1],
         types.int32[::1],
+        types.int64,
         types.int64[::1],
     ),
     nogil=True,
@@ -216,27 +234,37 @@ def _scan(  # type: ignore[no-untyped-def]
     out_slot,
     out_taken,
     out_count,
+    known,
     state,
 ):
-    """From span state[0], group state[1] of it, on, until all is done or something is full."""
-    span, done, found, decided, pairs = state[0], state[1], 0, state[3], 0
+    """From span state[0], group state[1] of it, on, until all is done or something is full.
+
+    `known`: the address of the counts of all groups in turn, of which state[4] have been tested, or 0.
+    """
+    span, done, found, decided, pairs, tested = state[0], state[1], 0, state[3], 0, state[4]
     counts = np.empty(GROUP, np.int32)
     scratch = counts.ctypes.data
     while span < len(spans):
         first, rows, frame = spans[span, 0], spans[span, 1], spans[span, 2]
         while done * GROUP < rows:
             if found + GROUP * questions > len(out_slot) or pairs >= _CALL_PAIRS:
-                state[0], state[1], state[2], state[3] = span, done, found, decided
+                state[0], state[1], state[2], state[3], state[4] = span, done, found, decided, tested
                 return
             group = first + done
             lanes = min(rows - done * GROUP, GROUP)
             there = (1 << lanes) - 1
-            at, of_rows = signs + group * words * 8 * GROUP, factors + group * _GROUP_FACTORS
+            at, of_rows = signs + group * words * 8 * GROUP, factors + group * GROUP_FACTORS
             for question in range(questions):
                 number = question * frames + frame
                 mine = constants + number * _CONSTANT_BYTES
                 planes = coarse + number * words * 8 * COARSE
-                if cosine:
+                if known:
+                    counted = known + (tested + done) * (4 * GROUP)
+                    if cosine:
+                        mask = _known_cosine(at, words, planes, of_rows, mine, counted)
+                    else:
+                        mask = _known(at, words, planes, of_rows, mine, counted)
+                elif cosine:
                     mask = _coarse_cosine(at, words, planes, of_rows, mine, scratch)
                 else:
                     mask = _coarse(at, words, planes, of_rows, mine, scratch)
@@ -264,8 +292,9 @@ def _scan(  # type: ignore[no-untyped-def]
             done += 1
             pairs += lanes * questions
         span += 1
+        tested += done
         done = 0
-    state[0], state[1], state[2], state[3] = span, done, found, decided
+    state[0], state[1], state[2], state[3], state[4] = span, done, found, decided, tested
 
 
 def scan_signs(
@@ -275,11 +304,12 @@ def scan_signs(
     coarse: Words,
     fine: Words,
     constants: Singles,
+    known: Counts | None = None,
 ) -> Found:
     """See plain.signs.scan_signs."""
     questions, frames = constants.shape[:2]
     cosine = bool(constants[:, :, UPPER + LENGTH].any())
-    state = np.zeros(4, np.int64)
+    state = np.zeros(5, np.int64)
     room = min(int(spans[:, 1].sum()) * questions, _OUT) + GROUP * questions
     pieces: list[tuple[npt.NDArray[Any], ...]] = []
     while True:
@@ -298,6 +328,7 @@ def scan_signs(
             cosine,
             *out,
             counts,
+            0 if known is None else known.ctypes.data,
             state,
         )
         found = int(state[2])
@@ -341,4 +372,21 @@ def count_signs(words: Words, planes: Words) -> npt.NDArray[np.int32]:
     return out
 
 
-__all__ = ["at", "count_signs", "scan_signs"]
+__all__ = [
+    "COUNTS",
+    "FLOATS",
+    "GROUP_FACTORS",
+    "INDEX",
+    "SPANS",
+    "at",
+    "constant_of",
+    "count_signs",
+    "counts_of",
+    "factors_of",
+    "float_of",
+    "larger",
+    "mask_of",
+    "scan_signs",
+    "spread",
+    "square_root",
+]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
+Counts = npt.NDArray[np.int32]
 Bounds = tuple[Singles, Singles]
 Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.int32], int]
 
@@ -77,19 +78,22 @@ def scan_signs(
     coarse: Words,
     fine: Words,
     constants: Singles,
+    known: Counts | None = None,
 ) -> Found:
     """Test all rows of some spans against some questions.
 
     signs (groups, W, GROUP), factors (groups, 3, GROUP); spans (any, 3): first group, rows, frame;
     coarse (questions, frames, W, COARSE), fine (questions, frames, W, FINE) and constants (questions, frames,
-    CONSTANTS). A row is dropped where U is below its limit and taken where L is above, by the coarse planes,
-    then by the fine ones. Returns of those not dropped, by question, then as they come: question int32, slot
-    (group * GROUP + lane) int64, whether it was taken, its count of the fine planes int32 (0 where the coarse
-    took it); and how many (row, question) pairs the coarse planes decided.
+    CONSTANTS). `known`: what promises.promise_signs counted of these spans for the one question. A row is
+    dropped where U is below its limit and taken where L is above, by the coarse planes, then by the fine
+    ones. Returns of those not dropped, by question, then as they come: question int32, slot (group * GROUP
+    + lane) int64, whether it was taken, its count of the fine planes int32 (0 where the coarse took it); and
+    how many (row, question) pairs the coarse planes decided.
     """
     found: list[tuple[npt.NDArray[Any], ...]] = []
     decided = 0
     for question in range(len(constants)):
+        before = 0
         for group, rows, frame in spans.tolist():
             stop = group + -(-rows // GROUP)
             words = signs[group:stop].transpose(0, 2, 1).reshape(-1, signs.shape[1])[:rows]
@@ -97,7 +101,12 @@ def scan_signs(
             slots = group * GROUP + np.arange(rows)
             mine = constants[question, frame]
             counts = np.zeros(rows, np.int32)
-            left, taken = _sieve(count_signs(words, coarse[question, frame]), of_rows, mine, False)
+            if known is None:
+                first = count_signs(words, coarse[question, frame])
+            else:
+                first = known[before : before + stop - group].reshape(-1)[:rows]
+                before += stop - group
+            left, taken = _sieve(first, of_rows, mine, False)
             decided += rows - int((left & ~taken).sum())
             open_ = np.flatnonzero(left & ~taken)
             counts[open_] = count_signs(words[open_], fine[question, frame])
