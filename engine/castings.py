@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from storage.types import BY_NAME, Type
+from storage.types import BY_NAME, RECORD, Type
 
 Letter = Literal["i", "a", "e"]
 
@@ -122,6 +122,9 @@ def context(source: Type, target: Type) -> Letter | None:
     """Where the cast applies: implicitly, in assignments, only when written; None: there is none."""
     if source.oid == target.oid or source.name == "unknown":
         return "i"
+    if source.is_row and RECORD.oid in (source.oid, target.oid):
+        # a record is of the row type that is wanted if its fields can be
+        return "i" if target.is_row or target.oid == RECORD.oid else "a" if target.oid in _TEXTS else None
     listed = CASTS.get((source.oid, target.oid))
     if listed is not None:
         return listed

@@ -26,7 +26,7 @@ from engine.functions import units
 from engine.lists import like, lists
 from engine.run import Run
 from storage import types as t
-from storage.column import Array, Column, Mask
+from storage.column import Array, Column, Mask, fields_of, row_column
 from storage.errors import (
     CannotCoerce,
     FeatureNotSupported,
@@ -57,7 +57,8 @@ def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: 
         if found is not None:
             return found
     style = style_of(run)
-    converted = column if column.type.oid == target.oid else _changed(column, target, style)
+    same = column.type.oid == target.oid and not (target.element or target).is_row
+    converted = column if same else _changed(column, target, style)
     result = _modified(converted, target, explicit)
     result.constant = column.constant
     return result
@@ -66,6 +67,8 @@ def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: 
 def _changed(column: Column, target: Type, style: Style) -> Column:
     """The column as `target` without its modifier, where source and target differ."""
     source = column.type
+    if source.is_row and target.is_row:
+        return _row(column, target, style)
     if source.element is not None and target.element is not None:
         return _array(column, target, style)
     if source.oid in _TEXTS and target.oid in _TEXTS:
@@ -110,6 +113,16 @@ def _array(column: Column, target: Type, style: Style) -> Column:
     inner = target.element if target.modifier == -1 else target.element.of(target.modifier)
     _, elements = lists(column)
     return like(column, convert(elements, inner, style).spread(len(elements)), target.base)
+
+
+def _row(column: Column, target: Type, style: Style) -> Column:
+    """Rows field by field. `sql.coerce` has seen to it that there are as many fields, and their casts."""
+    assert target.attributes is not None
+    if target.attributes == column.type.attributes:
+        return column.retype(target)
+    pairs = zip(fields_of(column), target.attributes, strict=True)
+    fields = [convert(field, attribute.type, style) for field, attribute in pairs]
+    return row_column(target, len(column), fields, column.valid)
 
 
 def _valid_values(column: Column) -> tuple[Array, Mask | None]:

@@ -179,7 +179,7 @@ def is_wide(type: Type) -> bool:
     """Whether values of `type` are fetched late."""
     if type.form is Form.ROWS:
         return row_bytes(type) >= WIDE
-    return type.form in (Form.BYTES, Form.LIST)
+    return type.form in (Form.BYTES, Form.LIST, Form.ROW)
 
 
 def row_bytes(type: Type) -> int:

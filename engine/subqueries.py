@@ -194,6 +194,57 @@ class QuantifiedSubquery:
         return Column(BOOL, values, None if valid.all() else valid)
 
 
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A condition over the columns of a row, then those of another: no part of what it stands in."""
+
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class QuantifiedRows:
+    """(operand, ...) op ANY (plan), or ALL: `test` is over the operand's columns, then the plan's."""
+
+    operand: tuple[Expression, ...]
+    plan: Operator
+    arguments: tuple[Expression, ...]
+    test: Paired
+    every: bool
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (*self.operand, *self.arguments)
+
+    def prepare(self, run: Run) -> None:
+        _prepare(self, self.arguments, run, self._items)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        operand = [part.evaluate(batch, run).spread(batch.rows) for part in self.operand]
+        return _tested(self, self.plan, self.arguments, batch, run, self._items, operand, self._compared)
+
+    def _items(self, run: Run) -> list[Batch]:
+        return list(self.plan.batches(run))
+
+    def _compared(self, items: list[Batch], operand: list[Column], rows: int, run: Run) -> Column:
+        values, valid = np.full(rows, self.every), np.ones(rows, np.bool_)
+        for row in range(rows):
+            mine = row_of(operand, row)
+            for part in items:
+                beside = tuple(column.spread(part.rows) for column in mine)
+                found = self.test.condition.evaluate(Batch((*beside, *part.columns), part.rows), run)
+                found = found.spread(part.rows)
+                known = found.is_valid()
+                if (found.values[known] != self.every).any():
+                    values[row], valid[row] = not self.every, True
+                    break
+                valid[row] &= bool(known.all())
+        return Column(BOOL, values, None if valid.all() else valid)
+
+
 @dataclass
 class _Outcome:
     """What a subquery without arguments came to: a value, or the error that a row will get."""

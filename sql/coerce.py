@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Literal
 
 from engine import casts
+from engine.composites import MakeRow
 from engine.expressions import Cast, Constant, Expression, Parameter
 from sql.context import BindContext
 from storage.batch import Batch
@@ -47,6 +48,7 @@ from storage.types import (
     NUMERIC,
     OID,
     OIDVECTOR,
+    RECORD,
     SPARSEVEC,
     TEXT,
     TIME,
@@ -96,6 +98,8 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
         return not source.is_array
     if target.oid == ANYENUM.oid:
         return source.is_enum
+    if target == RECORD:
+        return source.is_row
     if target.oid in _ARRAYS:
         return source.is_array
     if letter == "i" and target.oid in _VECTORS:
@@ -117,8 +121,10 @@ def coerce(
         known = _from_unknown(expression, target, letter, position, context)
         if known is not None:
             return known
-    if source == target:
+    if source == target or (source.is_row and target == RECORD):
         return expression
+    if source.is_row and target.is_row:
+        return _as_row(expression, target, letter, position, context)
     if source.oid == target.oid:
         if target.modifier == -1:
             return expression
@@ -126,6 +132,34 @@ def coerce(
     if not can_coerce(source, target, letter):
         raise CannotCoerce(f"cannot cast type {source.base} to {target.base}", position=position)
     return fold_cast(Cast(expression, target, letter == "e"), context, position)
+
+
+def _as_row(
+    expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
+) -> Expression:
+    """A row as another row type, field by field. Raises CannotCoerce."""
+    source = expression.type
+    fields, wanted = source.attributes or (), target.attributes or ()
+    if fields == wanted and source.oid == target.oid:
+        return expression
+
+    def refused(detail: str) -> CannotCoerce:
+        return CannotCoerce(f"cannot cast type {source} to {target}", detail=detail, position=position)
+
+    if not can_coerce(source, target, letter):
+        raise refused("")
+    if len(fields) != len(wanted):
+        raise refused(f"Input has too {'few' if len(fields) < len(wanted) else 'many'} columns.")
+    for number, (field, attribute) in enumerate(zip(fields, wanted, strict=True), 1):
+        if not can_coerce(field.type, attribute.type, letter):
+            raise refused(f"Cannot cast type {field.type} to {attribute.type} in column {number}.")
+    if isinstance(expression, MakeRow):
+        items = (
+            coerce(item, attribute.type, letter, position, context)
+            for item, attribute in zip(expression.items, wanted, strict=True)
+        )
+        return MakeRow(tuple(items), target, expression.optional)
+    return Cast(expression, target, letter == "e")
 
 
 def _from_unknown(

@@ -20,6 +20,8 @@ def label(tree: exp.Expression) -> str:
 def _label(tree: exp.Expression) -> tuple[str, int]:
     """(name, strength): 2 a real name, 1 a type's, 0 none."""
     match tree:
+        case exp.Column() if isinstance(tree.this, exp.Star):
+            return tree.args["table"].this, 2
         case exp.Column():
             name = tree.this.args.get("this") if isinstance(tree.this, exp.Identifier) else None
             return (name, 2) if isinstance(name, str) else ("", 0)

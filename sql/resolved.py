@@ -37,6 +37,14 @@ class ColumnName:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class WholeRow:
+    """The row of a relation in FROM, as one value."""
+
+    relation: str
+    columns: tuple[ColumnName, ...]
+
+
 @dataclass
 class Resolved:
     """See the module's text."""
@@ -44,6 +52,7 @@ class Resolved:
     tables: dict[int, TableName] = field(default_factory=dict)
     columns: dict[int, ColumnName] = field(default_factory=dict)
     stars: dict[int, tuple[ColumnName, ...]] = field(default_factory=dict)
+    rows: dict[int, WholeRow] = field(default_factory=dict)
     using: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of joins
     joined: set[tuple[int, int]] = field(default_factory=set)  # (table, attnum) that USING names
 
@@ -61,6 +70,7 @@ class Resolved:
         named: Iterable[ColumnName] = (
             *self.columns.values(),
             *(column for star in self.stars.values() for column in star),
+            *(column for row in self.rows.values() for column in row.columns),
         )
         for column in named:
             if column.table and column.number > 0:

@@ -45,6 +45,7 @@ class Relation:
     behind: str = ""  # the table's name, where an alias hides it
     function: bool = False  # a function's result: its name may mean its one column
     common: bool = False  # a WITH query
+    optional: bool = False  # an outer join puts nulls where it has no row
 
     def column_name(self, index: int) -> ColumnName:
         """A column by its names."""

@@ -16,9 +16,9 @@ from sqlglot import exp
 
 from engine.expressions import Call, Expression, Reference
 from engine.operators import FunctionScan, SortKey
-from sql.binding import Binding
+from sql.binding import Binding, rows
 from sql.binding.base import Aggregates, Windows, WindowValue
-from sql.binding.calls import key_of
+from sql.binding.calls import gives_columns, key_of
 from sql.binding.windows import check_definitions, definitions_of
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
@@ -257,16 +257,17 @@ class _Select:
         ]
 
     def _row_star(self, item: exp.Dot) -> list[Target]:
-        """(relation).* and (function(...)).*"""
+        """(relation).*, (function(...)).* and (row).*"""
         inner = item.this.unnest()
-        if isinstance(inner, exp.Anonymous):
+        if gives_columns(inner):
             return [Target(name, None, e) for name, e in self._row_function(inner)]
         if isinstance(inner, exp.Column) and inner.args.get("table") is None:
-            column = exp.Column(this=exp.Star(), table=inner.this)
-            return self._star(column.this, column)
-        raise FeatureNotSupported(
-            "row expansion of an expression is not supported", position=position_of(item)
-        )
+            name = inner.this.args.get("this")
+            if isinstance(name, str) and self.scope.find_relation(name) is not None:
+                column = exp.Column(this=exp.Star(), table=inner.this)
+                return self._star(column.this, column)
+        row = rows.must_be_row(self.binding.bind(inner), "*", position_of(item))
+        return [Target(field.name, None, field.expression) for field in rows.fields(row)]
 
     def _row_function(self, tree: exp.Expression) -> tuple[tuple[str, Expression], ...]:
         """A function with several columns, called in the select list: as if it stood in FROM, LATERAL."""

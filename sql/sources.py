@@ -117,6 +117,10 @@ class Sources:
                 "nested joins are supported in parentheses only", position=position_of(tree)
             )
         relations = [*left.relations, *right.relations]
+        if kind in ("left", "full"):
+            _make_optional(right.relations)
+        if kind in ("right", "full"):
+            _make_optional(left.relations)
         condition, stars = self._condition(left, right, tree, kind)
         if condition is not None:
             condition = shift(condition, -left.start)
@@ -418,6 +422,11 @@ def _is_join(tree: exp.Expression) -> bool:
     if isinstance(tree, exp.Subquery):
         return bool(tree.args.get("joins")) or isinstance(tree.this, exp.Table) or _is_join(tree.this)
     return False
+
+
+def _make_optional(relations: Sequence[Relation]) -> None:
+    for relation in relations:
+        relation.optional = True
 
 
 def _is_comma(join: exp.Join) -> bool:

@@ -78,7 +78,7 @@ def _same(text: str, tree: exp.Expression, bound: Bound, context: BindContext) -
         raise FeatureNotSupported("this query is not supported in a view")
 
 
-_FREE = (exp.Alias, exp.Column, exp.Identifier, exp.Paren, exp.Star, exp.Subquery, exp.TableAlias)
+_FREE = (exp.Alias, exp.Column, exp.Dot, exp.Identifier, exp.Paren, exp.Star, exp.Subquery, exp.TableAlias)
 
 
 def _parts(tree: exp.Expression) -> Counter[type]:

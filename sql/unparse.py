@@ -309,6 +309,9 @@ class Unparser:
         return ", ".join(self.expression(tree) for tree in trees)
 
     def _reference(self, tree: exp.Column) -> str:
+        row = self._resolved.rows.get(id(tree))
+        if row is not None:
+            return f"{quoted(row.relation)}.*"
         mark = tree.this.args["this"] if isinstance(tree.this, exp.Identifier) else None
         match mark:
             case Literal():
@@ -409,7 +412,7 @@ class Unparser:
         mark = mark_of(inner.expression, OperatorMark) if isinstance(inner, exp.BitwiseAnd) else None
         if mark is None:
             raise _cannot(tree)
-        symbol = f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol
+        symbol = f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol.upper()
         return f"{self.expression(inner.this)} {symbol} {self.expression(tree.expression)}"
 
     def _is(self, tree: exp.Is) -> str:
@@ -443,6 +446,9 @@ class Unparser:
         return self.expression(tree.this) + (" DESC" if descending else "") + nulls
 
     def _dot(self, tree: exp.Dot) -> str:
+        column = self._resolved.columns.get(id(tree))
+        if column is not None:
+            return self._column(column)
         name = tree.expression
         if not isinstance(name, exp.Identifier):
             raise _cannot(tree)

@@ -9,9 +9,9 @@ survives a restart; those below FIRST_USER_OID belong to built-in objects.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from storage.errors import (
     DatabaseError,
@@ -21,7 +21,7 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
-from storage.types import Type, array_of, enum
+from storage.types import Attribute, Type, array_of, composite, enum, refreshed
 
 FIRST_USER_OID = 16_384
 PG_CATALOG, PUBLIC, INFORMATION_SCHEMA = 11, 2200, 13_000
@@ -183,6 +183,12 @@ class Table:
         return tuple(column.type for column in self.columns)
 
     @cached_property
+    def row_type(self) -> Type:
+        """The type of its rows."""
+        fields = (Attribute(c.name, c.type, c.number) for c in self.columns)
+        return composite(self.name, self.type_oid, self.array_type_oid, fields)
+
+    @cached_property
     def keys(self) -> tuple[Constraint, ...]:
         """Primary key and unique constraints."""
         return tuple(c for c in self.constraints if c.kind in "pu")
@@ -270,6 +276,12 @@ class View:
     comment: str = ""
     version: int = 1
 
+    @property
+    def row_type(self) -> Type:
+        """The type of its rows."""
+        fields = (Attribute(c.name, c.type, number) for number, c in enumerate(self.columns, 1))
+        return composite(self.name, self.type_oid, self.array_type_oid, fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -344,6 +356,8 @@ PLACES = 1 << 40
 """How far the labels of a new enum are apart."""
 
 Relation = Table | Sequence | View
+RowTyped = Table | View
+"""What has a type of its rows, which columns may have."""
 Versioned = Relation | EnumType
 """What plans are made of: each change gives it another version."""
 Definition = Relation | EnumType | Schema | Role | Extension
@@ -353,6 +367,15 @@ BUILT_IN_SCHEMAS = (
     Schema(PUBLIC, "public"),
     Schema(INFORMATION_SCHEMA, "information_schema"),
 )
+
+
+C = TypeVar("C", ColumnDefinition, ViewColumn)
+
+
+def _retyped(columns: tuple[C, ...], type: Type) -> tuple[C, ...]:
+    """Columns with `type` in place of what has its OID in theirs."""
+    new = [(column, refreshed(column.type, type)) for column in columns]
+    return tuple(column if of is column.type else replace(column, type=of) for column, of in new)
 
 
 @dataclass(frozen=True)
@@ -427,6 +450,19 @@ class Catalog:
                 yield relation, relation
             elif isinstance(relation, Table) and relation.materialized is not None:
                 yield relation, relation.materialized
+
+    def embedding(self, type: Type) -> Iterator[Table | View]:
+        """Relations as they are once `type` stands for what has its OID in their columns, where that changes
+        them."""
+        for relation in self.relations.values():
+            if isinstance(relation, Table):
+                columns = _retyped(relation.columns, type)
+                if columns != relation.columns:
+                    yield replace(relation, columns=columns)
+            elif isinstance(relation, View):
+                shown = _retyped(relation.columns, type)
+                if shown != relation.columns:
+                    yield replace(relation, columns=shown)
 
     def sequences(self) -> Iterator[Sequence]:
         """Every sequence."""

@@ -37,7 +37,7 @@ from storage.catalog import (
     ViewColumn,
 )
 from storage.column import Column
-from storage.types import BY_OID, INT8, Form, Type, array_of, enum
+from storage.types import BY_OID, INT8, Attribute, Form, Type, array_of, composite, enum
 
 _KINDS: dict[str, type[Any]] = {
     "table": Table,
@@ -51,16 +51,21 @@ _KINDS: dict[str, type[Any]] = {
 
 
 def encode_type(type: Type) -> list[Any]:
-    """A type as (oid, modifier); of an enum, or an array of one, then (its name, its OID, its array's)."""
+    """A type as (oid, modifier); of the catalog's own, or an array of one, then (its name, its OID, its
+    array's), and of a composite type its attributes, each (name, type, number)."""
     one = type if type.element is None else type.element
-    return [type.oid, type.modifier, *((one.name, one.oid, one.array_oid) if one.is_enum else ())]
+    made = (one.name, one.oid, one.array_oid) if one.is_enum or one.is_composite else ()
+    fields = [[a.name, encode_type(a.type), a.number] for a in one.attributes or ()]
+    return [type.oid, type.modifier, *made, *([fields] if one.is_composite else [])]
 
 
 def decode_type(parts: list[Any]) -> Type:
     """The inverse of encode_type."""
     oid, modifier, *named = parts
     if named:
-        one = enum(*named)
+        name, own, array, *fields = named
+        attributes = [Attribute(a, decode_type(of), number) for a, of, number in (fields or [[]])[0]]
+        one = composite(name, own, array, attributes) if fields else enum(name, own, array)
         return one if one.oid == oid else array_of(one)
     return BY_OID[oid].of(modifier)
 

@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 _VARYING = (pa.large_string(), pa.large_binary())
+_ARROW = (Form.TEXT, Form.BYTES, Form.LIST, Form.ROW)  # whose values are Arrow arrays
 
 MAX_SCALE = 18
 """The finest scale that units are kept at."""
@@ -49,6 +50,9 @@ def arrow_type(type: Type) -> pa.DataType:
         case Form.LIST:
             assert type.element is not None
             return pa.large_list(arrow_type(type.element))
+        case Form.ROW:
+            assert type.attributes is not None
+            return pa.struct([(str(a.number), arrow_type(a.type)) for a in type.attributes])
         case Form.FIXED:
             assert type.dtype is not None
             return pa.large_binary() if type.dtype.names else pa.from_numpy_dtype(type.dtype)
@@ -166,10 +170,13 @@ class Column:
     def retype(self, type: Type) -> Column:
         """The same values under another type of the same form (text as varchar, int4 as date).
 
-        Vectors with dimensions and vectors without count as of one form.
+        Vectors with dimensions and vectors without count as of one form. Rows under a type that got or lost
+        fields have those of it, null where they had none.
         """
         if type.form is not self.type.form:
             return self._in_form(type)
+        if type.form in (Form.ROW, Form.LIST):
+            return Column(type, conformed(type, self.values), constant=self.constant)
         if self._units is not None:
             return Column.scaled(type, self._units, self.scale, self._valid, constant=self.constant)
         return Column(type, self._values, self._valid, constant=self.constant)
@@ -214,7 +221,12 @@ class Column:
         return Column.scaled(self.type, *units, self._valid, constant=self.constant)
 
     def tolist(self) -> list[Any]:
-        """Python values, None for null: bytes a row for binary and uuid, lists for vectors and arrays."""
+        """Python values, None for null: bytes a row for binary and uuid, lists for vectors and arrays, tuples
+        for rows."""
+        if self.type.form is Form.ROW:
+            fields = [field.tolist() for field in fields_of(self)]
+            rows = zip(*fields, strict=True) if fields else [()] * len(self)
+            return [row if ok else None for row, ok in zip(rows, self.is_valid().tolist(), strict=True)]
         if isinstance(self.values, pa.Array):
             to_list = lists.to_lists if self.type.form is Form.LIST else pa.Array.to_pylist
             result: list[Any] = to_list(self.values)
@@ -254,6 +266,8 @@ class Column:
             items = [None if v is None else _raw(v, type.dtype) for v in items]
         if type.form is Form.LIST:
             return cls(type, lists.from_lists(items, arrow_type(type)))
+        if type.form is Form.ROW:
+            return _row_of(type, items)
         if type.form in (Form.TEXT, Form.BYTES):
             return cls(type, pa.array(items, arrow_type(type)))
         missing = [item is None for item in items]
@@ -275,7 +289,7 @@ class Column:
     @classmethod
     def nulls(cls, type: Type, rows: int) -> Column:
         """`rows` nulls."""
-        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+        if type.form in _ARROW:
             return cls(type, pa.nulls(rows, arrow_type(type)))
         valid = np.zeros(rows, np.bool_)
         if type.form is Form.DECIMAL and is_narrow(type):
@@ -290,10 +304,9 @@ class Column:
         """The inverse of `to_arrow`."""
         if isinstance(array, pa.ChunkedArray):
             array = array.combine_chunks()
-        if type.form is Form.LIST and pa.types.is_struct(array.type):
-            items = lists.items_of(array).cast(arrow_type(type))
-            return cls(type, lists.with_bounds(items, lists.bounds_of(array)))
-        if type.form in (Form.TEXT, Form.BYTES, Form.LIST):
+        if type.form in (Form.ROW, Form.LIST):
+            return cls(type, conformed(type, array))
+        if type.form in (Form.TEXT, Form.BYTES):
             return cls(type, array.cast(arrow_type(type)))
         if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
             valid = np.asarray(array.is_valid()) if array.null_count else None
@@ -309,6 +322,8 @@ class Column:
     def _joined(self, columns: Sequence[Column]) -> Column:
         """`concat` of several columns, of which this is the first."""
         if self.arrow:
+            if self.type.form is Form.ROW and len({c.values.type for c in columns}) > 1:
+                return _joined_rows(self.type, columns)
             join = lists.joined if self.type.form is Form.LIST else pa.concat_arrays
             return Column(self.type, join([c.values for c in columns]))
         valid = None
@@ -321,6 +336,83 @@ class Column:
         if len(units) == len(columns):
             return Column.scaled(self.type, np.concatenate(units), self.scale, valid)
         return Column(self.type, np.concatenate([c.values for c in columns]), valid)
+
+
+def row_column(type: Type, rows: int, fields: Sequence[Column], valid: Mask | None = None) -> Column:
+    """A column of a row type from its fields, in their order, each of `rows` rows."""
+    assert type.attributes is not None
+    there = np.ones(rows, np.bool_) if valid is None else valid
+    if not fields:
+        return Column(type, pa.array([{} if ok else None for ok in there.tolist()], arrow_type(type)))
+    mask = None if valid is None else pa.array(~there)
+    arrays = [field.to_arrow() for field in fields]
+    names = [str(attribute.number) for attribute in type.attributes]
+    return Column(type, pa.StructArray.from_arrays(arrays, names, mask=mask))
+
+
+def fields_of(column: Column) -> list[Column]:
+    """The fields of a column of a row type, in their order; null in rows that are null."""
+    assert column.type.attributes is not None
+    arrays = column.values.flatten()
+    return [
+        Column.from_arrow(attribute.type, array)
+        for attribute, array in zip(column.type.attributes, arrays, strict=True)
+    ]
+
+
+def conformed(type: Type, array: pa.Array) -> pa.Array:
+    """An Arrow array of arrays or rows as `type` has them: fields of rows go by their numbers."""
+    wanted = arrow_type(type)
+    if array.type == wanted:
+        return array
+    if type.form is Form.LIST:
+        return lists.with_bounds(_items(type, lists.items_of(array)), lists.bounds_of(array))
+    assert type.attributes is not None
+    there = {array.type.field(i).name: i for i in range(array.type.num_fields)}
+    parts = array.flatten()
+    fields = [
+        Column.from_arrow(a.type, parts[there[str(a.number)]])
+        if str(a.number) in there
+        else Column.nulls(a.type, len(array))
+        for a in type.attributes
+    ]
+    valid = np.asarray(array.is_valid().to_numpy(zero_copy_only=False)) if array.null_count else None
+    return row_column(type, len(array), fields, valid).values
+
+
+def _items(type: Type, items: pa.Array) -> pa.Array:
+    """The elements of each array, as `type` has them."""
+    wanted = arrow_type(type)
+    assert type.element is not None
+    if items.type == wanted or not _has_rows(type.element):
+        return items.cast(wanted)
+    inner = conformed(type.element, items.values)
+    buffers = items.buffers()[:2]
+    return pa.LargeListArray.from_buffers(
+        wanted, len(items), buffers, items.null_count, items.offset, [inner]
+    )
+
+
+def _joined_rows(type: Type, columns: Sequence[Column]) -> Column:
+    """Rows one after another whose fields differ in form: arrays that are plain, and that are not."""
+    fields = [Column.concat(parts) for parts in zip(*map(fields_of, columns), strict=True)]
+    valid = np.concatenate([column.is_valid() for column in columns])
+    return row_column(type, len(valid), fields, None if valid.all() else valid)
+
+
+def _row_of(type: Type, items: Sequence[Any]) -> Column:
+    """Rows of tuples of their fields' values, or None."""
+    assert type.attributes is not None
+    fields = [
+        Column.of(attribute.type, [None if item is None else item[place] for item in items])
+        for place, attribute in enumerate(type.attributes)
+    ]
+    valid = np.array([item is not None for item in items], np.bool_)
+    return row_column(type, len(items), fields, None if valid.all() else valid)
+
+
+def _has_rows(type: Type) -> bool:
+    return type.is_row or (type.element is not None and _has_rows(type.element))
 
 
 def taken(values: Array, rows: Positions | Mask) -> Array:

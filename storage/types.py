@@ -16,6 +16,7 @@
     DECIMAL  numpy (rows,) of object: decimal.Decimal with its display scale (1.10 stays 1.10)
     LIST     Arrow large_list of the element's Arrow form: arrays; with their bounds beside, where one has
              several dimensions or counts from elsewhere: see storage.lists
+    ROW      Arrow struct of the attributes' Arrow forms, named by their numbers: records, composite types
 
 A `Type` with a modifier (varchar(10), binary(4096)) is a value of its own: `type.base` drops it.
 """
@@ -23,8 +24,10 @@ A `Type` with a modifier (varchar(10), binary(4096)) is a value of its own: `typ
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,9 +43,18 @@ class Form(Enum):
     BYTES = "bytes"
     DECIMAL = "decimal"
     LIST = "list"
+    ROW = "row"
 
 
 INTERVAL_DTYPE = np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")])
+
+
+class Attribute(NamedTuple):
+    """A field of a row type. `number` is its attnum: what is kept of a row knows its fields by it."""
+
+    name: str
+    type: Type
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class Type:
     modifier: int = -1
     element: Type | None = None  # of an array type
     wire: int = 0  # the OID told to clients where it is not `oid`: binary(n) is bytea
+    attributes: tuple[Attribute, ...] | None = None  # of a row type, in their order
 
     @property
     def base(self) -> Type:
@@ -83,12 +96,24 @@ class Type:
 
     @property
     def declared(self) -> str:
-        """The name under which operators that compare it are declared: arrays and enums share theirs."""
-        return "anyarray" if self.element is not None else "anyenum" if self.is_enum else self.name
+        """The name under which operators that compare it are declared: one for all arrays, enums, rows."""
+        if self.element is not None:
+            return "anyarray"
+        return "anyenum" if self.is_enum else "record" if self.is_row else self.name
 
     @property
     def is_enum(self) -> bool:
         return self.category == "E"
+
+    @property
+    def is_row(self) -> bool:
+        """Whether values are rows with known fields: of a composite type, of a table's, or anonymous ones."""
+        return self.attributes is not None
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether values are rows of a type of the catalog."""
+        return self.category == "C"
 
     def of(self, modifier: int) -> Type:
         """The type with PostgreSQL's typmod `modifier`."""
@@ -234,10 +259,38 @@ BY_NAME: dict[str, Type] = {type.name: type for type in TYPES}
 _BARE = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
+def _shown(name: str) -> str:
+    return name if _BARE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
 def enum(name: str, oid: int, array_oid: int) -> Type:
     """The type of an enum's values. Its labels are the catalog's to tell."""
-    shown = name if _BARE.fullmatch(name) else '"' + name.replace('"', '""') + '"'
-    return Type(name, oid, array_oid, FIXED, np.dtype("<i8"), 4, "E", sql_name=shown)
+    return Type(name, oid, array_oid, FIXED, np.dtype("<i8"), 4, "E", sql_name=_shown(name))
+
+
+def composite(name: str, oid: int, array_oid: int, attributes: Iterable[Attribute]) -> Type:
+    """The type of rows with these fields: of CREATE TYPE, or of a table's or view's rows."""
+    shown = _shown(name)
+    return Type(name, oid, array_oid, Form.ROW, None, -1, "C", sql_name=shown, attributes=tuple(attributes))
+
+
+def record(fields: Iterable[tuple[str, Type]]) -> Type:
+    """The type of anonymous rows with these fields."""
+    attributes = tuple(Attribute(name, type, number) for number, (name, type) in enumerate(fields, 1))
+    return replace(RECORD, form=Form.ROW, attributes=attributes)
+
+
+def refreshed(type: Type, new: Type) -> Type:
+    """A type with `new` in place of what has its OID: itself, its element, or a field at any depth."""
+    if type.oid == new.oid:
+        return new.of(type.modifier)
+    if type.element is not None:
+        element = refreshed(type.element, new)
+        return type if element is type.element else replace(type, element=element, sql_name=f"{element}[]")
+    if type.attributes is None:
+        return type
+    attributes = tuple(a._replace(type=refreshed(a.type, new)) for a in type.attributes)
+    return type if attributes == type.attributes else replace(type, attributes=attributes)
 
 
 INTEGERS = (INT2, INT4, INT8)

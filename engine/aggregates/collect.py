@@ -112,6 +112,12 @@ class _JsonAgg(Collected):
     def finish(self, count: int) -> Column:
         offsets, (items,) = self.ordered(count)
         texts = json_texts(items, self.run)
+        if items.type.is_array or items.type.is_row:
+            # PostgreSQL begins a line for each of them but the first
+            firsts = set(offsets.tolist())
+            texts = [
+                text if at in firsts or text == "null" else f"\n {text}" for at, text in enumerate(texts)
+            ]
         rows = [f"[{', '.join(texts[a:b])}]" if b > a else None for a, b in pairwise(offsets.tolist())]
         return stored(self.result, rows)
 

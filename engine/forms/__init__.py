@@ -7,11 +7,13 @@ send and receive functions. `how` is a Run or a Style: DateStyle, TimeZone and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from engine import lists
 from engine.forms import (
     arrays,
     binary,
@@ -21,6 +23,7 @@ from engine.forms import (
     intervals,
     numbers,
     objects,
+    records,
     sparse,
     texts,
     times,
@@ -30,9 +33,9 @@ from engine.forms.arrays import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.run import Run
 from storage import types as t
-from storage.column import Column
+from storage.column import Column, fields_of, row_column
 from storage.errors import FeatureNotSupported
-from storage.types import TEXT, Type
+from storage.types import TEXT, Type, array_of
 
 __all__ = [
     "FORMS",
@@ -70,11 +73,11 @@ FORMS: dict[int, tuple[Write, Read]] = {
                 t.ACLITEM,
                 t.PG_NODE_TREE,
                 t.VOID,
-                t.RECORD,
             )
         ),
         _TEXT,
     ),
+    t.RECORD.oid: (texts.write_text, records.refuse),
     t.CHAR.oid: (texts.write_char, texts.read_char),
     t.JSON.oid: (texts.write_text, texts.read_json),
     t.JSONB.oid: (texts.write_text, texts.read_jsonb),
@@ -100,10 +103,21 @@ def _form(type: Type) -> tuple[Callable[..., pa.Array], Callable[..., list[Any]]
         return partial(arrays.write_array, write=write), partial(arrays.read_array, read=read)
     if type.is_enum:
         return enums.write_enum, enums.read_enum
+    if type.is_row:
+        return _write_row, _read_row
     try:
         return FORMS[type.oid]
     except KeyError:
         raise FeatureNotSupported(f"type {type} has no text form") from None
+
+
+def _write_row(column: Column, style: Style) -> pa.Array:
+    texts = [text_of(field, style).tolist() for field in fields_of(column)]
+    return records.write_row(texts, column.is_valid().tolist())
+
+
+def _read_row(type: Type, texts: list[str], style: Style) -> list[Any]:
+    return records.read_row(type, texts, style, lambda field, column: parse_text(field, column, style))
 
 
 def text_of(column: Column, how: Run | Style | None = None) -> Column:
@@ -136,7 +150,27 @@ def binary_of(column: Column) -> Column:
 
 def wired(columns: Sequence[Column], how: Run | Style | None) -> Sequence[Column]:
     """Columns as `binary_of` takes them: what goes over the wire as its text even in binary, as text."""
-    return [enums.labelled(column, style_of(how), text_of) for column in columns]
+    return [_wired(column, style_of(how)) for column in columns]
+
+
+def _wired(column: Column, style: Style) -> Column:
+    type = column.type
+    if type.is_enum:
+        return enums.labelled(column, text_of(column, style))
+    if type.element is not None and (type.element.is_enum or type.element.is_row):
+        elements = _wired(lists.lists(column)[1], style)
+        return lists.like(column, elements, array_of(elements.type))
+    if not type.is_row:
+        return column
+    assert type.attributes is not None
+    fields = fields_of(column)
+    wired = [_wired(field, style) for field in fields]
+    if all(a is b for a, b in zip(fields, wired, strict=True)):
+        return column
+    told = [a._replace(type=field.type) for a, field in zip(type.attributes, wired, strict=True)]
+    made = row_column(replace(type, attributes=tuple(told)), len(column), wired, column.valid)
+    made.constant = column.constant
+    return made
 
 
 def parse_binary(
@@ -145,10 +179,12 @@ def parse_binary(
     """bytea as a column of `type`. Raises what receive functions raise: ProtocolViolation for values that
     are cut off, InvalidBinaryRepresentation with the words `excess` for those that go on behind their end.
     """
-    if (type.element or type).is_enum:
-        style = style_of(how)
-        parsed = enums.read_wire(type, column, style, lambda text, raw: binary.read(text, raw, excess))
-    else:
-        parsed = binary.read(type, column, excess)
+
+    def receive(type: Type, column: Column) -> Column:
+        if type.is_enum:
+            return enums.read_wire(type, binary.read(enums.as_text(type), column, excess), style_of(how))
+        return binary.read(type, column, excess, receive)
+
+    parsed = receive(type, column)
     parsed.constant = column.constant
     return parsed

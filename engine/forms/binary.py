@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, sparse, vectors
+from engine.forms import bits, records, sparse, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -45,6 +45,7 @@ from storage.types import (
     numeric_modifier,
 )
 
+Receive = Callable[[Type, Column], Column]
 _NULL = b"\xff\xff\xff\xff"
 _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 _MAX_SCALE = 0x3FFF
@@ -115,6 +116,8 @@ def write(column: Column) -> Column:
         case Form.DECIMAL:
             numerics = [None if v is None else numeric_bytes(v) for v in column.tolist()]
             return Column(BYTEA, pa.array(numerics, pa.large_binary()))
+        case Form.ROW:
+            return Column(BYTEA, records.write_wire(column, write))
         case _:
             return Column(BYTEA, pa.array(_write_arrays(column), pa.large_binary()))
 
@@ -143,18 +146,21 @@ def _cut() -> ProtocolViolation:
     return ProtocolViolation("insufficient data left in message")
 
 
-def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
+def read(type: Type, column: Column, excess: str = EXCESS, receive: Receive | None = None) -> Column:
     """The inverse of `write`. Raises ProtocolViolation for what is cut off, InvalidBinaryRepresentation
-    (in the words `excess` for what goes on behind its end), or what the type's input raises."""
+    (in the words `excess` for what goes on behind its end), or what the type's input raises.
+
+    `receive` reads elements and fields in place of this."""
+    within = receive or (lambda type, column: read(type, column, excess))
     dtype = wire_dtype(type)
     valid = column.valid
     if dtype is not None:
         return _fixed(type, dtype, _joined(type, column, dtype.itemsize, excess), valid)
     packed = _PACKED.get(type.oid)
     if packed is not None:
-        receive = packed[1]
+        unpack = packed[1]
         return Column.of(
-            type, [None if v is None else receive(type, v, excess) for v in column.values.to_pylist()]
+            type, [None if v is None else unpack(type, v, excess) for v in column.values.to_pylist()]
         )
     match type.form:
         case Form.TEXT:
@@ -167,8 +173,10 @@ def read(type: Type, column: Column, excess: str = EXCESS) -> Column:
             return _read_rows(type, column, excess)
         case Form.DECIMAL:
             return _read_numerics(type, column, excess)
+        case Form.ROW:
+            return records.read_wire(type, column, excess, within)
         case _:
-            parse = _array_reader(type, excess)
+            parse = _array_reader(type, excess, within)
             return Column.of(type, [None if v is None else parse(v) for v in column.values.to_pylist()])
 
 
@@ -331,7 +339,7 @@ def _numeric(type: Type, item: bytes | None, excess: str) -> Decimal | None:
     return value if type.modifier == -1 else fitted(type, value)
 
 
-def _array_reader(type: Type, excess: str) -> Callable[[bytes], list[Any]]:
+def _array_reader(type: Type, excess: str, receive: Receive) -> Callable[[bytes], list[Any]]:
     element = type.element
     assert element is not None
 
@@ -342,7 +350,7 @@ def _array_reader(type: Type, excess: str) -> Callable[[bytes], list[Any]]:
             raise _cut() from None
         if end != len(item):
             raise InvalidBinaryRepresentation(excess)
-        column = read(element, Column(BYTEA, pa.array(parts, pa.large_binary())))
+        column = receive(element, Column(BYTEA, pa.array(parts, pa.large_binary())))
         return shaped(column.to_arrow().to_pylist(), said, first_of(type))
 
     return parse

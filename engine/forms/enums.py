@@ -7,23 +7,15 @@ inverse.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from engine.forms.style import Style
-from engine.lists import like, lists
 from storage.column import Column
 from storage.errors import InternalError, InvalidTextRepresentation
-from storage.lists import Shaped, shaped
-from storage.types import TEXT, Type, array_of
-
-
-def _one(type: Type) -> Type:
-    return type if type.element is None else type.element
+from storage.types import TEXT, Type
 
 
 def _labels(type: Type, style: Style) -> dict[int, str]:
@@ -51,35 +43,18 @@ def read_enum(type: Type, texts: list[str], style: Style) -> list[int]:
     return [places[text] for text in texts]
 
 
-def _as_text(type: Type) -> Type:
-    """An enum, or an array of one, as text that goes by the same OIDs on the wire."""
-    one = _one(type)
-    text = replace(TEXT, oid=one.oid, array_oid=one.array_oid)
-    return text if type is one else array_of(text)
+def as_text(type: Type) -> Type:
+    """Text that goes by the enum's OIDs on the wire."""
+    return replace(TEXT, oid=type.oid, array_oid=type.array_oid)
 
 
-def labelled(column: Column, style: Style, write: Callable[[Column, Style], Column]) -> Column:
-    """A column of an enum, or of arrays of one, as labels; `write` is the types' output function."""
-    type = column.type
-    if not _one(type).is_enum:
-        return column
-    if type.element is None:
-        return write(column, style)
-    return like(column, write(lists(column)[1], style), _as_text(type))
+def labelled(column: Column, labels: Column) -> Column:
+    """A column of an enum as its `labels`, which are sent in its name."""
+    return Column(as_text(column.type), labels.values, constant=column.constant)
 
 
-def read_wire(type: Type, column: Column, style: Style, receive: Callable[[Type, Column], Column]) -> Column:
-    """A column of binary forms; `receive` reads those of text and of its arrays."""
-    texts: list[Any] = receive(_as_text(type), column).tolist()
-    one = _one(type)
-    if type is one:
-        there = [text for text in texts if text is not None]
-        places = iter(read_enum(one, there, style))
-        return Column.of(type, [None if text is None else next(places) for text in texts])
-    rows = []
-    for row in texts:
-        places = iter(read_enum(one, [text for text in row or () if text is not None], style))
-        items = [None if text is None else next(places) for text in row or ()]
-        said = row.bounds if isinstance(row, Shaped) else ()
-        rows.append(None if row is None else shaped(items, said) if said else items)
-    return Column.of(type, rows)
+def read_wire(type: Type, labels: Column, style: Style) -> Column:
+    """A column of labels, as they were sent, as one of the enum. Raises InvalidTextRepresentation."""
+    texts = labels.tolist()
+    places = iter(read_enum(type, [text for text in texts if text is not None], style))
+    return Column.of(type, [None if text is None else next(places) for text in texts])

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from engine.functions import units
 from engine.functions.registry import operator, scalar
 from storage.column import Array, Column, Mask
+from storage.errors import DatatypeMismatch
 from storage.indexes.comparable import column_keys
 from storage.types import (
     ANYARRAY,
@@ -45,6 +46,7 @@ from storage.types import (
     NUMERIC,
     OID,
     OIDVECTOR,
+    RECORD,
     SPARSEVEC,
     TEXT,
     TID,
@@ -224,6 +226,24 @@ def _by_key(symbol: str) -> Test:
     return compare
 
 
+def _record(symbol: str) -> Test:
+    """Rows by their keys: nulls in them are equal to each other, and greater than values."""
+    test = _by_key(symbol)
+
+    def compare(left: Column, right: Column) -> Mask:
+        ours, theirs = left.type.attributes or (), right.type.attributes or ()
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=False), 1):
+            if a.type.oid != b.type.oid:
+                raise DatatypeMismatch(
+                    f"cannot compare dissimilar column types {a.type} and {b.type} at record column {number}"
+                )
+        if len(ours) != len(theirs):
+            raise DatatypeMismatch("cannot compare record types with different numbers of columns")
+        return test(left, right)
+
+    return compare
+
+
 def _key(column: Column) -> Column:
     (key,) = column_keys(Column(column.type, column.values))
     return Column(BYTEA, key.strings, constant=column.constant)
@@ -302,6 +322,7 @@ _declare(_blank_padded, _same(BPCHAR))
 _declare(_decimal, _same(NUMERIC), total=False)
 _declare(_rows, [(UUID, UUID), (BINARY, BINARY), *_same(*ELEMENTS.values())])
 _declare(_by_key, _same(BIT, VARBIT, SPARSEVEC))
+_declare(_record, _same(RECORD), total=False)
 _declare(_interval, _same(INTERVAL))
 _declare(_by_key, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)])
 _declare(_jsonb, _same(JSONB), total=False, constants=False, symbols=("=", "<>"))

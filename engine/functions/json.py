@@ -12,9 +12,9 @@ from engine.functions.registry import Declared, operator, scalar
 from engine.functions.text import each
 from engine.lists import bounds, is_plain, lists, sizes
 from engine.run import Run
-from storage.column import Column
+from storage.column import Column, fields_of
 from storage.errors import InvalidParameterValue
-from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, TEXT, Type, array_of
+from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, RECORD, TEXT, Type, array_of
 
 _TEXTS = array_of(TEXT)
 _NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
@@ -176,6 +176,8 @@ def json_texts(column: Column, run: Run, between: str = ",") -> list[str]:
                 for (a, b), said in zip(pairwise(ends), shapes, strict=True)
             ]
         return [t if ok else "null" for t, ok in zip(rows, column.is_valid(), strict=True)]
+    if column.type.is_row:
+        return row_texts(column, run)
     texts = forms.text_of(column, run).tolist()
     match column.type.name:
         case "json" | "jsonb":
@@ -197,6 +199,31 @@ def _nested(texts: list[str], sizes: Sequence[int], between: str) -> str:
     for size in sizes[:0:-1]:
         texts = [f"[{','.join(texts[at : at + size])}]" for at in range(0, len(texts), size)]
     return f"[{between.join(texts)}]"
+
+
+def row_texts(column: Column, run: Run, between: str = ",") -> list[str]:
+    """Each row as a JSON object of its fields; null as 'null'."""
+    names = [jsonvalue.quoted(attribute.name) for attribute in column.type.attributes or ()]
+    fields = [json_texts(field, run) for field in fields_of(column)]
+    rows = zip(*fields, strict=True) if fields else [()] * len(column)
+    return [
+        "{" + between.join(f"{n}:{text}" for n, text in zip(names, row, strict=True)) + "}" if ok else "null"
+        for row, ok in zip(rows, column.is_valid().tolist(), strict=True)
+    ]
+
+
+@scalar("row_to_json", [RECORD], JSON, volatility="s", run=True)
+def row_to_json(row: Column, run: Run) -> Column:
+    """A row as a JSON object."""
+    return Column.of(JSON, row_texts(row, run))
+
+
+@scalar("row_to_json", [RECORD, BOOL], JSON, volatility="s", run=True)
+def row_to_json_in_lines(row: Column, lines: Column, run: Run) -> Column:
+    """A row as a JSON object, perhaps with a line for each field."""
+    short, long = row_texts(row, run), row_texts(row, run, ",\n ")
+    chosen = zip(short, long, lines.values.tolist(), strict=True)
+    return Column.of(JSON, [b if pretty else a for a, b, pretty in chosen])
 
 
 def _number(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlglot import exp
 
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall
+from engine.composites import MakeRow
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
@@ -16,6 +17,7 @@ from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding.base import Binding, GroupingValue, binds
 from sql.binding.levels import aggregate_value, captured
 from sql.binding.literals import number
+from sql.binding.rows import row_call
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
@@ -30,7 +32,7 @@ from storage.errors import (
     UndefinedFunction,
     WrongObjectType,
 )
-from storage.types import BY_NAME, REGTYPE, UNKNOWN, Type
+from storage.types import BY_NAME, REGTYPE, UNKNOWN, Type, record
 
 _SCHEMAS = frozenset(("pg_catalog", "public", "information_schema"))
 
@@ -115,10 +117,20 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
         )
     if mark.name in WINDOW_FUNCTIONS and mark.name not in FUNCTIONS:
         raise WrongObjectType(f"window function {mark.name} requires an OVER clause", position=mark.position)
+    if binding.rows is not None and not binding.whole_rows and gives_columns(tree):
+        columns = binding.rows(tree)
+        if len(columns) > 1:
+            return MakeRow(tuple(e for _, e in columns), record((n, e.type) for n, e in columns))
     bound = [binding.bind(argument) for argument in arguments.trees]
     if schema and schema not in _SCHEMAS:
         raise undefined(f"{schema}.{mark.name}", bound, mark.position)
     return call(binding, mark.name, bound, mark.position, ".".join(mark.names) if schema else "")
+
+
+def gives_columns(tree: exp.Expression) -> bool:
+    """Whether a tree is the call of a function that gives rows of several columns."""
+    mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
+    return mark is not None and not mark.form and any(o.columns for o in FUNCTIONS.get(mark.name, ()))
 
 
 def undefined(name: str, arguments: Sequence[Expression], position: int) -> UndefinedFunction:
@@ -341,10 +353,6 @@ def _grouping(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressi
 def _refused(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     if mark.form == "default":
         raise SqlSyntaxError("DEFAULT is not allowed in this context", position=mark.position)
-    if mark.form == "row":
-        raise FeatureNotSupported(
-            "row constructors are supported in comparisons only", position=mark.position
-        )
     raise SqlSyntaxError(f'syntax error at or near "{mark.name}"', position=mark.position)
 
 
@@ -355,7 +363,7 @@ _FORMS: dict[str, _Special] = {
     "exists": exists,
     "position": _position,
     "quantifier": _refused,
-    "row": _refused,
+    "row": row_call,
     "sample": _refused,
     "sets": _refused,
     "ties": _refused,

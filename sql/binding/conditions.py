@@ -9,15 +9,14 @@ from engine.expressions import (
     BooleanTest,
     Case,
     Constant,
-    Distinction,
     Expression,
     InList,
-    IsNull,
     Not,
     Or,
 )
+from sql.binding import rows
 from sql.binding.base import Binding, binds
-from sql.binding.operators import apply, row_items
+from sql.binding.operators import apply
 from sql.binding.subqueries import in_subquery
 from sql.coerce import common_type
 from sql.expressions import references
@@ -33,12 +32,7 @@ def is_test(binding: Binding, tree: exp.Is) -> Expression:
     negated = bool(tree.args.get("negate"))
     right = tree.expression
     if isinstance(right, exp.Null):
-        items = row_items(tree.this)
-        if items is not None:
-            # a row is null if all of it is, and not null if none of it is
-            return And(tuple(IsNull(binding.value(item), negated) for item in items))
-        # a parameter stays unknown: IS NULL tells nothing of its type
-        return IsNull(binding.bind(tree.this), negated)
+        return rows.null_test(binding, tree.this, negated)
     if isinstance(right, exp.Boolean):
         words = f"IS {'NOT ' if negated else ''}{'TRUE' if right.this else 'FALSE'}"
         return BooleanTest(binding.condition(tree.this, words), bool(right.this), negated)
@@ -49,15 +43,12 @@ def is_test(binding: Binding, tree: exp.Is) -> Expression:
 def distinction(binding: Binding, tree: exp.Expression) -> Expression:
     """IS NOT DISTINCT FROM and IS DISTINCT FROM."""
     position = position_of(tree)
-    left, right = binding.bind(tree.this), binding.bind(tree.expression)
     negated = isinstance(tree, exp.NullSafeEQ)
-    choice = resolve_operator("=", (left.type, right.type), position)
-    return Distinction(
-        binding.coerced(left, choice.arguments[0], position),
-        binding.coerced(right, choice.arguments[1], position),
-        choice.id,
-        negated,
-    )
+    items, others = rows.row_items(tree.this), rows.row_items(tree.expression)
+    if items is not None and others is not None:
+        return rows.distinct(binding, items, others, negated, position)
+    left, right = binding.bind(tree.this), binding.bind(tree.expression)
+    return rows.distinction(binding, left, right, negated, position)
 
 
 @binds(exp.In, arguments="this expressions query")
@@ -69,7 +60,7 @@ def membership(binding: Binding, tree: exp.In) -> Expression:
     items = tree.expressions
     if not items:
         raise SqlSyntaxError('syntax error at or near ")"', position=position)
-    if row_items(tree.this) is not None or any(row_items(item) is not None for item in items):
+    if rows.row_items(tree.this) is not None or any(rows.row_items(item) is not None for item in items):
         return Or(tuple(apply(binding, "=", tree.this, item, position) for item in items))
     operand = binding.bind(tree.this)
     bound = [binding.bind(item) for item in items]

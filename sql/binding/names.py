@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlglot import exp
 
 from engine.expressions import Constant, Expression
+from sql.binding import rows
 from sql.binding.base import Binding, binds
+from sql.binding.calls import gives_columns
 from sql.binding.literals import constant, parameter
 from sql.marks import FunctionMark, Literal, OperatorMark, ParameterMark, position_of, start_of
 from sql.scope import Scope
@@ -13,8 +15,6 @@ from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,
     UndefinedColumn,
-    UndefinedFunction,
-    WrongObjectType,
 )
 from storage.types import OID, XID
 
@@ -28,7 +28,7 @@ def column(binding: Binding, tree: exp.Column) -> Expression:
     """A column, or a mark that went through the parser as one."""
     this = tree.this
     if isinstance(this, exp.Star):
-        raise SqlSyntaxError('syntax error at or near "*"', position=position_of(tree))
+        return rows.star(binding, tree)
     mark = this.args["this"]
     table = tree.args.get("table")
     if not isinstance(mark, str):
@@ -78,7 +78,7 @@ def _bare(binding: Binding, name: str, position: int, tree: exp.Expression) -> E
         item, scope = relation
         if item.function and len(item.columns) == 1:
             return binding.scope.lift(scope.column(item, 0), scope)
-        raise FeatureNotSupported("whole-row references are not supported", position=position)
+        return rows.whole_row(binding, tree, item, scope)
     hint = _suggestion(binding.scope, name, "")
     raise UndefinedColumn(f'column "{name}" does not exist', hint=hint, position=position)
 
@@ -118,26 +118,33 @@ def field(binding: Binding, tree: exp.Dot) -> Expression:
     inner, name = tree.this.unnest(), tree.args["expression"]
     position = position_of(tree)
     if isinstance(name, exp.Star):
-        raise FeatureNotSupported('row expansion via "*" is not supported here', position=position)
-    if isinstance(inner, exp.Anonymous) and isinstance(name, exp.Identifier) and binding.rows is not None:
+        return rows.must_be_row(binding.bind(inner), "*", position)
+    if gives_columns(inner) and isinstance(name, exp.Identifier) and binding.rows is not None:
         for column_name, expression in binding.rows(inner):
             if column_name == name.this:
                 return expression
         raise UndefinedColumn(f'column "{name.this}" not found in data type record', position=position)
-    if isinstance(inner, exp.Column) and isinstance(name, exp.Identifier):
+    if not isinstance(name, exp.Identifier):
+        raise SqlSyntaxError('syntax error at or near "."', position=position)
+    if isinstance(inner, exp.Column) and inner.args.get("table") is None:
         table = inner.this.this
-        if isinstance(table, str) and binding.scope.find_relation(table) is not None:
-            return binding.scope.find_qualified(table, name.this, position)
-    if isinstance(inner, exp.Anonymous):
-        raise UndefinedFunction(
-            "a field of a function's result is supported in the select list only", position=position
-        )
-    shown = name.this if isinstance(name, exp.Identifier) else ""
-    raise WrongObjectType(
-        f"column notation .{shown} applied to type {binding.bind(inner).type.base}, "
-        "which is not a composite type",
-        position=position,
-    )
+        if isinstance(table, str) and _is_relation(binding, table, position):
+            return _field_of(binding, tree, table, name.this, position)
+    return rows.field(binding.bind(inner), name.this, position)
+
+
+def _is_relation(binding: Binding, name: str, position: int) -> bool:
+    """Whether a name means an item of FROM, and no column."""
+    return binding.scope.find_relation(name) is not None and binding.scope.find(name, position) is None
+
+
+def _field_of(binding: Binding, tree: exp.Dot, table: str, name: str, position: int) -> Expression:
+    """(t).name is t.name."""
+    found = binding.scope.find_qualified(table, name, position)
+    owner = None if binding.context.resolved is None else binding.scope.owner(name, table)
+    if binding.context.resolved is not None and owner is not None:
+        binding.context.resolved.columns[id(tree)] = owner
+    return found
 
 
 @binds(exp.Alias, arguments="this alias")

@@ -7,14 +7,15 @@ from dataclasses import replace
 from sqlglot import exp
 
 from engine.expressions import And, Call, Expression, Not, Or, Quantified
+from sql.binding import rows
 from sql.binding.base import Binding, binds, operator_position
+from sql.binding.calls import call
 from sql.binding.literals import constant
 from sql.binding.subqueries import as_query, in_subquery, quantified_subquery
 from sql.functions import resolve_operator
 from sql.marks import FunctionMark, Literal, OperatorMark, mark_of, position_of
 from sql.tokens import Kind
 from storage.errors import (
-    FeatureNotSupported,
     InvalidSchemaName,
     SqlSyntaxError,
     UndefinedFunction,
@@ -36,7 +37,6 @@ _SYMBOLS: dict[type, str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-_COMPARISONS = frozenset(("=", "<>", "<", "<=", ">", ">="))
 
 
 @binds(*_SYMBOLS, arguments="this expression typed safe")
@@ -74,55 +74,15 @@ def apply(
     if quantifier is not None:
         every = quantifier[0] == "all"
         return quantified(binding, symbol, left, quantifier[1], every=every, position=position)
-    items = row_items(left)
-    if items is not None:
-        others = row_items(right)
-        if others is None:
-            query = as_query(right)
-            if query is not None:
-                raise FeatureNotSupported(
-                    "comparing a row with a subquery is not supported", position=position
-                )
-            raise WrongObjectType("cannot compare a row with a value", position=position)
-        return _rows(binding, symbol, items, others, position)
+    if symbol == "overlaps":
+        return call(binding, symbol, rows.overlaps(binding, left, right, position), position)
+    items, others = rows.row_items(left), rows.row_items(right)
+    if items is not None and others is not None:
+        return rows.compared(binding, symbol, items, others, position)
+    query = None if items is None else as_query(right)
+    if items is not None and query is not None:
+        return rows.with_subquery(binding, symbol, items, query, position)
     return binding.operator(symbol, binding.bind(left), binding.bind(right), position=position)
-
-
-def row_items(tree: exp.Expression) -> list[exp.Expression] | None:
-    """The items of (a, b) and ROW(a, b); None for anything else."""
-    if isinstance(tree, exp.Tuple):
-        return list(tree.expressions)
-    if isinstance(tree, exp.Anonymous):
-        mark = mark_of(tree.this, FunctionMark)
-        if mark is not None and mark.form == "row":
-            return list(tree.expressions)
-    return None
-
-
-def _rows(
-    binding: Binding, symbol: str, left: list[exp.Expression], right: list[exp.Expression], position: int
-) -> Expression:
-    """(a, b) = (c, d) and its kin, item by item; < compares the first that differ."""
-    if symbol not in _COMPARISONS:
-        raise FeatureNotSupported(f"operator {symbol} on rows is not supported", position=position)
-    if len(left) != len(right):
-        raise SqlSyntaxError("unequal number of entries in row expressions", position=position)
-    if not left:
-        raise FeatureNotSupported("cannot compare rows of zero length", position=position)
-    pairs = [(binding.bind(a), binding.bind(b)) for a, b in zip(left, right, strict=True)]
-
-    def compare(symbol: str, pair: tuple[Expression, Expression]) -> Expression:
-        return binding.operator(symbol, *pair, position=position)
-
-    if symbol == "=":
-        return And(tuple(compare("=", pair) for pair in pairs))
-    if symbol == "<>":
-        return Or(tuple(compare("<>", pair) for pair in pairs))
-    strict = symbol[0]
-    result = compare(symbol, pairs[-1])
-    for pair in reversed(pairs[:-1]):
-        result = Or((compare(strict, pair), And((compare("=", pair), result))))
-    return result
 
 
 def _quantifier(tree: exp.Expression) -> tuple[str, exp.Expression] | None:
@@ -153,6 +113,9 @@ def quantified(
             return in_subquery(binding, left, query, negated=False, position=position)
         if symbol == "<>" and every:
             return in_subquery(binding, left, query, negated=True, position=position)
+        items = rows.row_items(left)
+        if items is not None:
+            return rows.quantified(binding, symbol, items, query, every=every, position=position)
         return quantified_subquery(binding, symbol, left, query, every=every, position=position)
     operand, array = binding.bind(left), binding.bind(right)
     return quantified_array(binding, symbol, operand, array, every=every, position=position)
@@ -224,10 +187,3 @@ def _chain(tree: exp.Expression, kind: type[exp.Connector]) -> list[exp.Expressi
     operands.append(node)
     operands.reverse()
     return operands
-
-
-@binds(exp.Tuple, arguments="expressions")
-def row(binding: Binding, tree: exp.Tuple) -> Expression:
-    raise FeatureNotSupported(
-        "row constructors are supported in comparisons only", position=position_of(tree)
-    )

@@ -165,6 +165,16 @@ def operator_word(w: Writer, token: Token) -> bool:
     return True
 
 
+@word("overlaps")
+def overlaps(w: Writer, token: Token) -> bool:
+    """(a, b) OVERLAPS (c, d), as an operator of this name."""
+    if not w.operand:
+        return False
+    w.binary(OperatorMark("overlaps", token.position), token)
+    w.index += 1
+    return True
+
+
 @word("filter")
 def on_filter(w: Writer, token: Token) -> bool:
     previous = w.peek(-1)

@@ -53,7 +53,6 @@ _ENDS = words(
     to"""
 )
 _UNSUPPORTED = {
-    "overlaps": "OVERLAPS",
     "xmlelement": "xmlelement",
     "xmlforest": "xmlforest",
     "xmltable": "xmltable",

@@ -72,10 +72,15 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     return done("CREATE TABLE")
 
 
+def check_pseudo(name: str, type: Type, position: int = 0) -> None:
+    """Raise for a type that no column may have, of a view either."""
+    if (type.element or type).category == "P":
+        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {type}', position=position)
+
+
 def check_type(name: str, type: Type, position: int) -> None:
     """Raise for a type that no column may have: pseudo-types, fixed-size ones without their size."""
-    if type.category == "P":
-        raise InvalidTableDefinition(f'column "{name}" has pseudo-type {type}', position=position)
+    check_pseudo(name, type, position)
     if type.oid == BINARY.oid and type.modifier == -1:
         raise FeatureNotSupported(
             f"a column of type {type} needs its size: {type.of(4096)}",

@@ -12,6 +12,7 @@ from sql.statements.control import done
 from sql.statements.dropping import find
 from sql.statements.host import Host
 from sql.statements.places import owner, place
+from sql.statements.tables import check_pseudo
 from sql.storedviews import Query, stored
 from storage.catalog import Catalog, View, ViewColumn
 from storage.errors import (
@@ -78,6 +79,8 @@ def _columns(command: commands.CreateView, query: Query) -> tuple[ViewColumn, ..
     doubled = next((name for at, name in enumerate(names) if name in names[:at]), None)
     if doubled is not None:
         raise DuplicateColumn(f'column "{doubled}" specified more than once')
+    for name, column in zip(names, query.columns, strict=True):
+        check_pseudo(name, column.type)
     return tuple(ViewColumn(name, c.type) for name, c in zip(names, query.columns, strict=True))
 
 

@@ -77,7 +77,7 @@ def _shown(type: Type, bound: Any) -> str | None:
     if type.form in (Form.BYTES, Form.ROWS):
         whole = type.form is Form.ROWS and len(bound) == type.width
         column = Column.of(type if whole else BYTEA, [bound])
-    elif type.form is Form.LIST:
+    elif type.form in (Form.LIST, Form.ROW):
         return None
     else:
         column = Column.of(type, [bound])

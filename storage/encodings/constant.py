@@ -90,7 +90,7 @@ def _alike(column: Column) -> bool:
     if isinstance(column, CodedColumn) and column.dictionary.distinct:
         return bool((column.codes == column.codes[0]).all())
     values = column.values
-    if column.type.form is Form.LIST:
+    if column.type.form in (Form.LIST, Form.ROW):
         return False
     if column.type.form in (Form.TEXT, Form.BYTES):
         return bool(values[0] == values[-1]) and len(values.unique()) == 1

@@ -13,6 +13,7 @@
     arrays                        bytes: elements one after another, each ended; null after all values; of
                                   what is not plain then its shape, so that of two arrays of the same
                                   elements the plain one comes first (not the one that counts from less)
+    rows                          bytes: fields one after another, in the same way
 
 A null is a word or string of zeros that is marked in `valid`. Grouping, hashing, joining and sorting
 know nothing else of types.
@@ -31,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage import kernels
-from storage.column import Array, Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions, fields_of
 from storage.lists import bounds_of, items_of
 from storage.rowbytes import content_of, strings_of
 from storage.types import BITS, BPCHAR, SPARSEVEC, UUID, Form, Type
@@ -121,6 +122,8 @@ def column_keys(column: Column) -> list[Key]:
             return [_strings(pa.array(items, pa.large_binary()), valid)]
         case Form.LIST:
             return [_strings(_list_strings(column), valid)]
+        case Form.ROW:
+            return [_strings(_joined_strings(fields_of(column), len(column)), valid)]
 
 
 def _is_interval(type: Type) -> bool:
@@ -268,13 +271,8 @@ def _list_strings(column: Column) -> pa.Array:
     element = column.type.element
     assert element is not None
     flat = values.flatten()
-    parts = [_element_items(key) for key in column_keys(Column.from_arrow(element, flat))]
-    missing = ~np.asarray(flat.is_valid().to_numpy(zero_copy_only=False))
     # 2 stands for a null, 1 begins a value: a null is greater, and the end of the array less than both.
-    items = [
-        b"\x02" if missing[row] else b"\x01" + b"".join(part[row] for part in parts)
-        for row in range(len(flat))
-    ]
+    items = _items(Column.from_arrow(element, flat))
     lengths = np.where(
         values.is_valid().to_numpy(zero_copy_only=False), pc.list_value_length(values).fill_null(0), 0
     )
@@ -294,6 +292,22 @@ def _shape(bounds: list[int] | None) -> bytes:
         return b""
     numbers = [*bounds[1::2], *bounds[::2]]
     return bytes([0, len(bounds) // 2]) + b"".join((n + 0x8000_0000).to_bytes(4, "big") for n in numbers)
+
+
+def _joined_strings(fields: Sequence[Column], rows: int) -> pa.Array:
+    """Rows as byte strings: see _list_strings."""
+    items = [_items(field) for field in fields]
+    joined = [b"".join(row) for row in zip(*items, strict=True)] if items else [b""] * rows
+    return pa.array(joined, pa.large_binary())
+
+
+def _items(column: Column) -> list[bytes]:
+    """The values of a column, each behind a 1 and ended; 2 for a null, which is greater."""
+    parts = [_element_items(key) for key in column_keys(column)]
+    there = column.is_valid().tolist()
+    return [
+        b"\x01" + b"".join(part[row] for part in parts) if ok else b"\x02" for row, ok in enumerate(there)
+    ]
 
 
 def _element_items(key: Key) -> list[bytes]:

@@ -74,7 +74,7 @@ class CodedColumn(Column):
     @property
     def arrow(self) -> bool:
         """See Column."""
-        return self.type.form in (Form.TEXT, Form.BYTES, Form.LIST)
+        return self.type.form in (Form.TEXT, Form.BYTES, Form.LIST, Form.ROW)
 
     @property
     def nbytes(self) -> int:

@@ -282,7 +282,7 @@ def _in_turn(pieces: Sequence[Piece], step: int) -> Iterator[Target]:
 
 
 def _is_sortable(definition: ColumnDefinition) -> bool:
-    return definition.type.form is not Form.LIST
+    return definition.type.form not in (Form.LIST, Form.ROW)
 
 
 def _sorted(table: Table, sources: Sequence[Source], pieces: Sequence[Piece]) -> Positions:

@@ -17,7 +17,7 @@ import numpy as np
 
 from storage import codec, encodings, lists
 from storage.catalog import ColumnDefinition
-from storage.column import Column, Mask, Positions, taken
+from storage.column import Column, Mask, Positions, fields_of, row_column, taken
 from storage.encodings.base import Bytes, Encoded
 from storage.errors import DataCorrupted
 from storage.predicate import Compare, Comparison, Conjunction
@@ -392,6 +392,8 @@ def _filled(column: Column) -> Column:
         return Column(column.type, column.values.fill_null(b""))
     if column.type.form is Form.LIST:
         return Column(column.type, lists.filled(column.values))
+    if column.type.form is Form.ROW:
+        return row_column(column.type, len(column), fields_of(column))
     if column.type.form is Form.DECIMAL and column.units is None:
         values = column.values.copy()
         values[~column.valid] = _ZERO

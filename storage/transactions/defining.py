@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from storage.catalog import Catalog, Definition, Table, Versioned
+from storage.catalog import Catalog, Definition, RowTyped, Table, Versioned
 from storage.errors import DuplicateTable, SerializationFailure
 from storage.indexes import uniqueness
 from storage.segments.table import Store
@@ -72,7 +72,12 @@ class Defining(Party):
         self._lock_definition(item)
         if isinstance(item, Table):
             self._check_rows(item)
+        known = self.catalog.find(item.oid)
         self._change(item.oid, item)
+        if isinstance(item, RowTyped) and isinstance(known, RowTyped) and known.row_type != item.row_type:
+            # what has columns of rows of it
+            for other in list(self.catalog.embedding(item.row_type)):
+                self.define(other)
 
     def drop(self, item: Definition) -> None:
         """See storage.seams.Transaction."""

@@ -142,7 +142,6 @@ def test_expressions_of_other_statements() -> None:
         ),
         ("SELECT B'02'", "22P02", '"2" is not a valid binary digit'),
         ("SELECT 0x3f8", "22P02", "invalid hexadecimal data: odd number of digits"),
-        ("SELECT t FROM t", "0A000", "whole-row references are not supported"),
         ("SELECT a FROM t WHERE x.y.z.a = 1", "0A000", "references to other databases are not supported"),
     ],
 )
