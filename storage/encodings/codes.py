@@ -49,6 +49,11 @@ class Codes:
         return self._values.nbytes + self._codes.nbytes
 
     @property
+    def count(self) -> int:
+        """How many distinct values there are."""
+        return self._count
+
+    @property
     def dictionary(self) -> Dictionary:
         """The distinct values, in order; decoded once."""
         if self._dictionary is None:

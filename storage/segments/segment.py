@@ -19,9 +19,11 @@ from storage import codec, encodings, lists
 from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions, fields_of, row_column, taken
 from storage.encodings.base import Bytes, Encoded
+from storage.encodings.codes import Codes
 from storage.errors import DataCorrupted
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.segments.coded import CodedColumn, decoded_bytes
+from storage.segments.distincts import distinct_values
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
 from storage.segments.segmentfile import Content, SegmentFile, StoredBuffer
 from storage.segments.vectors import Referred
@@ -55,8 +57,12 @@ class SegmentColumn:
         nbytes: int,
         load: Callable[[], Loaded],
         referred: Referred | None = None,
+        distinct: int | None = None,
     ) -> None:
-        """`raw` and `nbytes` are the bytes of the values decoded and encoded; `referred`: in other files."""
+        """`raw` and `nbytes` are the bytes of the values decoded and encoded; `referred`: in other files.
+
+        `distinct`: about how many values there are, where that is known.
+        """
         self.type = type
         self.zones = tuple(zones)
         self.zone = joined(self.zones)
@@ -64,6 +70,7 @@ class SegmentColumn:
         self.raw = raw
         self.nbytes = nbytes
         self.referred = referred
+        self.distinct = distinct
         self.loaded = load
         """The encoded values and the mask. Raises DataCorrupted where the file is damaged."""
 
@@ -80,6 +87,7 @@ class SegmentColumn:
             decoded_bytes(column),
             encoded.nbytes + masked,
             lambda: loaded,
+            distinct=distinct_values(column, encoded),
         )
 
     @classmethod
@@ -416,6 +424,7 @@ def _described(content: Content, column: SegmentColumn, number: int) -> dict[str
         "encoding": encoded.tag,
         "head": encoded.head(),
         "raw": column.raw,
+        "distinct": column.distinct,
         "bounds": [stated(zone) for zone in column.zones],
         "buffers": buffers,
         "valid": mask,
@@ -472,7 +481,8 @@ def _stored(
         valid: Mask | None = None if mask is None else file.kept((number, "valid"), load_mask)
         return encoded, valid
 
-    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept, referred)
+    distinct = described.get("distinct", head.get("count") if tag == Codes.tag else None)
+    return SegmentColumn(type, zones, tag, described.get("raw", 0), nbytes, kept, referred, distinct)
 
 
 def _section(file: SegmentFile, name: str, described: Mapping[str, Any]) -> Section:

@@ -10,10 +10,12 @@
     foot: {"rows": n, "columns": [column, ...], "row_ids": column, "ascending": bool,
            "sections": {name: {"head": {...}, "buffers": [[offset, length, CRC32C], ...]}, ...}}
     column: {"number": attnum, "type": [oid, modifier], "encoding": tag, "head": {...}, "raw": bytes,
-             "bounds": [[rows, nulls, low, high], ...], "buffers": [[offset, length, CRC32C], ...],
+             "distinct": n or null, "bounds": [[rows, nulls, low, high], ...],
+             "buffers": [[offset, length, CRC32C], ...],
              "valid": {"encoding": tag, "head": {...}, "buffers": [[offset, length, CRC32C], ...]} or null}
 
-`raw` is what the column takes when it is decoded. `valid` is a column of booleans, `bounds` are zones (see
+`raw` is what the column takes when it is decoded, `distinct` about how many values it has, where that is
+known (it is not there in older files). `valid` is a column of booleans, `bounds` are zones (see
 storage.segments.zones). Row ids are relative: whoever names the file (manifest, commit record) says from what
 base they count, so a file can be written before its rows have ids; `ascending` says whether they grow from
 row to row. Sections belong to whoever put them there: a name, a head and buffers.

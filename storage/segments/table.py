@@ -120,6 +120,7 @@ class Store:
         self.indexes: dict[KeyColumns, RowIndex] = {}  # of the blocks: see storage.indexes.lookup
         self.pending: dict[KeyColumns, PendingKeys] = {}  # what open transactions are about to hold
         self.tallies = Tallies()  # what scans by certified codes have done
+        self.statistics: Any = None  # what is known for planning: see storage.segments.statistics
 
     def parts_at(self, commit: int) -> tuple[Part, ...]:
         """The parts that a snapshot of `commit` reads."""
