@@ -57,7 +57,7 @@ class HashJoin:
 
     def _joined(self, run: Run) -> Iterator[Batch]:
         build = _Build(self, run)
-        if not build.rows.count and self.kind in ("inner", "semi", "right"):
+        if not build.rows.count and self.kind not in ("left", "full", "anti"):
             return
         pairs = Pairs(self.kind, build.rows, self.residual, self.left.types)
         prepare(run, *self.left_keys, self.residual)

@@ -45,7 +45,7 @@ class LoopJoin:
 
     def _joined(self, run: Run) -> Iterator[Batch]:
         right = Rows([batch for batch in self.right.batches(run) if batch.rows], self.right.types)
-        if not right.count and self.kind in ("inner", "semi", "right"):
+        if not right.count and self.kind not in ("left", "full", "anti"):
             return
         pairs = Pairs(self.kind, right, self.condition, self.left.types)
         prepare(run, self.condition)

@@ -20,12 +20,16 @@ from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Mask, Positions
 from storage.types import Type
 
-Kind = Literal["inner", "left", "right", "full", "semi", "anti"]
+Kind = Literal["inner", "left", "right", "full", "semi", "anti", "right semi", "right anti"]
+_HALVES = ("semi", "anti")
+_RIGHT_HALVES = ("right semi", "right anti")
 
 
 def join_types(kind: Kind, left: tuple[Type, ...], right: tuple[Type, ...]) -> tuple[Type, ...]:
-    """The output of a join: left columns then right ones; of semi and anti joins the left ones."""
-    return left if kind in ("semi", "anti") else (*left, *right)
+    """The output of a join: left columns then right ones; of semi and anti joins those of one side."""
+    if kind in _HALVES:
+        return left
+    return right if kind in _RIGHT_HALVES else (*left, *right)
 
 
 class Pairs:
@@ -39,7 +43,8 @@ class Pairs:
         self._condition = condition
         self._left_types = left_types
         # Workers set marks of it without a lock: they only ever write True.
-        self._met: Mask | None = np.zeros(right.count, np.bool_) if kind in ("right", "full") else None
+        marked = kind in ("right", "full", *_RIGHT_HALVES)
+        self._met: Mask | None = np.zeros(right.count, np.bool_) if marked else None
 
     def small(self, counts: Positions) -> bool:
         """Whether the pairs of a batch are one piece."""
@@ -49,7 +54,7 @@ class Pairs:
         self, batch: Batch, starts: Positions, counts: Positions, order: Positions | None, run: Run
     ) -> Iterator[Batch]:
         """The join's rows for one left batch; `order` None: the right rows as they stand."""
-        if self._kind in ("semi", "anti") and self._condition is None:
+        if self._kind in _HALVES and self._condition is None:
             yield from self._halves(batch, counts > 0)
             return
         met = np.zeros(batch.rows, np.bool_)
@@ -66,7 +71,7 @@ class Pairs:
             met[left] = True
             if self._met is not None:
                 self._met[right] = True
-            if self._kind in ("semi", "anti"):
+            if self._kind in _HALVES or self._kind in _RIGHT_HALVES:
                 continue
             alone = None
             if self._kind in ("left", "full") and total <= BATCH_ROWS:
@@ -75,7 +80,7 @@ class Pairs:
                 yield self._with_alone(batch, left, right, alone)
             elif len(left):
                 yield pairs if pairs is not None else self._joined(batch, left, right)
-        if self._kind in ("semi", "anti"):
+        if self._kind in _HALVES:
             yield from self._halves(batch, met)
         elif self._kind in ("left", "full") and not met.all():
             nothing = np.zeros(0, np.int64)
@@ -91,7 +96,8 @@ class Pairs:
         mask = true_rows(self._condition.evaluate(pairs, run), pairs.rows)
         if mask.all():
             return left, right, pairs
-        return left[mask], right[mask], None if self._kind in ("semi", "anti") else pairs.take(mask)
+        alone = self._kind in _HALVES or self._kind in _RIGHT_HALVES
+        return left[mask], right[mask], None if alone else pairs.take(mask)
 
     def _joined(self, batch: Batch, left: Positions, right: Positions) -> Batch:
         columns = batch.columns if _is_range(left, batch.rows) else batch.take(left).columns
@@ -112,14 +118,15 @@ class Pairs:
             yield batch.take(mask)
 
     def rest(self, run: Run) -> Iterator[Batch]:
-        """After the last left batch: the right rows that met nobody."""
+        """After the last left batch: the right rows that met nobody; of a right semi join those that did."""
         if self._met is None:
             return
-        alone = np.flatnonzero(~self._met)
+        alone = np.flatnonzero(self._met if self._kind == "right semi" else ~self._met)
         for first in range(0, len(alone), BATCH_ROWS):
             run.check()
             rows = alone[first : first + BATCH_ROWS]
-            left = tuple(Column.nulls(type, len(rows)) for type in self._left_types)
+            halves = self._kind in _RIGHT_HALVES
+            left = () if halves else tuple(Column.nulls(type, len(rows)) for type in self._left_types)
             yield Batch((*left, *self._right.columns(rows)), len(rows))
 
 
