@@ -81,7 +81,7 @@ _ISO = {
     DATE.oid: re.compile(_DAY),
     TIME.oid: re.compile(_CLOCK),
     TIMESTAMP.oid: re.compile(f"{_DAY}([ T]{_CLOCK})?"),
-    INTERVAL.oid: re.compile(r"\d+ (second|minute|hour|day|week|month|year)s?"),
+    INTERVAL.oid: re.compile(r"\d+( (second|minute|hour|day|week|month|year)s?)?"),
     TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}(Z|[-+]\\d{{2}}(:?\\d{{2}})?)"),
 }
 _ISO_INPUT = frozenset(_ISO)
