@@ -17,6 +17,7 @@ from storage.catalog import Catalog, Materialized, Table, View
 from storage.catalog import Sequence as SequenceDefinition
 from storage.database import Database
 from storage.errors import FeatureNotSupported, InvalidParameterValue, ObjectNotInPrerequisiteState
+from storage.segments.statistics import TableStatistics, statistics_of
 from storage.transactions.transaction import Transaction
 
 
@@ -39,6 +40,10 @@ class Asked(SessionInfo):
     def catalog(self) -> Catalog:
         """The catalog as the running transaction sees it."""
         raise NotImplementedError
+
+    def statistics(self, oid: int) -> TableStatistics | None:
+        """What is known of a table's rows: see sql.planning."""
+        return statistics_of(self.store.store(oid))
 
     @property
     def now(self) -> int:

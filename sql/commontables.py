@@ -102,7 +102,9 @@ def bind_with(
             shared = count > 1 if materialized is None else bool(materialized)
             shared = shared or _volatile(bound.node)
         if shared:
-            operator = Shared(name, physical(optimise(bound.node)), bound.node.types)
+            operator = Shared(
+                name, physical(optimise(bound.node, context.planning), context.planning), bound.node.types
+            )
             bound = Bound(Leaf(operator), bound.columns)
         known[name] = CommonTable(name, bound)
     return known
@@ -208,8 +210,8 @@ def _recursive(
             )
     stepped = retyped(step, [c.type for c in columns], context)
     operator = RecursiveUnion(
-        physical(optimise(initial.node)),
-        physical(optimise(stepped)),
+        physical(optimise(initial.node, context.planning), context.planning),
+        physical(optimise(stepped, context.planning), context.planning),
         bool(query.args.get("distinct")),
         key,
     )

@@ -7,7 +7,7 @@ stand before), and the types of parameters that were found out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +20,7 @@ from engine.run import Run
 from engine.seams import SessionInfo
 from sql.marks import TypeName
 from sql.outcome import Field
+from sql.planning import Planning
 from sql.resolved import Resolved
 from sql.short import is_short, only_looks
 from sql.typenames import named, type_of
@@ -83,6 +84,7 @@ class BindContext:
     names: set[tuple[str, int]] = field(default_factory=set)
     constants: dict[object, Column] = field(default_factory=dict)  # equal literals are one column
     places: dict[int, tuple[object, int]] = field(default_factory=dict)  # by id: where a node was written
+    planning: Planning = field(default_factory=Planning)
     resolved: Resolved | None = None  # where it is wanted: what names were found to be
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     top: exp.Expression | None = None  # the statement, whose WITH alone may write
@@ -105,6 +107,8 @@ class BindContext:
             failure,
             bool(self.writers),
             tuple(self.unpopulated),
+            self.planning.off,
+            self.planning.sizes,
         )
 
     def type_of(self, name: TypeName) -> Type:
@@ -155,7 +159,7 @@ def type_key(value: object) -> object:
 class Plan:
     """A bound query: its operator, result columns, parameter types and what it was planned against.
 
-    `failure`: a constant in it cannot be computed.
+    `failure`: a constant in it cannot be computed. `off` and `sizes`: see sql.planning.
     """
 
     operator: Operator
@@ -167,6 +171,8 @@ class Plan:
     failure: DatabaseError | None = None
     writes: bool = False  # in its WITH
     unpopulated: tuple[str, ...] = ()  # materialized views that it reads and that hold nothing yet
+    off: frozenset[str] = frozenset()
+    sizes: Mapping[int, int] = field(default_factory=dict)
 
     @cached_property
     def short(self) -> bool:

@@ -19,7 +19,8 @@ _WIDEST = 60  # characters of a constant
 
 def deparse(node: Any) -> str:
     """The expression, aggregate call or sort key as text."""
-    writer = _WRITERS.get(type(node))
+    # binding makes subclasses of subqueries, which print alike
+    writer = next((_WRITERS[kind] for kind in type(node).__mro__ if kind in _WRITERS), None)
     return f"<{type(node).__name__}>" if writer is None else writer(node)
 
 

@@ -13,11 +13,12 @@ from engine import operators
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Expression
 from engine.operators import LockTarget, SortKey
+from engine.operators.pairs import Kind, join_types
 from sql.views.registry import SystemView
 from storage.catalog import Table
 from storage.types import INT4, INT8, Type
 
-JoinKind = Literal["inner", "left", "right", "full", "semi", "anti"]
+JoinKind = Kind
 
 
 class Node(Protocol):
@@ -127,9 +128,7 @@ class Join:
 
     @property
     def types(self) -> tuple[Type, ...]:
-        if self.kind in ("semi", "anti"):
-            return self.left.types
-        return (*self.left.types, *self.right.types)
+        return join_types(self.kind, self.left.types, self.right.types)
 
     @property
     def children(self) -> tuple[Node, ...]:

@@ -25,24 +25,25 @@ from sql.expressions import (
     transform,
 )
 from sql.logical import Node
+from sql.planning import Planning
 from sql.similarity import join_term, key_term, terms
 from sql.viewscan import ViewScan
 from storage.catalog import Table
 
 
-def physical(node: Node) -> Operator:
+def physical(node: Node, planning: Planning) -> Operator:
     """The operator that runs a logical node."""
     match node:
         case logical.Get():
-            return _get(node)
+            return _get(node, planning)
         case logical.Leaf():
             return node.operator
         case logical.Empty():
             return operators.Nothing(node.types)
         case logical.Filter():
-            return operators.Filter(physical(node.child), _fused(node.condition))
+            return operators.Filter(physical(node.child, planning), _fused(node.condition))
         case logical.Project():
-            child = physical(node.child)
+            child = physical(node.child, planning)
             if node.sets:
                 return operators.ProjectSets(child, node.expressions)
             if isinstance(node.child, logical.Top) and isinstance(child, operators.Project):
@@ -50,42 +51,44 @@ def physical(node: Node) -> Operator:
                 return operators.Project(child.child, substitute(_fused(node.expressions), child.expressions))
             return operators.Project(child, _fused(node.expressions))
         case logical.Join():
-            return _join(node)
+            return _join(node, planning)
         case logical.Apply():
-            left, right = physical(node.left), physical(node.right)
+            left, right = physical(node.left, planning), physical(node.right, planning)
             return operators.Lateral(node.kind, left, right, node.arguments, node.condition)
         case logical.Aggregate():
-            child = physical(node.child)
+            child = physical(node.child, planning)
             return operators.Aggregate(
                 child, _fused(node.keys), _fused(node.calls), node.sets, node.groupings
             )
         case logical.Window():
-            return operators.Window(physical(node.child), node.calls)
+            return operators.Window(physical(node.child, planning), node.calls)
         case logical.Sort():
-            return operators.Sort(physical(node.child), node.keys)
+            return operators.Sort(physical(node.child, planning), node.keys)
         case logical.Top():
-            return _top(node)
+            return _top(node, planning)
         case logical.Limit():
-            return operators.Limit(physical(node.child), node.count, node.offset, node.ties)
+            return operators.Limit(physical(node.child, planning), node.count, node.offset, node.ties)
         case logical.LockRows():
-            return operators.LockRows(physical(node.child), node.targets, node.count, node.offset)
+            return operators.LockRows(physical(node.child, planning), node.targets, node.count, node.offset)
         case logical.Distinct():
-            return operators.Distinct(physical(node.child), node.keys)
+            return operators.Distinct(physical(node.child, planning), node.keys)
         case logical.Append():
-            return operators.Append(tuple(physical(part) for part in node.parts), node.types)
+            return operators.Append(tuple(physical(part, planning) for part in node.parts), node.types)
         case logical.SetOperation():
-            return operators.SetOperation(node.kind, node.all, physical(node.left), physical(node.right))
+            return operators.SetOperation(
+                node.kind, node.all, physical(node.left, planning), physical(node.right, planning)
+            )
     raise AssertionError(f"no operator for {type(node).__name__}")
 
 
-def _get(node: logical.Get) -> Operator:
+def _get(node: logical.Get, planning: Planning) -> Operator:
     source = node.source
     if not isinstance(source, Table):
         scan: Operator = ViewScan(source.schema, source.name, node.positions, node.types)
         return scan if node.condition is None else operators.Filter(scan, _fused(node.condition))
     numbers = tuple(source.columns[p].number for p in node.positions)
     types = tuple(source.columns[p].type for p in node.positions)
-    found = indexed(source, node.condition, numbers, types)
+    found = indexed(source, node.condition, numbers, types) if planning.on("indexscan") else None
     if found is not None:
         return operators.IndexScan(
             source.oid,
@@ -130,14 +133,14 @@ def _fused(expressions: E) -> E:
     return transform(expressions, fuse)
 
 
-def _top(node: logical.Top) -> Operator:
+def _top(node: logical.Top, planning: Planning) -> Operator:
     """The first rows of an order: by codes where the order is one by similarity to a table's vectors."""
     child, keys = node.child, node.keys
     project = child if isinstance(child, logical.Project) and not child.sets else None
     if project is not None and not any(map(is_volatile, project.expressions)):
         child, keys = project.child, substitute(keys, project.expressions)
     if isinstance(child, logical.Get):
-        scan = physical(child)
+        scan = physical(child, planning)
         term = key_term(keys[0].expression, child.types)
         if term is not None and isinstance(scan, operators.Scan | operators.CertifiedScan):
             top = operators.Top(scan, keys, node.count, node.offset)
@@ -145,14 +148,14 @@ def _top(node: logical.Top) -> Operator:
             plain = scan if isinstance(scan, operators.Scan) else scan.plain
             nearest = operators.Nearest(top, plain, term, certified)
             return nearest if project is None else operators.Project(nearest, _fused(project.expressions))
-    return operators.Top(physical(node.child), node.keys, node.count, node.offset)
+    return operators.Top(physical(node.child, planning), node.keys, node.count, node.offset)
 
 
 # joins
 
 
-def _join(node: logical.Join) -> Operator:
-    left, right = physical(node.left), physical(node.right)
+def _join(node: logical.Join, planning: Planning) -> Operator:
+    left, right = physical(node.left, planning), physical(node.right, planning)
     width = len(node.left.types)
     left_keys: list[Expression] = []
     right_keys: list[Expression] = []
@@ -164,7 +167,7 @@ def _join(node: logical.Join) -> Operator:
         else:
             left_keys.append(pair[0])
             right_keys.append(shift(pair[1], -width))
-    if not left_keys:
+    if not left_keys or not planning.on("hashjoin"):
         plain = operators.LoopJoin(node.kind, left, right, _fused(node.condition))
         ways = _ways(node, left, right)
         return operators.SimilarityJoin(plain, ways) if ways else plain

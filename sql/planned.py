@@ -23,14 +23,17 @@ from sql.names import oid_named
 from sql.outcome import Field
 from sql.parse import Statement, is_query, parse_query, parse_statement, split
 from sql.plancache import PlanCache, Shape, read_values, shape_of, values_of
+from sql.planning import Planning, outgrown
 from sql.portals import Portals
 from sql.query import plan_query
+from sql.settings import Settings
 from sql.single import InsertRow, single
 from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.errors import DatabaseError, FeatureNotSupported
+from storage.segments.statistics import TableStatistics
 from storage.types import INT8, TEXT, Type
 from storage.waiting import about_to_wait
 
@@ -51,6 +54,12 @@ class Home(SessionInfo, Protocol):
 
     @property
     def style(self) -> Style: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def statistics(self, oid: int) -> TableStatistics | None:
+        """What is known of a table's rows."""
 
 
 @dataclass
@@ -122,7 +131,8 @@ class Planner:
     def context(self, parameters: ParameterTypes, text: str) -> BindContext:
         """What binding is given now."""
         path = tuple(self._home.search_path(True))
-        return BindContext(self._home.catalog, path, self._home, parameters, text)
+        planning = Planning(self._home.settings.off, self._home.statistics)
+        return BindContext(self._home.catalog, path, self._home, parameters, text, planning=planning)
 
     def read(self, text: str) -> list[Reading]:
         """The statements of a Query message. Raises SqlSyntaxError for any of them."""
@@ -287,9 +297,19 @@ class Planner:
         return planned.path == tuple(self._home.search_path(True)) and self.is_current(planned)
 
     def is_current(self, planned: Planned) -> bool:
-        """Whether the relations that a plan reads are still what its names mean, in the same version."""
+        """Whether a plan is the one that would be made now.
+
+        The relations that it reads are still what its names mean, in the same version and about as large,
+        and the same rules are on.
+        """
         catalog, plan = self._home.catalog, planned.plan
-        if planned.checked is catalog or plan is None:
+        if plan is None:
+            return True
+        if plan.off != self._home.settings.off or (
+            plan.sizes and outgrown(plan.sizes, self._home.statistics)
+        ):
+            return False
+        if planned.checked is catalog:
             return True
         if self.stands(plan.dependencies, plan.names):
             planned.checked = catalog

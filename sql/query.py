@@ -41,13 +41,13 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     try:
         context.top = _opened(tree)
         bound = bind_query(tree, Frame(), context, {})
-        node = optimise(bound.node)
+        node = optimise(bound.node, context.planning)
     except RecursionError:
         raise StatementTooComplex(
             "stack depth limit exceeded", hint="Split the statement, or write shorter expressions."
         ) from None
     fields = tuple(Field(c.name, c.type, c.table, c.number) for c in bound.columns)
-    return context.plan(physical(node), fields, failure(node))
+    return context.plan(physical(node, context.planning), fields, failure(node))
 
 
 def _opened(tree: exp.Expression) -> exp.Expression:
@@ -79,12 +79,12 @@ def plan_source(
     assigned = tuple(
         assign(expression, column, 0, context) for expression, column in zip(given, columns, strict=False)
     )
-    return physical(optimise(Project(child, assigned)))
+    return finish(Project(child, assigned), context)
 
 
-def finish(node: Node) -> Operator:
+def finish(node: Node, context: BindContext) -> Operator:
     """The operator of a logical tree, improved by the rules."""
-    return physical(optimise(node))
+    return physical(optimise(node, context.planning), context.planning)
 
 
 def bind_query(
@@ -134,7 +134,7 @@ def _plan_subquery(tree: exp.Expression, frame: Frame, context: BindContext, exi
     if exists and isinstance(node, Project) and not node.sets:
         one: Expression = Constant(context.constant(BOOL, True))
         node = Project(node.child, (one,))
-    return Subplan(physical(optimise(node)), node.types, node)
+    return Subplan(finish(node, context), node.types, node)
 
 
 subqueries.use(_plan_subquery)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from engine.functions.calendar import zone
+from sql.planning import SWITCHES
 from storage.errors import (
     CantChangeRuntimeParameter,
     DatabaseError,
@@ -249,6 +250,8 @@ def _rows() -> Iterator[Setting]:
     yield switch("default_transaction_deferrable", "off", description="Whether new transactions are deferrable.")
     yield Setting("default_transaction_isolation", "read committed", _choice, "The isolation of new transactions.", kind="enum", choices=ISOLATION)
     yield switch("default_transaction_read_only", "off", description="Whether new transactions only read.", reported=True)
+    for name, description in SWITCHES.items():
+        yield switch(f"enable_{name}", "on", description=description)
     for method in ("bitmapscan", "certified_scan", "hashagg", "hashjoin", "indexonlyscan", "indexscan", "material", "mergejoin", "nestloop", "seqscan", "sort"):
         yield switch(f"enable_{method}", "on", description=f"Lets the planner use {method}.")
     yield switch("escape_string_warning", "on", description="Warns of backslashes in plain strings.")
@@ -371,12 +374,16 @@ class Settings:
         self._session: Mapping[str, str] = {}
         self._local: Mapping[str, str] = {}
         self.values: Mapping[str, str] = first
+        self.off: frozenset[str] = frozenset()
+        """The planner's switches that are off, without enable_."""
         for name, value in given.items():
             key, shown = self.checked(name, value, startup=True)
             first[key] = shown
+        self._merge()
 
     def _merge(self) -> None:
         self.values = {**self._first, **self._session, **self._local}
+        self.off = frozenset(switch for name, switch in _SWITCHES if self.values[name] == "off")
 
     def get(self, name: str) -> str | None:
         """The value as shown; None where there is no such setting."""
@@ -461,6 +468,10 @@ class Settings:
     def reported(self) -> dict[str, str]:
         """What ParameterStatus tells."""
         return {s.name: self.values[key] for key, s in _REPORTED}
+
+
+_ENABLE = "enable_"
+_SWITCHES = tuple((key, key.removeprefix(_ENABLE)) for key in SETTINGS if key.startswith(_ENABLE))
 
 
 @lru_cache

@@ -6,6 +6,7 @@ extended   the same by the extended protocol
 restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
+unruled    the planner's rules are off, and so are hash joins and indexes
 encoded    all rows are sealed before each statement, each time in another encoding where it fits
 pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one; for
            tests/slt/vectors/pgvector, where PGVECTOR_URI names one that has pgvector
@@ -36,6 +37,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from sql.planning import SWITCHES
 from sql.session import Session
 from storage import encodings, kernels
 from storage.catalog import Table
@@ -45,12 +47,13 @@ from tests import slt
 from tests.interleaving import Interleaved
 
 ALWAYS = ("session", "wire")
-MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "encoded")
+MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "unruled", "encoded")
 ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 ISOLATION = Path(__file__).parent / "isolation"
 PGVECTOR = FOLDER / "vectors" / "pgvector"
 WIRES = ("wire", "extended")
+UNRULED = ("hashjoin", "indexscan", *SWITCHES)
 
 
 # how long one example takes says more of the machine than of the code
@@ -208,7 +211,8 @@ def runner(mode: str, folder: Path, parents: Sequence[Path] = ()) -> Iterator[sl
         running: slt.Runner = slt.Direct(lambda: Database.open(folder / "data"), restart=True)
     else:
         seal = Sealing() if mode == "encoded" else None
-        running = slt.Direct(lambda: Database.open(None), seal=seal)
+        settings = {f"enable_{name}": "off" for name in UNRULED} if mode == "unruled" else {}
+        running = slt.Direct(lambda: Database.open(None), seal=seal, settings=settings)
     with _patched(mode):
         try:
             yield running

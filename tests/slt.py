@@ -27,7 +27,7 @@ sessions, is for tests/isolation: see tests.interleaving.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -190,7 +190,7 @@ class Direct:
 
     `restart`: the database is closed and opened again before each text that no transaction is open for,
     unless a session holds prepared statements or cursors.
-    `seal` is called with the database before such a text.
+    `seal` is called with the database before such a text; sessions begin with `settings`.
     """
 
     def __init__(
@@ -198,10 +198,12 @@ class Direct:
         open: Callable[[], Database],
         restart: bool = False,
         seal: Callable[[Database], None] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self._open = open
         self._restart = restart
         self._seal = seal
+        self._settings = settings or {}
         self.database = open()
         self._sessions: dict[str, Session] = {}
 
@@ -215,7 +217,7 @@ class Direct:
         if self._seal is not None and idle:
             self._seal(self.database)
         if name not in self._sessions:
-            self._sessions[name] = Session(self.database, "glancedb", "glancedb", {})
+            self._sessions[name] = Session(self.database, "glancedb", "glancedb", self._settings)
         return self._sessions[name]
 
     def run(self, session: str, text: str, words: tuple[str, ...]) -> list[str]:

@@ -51,6 +51,13 @@ class In(InSubquery):
     node: Node | None = None
 
 
+@dataclass(frozen=True)
+class Scalar(ScalarSubquery):
+    """A subquery of one value that a rule may still turn into a join."""
+
+    node: Node | None = None
+
+
 Planner = Callable[[exp.Expression, Frame, BindContext, bool], Subplan]
 _PLANNER: list[Planner] = []
 
@@ -100,7 +107,7 @@ def scalar(binding: Binding, tree: exp.Expression) -> Expression:
     """(SELECT ...) as a value."""
     subplan, frame = plan(binding, as_query(tree) or tree)
     _one_column(subplan, opening_of(tree, binding.context.text))
-    return ScalarSubquery(subplan.operator, tuple(frame.arguments), subplan.types[0])
+    return Scalar(subplan.operator, tuple(frame.arguments), subplan.types[0], subplan.node)
 
 
 def exists(binding: Binding, mark: FunctionMark, arguments: Sequence[exp.Expression]) -> Expression:

@@ -19,6 +19,7 @@ from engine.run import Run
 from sql import logical
 from sql.expressions import transform
 from sql.logical import Node
+from sql.planning import Planning
 from sql.rules.walk import bottom_up, with_expressions
 from storage.batch import Batch
 from storage.column import Column
@@ -34,7 +35,7 @@ _MAX_BYTES = 1 << 16
 _CHOOSING = (Case, Coalesce, And, Or)
 
 
-def fold(node: Node) -> Node:
+def fold(node: Node, planning: Planning) -> Node:
     """The tree with constant expressions computed."""
     return bottom_up(node, _node)
 

@@ -15,10 +15,11 @@ from engine.expressions import Cast, Constant, Expression, Outer, Parameter, Ref
 from sql import logical
 from sql.expressions import is_set, is_volatile, substitute
 from sql.logical import Node
+from sql.planning import Planning
 from sql.rules.walk import bottom_up
 
 
-def merge_projects(node: Node) -> Node:
+def merge_projects(node: Node, planning: Planning) -> Node:
     """The tree with fewer projections."""
     return bottom_up(node, _merged)
 

@@ -14,12 +14,17 @@ from engine.expressions import Expression, Reference
 from sql import logical
 from sql.expressions import is_set, is_volatile, references, remap
 from sql.logical import Node
+from sql.planning import Planning
 
 Places = dict[int, int]
 
 
-def prune_columns(node: Node) -> Node:
+def prune_columns(node: Node, planning: Planning) -> Node:
     """The tree with the same columns at its top and fewer below."""
+    return _whole(node)
+
+
+def _whole(node: Node) -> Node:
     wanted = set(range(len(node.types)))
     pruned, places = _prune(node, wanted)
     return _exactly(pruned, places, node, sorted(wanted))
@@ -67,7 +72,7 @@ def _prune(node: Node, wanted: set[int]) -> tuple[Node, Places]:
         case logical.Append():
             return _append(node, wanted)
         case _:
-            children = tuple(prune_columns(child) for child in node.children)
+            children = tuple(_whole(child) for child in node.children)
             same = {i: i for i in range(len(node.types))}
             return (node.with_children(children) if children else node), same
 
@@ -104,8 +109,14 @@ def _sides(node: logical.Join | logical.Apply, used: set[int]) -> tuple[Node, No
 
 def _join(node: logical.Join, wanted: set[int]) -> tuple[Node, Places]:
     used = wanted | references(node.condition)
+    if node.kind in ("right semi", "right anti"):
+        width = len(node.left.types)
+        used = references(node.condition) | {width + i for i in wanted}
     left, right, places = _sides(node, used)
-    return replace(node, left=left, right=right, condition=_moved(node.condition, places)), places
+    pruned = replace(node, left=left, right=right, condition=_moved(node.condition, places))
+    if node.kind in ("right semi", "right anti"):
+        places = {i: places[width + i] - len(left.types) for i in wanted}
+    return pruned, places
 
 
 def _apply(node: logical.Apply, wanted: set[int]) -> tuple[Node, Places]:

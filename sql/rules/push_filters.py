@@ -16,21 +16,22 @@ from engine.functions.registry import BY_ID
 from sql import logical
 from sql.expressions import conjunction, conjuncts, is_volatile, references, shift, substitute
 from sql.logical import Node
+from sql.planning import Planning
 from storage.types import Form
 
 _ROWS_COST, _SUBQUERY_COST = 100, 1000
 
 
-def push_filters(node: Node) -> Node:
+def push_filters(node: Node, planning: Planning) -> Node:
     """The tree with every condition as far down as it may go."""
-    return _push(node, [])
+    return push(node, [])
 
 
-def _push(node: Node, conditions: list[Expression]) -> Node:
+def push(node: Node, conditions: list[Expression]) -> Node:
     """The node with these conditions on its rows."""
     match node:
         case logical.Filter():
-            return _push(node.child, conjuncts(node.condition) + conditions)
+            return push(node.child, conjuncts(node.condition) + conditions)
         case logical.Get():
             return _get(node, conditions)
         case logical.Project():
@@ -41,17 +42,19 @@ def _push(node: Node, conditions: list[Expression]) -> Node:
             return _apply(node, conditions)
         case logical.Aggregate():
             return _aggregate(node, conditions)
+        case logical.Window():
+            return _window(node, conditions)
         case logical.Sort():
-            return replace(node, child=_push(node.child, conditions))
+            return replace(node, child=push(node.child, conditions))
         case logical.Distinct() if node.keys is None:
-            return replace(node, child=_push(node.child, conditions))
+            return replace(node, child=push(node.child, conditions))
         case logical.Append():
-            return replace(node, parts=tuple(_push(part, conditions) for part in node.parts))
+            return replace(node, parts=tuple(push(part, conditions) for part in node.parts))
         case logical.SetOperation():
-            left, right = _push(node.left, conditions), _push(node.right, conditions)
+            left, right = push(node.left, conditions), push(node.right, conditions)
             return replace(node, left=left, right=right)
         case _:
-            children = tuple(_push(child, []) for child in node.children)
+            children = tuple(push(child, []) for child in node.children)
             return _filter(node.with_children(children) if children else node, conditions)
 
 
@@ -81,7 +84,7 @@ def _get(node: logical.Get, conditions: list[Expression]) -> Node:
 
 def _project(node: logical.Project, conditions: list[Expression]) -> Node:
     if node.sets:
-        return _filter(replace(node, child=_push(node.child, [])), conditions)
+        return _filter(replace(node, child=push(node.child, [])), conditions)
     down, stay = [], []
     for condition in conditions:
         given = [node.expressions[i] for i in references(condition)]
@@ -89,7 +92,7 @@ def _project(node: logical.Project, conditions: list[Expression]) -> Node:
             stay.append(condition)
         else:
             down.append(substitute(condition, node.expressions))
-    return _filter(replace(node, child=_push(node.child, down)), stay)
+    return _filter(replace(node, child=push(node.child, down)), stay)
 
 
 def _join(node: logical.Join, conditions: list[Expression]) -> Node:
@@ -124,7 +127,7 @@ def _join(node: logical.Join, conditions: list[Expression]) -> Node:
                 left.append(condition)
             else:
                 both.append(condition)
-    joined = logical.Join(kind, _push(node.left, left), _push(node.right, right), conjunction(both))
+    joined = logical.Join(kind, push(node.left, left), push(node.right, right), conjunction(both))
     return _filter(joined, stay)
 
 
@@ -181,23 +184,23 @@ def rejects_nulls(condition: Expression, columns: range) -> bool:
         case And():
             return any(rejects_nulls(part, columns) for part in condition.operands)
         case IsNull():
-            return condition.negated and _null_if(condition.argument, columns)
+            return condition.negated and null_if(condition.argument, columns)
         case InList():
-            return not condition.negated and _null_if(condition.argument, columns)
+            return not condition.negated and null_if(condition.argument, columns)
         case _:
-            return _null_if(condition, columns)
+            return null_if(condition, columns)
 
 
-def _null_if(expression: Expression, columns: range) -> bool:
+def null_if(expression: Expression, columns: range) -> bool:
     """Whether an expression is null on such a row, for sure."""
     match expression:
         case Reference():
             return expression.index in columns
         case Cast():
-            return _null_if(expression.argument, columns)
+            return null_if(expression.argument, columns)
         case Call():
             overload = BY_ID[expression.function]
-            return overload.strict and any(_null_if(a, columns) for a in expression.arguments)
+            return overload.strict and any(null_if(a, columns) for a in expression.arguments)
         case _:
             return False
 
@@ -215,8 +218,21 @@ def _apply(node: logical.Apply, conditions: list[Expression]) -> Node:
             right.append(shift(condition, -width))
         else:
             stay.append(condition)
-    applied = replace(node, left=_push(node.left, left), right=_push(node.right, right))
+    applied = replace(node, left=push(node.left, left), right=push(node.right, right))
     return _filter(applied, stay)
+
+
+def _window(node: logical.Window, conditions: list[Expression]) -> Node:
+    """A condition on what all calls partition by keeps or drops partitions as a whole."""
+    shared = set(range(len(node.child.types)))
+    for call in node.calls:
+        shared &= {e.index for e in call.partition if isinstance(e, Reference)}
+    down: list[Expression] = []
+    stay: list[Expression] = []
+    for condition in conditions:
+        used = references(condition)
+        (down if used and used <= shared and not is_volatile(condition) else stay).append(condition)
+    return _filter(replace(node, child=push(node.child, down)), stay)
 
 
 def _aggregate(node: logical.Aggregate, conditions: list[Expression]) -> Node:
@@ -229,4 +245,4 @@ def _aggregate(node: logical.Aggregate, conditions: list[Expression]) -> Node:
             down.append(substitute(condition, node.keys))
         else:
             stay.append(condition)
-    return _filter(replace(node, child=_push(node.child, down)), stay)
+    return _filter(replace(node, child=push(node.child, down)), stay)

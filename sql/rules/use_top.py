@@ -11,10 +11,11 @@ from dataclasses import replace
 from sql import logical
 from sql.expressions import is_volatile
 from sql.logical import Node
+from sql.planning import Planning
 from sql.rules.walk import bottom_up
 
 
-def use_top(node: Node) -> Node:
+def use_top(node: Node, planning: Planning) -> Node:
     """The tree with Top wherever a sort is cut short."""
     return bottom_up(node, _top)
 

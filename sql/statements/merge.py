@@ -54,7 +54,7 @@ def bind_merge(
     columns = tuple(Reference(i, type, "") for i, type in enumerate(node.types))
     operator = Merge(
         target.table.oid,
-        finish(Project(node, columns)),
+        finish(Project(node, columns), context),
         condition,
         actions,
         writing.not_null(target.table),

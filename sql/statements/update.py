@@ -107,7 +107,7 @@ class TargetRows:
             carried = [each for each in found if each.table]
             self.beside = tuple(Beside(len(columns) + at, each.slot) for at, each in enumerate(carried))
             columns = (*remap(columns, places), *row_ids(found))
-        return finish(Project(node, columns))
+        return finish(Project(node, columns), self.context)
 
     def moved(self, expression: Expression) -> Expression:
         """An expression over the scope, as one over the child's row."""
