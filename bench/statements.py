@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bench.table import Table
 from server import messages, parameters
@@ -119,22 +120,25 @@ def _parts(connection: Connection, bind: Bind) -> Iterator[float]:
         message = messages.read(Bind.tag, body)
         assert isinstance(message, Bind)
         short = session.short(message.statement)
-        columns = [] if short is None else parameters.columns(message, short, session.style)
+        given: list[Any] = []
+        if short is not None:
+            read = parameters.columns if short.single is None else parameters.values
+            given = read(message, short, session.style)  # type: ignore[operator]  # lists of either
         times.append(time.thread_time())
         done = None
         if short is not None:
             try:
-                done = session.once(short, columns)
+                done = (session.once if short.single is None else session.single)(short, given)
             except WouldBlock:  # the first time nothing is resident
                 done = None
-    if done is None:
+    if short is None or done is None:
         for part in (bind, Execute(""), Sync()):
             _answer(connection, part)
         yield from (0.0,) * 4
         return
     times.append(time.thread_time())
-    formats = (0,) * len(done.batches[0].columns if done.batches else ())
-    for _ in connection._once(done, [], formats, Bind.tag):
+    formats = (0,) * len(short.fields or ())
+    for _ in connection._once(short, done, [], formats, Bind.tag):
         pass
     times.append(time.thread_time())
     read, run, answer = (after - before for before, after in pairwise(times))

@@ -204,7 +204,7 @@ class Connection:
         head = [responses.BIND_COMPLETE]
         if described:
             head.append(_description(short, formats))
-        return self._once(done, head, formats, bind.tag), execute + 2
+        return self._once(short, done, head, formats, bind.tag), execute + 2
 
     def _query_once(self, text: str) -> Iterator[Piece] | None:
         """A Query that is one short statement, likewise."""
@@ -215,13 +215,19 @@ class Connection:
         fields = found[0].fields
         formats = (0,) * len(fields or ())
         head = [] if fields is None else [_description(found[0], formats)]
-        return self._once(done, head, formats, Query.tag)
+        return self._once(found[0], done, head, formats, Query.tag)
 
-    def _once(self, done: Once, head: list[bytes], formats: Sequence[int], tag: int) -> Iterator[Piece]:
+    def _once(
+        self, short: Short, done: Once, head: list[bytes], formats: Sequence[int], tag: int
+    ) -> Iterator[Piece]:
         """The answer to a statement that has run, from its rows on; `tag` is of what would have failed."""
         self.waiting = False
         try:
             style = self.session.style
+            if done.row is not None:
+                self._metrics.rows += 1
+                types = [field.type for field in short.fields or ()]
+                head.append(rows.plain_frame(done.row, types, formats, style))
             for batch in done.batches:
                 head += self._frames(batch, formats, style)
             if tag == Bind.tag:  # the commit is Sync's, and comes after the statement

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.formats.rows import row_frames
+from engine.formats.rows import framed, row_frames
+from engine.forms.single import plain_field
 from engine.forms.style import Style
 from storage.batch import Batch
+from storage.column import Column
+from storage.rows import Row
+from storage.types import Type
 
 PIECE_BYTES = 1 << 20
 
@@ -15,6 +19,15 @@ def frames(batch: Batch, formats: Sequence[int], style: Style) -> Iterator[bytes
     """DataRow messages of all rows; `formats` has one code a column: 0 text, 1 binary."""
     for piece in pieces(batch):
         yield row_frames(piece.columns, formats, piece.rows, style)
+
+
+def plain_frame(row: Row, types: Sequence[Type], formats: Sequence[int], style: Style) -> bytes:
+    """The DataRow message of a row of plain values of these types."""
+    fields = [plain_field(*each) for each in zip(types, row, formats, strict=True)]
+    if None in fields:
+        columns = [Column.of(type, [value]) for type, value in zip(types, row, strict=True)]
+        return row_frames(columns, formats, 1, style)
+    return framed(fields)  # type: ignore[arg-type]  # none is None
 
 
 def pieces(batch: Batch) -> Iterator[Batch]:

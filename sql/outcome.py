@@ -15,6 +15,7 @@ from engine.formats import CopyFormat
 from engine.forms.style import Style
 from storage.batch import Batch
 from storage.column import Column
+from storage.rows import Row
 from storage.types import Type
 
 
@@ -123,10 +124,14 @@ class Short(Protocol):
 
 
 class Once(NamedTuple):
-    """What a statement gave that ran as a transaction of its own; its commit may be `pending`."""
+    """What a statement gave that ran as a transaction of its own; its commit may be `pending`.
+
+    `row`: its only row as plain values (storage.rows), in place of batches.
+    """
 
     batches: Sequence[Batch]
     tag: str
+    row: Row | None = None
 
 
 class Portal(Protocol):

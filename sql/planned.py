@@ -27,7 +27,7 @@ from sql.planning import Planning, outgrown
 from sql.portals import Portals
 from sql.query import plan_query
 from sql.settings import Settings
-from sql.single import InsertRow, single
+from sql.single import FindRow, InsertRow, single
 from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
@@ -75,7 +75,7 @@ class Planned:
     path: tuple[str, ...] = ()
     checked: Catalog | None = None  # the catalog that `plan` was last held against
     notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
-    single: InsertRow | None = None  # the same plan for one row
+    single: InsertRow | FindRow | None = None  # the same plan for one row
 
     @property
     def command(self) -> Command | None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from engine.late import fetched
-from engine.run import Cancel, Run
 from sql import activity, statements
 from sql.channels import Mailbox
-from sql.context import BindContext, Plan
+from sql.context import BindContext
 from sql.outcome import (
     CopyIn,
     CopyOut,
@@ -23,25 +21,22 @@ from sql.outcome import (
     Empty,
     Notice,
     Notification,
-    Once,
     Outcome,
     Prepared,
     Rows,
-    Short,
 )
 from sql.parse import Statement, parse
-from sql.planned import Planned, Planner
+from sql.planned import Planned
 from sql.portals import BoundPortal
 from sql.settings import shown
-from sql.single import Drawing, Given
+from sql.shortstatements import ShortStatements
 from sql.statements import queries
-from sql.transactions import SessionTransaction, clock, isolation_of
+from sql.transactions import clock, isolation_of
 from storage.batch import Batch
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
-    DatabaseError,
     DuplicateCursor,
     DuplicatePreparedStatement,
     InvalidCursorName,
@@ -51,7 +46,6 @@ from storage.errors import (
 )
 from storage.segments.cache import cache
 from storage.transactions.locks import TableMode
-from storage.transactions.snapshot import Snapshot
 from storage.types import BY_OID, Type
 from storage.waiting import WouldBlock, about_to_wait
 
@@ -65,7 +59,7 @@ _SEVERITIES = {"NOTICE": ("warning", "error"), "WARNING": ("error",)}
 P = TypeVar("P")
 
 
-class Session(SessionTransaction):
+class Session(ShortStatements):
     """See the module's text. Calls come from one thread at a time; `cancel` and `signal` from any."""
 
     def __init__(
@@ -75,7 +69,6 @@ class Session(SessionTransaction):
         super().__init__(database, user, settings or {})
         self.database = database_name
         self.backend_start = clock()
-        self.query, self.query_start = "", 0
         self.on_terminate: Callable[[], None] | None = None
         self.on_notify: Callable[[], None] | None = None
         self.settings.begin_with("is_superuser", "on" if self.superuser else "off")
@@ -84,12 +77,9 @@ class Session(SessionTransaction):
         self.settings.begin_with("max_wal_size", shown("max_wal_size", policy.log_bytes >> 10))
         self.settings.begin_with("checkpoint_timeout", shown("checkpoint_timeout", int(policy.seconds)))
         self.settings.begin_with("shared_buffers", shown("shared_buffers", cache.limit // _BUFFER))
-        self.planner = Planner(self)
-        self.prepared: dict[str, Planned] = {}
         self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}
-        self._idle = Cancel()  # of what is over before anybody could cancel it
         self._lock = threading.Lock()
         activity.enter(self)
         self.mailbox = Mailbox(database, self.backend_pid)
@@ -247,88 +237,6 @@ class Session(SessionTransaction):
             return f"{verb} {taken}" if verb else count
 
         return Rows(whole.fields, batches(), complete)
-
-    # Short statements as a whole
-
-    def short(self, statement: str) -> Planned | None:
-        """See sql.outcome.SessionSeam."""
-        planned = self.prepared.get(statement)
-        if planned is None or not planned.short:
-            return None
-        return planned if self._stands_alone and self.planner.is_fresh(planned) else None
-
-    def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
-        """See sql.outcome.SessionSeam."""
-        return self.planner.short(text) if self._stands_alone else None
-
-    @property
-    def _stands_alone(self) -> bool:
-        """Whether a statement would be a transaction of its own."""
-        return self._transaction is None and not self.explicit
-
-    def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
-        """See sql.outcome.SessionSeam."""
-        assert isinstance(short, Planned)
-        assert short.plan is not None
-        if short.single is not None:
-            done = self.single(short, [column.tolist()[0] for column in parameters])
-            if done is not None:
-                return done
-        if short.plan.only_looks:
-            return self._look(short, short.plan, parameters)
-        try:
-            outcome = self.run(short, parameters)
-            batches = list(outcome.batches) if isinstance(outcome, Rows) else []
-            assert isinstance(outcome, Rows | Done)
-            tag = outcome.complete()
-            self.conclude()
-        except WouldBlock:
-            self.take_back()
-            raise
-        except Exception:
-            self.take_back()
-            return None
-        return Once(batches, tag)
-
-    def single(self, short: Short, values: Sequence[Any]) -> Once | None:
-        """See sql.outcome.SessionSeam."""
-        assert isinstance(short, Planned)
-        assert short.single is not None
-        if not self.defers_commits or self.default_read_only:
-            return None
-        plan = short.single
-        self.query, self.query_start = short.text, clock()
-        sequences, done = Drawing(self), False
-        try:
-            row = plan.row(Given(values, self.query_start, sequences.draw))
-            if row is not None:
-                done = self.commit_row(plan.rows, row, lambda: self.planner.is_current(short))
-        except DatabaseError:  # of a sequence at its end
-            return None
-        finally:
-            if not done:
-                sequences.give_back()
-        return Once(plan.returned(row), "INSERT 0 1") if row is not None and done else None
-
-    def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
-        """A statement that reads and is over at once: of a transaction it needs no more than a snapshot."""
-        waits = self.store.waits
-        if not all(waits.is_free(oid, TableMode.AccessShareLock) for oid, _ in plan.dependencies):
-            return None
-        self.query, self.query_start = planned.text, clock()
-        snapshot = self.store.newest(self._seen)
-        if snapshot.catalog is not planned.checked:
-            return None  # changed meanwhile
-        nothing: Any = None
-        run = Run(snapshot, nothing, parameters, cancel=self._idle)
-        try:
-            batches = [fetched(batch) for batch in plan.operator.batches(run)]
-        except Exception:
-            return None
-        return Once(batches, f"SELECT {sum(batch.rows for batch in batches)}")
-
-    def _seen(self, commit: int, catalog: Catalog) -> Snapshot:
-        return Snapshot(self.store, self.temporary.over(catalog), commit)
 
     def close_statement(self, name: str) -> None:
         """See sql.outcome.SessionSeam."""

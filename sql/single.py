@@ -1,9 +1,11 @@
-"""Plans of one row: an INSERT whose shape says that nothing but its values can matter.
+"""Plans of one row: statements whose shape says that nothing but their values can matter.
 
     INSERT INTO table VALUES (parameters, constants, now(), values of sequences) [RETURNING columns]
+    SELECT columns FROM table WHERE each column of a unique key = a parameter or constant
 
 of a table without checks, foreign keys, and columns of types that are not plain (storage.rows). Such a plan
-runs on plain values and commits in one step (storage.transactions.single). The general operators say what it
+runs on plain values: an INSERT commits in one step (storage.transactions.single), a SELECT looks into the
+key's indexes without a snapshot (storage.indexes.point). The general operators say what it
 means: it does only what they would do with the same values, and gives up, with nothing done, where they would
 fail or wait.
 """
@@ -17,14 +19,14 @@ from typing import Any, Protocol
 
 from engine.functions.registry import BY_ID
 from engine.nodes import Call, Cast, Constant, Parameter, Reference
-from engine.operators import Insert, Operator, Values
+from engine.operators import IndexScan, Insert, Operator, Project, Values
 from engine.seams import Expression
-from storage.batch import Batch
 from storage.catalog import Catalog, Table
 from storage.catalog import Sequence as SequenceDefinition
-from storage.column import Column
 from storage.database import Database
+from storage.indexes.point import PointKey
 from storage.rows import Row, is_plain
+from storage.segments.table import Store
 from storage.transactions.single import RowTable
 from storage.types import INT2, INT4, INT8, TEXT, VARCHAR, Type
 
@@ -103,24 +105,39 @@ class InsertRow:
                 return None
         return row
 
-    def returned(self, row: Row) -> list[Batch]:
+    def returned(self, row: Row) -> Row | None:
         """What RETURNING gives of it."""
-        if self.returning is None:
-            return []
-        types = self.rows.table.types
-        columns = [Column.of(types[position], [row[position]]) for position in self.returning]
-        return [Batch(tuple(columns), 1)]
+        return None if self.returning is None else tuple([row[position] for position in self.returning])
 
 
-def single(operator: Operator, catalog: Catalog) -> InsertRow | None:
+@dataclass(frozen=True)
+class FindRow:
+    """See the module's text."""
+
+    key: PointKey
+    cells: tuple[Cell, ...]
+
+    def find(self, store: Store, commit: int, given: Given) -> Row | None:
+        """The row that `commit` sees, if there is one. Raises WouldBlock."""
+        key = tuple([cell(given) for cell in self.cells])
+        return None if None in key else self.key.find(store, commit, key)
+
+
+def single(operator: Operator, catalog: Catalog) -> InsertRow | FindRow | None:
     """The plan of one row that a plan is, if it is one."""
-    if not isinstance(operator, Insert) or operator.rules is not None or operator.checks:
-        return None
-    written = operator.child
-    if not isinstance(written, Values) or len(written.rows) != 1:
-        return None
-    table = catalog.table(operator.table)
-    rows, cells, returning = RowTable.of(table), _cells(written.rows[0], table), None
+    match operator:
+        case Insert(rules=None, checks=(), child=Values(rows=(row,))):
+            return _insert(operator, row, catalog.table(operator.table))
+        case IndexScan():
+            return _find(operator, operator.numbers, catalog)
+        case Project(IndexScan(numbers=numbers) as scan, expressions):
+            wanted = [numbers[item.index] for item in expressions if isinstance(item, Reference)]
+            return _find(scan, wanted, catalog) if len(wanted) == len(expressions) else None
+    return None
+
+
+def _insert(operator: Insert, row: Sequence[Expression], table: Table) -> InsertRow | None:
+    rows, cells, returning = RowTable.of(table), _cells(row, table.types), None
     if operator.returning is not None:
         found = [item.index for item in operator.returning if isinstance(item, Reference)]
         returning = tuple(found) if len(found) == len(operator.returning) else None
@@ -131,9 +148,21 @@ def single(operator: Operator, catalog: Catalog) -> InsertRow | None:
     return InsertRow(rows, cells, operator.not_null, returning)
 
 
-def _cells(expressions: Sequence[Expression], table: Table) -> tuple[Cell, ...] | None:
+def _find(scan: IndexScan, wanted: Sequence[int], catalog: Catalog) -> FindRow | None:
+    relation = catalog.relations.get(scan.table)
+    if scan.rest is not None or scan.row_ids or not isinstance(relation, Table):
+        return None
+    items = [among.items[0] for among in scan.among if len(among.items) == 1 and not among.array]
+    types = [relation.definition(number).type for number in scan.key.numbers]
+    if len(items) != len(types):
+        return None
+    key, cells = PointKey.of(relation, scan.key, wanted), _cells(items, types)
+    return None if key is None or cells is None else FindRow(key, cells)
+
+
+def _cells(expressions: Sequence[Expression], types: Sequence[Type]) -> tuple[Cell, ...] | None:
     found = []
-    for expression, type in zip(expressions, table.types, strict=True):
+    for expression, type in zip(expressions, types, strict=True):
         cell = _cell(expression, type)
         if cell is None:
             return None

@@ -241,6 +241,17 @@ class Column:
             return items
         return [item if ok else None for item, ok in zip(items, self._valid, strict=True)]
 
+    def item(self, row: int) -> Any:
+        """The value of a row, as `tolist` gives it."""
+        if isinstance(self.values, pa.Array):
+            return self.values[row].as_py()
+        if self._valid is not None and not self._valid[row]:
+            return None
+        value = self.values[row]
+        if self.type.form is Form.ROWS:
+            return value.tobytes() if value.dtype == np.uint8 else value.tolist()
+        return value.item() if isinstance(value, np.generic) else value
+
     def to_arrow(self) -> pa.Array:
         """The values as an Arrow array of `arrow_type(type)`; arrays as storage.lists has them."""
         if isinstance(self.values, pa.Array):

@@ -42,8 +42,7 @@ def row_frames(
     if rows == 1:
         fields = [field(column, format) for column, format in zip(columns, formats, strict=True)]
         if None not in fields:
-            body = b"".join(fields)  # type: ignore[arg-type]  # none is None
-            return _HEAD.pack(tag[0], len(body) + 6, len(fields)) + body
+            return framed(fields, tag)  # type: ignore[arg-type]  # none is None
     if rows <= FEW:
         return _few(columns, formats, rows, style, tag)
     parts = [_fields(column, format, style) for column, format in zip(columns, formats, strict=True)]
@@ -52,6 +51,12 @@ def row_frames(
     out[begins] = tag[0]
     kernels.put_int32(out, begins + 1, sizes - 1)
     return out.tobytes()
+
+
+def framed(fields: Sequence[bytes], tag: bytes = b"D") -> bytes:
+    """The message of a row, whose fields have their lengths in front."""
+    body = b"".join(fields)
+    return _HEAD.pack(tag[0], len(body) + 6, len(fields)) + body
 
 
 def copy_frames(writer: Writer, batch: Batch) -> bytes:

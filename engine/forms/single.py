@@ -94,21 +94,24 @@ def _column(type: Type, value: Any) -> Column:
 
 def field(column: Column, format: int) -> bytes | None:
     """The only row of a column as a field of DataRow, its length first; None: not written here."""
-    oid, values = column.type.oid, column.values
-    raw: bytes
-    if oid in _TEXTS and isinstance(values, pa.Array):
-        text: str | None = values[0].as_py()
-        if text is None:
-            return _NULL
-        raw = text.encode()
-        return _LENGTH.pack(len(raw)) + raw
-    valid = column.valid
-    if valid is not None and not valid[0]:
-        return _NULL
-    if format:
-        pack = _FIELDS.get(oid)
-        return None if pack is None else pack.pack(pack.size - 4, values[0])
-    if oid in _DIGITS:
-        raw = b"%d" % int(values[0])
-        return _LENGTH.pack(len(raw)) + raw
+    oid, valid = column.type.oid, column.valid
+    if oid in _TEXTS or oid in _FIELDS or (valid is not None and not valid[0]):
+        return plain_field(column.type, column.item(0), format)
     return None
+
+
+def plain_field(type: Type, value: Any, format: int) -> bytes | None:
+    """A plain value as a field, likewise."""
+    raw: bytes
+    if value is None:
+        return _NULL
+    if type.oid in _TEXTS:
+        raw = value.encode()
+    elif format:
+        pack = _FIELDS.get(type.oid)
+        return None if pack is None else pack.pack(pack.size - 4, value)
+    elif type.oid in _DIGITS:
+        raw = b"%d" % value
+    else:
+        return None
+    return _LENGTH.pack(len(raw)) + raw

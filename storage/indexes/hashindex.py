@@ -12,7 +12,7 @@ The hash is of storage.indexes.comparable's words, so that values are equal in a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,8 +76,12 @@ class HashIndex(NamedTuple):
         """The inverse of `section`; None where it is of another version."""
         if section.head.get("version") != VERSION:
             return None
-        heads, entries = section.load()
-        return cls(heads.view(np.uint64), entries.view(np.uint32), section.head["rows"])
+        return section.made(cls._made, 2)
+
+    @classmethod
+    def _made(cls, head: Mapping[str, Any], buffers: Sequence[Any]) -> HashIndex:
+        heads, entries = buffers
+        return cls(heads.view(np.uint64), entries.view(np.uint32), head["rows"])
 
     def probe(self, hashes: Words) -> tuple[Positions, Positions]:
         """(which of `hashes`, position of a row that may have it)."""
@@ -130,14 +134,13 @@ class _Chains:
         self.count = at + 1
         return at
 
-    def has(self, hash: int) -> bool:
-        """Whether the hash was entered."""
+    def entries(self, hash: int) -> Iterator[int]:
+        """The numbers of the entries that have a hash, the newest first."""
         at = int(self._slots[hash >> 65 - len(self._slots).bit_length()])
         while at >= 0:
             if int(self.hashes[at]) == hash:
-                return True
+                yield at
             at = int(self._following[at])
-        return False
 
     def unlink(self, hash: np.uint64, dropped: Callable[[int], bool]) -> None:
         """Have the entries of one hash that `dropped` tells by number found no more."""
@@ -196,7 +199,12 @@ class RowIndex:
     def has(self, hash: int) -> bool:
         """Whether a row may have it."""
         with self._lock:
-            return self._chains.has(hash)
+            return any(True for _ in self._chains.entries(hash))
+
+    def row_ids(self, hash: int) -> list[int]:
+        """Those of rows that have a hash, the newest first."""
+        with self._lock:
+            return [int(self._row_ids[entry]) for entry in self._chains.entries(hash)]
 
     def discard(self, hashes: Words, row_ids: Positions) -> None:
         """Forget these rows, which have one of `hashes`."""

@@ -37,7 +37,8 @@ class Block:
         self.numbers = numbers
         self.types = batch.types
         self._parts = [batch]
-        self._plain: list[Row] = []  # the rows behind those of the parts
+        self._plain: list[Row] = []  # the rows behind those of the parts, which are so many:
+        self._gathered = batch.rows
         self._lock = threading.Lock()
         self._row_ids = row_ids
         self._born = np.full(batch.rows, born, np.int64)
@@ -65,6 +66,7 @@ class Block:
         with self._lock:
             self._gather()
             self._parts.append(batch)
+            self._gathered += batch.rows
         self.nbytes += batch.nbytes
         self.rows = needed
 
@@ -95,6 +97,7 @@ class Block:
         """Make a part of the plain rows, under `_lock`."""
         if self._plain:
             self._parts.append(batch_of(self.types, self._plain))
+            self._gathered += len(self._plain)
             self._plain = []
 
     def batch(self) -> Batch:
@@ -146,6 +149,38 @@ class Block:
         block._born = self._born[start:rows].copy()
         block._gone = self._gone[start:rows].copy()
         return block
+
+    def position(self, row_id: int) -> int:
+        """Where a row id stands; -1 where it does not."""
+        at = row_id - int(self._row_ids[0])  # unless rows between were left behind by a merge
+        if not (0 <= at < self.rows and self._row_ids[at] == row_id):
+            at = int(self.positions(np.array((row_id,), np.int64))[0])
+        return at
+
+    def sees(self, commit: int, at: int) -> bool:
+        """See storage.segments.table.Part."""
+        return bool(self._born[at] <= commit) and not 0 < self._gone[at] <= commit
+
+    def values(self, definitions: Sequence[ColumnDefinition], at: int) -> Row:
+        """See storage.segments.table.Part."""
+        places = [
+            self.numbers.index(definition.number) if definition.number in self.numbers else -1
+            for definition in definitions
+        ]
+        with self._lock:
+            plain = at - self._gathered
+            row = self._plain[plain] if plain >= 0 else None
+        if row is None:
+            columns = self.batch().columns
+            values = [columns[place].item(at) if place >= 0 else None for place in places]
+        else:
+            values = [row[place] if place >= 0 else None for place in places]
+        return tuple(
+            [
+                value if place >= 0 else definition.missing
+                for value, place, definition in zip(values, places, definitions, strict=True)
+            ]
+        )
 
     def positions(self, row_ids: Positions) -> Positions:
         """Where these row ids stand; -1 for those that do not."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from storage.durability import files
 from storage.errors import DataCorrupted
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
+from storage.rows import Row
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
 from storage.segments.segmentfolder import stem
@@ -185,6 +186,16 @@ class Sealed:
     def column(self, definition: ColumnDefinition, start: int, stop: int, rows: Positions | None) -> Column:
         """See storage.segments.table.Part."""
         return self.segment.column(definition, start, stop, rows)
+
+    def sees(self, commit: int, at: int) -> bool:
+        """See storage.segments.table.Part."""
+        gone, born = self.gone_in(at, at + 1), self.born_in(at, at + 1)
+        return (born is None or bool(born[0] <= commit)) and (gone is None or not 0 < gone[0] <= commit)
+
+    def values(self, definitions: Sequence[ColumnDefinition], at: int) -> Row:
+        """See storage.segments.table.Part."""
+        rows = np.array((at,), np.int64)
+        return tuple([self.column(definition, 0, self.rows, rows).item(0) for definition in definitions])
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
         """See storage.segments.table.Part."""

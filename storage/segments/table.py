@@ -68,6 +68,12 @@ class Part(Protocol):
         Rows older than the column have its `missing` value.
         """
 
+    def sees(self, commit: int, at: int) -> bool:
+        """Whether a snapshot of `commit` sees the row at a position."""
+
+    def values(self, definitions: Sequence[ColumnDefinition], at: int) -> Row:
+        """The values of the row at a position in columns of plain types (storage.rows)."""
+
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions: ...
 
     def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None: ...

@@ -58,6 +58,11 @@ class Commits:
         """The newest visible catalog."""
         return self._published[1]
 
+    @property
+    def visible(self) -> tuple[int, Catalog]:
+        """The newest visible commit and its catalog: another object as soon as there is a newer one."""
+        return self._published
+
     def store(self, table: int) -> Store:
         """The rows of a table; an empty store where there are none yet."""
         store = self._stores.get(table)

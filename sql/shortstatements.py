@@ -1,0 +1,144 @@
+"""What a session does with a short statement (sql.short, sql.single) that is a transaction of its own.
+
+It is bound, run and committed in one call. Whatever is out of the ordinary gives None, or raises WouldBlock,
+with nothing done: the statement goes the usual way then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.late import fetched
+from engine.run import Cancel, Run
+from sql.context import Plan
+from sql.outcome import Done, Once, Outcome, Rows, Short
+from sql.planned import Planned, Planner
+from sql.single import Drawing, FindRow, Given, InsertRow
+from sql.transactions import SessionTransaction, clock
+from storage.catalog import Catalog
+from storage.column import Column
+from storage.database import Database
+from storage.errors import DatabaseError
+from storage.transactions.locks import TableMode
+from storage.transactions.snapshot import Snapshot
+from storage.waiting import WouldBlock
+
+
+class ShortStatements(SessionTransaction):
+    """See the module's text."""
+
+    def __init__(self, database: Database, user: str, settings: Mapping[str, str]) -> None:
+        """Raises what SET raises for a wrong setting."""
+        super().__init__(database, user, settings)
+        self.query, self.query_start = "", 0
+        self.planner = Planner(self)
+        self.prepared: dict[str, Planned] = {}
+        self._idle = Cancel()  # of what is over before anybody could cancel it
+
+    def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome:
+        """Run a statement in the transaction."""
+        raise NotImplementedError
+
+    def short(self, statement: str) -> Planned | None:
+        """See sql.outcome.SessionSeam."""
+        planned = self.prepared.get(statement)
+        if planned is None or not planned.short:
+            return None
+        return planned if self._stands_alone and self.planner.is_fresh(planned) else None
+
+    def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
+        """See sql.outcome.SessionSeam."""
+        return self.planner.short(text) if self._stands_alone else None
+
+    @property
+    def _stands_alone(self) -> bool:
+        """Whether a statement would be a transaction of its own."""
+        return self._transaction is None and not self.explicit
+
+    def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
+        """See sql.outcome.SessionSeam."""
+        assert isinstance(short, Planned)
+        assert short.plan is not None
+        if short.single is not None:
+            done = self.single(short, [column.tolist()[0] for column in parameters])
+            if done is not None:
+                return done
+        if short.plan.only_looks:
+            return self._look(short, short.plan, parameters)
+        try:
+            outcome = self.run(short, parameters)
+            batches = list(outcome.batches) if isinstance(outcome, Rows) else []
+            assert isinstance(outcome, Rows | Done)
+            tag = outcome.complete()
+            self.conclude()
+        except WouldBlock:
+            self.take_back()
+            raise
+        except Exception:
+            self.take_back()
+            return None
+        return Once(batches, tag)
+
+    def single(self, short: Short, values: Sequence[Any]) -> Once | None:
+        """See sql.outcome.SessionSeam."""
+        assert isinstance(short, Planned)
+        if isinstance(short.single, FindRow):
+            return self._find(short, short.single, values)
+        assert short.single is not None
+        return self._insert(short, short.single, values)
+
+    def _find(self, planned: Planned, plan: FindRow, values: Sequence[Any]) -> Once | None:
+        """A lookup by key: of what was visible at one moment, if it is still the newest afterwards."""
+        store, oid = self.store, plan.key.table.oid
+        visible = store.visible
+        if self.temporary.over(visible[1]) is not planned.checked:
+            return None
+        if not store.waits.is_free(oid, TableMode.AccessShareLock):
+            return None
+        self.query, self.query_start = planned.text, clock()
+        row = plan.find(store.store(oid), visible[0], Given(values, self.query_start, _draws_nothing))
+        if store.visible is not visible:
+            return None
+        return Once([], "SELECT 0" if row is None else "SELECT 1", row)
+
+    def _insert(self, planned: Planned, plan: InsertRow, values: Sequence[Any]) -> Once | None:
+        """An INSERT of one row."""
+        if not self.defers_commits or self.default_read_only:
+            return None
+        self.query, self.query_start = planned.text, clock()
+        sequences, done = Drawing(self), False
+        try:
+            row = plan.row(Given(values, self.query_start, sequences.draw))
+            if row is not None:
+                done = self.commit_row(plan.rows, row, lambda: self.planner.is_current(planned))
+        except DatabaseError:  # of a sequence at its end
+            return None
+        finally:
+            if not done:
+                sequences.give_back()
+        return Once([], "INSERT 0 1", plan.returned(row)) if row is not None and done else None
+
+    def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
+        """A statement that reads and is over at once: of a transaction it needs no more than a snapshot."""
+        waits = self.store.waits
+        if not all(waits.is_free(oid, TableMode.AccessShareLock) for oid, _ in plan.dependencies):
+            return None
+        self.query, self.query_start = planned.text, clock()
+        snapshot = self.store.newest(self._seen)
+        if snapshot.catalog is not planned.checked:
+            return None  # changed meanwhile
+        nothing: Any = None
+        run = Run(snapshot, nothing, parameters, cancel=self._idle)
+        try:
+            batches = [fetched(batch) for batch in plan.operator.batches(run)]
+        except Exception:
+            return None
+        return Once(batches, f"SELECT {sum(batch.rows for batch in batches)}")
+
+    def _seen(self, commit: int, catalog: Catalog) -> Snapshot:
+        return Snapshot(self.store, self.temporary.over(catalog), commit)
+
+
+def _draws_nothing(sequence: int) -> int:
+    raise AssertionError("a key is drawn from a sequence")

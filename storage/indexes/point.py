@@ -1,0 +1,70 @@
+"""A lookup of one row by a unique key, as plain values: what storage.indexes.lookup's `find` is for one key.
+
+It takes no snapshot: what it reads are the parts of the table as they are, which is what the newest visible
+commit sees of them, if it is still the newest afterwards.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+
+import numpy as np
+
+from storage.catalog import KeyColumns, Table
+from storage.indexes.lookup import part_index, write_index
+from storage.indexes.onekey import OneHash, hash_of
+from storage.rows import Row, is_plain
+from storage.segments.blocks import Block
+from storage.segments.table import Part, Store
+from storage.waiting import WouldBlock
+
+_FIRST = attrgetter("first_row_id")
+
+
+class PointKey:
+    """A unique key of a table, and the columns that are wanted of its row."""
+
+    def __init__(self, table: Table, columns: KeyColumns, numbers: Sequence[int], hash: OneHash) -> None:
+        self.table = table
+        self.columns = columns
+        self._hash = hash
+        self._width = len(columns.numbers)
+        self._definitions = tuple(table.definition(number) for number in (*columns.numbers, *numbers))
+
+    @classmethod
+    def of(cls, table: Table, columns: KeyColumns, numbers: Sequence[int]) -> PointKey | None:
+        """None where it is not unique, or a column is not of a type that this is done for."""
+        unique = any(key.columns == columns for key in table.unique_keys) and not columns.nulls
+        hash = hash_of([table.definition(number).type for number in columns.numbers])
+        plain = all(is_plain(table.definition(number).type) for number in numbers)
+        return cls(table, columns, numbers, hash) if unique and plain and hash is not None else None
+
+    def find(self, store: Store, commit: int, key: Row) -> Row | None:
+        """The values of the row that `commit` sees with this key, if there is one. Raises WouldBlock."""
+        hash = self._hash(key)
+        for part, at in self._candidates(store, commit, hash):
+            if part.sees(commit, at):
+                values = part.values(self._definitions, at)
+                if values[: self._width] == key:
+                    return values[self._width :]
+        return None
+
+    def _candidates(self, store: Store, commit: int, hash: int) -> Iterator[tuple[Part, int]]:
+        with store.lock:
+            parts, sealed = store.parts, store.sealed
+            if store.parts_at(commit) is not parts:  # a truncation is on its way to the disk
+                raise WouldBlock
+            row_ids = write_index(store, self.table, self.columns).row_ids(hash)
+        for row_id in row_ids:
+            # the blocks stand behind the sealed ones, in the order of their row ids
+            place = bisect_right(parts, row_id, len(sealed), key=_FIRST) - 1
+            block = parts[place] if place >= len(sealed) else None
+            at = block.position(row_id) if isinstance(block, Block) else -1
+            if at >= 0:
+                yield parts[place], at
+        for part in sealed:
+            _, positions = part_index(part, self.table, self.columns).probe(np.array((hash,), np.uint64))
+            for at in positions.tolist():
+                yield part, at
