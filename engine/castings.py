@@ -77,6 +77,12 @@ bit:e int8 int4
 varbit:i bit
 int8:e bit
 int4:e bit
+int4range:e int4multirange
+int8range:e int8multirange
+numrange:e nummultirange
+daterange:e datemultirange
+tsrange:e tsmultirange
+tstzrange:e tstzmultirange
 bytea:i binary
 binary:i bytea
 binary:a vector halfvec vector_f64 vector_i8 vector_i16 vector_i32 vector_i64

@@ -33,6 +33,7 @@ from storage.errors import (
     InvalidParameterValue,
     NumericValueOutOfRange,
 )
+from storage.ranges import multirange_column, pairs_of
 from storage.segments.coded import CodedColumn
 from storage.types import Form, Type
 
@@ -342,6 +343,11 @@ def _jsonb_error(value: Any, target: Type) -> InvalidParameterValue:
     return InvalidParameterValue(f"cannot cast jsonb {kind} to type {target}")
 
 
+def _range_to_multirange(column: Column, target: Type, style: Style) -> Column:
+    rows = zip(pairs_of(column), column.is_valid().tolist(), strict=True)
+    return multirange_column(target, [pairs if ok else None for pairs, ok in rows])
+
+
 def _binary_to_bytes(column: Column, target: Type, style: Style) -> Column:
     return Column(target, column.to_arrow())
 
@@ -372,6 +378,7 @@ _SPECIAL: dict[tuple[int, int], Special] = {
         (t.JSONB.oid, x.oid): _jsonb_to_scalar
         for x in (t.BOOL, t.INT2, t.INT4, t.INT8, t.FLOAT4, t.FLOAT8, t.NUMERIC)
     },
+    **{(oid, multirange.oid): _range_to_multirange for oid, (_, multirange) in t.RANGES.items()},
     (t.BINARY.oid, t.BYTEA.oid): _binary_to_bytes,
     (t.BYTEA.oid, t.BINARY.oid): _bytes_to_binary,
 }

@@ -29,7 +29,9 @@ from storage.types import (
     ANYCOMPATIBLENONARRAY,
     ANYELEMENT,
     ANYENUM,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
     BINARY,
     BITS,
     BOOL,
@@ -40,14 +42,21 @@ from storage.types import (
     INT2,
     INT2VECTOR,
     INT4,
+    INT4MULTIRANGE,
+    INT4RANGE,
     INT8,
+    INT8MULTIRANGE,
+    INT8RANGE,
     INTERVAL,
     JSON,
     JSONB,
     NAME,
     NUMERIC,
+    NUMRANGES,
     OID,
     OIDVECTOR,
+    RANGE_OF,
+    RANGES,
     RECORD,
     SPARSEVEC,
     TEXT,
@@ -65,7 +74,7 @@ Letter = Literal["i", "a", "e"]
 _ARRAYS = frozenset(t.oid for t in (ANYARRAY, ANYCOMPATIBLEARRAY))
 _ELEMENTS = frozenset(t.oid for t in (ANYELEMENT, ANYCOMPATIBLE))
 _NONARRAYS = frozenset(t.oid for t in (ANYNONARRAY, ANYCOMPATIBLENONARRAY))
-POLYMORPHIC = _ARRAYS | _ELEMENTS | _NONARRAYS | {ANY.oid, ANYENUM.oid}
+POLYMORPHIC = _ARRAYS | _ELEMENTS | _NONARRAYS | {ANY.oid, ANYENUM.oid, ANYRANGE.oid, ANYMULTIRANGE.oid}
 # Array types of the catalogs' own: a value is one, or is cast to one by name.
 _VECTORS = frozenset((INT2VECTOR.oid, OIDVECTOR.oid))
 _RANK = {"i": 0, "a": 1, "e": 2}
@@ -73,7 +82,7 @@ _RANK = {"i": 0, "a": 1, "e": 2}
 _IMMUTABLE_INPUT = frozenset(
     t.oid
     for t in (BOOL, BYTEA, INT2, INT4, INT8, OID, XID, FLOAT4, FLOAT8, NUMERIC, TEXT, NAME, UUID, JSON, JSONB)
-)
+) | (NUMRANGES | {t.oid for t in (INT4RANGE, INT8RANGE, INT4MULTIRANGE, INT8MULTIRANGE)})
 # Dates, times and intervals written in the way that every setting reads alike.
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
@@ -102,6 +111,10 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
         return source.is_row
     if target.oid in _ARRAYS:
         return source.is_array
+    if target.oid == ANYRANGE.oid:
+        return source.oid in RANGES
+    if target.oid == ANYMULTIRANGE.oid:
+        return source.oid in RANGE_OF
     if letter == "i" and target.oid in _VECTORS:
         return False
     context = casts.context(source.base, target.base)

@@ -19,7 +19,12 @@ from storage.types import (
     ANYCOMPATIBLENONARRAY,
     ANYELEMENT,
     ANYENUM,
+    ANYMULTIRANGE,
     ANYNONARRAY,
+    ANYRANGE,
+    RANGE_OF,
+    RANGES,
+    SUBTYPES,
     TEXT,
     UNKNOWN,
     Type,
@@ -28,6 +33,7 @@ from storage.types import (
 
 _COMPATIBLE = frozenset(t.oid for t in (ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY))
 _ARRAYS = frozenset((ANYARRAY.oid, ANYCOMPATIBLEARRAY.oid))
+_RANGES = frozenset((ANYRANGE.oid, ANYMULTIRANGE.oid))
 _NONARRAYS = frozenset((ANYNONARRAY.oid, ANYCOMPATIBLENONARRAY.oid))
 
 
@@ -37,6 +43,7 @@ class _Family:
 
     element: Type
     array: Type | None = None  # an argument of that type, which may be int2vector
+    range: Type | None = None  # the range type, where an argument is a range or a multirange
 
 
 def bound(
@@ -67,14 +74,22 @@ def _element_of(declared: Type, type: Type) -> Type | None:
     """The element that an argument tells of; None where it does not fit what is declared."""
     if declared.oid in _ARRAYS:
         return type.element
+    if declared.oid in _RANGES:
+        return SUBTYPES.get(_range(type).oid)
     if (declared.oid in _NONARRAYS and type.is_array) or (declared.oid == ANYENUM.oid and not type.is_enum):
         return None
     return type.base
 
 
+def _range(type: Type) -> Type:
+    """The range type of a multirange's; another type as it is."""
+    return RANGE_OF.get(type.oid, type)
+
+
 def _same(pairs: list[tuple[Type, Type]]) -> _Family | None:
     element: Type | None = None
     array: Type | None = None
+    range: Type | None = None
     for declared, type in pairs:
         if type.oid == UNKNOWN.oid:
             continue
@@ -84,8 +99,11 @@ def _same(pairs: list[tuple[Type, Type]]) -> _Family | None:
         element = here
         if declared.oid in _ARRAYS:
             array = array or type
+        elif declared.oid in _RANGES:
+            range = _range(type)
     if element is not None:
-        return _Family(element, array)
+        known = range is not None or all(declared.oid not in _RANGES for declared, _ in pairs)
+        return _Family(element, array, range) if known else None
     # nothing but constants: taken for text where that is all they are asked for
     plain = all(declared.oid in (ANYELEMENT.oid, ANYNONARRAY.oid) for declared, _ in pairs)
     return _Family(TEXT) if plain else None
@@ -112,6 +130,8 @@ def _argument(declared: Type, type: Type, family: _Family | None) -> Type:
         return TEXT if type.oid == UNKNOWN.oid else type
     if declared.oid not in POLYMORPHIC or family is None:
         return declared
+    if declared.oid in _RANGES and family.range is not None:
+        return family.range if declared.oid == ANYRANGE.oid else RANGES[family.range.oid][1]
     if declared.oid not in _ARRAYS:
         return family.element
     keeps = type.element is not None and type.element.oid == family.element.oid
@@ -121,6 +141,8 @@ def _argument(declared: Type, type: Type, family: _Family | None) -> Type:
 def _result(declared: Type, family: _Family | None) -> Type:
     if declared.oid not in POLYMORPHIC or family is None:
         return declared
+    if declared.oid in _RANGES and family.range is not None:
+        return family.range if declared.oid == ANYRANGE.oid else RANGES[family.range.oid][1]
     if declared.oid not in _ARRAYS:
         return family.element
     array = family.array

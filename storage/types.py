@@ -11,8 +11,9 @@
              are BYTES: their elements, little-endian
     TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree
     BYTES    Arrow large_binary: bytea; bit and varbit (the bits from the highest down, zeros behind the last,
-             then a byte that counts these zeros); sparsevec (little-endian: int32 dimensions, int32 places
-             from 0 that ascend, then their float32 values, none of which is zero)
+             then a byte that counts these zeros); ranges and multiranges (see storage.ranges); sparsevec
+             (little-endian: int32 dimensions, int32 places from 0 that ascend, then their float32 values,
+             none of which is zero)
     DECIMAL  numpy (rows,) of object: decimal.Decimal with its display scale (1.10 stays 1.10)
     LIST     Arrow large_list of the element's Arrow form: arrays; with their bounds beside, where one has
              several dimensions or counts from elsewhere: see storage.lists
@@ -96,9 +97,11 @@ class Type:
 
     @property
     def declared(self) -> str:
-        """The name under which operators that compare it are declared: one for all arrays, enums, rows."""
+        """The name under which operators that compare it are declared: arrays, enums, rows share one."""
         if self.element is not None:
             return "anyarray"
+        if self.category == "R":
+            return "anyrange" if self.oid in SUBTYPES else "anymultirange"
         return "anyenum" if self.is_enum else "record" if self.is_row else self.name
 
     @property
@@ -209,11 +212,25 @@ VECTOR_I8   = _row("vector_i8", 15011, 15012, BYTES, "i1", -1, "U")
 VECTOR_I16  = _row("vector_i16", 15013, 15014, BYTES, "<i2", -1, "U")
 VECTOR_I32  = _row("vector_i32", 15015, 15016, BYTES, "<i4", -1, "U")
 VECTOR_I64  = _row("vector_i64", 15017, 15018, BYTES, "<i8", -1, "U")
+INT4RANGE   = _row("int4range", 3904, 3905, Form.BYTES, None, -1, "R")
+NUMRANGE    = _row("numrange", 3906, 3907, Form.BYTES, None, -1, "R")
+TSRANGE     = _row("tsrange", 3908, 3909, Form.BYTES, None, -1, "R")
+TSTZRANGE   = _row("tstzrange", 3910, 3911, Form.BYTES, None, -1, "R")
+DATERANGE   = _row("daterange", 3912, 3913, Form.BYTES, None, -1, "R")
+INT8RANGE   = _row("int8range", 3926, 3927, Form.BYTES, None, -1, "R")
+INT4MULTIRANGE = _row("int4multirange", 4451, 6150, Form.BYTES, None, -1, "R")
+NUMMULTIRANGE = _row("nummultirange", 4532, 6151, Form.BYTES, None, -1, "R")
+TSMULTIRANGE = _row("tsmultirange", 4533, 6152, Form.BYTES, None, -1, "R")
+TSTZMULTIRANGE = _row("tstzmultirange", 4534, 6153, Form.BYTES, None, -1, "R")
+DATEMULTIRANGE = _row("datemultirange", 4535, 6155, Form.BYTES, None, -1, "R")
+INT8MULTIRANGE = _row("int8multirange", 4536, 6157, Form.BYTES, None, -1, "R")
 # Pseudo-types: they stand in signatures of functions only, never in a column.
 ANYELEMENT  = _row("anyelement", 2283, 0, TEXTUAL, None, 4, "P")
 ANYARRAY    = _row("anyarray", 2277, 0, TEXTUAL, None, -1, "P")
 ANYNONARRAY = _row("anynonarray", 2776, 0, TEXTUAL, None, 4, "P")
 ANYENUM     = _row("anyenum", 3500, 0, TEXTUAL, None, 4, "P")
+ANYRANGE    = _row("anyrange", 3831, 0, TEXTUAL, None, -1, "P")
+ANYMULTIRANGE = _row("anymultirange", 4537, 0, TEXTUAL, None, -1, "P")
 ANYCOMPATIBLE = _row("anycompatible", 5077, 0, TEXTUAL, None, 4, "P")
 ANYCOMPATIBLEARRAY = _row("anycompatiblearray", 5078, 0, TEXTUAL, None, -1, "P")
 ANYCOMPATIBLENONARRAY = _row("anycompatiblenonarray", 5079, 0, TEXTUAL, None, 4, "P")
@@ -293,6 +310,19 @@ def refreshed(type: Type, new: Type) -> Type:
     return type if attributes == type.attributes else replace(type, attributes=attributes)
 
 
+RANGES = {
+    INT4RANGE.oid: (INT4, INT4MULTIRANGE),
+    NUMRANGE.oid: (NUMERIC, NUMMULTIRANGE),
+    TSRANGE.oid: (TIMESTAMP, TSMULTIRANGE),
+    TSTZRANGE.oid: (TIMESTAMPTZ, TSTZMULTIRANGE),
+    DATERANGE.oid: (DATE, DATEMULTIRANGE),
+    INT8RANGE.oid: (INT8, INT8MULTIRANGE),
+}
+"""Of each range type the type of its bounds, and that of its multiranges."""
+SUBTYPES = {oid: subtype for oid, (subtype, _) in RANGES.items()}
+RANGE_OF = {multirange.oid: BY_OID[oid] for oid, (_, multirange) in RANGES.items()}
+"""The range type of a multirange's."""
+NUMRANGES = frozenset((NUMRANGE.oid, NUMMULTIRANGE.oid))
 INTEGERS = (INT2, INT4, INT8)
 ELEMENTS = {
     "F16": HALFVEC,

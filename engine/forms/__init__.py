@@ -23,6 +23,7 @@ from engine.forms import (
     intervals,
     numbers,
     objects,
+    ranges,
     records,
     sparse,
     texts,
@@ -35,6 +36,7 @@ from engine.run import Run
 from storage import types as t
 from storage.column import Column, fields_of, row_column
 from storage.errors import FeatureNotSupported
+from storage.ranges import subtype_of
 from storage.types import TEXT, Type, array_of
 
 __all__ = [
@@ -105,6 +107,13 @@ def _form(type: Type) -> tuple[Callable[..., pa.Array], Callable[..., list[Any]]
         return enums.write_enum, enums.read_enum
     if type.is_row:
         return _write_row, _read_row
+    if type.category == "R":
+        write, read = _form(subtype_of(type))
+        one = type.oid in t.SUBTYPES
+        return (
+            partial(ranges.write_range if one else ranges.write_multirange, write=write),
+            partial(ranges.read_range if one else ranges.read_multirange, read=read),
+        )
     try:
         return FORMS[type.oid]
     except KeyError:

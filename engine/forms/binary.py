@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, records, sparse, vectors
+from engine.forms import bits, ranges, records, sparse, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -94,6 +94,8 @@ def write(column: Column) -> Column:
         return _bytes_of(rows, column.valid)
     if column.type.is_ragged:
         return by_length(lambda vectors: write(vectors), [column])
+    if column.type.category == "R":
+        return ranges.write_wire(column, write)
     packed = _PACKED.get(column.type.oid)
     if packed is not None:
         items = [None if item is None else packed[0](item) for item in column.values.to_pylist()]
@@ -156,6 +158,8 @@ def read(type: Type, column: Column, excess: str = EXCESS, receive: Receive | No
     valid = column.valid
     if dtype is not None:
         return _fixed(type, dtype, _joined(type, column, dtype.itemsize, excess), valid)
+    if type.category == "R":
+        return ranges.read_wire(type, column, read, excess)
     packed = _PACKED.get(type.oid)
     if packed is not None:
         unpack = packed[1]

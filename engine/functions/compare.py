@@ -25,6 +25,8 @@ from storage.indexes.comparable import column_keys
 from storage.types import (
     ANYARRAY,
     ANYENUM,
+    ANYMULTIRANGE,
+    ANYRANGE,
     BINARY,
     BIT,
     BOOL,
@@ -324,7 +326,7 @@ _declare(_rows, [(UUID, UUID), (BINARY, BINARY), *_same(*ELEMENTS.values())])
 _declare(_by_key, _same(BIT, VARBIT, SPARSEVEC))
 _declare(_record, _same(RECORD), total=False)
 _declare(_interval, _same(INTERVAL))
-_declare(_by_key, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR)])
+_declare(_by_key, [(ANYARRAY, ANYARRAY), (OIDVECTOR, OIDVECTOR), *_same(ANYRANGE, ANYMULTIRANGE)])
 _declare(_jsonb, _same(JSONB), total=False, constants=False, symbols=("=", "<>"))
 
 

@@ -1,7 +1,18 @@
 """The system catalogs and information_schema as rows: importing this folder fills registry.VIEWS."""
 
 from engine import aggregates, functions
-from sql.views import activity, enums, extensions, relations, segments, server, standard, types, vectorscans
+from sql.views import (
+    activity,
+    enums,
+    extensions,
+    ranges,
+    relations,
+    segments,
+    server,
+    standard,
+    types,
+    vectorscans,
+)
 
 __all__ = [
     "activity",
@@ -9,6 +20,7 @@ __all__ = [
     "enums",
     "extensions",
     "functions",
+    "ranges",
     "relations",
     "segments",
     "server",

@@ -13,7 +13,20 @@ from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
-from storage.types import ANY, ANYENUM, BINARY, ELEMENTS, OID, REG_TYPES, SPARSEVEC, TYPES, Form, Type
+from storage.types import (
+    ANY,
+    ANYENUM,
+    BINARY,
+    ELEMENTS,
+    OID,
+    RANGE_OF,
+    RANGES,
+    REG_TYPES,
+    SPARSEVEC,
+    TYPES,
+    Form,
+    Type,
+)
 
 # these types' input functions are called <name>in; every other type's <name>_in
 _SHORT = frozenset(
@@ -88,12 +101,16 @@ def _align(type: Type) -> str:
     return "d" if type.size == 16 and type.name == "interval" else "i"
 
 
+def _ranged(type: Type) -> str:
+    """pg_type.typtype of a type that has values."""
+    return "r" if type.oid in RANGES else "m" if type.oid in RANGE_OF else "b"
+
+
 @view("pg_catalog", "pg_type", fixed=True)
 def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for type in TYPES:
         read, write, receive, send = (IO_OIDS[name] for name in io_functions(type))
         stem = type.name.removeprefix("_")
-        pseudo = type.category in ("P", "X")
         own = stem in _EXTENSION
         yield {
             "oid": type.oid,
@@ -102,7 +119,7 @@ def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "typowner": BOOTSTRAP_ROLE,
             "typlen": type.size,
             "typbyval": 0 < type.size <= 8 and type.form is Form.FIXED and type.name != "tid",
-            "typtype": ord("p" if pseudo else "b"),
+            "typtype": ord("p" if type.category in ("P", "X") else _ranged(type)),
             "typcategory": ord(type.category),
             "typispreferred": type.preferred,
             "typisdefined": True,

@@ -10,6 +10,7 @@
     bit, varbit                   bytes: each byte behind a 1, then 0 and how many bits the last byte has
     sparsevec                     bytes, see _sparse_bytes
     numeric                       bytes: sign, exponent, digits
+    ranges and multiranges        bytes: their bounds, see storage.ranges
     arrays                        bytes: elements one after another, each ended; null after all values; of
                                   what is not plain then its shape, so that of two arrays of the same
                                   elements the plain one comes first (not the one that counts from less)
@@ -35,7 +36,7 @@ from storage import kernels
 from storage.column import Array, Column, Mask, Positions, fields_of
 from storage.lists import bounds_of, items_of
 from storage.rowbytes import content_of, strings_of
-from storage.types import BITS, BPCHAR, SPARSEVEC, UUID, Form, Type
+from storage.types import BITS, BPCHAR, NUMRANGES, SPARSEVEC, UUID, Form, Type
 
 Words = npt.NDArray[np.uint64]
 
@@ -222,7 +223,16 @@ def _sparse_bytes(raw: bytes) -> bytes:
     return body.tobytes() + b"\1" + (2 * int.from_bytes(raw[:4], "little")).to_bytes(4, "big")
 
 
-_PACKED = {SPARSEVEC.oid: _sparse_bytes, **dict.fromkeys(BITS, _bit_bytes)}
+def _without_scales(raw: bytes) -> bytes:
+    """A numrange, or a multirange of such, without what follows its order: see storage.ranges."""
+    return raw[: -4 - 4 * int.from_bytes(raw[-4:], "big")]
+
+
+_PACKED = {
+    SPARSEVEC.oid: _sparse_bytes,
+    **dict.fromkeys(NUMRANGES, _without_scales),
+    **dict.fromkeys(BITS, _bit_bytes),
+}
 
 
 def decimal_bytes(value: Decimal) -> bytes:

@@ -57,6 +57,11 @@ def test_every_type_there_and_back(reached: Reached) -> None:
         ("text[]", ["a", "", None]),
         ("float8[]", [1.0, 2.5]),
         ("timestamp[]", [datetime(2000, 1, 1)]),
+        ("int4range", asyncpg.Range(1, 5)),
+        ("numrange", asyncpg.Range(Decimal("1.50"), None, lower_inc=False)),
+        ("daterange", asyncpg.Range(empty=True)),
+        ("tstzrange", asyncpg.Range(None, datetime(2026, 11, 23, 17, 0, tzinfo=UTC), upper_inc=True)),
+        ("int8multirange", [asyncpg.Range(1, 5), asyncpg.Range(7, 9)]),
         ("int4[]", [[1, None], [3, 4]]),
         ("text[]", [[["a"], ["b"]], [["c"], [None]]]),
     ]

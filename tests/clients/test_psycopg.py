@@ -15,6 +15,8 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
 from psycopg.types.enum import EnumInfo, register_enum
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
 
 from tests.clients.conftest import PASSWORD, Reached
 
@@ -70,6 +72,11 @@ VALUES = [
     ("int4[]", [1, None, 3]),
     ("text[]", ["a", 'b"c', "", None, "NULL"]),
     ("float8[]", [1.0, 2.5]),
+    ("int4range", Range(1, 5)),
+    ("numrange", Range(Decimal("1.50"), None, "()")),
+    ("daterange", Range(empty=True)),
+    ("tsrange", Range(None, datetime(2026, 11, 23, 17, 0), "(]")),
+    ("int8multirange", Multirange([Range(1, 5), Range(7, 9)])),
     ("int4[]", [[1, None], [3, 4]]),
     ("text[]", [[["a"], ["b"]], [["c"], [None]]]),
 ]
