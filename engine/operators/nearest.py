@@ -51,8 +51,10 @@ _MOST_ROWS, _MOST_SHARE = 1024, 1 / 16
 _FORESEEN, _PROMISED = 1024, 1 << 24
 # Rows that count are positions where they are no larger share.
 _SPARSE = 1 / 8
-# Codes do not pay where they leave more than this share of the rows.
+# Codes do not pay where they leave more than this share of the rows: so many of so many parts of a table that
+# is not small are asked first.
 _OPEN_SHARE = 0.3
+_SAMPLE, _SAMPLED_PARTS, _SMALL = 128, 8, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -197,19 +199,25 @@ class _Search:
         """The rows, in order."""
         skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
         self._sums.add(Tally(scans=1, skipped=skipped))
-        asked, left = 0, list[_Open]()
-        works = self._works()
-        self._foresee(works)
-        for found in ordered(self._tasks(works), self.run):
-            self._keep(found.kept)
-            asked += found.rows
-            left += found.opened
-        if self._looked(left, asked):
+        if self._searched():
             self._add_nulls()
             yield from self._sorted(skip)
         else:
             self._sums.add(Tally(plain=self.view.estimated_rows))
             yield from self.operator.plain.batches(self.run)
+
+    def _searched(self) -> bool:
+        """Whether all that may be among the first has been looked at: false where codes do not pay."""
+        works = self._works()
+        self._foresee(works)
+        if not self._pays([work for group in works for work in group]):
+            return False
+        asked, left = 0, list[_Open]()
+        for found in ordered(self._tasks(works), self.run):
+            self._keep(found.kept)
+            asked += found.rows
+            left += found.opened
+        return self._looked(left, asked)
 
     # looking for what may be among the first
 
@@ -236,7 +244,7 @@ class _Search:
         They are looked at once more when their turn comes, which is cheaper than to keep them apart.
         """
         wanted = self.order.limit.count
-        if len(works) < 2 or wanted > _FORESEEN:
+        if (len(works) < 2 and self.view.estimated_rows < _SMALL) or wanted > _FORESEEN:
             return
         rows, some = 0, list[Callable[[], None]]()
         for group in works:
@@ -258,6 +266,25 @@ class _Search:
             for number in np.unique(places[best]).tolist()
         ]
         self.order.limit.foresee(np.concatenate(list(ordered(looks, self.run))))
+
+    def _pays(self, works: Sequence[_Work]) -> bool:
+        """Whether codes leave few enough rows open, by a sample: true where the limit is not known yet.
+
+        It has been foreseen by the signs alone, which costs a twentieth of a plain scan; the finer planes of
+        all rows, in vain, take longer than to read the vectors.
+        """
+        limit = self.order.limit
+        if not np.isfinite(limit.value):
+            return True
+        parts = {work.part.number: work for work in works}
+        some = list(parts.values())[:: max(len(parts) // _SAMPLED_PARTS, 1)]
+        op = Comparison.GE if limit.descending else Comparison.LE
+        asked, passed = 0, 0
+        for work in some:
+            rows, codes = _spread(work.rows, work.part.morsel.rows, _SAMPLE), work.codes
+            verdict = codes.decide(self.order.question, op, limit.value, range(codes.cells), rows)
+            asked, passed = asked + len(rows), passed + len(verdict.sure) + len(verdict.maybe)
+        return passed <= _OPEN_SHARE * asked
 
     def _promising(self, group: Sequence[_Work]) -> None:
         """Find the rows of some cells that promise most: on a worker."""
@@ -460,6 +487,14 @@ class _Search:
         if self._kept:
             order, rows = self._order()
             yield from rows.given(order[skip:], self.run)
+
+
+def _spread(rows: Positions | Mask | None, count: int, some: int) -> Positions:
+    """At most so many of the rows that are meant of `count`, spread over them."""
+    if rows is None:
+        return np.unique(np.linspace(0, count - 1, some).astype(np.int64))
+    positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
+    return positions[:: -(-len(positions) // some)] if len(positions) else positions
 
 
 def _counted(rows: Positions | Mask) -> int:

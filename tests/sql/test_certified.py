@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.forms import text_of
-from engine.operators import searching
+from engine.operators import nearest, searching
 from sql.outcome import Rows
 from sql.session import Session
 from storage.catalog import Table
@@ -299,6 +299,9 @@ def test_codes_are_asked() -> None:
 
 def test_codes_that_do_not_pay_are_given_up_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "_LEAST_ROWS", 16)
+    monkeypatch.setattr(
+        nearest, "_FORESEEN", 0
+    )  # no limit before codes are asked, by which they could be judged
     random = np.random.default_rng(2)
     client = Client()
     try:
@@ -322,6 +325,26 @@ def test_codes_that_do_not_pay_are_given_up_on_the_way(monkeypatch: pytest.Monke
             certified, plain = client.both(statement)
             assert certified == plain
             client.run("SET enable_certified_scan = on")
+    finally:
+        client.close()
+
+
+def test_an_order_that_codes_cannot_decide_is_seen_before_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nearest, "_SMALL", 16)
+    client = Client()
+    try:
+        one = f"[{','.join(['1'] * DIMENSIONS)}]"
+        client.run(f"CREATE TABLE f (id int, v vector({DIMENSIONS}))")
+        client.run(f"INSERT INTO f SELECT g, '{one}' FROM generate_series(1, 1000) g")
+        client.seal("f")
+        for key in (f"v <-> '{one}'", f"v <#> '{one}'", f"v <=> '{one}' DESC"):
+            statement = f"SELECT id FROM f ORDER BY {key} LIMIT 3"
+            lines = [line for (line,) in client.run(f"EXPLAIN (ANALYZE) {statement}")]
+            shown = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
+            assert (shown["Rows Searched"], shown["Rows Without Codes"]) == ("0", "1000")
+            assert client.run(statement) == [("1",), ("2",), ("3",)]
     finally:
         client.close()
 
