@@ -416,7 +416,8 @@ class Scope:
     def _scalar(self, function: str, kind: str, around: tuple[Relation, ...]) -> Node:
         """A sub-select that gives one row."""
         source, here = self._grammar._source(self._depth - 1, around, None)
-        inside = Scope(self._grammar, self._depth - 1, here, around)
+        # DuckDB has another mind about whose aggregate one over outer columns is
+        inside = Scope(self._grammar, 1, here, () if self._grammar._common else around)
         where = self._grammar._where(self._depth - 1, here, around)
         return Node("scalar", (f"SELECT {function}(", inside.expression(kind, 1), ") FROM ", source, where))
 
