@@ -9,21 +9,19 @@ evaluated as it was written, so errors and AND's order of evaluation are those o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-
-import numpy as np
 
 from engine.conditions import And, IsNull, Not, Or
 from engine.nodes import Call, Cast, Constant, Outer, Parameter, Reference
 from engine.run import Run
+from engine.scales import Exact, Instruction, lowered
 from engine.seams import Expression
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, QueryCanceled
-from storage.kernels.plain.programs import Code, Op
+from storage.kernels.plain.programs import Op
 from storage.types import (
     BOOL,
     DATE,
@@ -32,6 +30,7 @@ from storage.types import (
     INT2,
     INT4,
     INT8,
+    NUMERIC,
     OID,
     TIME,
     TIMESTAMP,
@@ -46,9 +45,7 @@ _MOST = 48  # registers: a block of each stays in the second level of cache
 _INTEGERS = frozenset(t.oid for t in (INT2, INT4, INT8))
 _FLOATS = frozenset(t.oid for t in (FLOAT4, FLOAT8))
 _PLAIN = frozenset(t.oid for t in (BOOL, OID, DATE, TIME, TIMESTAMP, TIMESTAMPTZ))
-_LOADED = _INTEGERS | _FLOATS | _PLAIN
-
-Instruction = tuple[int, int, int, int]
+_LOADED = _INTEGERS | _FLOATS | _PLAIN | {NUMERIC.oid}
 
 
 @dataclass(frozen=True)
@@ -78,21 +75,29 @@ class Fused:
             return self.original.evaluate(batch, run)
         if all(column.constant for column in columns) or any(_is_null(column) for column in columns):
             return self.original.evaluate(batch, run)
-        values = [column.values for column in columns]
-        dtype = self.type.dtype
-        answer = kernels.run_program(_array(self.code), values, [c.valid for c in columns], batch.rows, dtype)
+        found = self._run(columns, batch.rows)
+        return self.original.evaluate(batch, run) if found is None else found
+
+    def _run(self, columns: Sequence[Column], rows: int) -> Column | None:
+        """The program's answer; None: it has none."""
+        columns = [column.in_units() if column.constant else column for column in columns]
+        program = lowered(self.code, tuple(column.scale for column in columns))
+        if program is None or any(c.type.oid == NUMERIC.oid and c.units is None for c in columns):
+            return None
+        values = [column.values if column.units is None else column.units for column in columns]
+        valids = [column.valid for column in columns]
+        values += program.powers
+        valids += [None] * len(program.powers)
+        exact = self.type.oid == NUMERIC.oid
+        dtype = INT8.dtype if exact else self.type.dtype
+        answer = kernels.run_program(program.code, values, valids, rows, dtype)
         if answer is None:
-            return self.original.evaluate(batch, run)
+            return None
         found, valid = answer
-        return Column(self.type, found, None if valid is None or valid.all() else valid)
-
-
-@lru_cache(maxsize=1024)
-def _array(code: tuple[Instruction, ...]) -> Code:
-    """A program as its kernel takes it: made once, not for every batch."""
-    array = np.array(code, np.int32)
-    array.flags.writeable = False
-    return array
+        valid = None if valid is None or valid.all() else valid
+        if exact:
+            return Column.scaled(self.type, found, program.scale, valid)
+        return Column(self.type, found, valid)
 
 
 def _is_null(column: Column) -> bool:
@@ -195,7 +200,7 @@ class _Program:
                 return self.put(Op.IS_NOT_NULL if negated else Op.IS_NULL, register, register)
         raise _Unfit
 
-    def put(self, op: Op, left: int, right: int, mode: int = 0) -> int:
+    def put(self, op: Op | Exact, left: int, right: int, mode: int = 0) -> int:
         """The register of an instruction's result."""
         key = (op, left, right, mode)
         if key not in self.known:
@@ -221,6 +226,8 @@ class _Program:
         source, target = node.argument.type, node.type
         if target.modifier != -1:
             raise _Unfit
+        if source.oid in _INTEGERS and target.oid == NUMERIC.oid:
+            return self.write(node.argument)
         if source.oid in _INTEGERS and target.oid in _FLOATS:
             register = self.write(node.argument)
             assert target.dtype is not None
@@ -234,7 +241,7 @@ class _Program:
 _Writer = Callable[[_Program, Call], int]
 
 
-def _binary(op: Op, *, flipped: bool = False) -> _Writer:
+def _binary(op: Op | Exact, *, flipped: bool = False) -> _Writer:
     """An operation on two registers; `flipped`: the other way round."""
 
     def write(program: _Program, node: Call) -> int:
@@ -247,7 +254,7 @@ def _binary(op: Op, *, flipped: bool = False) -> _Writer:
     return write
 
 
-def _unary(op: Op) -> _Writer:
+def _unary(op: Op | Exact) -> _Writer:
     def write(program: _Program, node: Call) -> int:
         register = program.write(node.arguments[0])
         return program.put(op, register, register, node.type.size)
@@ -286,7 +293,24 @@ def _calls() -> dict[str, _Writer]:
         found[f"operator -({name})"] = _unary(Op.NEGATE)
     for name in floats:
         found[f"operator -({name})"] = _unary(Op.NEGATE_F)
-    return found
+    return found | _exact_calls()
+
+
+def _exact_calls() -> dict[str, _Writer]:
+    """What writes the calls of numeric's overloads."""
+    place = "(numeric,numeric)"
+    return {
+        f"operator +{place}": _binary(Exact.ADD),
+        f"operator -{place}": _binary(Exact.SUBTRACT),
+        f"operator *{place}": _binary(Exact.MULTIPLY),
+        "operator -(numeric)": _unary(Exact.NEGATE),
+        f"operator ={place}": _binary(Exact.EQUAL),
+        f"operator <>{place}": _binary(Exact.NOT_EQUAL),
+        f"operator <{place}": _binary(Exact.LESS),
+        f"operator <={place}": _binary(Exact.LESS_EQUAL),
+        f"operator >{place}": _binary(Exact.LESS, flipped=True),
+        f"operator >={place}": _binary(Exact.LESS_EQUAL, flipped=True),
+    }
 
 
 _CALLS = _calls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from engine.fused import FEW_ROWS, Fused, fuse
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, NumericValueOutOfRange
-from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, TEXT, Type
+from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, TEXT, Type
 from tests.engine.calls import run_with
 
 ROWS = FEW_ROWS + 3
@@ -104,6 +105,71 @@ def test_fused_is_the_tree(expression: Expression, batch: Batch) -> None:
     fused = fuse(expression)
     if fused is not None:
         assert outcome(fused, batch) == outcome(expression, batch)
+
+
+EXACT = {
+    "money": ["1.00", "-7.25", "0.00", "92233720368547758.07"],
+    "rates": ["0.05", "0.10", "0.00"],
+    "fine": ["0.000001", "-1.500000", None],
+    "mixed": ["1", "1.50", "NaN", None],
+    "whole": ["3", "-9223372036854775807", "0"],
+}
+
+
+@st.composite
+def decimals(draw: st.DrawFn, depth: int) -> Expression:
+    """A tree of numerics: columns of several scales, constants, whole numbers."""
+    if depth == 0:
+        kind = draw(st.sampled_from(["column", "column", "constant", "whole"]))
+        if kind == "whole":
+            return Cast(Reference(len(EXACT), INT8), NUMERIC)
+        if kind == "constant":
+            return constant(NUMERIC, Decimal(draw(st.sampled_from(["1", "0.5", "-2.00", "NaN"]))))
+        return Reference(draw(st.integers(0, len(EXACT) - 1)), NUMERIC)
+    symbol = draw(st.sampled_from(["+", "-", "*", "negate"]))
+    left = draw(decimals(draw(st.integers(0, depth - 1))))
+    if symbol == "negate":
+        return Call("operator -(numeric)", (left,), NUMERIC)
+    return Call(f"operator {symbol}(numeric,numeric)", (left, draw(decimals(depth - 1))), NUMERIC)
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> Expression:
+    """A condition on numerics."""
+    pairs = [
+        Call(
+            f"operator {draw(st.sampled_from(['=', '<>', '<', '<=', '>', '>=']))}(numeric,numeric)", two, BOOL
+        )
+        for two in draw(st.lists(st.tuples(decimals(1), decimals(2)), min_size=1, max_size=3))
+    ]
+    return pairs[0] if len(pairs) == 1 else And(tuple(pairs))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(decimals(3), comparisons()), st.data())
+def test_fused_numerics_are_the_tree(expression: Expression, data: st.DataObject) -> None:
+    columns = []
+    for items in EXACT.values():
+        drawn = data.draw(st.lists(st.sampled_from(items), min_size=1, max_size=4))
+        made = Column.of(NUMERIC, [v and Decimal(v) for v in (drawn * ROWS)[:ROWS]])
+        columns.append(made.in_units())
+    whole = Column.of(INT8, (data.draw(st.lists(st.integers(-5, 5), min_size=1)) * ROWS)[:ROWS])
+    batch = Batch.of(*columns, whole)
+    fused = fuse(expression)
+    if fused is not None:
+        assert outcome(fused, batch) == outcome(expression, batch)
+
+
+def test_numerics_run_as_programs() -> None:
+    one = Cast(constant(INT4, 1), NUMERIC)
+    net = Call("operator -(numeric,numeric)", (one, Reference(1, NUMERIC)), NUMERIC)
+    fused = fuse(Call("operator *(numeric,numeric)", (Reference(0, NUMERIC), net), NUMERIC))
+    assert isinstance(fused, Fused)
+    price, discount = (Column.scaled(NUMERIC, np.arange(ROWS) * k, 2) for k in (100, 1))
+    found = fused._run([price, Column.scalar(NUMERIC, Decimal(1)), discount], ROWS)
+    assert found is not None
+    assert found.scale == 4
+    assert found.tolist()[2] == Decimal("1.9600")
 
 
 X, Y, NAME = Reference(0, INT4), Reference(1, FLOAT8), Reference(2, TEXT)

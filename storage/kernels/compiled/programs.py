@@ -46,7 +46,7 @@ def _array(element: Any) -> Any:
     return array
 
 
-_u1, _i2, _i4, _u4, _i8, _f4, _f8 = (
+u1, i2, i4, u4, i8, f4, f8 = (
     _array(element)
     for element in (
         types.uint8,
@@ -69,35 +69,35 @@ def _copy(source, out):  # type: ignore[no-untyped-def]
 @njit("void(int64, int64, int64, int64, int64[::1], float64[::1])", nogil=True, cache=True)
 def _load(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-def]
     if kind in (_BOOL, _U1):
-        _copy(_u1(address + start, n), ints)
+        _copy(u1(address + start, n), ints)
     elif kind == _I2:
-        _copy(_i2(address + 2 * start, n), ints)
+        _copy(i2(address + 2 * start, n), ints)
     elif kind == _I4:
-        _copy(_i4(address + 4 * start, n), ints)
+        _copy(i4(address + 4 * start, n), ints)
     elif kind == _U4:
-        _copy(_u4(address + 4 * start, n), ints)
+        _copy(u4(address + 4 * start, n), ints)
     elif kind == _I8:
-        _copy(_i8(address + 8 * start, n), ints)
+        _copy(i8(address + 8 * start, n), ints)
     elif kind == _F4:
-        _copy(_f4(address + 4 * start, n), floats)
+        _copy(f4(address + 4 * start, n), floats)
     else:
-        _copy(_f8(address + 8 * start, n), floats)
+        _copy(f8(address + 8 * start, n), floats)
 
 
 @njit("void(int64, int64, int64, int64, int64[::1], float64[::1])", nogil=True, cache=True)
 def _store(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-def]
     if kind in (_BOOL, _U1):
-        _copy(ints[:n], _u1(address + start, n))
+        _copy(ints[:n], u1(address + start, n))
     elif kind == _I2:
-        _copy(ints[:n], _i2(address + 2 * start, n))
+        _copy(ints[:n], i2(address + 2 * start, n))
     elif kind in (_I4, _U4):
-        _copy(ints[:n], _i4(address + 4 * start, n))
+        _copy(ints[:n], i4(address + 4 * start, n))
     elif kind == _I8:
-        _copy(ints[:n], _i8(address + 8 * start, n))
+        _copy(ints[:n], i8(address + 8 * start, n))
     elif kind == _F4:
-        _copy(floats[:n], _f4(address + 4 * start, n))
+        _copy(floats[:n], f4(address + 4 * start, n))
     else:
-        _copy(floats[:n], _f8(address + 8 * start, n))
+        _copy(floats[:n], f8(address + 8 * start, n))
 
 
 @njit(
@@ -280,7 +280,7 @@ def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-de
             if not loads[k, 3]:
                 _load(loads[k, 0], loads[k, 1], start, n, ints[k], floats[k])
                 if loads[k, 2]:
-                    _copy(_u1(loads[k, 2] + start, n), known[k])
+                    _copy(u1(loads[k, 2] + start, n), known[k])
         for step in range(len(code)):
             op, left, right, mode = code[step, 0], code[step, 1], code[step, 2], code[step, 3]
             to = count + step
@@ -314,7 +314,7 @@ def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-de
         last = count + len(code) - 1
         _store(kind, values, start, n, ints[last], floats[last])
         if valids:
-            _copy(known[last, :n], _u1(valids + start, n))
+            _copy(known[last, :n], u1(valids + start, n))
     return True
 
 
