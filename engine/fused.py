@@ -17,7 +17,7 @@ from engine.nodes import Call, Cast, Constant, Outer, Parameter, Reference
 from engine.run import Run
 from engine.scales import Exact, Instruction, lowered
 from engine.seams import Expression
-from storage import kernels
+from engine.tiers import run_program
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, QueryCanceled
@@ -75,10 +75,10 @@ class Fused:
             return self.original.evaluate(batch, run)
         if all(column.constant for column in columns) or any(_is_null(column) for column in columns):
             return self.original.evaluate(batch, run)
-        found = self._run(columns, batch.rows)
+        found = self._run(columns, batch.rows, run)
         return self.original.evaluate(batch, run) if found is None else found
 
-    def _run(self, columns: Sequence[Column], rows: int) -> Column | None:
+    def _run(self, columns: Sequence[Column], rows: int, run: Run) -> Column | None:
         """The program's answer; None: it has none."""
         columns = [column.in_units() if column.constant else column for column in columns]
         program = lowered(self.code, tuple(column.scale for column in columns))
@@ -90,7 +90,7 @@ class Fused:
         valids += [None] * len(program.powers)
         exact = self.type.oid == NUMERIC.oid
         dtype = INT8.dtype if exact else self.type.dtype
-        answer = kernels.run_program(program.code, values, valids, rows, dtype)
+        answer = run_program(program.code, values, valids, rows, dtype, run)
         if answer is None:
             return None
         found, valid = answer

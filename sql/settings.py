@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from engine.functions.calendar import zone
+from engine.tiers import MODES
 from sql.planning import SWITCHES
 from storage.errors import (
     CantChangeRuntimeParameter,
@@ -267,6 +268,7 @@ def _rows() -> Iterator[Setting]:
     yield whole("idle_session_timeout", "0", description="How long a session may be idle.", unit="ms", least="0", most=_FOREVER)
     yield switch("in_hot_standby", "off", description="Whether this is a standby.", reported=True, context="internal")
     yield switch("integer_datetimes", "on", description="Whether times are integers.", reported=True, context="internal")
+    yield choice("interpreter_mode", MODES[0], description="Whether expressions are run by an interpreter, and when as machine code of their own.", choices=MODES)
     yield choice("IntervalStyle", "postgres", description="The text form of intervals.", reported=True, choices=("postgres", "postgres_verbose", "sql_standard", "iso_8601"))
     yield switch("is_superuser", "off", description="Whether the user is a superuser.", reported=True, context="internal")
     yield choice("ivfflat.iterative_scan", "off", description="pgvector's iterative scans; answers are exact.", choices=("off", "relaxed_order"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from engine import tiers
 from engine.expressions import And, Call, Cast, Constant, Expression, InList, IsNull, Not, Or, Reference
 from engine.fused import FEW_ROWS, Fused, fuse
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, NumericValueOutOfRange
+from storage.kernels.shapes import Shapes
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, TEXT, Type
 from tests.engine.calls import run_with
 
@@ -166,7 +170,7 @@ def test_numerics_run_as_programs() -> None:
     fused = fuse(Call("operator *(numeric,numeric)", (Reference(0, NUMERIC), net), NUMERIC))
     assert isinstance(fused, Fused)
     price, discount = (Column.scaled(NUMERIC, np.arange(ROWS) * k, 2) for k in (100, 1))
-    found = fused._run([price, Column.scalar(NUMERIC, Decimal(1)), discount], ROWS)
+    found = fused._run([price, Column.scalar(NUMERIC, Decimal(1)), discount], ROWS, run_with())
     assert found is not None
     assert found.scale == 4
     assert found.tolist()[2] == Decimal("1.9600")
@@ -206,3 +210,22 @@ def test_what_must_raise_raises_as_the_tree_does() -> None:
     batch = Batch.of(Column(INT4, np.arange(100_000, dtype=np.int32)))
     with pytest.raises(NumericValueOutOfRange, match="integer out of range"):
         fused.evaluate(batch, run_with())
+
+
+def test_both_tiers_answer_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLANCEDB_CACHE", str(tmp_path))
+    monkeypatch.setenv("GLANCEDB_KERNELS", "auto")
+    monkeypatch.setattr(tiers, "SHAPES", Shapes())
+    net = Call("operator -(numeric,numeric)", (constant(NUMERIC, Decimal(1)), Reference(1, NUMERIC)), NUMERIC)
+    fused = fuse(Call("operator *(numeric,numeric)", (Reference(0, NUMERIC), net), NUMERIC))
+    assert fused is not None
+    price = Column.scaled(NUMERIC, np.arange(ROWS) * 100, 2, np.arange(ROWS) % 7 > 0)
+    discount = Column.scaled(NUMERIC, np.arange(ROWS) % 11, 2)
+    batch = Batch.of(price, discount)
+    answers = {}
+    for mode in tiers.MODES:
+        run = replace(run_with(), settings={"interpreter_mode": mode})
+        answers[mode] = [repr(item) for item in fused.evaluate(batch, run).tolist()]
+        assert len(tiers.SHAPES.ready) == (mode == "compile")
+    assert answers["compile"] == answers["interpret"] == answers["interpret_first"]
+    assert None not in tiers.SHAPES.ready.values()
