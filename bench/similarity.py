@@ -56,7 +56,7 @@ ENCODED = 1 << 16
 _SEGMENT = 1 << 17
 _CLIENTS = (1, 4, 16)
 _FIRST, _PIECE = 16, 256
-"""Rows of a task that sharpen the limit of a top-k; rows that are then looked at together."""
+"""Rows besides twice those wanted whose scores first limit a top-k; rows that are then looked at together."""
 _SECONDS = 3.0
 _ABOVE_TEXT = f"SELECT id FROM v WHERE DOT_PRODUCT(image, %b) > {ABOVE}"
 _BEST_TEXT = f"SELECT id FROM v ORDER BY DOT_PRODUCT(image, %b) DESC LIMIT {BEST}"
@@ -200,15 +200,18 @@ class Alone:
         def candidates(start: int, codes: Codes, cells: range, promised: Promise) -> tuple[Ids, Any]:
             nearest = codes.nearest(question, limit, cells, None, promised)
             positions = nearest.positions + start
-            look(positions[:_FIRST])
-            return positions[_FIRST:], nearest.best[_FIRST:]
+            fresh = np.isin(positions, known, invert=True)
+            return positions[fresh], nearest.best[fresh]
 
         places, guesses, promises = zip(
             *self._pool.map(lambda given: promise(*given), self._tasks), strict=True
         )
         first = np.argsort(-np.concatenate(guesses))[: 2 * count + _FIRST]
-        limit.foresee(kernels.dot(self._rows[np.sort(np.concatenate(places)[first])], query))
-        found = list(self._pool.map(lambda given, known: candidates(*given, known), self._tasks, promises))
+        known = np.sort(np.concatenate(places)[first])
+        look(known)
+        found = list(
+            self._pool.map(lambda given, promised: candidates(*given, promised), self._tasks, promises)
+        )
         positions, best = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = np.argsort(-best, kind="stable")
         positions, best = positions[order], best[order]

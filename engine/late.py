@@ -22,7 +22,31 @@ from storage.types import Form, Type
 WIDE = 64
 
 
-class LateColumn(Column):
+class _Unfetched(Column):
+    """A column whose values are fetched when they are first looked at."""
+
+    __slots__ = ()
+
+    def __init__(self, type: Type) -> None:
+        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__
+        self.type = type
+        self.constant = False
+        self._units = None
+        self.scale = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("_values", "_valid"):
+            raise AttributeError(name)
+        column = self._fetch()
+        self._valid = None if column.arrow else column.valid
+        self._values = column.values
+        return getattr(self, name)
+
+    def _fetch(self) -> Column:
+        raise NotImplementedError
+
+
+class LateColumn(_Unfetched):
     """Rows of a morsel's column; `rows` are numbers within the morsel, or the range start to stop."""
 
     __slots__ = ("_definition", "_morsel", "_rows", "_start", "_stop")
@@ -36,24 +60,12 @@ class LateColumn(Column):
         start: int,
         stop: int,
     ) -> None:
-        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
-        self.type = type
-        self.constant = False
-        self._units = None
-        self.scale = 0
+        super().__init__(type)
         self._morsel = morsel
         self._definition = definition
         self._rows = rows
         self._start = start
         self._stop = stop
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("_values", "_valid"):
-            raise AttributeError(name)
-        column = self._fetch()
-        self._valid = None if column.arrow else column.valid
-        self._values = column.values
-        return getattr(self, name)
 
     def _fetch(self) -> Column:
         if self._rows is not None:
@@ -89,28 +101,16 @@ class LateColumn(Column):
         return LateColumn(type, self._morsel, self._definition, self._rows, self._start, self._stop)
 
 
-class GatheredColumn(Column):
-    """Rows of several late columns, one after another, none of them fetched: `_rows` count in all."""
+class GatheredColumn(_Unfetched):
+    """Rows of several columns, one after another, of which some are not fetched: `_rows` count in all."""
 
     __slots__ = ("_parts", "_rows", "_starts")
 
-    def __init__(self, type: Type, parts: Sequence[LateColumn], rows: Positions) -> None:
-        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
-        self.type = type
-        self.constant = False
-        self._units = None
-        self.scale = 0
+    def __init__(self, type: Type, parts: Sequence[Column], rows: Positions) -> None:
+        super().__init__(type)
         self._parts = tuple(parts)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
         self._rows = rows
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("_values", "_valid"):
-            raise AttributeError(name)
-        column = self._fetch()
-        self._valid = None if column.arrow else column.valid
-        self._values = column.values
-        return getattr(self, name)
 
     def _fetch(self) -> Column:
         owner = np.searchsorted(self._starts, self._rows, side="right") - 1
@@ -141,18 +141,16 @@ class GatheredColumn(Column):
         """The same rows under another type of the same form, still not fetched."""
         if type.form is not self.type.form:
             return super().retype(type)
-        parts = [part.retype(type) for part in self._parts]
-        return GatheredColumn(type, parts, self._rows)  # type: ignore[arg-type]
+        return GatheredColumn(type, [part.retype(type) for part in self._parts], self._rows)
 
 
 def together(batches: Sequence[Batch]) -> Batch:
-    """Small batches as one; what is late stays late."""
+    """Small batches as one; what is late of a column stays late."""
     rows = sum(batch.rows for batch in batches)
     columns: list[Column] = []
     for parts in zip(*(batch.columns for batch in batches), strict=True):
-        late = [part for part in parts if isinstance(part, LateColumn)]
-        if len(late) == len(parts):
-            columns.append(GatheredColumn(late[0].type, late, np.arange(rows)))
+        if any(isinstance(part, LateColumn) for part in parts):
+            columns.append(GatheredColumn(parts[0].type, parts, np.arange(rows)))
         else:
             columns.append(Column.concat(parts))
     return Batch(tuple(columns), rows)
@@ -170,7 +168,7 @@ def is_fetched(column: Column) -> bool:
 def fetched(batch: Batch) -> Batch:
     """The same batch, nothing of it left to be fetched."""
     for column in batch.columns:
-        if isinstance(column, LateColumn | GatheredColumn):
+        if isinstance(column, _Unfetched):
             len(column.values)
     return batch
 

@@ -46,6 +46,9 @@ class Morsel(Protocol):
         `definition` is of the view's table. Rows older than the column have its `missing` value.
         """
 
+    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
+        """A hint that a column will be asked for at these positions: the disk may begin with it."""
+
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """The 64-bit row ids."""
 

@@ -7,7 +7,8 @@ the condition asks, is seen to for what is left.
 
 The work goes in two steps, both in the pool: tasks over the codes of some cells, whose verdicts come back in
 the order of the rows; and tasks over what they left. Between the two the statement's thread sees how much the
-codes leave open, and goes on plainly where they do not pay.
+codes leave open, and goes on plainly where they do not pay. The disk begins with the vectors of what is open
+while the codes of other cells are asked.
 """
 
 from __future__ import annotations
@@ -335,6 +336,9 @@ class Search:
             if number + 1 < len(part.codes):
                 rows = np.concatenate([sure, maybe])
                 rows.sort()
+        if len(maybe) <= _MANY:
+            for question, _ in part.codes:
+                part.morsel.expect(question.definition, maybe)
         first = max(asked_rows - len(maybe) - sum(later), 0)
         whole = cells is None or cells.start == 0
         tally = Tally(segments=int(whole), rows=asked_rows, decided=(first, *later), code_bytes=code_bytes)
@@ -344,10 +348,44 @@ class Search:
 
     def _survivors(self, lefts: Sequence[_Left]) -> Batch | None:
         """The rows that meet the whole condition, of some parts: on a worker."""
+        if len(lefts) > 1 and not self.predicate:
+            return self._few(lefts)
         batches = [batch for left in lefts if (batch := self._met(left)) is not None]
         if not batches:
             return None
         return batches[0] if len(batches) == 1 else together(batches)
+
+    def _few(self, lefts: Sequence[_Left]) -> Batch | None:
+        """The same of a few rows of each part, where storage decides nothing: tested together."""
+        scan = self.operator.plain
+        morsels = [left.part.morsel for left in lefts]
+        both = []
+        for tests, positions in (
+            (self._others, [left.sure for left in lefts]),
+            (self._whole, [left.maybe for left in lefts]),
+        ):
+            rows = [
+                ScanRows(morsel, self.columns, some[morsel.sees(some)], 0, 0)
+                for morsel, some in zip(morsels, positions, strict=True)
+            ]
+            masks = scan.passing_together(rows, tests[0], self.run)
+            both.append([some.numbers[mask] for some, mask in zip(rows, masks, strict=True)])
+        met = [np.sort(np.concatenate(pair)) for pair in zip(*both, strict=True)]
+        self._tell(
+            sum(len(left.maybe) for left in lefts), sum(left.count for left in lefts), sum(map(len, met))
+        )
+        batches = [
+            scan.fetch(ScanRows(morsel, self.columns, rows, 0, 0), {})
+            for morsel, rows in zip(morsels, met, strict=True)
+            if len(rows)
+        ]
+        return together(batches) if batches else None
+
+    def _tell(self, full: int, left: int, met: int) -> None:
+        """Count rows that were read in full, that codes left, and that meet the condition."""
+        width = sum(row_bytes(self.operator.plain.types[i]) for i in self._whole[0].wide)
+        self._sums.add(Tally(full=full, full_bytes=full * width))
+        count(self.run, self.owner, met, 1, Rows_Removed_by_Filter=left - met)
 
     def _met(self, left: _Left) -> Batch | None:
         rows, fetched = self._meeting(left)
@@ -377,11 +415,8 @@ class Search:
                 rows = ScanRows(morsel, self.columns, positions, 0, 0)
                 passed, fetched = scan.passing(rows, around, tests[test], self.run)
                 met.append(passed.numbers)
-        width = sum(row_bytes(scan.types[i]) for i in self._whole[0].wide)
-        self._sums.add(Tally(full=len(maybe), full_bytes=len(maybe) * width))
         positions = np.concatenate(met)
-        removed = len(sure) + len(maybe) - len(positions)
-        count(self.run, self.owner, len(positions), 1, Rows_Removed_by_Filter=removed)
+        self._tell(len(maybe), len(sure) + len(maybe), len(positions))
         if len(sure) and len(maybe):
             positions.sort()
             fetched = {}

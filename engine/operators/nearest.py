@@ -20,7 +20,7 @@ import numpy as np
 
 from engine.certificates import Sums
 from engine.counters import timed
-from engine.late import row_bytes
+from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task
 from engine.operators.certified import CertifiedScan, Search
 from engine.operators.limit import limits
@@ -126,7 +126,8 @@ class _Part:
 class _Work:
     """Some cells of a part, the rows of them that count (None: all), and what was found of them before.
 
-    `known`: whether `rows` are known yet; those that a condition leaves are found by a worker.
+    `known`: whether `rows` are known yet; those that a condition leaves are found by a worker. `looked`: the
+    ascending positions of those that have been looked at.
     """
 
     part: _Part
@@ -135,6 +136,7 @@ class _Work:
     rows: Positions | Mask | None
     known: bool
     promised: Promise | None = None
+    looked: Positions = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +187,7 @@ class _Search:
     _kept: list[_Kept] = field(default_factory=list)
     _rows: int = 0
     _depths: int = 1
+    _foreseen: bool = False
 
     def __post_init__(self) -> None:
         scan, beginning = self.operator.scan, self.beginning
@@ -239,33 +242,30 @@ class _Search:
         return works if works[-1] else works[:-1]
 
     def _foresee(self, works: Sequence[Sequence[_Work]]) -> None:
-        """Have the limit begin near its end: with the scores of the rows that promise most of all parts.
-
-        They are looked at once more when their turn comes, which is cheaper than to keep them apart.
-        """
+        """Look at the rows that promise most of all parts, so that the limit begins near its end."""
         wanted = self.order.limit.count
         if (len(works) < 2 and self.view.estimated_rows < _SMALL) or wanted > _FORESEEN:
             return
-        rows, some = 0, list[Callable[[], None]]()
+        rows, some = 0, list[Sequence[_Work]]()
         for group in works:
             rows += sum(work.part.morsel.rows for work in group)
             if rows <= _PROMISED:
-                some.append(partial(self._promising, group))
-        for _ in ordered(some, self.run):
+                some.append(group)
+        for _ in ordered((partial(self._promising, group) for group in some), self.run):
             pass
-        promised = [
-            (work.part, work.promised) for group in works for work in group if work.promised is not None
-        ]
+        promised = [(work, work.promised) for group in some for work in group if work.promised is not None]
         if not promised:
             return
-        places = np.concatenate([np.full(len(p.positions), part.number) for part, p in promised])
-        positions = np.concatenate([p.positions for _, p in promised])
-        best = np.argsort(-np.concatenate([p.guesses for _, p in promised]))[: 2 * wanted + _FIRST]
-        looks = [
-            partial(self._score, self.parts[number], np.sort(positions[best][places[best] == number]))
-            for number in np.unique(places[best]).tolist()
-        ]
-        self.order.limit.foresee(np.concatenate(list(ordered(looks, self.run))))
+        numbers = np.repeat(np.arange(len(promised)), [len(found.positions) for _, found in promised])
+        best = np.argsort(-np.concatenate([found.guesses for _, found in promised]))[: 2 * wanted + _FIRST]
+        positions = np.concatenate([found.positions for _, found in promised])[best]
+        looks = []
+        for number in np.unique(numbers[best]).tolist():
+            work, _ = promised[number]
+            work.looked = np.sort(positions[numbers[best] == number])
+            looks.append((work.part, work.looked))
+        self._keep(self._look_at(looks))
+        self._foreseen = True
 
     def _pays(self, works: Sequence[_Work]) -> bool:
         """Whether codes leave few enough rows open, by a sample: true where the limit is not known yet.
@@ -295,12 +295,6 @@ class _Search:
             work.promised = work.codes.promise(
                 self.order.question, limit.descending, limit.count, work.cells, work.rows
             )
-
-    def _score(self, part: _Part, positions: Positions) -> Array:
-        """The scores of rows."""
-        batch, keys = self._fetch(part, positions)
-        self._sums.add(Tally(full_bytes=len(positions) * self._width))
-        return self.order.scores(batch, keys[0], self.run)
 
     def _count(self, work: _Work) -> None:
         """Have the work know which of its rows are seen and meet the condition."""
@@ -349,23 +343,26 @@ class _Search:
             part, rows = work.part, work.rows
             found = work.codes.nearest(self.order.question, self.order.limit, work.cells, rows, work.promised)
             work.promised = work.rows = None
-            opening = self.order.open(found.best)
-            positions, best = found.positions[opening], found.best[opening]
             count = len(found.positions) + sum(found.decided)
             asked += count if rows is None else _counted(rows)
             self._depths = len(found.decided)
+            known = np.isin(found.positions, work.looked)
+            opening = self.order.open(found.best) & ~known
+            positions, best = found.positions[opening], found.best[opening]
             looked = 0
-            while looked < max(self._wanted, _FIRST) and len(positions):
-                kept.append(self._look(part, positions[:_FIRST]))
+            while not self._foreseen and looked < max(self._wanted, _FIRST) and len(positions):
+                kept.append(self._look([(part, np.sort(positions[:_FIRST]))]))
                 looked += kept[-1].batch.rows
                 opening = self.order.open(best[_FIRST:])
                 positions, best = positions[_FIRST:][opening], best[_FIRST:][opening]
             if len(positions):
                 opened.append(_Open(np.full(len(positions), part.number), positions, best))
-            passed = len(found.positions) - looked - len(positions)
+            decided = list(found.decided)
+            decided[-1] += len(found.positions) - int(known.sum()) - looked - len(positions)
+            # rows that were looked at before count as such, whatever codes say of them
+            decided[decided.index(max(decided))] -= len(work.looked) - int(known.sum())
             first = int(work.cells.start == 0)
-            decided = (*found.decided[:-1], found.decided[-1] + passed)
-            tally += Tally(segments=first, rows=count, decided=decided, code_bytes=found.nbytes)
+            tally += Tally(segments=first, rows=count, decided=tuple(decided), code_bytes=found.nbytes)
         self._sums.add(tally)
         return _Found(kept, opened, asked)
 
@@ -375,21 +372,32 @@ class _Search:
             return self.inner.qualifying(morsel)
         return self.operator.scan.qualifying(morsel, self.columns, self.predicate, self.tests, self.run)
 
-    def _look(self, part: _Part, positions: Positions) -> _Kept:
-        """Rows in full: what their keys really are."""
-        positions = np.sort(positions)
-        batch, keys = self._fetch(part, positions)
-        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
-        self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
-        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
-
-    def _fetch(self, part: _Part, positions: Positions) -> tuple[Batch, list[Column]]:
-        """Rows at ascending positions, and their sort keys."""
-        batch = self.operator.scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {})
+    def _look(self, places: Sequence[tuple[_Part, Positions]]) -> _Kept:
+        """Rows of some parts, at ascending positions, in full: what their keys really are."""
+        batch = together(
+            [
+                self.operator.scan.fetch(ScanRows(part.morsel, self.columns, rows, 0, 0), {})
+                for part, rows in places
+            ]
+        )
+        parts = np.repeat([part.number for part, _ in places], [len(rows) for _, rows in places])
+        positions = np.concatenate([rows for _, rows in places])
         columns, at = list(batch.columns), self.operator.term.column
         columns[at] = Column(columns[at].type, columns[at].values, columns[at].valid)  # read once
         batch = Batch(tuple(columns), batch.rows)
-        return batch, key_columns(batch, self._keys, self.run)
+        keys = key_columns(batch, self._keys, self.run)
+        self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
+        self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
+        return _Kept(batch, keys, parts, positions)
+
+    def _look_at(self, places: Sequence[tuple[_Part, Positions]]) -> list[_Kept]:
+        """Rows of several parts, at ascending positions, in full: the disk begins with all of them."""
+        definition = self.columns[self.operator.term.column]
+        for part, positions in places:
+            part.morsel.expect(definition, positions)
+        step = max(_PIECE // max(sum(len(positions) for _, positions in places) // len(places), 1), 1)
+        pieces = (places[start : start + step] for start in range(0, len(places), step))
+        return list(ordered((partial(self._look, piece) for piece in pieces), self.run))
 
     # the rest, best first
 
@@ -410,11 +418,9 @@ class _Search:
         opened = opened.take(np.argsort(sign * opened.best, kind="stable"))
         while len(opened.best):
             piece = opened.take(np.arange(min(_PIECE, len(opened.best))))
-            tasks = (
-                partial(self._look, self.parts[number], piece.positions[piece.parts == number])
-                for number in np.unique(piece.parts).tolist()
-            )
-            self._keep(list(ordered(tasks, self.run)))
+            numbers = np.unique(piece.parts).tolist()
+            places = [np.sort(piece.positions[piece.parts == number]) for number in numbers]
+            self._keep(self._look_at([(self.parts[n], at) for n, at in zip(numbers, places, strict=True)]))
             rows -= len(piece.best)
             opened = opened.take(np.arange(len(piece.best), len(opened.best)))
             opened = opened.take(self.order.open(opened.best))

@@ -8,7 +8,7 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -208,6 +208,18 @@ class Scan:
                 # gathered: whoever asks for what is left of it need not do so again
                 left[i] = Column(column.type, column.values, column.valid).take(mask)
         return rows.take(np.flatnonzero(mask)), left
+
+    def passing_together(self, several: Sequence[ScanRows], test: Test, run: Run) -> list[Mask]:
+        """Which of a few rows of each morsel pass the test, which is evaluated once for all of them."""
+        counts = [rows.count for rows in several]
+        masks = [np.ones(count, np.bool_) for count in counts]
+        if test.condition is None or not any(counts):
+            return masks
+        columns = {
+            i: Column.concat([self._column(rows, i, late=False) for rows in several]) for i in test.read
+        }
+        mask = self._true(columns, sum(counts), test, run)
+        return np.split(mask, np.cumsum(counts)[:-1])
 
     def _dense(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Mask | None:
         """Where `rows` pass the test, tried on all rows around them too: no copy of what is wide.

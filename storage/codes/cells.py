@@ -38,7 +38,7 @@ from storage.codes.metric import LEAST_NORM, MOST_NORM
 from storage.column import Mask, Positions
 from storage.encodings.base import Bytes, flat
 from storage.kernels.plain.rotation import PLANES
-from storage.kernels.plain.signs import GROUP
+from storage.kernels.plain.signs import GROUP, Counts
 
 Singles = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
@@ -211,6 +211,10 @@ class Cells:
         cells = np.searchsorted(self.table[:, 0], slots >> 4, side="right") - 1
         found: Positions = self.table[cells, 2]
         return found
+
+    def room(self, cells: range) -> Counts:
+        """(groups of these cells, GROUP) int32, not filled: for what is counted of their rows."""
+        return np.empty((int((-(-self.table[cells.start : cells.stop, 1] // GROUP)).sum()), GROUP), np.int32)
 
     def lanes(self, cells: range, rows: Positions | Mask | None) -> npt.NDArray[np.uint16]:
         """(groups of these cells in turn,) uint16, bit i: whether the row in lane i is among `rows`.

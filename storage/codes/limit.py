@@ -46,11 +46,6 @@ class Limit:
             self._bounds = self._best(self._bounds, bounds)
             self._sharpen(self._bounds)
 
-    def foresee(self, scores: Floats) -> None:
-        """(any,) float64 as for `offer`, of rows that may be offered later: they sharpen and are not kept."""
-        with self._lock:
-            self._sharpen(self._best(np.empty(0), scores))
-
     def _best(self, kept: Floats, offered: Floats) -> Floats:
         offered = offered[~np.isnan(offered)]
         if len(kept) == self.count:

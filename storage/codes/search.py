@@ -248,7 +248,8 @@ def promise(
         return None
     asked = asked_of(codes, (question,))
     sign = asked.sign(Comparison.GE if descending else Comparison.LE)
-    counts, slots, guesses = kernels.promise_signs(
+    counts = codes.room(cells)
+    slots, guesses = kernels.promise_signs(
         codes.signs,
         codes.factors,
         np.ascontiguousarray(codes.table[cells.start : cells.stop, :3]),
@@ -256,6 +257,7 @@ def promise(
         np.stack([frame.guesses(sign) for frame in asked.frames]),
         codes.lanes(cells, rows),
         _PROMISING * count,
+        counts,
     )
     nbytes = int(codes.table[cells.start : cells.stop, 1].sum()) * codes.row_bytes
     return Promise(slots, codes.positions(slots), guesses, counts, nbytes)

@@ -37,6 +37,9 @@ class Stored(Protocol):
     def parts(self, spans: Sequence[tuple[int, int]], into: Bytes) -> None:
         """Put its bytes of each (start, stop) there, one after another, likewise."""
 
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        """A hint that `parts` will be asked for these: the disk may begin with them."""
+
     def has_room(self, nbytes: int) -> bool:
         """Whether `keep` would keep so many bytes."""
 

@@ -8,6 +8,7 @@ asked for, or it would not be kept, only these are read, near ones together, in 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ WIDE = 256
 """Bytes of a row from which on it is wide."""
 EXTENT_BYTES = 32 << 20
 _SPARSE = 8  # rows are read one by one where fewer than one in so many are asked for
+_FEW = 16  # so many rows are read one by one: to see which are near takes longer
 _GAP = 8 << 10  # bytes that are read and not used rather than that another read is begun behind them
 
 
@@ -175,9 +177,7 @@ class StoredWide:
     def gather(self, positions: Positions, out: Array) -> None:
         """Put the rows at these positions into (len(positions), row bytes) uint8. Raises DataCorrupted."""
         extents = positions // self._extent
-        numbers, counts = np.unique(extents, return_counts=True)
-        wanted = zip(numbers.tolist(), counts.tolist(), strict=True)
-        kept = {number: self._kept(number, count) for number, count in wanted}
+        kept = {number: self._kept(number, count) for number, count in _numbered(extents)}
         if all(extent is None for extent in kept.values()):
             self._sparse(positions, out)
             return
@@ -190,13 +190,22 @@ class StoredWide:
             self._sparse(positions[places], part)
             out[places] = part
 
+    def expect(self, positions: Positions) -> None:
+        """A hint that the rows at these positions will be asked for: the disk may begin with them."""
+        numbers, width = (positions // self._extent).tolist(), self._row_bytes
+        kept = {number: self._data.peek(number) is not None for number in set(numbers)}
+        wanted = zip(positions.tolist(), numbers, strict=True)
+        spans = [(row * width, row * width + width) for row, number in wanted if not kept[number]]
+        if spans:
+            self._data.expect(spans)
+
     def _kept(self, number: int, wanted: int) -> Array | None:
         """An extent, read if so many rows of it are worth that."""
         first = number * self._extent
         stop = min(first + self._extent, self._rows)
         kept: Array | None = self._data.peek(number)
-        few = wanted * _SPARSE < stop - first
-        if kept is not None or few or not self._data.has_room((stop - first) * self._row_bytes):
+        sparse = wanted * _SPARSE < stop - first
+        if kept is not None or sparse or not self._data.has_room((stop - first) * self._row_bytes):
             return kept
 
         def load() -> Array:
@@ -228,6 +237,12 @@ class StoredWide:
         if not len(positions):
             return
         width = self._row_bytes
+        if len(positions) <= _FEW and out.flags.c_contiguous:
+            self._data.parts(
+                [(row * width, row * width + width) for row in positions.tolist()], out.reshape(-1)
+            )
+            self._check(positions, out)
+            return
         begins = np.flatnonzero(np.diff(positions) > 1 + _GAP // width) + 1
         firsts = positions[np.concatenate([[0], begins])]
         stops = positions[np.concatenate([begins - 1, [len(positions) - 1]])] + 1
@@ -241,12 +256,24 @@ class StoredWide:
             befores = np.cumsum(stops - firsts) - (stops - firsts)
             span = np.searchsorted(firsts, positions, "right") - 1
             out[...] = raw[positions - firsts[span] + befores[span]]
+        self._check(positions, out)
+
+    def _check(self, positions: Positions, out: Array) -> None:
+        """Hold rows against their checksums."""
         wrong = np.flatnonzero(kernels.checksum_rows(out) != self._checks[positions])
         if len(wrong):
-            raise self._data.damage(int(positions[wrong[0]]) * width, "a row's checksum is wrong")
+            raise self._data.damage(int(positions[wrong[0]]) * self._row_bytes, "a row's checksum is wrong")
 
     def _read(self, start: int, stop: int) -> Array:
         """Neighbouring rows, checked one by one."""
         rows = self._empty(stop - start)
         self._ascending(np.arange(start, stop), rows)
         return rows
+
+
+def _numbered(extents: Positions) -> list[tuple[int, int]]:
+    """Each number and how often it is there, ascending."""
+    if len(extents) <= _FEW:
+        return sorted(Counter(extents.tolist()).items())
+    numbers, counts = np.unique(extents, return_counts=True)
+    return list(zip(numbers.tolist(), counts.tolist(), strict=True))

@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,23 @@ def _load() -> dict[str, Any]:
             name for name in vars(plain) if getattr(vars(plain)[name], "__module__", "") == plain.__name__
         }
         found |= {name: getattr(compiled, name) for name in shared if hasattr(compiled, name)}
+        _prepare(vars(compiled).values())
     return found
+
+
+def _prepare(things: Iterable[Any]) -> None:
+    """Have numba know that kernels which only read an array take any.
+
+    It would find that at a kernel's first call, and tell another thread that calls it meanwhile that there is
+    no such kernel (TypeError: No matching definition).
+    """
+    arrays = importlib.import_module("numba").types.Array
+    for thing in things:
+        for signature in getattr(thing, "nopython_signatures", ()):
+            given = [
+                type.copy(readonly=False) if isinstance(type, arrays) else type for type in signature.args
+            ]
+            thing.typingctx.install_possible_conversions(given, signature.args)
 
 
 def plain_kernels() -> dict[str, Any]:

@@ -56,9 +56,8 @@ class OpenFiles:
         about_to_wait()
         at = 0
         with self._descriptor(file) as descriptor:
-            if len(spans) > 1 and hasattr(os, "posix_fadvise"):
-                for start, stop in spans:  # the disk may begin with all of them now
-                    os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+            if len(spans) > 1:
+                _advise(descriptor, spans)
             for start, stop in spans:
                 while start < stop:
                     read = os.preadv(descriptor, [into[at : at + min(stop - start, _MOST)]], start)
@@ -66,6 +65,12 @@ class OpenFiles:
                         return start
                     at, start = at + read, start + read
         return None
+
+    def expect(self, file: File, spans: Sequence[tuple[int, int]]) -> None:
+        """Have the disk begin with these spans, which will be read. Raises OSError."""
+        about_to_wait()
+        with self._descriptor(file) as descriptor:
+            _advise(descriptor, spans)
 
     @contextmanager
     def _descriptor(self, file: File) -> Iterator[int]:
@@ -103,6 +108,13 @@ class OpenFiles:
     def forget(self, file: File) -> None:
         """The file will not be read again. Takes no lock: it is called wherever a reference is dropped."""
         self._forgotten.append(file)
+
+
+def _advise(descriptor: int, spans: Sequence[tuple[int, int]]) -> None:
+    """The disk may begin with all of these now."""
+    if hasattr(os, "posix_fadvise"):
+        for start, stop in spans:
+            os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
 
 
 open_files = OpenFiles()

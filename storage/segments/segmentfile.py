@@ -37,6 +37,7 @@ import threading
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,6 +151,11 @@ class SegmentFile:
         if short is not None:
             raise damage(self.path, short, "it ends there")
 
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        """A hint that these bytes will be read: the disk may begin with them."""
+        with suppress(OSError):  # whoever reads them is told
+            open_files.expect(self._file, spans)
+
     def buffer(self, name: Hashable, place: Place) -> StoredBuffer:
         """The buffer at a place; `name` tells what is kept of it from what is kept of others."""
         return StoredBuffer(self, name, *place)
@@ -229,6 +235,10 @@ class StoredBuffer:
         """Put its bytes of each (start, stop) there, one after another, likewise."""
         offset = self._offset
         self._file.read_spans([(offset + start, offset + stop) for start, stop in spans], into)
+
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        """See Stored."""
+        self._file.expect([(self._offset + start, self._offset + stop) for start, stop in spans])
 
     def has_room(self, nbytes: int) -> bool:
         """Whether `keep` would keep so many bytes."""

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -166,22 +167,34 @@ class Referred:
         found = self._places if isinstance(self._places, np.ndarray) else self._places.kept().view("<i4")
         return found[start:stop].astype(np.int64)
 
+    def _places_at(self, rows: Positions) -> Positions:
+        """(rows,) int64: where the rows at these positions stand. Raises DataCorrupted."""
+        if self._places is None:
+            return rows
+        found = self._places if isinstance(self._places, np.ndarray) else self._places.kept().view("<i4")
+        return found[rows].astype(np.int64)
+
+    def expect(self, rows: Positions) -> None:
+        """A hint that the rows at these positions will be asked for: the disk may begin with them."""
+        with suppress(DataCorrupted):  # whoever asks for them is told
+            for number, _, at in self._by_file(self._places_at(rows)):
+                self.files[number].wide.expect(at)
+
     def located(self, rows: Positions | None) -> tuple[Positions, Positions]:
         """(number of the file that each row stands in, the row there); None: of all rows."""
-        places = self.places(0, self.rows)
-        places = places if rows is None else places[rows]
+        places = self.places(0, self.rows) if rows is None else self._places_at(rows)
         numbers = np.searchsorted(self._starts, places, "right") - 1
         return numbers, places - self._starts[numbers]
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded. Raises DataCorrupted."""
         stop = min(stop, self.rows)
-        if self._places is None:
-            values = self._span(start, stop) if rows is None else self._gather(rows + start)
-        elif rows is None:
-            values = self._gather(self.places(start, stop))
+        if rows is not None:
+            values = self._gather(self._places_at(rows + start))
+        elif self._places is None:
+            values = self._span(start, stop)
         else:
-            values = self._gather(self.places(start, stop)[rows])
+            values = self._gather(self.places(start, stop))
         return Column(self.type, values)
 
     def _span(self, start: int, stop: int) -> Array:

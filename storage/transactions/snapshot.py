@@ -22,6 +22,7 @@ from storage.seams import Found, Morsel
 from storage.segments.coding import codes_of
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
+from storage.segments.widerows import referred
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnMorsel, OwnRows
 
@@ -86,6 +87,12 @@ class PartMorsel:
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
         return self._part.column(definition, self._start, self._stop, rows)
+
+    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
+        """See storage.seams.Morsel."""
+        column = referred(self._part, definition)
+        if column is not None:
+            column.expect(rows + self._start)
 
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""

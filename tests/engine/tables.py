@@ -48,6 +48,9 @@ class RowsMorsel:
         ids = np.arange(self.first, self.first + self.rows)
         return ids if rows is None else ids[rows]
 
+    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
+        pass
+
     def codes(self, definition: ColumnDefinition) -> None:
         return None
 

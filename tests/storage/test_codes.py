@@ -201,7 +201,7 @@ def test_the_best_are_among_the_nearest(
         if before in ("promised", "foreseen"):
             promised = codes.promise(question, descending, count, task, counting)
         if promised is not None and before == "foreseen":
-            limit.foresee(true[promised.positions])
+            limit.offer(true[promised.positions])
         best = codes.nearest(question, limit, task, counting, promised)
         known = ~np.isnan(true[best.positions])
         with np.errstate(invalid="ignore"):

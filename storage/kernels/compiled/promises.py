@@ -38,7 +38,7 @@ from storage.kernels.plain.promises import (
     LEAST_SQUARE,
     Promises,
 )
-from storage.kernels.plain.signs import COARSE, GROUP, Singles, Words
+from storage.kernels.plain.signs import COARSE, GROUP, Counts, Singles, Words
 
 _CALL_SPANS = 16
 """Cells of a call: under 20 ms."""
@@ -165,10 +165,10 @@ def promise_signs(
     guesses: Singles,
     lanes: npt.NDArray[np.uint16],
     wanted: int,
+    counts: Counts,
 ) -> Promises:
     """See plain.promises.promise_signs."""
     groups = np.cumsum(-(-spans[:, 1] // GROUP)).tolist()
-    counts = np.empty((groups[-1] if groups else 0, GROUP), np.int32)
     best, slots = np.full(wanted, -np.inf, np.float32), np.full(wanted, -1, np.int64)
     before = 0
     for start in range(0, len(spans), _CALL_SPANS):
@@ -190,7 +190,7 @@ def promise_signs(
         before = after
     order = np.lexsort((slots, -best))
     order = order[slots[order] >= 0]
-    return counts, slots[order], best[order]
+    return slots[order], best[order]
 
 
 __all__ = ["promise_signs"]

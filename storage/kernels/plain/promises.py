@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from storage.kernels.plain.signs import GROUP, Counts, Singles, Words, count_signs
 
-Promises = tuple[Counts, npt.NDArray[np.int64], Singles]
+Promises = tuple[npt.NDArray[np.int64], Singles]
 
 GUESS_START, GUESS_SLOPE, GUESS_CENTRE, GUESS_SQUARE, GUESS_OFFSET, GUESS_LENGTH, GUESSES = range(7)
 """Places of what a guess of a row's score takes of a question: see guess_signs."""
@@ -22,16 +22,16 @@ def promise_signs(
     guesses: Singles,
     lanes: npt.NDArray[np.uint16],
     wanted: int,
+    counts: Counts,
 ) -> Promises:
     """Count one question's coarse planes for all rows of some spans, and find those that promise most.
 
     As scan_signs has them: signs, factors, spans; coarse (frames, W, COARSE). guesses (frames, GUESSES): see
     guess_signs. lanes: of the groups of the spans, in turn, bit i for row i to be looked for; empty: all.
-    Returns the counts (groups of the spans in turn, GROUP) int32, where rows are; and of the `wanted` rows
+    Writes the counts (groups of the spans in turn, GROUP) int32, where rows are. Returns of the `wanted` rows
     (>= 1) with the largest guesses, the first of equal ones, best first: slots int64 and guesses float32.
     """
     groups = -(-spans[:, 1] // GROUP)
-    counts = np.zeros((int(groups.sum()), GROUP), np.int32)
     slots, found = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     stops = np.cumsum(groups).tolist()
     for (group, rows, frame), stop, many in zip(spans.tolist(), stops, groups.tolist(), strict=True):
@@ -47,7 +47,7 @@ def promise_signs(
         found.append(guess_signs(counted, of_rows, guesses[frame])[sought])
     slot, guess = np.concatenate(slots), np.concatenate(found)
     best = np.lexsort((slot, -guess))[:wanted]
-    return counts, slot[best], guess[best]
+    return slot[best], guess[best]
 
 
 def guess_signs(counts: Counts, factors: Singles, guess: Singles) -> Singles:
