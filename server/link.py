@@ -26,6 +26,7 @@ from server.runner import OUTPUT_BYTES, Runner
 from server.startup import Admitted, Cancel, Entry, Reply, Secure
 from server.threads import Threads
 from server.tls import CLIENT_HELLO, Channel, Identity
+from server.wakes import Wakes
 from sql.outcome import SessionSeam
 from storage.catalog import Catalog
 from storage.errors import (
@@ -53,6 +54,7 @@ class Hub:
     sessions: Sessions
     policy: Policy
     identity: Identity | None
+    wakes: Wakes
     metrics: Metrics = field(default_factory=Metrics)
     threads: Threads = field(default_factory=Threads)
     links: set[Link] = field(default_factory=set)
@@ -247,7 +249,7 @@ class Link(asyncio.Protocol):
 
     def deliver(self, data: bytes, idle: IdleLimit | None) -> None:
         """See Outlet."""
-        self._loop.call_soon_threadsafe(self._deliver, data, idle)
+        self._hub.wakes.call(partial(self._deliver, data, idle))
 
     def write(self, data: bytes, idle: IdleLimit | None) -> None:
         """See Outlet."""
@@ -258,20 +260,20 @@ class Link(asyncio.Protocol):
     def call(self, work: Callable[[], None]) -> None:
         """See Outlet."""
         with suppress(RuntimeError):  # the loop is closed: nobody is there to be answered
-            self._loop.call_soon_threadsafe(work)
+            self._hub.wakes.call(work)
 
     def end(self) -> None:
         """See Outlet."""
-        self._loop.call_soon_threadsafe(self._ended)
+        self._hub.wakes.call(self._ended)
 
     def resume(self) -> None:
         """See Outlet."""
-        self._loop.call_soon_threadsafe(self._resume)
+        self._hub.wakes.call(self._resume)
 
     def tell(self) -> None:
         """Something has come for a channel that is listened to: from any thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
-            self._loop.call_soon_threadsafe(self._tell)
+            self._hub.wakes.call(self._tell)
 
     def _tell(self) -> None:
         if self._runner is not None:

@@ -23,6 +23,7 @@ from server.config import Config
 from server.link import Hub, Link, Sessions
 from server.metrics import Metrics
 from server.tls import Identity
+from server.wakes import Wakes
 from sql.session import Session
 from storage.database import Database
 
@@ -45,14 +46,15 @@ class Server:
     ) -> None:
         self._config = config or Config()
         certificate = self._config.tls_certificate
+        self._loop: asyncio.AbstractEventLoop = new_event_loop()
         self._hub = Hub(
             self._config,
             catalog=lambda: database.catalog,
             sessions=partial(Session, database) if sessions is None else sessions,
             policy=Policy(trusted=is_loopback(self._config.host)),
             identity=None if certificate is None else Identity.load(certificate, self._config.tls_key),
+            wakes=Wakes(self._loop),
         )
-        self._loop: asyncio.AbstractEventLoop = new_event_loop()
         self._port = 0
         self._listeners: list[asyncio.AbstractServer] = []
         self._stopping: asyncio.Task[None] | None = None

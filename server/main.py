@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import ssl
@@ -118,6 +119,7 @@ def _serve(database: Database, data: Path, settings: Config) -> None:
     click.echo(f"  opened in {took.seconds:.2f} s: {replayed}")
     click.echo(f"  psql -h {host} -p {server.port} -U glancedb {settings.database}")
     sys.stdout.flush()
+    gc.freeze()  # what lives as long as the server: a full collection would hold everybody up to look at it
     server.run()
     click.echo("stopped")
 
