@@ -25,9 +25,8 @@ _LONGEST = 2000  # characters
 
 
 class Template(NamedTuple):
-    """`path` and `key` of the plan; of each literal the text that it must have, None: it is a parameter."""
+    """`key` of the plan; of each literal the text that it must have, None: it is a parameter."""
 
-    path: tuple[str, ...]
     key: Key
     fixed: tuple[str | None, ...]
 
@@ -53,7 +52,7 @@ def _kind(literal: str) -> str:
     return "i" if value < 2**31 else "l"
 
 
-def template_of(text: str, literals: Sequence[str], shape: Shape, path: tuple[str, ...]) -> Template | None:
+def template_of(text: str, literals: Sequence[str], shape: Shape) -> Template | None:
     """What a text that has this shape leaves; None where its literals are not all found."""
     lifted = {token.start: token.end for token in shape.literals}
     fixed: list[str | None] = []
@@ -64,7 +63,7 @@ def template_of(text: str, literals: Sequence[str], shape: Shape, path: tuple[st
         fixed.append(None if end is not None else found[0])
     if lifted or len(fixed) != len(literals):
         return None
-    return Template(path, shape.key, tuple(fixed))
+    return Template(shape.key, tuple(fixed))
 
 
 def parameters(template: Template, literals: Sequence[str]) -> list[Token] | None:

@@ -15,11 +15,9 @@ where an error is.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, TypeVar
 
 from engine import forms
 from engine.forms import Style
@@ -29,7 +27,6 @@ from sql.typenames import starts_type
 from storage.column import Column
 from storage.types import BYTEA, INT4, INT8, NUMERIC, TEXT, Type
 
-V = TypeVar("V")
 Key = tuple[object, ...]
 
 _QUERIES = frozenset(("select", "insert", "update", "delete", "with"))
@@ -188,33 +185,3 @@ def _value(token: Token, type: Type, style: Style) -> Column:
             NUMERIC, Decimal(f"{decimal:f}") if isinstance(exponent, int) and exponent > 0 else decimal
         )
     return Column.scalar(type, int(token.text))
-
-
-class PlanCache(Generic[V]):
-    """Values by key; the one that was not used for longest goes first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[Key, V] = OrderedDict()
-
-    def get(self, key: Key) -> V | None:
-        """The value, None where there is none."""
-        value = self._kept.get(key)
-        if value is not None:
-            self._kept.move_to_end(key)
-        return value
-
-    def put(self, key: Key, value: V) -> None:
-        """Keep a value."""
-        self._kept[key] = value
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
-
-    def drop(self, key: Key) -> None:
-        """Forget a value."""
-        self._kept.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()

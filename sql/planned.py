@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sqlglot import exp
 
@@ -19,10 +19,11 @@ from engine.seams import SessionInfo
 from sql import commands, literals
 from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
+from sql.keptplans import OWN, Kept, OwnKept, Uses, shared
 from sql.names import oid_named
 from sql.outcome import Field
 from sql.parse import Statement, is_query, parse_query, parse_statement, split
-from sql.plancache import PlanCache, Shape, read_values, shape_of, values_of
+from sql.plancache import Shape, read_values, shape_of, values_of
 from sql.planning import Planning, outgrown
 from sql.portals import Portals
 from sql.query import plan_query
@@ -32,13 +33,13 @@ from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column
+from storage.database import Database
 from storage.errors import DatabaseError, FeatureNotSupported
 from storage.segments.statistics import TableStatistics
 from storage.types import INT8, TEXT, Type
 from storage.waiting import about_to_wait
 
 _ENDING = (commands.Commit, commands.Rollback, commands.RollbackTo)
-_KEPT = 512  # plans of a session
 _SHORT = 100  # characters of commands that are kept
 _LONGEST = 8192  # characters of a text that is kept as a key
 
@@ -46,6 +47,7 @@ _LONGEST = 8192  # characters of a text that is kept as a key
 class Home(SessionInfo, Protocol):
     """What planning needs of the session."""
 
+    store: Database
     prepared: dict[str, Planned]
     portals: Portals
 
@@ -76,6 +78,7 @@ class Planned:
     checked: Catalog | None = None  # the catalog that `plan` was last held against
     notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
     single: InsertRow | FindRow | None = None  # the same plan for one row
+    uses: Uses = field(default_factory=Uses)
 
     @property
     def command(self) -> Command | None:
@@ -124,9 +127,18 @@ class Planner:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._kept: PlanCache[Planned] = PlanCache(_KEPT)
-        self._templates: PlanCache[literals.Template] = PlanCache(_KEPT)
-        self._commands: PlanCache[list[Reading]] = PlanCache(_KEPT)
+        plans, templates = (
+            shared_plans(home.store),
+            cast(Kept[literals.Template], shared(home.store, "texts")),
+        )
+        self._kept = OwnKept(plans, _copy)
+        self._templates = OwnKept(templates, lambda template: template)
+        self._commands: Kept[list[Reading]] = Kept(OWN)
+
+    @property
+    def _shares(self) -> bool:
+        """Whether what is planned now means the same to other sessions."""
+        return self._home.catalog is self._home.store.catalog and not self._home.settings.off
 
     def context(self, parameters: ParameterTypes, text: str) -> BindContext:
         """What binding is given now."""
@@ -186,19 +198,19 @@ class Planner:
         except DatabaseError:
             # without constants of its own the statement itself is wrong, perhaps only for now
             if shape.literals:
-                self._kept.put(shape.key, _PLAIN)
+                self._kept.put(shape.key, _PLAIN, share=False)
             raise
         if planned.plan is None or planned.plan.volatile:
-            self._kept.put(shape.key, _PLAIN)
+            self._kept.put(shape.key, _PLAIN, share=False)
             return None
-        self._kept.put(shape.key, planned)
+        self._kept.put(shape.key, planned, share=self._shares)
         return planned
 
     def short(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
         """The kept short plan of a Query message's only statement, with the values of its constants."""
         parts = literals.split(text)
-        template = None if parts is None else self._templates.get((parts[0],))
-        if parts is None or template is None or template.path != tuple(self._home.search_path(True)):
+        template = None if parts is None else self._templates.get((parts[0], *self._home.search_path(True)))
+        if parts is None or template is None:
             return None
         planned, tokens = self._kept.get(template.key), literals.parameters(template, parts[1])
         if planned is None or tokens is None or not planned.short:
@@ -215,10 +227,10 @@ class Planner:
         parts = literals.split(reading.text)
         if parts is None or reading.shape is None:
             return
-        path = tuple(self._home.search_path(True))
-        template = literals.template_of(reading.text, parts[1], reading.shape, path)
+        template = literals.template_of(reading.text, parts[1], reading.shape)
         if template is not None:
-            self._templates.put((parts[0],), template)
+            key = (parts[0], *self._home.search_path(True))
+            self._templates.put(key, template, share=self._shares)
 
     def simple(self, statement: Statement, text: str) -> Planned:
         """A statement of the simple protocol, out of `text`: it has no parameters."""
@@ -233,12 +245,13 @@ class Planner:
         kept = self._kept.get(self._key(given, text))
         if kept is None or not self.is_current(kept):
             return None
-        return replace(kept, notes={})  # it may be planned again, while others keep theirs
+        return _copy(kept)
 
     def keep(self, planned: Planned) -> None:
         """Remember a statement whose text is all of what was sent: see `known`."""
         if planned.plan is not None and not planned.plan.volatile and len(planned.text) <= _LONGEST:
-            self._kept.put(self._key(planned.given or (), planned.text), replace(planned, notes={}))
+            key = self._key(planned.given or (), planned.text)
+            self._kept.put(key, _copy(planned), share=self._shares)
 
     def _key(self, given: Sequence[Type | None], text: str) -> tuple[object, ...]:
         return (text, tuple(given), tuple(self._home.search_path(True)))
@@ -350,7 +363,7 @@ class Planner:
                 return (Field("name", TEXT), Field("setting", TEXT), Field("description", TEXT))
             case commands.Show(name):
                 return (Field(name, TEXT),)
-            case commands.MergeStatus():
+            case commands.MergeStatus() | commands.ShowPlancache():
                 return tuple(Field(name, TEXT) for name in command.COLUMNS)
             case commands.Explain():
                 return (Field("QUERY PLAN", TEXT),)
@@ -361,6 +374,16 @@ class Planner:
             case commands.Execute(name) if name in self._home.prepared:
                 return self._home.prepared[name].fields
         return None
+
+
+def _copy(planned: Planned) -> Planned:
+    """Another of the same plan: each may be planned again, while the other stays."""
+    return replace(planned, notes={})
+
+
+def shared_plans(database: Database) -> Kept[Planned]:
+    """The plans that all sessions of a database share."""
+    return cast(Kept[Planned], shared(database, "plans"))
 
 
 def _is_query(tree: exp.Expression) -> bool:

@@ -262,6 +262,7 @@ class Session(ShortStatements):
         if planned.statement is None:
             return Empty()
         if planned.plan is not None:
+            planned.uses.count += 1
             self._settle(planned)
         outcome = statements.run(self, planned, parameters)
         match outcome:

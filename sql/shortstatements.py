@@ -100,6 +100,7 @@ class ShortStatements(SessionTransaction):
         row = plan.find(store.store(oid), visible[0], Given(values, self.query_start, _draws_nothing))
         if store.visible is not visible:
             return None
+        planned.uses.count += 1
         return Once([], "SELECT 0" if row is None else "SELECT 1", row)
 
     def _insert(self, planned: Planned, plan: InsertRow, values: Sequence[Any]) -> Once | None:
@@ -117,6 +118,7 @@ class ShortStatements(SessionTransaction):
         finally:
             if not done:
                 sequences.give_back()
+        planned.uses.count += 1
         return Once([], "INSERT 0 1", plan.returned(row)) if row is not None and done else None
 
     def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
@@ -134,6 +136,7 @@ class ShortStatements(SessionTransaction):
             batches = [fetched(batch) for batch in plan.operator.batches(run)]
         except Exception:
             return None
+        planned.uses.count += 1
         return Once(batches, f"SELECT {sum(batch.rows for batch in batches)}")
 
     def _seen(self, commit: int, catalog: Catalog) -> Snapshot:

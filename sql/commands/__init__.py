@@ -45,7 +45,7 @@ from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.extensions import CreateExtension, UpdateExtension
 from sql.commands.indexes import CreateIndex, RenameIndex
-from sql.commands.maintaining import Maintain, MergeStatus, Optimize, Truncate
+from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlancache, Truncate
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
 from sql.commands.renaming import ChangeOwner, Rename, SetSchema
@@ -127,6 +127,7 @@ __all__ = [
     "SetSetting",
     "SetTransaction",
     "Show",
+    "ShowPlancache",
     "Truncate",
     "Unlisten",
     "UpdateExtension",

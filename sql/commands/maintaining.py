@@ -42,6 +42,13 @@ class MergeStatus(Command):
     name: Name
 
 
+@dataclass(frozen=True)
+class ShowPlancache(Command):
+    """SHOW PLANCACHE."""
+
+    COLUMNS: ClassVar = ("PlanId", "Database", "QueryText", "Commits")
+
+
 def _truncate(reader: Reader) -> Command:
     reader.word("table")
     reader.word("only")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sql.commands.base import Command, Name, name_list, value_or_default
-from sql.commands.maintaining import MergeStatus
+from sql.commands.maintaining import MergeStatus, ShowPlancache
 from sql.commands.transactions import TransactionModes, modes
 from sql.reading import Reader
 from storage.errors import FeatureNotSupported
@@ -107,6 +107,8 @@ def _setting_name(reader: Reader) -> str:
 def _show(reader: Reader) -> Command:
     if reader.word("columnar", "merge", "status", "for"):
         return MergeStatus(reader.qualified())
+    if reader.word("plancache"):
+        return ShowPlancache()
     return Show(_setting_name(reader))
 
 

@@ -103,6 +103,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.Comment: comments.comment,
     commands.Maintain: maintaining.maintain,
     commands.MergeStatus: maintaining.merge_status,
+    commands.ShowPlancache: maintaining.plan_cache,
     commands.Optimize: maintaining.optimize,
 }
 """What runs each command that has no query in it."""

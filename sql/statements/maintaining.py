@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from sql import commands
 from sql.outcome import Outcome
+from sql.planned import Planned, shared_plans
 from sql.statements.control import done
 from sql.statements.control import table as result
 from sql.statements.dropping import must_hold_rows, must_table
 from sql.statements.host import Host
 from sql.statements.sequences import restart
+from sql.tokens import Kind
 from storage.catalog import Table
 from storage.errors import ActiveSqlTransaction, FeatureNotSupported
 from storage.segments.merger import run_sizes
@@ -75,6 +77,27 @@ def merge_status(host: Host, command: commands.MergeStatus, text: str) -> Outcom
     if work is not None:
         rows.insert(0, (work.merger, work.state, _sizes(work.plan), f"{work.percent}%", "0"))
     return result(command.COLUMNS, rows, "SHOW")
+
+
+def plan_cache(host: Host, command: commands.ShowPlancache, text: str) -> Outcome:
+    """SHOW PLANCACHE: the plans that sessions share, the newest at the end, and how often each has run."""
+    plans = shared_plans(host.store).values()
+    rows = [
+        (str(number), host.database, _parametrised(plan), str(plan.uses.count))
+        for number, plan in enumerate(plans, 1)
+    ]
+    return result(command.COLUMNS, rows, "SHOW")
+
+
+def _parametrised(plan: Planned) -> str:
+    """A statement's text, a parameter in the place of each constant that its plan leaves open."""
+    assert plan.statement is not None
+    text, at = "", plan.statement.tokens[0].start
+    for token in plan.statement.tokens:
+        if token.kind is Kind.PARAMETER:
+            text += f"{plan.text[at : token.start]}${token.text}"
+            at = token.end
+    return text + plan.text[at : plan.statement.tokens[-1].end]
 
 
 def _sizes(counts: Sequence[int]) -> str:

@@ -161,6 +161,47 @@ def test_simple_queries_that_differ_in_constants_take_no_thread(house: House) ->
         assert house.threads == before
 
 
+def test_what_one_session_has_planned_the_others_have(house: House) -> None:
+    with house.client() as first, house.client() as second, house.client() as third:
+        prepare(first)
+        first.query("UPDATE t SET word = 'one' WHERE id = 1")
+        before = house.threads
+        second.write(whole([Parse("get", "SELECT word FROM t WHERE id = $1"), Sync()]))
+        assert tags(second.until("Z")) == "1Z"
+        second.write(series(("get", (b"0",))))
+        assert row(second.until("Z")[1][1]) == [b"nought"]
+        assert tags(second.query("UPDATE t SET word = 'two' WHERE id = 0")) == "CZ"
+        assert house.threads == before
+        second.query("CREATE TEMP TABLE t (id int8 PRIMARY KEY, word text)")  # stands before the other
+        second.query("INSERT INTO t VALUES (0, 'its own')")
+        second.write(series(("get", (b"0",))))
+        assert row(second.until("Z")[1][1]) == [b"its own"]
+        first.write(series(("get", (b"0",))))
+        assert row(first.until("Z")[1][1]) == [b"two"]
+        first.query("ALTER TABLE t RENAME TO old")
+        first.query("CREATE TABLE t (id int8 PRIMARY KEY, word int)")
+        third.write(whole([Parse("get", "SELECT word FROM t WHERE id = $1"), Sync()]))
+        assert tags(third.until("Z")) == "1Z"
+        third.write(series(("get", (b"0",))))
+        assert tags(third.until("Z")) == "2CZ"
+        first.write(series(("get", (b"0",))))
+        assert failure(first.until("Z"))["M"] == "cached plan must not change result type"
+
+
+def test_show_plancache_tells_how_often_plans_ran(house: House) -> None:
+    with house.client() as first, house.client() as second:
+        for client, times in ((first, 2), (second, 3)):
+            for number in range(times):
+                client.query(f"SELECT word || '!' FROM t WHERE id = {number} AND word < 'a{number}'")
+        client.query("CREATE TEMP TABLE mine (id int)")
+        client.query("SELECT id FROM mine WHERE id = 5")
+        said = client.query("SHOW PLANCACHE")
+        told = [row(body)[1:] for tag, body in said if tag == "D"]
+        plan = b"SELECT word || '!' FROM t WHERE id = $1 AND word < $2"
+        assert [b"glancedb", plan, b"5"] in told
+        assert not any(b"mine" in (text or b"") for _, text, _ in told)
+
+
 def test_what_meets_an_uncommitted_key_waits_on_a_thread(house: House) -> None:
     for end, expected in (("COMMIT", "23505"), ("ROLLBACK", "")):
         with house.client() as first, house.client() as second:

@@ -50,7 +50,7 @@ def test_a_template_finds_what_reading_finds(text: str, values: list[str]) -> No
     parts, read = literals.split(text), shape(text)
     if parts is None or read is None:
         return
-    template = literals.template_of(text, parts[1], read, PATH)
+    template = literals.template_of(text, parts[1], read)
     if template is None:
         return
     for again in (text, replaced(text, values)):
@@ -75,7 +75,7 @@ def test_what_has_a_template() -> None:
         parts, read = literals.split(text), shape(text)
         assert parts is not None
         assert read is not None
-        template = literals.template_of(text, parts[1], read, PATH)
+        template = literals.template_of(text, parts[1], read)
         assert template is not None
         assert template.fixed == expected
     assert literals.split("select a from t -- 1") is None
