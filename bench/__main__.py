@@ -8,7 +8,7 @@ import sys
 
 import bench
 
-_NOT_BENCHES = frozenset({"__main__", "peers", "pictures", "table", "timing", "tpch", "vectors"})
+_NOT_BENCHES = frozenset({"__main__", "peers", "pictures", "questions", "table", "timing", "tpch", "vectors"})
 
 
 def main(names: list[str]) -> int:
