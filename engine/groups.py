@@ -121,6 +121,11 @@ class KeyIndex:
         self._levels: list[_Level] = []
         self._width = key_count(types)
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the tables and the keys take."""
+        return sum(level.nbytes for level in self._levels)
+
     def assign(self, columns: Sequence[Column], rows: int) -> tuple[Positions, Positions]:
         """(number of each row's key, rows whose keys are new, in the order of their numbers)."""
         groups, firsts = number(columns, rows)
@@ -197,6 +202,17 @@ class _Level:
         self._codes: Positions = np.zeros(0, np.int64)
         self._slots: Positions = np.full(16, -1, np.int64)
         self._parts: list[list[Key]] = []
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it takes."""
+        keys = sum(
+            (0 if key.words is None else key.words.nbytes)
+            + (0 if key.strings is None else key.strings.nbytes)
+            for part in self._parts
+            for key in part
+        )
+        return self._words.nbytes + self._codes.nbytes + self._slots.nbytes + keys
 
     @property
     def codes(self) -> Positions:

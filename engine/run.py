@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from engine.memory import Memory
 from storage.column import Column
 from storage.errors import QueryCanceled
 from storage.seams import Snapshot, Transaction
@@ -64,6 +65,7 @@ class Run:
     session: Any = None
     now: int = 0
     counters: Any = None  # EXPLAIN ANALYZE's figures by operator id, where wanted
+    memory: Memory = field(default_factory=Memory)  # what its operators may hold
     memo: dict[Any, Any] = field(default_factory=dict)  # shared tables of a run: CTEs, subqueries
 
     @property

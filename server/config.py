@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sql import settings
+from storage import memory
 from storage.durability.checkpoint import Policy
 from storage.errors import InvalidParameterValue
 from storage.segments.cache import default_limit
@@ -38,6 +39,7 @@ class Config:
     max_wal_size: int | str = "256MB"  # the log's size that begins a checkpoint
     checkpoint_timeout: int | str = "5min"  # the longest time between two
     shared_buffers: int | str = ""  # the buffer cache of segment files; "": half of the machine's memory
+    max_query_memory: int | str = ""  # of all statements that run; "": two fifths of the machine's memory
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -56,6 +58,7 @@ class Config:
         try:
             assert self.policy
             assert self.buffer_bytes
+            assert self.query_bytes
         except InvalidParameterValue as error:
             raise ConfigError(error.message) from None
 
@@ -71,6 +74,13 @@ class Config:
         if self.shared_buffers == "":
             return default_limit()
         return settings.number("shared_buffers", str(self.shared_buffers)) * _BUFFER
+
+    @property
+    def query_bytes(self) -> int:
+        """The most memory that running statements take together."""
+        if self.max_query_memory == "":
+            return memory.default_limit()
+        return settings.number("max_query_memory", str(self.max_query_memory)) << 10
 
     @property
     def databases(self) -> tuple[str, ...]:

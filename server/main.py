@@ -21,6 +21,7 @@ from server.listener import Server, is_loopback
 from storage.catalog import BOOTSTRAP_ROLE, Role
 from storage.database import Database
 from storage.errors import DatabaseError
+from storage.memory import reservations
 from storage.segments.cache import cache
 
 PASSWORD_VARIABLE = "GLANCEDB_PASSWORD"
@@ -81,6 +82,7 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     try:
         settings = _configured(file, {name: value for name, value in flags.items() if value is not None})
         cache.limit = settings.buffer_bytes
+        reservations.limit = settings.query_bytes
         database = Database.open(data, settings.policy)
     except (ConfigError, DatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from error

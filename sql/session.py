@@ -44,6 +44,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedObject,
 )
+from storage.memory import reservations
 from storage.segments.cache import cache
 from storage.transactions.locks import TableMode
 from storage.types import BY_OID, Type
@@ -77,6 +78,7 @@ class Session(ShortStatements):
         self.settings.begin_with("max_wal_size", shown("max_wal_size", policy.log_bytes >> 10))
         self.settings.begin_with("checkpoint_timeout", shown("checkpoint_timeout", int(policy.seconds)))
         self.settings.begin_with("shared_buffers", shown("shared_buffers", cache.limit // _BUFFER))
+        self.settings.begin_with("max_query_memory", shown("max_query_memory", reservations.limit >> 10))
         self._reported: Mapping[str, str] | None = None  # the settings that the client has been told of
         self._notices: list[Notice] = []
         self._told: dict[str, str] = {}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
+from engine.memory import Memory
 from engine.operators.references import settle
 from engine.run import Cancel, Run
 from sql.asked import Asked
@@ -194,6 +195,7 @@ class SessionTransaction(Asked):
             session=self,
             now=self.now,
             counters=counters,
+            memory=Memory(self.settings.values, self.store.scratch),
         )
 
     def set_modes(

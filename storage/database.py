@@ -1,6 +1,7 @@
 """The database: one folder, its log, its tables' rows, its commits, and what goes on behind them.
 
-The folder holds `lock`, `manifest` (see storage.durability.manifest), `log-<n>` and `segments/`. Opening
+The folder holds `lock`, `manifest` (see storage.durability.manifest), `log-<n>`, `segments/` and, while
+statements need it, `temporary/` (storage.scratch). Opening
 reads the manifest and replays the log from the file it names.
 """
 
@@ -24,6 +25,8 @@ from storage.durability.manifest import Manifest
 from storage.durability.records import Reader, SequenceRecord
 from storage.durability.replay import replay
 from storage.errors import FeatureNotSupported
+from storage.scratch import NAME as SCRATCH
+from storage.scratch import Scratch
 from storage.segments import segmentfolder
 from storage.segments.bulk import Bulk
 from storage.segments.merger import Merger, Mode, Step, optimize
@@ -70,6 +73,7 @@ class Database(Commits):
         self.merging = threading.Lock()  # held while segments are made, and while a checkpoint gathers them
         self.segments = SegmentFolder(None)
         self.bulk = Bulk(self.segments)
+        self.scratch = Scratch(None if folder is None else folder / SCRATCH)
         self._replayed_from = 0  # the log file
         self.id = ""
         self._merger: Merger | None = None
@@ -107,6 +111,7 @@ class Database(Commits):
         began = monotonic()
         for unfinished in folder.glob("*" + files.PART):
             files.remove(unfinished)
+        self.scratch.sweep()
         manifest = Manifest.read(folder)
         files.make_folder(folder / segmentfolder.NAME)
         self.segments = SegmentFolder(folder / segmentfolder.NAME, manifest.next_segment)

@@ -1,12 +1,16 @@
-"""Anonymous memory of a size that the allocator would not give back to the system."""
+"""Memory: large pieces that go back to the system at once, and how much statements have taken in all."""
 
 from __future__ import annotations
 
 import mmap
+import os
+import threading
 
 import numpy as np
 import numpy.typing as npt
 
+SHARE = 0.4
+"""The share of the machine's memory that statements may take unless it is told otherwise."""
 _HUGE = 2 << 20
 _LARGE = 4 << 20
 
@@ -26,3 +30,40 @@ def memory(nbytes: int) -> npt.NDArray[np.uint8]:
     whole = np.frombuffer(mapping, np.uint8)
     start = -whole.ctypes.data % _HUGE
     return whole[start : start + nbytes]
+
+
+class Reservations:
+    """How much memory running statements have taken together, and the most that they may."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit` in bytes."""
+        self.limit = limit
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are taken."""
+        return self._held
+
+    def take(self, nbytes: int) -> bool:
+        """Take so many bytes more, if that many are left."""
+        with self._lock:
+            if self._held + nbytes > self.limit:
+                return False
+            self._held += nbytes
+            return True
+
+    def give(self, nbytes: int) -> None:
+        """Give bytes back."""
+        with self._lock:
+            self._held -= nbytes
+
+
+def default_limit() -> int:
+    """SHARE of the machine's memory, in bytes."""
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * SHARE)
+
+
+reservations = Reservations(default_limit())
+"""Those of this process."""

@@ -7,6 +7,7 @@ restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
 unruled    the planner's rules are off, and so are hash joins and indexes
+spill      batches of two rows, and operators may hold nothing: they put rows aside in temporary files
 encoded    all rows are sealed before each statement, each time in another encoding where it fits
 pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one; for
            tests/slt/vectors/pgvector, where PGVECTOR_URI names one that has pgvector
@@ -37,6 +38,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from engine.memory import Memory
+from engine.operators import aggregate
 from sql.planning import SWITCHES
 from sql.session import Session
 from storage import encodings, kernels
@@ -47,7 +50,7 @@ from tests import slt
 from tests.interleaving import Interleaved
 
 ALWAYS = ("session", "wire")
-MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "unruled", "encoded")
+MODES = (*ALWAYS, "extended", "restart", "batch1", "plain", "unruled", "spill", "encoded")
 ROUND = 10
 FOLDER = Path(__file__).parent / "slt"
 ISOLATION = Path(__file__).parent / "isolation"
@@ -261,13 +264,17 @@ def closing_database(folder: Path) -> Iterator[Database]:
 def _patched(mode: str) -> Iterator[None]:
     """What a mode changes in the whole process."""
     with mock.patch.dict(os.environ):
-        if mode == "batch1":
+        patches: list[Any]
+        if mode in ("batch1", "spill"):
             modules = [m for m in list(sys.modules.values()) if getattr(m, "BATCH_ROWS", None) is not None]
-            patches = [mock.patch.object(module, "BATCH_ROWS", 1) for module in modules]
+            rows = 1 if mode == "batch1" else 2
+            patches = [mock.patch.object(module, "BATCH_ROWS", rows) for module in modules]
         elif mode == "plain":
             patches = [mock.patch.object(kernels, name, kernel) for name, kernel in plain_kernels()]
         else:
             patches = []
+        if mode == "spill":
+            patches += [mock.patch.object(Memory, "limit", 1), mock.patch.object(aggregate, "FEW", 0)]
         for patch in patches:
             patch.start()
         try:

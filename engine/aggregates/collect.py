@@ -22,6 +22,7 @@ class Collected(State):
     """The rows themselves, as pieces of columns with their groups."""
 
     strict: ClassVar[bool] = False
+    keeps_rows: ClassVar[bool] = True
 
     def prepare(self) -> None:
         self.pieces: list[tuple[Positions, Sequence[Column]]] = []
@@ -37,14 +38,17 @@ class Collected(State):
         self.pieces += [(groups[own], columns) for own, columns in other.pieces]
 
     def ordered(self, count: int) -> tuple[Array, list[Column]]:
-        """(offsets, columns): group g's rows are offsets[g] to offsets[g + 1] of the columns."""
+        """(offsets, columns): group g's rows are offsets[g] to offsets[g + 1] of the columns.
+
+        Rows of groups behind `count` are left out.
+        """
         self.reserve(count)
         offsets = np.zeros(count + 1, np.int64)
         if not self.pieces:
             return offsets, [Column.of(type, []) for type in self.arguments]
         groups = np.concatenate([groups for groups, _ in self.pieces])
-        np.cumsum(np.bincount(groups, minlength=count), out=offsets[1:])
-        order = np.argsort(groups, kind="stable")
+        np.cumsum(np.bincount(groups, minlength=count)[:count], out=offsets[1:])
+        order = np.argsort(groups, kind="stable")[: offsets[-1]]
         parts = zip(*(columns for _, columns in self.pieces), strict=True)
         return offsets, [Column.concat(list(columns)).take(order) for columns in parts]
 

@@ -32,6 +32,7 @@ class State:
     """An aggregate's state over `count` groups. Subclasses implement `grow`, `add`, `merge`, `finish`."""
 
     strict: ClassVar[bool] = True  # rows with a null argument are left out
+    keeps_rows: ClassVar[bool] = False  # what it holds grows with the rows, not with the groups
 
     def __init__(self, arguments: Sequence[Type], result: Type, run: Run) -> None:
         self.arguments = tuple(arguments)

@@ -1,9 +1,9 @@
 """Aggregate: GROUP BY and aggregates over groups.
 
-Each task groups and aggregates its own batch; the partial states are merged on the statement's thread
-in the order of the rows, so no number of threads and no size of batches changes the answer. Calls with
-DISTINCT, and those with ORDER BY whose answer depends on it, gather their rows and are aggregated at the
-end. Groups come in the order in which their first rows came.
+Each task groups and aggregates its own batch; the partial states are merged on the statement's thread in the
+order of the rows, so no number of threads and no size of batches changes the answer. Groups come in the order
+in which their first rows came. Where a batch has about as many groups as rows, or the groups take more memory
+than they may, it goes on with rows instead: see engine.operators.manygroups. Groups then come in any order.
 
 With grouping sets the rows are read once, each batch is grouped by every widest set, and the groups of
 the other sets are merged from these (engine.rollups). A key that a set leaves out is null in its rows.
@@ -15,24 +15,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
-from engine.aggregates.registry import BY_ID, AggregateCall, State, start
+from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
-from engine.groups import KeyIndex, number
-from engine.nodes import true_rows
+from engine.groups import number
 from engine.operators.base import Operator, Task, tasks_of
-from engine.operators.sort import key_columns, sort_words
-from engine.orders import order_words, sorted_rows
+from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
+from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
+from engine.partitions import Dealt
 from engine.pool import ordered
 from engine.rollups import Set, rolled_up, roots
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column, Mask, Positions
-from storage.indexes.comparable import Key, keys_of
-from storage.types import INT4, INT8, Type
+from storage.column import Column
+from storage.types import INT4, Type
+
+# A batch with so many groups, and more than one for each _SHARE rows, is not worth aggregating on its own.
+MANY = 8192
+_SHARE = 4
+# So many groups, or rows that are kept, are not counted against the budget.
+FEW = 512
 
 
 @dataclass(frozen=True)
@@ -74,31 +77,61 @@ class Aggregate:
         yield from timed(run, self, self._groups(run))
 
     def _groups(self, run: Run) -> Iterator[Batch]:
-        grouped = {each: _Whole(self, each, run) for each in roots(self.key_sets)}
-        for parts in self._parts(run):
-            for whole, part in zip(grouped.values(), parts, strict=True):
-                whole.merge(part)
-        grouped = rolled_up(self.key_sets, grouped, lambda whole: whole.count, _Whole.rolled)
-        results = {each: whole.finish() for each, whole in grouped.items()}
-        for each in self.key_sets:
-            result = results[each]
-            for first in range(0, result.rows, BATCH_ROWS):
-                run.check()
-                yield result.slice(first, first + BATCH_ROWS)
+        gathered = [_Grouping(self, each, run) for each in roots(self.key_sets)]
+        try:
+            for rows in self._rows(gathered, run):
+                for grouping, part in zip(gathered, rows.parts, strict=True):
+                    grouping.merge(rows, part)
+            for batch in self._results(gathered):
+                for first in range(0, batch.rows, BATCH_ROWS):
+                    run.check()
+                    yield batch.slice(first, first + BATCH_ROWS)
+        finally:
+            for grouping in gathered:
+                grouping.close()
 
-    def _parts(self, run: Run) -> Iterator[list[_Part]]:
-        """Of each batch its groups, by each of the widest sets."""
+    def _results(self, gathered: Sequence[_Grouping]) -> Iterator[Batch]:
+        """The rows of each set."""
+        many = gathered[0].many
+        if many is not None:  # there is one set
+            for batch in many.finish():
+                bits = [self._bits(places, self.key_sets[0], batch.rows) for places in self.groupings]
+                yield Batch((*batch.columns, *bits), batch.rows)
+            return
+        grouped = {frozenset(grouping.whole.places): grouping.whole for grouping in gathered}
+        grouped = rolled_up(self.key_sets, grouped, lambda whole: whole.count, Whole.rolled)
+        results = {each: self._result(each, whole) for each, whole in grouped.items()}
+        for each in self.key_sets:
+            yield results[each]
+
+    def _result(self, places: Set, whole: Whole) -> Batch:
+        """The rows of a set: one a group."""
+        mine, count = whole.key_columns(), whole.count
+        keys = [mine[i] if i in mine else Column.nulls(key.type, count) for i, key in enumerate(self.keys)]
+        results = whole.results(Batch(tuple(keys), count))
+        bits = [self._bits(grouping, places, count) for grouping in self.groupings]
+        return Batch((*keys, *results, *bits), count)
+
+    def _bits(self, grouping: Sequence[int], places: Set, count: int) -> Column:
+        """GROUPING of these keys, in rows of this set."""
+        value = 0
+        for place in grouping:
+            value = 2 * value + (place not in places)
+        return Column.scalar(INT4, value).spread(count)
+
+    def _rows(self, gathered: Sequence[_Grouping], run: Run) -> Iterator[_Rows]:
+        """The batches, evaluated, and grouped by each of the widest sets."""
         expressions = list(self._expressions())
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            tasks = (partial(self._task, task, run) for task in tasks_of(self.child, run))
+            tasks = (partial(self._task, task, gathered, run) for task in tasks_of(self.child, run))
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part
             return
         for batch in self.child.batches(run):
             run.check()
-            yield self._grouped(batch, run)
+            yield self._evaluated(batch, gathered, run)
 
     def _expressions(self) -> Iterator[Expression]:
         yield from self.keys
@@ -110,216 +143,92 @@ class Aggregate:
             if call.direct is not None:
                 yield from call.direct.arguments
 
-    def _task(self, task: Task, run: Run) -> list[_Part] | None:
+    def _task(self, task: Task, gathered: Sequence[_Grouping], run: Run) -> _Rows | None:
         batch = task()
-        return None if batch is None or not batch.rows else self._grouped(batch, run)
+        return None if batch is None or not batch.rows else self._evaluated(batch, gathered, run)
 
-    def _grouped(self, batch: Batch, run: Run) -> list[_Part]:
-        """The groups of one batch, with their states."""
-        columns = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
-        inputs = [_input(call, batch, run) for call in self.calls]
-        parts = []
-        for each in roots(self.key_sets):
-            mine = [columns[i] for i in sorted(each)]
-            groups, firsts = number(mine, batch.rows)
-            results = [
-                _add(call, given, groups, len(firsts), run)
-                for call, given in zip(self.calls, inputs, strict=True)
-            ]
-            parts.append(_Part.of([column.take(firsts) for column in mine], len(firsts), results))
-        return parts
+    def _evaluated(self, batch: Batch, gathered: Sequence[_Grouping], run: Run) -> _Rows:
+        keys = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
+        rows = _Rows(keys, [inputs(call, batch, run) for call in self.calls], batch.rows)
+        rows.parts = [grouping.part(rows) for grouping in gathered]
+        return rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
-    """Rows of a call that is aggregated at the end: their groups, arguments and sort keys."""
+class _Rows:
+    """A batch's keys and what calls take of it, and what became of it in each grouping."""
 
-    groups: Positions
-    arguments: list[Column]
-    order: list[Column]
+    __slots__ = ("count", "given", "keys", "parts")
 
-    def take(self, rows: Positions) -> _Gathered:
-        return _Gathered(
-            self.groups[rows], [c.take(rows) for c in self.arguments], [c.take(rows) for c in self.order]
-        )
+    def __init__(self, keys: list[Column], given: list[Input], count: int) -> None:
+        self.keys, self.given, self.count = keys, given, count
+        self.parts: list[Part | Dealt | None] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The groups of one batch: key columns and keys of each, how many, and what each call has."""
+class _Grouping:
+    """The groups by one of the widest sets: a Whole, and from some batch on, perhaps, rows dealt out.
 
-    columns: list[Column]
-    keys: list[Key]
-    count: int
-    results: list[State | _Gathered]
-
-    @classmethod
-    def of(cls, columns: list[Column], count: int, results: list[State | _Gathered]) -> _Part:
-        return cls(columns, keys_of(columns, count), count, results)
-
-
-def _gathers(call: AggregateCall) -> bool:
-    """Whether a call needs all its rows together."""
-    return call.distinct or (bool(call.order) and BY_ID[call.function].ordered)
-
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """What a call takes of a batch: the rows that its filter lets pass (None: all), and their columns."""
-
-    mask: Mask | None
-    arguments: list[Column]
-    order: list[Column]
-
-
-def _input(call: AggregateCall, batch: Batch, run: Run) -> _Input:
-    mask = None
-    if call.filter is not None:
-        mask = true_rows(call.filter.evaluate(batch, run), batch.rows)
-        if mask.all():
-            mask = None
-        else:
-            batch = batch.take(mask)
-    arguments = [argument.evaluate(batch, run) for argument in call.arguments]
-    if not _gathers(call):
-        return _Input(mask, arguments, [])
-    arguments = [argument.spread(batch.rows) for argument in arguments]
-    return _Input(mask, arguments, key_columns(batch, call.order, run))
-
-
-def _add(call: AggregateCall, given: _Input, groups: Positions, count: int, run: Run) -> State | _Gathered:
-    """A call over one batch."""
-    if given.mask is not None:
-        groups = groups[given.mask]
-    if not _gathers(call):
-        state = _start(call, run)
-        state.update(groups, given.arguments, count)
-        return state
-    rows = _Gathered(groups, given.arguments, given.order)
-    return _distinct(rows) if call.distinct else rows
-
-
-def _start(call: AggregateCall, run: Run) -> State:
-    return start(call.function, [argument.type for argument in call.arguments], call.type, run)
-
-
-def _distinct(rows: _Gathered) -> _Gathered:
-    """The first row of each group and argument values."""
-    _, firsts = number([Column(INT8, rows.groups), *rows.arguments], len(rows.groups))
-    return rows if len(firsts) == len(rows.groups) else rows.take(firsts)
-
-
-class _Whole:
-    """All groups so far of the keys at `places`."""
+    From which on depends on the rows and their order only, not on how tasks come to their ends.
+    """
 
     def __init__(self, plan: Aggregate, places: Set, run: Run) -> None:
+        self.whole = Whole(plan.calls, places, [key.type for key in plan.keys], run)
+        self.many: ManyGroups | None = None
         self._plan = plan
         self._run = run
-        self._places = sorted(places)
-        types = [plan.keys[i].type for i in self._places]
-        self._index = KeyIndex(types)
-        self._columns: list[list[Column]] = [[Column.of(type, [])] for type in types]
-        self._states = [None if _gathers(call) else _start(call, run) for call in plan.calls]
-        self._gathered: list[list[_Gathered]] = [[] for _ in plan.calls]
+        self._alone = bool(places) and len(plan.key_sets) == 1
+        self._rows_kept = any(map(keeps_rows, plan.calls))
+        self._grant = run.memory.grant()
+        self._size = 0  # groups, and rows that are kept
+        self._checked = FEW  # the size at which memory is looked at next
 
-    @property
-    def count(self) -> int:
-        """How many groups there are."""
-        return self._index.count if self._places else 1
-
-    def merge(self, part: _Part) -> None:
-        """Add the groups of the next batch."""
-        codes, new = self._index.assign_distinct(part.keys, part.count)
-        for parts, column in zip(self._columns, part.columns, strict=True):
-            if len(new):
-                parts.append(column if len(new) == part.count else column.take(new))
-        for state, gathered, result in zip(self._states, self._gathered, part.results, strict=True):
-            if isinstance(result, _Gathered):
-                gathered.append(_Gathered(codes[result.groups], result.arguments, result.order))
-            else:
-                assert state is not None
-                state.merge(result, codes, self.count)
-
-    def rolled(self, places: Set) -> _Whole:
-        """The groups of fewer keys, merged from these."""
-        whole = _Whole(self._plan, places, self._run)
-        mine = self._key_columns()
-        columns = [mine[i] for i in whole._places]
-        groups, firsts = number(columns, self._index.count if self._places else 1)
-        results: list[State | _Gathered] = []
-        for call, state, gathered in zip(self._plan.calls, self._states, self._gathered, strict=True):
-            if state is None:
-                rows = _joined(gathered) if gathered else _nothing(call)
-                results.append(_Gathered(groups[rows.groups], rows.arguments, rows.order))
-            else:
-                merged = _start(call, self._run)
-                merged.merge(state, groups, len(firsts))
-                results.append(merged)
-        whole.merge(_Part.of([column.take(firsts) for column in columns], len(firsts), results))
-        return whole
-
-    def _key_columns(self) -> dict[int, Column]:
-        """The columns of the keys, by their places."""
-        columns = (Column.concat(parts[1:] or parts) for parts in self._columns)
-        return dict(zip(self._places, columns, strict=True))
-
-    def finish(self) -> Batch:
-        """The result: one row a group."""
-        mine = self._key_columns()
-        keys = [
-            mine[i] if i in mine else Column.nulls(key.type, self.count)
-            for i, key in enumerate(self._plan.keys)
+    def part(self, rows: _Rows) -> Part | Dealt | None:
+        """A batch's groups, or its rows dealt out; None: it is to be dealt out by `merge`. On a worker."""
+        keys = self._keys(rows)
+        if self.many is not None:
+            return self.many.deal(keys, rows.given, rows.count)
+        groups, firsts = number(keys, rows.count)
+        if self._alone and len(firsts) >= MANY and len(firsts) * _SHARE >= rows.count:
+            return None
+        results = [
+            result(call, given, groups, len(firsts), self._run)
+            for call, given in zip(self._plan.calls, rows.given, strict=True)
         ]
-        groups = Batch(tuple(keys), self.count)
-        results = [self._result(i, call, groups) for i, call in enumerate(self._plan.calls)]
-        bits = [self._bits(places).spread(self.count) for places in self._plan.groupings]
-        return Batch((*keys, *results, *bits), self.count)
+        return Part.of([key.take(firsts) for key in keys], len(firsts), results)
 
-    def _bits(self, places: Sequence[int]) -> Column:
-        """GROUPING of these keys, for a set of which this is."""
-        value = 0
-        for place in places:
-            value = 2 * value + (place not in self._places)
-        return Column.scalar(INT4, value)
+    def merge(self, rows: _Rows, part: Part | Dealt | None) -> None:
+        """Take the next batch."""
+        if self.many is None and isinstance(part, Part):
+            self.whole.merge(part)
+            self._size += (rows.count if self._rows_kept else 0) + part.count
+            if self._size >= self._checked:
+                self._check()
+            return
+        if self.many is None:
+            self._deal()
+        assert self.many is not None
+        if not isinstance(part, Dealt):
+            part = self.many.deal(self._keys(rows), rows.given, rows.count)
+        self.many.add(part)
 
-    def _result(self, index: int, call: AggregateCall, groups: Batch) -> Column:
-        state = self._states[index]
-        if state is None:
-            state = _start(call, self._run)
-            if self._gathered[index]:
-                rows = _joined(self._gathered[index])
-                if call.distinct:
-                    rows = _distinct(rows)
-                if BY_ID[call.function].ordered:
-                    rows = rows.take(_order(call, rows, self._run))
-                state.update(rows.groups, rows.arguments, self.count)
-        state.reserve(self.count)
-        if call.direct is not None:
-            given = (argument.evaluate(groups, self._run) for argument in call.direct.arguments)
-            state.direct = [column.spread(self.count) for column in given]
-            state.directions = call.direct.directions
-        return state.finish(self.count)
+    def _check(self) -> None:
+        """Count what the groups hold; where it is too much, go on with rows. Raises OutOfMemory."""
+        nbytes = self.whole.nbytes
+        if self._grant.resize(nbytes):
+            self._checked = self._size * 5 // 4
+        elif self._alone:
+            self._deal()
+        else:
+            self._grant.require(nbytes - self._grant.held, self._plan.explain())
+            self._checked = self._size * 5 // 4
 
+    def _deal(self) -> None:
+        self.many = ManyGroups(self._plan.calls, self.whole, self._run, self._plan)
 
-def _nothing(call: AggregateCall) -> _Gathered:
-    return _Gathered(
-        np.zeros(0, np.int64),
-        [Column.of(argument.type, []) for argument in call.arguments],
-        [Column.of(key.expression.type, []) for key in call.order],
-    )
+    def _keys(self, rows: _Rows) -> list[Column]:
+        return [rows.keys[i] for i in self.whole.places]
 
-
-def _joined(parts: Sequence[_Gathered]) -> _Gathered:
-    groups = np.concatenate([part.groups for part in parts])
-    arguments = [Column.concat(c) for c in zip(*(part.arguments for part in parts), strict=True)]
-    order = [Column.concat(c) for c in zip(*(part.order for part in parts), strict=True)]
-    return _Gathered(groups, arguments, order)
-
-
-def _order(call: AggregateCall, rows: _Gathered, run: Run) -> Positions:
-    """The rows by group and, within it, as ORDER BY says; DISTINCT without it goes by the values."""
-    words = [rows.groups.view(np.uint64), *sort_words(call.order, rows.order)]
-    if call.distinct:
-        for column in rows.arguments:
-            words += order_words(column, False, False)[0]
-    return sorted_rows(words, run)
+    def close(self) -> None:
+        """Forget all groups and rows."""
+        self._grant.release()
+        if self.many is not None:
+            self.many.close()

@@ -12,7 +12,7 @@ from engine.late import bounded_rows, is_wide
 from engine.pool import ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.types import Type
 
 
@@ -68,6 +68,13 @@ class Rows:
         back = np.empty(len(rows), np.int64)
         back[order] = np.arange(len(rows))
         return Column.concat(pieces).take(back)
+
+
+def spread_over(column: Column, mask: Mask) -> Column:
+    """A column of a value for each true place of `mask`, as one of all places, null where it is false."""
+    if not len(column):
+        return Column.nulls(column.type, len(mask))
+    return without(column.take(np.maximum(np.cumsum(mask) - 1, 0)), mask)
 
 
 def without(column: Column, kept: np.ndarray) -> Column:

@@ -1,0 +1,159 @@
+"""Statements over their budget: the answers of statements that have room, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from sql.outcome import Rows
+from sql.session import Session
+from storage.database import Database
+from storage.errors import ConfigurationLimitExceeded, OutOfMemory, QueryCanceled
+from storage.memory import reservations
+
+ROWS, BATCH = 30_000, 2_000
+TABLES = f"""
+create table t as select i, i % 10007 as k, (i * 7919) % 100003 as v, 'text ' || i % 5003 as s,
+    case when i % 11 = 0 then null else i % 997 end as n, i::numeric / 4 as d
+    from generate_series(1, {ROWS}) i;
+create table u as select k, k * 2 as w, 'text ' || k as s from generate_series(-500, 9000) k
+"""
+
+SPILLING = {
+    "groups": "select k, count(*), sum(v), min(s), avg(d) from t group by k",
+    "groups of text": "select s, n, count(*) filter (where v > 500), max(v) from t group by s, n",
+    "groups of rows": (
+        "select k, array_agg(v), string_agg(s, ',' order by v desc), count(distinct n) from t group by k"
+    ),
+    "groups with their median": "select k, percentile_cont(0.5) within group (order by v) from t group by k",
+}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in [m for m in sys.modules.values() if getattr(m, "BATCH_ROWS", None) is not None]:
+            patch.setattr(module, "BATCH_ROWS", BATCH)
+        database = Database.open(tmp_path_factory.mktemp("spilling") / "data")
+        run(Session(database, "glancedb", "glancedb"), TABLES)
+        yield database
+        database.close()
+
+
+def run(session: Session, text: str) -> list[tuple[object, ...]]:
+    """The rows of a text's last statement."""
+    rows: list[tuple[object, ...]] = []
+    for outcome in session.simple(text):
+        if isinstance(outcome, Rows):
+            rows = [row for batch in outcome.batches for row in batch.tuples()]
+        outcome.complete()  # type: ignore[union-attr]
+    return rows
+
+
+def files_open() -> int:
+    """How many temporary files are open."""
+    links = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # others close theirs
+            links.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return sum("/temporary/" in link for link in links)
+
+
+def squeezed(database: Database, size: str = "128kB") -> Session:
+    """A session whose operators may hold next to nothing."""
+    session = Session(database, "glancedb", "glancedb")
+    run(session, f"set work_mem = '{size}'; set hash_mem_multiplier = 1")
+    return session
+
+
+def spilled(session: Session, text: str) -> int:
+    """The bytes that EXPLAIN ANALYZE says were put aside."""
+    lines = [str(line) for (line,) in run(session, f"explain (analyze, timing off) {text}")]
+    return sum(int(line.split(":")[1]) for line in lines if "Spilled Bytes" in line)
+
+
+@pytest.mark.parametrize("name", SPILLING)
+def test_answers_are_the_same_over_the_budget(database: Database, name: str) -> None:
+    text = SPILLING[name]
+    roomy = Session(database, "glancedb", "glancedb")
+    files, descriptors, held = database.scratch.files, files_open(), reservations.held
+    expected = run(roomy, text)
+    assert database.scratch.files == files
+    tight = squeezed(database)
+    found = run(tight, text)
+    assert database.scratch.files > files
+    if "order by" not in text.rpartition(")")[2]:
+        expected, found = sorted(expected, key=repr), sorted(found, key=repr)
+    assert found == expected
+    assert spilled(tight, text) > 128 << 10
+    assert spilled(roomy, text) == 0
+    assert (files_open(), reservations.held) == (descriptors, held)
+
+
+@pytest.mark.parametrize("name", SPILLING)
+def test_temporary_files_are_limited(database: Database, name: str) -> None:
+    session = squeezed(database)
+    run(session, "set temp_file_limit = '100kB'")
+    descriptors, held = files_open(), reservations.held
+    with pytest.raises(ConfigurationLimitExceeded) as error:
+        run(session, SPILLING[name])
+    assert error.value.message == "temporary file size exceeds temp_file_limit (100kB)"
+    del error
+    assert (files_open(), reservations.held) == (descriptors, held)
+    assert run(session, "select 1") == [(1,)]
+
+
+@pytest.mark.parametrize("name", SPILLING)
+def test_a_cancelled_statement_leaves_no_files(database: Database, name: str) -> None:
+    session = squeezed(database)
+    descriptors, held = files_open(), reservations.held
+    outcome = next(iter(session.simple(SPILLING[name])))
+    assert isinstance(outcome, Rows)
+    next(outcome.batches)
+    session.cancel()
+    with pytest.raises(QueryCanceled):
+        list(outcome.batches)
+    session.fail()
+    assert (files_open(), reservations.held) == (descriptors, held)
+
+
+def test_a_closed_statement_leaves_no_files(database: Database) -> None:
+    session = squeezed(database)
+    descriptors = files_open()
+    run(session, "begin; declare c cursor for " + SPILLING["groups"] + "; fetch 1 from c")
+    assert files_open() == descriptors + 1
+    run(session, "close c")
+    assert files_open() == descriptors
+    run(session, "rollback")
+
+
+def test_what_cannot_be_put_aside_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reservations, "limit", 1 << 20)
+    session = Session(database, "glancedb", "glancedb")
+    with pytest.raises(OutOfMemory) as error:
+        run(session, "select k, v, count(*) from t group by rollup (k, v)")
+    assert error.value.message == "out of memory"
+    assert "max_query_memory" in (error.value.hint or "")
+    assert run(session, "select count(*) from (select k, v, count(*) from t group by k, v) g") == [(ROWS,)]
+
+
+def test_a_part_that_stays_too_large_is_grouped_at_last(database: Database) -> None:
+    session = squeezed(database, "64kB")
+    text = "select n is null, array_agg(distinct v % 50 order by v % 50), count(*) from t group by 1, n % 1"
+    assert sorted(run(session, text), key=repr) == sorted(
+        run(Session(database, "glancedb", "glancedb"), text), key=repr
+    )
+
+
+def test_what_a_crash_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    Database.open(tmp_path).close()
+    left = tmp_path / "temporary" / "tmpabc"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"rows")
+    Database.open(tmp_path).close()
+    assert not left.exists()
