@@ -165,6 +165,11 @@ def is_fetched(column: Column) -> bool:
     return True
 
 
+def held_bytes(columns: Sequence[Column]) -> int:
+    """Bytes that columns hold: of those that are not fetched, what refers to their rows."""
+    return sum(column.nbytes if is_fetched(column) else 8 * len(column) for column in columns)
+
+
 def fetched(batch: Batch) -> Batch:
     """The same batch, nothing of it left to be fetched."""
     for column in batch.columns:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.counters import count
-from engine.late import fetched
+from engine.late import fetched, held_bytes
 from engine.memory import Grant
 from engine.run import Run
 from storage import kernels
@@ -43,7 +43,7 @@ class Dealt:
     @property
     def nbytes(self) -> int:
         """Bytes that its columns take."""
-        return self.batch.nbytes
+        return held_bytes(self.batch.columns)
 
 
 def dealt(batch: Batch, keys: Sequence[Column], level: int = 0) -> Dealt:

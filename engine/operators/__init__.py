@@ -30,7 +30,8 @@ from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
 from engine.operators.shared import Shared
 from engine.operators.similarjoin import SimilarityJoin, Way
-from engine.operators.sort import Sort, SortKey
+from engine.operators.sort import Sort
+from engine.operators.sortkeys import SortKey
 from engine.operators.targets import Beside
 from engine.operators.top import Top
 from engine.operators.update import Update

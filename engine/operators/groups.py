@@ -16,7 +16,7 @@ from engine.aggregates.registry import BY_ID, AggregateCall, State, start
 from engine.groups import KeyIndex, number
 from engine.memory import footprint
 from engine.nodes import true_rows
-from engine.operators.sort import key_columns, sort_words
+from engine.operators.sortkeys import key_columns, sort_words
 from engine.orders import order_words, sorted_rows
 from engine.rollups import Set
 from engine.run import Run

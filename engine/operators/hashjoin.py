@@ -2,6 +2,9 @@
 
 Keys are equal as SQL's `=` has it: a null is equal to nothing. Right rows of one key stand together in
 `order`, key by key, so a left row's partners are a range of it.
+
+Where the right side takes more memory than it may, the rows of both sides are dealt out to partitions by
+their keys (engine.partitions), and one partition of the one is joined with that of the other.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -17,8 +21,9 @@ from engine.groups import KeyIndex
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
-from engine.operators.sort import SortKey, keyed
+from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes
 from engine.parallel import pool_safe, prepare
+from engine.partitions import PARTS, Dealt, Partitions
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
@@ -56,33 +61,42 @@ class HashJoin:
         yield from timed(run, self, self._joined(run))
 
     def _joined(self, run: Run) -> Iterator[Batch]:
-        build = _Build(self, run)
-        if not build.rows.count and self.kind not in ("left", "full", "anti"):
-            return
-        pairs = Pairs(self.kind, build.rows, self.residual, self.left.types)
-        prepare(run, *self.left_keys, self.residual)
+        held: list[Keyed] = []
+        grant = run.memory.grant()
+        rest = keyed(self.right, tuple(SortKey(key) for key in self.right_keys), run)
+        try:
+            for part in rest:
+                held.append(part)
+                if not grant.room(keyed_bytes(part)):
+                    yield from _InParts(self, run).batches(chain(held, rest))
+                    return
+            build = _Build(self, held)
+            held = []
+            if not build.rows.count and self.kind not in _LEFT_ALONE:
+                return
+            pairs = Pairs(self.kind, build.rows, self.residual, self.left.types)
+            prepare(run, *self.left_keys, self.residual)
+            yield from self._probed(build, pairs, run)
+            yield from pairs.rest(run)
+        finally:
+            grant.release()
+
+    def _probed(self, build: _Build, pairs: Pairs, run: Run) -> Iterator[Batch]:
+        """What comes of the left rows."""
         if pool_safe(*self.left_keys, self.residual):
             tasks = (partial(self._probe, task, build, pairs, run) for task in tasks_of(self.left, run))
             for batches in ordered(tasks, run):
                 yield from batches
-        else:
-            for batch in self.left.batches(run):
-                run.check()
-                yield from self._pairs(batch, build, pairs, run)
-        yield from pairs.rest(run)
+            return
+        for batch in self.left.batches(run):
+            run.check()
+            yield from build.pairs(batch, self._keys(batch, run), pairs, run)
 
     def _probe(self, task: Task, build: _Build, pairs: Pairs, run: Run) -> Iterable[Batch]:
-        """A task's output: there already, or where it is large, as it is asked for."""
         batch = task()
         if batch is None or not batch.rows:
             return ()
-        starts, counts = build.partners(self._keys(batch, run), batch.rows)
-        result = pairs.of(batch, starts, counts, build.order, run)
-        return list(result) if pairs.small(counts) else result
-
-    def _pairs(self, batch: Batch, build: _Build, pairs: Pairs, run: Run) -> Iterator[Batch]:
-        starts, counts = build.partners(self._keys(batch, run), batch.rows)
-        return pairs.of(batch, starts, counts, build.order, run)
+        return build.output(batch, self._keys(batch, run), pairs, run)
 
     def _keys(self, batch: Batch, run: Run) -> list[Column]:
         return [key.evaluate(batch, run).spread(batch.rows) for key in self.left_keys]
@@ -91,11 +105,10 @@ class HashJoin:
 class _Build:
     """The right side: its rows, the numbers of their keys, and the rows sorted by these."""
 
-    def __init__(self, join: HashJoin, run: Run) -> None:
-        keys = tuple(SortKey(key) for key in join.right_keys)
+    def __init__(self, join: HashJoin, right: Iterable[Keyed]) -> None:
         self._index = KeyIndex([key.type for key in join.right_keys])
         batches, numbers = [], []
-        for batch, columns in keyed(join.right, keys, run):
+        for batch, columns in right:
             batches.append(batch)
             numbers.append(self._numbered(columns, batch.rows))
         self.rows = Rows(batches, join.right.types)
@@ -118,6 +131,17 @@ class _Build:
         codes[kept] = self._index.assign([column.take(kept) for column in columns], len(kept))[0]
         return codes
 
+    def output(self, batch: Batch, keys: list[Column], pairs: Pairs, run: Run) -> Iterable[Batch]:
+        """What comes of left rows with these keys: there already, or where it is much, as it is asked for."""
+        starts, counts = self.partners(keys, batch.rows)
+        result = pairs.of(batch, starts, counts, self.order, run)
+        return list(result) if pairs.small(counts) else result
+
+    def pairs(self, batch: Batch, keys: list[Column], pairs: Pairs, run: Run) -> Iterator[Batch]:
+        """The same, as it is asked for."""
+        starts, counts = self.partners(keys, batch.rows)
+        return pairs.of(batch, starts, counts, self.order, run)
+
     def partners(self, columns: list[Column], rows: int) -> tuple[Positions, Positions]:
         """Where in `order` each row's partners begin, and how many they are."""
         codes = self._index.find(columns, rows)
@@ -134,3 +158,84 @@ def _without_nulls(columns: list[Column]) -> Mask | None:
         if column.valid is not None:
             valid = column.valid if valid is None else valid & column.valid
     return valid
+
+
+_LEFT_ALONE: tuple[Kind, ...] = ("left", "full", "anti")
+"""Kinds that give left rows where the right side has none."""
+_RIGHT_ALONE: tuple[Kind, ...] = ("right", "full", "right anti")
+"""Kinds that give right rows where the left side has none."""
+
+
+class _InParts:
+    """A join whose right side is too large: each side's columns and keys, dealt out by the keys."""
+
+    def __init__(self, join: HashJoin, run: Run) -> None:
+        self._join = join
+        self._run = run
+        key_types = tuple(key.type for key in join.right_keys)
+        self._keys = len(key_types)
+        self._right = Partitions((*join.right.types, *key_types), run, join)
+        self._left = Partitions((*join.left.types, *key_types), run, join)
+
+    def batches(self, right: Iterable[Keyed]) -> Iterator[Batch]:
+        """The join's rows, partition by partition."""
+        join, run = self._join, self._run
+        try:
+            for batch, keys in right:
+                self._right.add(self._dealt(self._right, (batch, keys)))
+            prepare(run, *join.left_keys, join.residual)
+            left = keyed(join.left, tuple(SortKey(key) for key in join.left_keys), run)
+            for batch, keys in left:
+                self._left.add(self._dealt(self._left, (batch, keys)))
+            yield from self._joined(self._left, self._right)
+        finally:
+            self._left.close()
+            self._right.close()
+
+    def _dealt(self, partitions: Partitions, part: Keyed) -> Dealt:
+        batch, keys = part
+        return partitions.deal(Batch((*batch.columns, *keys), batch.rows), keys)
+
+    def _joined(self, left: Partitions, right: Partitions) -> Iterator[Batch]:
+        for n in range(PARTS):
+            self._run.check()
+            if not left.rows[n] and self._join.kind not in _RIGHT_ALONE:
+                continue
+            if not right.rows[n] and self._join.kind not in _LEFT_ALONE:
+                continue
+            if right.is_large(n, 1):
+                yield from self._finer(left, right, n)
+            else:
+                yield from self._part(left, right, n)
+
+    def _finer(self, left: Partitions, right: Partitions, n: int) -> Iterator[Batch]:
+        left = left.finer(n, self._keys_of)
+        try:
+            right = right.finer(n, self._keys_of)
+            try:
+                yield from self._joined(left, right)
+            finally:
+                right.close()
+        finally:
+            left.close()
+
+    def _keys_of(self, batch: Batch) -> tuple[Column, ...]:
+        return batch.columns[-self._keys :]
+
+    def _part(self, left: Partitions, right: Partitions, n: int) -> Iterator[Batch]:
+        join, run = self._join, self._run
+        build = _Build(join, map(self._split, right.part(n)))
+        pairs = Pairs(join.kind, build.rows, join.residual, join.left.types)
+        if pool_safe(join.residual):
+            tasks = (partial(build.output, *self._split(batch), pairs, run) for batch in left.part(n))
+            for batches in ordered(tasks, run):
+                yield from batches
+        else:
+            for batch in left.part(n):
+                yield from build.pairs(*self._split(batch), pairs, run)
+        yield from pairs.rest(run)
+
+    def _split(self, batch: Batch) -> Keyed:
+        """The columns of a side, and its keys."""
+        columns = batch.columns
+        return Batch(columns[: -self._keys], batch.rows), list(columns[-self._keys :])

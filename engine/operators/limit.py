@@ -11,7 +11,7 @@ import numpy as np
 from engine.counters import timed
 from engine.groups import number
 from engine.operators.base import Operator
-from engine.operators.sort import SortKey
+from engine.operators.sortkeys import SortKey
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression

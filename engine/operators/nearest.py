@@ -27,7 +27,7 @@ from engine.operators.limit import limits
 from engine.operators.rows import Rows
 from engine.operators.scan import Scan, ScanRows
 from engine.operators.searching import Beginning, begin, cut
-from engine.operators.sort import key_columns, sort_words
+from engine.operators.sortkeys import key_columns, sort_words
 from engine.operators.top import Top, first_rows
 from engine.orders import sorted_rows
 from engine.pool import ordered

@@ -1,8 +1,12 @@
-"""SetOperation: INTERSECT and EXCEPT, with and without ALL; rows are equal as in DISTINCT."""
+"""SetOperation: INTERSECT and EXCEPT, with and without ALL; rows are equal as in DISTINCT.
+
+The right side is numbered by its rows, the left side streams past, in its order. Where the right side takes
+more memory than it may, both are dealt out to partitions, and one partition after another is worked on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +16,11 @@ from engine.counters import timed
 from engine.groups import KeyIndex
 from engine.operators.append import retyped
 from engine.operators.base import Operator
+from engine.operators.distinct import Firsts
+from engine.partitions import PARTS, Partitions
 from engine.run import Run
 from storage.batch import Batch
-from storage.column import Mask, Positions
+from storage.column import Column, Mask, Positions
 from storage.types import Type
 
 
@@ -46,39 +52,86 @@ class SetOperation:
         yield from timed(run, self, self._kept(run))
 
     def _kept(self, run: Run) -> Iterator[Batch]:
-        index = KeyIndex(self.types)
-        right = np.zeros(0, np.int64)  # how often the right side has each key
-        for batch in self.right.batches(run):
+        right = Partitions(self.types, run, self)
+        left = Partitions(self.types, run, self)
+        try:
+            for batch in self.right.batches(run):
+                run.check()
+                batch = retyped(batch, self.types)
+                right.add(right.deal(batch, batch.columns))
+            if not right.spilled:
+                whole = (batch for n in range(PARTS) for batch in right.part(n))
+                yield from self._of(whole, self.left.batches(run), run)
+                return
+            for batch in self.left.batches(run):
+                run.check()
+                left.add(left.deal(batch, batch.columns))
+            yield from self._parts(left, right, run)
+        finally:
+            left.close()
+            right.close()
+
+    def _parts(self, left: Partitions, right: Partitions, run: Run) -> Iterator[Batch]:
+        """The rows, partition by partition."""
+        for n in range(PARTS):
             run.check()
-            codes, _ = index.assign(retyped(batch, self.types).columns, batch.rows)
-            right = _added(right, codes, index.count)
-        left = np.zeros(0, np.int64)  # how often the left side has had each key
-        for batch in self.left.batches(run):
+            if not left.rows[n]:
+                continue
+            if not right.is_large(n, 1):
+                yield from self._of(right.part(n), left.part(n), run)
+                continue
+            finer = left.finer(n, _columns), right.finer(n, _columns)
+            try:
+                yield from self._parts(*finer, run)
+            finally:
+                for side in finer:
+                    side.close()
+
+    def _of(self, right: Iterable[Batch], left: Iterable[Batch], run: Run) -> Iterator[Batch]:
+        """The rows that come out of these left rows, whose partners are all among these right ones."""
+        index = KeyIndex(self.types)
+        there = np.zeros(0, np.int64)  # how often the right side has each key
+        for batch in right:
             run.check()
             codes, _ = index.assign(batch.columns, batch.rows)
-            left, right = _longer(left, index.count), _longer(right, index.count)
-            turn = left[codes] + _occurrence(codes)
-            left = _added(left, codes, index.count)
-            rows = np.flatnonzero(self._wanted(turn, right[codes]))
-            if len(rows):
-                yield batch if len(rows) == batch.rows else batch.take(rows)
+            there = _longer(there, index.count) + np.bincount(codes, minlength=index.count)
+        seen = np.zeros(index.count, np.int64)  # how often the left side has had each key
+        alone = Firsts(self.types, self.types, run, self)  # left rows whose keys no right row has
+        try:
+            for batch in left:
+                run.check()
+                codes = index.find(batch.columns, batch.rows)
+                if self.kind == "except" and not self.all:
+                    unknown = batch.take(np.flatnonzero(codes < 0))
+                    yield from alone.of(unknown, unknown.columns)
+                    continue
+                known = np.flatnonzero(codes >= 0)
+                codes = codes[known]
+                wanted = np.full(batch.rows, self.kind == "except")
+                wanted[known] = self._wanted(seen[codes] + _occurrence(codes), there[codes])
+                seen += np.bincount(codes, minlength=index.count)
+                rows = np.flatnonzero(wanted)
+                if len(rows):
+                    yield batch if len(rows) == batch.rows else batch.take(rows)
+            yield from alone.rest()
+        finally:
+            alone.close()
 
     def _wanted(self, turn: Positions, right: Positions) -> Mask:
-        """Which rows come out: `turn` says how many equal left rows came before each."""
-        if self.all:
-            common: Mask = turn < right
-            return common if self.kind == "intersect" else ~common
-        both: Mask = right > 0
-        wanted: Mask = (turn == 0) & (both if self.kind == "intersect" else ~both)
-        return wanted
+        """Which rows come out of those whose keys the right side has, `right` times; not of EXCEPT alone.
+
+        `turn` says how many equal left rows came before each.
+        """
+        common: Mask = turn < right if self.all else turn == 0
+        return common if self.kind == "intersect" else ~common
+
+
+def _columns(batch: Batch) -> tuple[Column, ...]:
+    return batch.columns
 
 
 def _longer(counts: Positions, size: int) -> Positions:
     return np.concatenate([counts, np.zeros(size - len(counts), np.int64)])
-
-
-def _added(counts: Positions, codes: Positions, size: int) -> Positions:
-    return _longer(counts, size) + np.bincount(codes, minlength=size)
 
 
 def _occurrence(codes: Positions) -> Positions:

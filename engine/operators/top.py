@@ -17,7 +17,8 @@ from engine.counters import timed
 from engine.operators.base import Operator, Task, given, tasks_of
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
-from engine.operators.sort import Keyed, Sort, SortKey, key_columns, sort_words
+from engine.operators.sort import Sort
+from engine.operators.sortkeys import Keyed, SortKey, key_columns, sort_words
 from engine.orders import order_words, sorted_rows
 from engine.parallel import pool_safe, prepare
 from engine.pool import ordered

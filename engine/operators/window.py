@@ -4,23 +4,29 @@ All rows are sorted by partition and order, once for calls whose windows are sor
 and where a group of peers (rows that are equal in the order) begins, follows from neighbours, and frames from
 these (engine.frames, engine.operators.windowframes). The values of each call are made in that order and put
 back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
+
+Rows that take more memory than they may go to temporary files, sorted, and come back some partitions at a
+time; windows without partitions, or with different ones, need all rows at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
 
 from engine.counters import timed
 from engine.frames import Layout, Pieces, excluded
-from engine.nodes import true_rows
+from engine.late import held_bytes
+from engine.nodes import Reference, true_rows
 from engine.operators import windowfunctions
 from engine.operators.base import Operator
 from engine.operators.rows import Rows
-from engine.operators.sort import SortKey, keyed, sort_words
+from engine.operators.sortedruns import SortedRuns
+from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes, sort_words
 from engine.operators.windowaggregates import aggregated
 from engine.operators.windowframes import FrameBound, RangeKey, border
 from engine.orders import sorted_rows
@@ -103,9 +109,61 @@ class Window:
 
     def _with_values(self, run: Run) -> Iterator[Batch]:
         wanted = list(dict.fromkeys(e for call in self.calls for e in call.expressions))
-        parts = list(keyed(self.child, [SortKey(e) for e in wanted], run))
-        if not parts:
-            return
+        parts: list[Keyed] = []
+        grant = run.memory.grant()
+        rest = keyed(self.child, [SortKey(e) for e in wanted], run)
+        try:
+            for part in rest:
+                parts.append(part)
+                if grant.room(keyed_bytes(part)):
+                    continue
+                if not self._alike:
+                    grant.require(keyed_bytes(part), self.explain())
+                    continue
+                grant.release()
+                yield from self._piecewise(chain(parts, rest), wanted, run)
+                return
+            if parts:
+                yield from self._valued(parts, wanted, run)
+        finally:
+            grant.release()
+
+    @property
+    def _alike(self) -> bool:
+        """Whether all windows have the same partitions, and more than one."""
+        first, *others = (frozenset(call.partition) for call in self.calls)
+        return bool(first) and all(other == first for other in others)
+
+    def _piecewise(self, parts: Iterable[Keyed], wanted: Sequence[Expression], run: Run) -> Iterator[Batch]:
+        """The same by way of temporary files, sorted as the last window is."""
+        keys = self.calls[-1].keys
+        width, partition = len(self.child.types), len(self.calls[-1].partition)
+        types = (*self.child.types, *(expression.type for expression in wanted))
+        grant = run.memory.grant()
+        runs = SortedRuns(types, keys, run, self)
+        held: list[Keyed] = []
+        try:
+            for batch, found in parts:
+                mine = [found[wanted.index(key.expression)] for key in keys]
+                part = Batch((*batch.columns, *found), batch.rows), mine
+                held.append(part)
+                if not grant.room(keyed_bytes(part)):
+                    runs.add(held)
+                    held = []
+                    grant.release()
+            runs.add(held)
+            held = []
+            grant.release()
+            for whole in whole_partitions(runs.merged_with_keys(), width + len(wanted), partition, run):
+                columns = whole.columns
+                known = list(columns[width : width + len(wanted)])
+                yield from self._valued([(Batch(columns[:width], whole.rows), known)], wanted, run)
+        finally:
+            grant.release()
+            runs.close()
+
+    def _valued(self, parts: Sequence[Keyed], wanted: Sequence[Expression], run: Run) -> Iterator[Batch]:
+        """Rows, among them all of each of their partitions, with their values."""
         rows = Rows([batch for batch, _ in parts], self.child.types)
         joined = [Column.concat(part) for part in zip(*(found for _, found in parts), strict=True)]
         work = _Work(dict(zip(wanted, joined, strict=True)), rows.count, run)
@@ -117,6 +175,31 @@ class Window:
             added = tuple(column.take(there) for column in values)
             yield Batch((*batch.columns, *added), batch.rows)
             at += batch.rows
+
+
+def whole_partitions(batches: Iterable[Batch], first: int, count: int, run: Run) -> Iterator[Batch]:
+    """Sorted rows in pieces that hold whole partitions, whose keys are `count` columns from `first` on.
+
+    A piece is about as large as an operator may be, or one partition.
+    """
+    held: list[Batch] = []
+    size, most = 0, run.memory.limit // 2
+    for batch in batches:
+        held.append(batch)
+        size += held_bytes(batch.columns)
+        if size <= most:
+            continue
+        whole = Batch.concat(held)
+        keys = (SortKey(Reference(i, whole.columns[i].type)) for i in range(first, first + count))
+        words = sort_words(tuple(keys), whole.columns[first : first + count])
+        last = int(np.flatnonzero(_starts(words, np.arange(whole.rows)))[-1])
+        if last:
+            yield whole.slice(0, last)
+            whole = whole.slice(last, whole.rows)
+        held, size = [whole], held_bytes(whole.columns)
+        most = max(most, 2 * size)
+    if held:
+        yield Batch.concat(held)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ TABLES = f"""
 create table t as select i, i % 10007 as k, (i * 7919) % 100003 as v, 'text ' || i % 5003 as s,
     case when i % 11 = 0 then null else i % 997 end as n, i::numeric / 4 as d
     from generate_series(1, {ROWS}) i;
-create table u as select k, k * 2 as w, 'text ' || k as s from generate_series(-500, 9000) k
+create table u as select k, k * 2 as w, 'text ' || k as s from generate_series(-500, 19000) k
 """
 
 SPILLING = {
@@ -31,6 +31,26 @@ SPILLING = {
         "select k, array_agg(v), string_agg(s, ',' order by v desc), count(distinct n) from t group by k"
     ),
     "groups with their median": "select k, percentile_cont(0.5) within group (order by v) from t group by k",
+    "join": "select t.i, u.w from t join u on t.k = u.k",
+    "join on text with a condition": "select t.i, u.k from t join u on t.s = u.s and t.n < u.w",
+    "left join": "select t.i, u.w from u left join t on t.n = u.k",
+    "right join": "select t.i, u.w from u right join t on t.k = u.k and t.n > 5",
+    "full join": "select t.i, u.k from t full join u on t.k = u.k and u.w > 50",
+    "semi join": "select k from u where exists (select from t where t.v = u.k + 500 and t.i > u.w)",
+    "distinct": "select distinct k, s from t",
+    "distinct on": "select distinct on (k) k, i from t order by k, v",
+    "intersect": "select k, k * 2 from t intersect select k, w from u",
+    "intersect all": "select k, s from u intersect all select k, 'text ' || k from t",
+    "except": "select k, v from t except select k, w from u",
+    "except all": "select k, s from t except all select k, s from t where i % 3 = 0",
+    "windows": (
+        "select i, row_number() over w, sum(v) over (partition by k) from t "
+        "window w as (partition by k order by v)"
+    ),
+    "sort": "select i, s, d from t order by n desc, s, i",
+    "sort by text": 'select s, k, i from t order by s collate "C" desc, v % 10',
+    "sort by numeric": "select d, n, i from t order by n nulls first, d desc",
+    "anti join": "select k from u where not exists (select from t where t.k = u.k and t.v > u.w)",
 }
 
 
