@@ -7,7 +7,7 @@ restart    the database on disk is closed and opened before each statement
 batch1     batches of one row
 plain      kernels in numpy only
 unruled    the planner's rules are off, and so are hash joins and indexes
-spill      batches of two rows, and operators may hold nothing: they put rows aside in temporary files
+spill      batches of sixteen rows, and operators hold next to nothing: they put rows aside in temporary files
 encoded    all rows are sealed before each statement, each time in another encoding where it fits
 pg         a real PostgreSQL, for tests/slt/pg and tests/isolation, where PG_URI names one; for
            tests/slt/vectors/pgvector, where PGVECTOR_URI names one that has pgvector
@@ -267,14 +267,14 @@ def _patched(mode: str) -> Iterator[None]:
         patches: list[Any]
         if mode in ("batch1", "spill"):
             modules = [m for m in list(sys.modules.values()) if getattr(m, "BATCH_ROWS", None) is not None]
-            rows = 1 if mode == "batch1" else 2
+            rows = 1 if mode == "batch1" else 16
             patches = [mock.patch.object(module, "BATCH_ROWS", rows) for module in modules]
         elif mode == "plain":
             patches = [mock.patch.object(kernels, name, kernel) for name, kernel in plain_kernels()]
         else:
             patches = []
         if mode == "spill":
-            patches += [mock.patch.object(Memory, "limit", 1), mock.patch.object(aggregate, "FEW", 0)]
+            patches += [mock.patch.object(Memory, "limit", 1000), mock.patch.object(aggregate, "FEW", 0)]
         for patch in patches:
             patch.start()
         try:

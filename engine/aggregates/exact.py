@@ -152,9 +152,16 @@ def products(left: Array, right: Array) -> tuple[Array, Array]:
     """left * right as a rounded product and its rounding error (both exact where nothing underflows)."""
     with np.errstate(all="ignore"):
         product = left * right
+        if _short(left) and _short(right):
+            return product, np.zeros(len(product))
         a, b = _split(left), _split(right)
         error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
     return product, np.where(np.isfinite(error), error, 0.0)
+
+
+def _short(values: Array) -> bool:
+    """Whether all are whole numbers of so few digits that no product of two is rounded."""
+    return bool((np.abs(values) < 1 << 26).all() and (values == np.rint(values)).all())
 
 
 def _split(values: Array) -> tuple[Array, Array]:

@@ -33,7 +33,7 @@ from storage.types import INT4, Type
 
 # A batch with so many groups, and more than one for each _SHARE rows, is not worth aggregating on its own.
 MANY = 8192
-_SHARE = 4
+_SHARE = 16
 # So many groups, or rows that are kept, are not counted against the budget.
 FEW = 512
 

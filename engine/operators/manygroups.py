@@ -93,23 +93,20 @@ class ManyGroups:
 
     def _grouped(self, partitions: Partitions, n: int, before: Positions) -> Batch:
         """The groups of a partition."""
-        keys = [column.take(before) for column in self._keys]
         batches = list(partitions.part(n))
-        if not batches:
-            rows = Batch.empty(partitions.types)
-            if not len(before):
-                return Batch.empty([*(key.type for key in keys), *(call.type for call in self._calls)])
-        else:
-            rows = Batch.concat(batches)
+        if not batches and not len(before):
+            return Batch.empty([*(key.type for key in self._keys), *(call.type for call in self._calls)])
+        rows = Batch.concat(batches) if batches else Batch.empty(partitions.types)
         del batches
-        whole = [Column.concat([a, b]) for a, b in zip(keys, rows.columns, strict=False)]
-        if not len(before):
-            whole = list(rows.columns[: len(keys)])
-        groups, firsts = number(whole, len(before) + rows.rows)
+        keys = list(rows.columns[: len(self._keys)])
+        if len(before):
+            earlier = [column.take(before) for column in self._keys]
+            keys = [Column.concat(both) for both in zip(earlier, keys, strict=True)] if rows.rows else earlier
+        groups, firsts = number(keys, len(before) + rows.rows)
         count = len(firsts)
-        known = Batch(tuple(column.take(firsts) for column in whole), count)
-        # groups until then that belong to another partition become one more, which is left out
-        places = np.full(self._before.count, count)
+        known = Batch(tuple(column.take(firsts) for column in keys), count)
+        # groups until then that belong to other partitions come behind, and are left out
+        places = count + np.arange(self._before.count)
         places[before] = groups[: len(before)]
         mine = groups[len(before) :]
         results, at = [], len(keys)
@@ -131,12 +128,12 @@ class ManyGroups:
             assert isinstance(rows, Gathered)
             if places is None:
                 return [rows]
-            earlier = self._before.moved(index, places, count + 1)
+            earlier = self._before.moved(index, places, count + len(places))
             assert isinstance(earlier, Gathered)
             return [joined([earlier.take(earlier.groups < count), rows])]
         state = begun(call, self._run)
         if places is not None:
-            found = self._before.moved(index, places, count + 1)
+            found = self._before.moved(index, places, count + len(places))
             assert isinstance(found, State)
             state = found
         if given.mask is not None:
