@@ -227,7 +227,9 @@ class Grammar:
         if draw < 0.3:
             return self._grouped(depth, here, outer, types, source, where)
         distinct = Node("distinct", ("DISTINCT ",), "") if draw < 0.4 else ""
-        scope = Scope(self, depth, here, outer, windows=draw > 0.8)
+        # where rows can be told apart: of two that are the same, two windows may take either first
+        windows = draw > 0.8 and all("id" in relation.types for relation in here)
+        scope = Scope(self, depth, here, outer, windows=windows)
         return Node("rows", ("SELECT ", distinct, *self._listed(scope, types), " FROM ", source, where))
 
     def _listed(self, scope: Scope, types: Sequence[str]) -> list[str | Node]:

@@ -19,6 +19,7 @@ from storage.kernels.plain.frames import (
 )
 
 _READ = "Array(uint8, 1, 'C', readonly=True)"
+_SPAN = "Array(int64, 1, 'A', readonly=True)"  # of Arrow's memory it may be a part
 
 
 @intrinsic
@@ -72,14 +73,14 @@ def _find(data, at, starts, lengths):  # type: ignore[no-untyped-def]
     return rows, at, OK
 
 
-@njit(f"void(uint8[::1], int64[:], {_READ}, int64[:], int64[:])", nogil=True, cache=True)
+@njit(f"void(uint8[::1], {_SPAN}, {_READ}, {_SPAN}, {_SPAN})", nogil=True, cache=True)
 def _scatter(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
     for i in range(len(places)):
         if lengths[i] > 0:
             _copy(out, places[i], data, starts[i], lengths[i])
 
 
-@njit("void(uint8[::1], int64[:], int64[:])", nogil=True, cache=True)
+@njit(f"void(uint8[::1], {_SPAN}, {_SPAN})", nogil=True, cache=True)
 def _put(out, places, values):  # type: ignore[no-untyped-def]
     for i in range(len(places)):
         at, value = places[i], np.uint32(values[i])
@@ -87,7 +88,7 @@ def _put(out, places, values):  # type: ignore[no-untyped-def]
             out[at + byte] = np.uint8(value >> np.uint32(24 - 8 * byte))
 
 
-@njit(f"void(uint8[::1], int64[:], {_READ}, int64[:], int64[:])", nogil=True, cache=True)
+@njit(f"void(uint8[::1], {_SPAN}, {_READ}, {_SPAN}, {_SPAN})", nogil=True, cache=True)
 def _fields(out, places, data, starts, lengths):  # type: ignore[no-untyped-def]
     for i in range(len(places)):
         at, length, source = places[i], lengths[i], starts[i]
