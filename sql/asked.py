@@ -19,6 +19,7 @@ from storage.database import Database
 from storage.errors import FeatureNotSupported, InvalidParameterValue, ObjectNotInPrerequisiteState
 from storage.segments.statistics import TableStatistics, statistics_of
 from storage.transactions.transaction import Transaction
+from storage.usertypes import EnumType
 
 
 class Asked(SessionInfo):
@@ -124,7 +125,9 @@ class Asked(SessionInfo):
 
     def enum_labels(self, oid: int) -> dict[int, str]:
         """See engine.seams.SessionInfo."""
-        return {label.place: label.text for label in self.catalog.types[oid].labels}
+        made = self.catalog.types[oid]
+        assert isinstance(made, EnumType)
+        return {label.place: label.text for label in made.labels}
 
     def drew(self, sequence: int, value: int) -> None:
         """A sequence gave this session a value."""

@@ -9,12 +9,13 @@ types whose input depends on the session (now, time zones, the search path) are 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from engine import casts
 from engine.composites import MakeRow
+from engine.domains import CheckDomain, Checks
 from engine.expressions import Cast, Constant, Expression, Parameter
 from sql.context import BindContext
 from storage.batch import Batch
@@ -121,13 +122,45 @@ def can_coerce(source: Type, target: Type, letter: Letter = "i") -> bool:
     return context is not None and _RANK[context] <= _RANK[letter]
 
 
+Constraints = Callable[[Type, BindContext], Checks | None]
+_CONSTRAINTS: list[Constraints] = []
+
+
+def use(constraints: Constraints) -> None:
+    """Say what values of a type have to obey: sql.binding.domains does, when it is imported."""
+    _CONSTRAINTS[:] = [constraints]
+
+
 def coerce(
     expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
 ) -> Expression:
-    """The expression as `target`, modifier included. Raises CannotCoerce (42846).
+    """The expression as `target`, modifier and domain included. Raises CannotCoerce (42846).
 
     An error points at a constant where it was written, else at `position`.
     """
+    made = _coerced(expression, target.plain, letter, position, context)
+    source = expression.type
+    if target.domain is None and target.element is None and target.attributes is None:
+        if source.domain is None or letter != "e" or source.oid != target.oid:
+            return made
+        return Cast(made, target) if made is expression else made  # out of its domain
+    if source.of(-1) == target.of(-1):
+        return made
+    return checked(made, target, context)
+
+
+def checked(expression: Expression, type: Type, context: BindContext) -> Expression:
+    """The expression as a value of `type` that obeys the domains in it."""
+    checks = _CONSTRAINTS[0](type, context)
+    if checks is None:
+        return expression
+    context.depend(type)
+    return CheckDomain(expression, type, checks)
+
+
+def _coerced(
+    expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
+) -> Expression:
     position = context.place(expression, position)
     source = expression.type
     if source.oid == UNKNOWN.oid:
@@ -161,11 +194,11 @@ def _as_row(
 
     if not can_coerce(source, target, letter):
         raise refused("")
+    for number, (field, attribute) in enumerate(zip(fields, wanted, strict=False), 1):
+        if not can_coerce(field.type, attribute.type, letter):
+            raise refused(f"Cannot cast type {field.type} to {attribute.type.base} in column {number}.")
     if len(fields) != len(wanted):
         raise refused(f"Input has too {'few' if len(fields) < len(wanted) else 'many'} columns.")
-    for number, (field, attribute) in enumerate(zip(fields, wanted, strict=True), 1):
-        if not can_coerce(field.type, attribute.type, letter):
-            raise refused(f"Cannot cast type {field.type} to {attribute.type} in column {number}.")
     if isinstance(expression, MakeRow):
         items = (
             coerce(item, attribute.type, letter, position, context)
@@ -182,8 +215,8 @@ def _from_unknown(
         number = expression.index + 1
         known = context.parameters.use(number, position)
         if known is None:
-            context.parameters.resolve(number, target)
-            return _modified(Parameter(expression.index, target.base), target, letter)
+            context.parameters.resolve(number, target.plain)
+            return _modified(Parameter(expression.index, target.plain.base), target.plain, letter)
         return coerce(Parameter(expression.index, known), target, "e", position, context)
     if isinstance(expression, Constant):
         return read_constant(expression, target, letter, position, context)
@@ -208,7 +241,7 @@ def read_constant(
     # a written cast cuts what is too long, an assignment refuses it
     cut = letter == "e"
     cast = Cast(Constant(context.constant(TEXT, text)), target, cut)
-    inner = target if target.element is None else target.element
+    inner = target.single
     if inner.is_enum:
         context.depend(inner)
         return Constant(_evaluated(cast, context, position, key=(target, text, cut)).value, text)
@@ -295,4 +328,6 @@ def common_type(types: Sequence[Type], what: str, positions: Sequence[int] = ())
             best = type
     modifiers = {t.modifier for t, _ in known if t.oid == best.oid}
     same = all(t.oid == best.oid for t, _ in known) and len(modifiers) == 1
+    if len(known) < len(types) or any(t.catalog_oid != best.catalog_oid for t, _ in known):
+        best = best.plain
     return best if same else best.base

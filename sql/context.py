@@ -32,7 +32,7 @@ from storage.errors import (
     ObjectNotInPrerequisiteState,
     UndefinedParameter,
 )
-from storage.types import TEXT, Type
+from storage.types import BY_OID, TEXT, Type
 
 MAX_PARAMETERS = 65_535
 
@@ -119,7 +119,9 @@ class BindContext:
 
     def depend(self, type: Type) -> None:
         """The plan holds for this version of a type of the catalog."""
-        made = self.catalog.types.get((type.element or type).oid)
+        if type.oid in BY_OID and type.catalog_oid in BY_OID:
+            return
+        made = self.catalog.typed(type.catalog_oid)
         if made is not None:
             self.dependencies.add((made.oid, made.version))
 

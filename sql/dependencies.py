@@ -17,9 +17,10 @@ from sql.accessmethods import METHODS, OPERATOR_CLASSES, named_class
 from sql.extensions import AVAILABLE
 from sql.regclasses import sequences_in
 from storage import catalog as definitions
-from storage.catalog import Catalog, Table, View
+from storage.catalog import Catalog, Table, View, type_defined
 from storage.errors import DependentObjectsStillExist
 from storage.types import BY_OID
+from storage.usertypes import CompositeType, DomainType
 
 Kind = Literal[
     "table",
@@ -33,6 +34,7 @@ Kind = Literal[
     "index",
     "extension",
     "type",
+    "attribute",
     "operator class",
 ]
 
@@ -40,7 +42,7 @@ Kind = Literal[
 @dataclass(frozen=True, slots=True)
 class Object:
     """An object: `oid` is that of the relation, schema, extension, type or operator class, `number` an attnum
-    or a constraint's OID."""
+    (of an attribute, its number in the type `oid`) or a constraint's OID."""
 
     kind: Kind
     oid: int
@@ -70,6 +72,11 @@ def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
             return f"extension {names.quoted(catalog.extensions[item.oid].name)}"
         case "type":
             return f"type {names.name_of(catalog, list(path), 'type', item.oid)}"
+        case "attribute":
+            made = catalog.types[item.oid]
+            assert isinstance(made, CompositeType)
+            name = next(a.name for a in made.attributes if a.number == item.number)
+            return f"column {names.quoted(name)} of composite type {names.quoted(made.name)}"
         case "operator class":
             found = next(c for c in OPERATOR_CLASSES if c.oid == item.oid)
             return f"operator class {found.name} for access method {found.method}"
@@ -106,6 +113,9 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
                 if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
                     yield Object("sequence", sequence.oid), True
             yield from _pointing(catalog, item.oid, None)
+            type_oid = getattr(catalog.relations[item.oid], "type_oid", 0)
+            if type_oid and any(True for _ in _of_type(catalog, type_oid)):
+                yield Object("type", type_oid), True
         case "extension":
             types = AVAILABLE[catalog.extensions[item.oid].name].types
             yield from ((Object("type", type.oid), True) for type in types)
@@ -113,6 +123,10 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             yield from ((Object("operator class", oid), True) for oid in own)
         case "type":
             yield from _of_type(catalog, item.oid)
+        case "attribute":
+            for view, query in catalog.queries():
+                if (item.oid, item.number) in query.depends:
+                    yield relation(catalog, view.oid), False
         case "operator class":
             yield from _classed(catalog, item.oid)
         case "column":
@@ -130,19 +144,28 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
 
 
 def _of_type(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
-    """What has columns of a type; the arrays of one of the catalog's are a type of their own."""
+    """What has columns or attributes of a type, or is a domain over it; arrays of one of the catalog's are a
+    type of their own."""
     oids = {oid}
-    if oid in catalog.types:
-        yield Object("type", catalog.types[oid].array_oid), True
-    elif oid in BY_OID:
+    own = type_defined(catalog.typed(oid))
+    if oid in BY_OID:
         oids.add(BY_OID[oid].array_oid)
+    elif own is not None and own.catalog_oid == oid:
+        yield Object("type", own.array_oid if own.domain is None else own.domain.array_oid), True
     for table in catalog.tables():
         for column in table.columns:
-            if column.type.oid in oids:
+            if column.type.catalog_oid in oids:
                 yield Object("column", table.oid, column.number), False
+    for made in catalog.types.values():
+        if isinstance(made, CompositeType):
+            for attribute in made.attributes:
+                if attribute.type.catalog_oid in oids:
+                    yield Object("attribute", made.oid, attribute.number), False
+        elif isinstance(made, DomainType) and made.base.catalog_oid in oids:
+            yield Object("type", made.oid), False
     for view, query in catalog.queries():
         shown = view.columns if query is view else ()
-        if (oid, 0) in query.depends or any(column.type.oid in oids for column in shown):
+        if (oid, 0) in query.depends or any(column.type.catalog_oid in oids for column in shown):
             yield relation(catalog, view.oid), False
 
 
@@ -239,11 +262,15 @@ def _part(catalog: Catalog, item: Object, going: Container[Object]) -> bool:
         return owner is not None and (Object("table", owner[0]) in going or Object("column", *owner) in going)
     if item.kind in ("default", "constraint", "index", "column") and relation(catalog, item.oid) in going:
         return True
+    if item.kind == "attribute":
+        return Object("type", item.oid) in going
     return item.kind == "default" and Object("column", item.oid, item.number) in going
 
 
 def _inside(item: Object, wanted: Sequence[Object]) -> bool:
-    """Whether an object is part of a table that goes itself, or the default of a column that does."""
+    """Whether an object is part of a table or type that goes itself, or the default of a column that does."""
+    if item.kind == "attribute" and Object("type", item.oid) in wanted:
+        return True
     tables = {other.oid for other in wanted if other.kind in ("table", "materialized view")}
     if item.kind in ("default", "constraint", "column", "index") and item.oid in tables:
         return True

@@ -78,6 +78,14 @@ class TypeName:
 
 
 @dataclass(frozen=True, slots=True)
+class PartMark:
+    """a.b in the list of columns of an INSERT: the column, then the field of it, and of that."""
+
+    names: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class CollationMark:
     """COLLATE name, which stands in the tree as a cast to this."""
 
@@ -93,7 +101,9 @@ class WindowMark:
     position: int
 
 
-Mark = Literal | ParameterMark | FunctionMark | OperatorMark | TypeName | CollationMark | WindowMark
+Mark = (
+    PartMark | Literal | ParameterMark | FunctionMark | OperatorMark | TypeName | CollationMark | WindowMark
+)
 
 
 def mark_of(node: object, kind: type[M]) -> M | None:

@@ -25,6 +25,7 @@ from storage.errors import (
     UndefinedTable,
 )
 from storage.types import BY_OID, format_type
+from storage.usertypes import CompositeType
 
 _BARE = re.compile(r"[a-z_][a-z0-9_$]*")
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".\s]+)')
@@ -61,7 +62,7 @@ def split_list(text: str) -> list[str]:
 
 
 def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relation | SystemView | int | None:
-    """The table, sequence, view or index (its OID) of this name, by the search path."""
+    """The table, sequence, view, index or composite type (of these their OIDs in pg_class) of this name."""
     schema, name = (parts[-2], parts[-1]) if len(parts) > 1 else ("", parts[-1])
     for place in (own_schema(schema, path),) if schema else path:
         view = VIEWS.get((place, name))
@@ -76,6 +77,9 @@ def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relat
         index = catalog.index(known.oid, name)
         if index is not None:
             return index[1].oid
+        made = catalog.type_named(known.oid, name)
+        if isinstance(made, CompositeType):
+            return made.relation
     return None
 
 
@@ -107,6 +111,12 @@ def _relation_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
         if view is not None:
             schema, name = view.schema, view.name
         else:
+            made = next(
+                (t for t in catalog.types.values() if isinstance(t, CompositeType) and t.relation == oid),
+                None,
+            )
+            if made is not None:
+                return _type_name(catalog, path, made.oid)
             found = next(((t, i) for t in catalog.tables() for i in t.every_index if i.oid == oid), None)
             if found is None:
                 return None
@@ -142,16 +152,16 @@ def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
 def _type_name(catalog: Catalog, path: list[str], oid: int) -> str | None:
     if oid in BY_OID:
         return format_type(BY_OID[oid])
-    made = next((t for t in catalog.types.values() if oid in (t.oid, t.array_oid)), None)
-    if made is not None:
-        seen = named(catalog, path)((made.name,))
-        place = "" if seen is not None and seen.oid == made.oid else quoted(catalog.schemas[made.schema].name)
-        return f"{place}{'.' if place else ''}{quoted(made.name)}{'[]' if oid == made.array_oid else ''}"
-    table = next((t for t in catalog.row_types() if oid in (t.type_oid, t.array_type_oid)), None)
-    if table is None:
+    made = catalog.typed(oid)
+    if made is None:
         return None
-    name = _relation_name(catalog, path, table.oid) or ""
-    return name + "[]" if oid == table.array_type_oid else name
+    if isinstance(made, Table | View):
+        name = _relation_name(catalog, path, made.oid) or ""
+        return name + "[]" if oid == made.array_type_oid else name
+    seen = named(catalog, path)((made.name,))
+    visible = seen is not None and seen.catalog_oid == made.oid
+    place = "" if visible else quoted(catalog.schemas[made.schema].name) + "."
+    return f"{place}{quoted(made.name)}{'[]' if oid == made.array_oid else ''}"
 
 
 def _function_name(oid: int, kind: Kind) -> str | None:
@@ -193,12 +203,8 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
 
 def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     try:
-        return type_of(text, named(catalog, path)).oid
+        return type_of(text, named(catalog, path)).catalog_oid
     except (UndefinedObject, FeatureNotSupported):
-        base = text.strip().removesuffix("[]")
-        found = find(catalog, path, split_name(base))
-        if isinstance(found, Table | View) and found.type_oid:
-            return found.array_type_oid if text.strip().endswith("[]") else found.type_oid
         raise UndefinedObject(f'type "{text.strip()}" does not exist') from None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from storage.types import Type
+from storage.types import BY_OID, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,14 @@ class Resolved:
     stars: dict[int, tuple[ColumnName, ...]] = field(default_factory=dict)
     rows: dict[int, WholeRow] = field(default_factory=dict)
     using: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of joins
+    fields: dict[int, tuple[int, int]] = field(default_factory=dict)  # (OID of a composite type, number)
     joined: set[tuple[int, int]] = field(default_factory=set)  # (table, attnum) that USING names
 
     types: dict[int, Type] = field(default_factory=dict)  # of the catalog's own, by casts
 
     def type(self, tree: object, type: Type) -> None:
         """A cast's type."""
-        if (type.element or type).is_enum:
+        if type.single.catalog_oid not in BY_OID:
             self.types[id(tree)] = type
 
     def dependencies(self) -> Iterator[tuple[int, int]]:
@@ -77,4 +78,5 @@ class Resolved:
                 yield column.table, column.number
         yield from self.joined
         for type in self.types.values():
-            yield (type.element or type).oid, 0
+            yield type.single.catalog_oid, 0
+        yield from self.fields.values()

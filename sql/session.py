@@ -33,7 +33,7 @@ from sql.shortstatements import ShortStatements
 from sql.statements import queries
 from sql.transactions import clock, isolation_of
 from storage.batch import Batch
-from storage.catalog import Catalog
+from storage.catalog import Catalog, type_defined
 from storage.column import Column
 from storage.database import Database
 from storage.errors import (
@@ -47,7 +47,7 @@ from storage.errors import (
 from storage.memory import reservations
 from storage.segments.cache import cache
 from storage.transactions.locks import TableMode
-from storage.types import BY_OID, Type
+from storage.types import BY_OID, Type, array_of
 from storage.waiting import WouldBlock, about_to_wait
 
 _BUFFER = 8192  # bytes: the unit of shared_buffers
@@ -408,8 +408,8 @@ def _given_type(oid: int, catalog: Catalog) -> Type | None:
         return None
     known = BY_OID.get(oid)
     if known is None:
-        for made in catalog.types.values():
-            if oid in (made.oid, made.array_oid):
-                return made.type if oid == made.oid else made.array_type
+        type = type_defined(catalog.typed(oid))
+        if type is not None:
+            return type if oid == type.catalog_oid else array_of(type)
         raise UndefinedObject(f"type with OID {oid} does not exist")
     return known

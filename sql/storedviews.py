@@ -134,8 +134,9 @@ def definition(
         )
         found[table.oid] = seen == table.oid
     for type in resolved.types.values():
-        made = catalog.types[(type.element or type).oid]
-        seen_type = named(catalog, path)((made.name,))
-        found[made.oid] = seen_type is not None and seen_type.oid == made.oid
+        oid = type.single.catalog_oid
+        made = catalog.typed(oid)
+        seen_type = None if made is None else named(catalog, path)((made.name,))
+        found[oid] = seen_type is not None and seen_type.catalog_oid == oid
     shown = Unparser(resolved, visible=lambda oid: found.get(oid, False), catalog=catalog)
     return shown.named(tree, names) + ";"

@@ -13,7 +13,7 @@ from engine.forms import sparse, vectors
 from sql.keywords import words
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
-from storage.catalog import Catalog
+from storage.catalog import Catalog, type_defined
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
@@ -267,13 +267,14 @@ def named(catalog: Catalog, path: Iterable[str]) -> Lookup:
     """What finds the catalog's own types along a search path."""
 
     def find(parts: tuple[str, ...]) -> Type | None:
-        if not catalog.types:
-            return None
         for place in parts[:-1][-1:] or path:
             schema = catalog.schema(place)
-            made = None if schema is None else catalog.type_named(schema.oid, parts[-1])
-            if made is not None:
-                return made.type
+            if schema is None:
+                continue
+            made = catalog.type_named(schema.oid, parts[-1])
+            type = type_defined(made or catalog.relation(schema.oid, parts[-1]))
+            if type is not None:
+                return type
         return None
 
     return find

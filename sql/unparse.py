@@ -399,12 +399,13 @@ class Unparser:
 
     def _type(self, type: Type) -> str:
         """The name of a type of the catalog."""
-        one = type.element or type
+        one = type.single
         assert self._catalog is not None
-        found = self._catalog.types[one.oid]
+        found = self._catalog.typed(one.catalog_oid)
+        assert found is not None
         place = self._catalog.schemas[found.schema].name
-        schema, name = self._renames.relations.get(one.oid, (place, found.name))
-        shown = quoted(name) if self._visible(one.oid) else f"{quoted(schema)}.{quoted(name)}"
+        schema, name = self._renames.relations.get(found.oid, (place, found.name))
+        shown = quoted(name) if self._visible(one.catalog_oid) else f"{quoted(schema)}.{quoted(name)}"
         return shown if type is one else shown + "[]"
 
     def _marked(self, tree: exp.BitwiseAnd) -> str:
@@ -452,7 +453,9 @@ class Unparser:
         name = tree.expression
         if not isinstance(name, exp.Identifier):
             raise _cannot(tree)
-        return f"{self.expression(tree.this)}.{quoted(name.this)}"
+        field = self._resolved.fields.get(id(tree))
+        shown = name.this if field is None else self._renames.columns.get(field, name.this)
+        return f"{self.expression(tree.this)}.{quoted(shown)}"
 
     def _slice(self, tree: exp.Slice) -> str:
         ends = (tree.args.get("this"), tree.args.get("expression"))

@@ -21,11 +21,12 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
-from storage.types import Attribute, Type, array_of, composite, enum, refreshed
+from storage.types import Attribute, Type, composite, refreshed
+from storage.usertypes import BOOTSTRAP_ROLE as BOOTSTRAP_ROLE
+from storage.usertypes import CompositeType, UserType
 
 FIRST_USER_OID = 16_384
 PG_CATALOG, PUBLIC, INFORMATION_SCHEMA = 11, 2200, 13_000
-BOOTSTRAP_ROLE = 10
 DATABASE_OID = 5
 
 
@@ -316,51 +317,18 @@ class Extension:
     comment: str = ""
 
 
-class Label(NamedTuple):
-    """One value of an enum: `place` is what columns hold, and says where it stands among the others."""
-
-    oid: int
-    place: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class EnumType:
-    """CREATE TYPE ... AS ENUM: its labels in their order.
-
-    A value is kept as its label's place. Places ascend and lie PLACES apart at first, so that there is room
-    for labels between them: rows need not be written anew, whatever labels come or are renamed.
-    """
-
-    oid: int
-    schema: int
-    name: str
-    array_oid: int
-    labels: tuple[Label, ...] = ()
-    owner: int = BOOTSTRAP_ROLE
-    comment: str = ""
-    version: int = 1
-
-    @property
-    def type(self) -> Type:
-        """The type of its values."""
-        return enum(self.name, self.oid, self.array_oid)
-
-    @property
-    def array_type(self) -> Type:
-        """The type of its arrays."""
-        return array_of(self.type)
-
-
-PLACES = 1 << 40
-"""How far the labels of a new enum are apart."""
-
 Relation = Table | Sequence | View
-RowTyped = Table | View
-"""What has a type of its rows, which columns may have."""
-Versioned = Relation | EnumType
+Versioned = Relation | UserType
 """What plans are made of: each change gives it another version."""
-Definition = Relation | EnumType | Schema | Role | Extension
+Definition = Relation | UserType | Schema | Role | Extension
+
+
+def type_defined(item: Definition | None) -> Type | None:
+    """The type that a definition makes: its own, of a relation its rows'; None where it makes none."""
+    if isinstance(item, UserType):
+        return item.type
+    return item.row_type if isinstance(item, Table | View) and item.type_oid else None
+
 
 BUILT_IN_SCHEMAS = (
     Schema(PG_CATALOG, "pg_catalog"),
@@ -380,7 +348,7 @@ def _retyped(columns: tuple[C, ...], type: Type) -> tuple[C, ...]:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Schemas, relations, roles, extensions and enums by OID."""
+    """Schemas, relations, roles, extensions and types by OID."""
 
     schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
     relations: Mapping[int, Relation] = field(default_factory=dict)
@@ -389,7 +357,7 @@ class Catalog:
     )
     version: int = 1
     extensions: Mapping[int, Extension] = field(default_factory=dict)
-    types: Mapping[int, EnumType] = field(default_factory=dict)
+    types: Mapping[int, UserType] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {(r.schema, r.name): r.oid for r in self.relations.values()}
@@ -451,9 +419,9 @@ class Catalog:
             elif isinstance(relation, Table) and relation.materialized is not None:
                 yield relation, relation.materialized
 
-    def embedding(self, type: Type) -> Iterator[Table | View]:
-        """Relations as they are once `type` stands for what has its OID in their columns, where that changes
-        them."""
+    def embedding(self, type: Type) -> Iterator[Definition]:
+        """What changes where `type` stands for what has its OID in columns, attributes and domains: as it is
+        then."""
         for relation in self.relations.values():
             if isinstance(relation, Table):
                 columns = _retyped(relation.columns, type)
@@ -463,6 +431,11 @@ class Catalog:
                 shown = _retyped(relation.columns, type)
                 if shown != relation.columns:
                     yield replace(relation, columns=shown)
+        for made in self.types.values():
+            if made.type.catalog_oid != type.catalog_oid:
+                retyped = made.retyped(type)
+                if retyped != made:
+                    yield retyped
 
     def sequences(self) -> Iterator[Sequence]:
         """Every sequence."""
@@ -476,9 +449,16 @@ class Catalog:
         """The extension of this name, if it was made."""
         return next((e for e in self.extensions.values() if e.name == name), None)
 
-    def type_named(self, schema: int, name: str) -> EnumType | None:
+    def type_named(self, schema: int, name: str) -> UserType | None:
         """The type of this name in the schema, if it was made."""
         return next((t for t in self.types.values() if (t.schema, t.name) == (schema, name)), None)
+
+    def typed(self, oid: int) -> UserType | Table | View | None:
+        """What makes the type with this OID, or the type of its arrays."""
+        found = self.types.get(oid) or next((t for t in self.types.values() if t.array_oid == oid), None)
+        if found is not None:
+            return found
+        return next((r for r in self.row_types() if oid in (r.type_oid, r.array_type_oid)), None)
 
     def versioned(self, oid: int) -> Versioned | None:
         """The relation or type with this OID."""
@@ -499,14 +479,17 @@ class Catalog:
                 other, error = self.role(item.name), DuplicateObject
             case Extension():
                 other, error = self.extension(item.name), DuplicateObject
-            case EnumType():
+            case _ if isinstance(item, UserType):
                 other = self.type_named(item.schema, item.name) or self.relation(item.schema, item.name)
                 other, error = None if isinstance(other, Sequence) else other, DuplicateObject
             case _:
                 other, error = self.relation(item.schema, item.name), DuplicateTable
+        if other is None and isinstance(item, Relation):
+            same = self.type_named(item.schema, item.name)
+            other = same if isinstance(same, CompositeType) else None
         if other is not None and other.oid != item.oid and other.oid not in besides:
             kind = "relation" if error is DuplicateTable else type(item).__name__.lower()
-            kind = "type" if isinstance(item, EnumType) else kind
+            kind = "type" if isinstance(item, UserType) else kind
             raise error(f'{kind} "{item.name}" already exists')
         index = None if error is not DuplicateTable else self.index(getattr(item, "schema", 0), item.name)
         if index is not None and index[0].oid not in besides:
@@ -530,13 +513,22 @@ class Catalog:
             Role: dict(self.roles),
             Table: dict(self.relations),
             Extension: dict(self.extensions),
-            EnumType: dict(self.types),
+            CompositeType: dict(self.types),
         }
         for oid, item in definitions.items():
             if item is None:
                 for objects in kinds.values():
                     objects.pop(oid, None)
             else:
-                kinds[Table if isinstance(item, Relation) else type(item)][oid] = item
+                kinds[_shelf(item)][oid] = item
         version = version or self.version + 1
-        return Catalog(kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension], kinds[EnumType])
+        return Catalog(
+            kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension], kinds[CompositeType]
+        )
+
+
+def _shelf(item: Definition) -> type:
+    """Under which class a catalog keeps a definition."""
+    return (
+        Table if isinstance(item, Relation) else CompositeType if isinstance(item, UserType) else type(item)
+    )

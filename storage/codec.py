@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,8 @@ from storage.catalog import (
     ColumnDefinition,
     Constraint,
     Definition,
-    EnumType,
     Extension,
     Index,
-    Label,
     Materialized,
     References,
     Relation,
@@ -37,7 +35,8 @@ from storage.catalog import (
     ViewColumn,
 )
 from storage.column import Column
-from storage.types import BY_OID, INT8, Attribute, Form, Type, array_of, composite, enum
+from storage.types import BY_OID, INT8, Attribute, Domain, Form, Type, array_of, composite, enum
+from storage.usertypes import CompositeType, DomainCheck, DomainType, EnumType, Label, UserType
 
 _KINDS: dict[str, type[Any]] = {
     "table": Table,
@@ -47,20 +46,33 @@ _KINDS: dict[str, type[Any]] = {
     "role": Role,
     "extension": Extension,
     "enum": EnumType,
+    "composite": CompositeType,
+    "domain": DomainType,
 }
 
 
-def encode_type(type: Type) -> list[Any]:
-    """A type as (oid, modifier); of the catalog's own, or an array of one, then (its name, its OID, its
-    array's), and of a composite type its attributes, each (name, type, number)."""
+def encode_type(type: Type) -> Any:
+    """A type as [oid, modifier]; of the catalog's own, or an array of one, then its name, its OID, its
+    array's, and of a composite type its attributes, each [name, type, number]. A domain, or an array of one,
+    is an object: its name and OIDs, and the type without it."""
+    if type.domain is not None:
+        return {"domain": list(type.domain), "of": encode_type(type.plain)}
     one = type if type.element is None else type.element
+    if one.domain is not None:
+        return {"elements": list(one.domain), "of": encode_type(array_of(one.plain))}
     made = (one.name, one.oid, one.array_oid) if one.is_enum or one.is_composite else ()
     fields = [[a.name, encode_type(a.type), a.number] for a in one.attributes or ()]
     return [type.oid, type.modifier, *made, *([fields] if one.is_composite else [])]
 
 
-def decode_type(parts: list[Any]) -> Type:
+def decode_type(parts: Any) -> Type:
     """The inverse of encode_type."""
+    if isinstance(parts, dict):
+        under = decode_type(parts["of"])
+        if "domain" in parts:
+            return replace(under, domain=Domain(*parts["domain"]))
+        assert under.element is not None
+        return array_of(replace(under.element, domain=Domain(*parts["elements"])))
     oid, modifier, *named = parts
     if named:
         name, own, array, *fields = named
@@ -90,6 +102,13 @@ def encode_definition(item: Definition) -> dict[str, Any]:
         fields = {name: getattr(item, name) for name in View.__dataclass_fields__}
         fields["columns"] = [asdict(c) | {"type": encode_type(c.type)} for c in item.columns]
         return {"kind": kind} | fields
+    if isinstance(item, CompositeType):
+        fields = {name: getattr(item, name) for name in CompositeType.__dataclass_fields__}
+        attributes = [[a.name, encode_type(a.type), a.number] for a in item.attributes]
+        return {"kind": kind} | fields | {"attributes": attributes}
+    if isinstance(item, DomainType):
+        fields = {name: getattr(item, name) for name in DomainType.__dataclass_fields__}
+        return {"kind": kind} | fields | {"base": encode_type(item.base)}
     return {"kind": kind} | asdict(item)
 
 
@@ -112,6 +131,11 @@ def decode_definition(value: Mapping[str, Any]) -> Definition:
             )
             fields["depends"] = _tuple(fields["depends"])
             fields["options"] = _tuple(fields["options"])
+        case "composite":
+            fields["attributes"] = tuple(Attribute(n, decode_type(t), k) for n, t, k in fields["attributes"])
+        case "domain":
+            fields["base"] = decode_type(fields["base"])
+            fields["checks"] = tuple(DomainCheck(*check) for check in fields["checks"])
         case "enum":
             fields["labels"] = tuple(Label(*label) for label in fields["labels"])
         case "sequence":
@@ -177,7 +201,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
         {item.oid: item for item in items if isinstance(item, Role)},
         value["version"],
         {item.oid: item for item in items if isinstance(item, Extension)},
-        {item.oid: item for item in items if isinstance(item, EnumType)},
+        {item.oid: item for item in items if isinstance(item, UserType)},
     )
 
 

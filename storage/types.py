@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from storage.errors import UndefinedObject
+from storage.errors import FeatureNotSupported, UndefinedObject
 
 
 class Form(Enum):
@@ -48,6 +48,14 @@ class Form(Enum):
 
 
 INTERVAL_DTYPE = np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")])
+
+
+class Domain(NamedTuple):
+    """The domain that a type stands for: values are those of the type under it that obey it."""
+
+    name: str
+    oid: int
+    array_oid: int
 
 
 class Attribute(NamedTuple):
@@ -75,11 +83,29 @@ class Type:
     element: Type | None = None  # of an array type
     wire: int = 0  # the OID told to clients where it is not `oid`: binary(n) is bytea
     attributes: tuple[Attribute, ...] | None = None  # of a row type, in their order
+    domain: Domain | None = None  # `oid` and all else are those of the type under it
 
     @property
     def base(self) -> Type:
         """The type without its modifier."""
         return self if self.modifier == -1 else self.of(-1)
+
+    @property
+    def plain(self) -> Type:
+        """The type without its domain."""
+        return self if self.domain is None else replace(self, domain=None)
+
+    @property
+    def catalog_oid(self) -> int:
+        """The OID of its row in pg_type: of the domain where it is one, or of that one's arrays."""
+        if self.element is not None and self.element.domain is not None:
+            return self.element.domain.array_oid
+        return self.oid if self.domain is None else self.domain.oid
+
+    @property
+    def single(self) -> Type:
+        """What an array type is of; a type that is none, or a domain, itself."""
+        return self if self.element is None or self.domain is not None else self.element
 
     @property
     def wire_oid(self) -> int:
@@ -251,6 +277,8 @@ def array_of(element: Type) -> Type:
 
     Raises UndefinedObject where PostgreSQL has none (an array of an array is the array itself).
     """
+    if element.is_array and element.domain is not None:
+        raise FeatureNotSupported(f"arrays of {element}, a domain over arrays, are not supported")
     if element.is_array:
         return element
     if not element.array_oid:
@@ -299,8 +327,8 @@ def record(fields: Iterable[tuple[str, Type]]) -> Type:
 
 def refreshed(type: Type, new: Type) -> Type:
     """A type with `new` in place of what has its OID: itself, its element, or a field at any depth."""
-    if type.oid == new.oid:
-        return new.of(type.modifier)
+    if type.catalog_oid == new.catalog_oid:
+        return new if new.domain is not None else new.of(type.modifier)
     if type.element is not None:
         element = refreshed(type.element, new)
         return type if element is type.element else replace(type, element=element, sql_name=f"{element}[]")
@@ -344,6 +372,8 @@ _FRACTIONAL = (TIME.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
 
 def format_type(type: Type) -> str:
     """The SQL spelling of a type with its modifier, as PostgreSQL's format_type prints it."""
+    if type.domain is not None:
+        return _shown(type.domain.name)
     if type.element is not None and type.name.startswith("_"):
         element = type.element if type.modifier == -1 else type.element.of(type.modifier)
         return format_type(element) + "[]"

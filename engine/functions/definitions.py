@@ -45,6 +45,7 @@ from storage.types import (
     array_of,
     format_type,
 )
+from storage.usertypes import DomainType
 
 _PG_CLASS = "pg_class"
 
@@ -142,11 +143,16 @@ def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
     """A constraint as it would stand in CREATE TABLE."""
     catalog = run.snapshot.catalog
     constraints = {c.oid: (t, c) for t in catalog.tables() for c in t.constraints}
+    checks = {c.oid: c for t in catalog.types.values() if isinstance(t, DomainType) for c in t.checks}
 
     def named(table: Table) -> str:
         return session_of(run).name_of("class", table.oid)
 
     def one(oid: int, pretty: bool = False) -> str | None:
+        if oid in checks:
+            check = checks[oid]
+            inside = check.expression if pretty else f"({check.expression})"
+            return f"CHECK ({inside})" + ("" if check.validated else " NOT VALID")
         if oid not in constraints:
             return None
         table, constraint = constraints[oid]

@@ -7,6 +7,7 @@ how a query is planned: `subqueries` is told by sql.query.
 import sql.binding.arrays
 import sql.binding.calls
 import sql.binding.conditions
+import sql.binding.domains
 import sql.binding.names
 import sql.binding.operators
 import sql.binding.orderedsets

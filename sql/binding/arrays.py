@@ -80,6 +80,11 @@ def subscript(binding: Binding, tree: exp.Bracket) -> Expression:
         for bracket in brackets:
             value = binding.operator("->", value, binding.bind(_only(bracket)), position=position)
         return value
+    return part(binding, value, brackets, position)
+
+
+def part(binding: Binding, value: Expression, brackets: list[exp.Bracket], position: int) -> Expression:
+    """The element or slice of an array that the brackets name."""
     element = value.type.element
     if element is None:
         raise not_subscriptable(value.type, position)

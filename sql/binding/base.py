@@ -166,6 +166,10 @@ class Binding:
         letter: Letter = "e" if packed else "i"
         return coerce(expression, type, letter, position, self.context)
 
+    def assigned(self, expression: Expression, type: Type, position: int = 0) -> Expression:
+        """The expression as a column of `type` takes it."""
+        return coerce(expression, type, "a", position, self.context)
+
     def operator(self, symbol: str, *operands: Expression, position: int = 0) -> Expression:
         """An operator's call on bound operands."""
         choice = resolve_operator(symbol, [o.type for o in operands], position)

@@ -283,7 +283,7 @@ def _extreme(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressio
 
 def _one_type(arguments: Sequence[Expression]) -> Type:
     first = arguments[0].type
-    return first if all(a.type == first for a in arguments) else first.base
+    return first if all(a.type == first for a in arguments) else first.base.plain
 
 
 def _nullif(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
@@ -303,7 +303,7 @@ def _typeof(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
     bound = _plain(binding, mark, trees)
     if len(bound) != 1:
         raise undefined("pg_typeof", bound, mark.position)
-    return Constant(binding.context.constant(REGTYPE, bound[0].type.oid))
+    return Constant(binding.context.constant(REGTYPE, bound[0].type.catalog_oid))
 
 
 def _trim(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:

@@ -164,6 +164,7 @@ def case(binding: Binding, tree: exp.Case) -> Expression:
     # PostgreSQL looks at ELSE first
     order = list(range(len(bound))) if default is None else [len(bound) - 1, *range(len(bound) - 1)]
     type = common_type([bound[i].type for i in order], "CASE", [position_of(trees[i]) for i in order])
+    type = type.plain if default is None else type
     values = [_branch(binding, expression, type, part) for expression, part in zip(bound, trees, strict=True)]
     otherwise = values[-1] if default is not None else None
     return Case(tuple(zip(conditions, values, strict=False)), otherwise, type)

@@ -16,7 +16,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
-from storage.types import OID, XID
+from storage.types import OID, XID, Type
 
 # Columns that every table has without naming them, and that mean something here.
 _SYSTEM = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
@@ -130,7 +130,18 @@ def field(binding: Binding, tree: exp.Dot) -> Expression:
         table = inner.this.this
         if isinstance(table, str) and _is_relation(binding, table, position):
             return _field_of(binding, tree, table, name.this, position)
-    return rows.field(binding.bind(inner), name.this, position)
+    row = binding.bind(inner)
+    resolved = binding.context.resolved
+    if resolved is not None and row.type.is_composite:
+        number = next((a.number for a in row.type.attributes or () if a.name == name.this), 0)
+        resolved.fields[id(tree)] = _column_of_type(binding, row.type, number)
+    return rows.field(row, name.this, position)
+
+
+def _column_of_type(binding: Binding, type: Type, number: int) -> tuple[int, int]:
+    """An attribute of a composite type; of a relation's row type, the column of the relation."""
+    made = binding.context.catalog.typed(type.oid)
+    return (type.oid if made is None else made.oid), number
 
 
 def _is_relation(binding: Binding, name: str, position: int) -> bool:

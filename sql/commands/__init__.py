@@ -41,6 +41,16 @@ from sql.commands.altering import (
 from sql.commands.base import Action, Command
 from sql.commands.channels import Listen, Notify, Unlisten
 from sql.commands.copying import Copy
+from sql.commands.domains import (
+    AddDomainCheck,
+    CreateDomain,
+    DomainCheckClause,
+    DomainDefault,
+    DomainNotNull,
+    DropDomainCheck,
+    RenameDomainCheck,
+    ValidateDomainCheck,
+)
 from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.extensions import CreateExtension, UpdateExtension
@@ -55,7 +65,18 @@ from sql.commands.sequences import AlterSequence, CreateSequence
 from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
 from sql.commands.tables import CreateTable, CreateTableAs, select_into
 from sql.commands.transactions import Begin, Commit, LockTables, Release, Rollback, RollbackTo, Savepoint
-from sql.commands.types import AddLabel, CreateEnum, RenameLabel
+from sql.commands.types import (
+    AddAttribute,
+    AddLabel,
+    AlterAttribute,
+    AlterComposite,
+    AttributeClause,
+    CreateComposite,
+    CreateEnum,
+    DropAttribute,
+    RenameAttribute,
+    RenameLabel,
+)
 from sql.commands.views import CreateMaterializedView, CreateView, RefreshMaterializedView
 from sql.reading import Reader
 from sql.tokens import Kind, Token
@@ -65,14 +86,19 @@ __all__ = [
     "BACKUP_COLUMNS",
     "SHORT",
     "Action",
+    "AddAttribute",
     "AddColumn",
     "AddConstraint",
+    "AddDomainCheck",
     "AddIdentity",
     "AddLabel",
+    "AlterAttribute",
+    "AlterComposite",
     "AlterConstraint",
     "AlterSequence",
     "AlterTable",
     "AlterType",
+    "AttributeClause",
     "Backup",
     "Begin",
     "ChangeOwner",
@@ -82,6 +108,8 @@ __all__ = [
     "Comment",
     "Commit",
     "Copy",
+    "CreateComposite",
+    "CreateDomain",
     "CreateEnum",
     "CreateExtension",
     "CreateIndex",
@@ -95,9 +123,14 @@ __all__ = [
     "Deallocate",
     "Declare",
     "Discard",
+    "DomainCheckClause",
+    "DomainDefault",
+    "DomainNotNull",
     "Drop",
+    "DropAttribute",
     "DropColumn",
     "DropConstraint",
+    "DropDomainCheck",
     "DropIdentity",
     "Execute",
     "Explain",
@@ -112,6 +145,8 @@ __all__ = [
     "RefreshMaterializedView",
     "Release",
     "Rename",
+    "RenameAttribute",
+    "RenameDomainCheck",
     "RenameIndex",
     "RenameLabel",
     "Reset",
@@ -132,6 +167,7 @@ __all__ = [
     "Unlisten",
     "UpdateExtension",
     "ValidateConstraint",
+    "ValidateDomainCheck",
     "parse_command",
 ]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sql.commands.altering import alter_table
 from sql.commands.base import Command, Name, name_list, unsupported
+from sql.commands.domains import alter_domain, create_domain
 from sql.commands.extensions import alter_extension, create_extension
 from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
@@ -70,6 +71,7 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
     "user": (_plain(create_user), _NONE),
     "extension": (_plain(create_extension), _NONE),
     "type": (_plain(create_type), _NONE),
+    "domain": (_plain(create_domain), _NONE),
 }
 """What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {
@@ -83,6 +85,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "user": alter_role,
     "extension": alter_extension,
     "type": alter_type,
+    "domain": alter_domain,
 }
 DROPS = {
     "table": "table",
@@ -95,6 +98,7 @@ DROPS = {
     "user": "role",
     "extension": "extension",
     "type": "type",
+    "domain": "domain",
 }
 COMMENTS = (
     "table",
@@ -107,6 +111,7 @@ COMMENTS = (
     "role",
     "extension",
     "type",
+    "domain",
 )
 
 

@@ -16,7 +16,7 @@ from sqlglot.tokenizer_core import Token as ParserToken
 from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import RESERVED, TYPE_OR_FUNCTION, words
-from sql.marks import FunctionMark, Literal, Mark, OperatorMark, ParameterMark, TypeName
+from sql.marks import FunctionMark, Literal, Mark, OperatorMark, ParameterMark, PartMark, TypeName
 from sql.tokens import Kind, Token, near
 from sql.typenames import read_interval_modifiers, read_type, starts_type
 from storage.errors import DatabaseError, FeatureNotSupported, SqlSyntaxError
@@ -64,7 +64,8 @@ _UNSUPPORTED = {
 class Frame:
     """An open parenthesis: what it belongs to."""
 
-    kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay', 'over': words inside mean something
+    kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay', 'over',
+    # 'columns': words inside mean something
     bracket: bool = False
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
 
@@ -161,7 +162,7 @@ class Writer:
         match token.text:
             case "(":
                 self._refuse_called(token)
-                self.emit_open(token, Frame())
+                self.emit_open(token, Frame("columns" if self._lists_columns() else ""))
                 self.comma = token
             case "[":
                 if not self.operand and not (self.frames[-1].bracket or self.word_at(-1, "array")):
@@ -189,6 +190,17 @@ class Writer:
             case _:
                 raise near(self.text, token)
         self.index += 1
+
+    def _lists_columns(self) -> bool:
+        """Whether the parenthesis here opens the columns of an INSERT: INTO t (, INTO s.t AS a (."""
+        at = self.index - 1
+        if at >= 2 and self.tokens[at - 1].is_word("as"):
+            at -= 2
+        while at >= 2 and self.tokens[at - 1].is_mark("."):
+            at -= 2
+        if at < 1 or not self.tokens[at - 1].is_word("into") or self.statement not in ("insert", "with"):
+            return False
+        return not self.word_at(1, "select", "with", "values", "table") and not self.mark_at(1, "(")
 
     def _refuse_called(self, token: Token) -> None:
         """A constant or a type is not called; the parser would drop what is in the parentheses."""
@@ -303,6 +315,12 @@ class Writer:
             after += 2
         called = after < len(self.tokens) and self.tokens[after].is_mark("(")
         previous = self.peek(-1)
+        if after < len(self.tokens) and self.tokens[after].kind is Kind.STRING and self._typed(token):
+            return
+        if self.frames[-1].kind == "columns" and len(names) > 1:
+            self.emit_mark(PartMark(tuple(names), token.position), token)
+            self.index = after
+            return
         if called and previous is not None and previous.is_word("into"):
             called = False  # INSERT INTO t (a, b)
         dotted = previous is not None and previous.is_mark(".")
@@ -314,6 +332,19 @@ class Writer:
             return
         self.emit_name(token)
         self.index += 1
+
+    def _typed(self, token: Token) -> bool:
+        """A name and a string behind it: a constant of that type."""
+        if self.operand:
+            return False
+        name, after = read_type(self.tokens, self.index, self.text)
+        constant = self.tokens[after]
+        self.index = after
+        self.emit_mark(Literal(constant), constant)
+        self.emit(T.DCOLON, "::", constant)
+        self.emit_mark(name, token)
+        self.index = after + 1
+        return True
 
     def _typed_constant(self, token: Token) -> bool:
         """date '...' and its kin, as a cast."""

@@ -25,6 +25,7 @@ from sql.expressions import is_volatile
 from sql.parse import parse_expression, parse_expression_tokens
 from sql.scope import Frame, Scope
 from sql.statements import writing
+from sql.statements.composites import refuse_itself
 from sql.statements.constraints import free_name, require_values, source, validate
 from sql.statements.dropping import kind_of
 from sql.statements.host import Host
@@ -86,6 +87,7 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
     if number > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
     check_column(clause, table.name)
+    refuse_itself(clause.type, table.row_type)
     column = _made(host, table, clause, number, text)
     context = _context(host, text)
     expression = _default(column, clause, text, context)

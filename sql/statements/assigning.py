@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from engine.expressions import Expression
-from sql.binding import Binding, arrays, subqueries
+from sql.binding import Binding, subqueries
 from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.scope import Relation, Scope
 from sql.statements import writing
+from sql.statements.parts import Step, taken_apart
+from sql.statements.parts import assigned as assigned_part
 from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
@@ -36,15 +38,15 @@ def new_row(
     values: list[Expression] = [scope.column(old, i) for i in range(len(table.columns))]
     assigned: set[int] = set()
     parts: set[int] = set()  # columns of which only parts are assigned
-    for column, bound, position, brackets in _assignments(tree, scope, target, context):
-        if column.number in assigned and not (brackets and column.number in parts):
+    for column, bound, position, steps in _assignments(tree, scope, target, context):
+        if column.number in assigned and not (steps and column.number in parts):
             raise SqlSyntaxError(f'multiple assignments to same column "{column.name}"')
         assigned.add(column.number)
         place = table.position(column.number)
-        if brackets:
+        if steps:
             parts.add(column.number)
             binding = Binding(context, scope, "UPDATE")
-            bound = arrays.assigned(binding, values[place], column.name, brackets, bound, position)
+            bound = assigned_part(binding, values[place], column.name, steps, bound, position)
         values[place] = assign(bound, column, position, context)
     keys = {number for key in table.unique_keys for number in key.columns.numbers}
     return NewRow(tuple(values), not assigned & keys, frozenset(assigned))
@@ -52,8 +54,8 @@ def new_row(
 
 def _assignments(
     tree: exp.Expression, scope: Scope, target: Target, context: BindContext
-) -> Iterator[tuple[ColumnDefinition, Expression, int, list[exp.Bracket]]]:
-    """Each column of SET with its value, the value's place, and the brackets behind the column."""
+) -> Iterator[tuple[ColumnDefinition, Expression, int, list[Step]]]:
+    """Each column of SET with its value, the value's place, and the steps to the part of it that is meant."""
     binding = Binding(context, scope, "UPDATE")
     for item in tree.expressions:
         if not isinstance(item, exp.EQ):
@@ -62,21 +64,16 @@ def _assignments(
         if isinstance(left, exp.Tuple | exp.Paren):
             lefts = left.expressions if isinstance(left, exp.Tuple) else [left.this]
             columns = [_column(name, target) for name in lefts]
-            brackets = [arrays.chain(name) for name in lefts]
+            steps = [taken_apart(name)[1] for name in lefts]
             values = _row(right, columns, binding, position_of(left))
-            yield from zip(columns, *values, brackets, strict=True)
+            yield from zip(columns, *values, steps, strict=True)
             continue
         column = _column(left, target)
-        yield column, _value(right, column, binding), position_of(right), arrays.chain(left)
+        yield column, _value(right, column, binding), position_of(right), taken_apart(left)[1]
 
 
 def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
-    while isinstance(tree, exp.Bracket):
-        tree = tree.this
-    if isinstance(tree, exp.Dot):
-        raise FeatureNotSupported("assigning to a field is not supported", position=position_of(tree))
-    qualifier = tree.args.get("table")
-    name = writing.name_of(tree if qualifier is None else qualifier)
+    name = writing.name_of(taken_apart(tree)[0])
     return writing.column_of(target.table, name, position_of(tree))
 
 

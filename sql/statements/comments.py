@@ -41,7 +41,7 @@ def comment(host: Host, command: commands.Comment, text: str) -> Outcome:
             if extension is None:
                 raise UndefinedObject(f'extension "{command.name[-1]}" does not exist')
             host.transaction.define(replace(extension, comment=said))
-        case "type":
+        case "type" | "domain":
             made = must_type(host, command.name)
             host.transaction.define(replace(made, comment=said))
         case "column":

@@ -15,6 +15,7 @@ from engine.operators.constraints import enforce
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.run import Run
+from sql.coerce import checked
 from sql.commands import Copy
 from sql.context import BindContext, Plan
 from sql.marks import position_of
@@ -127,7 +128,7 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
     )
     places = {column.number: index for index, column in enumerate(columns)}
     row: tuple[Expression, ...] = tuple(
-        Reference(places[column.number], column.type, column.name)
+        checked(Reference(places[column.number], column.type, column.name), column.type, context)
         if column.number in places
         else writing.default_of(column, context)
         for column in table.columns

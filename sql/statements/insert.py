@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from engine.expressions import Expression, Reference
+from engine.expressions import Constant, Expression, Reference
 from engine.operators import Insert, Operator, Project, Upsert, Values
 from sql.binding import Binding
 from sql.coerce import assign
 from sql.commontables import CommonTable
 from sql.context import BindContext
-from sql.marks import position_of
+from sql.marks import PartMark, mark_of, position_of
 from sql.outcome import Field
 from sql.query import plan_source
 from sql.scope import Frame, Scope
 from sql.statements import writing
 from sql.statements.conflict import resolution
+from sql.statements.parts import PartOfColumn, assigned
 from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
@@ -77,17 +78,44 @@ def bind_insert(
 
 
 def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[ColumnDefinition]:
-    """The columns that are written, in the statement's order."""
+    """The columns that are written, in the statement's order; of fields of columns, what stands for them."""
     if named is None:
         return list(table.columns)
     found: list[ColumnDefinition] = []
     for item in named:
-        name = writing.name_of(item)
+        mark = mark_of(item, PartMark)
+        name = writing.name_of(item) if mark is None else mark.names[0]
         column = writing.column_of(table, name, writing.place(item))
+        if mark is not None:
+            found.append(PartOfColumn.of(column, mark, -1 - len(found)))
+            continue
         if column in found:
             raise DuplicateColumn(f'column "{name}" specified more than once', position=writing.place(item))
         found.append(column)
     return found
+
+
+def _parts(columns: Sequence[ColumnDefinition]) -> dict[int, list[PartOfColumn]]:
+    """The parts of columns that are written, by attnum. Raises DuplicateColumn."""
+    found: dict[int, list[PartOfColumn]] = {}
+    for column in columns:
+        if isinstance(column, PartOfColumn):
+            found.setdefault(column.whole.number, []).append(column)
+    for column in columns:
+        if column.number in found:
+            raise DuplicateColumn(f'column "{column.name}" specified more than once')
+    return found
+
+
+def _assembled(
+    column: ColumnDefinition, parts: Sequence[tuple[PartOfColumn, Expression]], context: BindContext
+) -> Expression:
+    """A column of which parts are written: all else in it is null."""
+    binding = Binding(context, Scope(Frame()), "INSERT")
+    value: Expression = Constant(context.constant(column.type, None))
+    for part, written in parts:
+        value = assigned(binding, value, column.name, part.steps, written, part.position)
+    return assign(value, column, 0, context)
 
 
 def _too_few(name: exp.Expression) -> SqlSyntaxError:
@@ -141,11 +169,16 @@ def _written_rows(
             raise _too_few(named[width])
         columns = columns[:width]
     written = {column.number: index for index, column in enumerate(columns)}
+    parts = _parts(columns)
     rows = []
     defaults: dict[int, Expression] = {}
     for items in trees:
         cells = []
         for column in table.columns:
+            if column.number in parts:
+                mine = [(part, binding.bind(items[written[part.number]])) for part in parts[column.number]]
+                cells.append(_assembled(column, mine, context))
+                continue
             item = items[written[column.number]] if column.number in written else None
             ignored = overriding == "user" and column.identity
             if item is not None and not ignored and not writing.is_default(item):
@@ -168,12 +201,17 @@ def _with_defaults(
     `user`: OVERRIDING USER VALUE, by which identity columns take their own.
     """
     places = {c.number: index for index, c in enumerate(columns) if not (user and c.identity)}
-    row: tuple[Expression, ...] = tuple(
-        Reference(places[column.number], column.type, column.name)
-        if column.number in places
-        else writing.default_of(column, context)
-        for column in table.columns
-    )
+    parts = _parts(columns)
+
+    def cell(column: ColumnDefinition) -> Expression:
+        if column.number in parts:
+            mine = [(p, Reference(places[p.number], p.type, p.name)) for p in parts[column.number]]
+            return _assembled(column, mine, context)
+        if column.number in places:
+            return Reference(places[column.number], column.type, column.name)
+        return writing.default_of(column, context)
+
+    row = tuple(cell(column) for column in table.columns)
     if source is None:
         return Values((row,), tuple(column.type for column in table.columns))
     if list(places) == [column.number for column in table.columns]:

@@ -10,11 +10,12 @@ from sql.statements.host import Host
 from storage.catalog import Table
 from storage.transactions.locks import TableMode
 from storage.transactions.transaction import Transaction
+from storage.usertypes import CompositeType
 from storage.waiting import about_to_wait
 
 _RELATIONS = ("table", "view", "materialized view", "sequence")
 # what an extension brought is there without it
-_NO_RELATIONS = ("schema", "extension", "type", "operator class")
+_NO_RELATIONS = ("schema", "extension", "type", "attribute", "operator class")
 
 
 def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:
@@ -56,6 +57,13 @@ def _take(host: Host, item: Object) -> None:
     if item.kind == "type" and item.oid in catalog.types:
         transaction.drop(catalog.types[item.oid])
         return
+    if item.kind == "attribute":
+        made = catalog.types.get(item.oid)
+        if made is None:
+            return
+        assert isinstance(made, CompositeType)
+        transaction.define(without_attribute(made, item.number))
+        return
     found = catalog.relations.get(item.oid)
     if found is None:
         return
@@ -90,6 +98,12 @@ def without_column(table: Table, number: int) -> Table:
         sort_key=table.sort_key if all(n != number for n, _ in table.sort_key) else (),
         shard_key=table.shard_key if number not in table.shard_key else (),
     )
+
+
+def without_attribute(found: CompositeType, number: int) -> CompositeType:
+    """A composite type without an attribute."""
+    attributes = tuple(a for a in found.attributes if a.number != number)
+    return replace(found, attributes=attributes, highest=found.last_number)
 
 
 def drop_temporary(host: Host) -> None:

@@ -1,15 +1,10 @@
-"""ALTER ... RENAME, SET SCHEMA, OWNER TO; and what follows: views, checks and defaults name things by text.
-
-Whatever a stored text names is written anew under the new name, by the text's own meaning (sql.unparse),
-before the thing itself is renamed; so a name that a text has is always one that is there.
-"""
+"""ALTER ... RENAME, SET SCHEMA, OWNER TO, of relations, schemas and types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from sql import commands, names, regclasses
+from sql import commands, names
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
 from sql.scope import Frame, Scope, ScopeColumn
@@ -17,16 +12,14 @@ from sql.scope import Relation as ScopeRelation
 from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
+from sql.statements.following import follow
 from sql.statements.host import Host
 from sql.statements.types import move_type, must_type
-from sql.storedviews import joined, rewritten
 from sql.unparse import Renames, expression_text
 from storage.catalog import (
     INFORMATION_SCHEMA,
     PG_CATALOG,
     Constraint,
-    Definition,
-    EnumType,
     Index,
     Relation,
     Schema,
@@ -48,6 +41,7 @@ from storage.errors import (
     WrongObjectType,
 )
 from storage.transactions.locks import TableMode
+from storage.usertypes import UserType
 
 SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
 
@@ -82,10 +76,10 @@ def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
     if command.kind == "schema":
         _rename_schema(host, command)
         return done("ALTER SCHEMA")
-    if command.kind == "type":
+    if command.kind in ("type", "domain"):
         made = must_type(host, command.name)
         _move_type(host, made, host.catalog.schemas[made.schema], command.new)
-        return done("ALTER TYPE")
+        return done(_tag(command.kind))
     found = _must_find(host, command)
     if found is None:
         return done(_tag(command.kind))
@@ -101,10 +95,10 @@ def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
 
 def set_schema(host: Host, command: commands.SetSchema, text: str) -> Outcome:
     """SET SCHEMA: sequences that belong to a table's columns go with it."""
-    if command.kind == "type":
+    if command.kind in ("type", "domain"):
         made = must_type(host, command.name)
         _move_type(host, made, _open_schema(host.catalog.must_schema(command.schema), made.name), made.name)
-        return done("ALTER TYPE")
+        return done(_tag(command.kind))
     found = _must_find(host, command)
     if found is None:
         return done(_tag(command.kind))
@@ -134,9 +128,9 @@ def change_owner(host: Host, command: commands.ChangeOwner, text: str) -> Outcom
     if command.kind == "schema":
         host.transaction.define(replace(_must_schema(host, command.name[-1]), owner=role.oid))
         return done("ALTER SCHEMA")
-    if command.kind == "type":
+    if command.kind in ("type", "domain"):
         host.transaction.define(replace(must_type(host, command.name), owner=role.oid))
-        return done("ALTER TYPE")
+        return done(_tag(command.kind))
     found = _must_find(host, command)
     if found is not None:
         host.transaction.define(replace(found, owner=role.oid))
@@ -153,7 +147,8 @@ def _role_named(host: Host, name: str) -> str:
 
 def _move(host: Host, found: Relation, schema: Schema, name: str) -> None:
     """A relation under another name, or in another schema."""
-    _follow(host, Renames(relations={found.oid: (schema.name, name)}))
+    new = dict.fromkeys((found.oid, getattr(found, "type_oid", 0)), (schema.name, name))
+    follow(host, Renames(relations=new))
     newest = host.catalog.relations[found.oid]
     host.transaction.define(replace(newest, schema=schema.oid, name=name))
 
@@ -170,11 +165,11 @@ def _open_schema(schema: Schema, name: str) -> Schema:
     return schema
 
 
-def _move_type(host: Host, found: EnumType, schema: Schema, name: str) -> None:
-    """A type under another name, or in another schema, and all that has columns of it."""
-    _follow(host, Renames(relations={found.oid: (schema.name, name)}))
-    for item in move_type(host, found, schema.oid, name):
-        host.transaction.define(item)
+def _move_type(host: Host, found: UserType, schema: Schema, name: str) -> None:
+    """A type under another name, or in another schema; what has columns of it follows by itself."""
+    moved = move_type(host, found, schema.oid, name)
+    follow(host, Renames(relations={found.oid: (schema.name, name)}))
+    host.transaction.define(moved)
 
 
 def _must_schema(host: Host, name: str) -> Schema:
@@ -198,7 +193,8 @@ def _rename_schema(host: Host, command: commands.Rename) -> None:
     host.catalog.must_be_free(replace(schema, name=command.new))
     kept = (*host.catalog.relations.values(), *host.catalog.types.values())
     inside = [item for item in kept if item.schema == schema.oid]
-    _follow(host, Renames(relations={r.oid: (command.new, r.name) for r in inside}))
+    new = {oid: (command.new, r.name) for r in inside for oid in (r.oid, getattr(r, "type_oid", 0))}
+    follow(host, Renames(relations=new))
     host.transaction.define(replace(schema, name=command.new))
 
 
@@ -227,14 +223,14 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
     if new in SYSTEM_COLUMNS:
         raise DuplicateColumn(f'column name "{new}" conflicts with a system column name')
     if isinstance(found, View):
-        _follow(host, Renames({(found.oid, columns.index(old) + 1): new}))
+        follow(host, Renames({(found.oid, columns.index(old) + 1): new}))
         named = tuple(replace(c, name=new) if c.name == old else c for c in found.columns)
         host.transaction.define(replace(found, columns=named))
         return
     column = found.column(old)
     assert column is not None
     renames = Renames({(found.oid, column.number): new})
-    _follow(host, renames)
+    follow(host, renames)
     host.transaction.define(
         replace(
             found,
@@ -268,54 +264,3 @@ def check_text(host: Host, table: Table, expression: str, renames: Renames) -> s
     columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
     scope.add(ScopeRelation(table.name, columns, table=table.oid))
     return expression_text(expression, scope, context, renames)
-
-
-def _follow(host: Host, renames: Renames) -> None:
-    """Write anew what names these things by text. The catalog still has the old names."""
-    catalog = host.catalog
-    changed: list[Definition] = []
-    tables = {oid for oid, _ in renames.columns} | set(renames.relations)
-    for view, query in list(catalog.queries()):
-        if not any(oid in tables for oid, _ in query.depends):
-            continue
-        host.transaction.lock_table(view.oid, TableMode.AccessExclusiveLock)
-        if joined(query, catalog, host) & set(renames.columns):
-            raise FeatureNotSupported(
-                f"renaming a column that a view joins by is not supported: view {view.name}",
-                hint="Write the view's join with ON instead of USING or NATURAL.",
-            )
-        text = rewritten(query, renames, catalog, host)
-        if isinstance(view, Table):
-            assert view.materialized is not None
-            changed.append(replace(view, materialized=replace(view.materialized, text=text)))
-        else:
-            changed.append(replace(view, text=text))
-    changed += _defaults_after(host, renames.relations)
-    for item in changed:
-        host.transaction.define(item)
-
-
-def _defaults_after(host: Host, relations: Mapping[int, tuple[str, str]]) -> list[Definition]:
-    """Tables whose defaults name one of these sequences."""
-    catalog = host.catalog
-
-    def new(text: str) -> str:
-        oid = names.oid_named(catalog, ("public",), names.split_name(text))
-        schema, name = relations.get(oid, ("", ""))
-        return f"{names.quoted(schema)}.{names.quoted(name)}" if name else text
-
-    found: list[Definition] = []
-    for table in catalog.tables():
-        uses = [
-            c.number
-            for c in table.columns
-            if c.default is not None and regclasses.sequences_in(c.default, catalog) & relations.keys()
-        ]
-        if uses:
-            host.transaction.lock_table(table.oid, TableMode.AccessExclusiveLock)
-            columns = tuple(
-                replace(c, default=regclasses.replaced(c.default or "", new)) if c.number in uses else c
-                for c in table.columns
-            )
-            found.append(replace(table, columns=columns))
-    return found

@@ -10,7 +10,7 @@ from sqlglot import exp
 from engine.expressions import Call, Constant, Expression, Reference
 from engine.operators import Check, Rules, TableRules
 from sql.binding import Binding
-from sql.coerce import assign, coerce
+from sql.coerce import assign, checked, coerce
 from sql.commontables import CommonTable, bind_with
 from sql.context import BindContext
 from sql.foreignkeys import for_update, rules_of
@@ -33,6 +33,7 @@ from storage.errors import (
     WrongObjectType,
 )
 from storage.types import BOOL, INT8, REGCLASS
+from storage.usertypes import DomainType
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,20 @@ def default_of(column: ColumnDefinition, context: BindContext) -> Expression:
     if column.sequence:
         sequence = Constant(context.constant(REGCLASS, column.sequence))
         return coerce(Call("nextval(regclass)", (sequence,), INT8), column.type, "a", 0, context)
+    if column.type.domain is not None:
+        return _domain_default(column, context)
     return Constant(context.constant(column.type, None))
+
+
+def _domain_default(column: ColumnDefinition, context: BindContext) -> Expression:
+    """What the column's domain says, or null, if it may be that."""
+    assert column.type.domain is not None
+    made = context.catalog.types[column.type.domain.oid]
+    assert isinstance(made, DomainType)
+    if made.default is None:
+        return checked(Constant(context.constant(column.type, None)), column.type, context)
+    binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
+    return assign(binding.bind(parse_expression(made.default)), column, 0, context)
 
 
 def refuse_generated(column: ColumnDefinition, update: bool = False) -> None:

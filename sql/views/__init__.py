@@ -11,6 +11,7 @@ from sql.views import (
     server,
     standard,
     types,
+    usertypes,
     vectorscans,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "server",
     "standard",
     "types",
+    "usertypes",
     "vectorscans",
 ]

@@ -22,6 +22,7 @@ from storage.catalog import (
     View,
 )
 from storage.types import INT8, Form, Type
+from storage.usertypes import CompositeType, DomainType
 
 _SCHEMAS = {"pg_catalog": PG_CATALOG, "information_schema": INFORMATION_SCHEMA}
 
@@ -88,6 +89,10 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "reloptions": [f"{key}={value}" for key, value in relation.options] or None,
             }
         )
+    for made in catalog.types.values():
+        if isinstance(made, CompositeType):
+            row = _class(made.relation, made.name, made.schema, "c", made.owner, made.last_number)
+            yield row | {"reltype": made.oid, "relpersistence": ord("p")}
     for table, index in names.indexes(catalog):
         count = len(index.columns) + len(index.included)
         yield _class(index.oid, index.name, table.schema, "i", table.owner, count) | {
@@ -117,12 +122,12 @@ def _attribute(relation: int, name: str, type: Type, number: int, not_null: bool
     return {
         "attrelid": relation,
         "attname": name,
-        "atttypid": type.oid,
+        "atttypid": type.catalog_oid,
         "attlen": type.size,
         "attnum": number,
         "attndims": 1 if type.is_array else 0,
         "attcacheoff": -1,
-        "atttypmod": type.modifier,
+        "atttypmod": type.modifier if type.domain is None else -1,
         "attbyval": 0 < type.size <= 8,
         "attalign": ord("d" if type.size == 8 else "i"),
         "attstorage": ord("p" if type.size > 0 else "x"),
@@ -148,6 +153,9 @@ def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for stored, query in catalog.queries():
         for number, shown in enumerate(stored.columns if query is stored else (), 1):
             yield _attribute(stored.oid, shown.name, shown.type, number, False)
+    for made in (made for made in catalog.types.values() if isinstance(made, CompositeType)):
+        for attribute in made.attributes:
+            yield _attribute(made.relation, attribute.name, attribute.type, attribute.number, False)
     for sequence in catalog.sequences():
         for number, name in enumerate(("last_value", "log_cnt", "is_called"), 1):
             yield _attribute(sequence.oid, name, INT8, number, True)
@@ -213,6 +221,23 @@ def pg_constraint(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "conkey": list(constraint.columns) or None,
                 "conbin": constraint.expression or None,
             } | _referenced(constraint)
+
+
+@view("pg_catalog", "pg_constraint")
+def domain_constraints(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for made in catalog.types.values():
+        for check in made.checks if isinstance(made, DomainType) else ():
+            yield {
+                "oid": check.oid,
+                "conname": check.name,
+                "connamespace": made.schema,
+                "contype": ord("c"),
+                "convalidated": check.validated,
+                "contypid": made.oid,
+                "conislocal": True,
+                "connoinherit": False,
+                "conbin": check.expression,
+            }
 
 
 def _referenced(constraint: Constraint) -> dict[str, object]:
@@ -349,12 +374,13 @@ def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for sequence, table, number in names.owned_sequences(catalog):
         kind = "i" if table.definition(number).identity else "a"
         yield _depends(names.CLASS_PG_CLASS, sequence.oid, table.oid, kind, number)
+    types = {*catalog.types, *(relation.type_oid for relation in catalog.row_types())}
     for stored, query in catalog.queries():
         yield _depends(names.CLASS_PG_REWRITE, query.rule, stored.oid, "i")
         yield _depends(names.CLASS_PG_REWRITE, query.rule, stored.oid, "n")
         for oid, number in query.depends:
             row = _depends(names.CLASS_PG_REWRITE, query.rule, oid, "n", number)
-            yield {**row, "refclassid": names.CLASS_PG_TYPE} if oid in catalog.types else row
+            yield {**row, "refclassid": names.CLASS_PG_TYPE} if oid in types else row
     for relation in catalog.relations.values():
         row = _depends(names.CLASS_PG_CLASS, relation.oid, relation.schema, "n")
         yield {**row, "refclassid": names.CLASS_PG_NAMESPACE}

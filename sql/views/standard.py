@@ -90,6 +90,8 @@ for _scope, _schemas in (
     )
 
 # rows that a table view of the standard shows: what the user can see, system relations included
+# the modifier of a column's type, which a domain says for itself
+_MODIFIER = "(CASE WHEN dt.typtype = 'd' THEN dt.typtypmod ELSE a.atttypmod END)"
 _VISIBLE = "c.relkind IN ('r', 'v')"
 
 sql_view(
@@ -149,29 +151,31 @@ sql_view(
            CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
            CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable,
            CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
-                WHEN t.typnamespace = 11 THEN format_type(a.atttypid, NULL)
+                WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 0
-                THEN a.atttypmod - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0
+                THEN {_MODIFIER} - 4 END::int4 AS character_maximum_length,
            CASE WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
                 END::int4 AS character_octet_length,
            CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
                 WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
-                WHEN 'numeric' THEN CASE WHEN a.atttypmod > 0 THEN ((a.atttypmod - 4) >> 16) & 65535 END
+                WHEN 'numeric' THEN CASE WHEN {_MODIFIER} > 0 THEN (({_MODIFIER} - 4) >> 16) & 65535 END
                 END::int4 AS numeric_precision,
            CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
                 WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
            CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
-                WHEN t.typname = 'numeric' AND a.atttypmod > 0 THEN (a.atttypmod - 4) & 2047
+                WHEN t.typname = 'numeric' AND {_MODIFIER} > 0 THEN ({_MODIFIER} - 4) & 2047
                 END::int4 AS numeric_scale,
            CASE WHEN t.typname = 'date' THEN 0
                 WHEN t.typname IN ('time', 'timestamp', 'timestamptz', 'interval')
-                THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END END::int4 AS datetime_precision,
+                THEN CASE WHEN {_MODIFIER} < 0 THEN 6 ELSE {_MODIFIER} END END::int4 AS datetime_precision,
            NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
            NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
            NULL::name AS character_set_name, NULL::name AS collation_catalog,
-           NULL::name AS collation_schema, NULL::name AS collation_name, NULL::name AS domain_catalog,
-           NULL::name AS domain_schema, NULL::name AS domain_name,
+           NULL::name AS collation_schema, NULL::name AS collation_name, 
+           CASE WHEN dt.typtype = 'd' THEN current_database() END::name AS domain_catalog,
+           CASE WHEN dt.typtype = 'd' THEN dn.nspname END::name AS domain_schema,
+           CASE WHEN dt.typtype = 'd' THEN dt.typname END::name AS domain_name,
            current_database()::name AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
            NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
            NULL::int4 AS maximum_cardinality, a.attnum::name AS dtd_identifier,
@@ -187,13 +191,69 @@ sql_view(
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    JOIN pg_catalog.pg_type dt ON dt.oid = a.atttypid
+    JOIN pg_catalog.pg_namespace dn ON dn.oid = dt.typnamespace
+    JOIN pg_catalog.pg_type t ON t.oid = coalesce(nullif(dt.typbasetype, 0), dt.oid)
     JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     LEFT JOIN pg_catalog.pg_depend dep
            ON dep.deptype = 'i' AND dep.refobjid = a.attrelid AND dep.refobjsubid = a.attnum
     LEFT JOIN pg_catalog.pg_sequence s ON s.seqrelid = dep.objid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND {_VISIBLE}
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "domains",
+    """
+    SELECT current_database()::name AS domain_catalog, nd.nspname AS domain_schema, d.typname AS domain_name,
+           CASE WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
+                ELSE 'USER-DEFINED' END::varchar AS data_type,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND d.typtypmod > 0
+                THEN d.typtypmod - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+                END::int4 AS character_octet_length,
+           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
+           NULL::name AS character_set_name, NULL::name AS collation_catalog,
+           NULL::name AS collation_schema, NULL::name AS collation_name,
+           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
+                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
+                WHEN 'numeric' THEN CASE WHEN d.typtypmod > 0 THEN ((d.typtypmod - 4) >> 16) & 65535 END
+                END::int4 AS numeric_precision,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
+                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
+                WHEN t.typname = 'numeric' AND d.typtypmod > 0 THEN (d.typtypmod - 4) & 2047
+                END::int4 AS numeric_scale,
+           CASE WHEN t.typname = 'date' THEN 0
+                WHEN t.typname IN ('time', 'timestamp', 'timestamptz', 'interval')
+                THEN CASE WHEN d.typtypmod < 0 THEN 6 ELSE d.typtypmod END END::int4 AS datetime_precision,
+           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+           d.typdefault::varchar AS domain_default,
+           current_database()::name AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
+           NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
+           NULL::int4 AS maximum_cardinality, 1::name AS dtd_identifier
+    FROM pg_catalog.pg_type d
+    JOIN pg_catalog.pg_namespace nd ON nd.oid = d.typnamespace
+    JOIN pg_catalog.pg_type t ON t.oid = d.typbasetype
+    JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
+    WHERE d.typtype = 'd'
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "domain_constraints",
+    """
+    SELECT current_database()::name AS constraint_catalog, n.nspname AS constraint_schema,
+           c.conname AS constraint_name, current_database()::name AS domain_catalog,
+           nd.nspname AS domain_schema, d.typname AS domain_name,
+           'NO'::varchar AS is_deferrable, 'NO'::varchar AS initially_deferred
+    FROM pg_catalog.pg_constraint c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
+    JOIN pg_catalog.pg_type d ON d.oid = c.contypid
+    JOIN pg_catalog.pg_namespace nd ON nd.oid = d.typnamespace
     """,
 )
 

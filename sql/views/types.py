@@ -18,6 +18,7 @@ from storage.types import (
     ANYENUM,
     BINARY,
     ELEMENTS,
+    INT4,
     OID,
     RANGE_OF,
     RANGES,
@@ -79,13 +80,14 @@ def io_functions(type: Type) -> tuple[str, str, str, str]:
 
 # PostgreSQL's own OIDs of the functions that clients look up by number
 _FIXED_OIDS = {"array_in": 750, "array_out": 751, "array_recv": 2400, "array_send": 2401}
+_DOMAIN_OIDS = {"domain_in": 2597, "domain_recv": 2598}
 _ENUM_OIDS = {"enum_in": 3504, "enum_out": 3505, "enum_recv": 3532, "enum_send": 3533}
 _FIRST_IO_OID = 15_100
 
 
 def _io_oids() -> dict[str, int]:
     """An OID for each input/output function: PostgreSQL's where it matters, else by order of types."""
-    oids = _FIXED_OIDS | _ENUM_OIDS
+    oids = _FIXED_OIDS | _ENUM_OIDS | _DOMAIN_OIDS
     for number, type in enumerate(TYPES):
         for part, name in enumerate(io_functions(type)):
             oids.setdefault(name, _FIRST_IO_OID + 4 * number + part)
@@ -95,7 +97,7 @@ def _io_oids() -> dict[str, int]:
 IO_OIDS = _io_oids()
 
 
-def _align(type: Type) -> str:
+def align_of(type: Type) -> str:
     if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
         return {1: "c", 2: "s", 4: "i", 8: "d"}[type.dtype.itemsize]
     return "d" if type.size == 16 and type.name == "interval" else "i"
@@ -131,7 +133,7 @@ def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "typreceive": receive,
             "typsend": send,
             "typmodin": IO_OIDS.get(f"{stem}typmodin", 0) if stem in _MODIFIED else 0,
-            "typalign": ord(_align(type)),
+            "typalign": ord(align_of(type)),
             "typstorage": ord("p" if type.size > 0 else "x"),
             "typtypmod": -1,
             "typcollation": (names.COLLATION_C if type.name in ("name", "_name") else names.COLLATION_DEFAULT)
@@ -217,6 +219,8 @@ def type_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     yield _proc(IO_OIDS["enum_out"], "enum_out", [ANYENUM.oid], cstring)
     yield _proc(IO_OIDS["enum_recv"], "enum_recv", [2281, OID.oid], ANYENUM.oid)
     yield _proc(IO_OIDS["enum_send"], "enum_send", [ANYENUM.oid], bytea)
+    yield _proc(IO_OIDS["domain_in"], "domain_in", [cstring, OID.oid, INT4.oid], ANY.oid)
+    yield _proc(IO_OIDS["domain_recv"], "domain_recv", [2281, OID.oid, INT4.oid], ANY.oid)
     seen: set[str] = set()
     for type in TYPES:
         read, write, receive, send = io_functions(type)

@@ -11,6 +11,7 @@ import numpy as np
 
 from storage.catalog import Catalog, Table
 from storage.types import BITS, DATE, SPARSEVEC, TIMESTAMP, TIMESTAMPTZ, UUID, Type
+from storage.usertypes import EnumType
 
 _EPOCH = datetime(2000, 1, 1)
 _DAYS = {DATE.oid}
@@ -32,7 +33,9 @@ def _shown(catalog: Catalog, type: Type, value: Any) -> str:
     if isinstance(value, bool):
         return "t" if value else "f"
     if type.is_enum:
-        return next(label.text for label in catalog.types[type.oid].labels if label.place == value)
+        made = catalog.types[type.oid]
+        assert isinstance(made, EnumType)
+        return next(label.text for label in made.labels if label.place == value)
     if type.oid in BITS:
         return "".join(f"{byte:08b}" for byte in value[:-1])[: 8 * (len(value) - 1) - value[-1]]
     if type.oid == SPARSEVEC.oid:

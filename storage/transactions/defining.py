@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from storage.catalog import Catalog, Definition, RowTyped, Table, Versioned
+from storage.catalog import Catalog, Definition, Table, Versioned, type_defined
 from storage.errors import DuplicateTable, SerializationFailure
 from storage.indexes import uniqueness
 from storage.segments.table import Store
@@ -74,9 +74,9 @@ class Defining(Party):
             self._check_rows(item)
         known = self.catalog.find(item.oid)
         self._change(item.oid, item)
-        if isinstance(item, RowTyped) and isinstance(known, RowTyped) and known.row_type != item.row_type:
-            # what has columns of rows of it
-            for other in list(self.catalog.embedding(item.row_type)):
+        before, type = type_defined(known), type_defined(item)
+        if before is not None and type is not None and before != type:
+            for other in list(self.catalog.embedding(type)):
                 self.define(other)
 
     def drop(self, item: Definition) -> None:
