@@ -81,7 +81,7 @@ ALIASES = {
 # Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
 NOT_HERE = words(
     """box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot timetz tsquery
-    tsvector txid_snapshot jsonpath"""
+    tsvector txid_snapshot"""
 )
 _LONG_NAMES = {"time with time zone": "timetz"}
 # Integers may carry MySQL's display width, which means nothing.

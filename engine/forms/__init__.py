@@ -32,6 +32,7 @@ from engine.forms import (
 )
 from engine.forms.arrays import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
+from engine.jsonpath import parse, shown
 from engine.run import Run
 from storage import types as t
 from storage.column import Column, fields_of, row_column
@@ -54,6 +55,12 @@ __all__ = [
 _INTEGER = (numbers.write_integer, numbers.read_integer)
 _TEXT = (texts.write_text, texts.read_text)
 _OBJECT = (objects.write_object, objects.read_object)
+
+
+def _read_path(type: Type, texts: list[str], style: Style) -> list[str]:
+    """Paths in the form in which they are written."""
+    return [shown.text(parse.path(text)) for text in texts]
+
 
 FORMS: dict[int, tuple[Write, Read]] = {
     t.BOOL.oid: (numbers.write_bool, numbers.read_bool),
@@ -83,6 +90,7 @@ FORMS: dict[int, tuple[Write, Read]] = {
     t.CHAR.oid: (texts.write_char, texts.read_char),
     t.JSON.oid: (texts.write_text, texts.read_json),
     t.JSONB.oid: (texts.write_text, texts.read_jsonb),
+    t.JSONPATH.oid: (texts.write_text, _read_path),
     t.BYTEA.oid: (texts.write_bytes, texts.read_bytes),
     t.BINARY.oid: (texts.write_bytes, texts.read_binary),
     t.UUID.oid: (texts.write_uuid, texts.read_uuid),

@@ -1,0 +1,1 @@
+"""The path language of SQL/JSON: `parse.path` reads it, `shown.text` writes it, `execute` runs it."""
