@@ -23,6 +23,7 @@ from sql.binding.windows import check_definitions, definitions_of
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_set, remap, transform
+from sql.functionsources import bind_rows
 from sql.grouping import Grouping, is_grouped
 from sql.groupingsets import GroupedBy, read
 from sql.labels import label
@@ -33,7 +34,7 @@ from sql.marks import FunctionMark, Literal, mark_of, position_of
 from sql.ordering import bare_name, bind_limits
 from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
-from sql.sources import Sources, StarColumn, bind_rows
+from sql.sources import Sources, StarColumn
 from sql.tokens import Kind
 from storage.errors import (
     AmbiguousColumn,

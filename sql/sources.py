@@ -12,16 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from engine.expressions import Call, Coalesce, Expression, Outer
-from engine.functions.registry import BY_ID, FUNCTIONS
-from engine.operators import FunctionScan, OneRow, RowsFrom
-from engine.operators import Project as ProjectOperator
+from engine.expressions import Coalesce, Expression
+from engine.operators import OneRow
 from sql.binding import Binding
-from sql.binding.calls import call
 from sql.bound import Bound, QueryBinder
 from sql.coerce import common_type
 from sql.context import BindContext
-from sql.expressions import conjunction, references, shift, transform
+from sql.expressions import conjunction, references, shift
+from sql.functionsources import bind_rows, definitions, function_node, outside, plain_name
 from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.relations import find_relation
@@ -37,7 +35,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
-from storage.types import ANYELEMENT, INT8, Type
+from storage.types import INT8
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class Sources:
             shared = [s.name for s in left.stars if s.name in names]
             return self._using(left, right, list(dict.fromkeys(shared)), kind, tree)
         if using:
-            return self._using(left, right, [_plain_name(u) for u in using], kind, tree)
+            return self._using(left, right, [plain_name(u) for u in using], kind, tree)
         on = tree.args.get("on")
         stars = left.stars + right.stars
         if on is None:
@@ -235,7 +233,7 @@ class Sources:
         return Item(node, start, stars, [relation])
 
     def _table(self, tree: exp.Table) -> Item:
-        name = _plain_name(tree.this)
+        name = plain_name(tree.this)
         schema = tree.args.get("db")
         alias, names = _alias(tree)
         position = position_of(tree)
@@ -248,7 +246,7 @@ class Sources:
             return self._add(bound.node, alias or name, columns, position, common=True)
         if tree.args.get("catalog") is not None:
             raise FeatureNotSupported("cross-database references are not implemented", position=position)
-        found = find_relation(self.context, name, "" if schema is None else _plain_name(schema), position)
+        found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)
         if isinstance(found.source, Table):
             table = found.source
             if table.materialized is not None and not table.materialized.populated:
@@ -335,13 +333,14 @@ class Sources:
         self, tree: exp.Expression, inner: exp.Anonymous, left: Item | None, kind: JoinKind
     ) -> Item:
         """A function in FROM; its arguments may read what stands before it."""
-        alias, names = _alias(tree)
+        defined = definitions(tree, self.context)
+        alias, names = _alias(tree, defined=bool(defined))
         mark = mark_of(inner.this, FunctionMark)
         assert mark is not None
         frame = Frame(self.scope)
         inside = Scope(frame, self.scope.tables)
         binding = Binding(self.context, inside, "functions in FROM", sets=True)
-        bound = bind_rows(binding, inner)
+        bound = bind_rows(binding, inner, defined)
         plain = mark.names[0] if mark.form == "keyword" else mark.name
         columns = list(bound.columns) or [ScopeColumn(alias or plain, bound.expression.type)]
         ordinality = bool(tree.args.get("ordinality"))
@@ -350,71 +349,12 @@ class Sources:
         columns = list(_renamed(columns, names, alias or plain, mark.position))
         calls = [bound.expression, *bound.beside]
         if not references(*frame.arguments):
-            calls = [_outside(expression, frame) for expression in calls]
+            calls = [outside(expression, frame) for expression in calls]
             frame.arguments = []
-        node = _function_node(calls, bound.columns, ordinality)
+        node = function_node(calls, bound.columns, ordinality, bound.fields)
         single = len(columns) == 1
         item = self._add(node, alias or plain, columns, mark.position, function=single)
         return self._applied(item, frame, left, kind, mark.position)
-
-
-@dataclass
-class RowFunction:
-    """A function's call, with the columns it gives where it gives several; `beside`: more calls."""
-
-    expression: Expression
-    columns: tuple[ScopeColumn, ...]
-    beside: tuple[Expression, ...] = ()
-
-
-def bind_rows(binding: Binding, tree: exp.Anonymous) -> RowFunction:
-    """A call in FROM: a table function with its columns, or any other function."""
-    mark = mark_of(tree.this, FunctionMark)
-    overloads = FUNCTIONS.get(mark.name, ()) if mark is not None and not mark.form else ()
-    if mark is not None and mark.name == "unnest" and len(tree.expressions) > 1:
-        return _side_by_side(binding, tree, mark)
-    if mark is None or not any(o.columns for o in overloads):
-        return RowFunction(binding.value(tree), ())
-    arguments = [binding.within(sets=False).bind(argument) for argument in tree.expressions]
-    bound = call(binding.within(whole_rows=True), mark.name, arguments, mark.position)
-    assert isinstance(bound, Call)
-    overload = BY_ID[bound.function]
-    columns = tuple(
-        ScopeColumn(name, bound.type if type.oid == ANYELEMENT.oid else type)
-        for name, type in overload.columns
-    )
-    return RowFunction(bound, columns)
-
-
-def _side_by_side(binding: Binding, tree: exp.Anonymous, mark: FunctionMark) -> RowFunction:
-    """unnest(a, b): the arrays next to each other."""
-    inner = binding.within(sets=False)
-    calls = [call(binding, "unnest", [inner.bind(item)], mark.position) for item in tree.expressions]
-    return RowFunction(calls[0], tuple(ScopeColumn("unnest", c.type) for c in calls), tuple(calls[1:]))
-
-
-def _outside(expression: Expression, frame: Frame) -> Expression:
-    """The expression in the enclosing frame: it reads nothing of the row before it."""
-
-    def put(node: object) -> Expression | None:
-        return frame.arguments[node.index] if isinstance(node, Outer) else None
-
-    return transform(expression, put)
-
-
-def _function_node(calls: Sequence[Expression], columns: Sequence[ScopeColumn], ordinality: bool) -> Node:
-    expression = calls[0]
-    if not isinstance(expression, Call):
-        if ordinality:
-            raise FeatureNotSupported("WITH ORDINALITY is supported for functions only")
-        return Leaf(ProjectOperator(OneRow(), (expression,)))
-    types: tuple[Type, ...] = tuple(c.type for c in columns) or (expression.type,)
-    if ordinality:
-        types = (*types, INT8)
-    if len(calls) > 1:
-        sets = tuple((c.function, c.arguments) for c in calls if isinstance(c, Call))
-        return Leaf(RowsFrom(sets, types, ordinality))
-    return Leaf(FunctionScan(expression.function, expression.arguments, types, ordinality))
 
 
 def _is_join(tree: exp.Expression) -> bool:
@@ -453,28 +393,21 @@ def _only(tree: exp.Expression, known: str) -> None:
             )
 
 
-def _plain_name(tree: exp.Expression) -> str:
-    name = tree.args.get("this")
-    if isinstance(tree, exp.Identifier) and isinstance(name, str):
-        return name
-    raise SqlSyntaxError("syntax error", position=position_of(tree))
-
-
-def _alias(tree: exp.Expression) -> tuple[str, list[str]]:
-    """(alias or '', names for the columns)."""
+def _alias(tree: exp.Expression, *, defined: bool = False) -> tuple[str, list[str]]:
+    """(alias or '', names for the columns); where these are defined, none."""
     alias = tree.args.get("alias")
     if alias is None:
         return "", []
     _only(alias, "this columns")
     names = []
-    for column in alias.args.get("columns") or ():
+    for column in () if defined else alias.args.get("columns") or ():
         if not isinstance(column, exp.Identifier):
             raise FeatureNotSupported(
                 "a column definition list is not supported", position=position_of(column)
             )
-        names.append(_plain_name(column))
+        names.append(plain_name(column))
     this = alias.args.get("this")
-    return ("" if this is None else _plain_name(this)), names
+    return ("" if this is None else plain_name(this)), names
 
 
 def _renamed(

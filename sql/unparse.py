@@ -18,7 +18,7 @@ from sql.binding import Binding
 from sql.binding.literals import cast_mark
 from sql.context import BindContext
 from sql.labels import label
-from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
+from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, TypeName, mark_of
 from sql.names import quoted
 from sql.ordering import ties_of
 from sql.parse import parse_expression
@@ -264,10 +264,18 @@ class Unparser:
         alias = tree.args.get("alias")
         return text if alias is None or alias.args.get("this") is None else f"{text} {self._alias(alias)}"
 
-    @staticmethod
-    def _alias(tree: exp.TableAlias) -> str:
-        columns = [quoted(column.this) for column in tree.args.get("columns") or ()]
+    def _alias(self, tree: exp.TableAlias) -> str:
+        columns = [self._alias_column(column) for column in tree.args.get("columns") or ()]
         return quoted(tree.this.this) + (f"({', '.join(columns)})" if columns else "")
+
+    def _alias_column(self, tree: exp.Expression) -> str:
+        """A column's new name, or its definition in a list of these."""
+        if not isinstance(tree, exp.ColumnDef):
+            return quoted(tree.this)
+        mark = mark_of(tree.args["kind"].args.get("kind"), TypeName)
+        assert mark is not None
+        made = self._resolved.types.get(id(tree))
+        return f"{quoted(tree.this.this)} {format_type(type_of(mark)) if made is None else self._type(made)}"
 
     def _nested(self, tree: exp.Expression) -> str:
         while isinstance(tree, exp.Subquery) and not any(v for k, v in tree.args.items() if k not in _BARE):

@@ -13,7 +13,7 @@ from engine.functions.text import each
 from engine.lists import bounds, is_plain, lists, sizes
 from engine.run import Run
 from storage.column import Column, fields_of
-from storage.errors import InvalidParameterValue
+from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, RECORD, TEXT, Type, array_of
 
 _TEXTS = array_of(TEXT)
@@ -305,18 +305,43 @@ def json_build_array(type: Type, *columns: Column, run: Run) -> Column:
     return stored(type, ["[" + ", ".join(row) + "]" for row in rows])
 
 
+def _object_text(keys: Sequence[str | None], values: Sequence[str | None]) -> str:
+    if None in keys:
+        raise NullValueNotAllowed("null value not allowed for object key")
+    pairs = zip(keys, values, strict=True)
+    texts = (
+        f"{jsonvalue.quoted(k or '')} : {'null' if v is None else jsonvalue.quoted(v)}" for k, v in pairs
+    )
+    return "{" + ", ".join(texts) + "}"
+
+
 @_prefixed("object", [_TEXTS], None)
 def json_object(type: Type, items: Column) -> Column:
-    """An object of an array's keys and values in turn."""
-
-    def one(texts: list[str | None]) -> str:
+    """An object of an array's keys and values in turn, or of its rows of a key and a value."""
+    shapes = map(sizes, bounds(items))
+    rows: list[str | None] = []
+    for texts, said in zip(items.tolist(), shapes, strict=True):
+        if len(said) > 2:
+            raise ArraySubscriptError("wrong number of array subscripts")
+        if len(said) == 2 and said[1] != 2:
+            raise ArraySubscriptError("array must have two columns")
         if len(texts) % 2:
-            raise InvalidParameterValue("array must have even number of elements")
-        pairs = zip(texts[::2], texts[1::2], strict=True)
-        values = (f"{_key(k, 0)} : {'null' if v is None else jsonvalue.quoted(v)}" for k, v in pairs)
-        return "{" + ", ".join(values) + "}"
+            raise ArraySubscriptError("array must have even number of elements")
+        rows.append(_object_text(texts[::2], texts[1::2]))
+    return stored(type, rows)
 
-    return stored(type, [one(texts) for texts in items.tolist()])
+
+@_prefixed("object", [_TEXTS, _TEXTS], None)
+def json_object_of(type: Type, keys: Column, values: Column) -> Column:
+    """An object of an array of keys and one of values."""
+    if any(len(said) > 2 for column in (keys, values) for said in bounds(column)):
+        raise ArraySubscriptError("wrong number of array subscripts")
+    rows: list[str | None] = []
+    for names, texts in zip(keys.tolist(), values.tolist(), strict=True):
+        if len(names) != len(texts):
+            raise ArraySubscriptError("mismatched array dimensions")
+        rows.append(_object_text(names, texts))
+    return stored(type, rows)
 
 
 @scalar("jsonb_pretty", [JSONB], TEXT)
@@ -372,85 +397,3 @@ def jsonb_exists_any(column: Column, keys: Column) -> Column:
 def jsonb_exists_all(column: Column, keys: Column) -> Column:
     """Whether all of the keys are there."""
     return each(lambda t, ks: all(_has_key(t, k) for k in ks if k is not None), column, keys, type=BOOL)
-
-
-@operator("||", [JSONB, JSONB], JSONB)
-def jsonb_concat(left: Column, right: Column) -> Column:
-    """Two objects as one, or two arrays; anything else as an array."""
-
-    def one(left: str, right: str) -> str:
-        a, b = jsonvalue.parse(left), jsonvalue.parse(right)
-        if isinstance(a, dict) and isinstance(b, dict):
-            return jsonvalue.jsonb(a | b)
-        return jsonvalue.jsonb((a if isinstance(a, list) else [a]) + (b if isinstance(b, list) else [b]))
-
-    return each(one, left, right, type=JSONB)
-
-
-@operator("-", [JSONB, TEXT], JSONB)
-def jsonb_without_key(column: Column, key: Column) -> Column:
-    """Without a key, or the strings equal to it."""
-
-    def one(text: str, key: str) -> str:
-        value = jsonvalue.parse(text)
-        if isinstance(value, dict):
-            value.pop(key, None)
-        elif isinstance(value, list):
-            value = [item for item in value if item != key]
-        else:
-            raise InvalidParameterValue("cannot delete from scalar")
-        return jsonvalue.jsonb(value)
-
-    return each(one, column, key, type=JSONB)
-
-
-@operator("-", [JSONB, INT4], JSONB)
-def jsonb_without_element(column: Column, index: Column) -> Column:
-    """Without an element of an array."""
-
-    def one(text: str, index: int) -> str:
-        value = jsonvalue.parse(text)
-        if isinstance(value, dict):
-            raise InvalidParameterValue("cannot delete from object using integer index")
-        if not isinstance(value, list):
-            raise InvalidParameterValue("cannot delete from scalar")
-        if -len(value) <= index < len(value):
-            del value[index]
-        return jsonvalue.jsonb(value)
-
-    return each(one, column, index, type=JSONB)
-
-
-@scalar("jsonb_set", [JSONB, _TEXTS, JSONB], JSONB)
-@scalar("jsonb_set", [JSONB, _TEXTS, JSONB, BOOL], JSONB)
-def jsonb_set(column: Column, path: Column, new: Column, *create: Column) -> Column:
-    """With the value at a path replaced, or added there."""
-
-    def one(text: str, path: list[str], new: str, create: bool = True) -> str:
-        value = jsonvalue.parse(text)
-        if not isinstance(value, dict | list):
-            raise InvalidParameterValue("cannot set path in scalar")
-        return jsonvalue.jsonb(_replaced(value, path, jsonvalue.parse(new), create))
-
-    return each(one, column, path, new, *create, type=JSONB)
-
-
-def _replaced(value: Any, path: list[str], new: Any, create: bool) -> Any:
-    if not path:
-        return value
-    step, rest = path[0], path[1:]
-    if isinstance(value, dict):
-        if step in value:
-            value[step] = _replaced(value[step], rest, new, create) if rest else new
-        elif create and not rest:
-            value[step] = new
-    elif isinstance(value, list):
-        try:
-            at = int(step)
-        except ValueError:
-            raise InvalidParameterValue(f'path element at position 1 is not an integer: "{step}"') from None
-        if -len(value) <= at < len(value):
-            value[at] = _replaced(value[at], rest, new, create) if rest else new
-        elif create and not rest:
-            value.insert(len(value) if at > 0 else 0, new)
-    return value

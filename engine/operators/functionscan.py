@@ -15,7 +15,7 @@ from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column
+from storage.column import Column, fields_of
 from storage.types import INT8, Type
 
 
@@ -23,13 +23,15 @@ from storage.types import INT8, Type
 class FunctionScan:
     """The rows of a table function, or the one row of a scalar one.
 
-    `types` are those of the output columns; with `ordinality` an INT8 that counts from 1 comes last.
+    `types` are those of the output columns; with `ordinality` an INT8 that counts from 1 comes last. The
+    fields of rows are columns where `fields` says so.
     """
 
     function: str
     arguments: tuple[Expression, ...]
     types: tuple[Type, ...]
     ordinality: bool = False
+    fields: bool = False
 
     @property
     def children(self) -> tuple[Operator, ...]:
@@ -37,6 +39,10 @@ class FunctionScan:
 
     def explain(self) -> str:
         return f"Function Scan on {BY_ID[self.function].name}"
+
+    def _result(self, arguments: list[Column]) -> Type:
+        """The type of a scalar function's value: of a row, that of its first argument."""
+        return arguments[0].type if self.fields else self.types[0]
 
     def batches(self, run: Run) -> Iterator[Batch]:
         yield from timed(run, self, self._rows(run))
@@ -50,7 +56,9 @@ class FunctionScan:
         if overload.returns_set:
             columns = call_set(self.function, arguments, run)
         else:
-            columns = [call(self.function, arguments, 1, run, self.types[0]).spread(1)]
+            columns = [call(self.function, arguments, 1, run, self._result(arguments)).spread(1)]
+        if self.fields:
+            columns = fields_of(columns[0])
         rows = len(columns[0])
         if self.ordinality:
             columns = [*columns, Column(INT8, np.arange(1, rows + 1))]

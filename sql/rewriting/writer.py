@@ -300,7 +300,39 @@ class Writer:
 
     def _label(self, token: Token) -> None:
         """The name behind AS, which may be any word."""
+        place = -2 if self.word_at(-1, "as") else -1
+        defines = self.mark_at(place, ")") and self._defines_columns()
         self.emit_name(token)
+        self.index += 1
+        if defines:
+            self._columns()
+
+    def _defines_columns(self) -> bool:
+        """Whether a list of names with types stands behind the name: f(...) AS t(a int, b text)."""
+        kinds = [None if token is None else token.kind for token in (self.peek(2), self.peek(3))]
+        names = (Kind.WORD, Kind.QUOTED)
+        return self.mark_at(1, "(") and kinds[0] in names and kinds[1] in names
+
+    def _columns(self) -> None:
+        """A list of names with types, each type as its mark."""
+        self.emit_open(self.tokens[self.index], Frame())
+        self.index += 1
+        while True:
+            token = self.peek(0)
+            if token is None or token.kind not in (Kind.WORD, Kind.QUOTED):
+                raise near(self.text, token)
+            self.emit_name(token)
+            name, after = read_type(self.tokens, self.index + 1, self.text)
+            self.emit_mark(name, self.tokens[self.index + 1])
+            self.index = after
+            if not self.mark_at(0, ","):
+                break
+            self.emit(T.COMMA, ",", self.tokens[self.index])
+            self.index += 1
+        if not self.mark_at(0, ")"):
+            raise near(self.text, self.peek(0))
+        self.frames.pop()
+        self.emit(T.R_PAREN, ")", self.tokens[self.index], operand=True)
         self.index += 1
 
     def _name(self, token: Token) -> None:
@@ -324,6 +356,9 @@ class Writer:
         if called and previous is not None and previous.is_word("into"):
             called = False  # INSERT INTO t (a, b)
         dotted = previous is not None and previous.is_mark(".")
+        if called and previous is not None and previous.is_mark(")") and self._defines_columns():
+            self._label(token)
+            return
         if called and not dotted:
             self.emit_mark(FunctionMark(tuple(names), token.position), token)
             self.index = after

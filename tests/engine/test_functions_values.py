@@ -119,7 +119,7 @@ def test_sets() -> None:
         ("operator -(jsonb,text)", [(JSONB, '{"a": 1}'), (TEXT, "a")], "{}"),
         ("operator =(jsonb,jsonb)", [(JSONB, '{"a": 1}'), (JSONB, '{"a": 1.0}')], True),
         (
-            "jsonb_set(jsonb,_text,jsonb)",
+            "jsonb_set(jsonb,_text,jsonb,bool)",
             [(JSONB, '{"a": 1}'), (TEXTS, ["b"]), (JSONB, "2")],
             '{"a": 1, "b": 2}',
         ),
