@@ -52,7 +52,7 @@ class Wire:
 
     def __init__(self, name: str, address: str) -> None:
         self.name = name
-        self.connection = psycopg.connect(address, autocommit=True)
+        self.connection = psycopg.connect(address, autocommit=True, options="-c statement_timeout=20s")
 
     def ask(self, query: str) -> Answer:
         """The answer to one statement, by the simple protocol."""

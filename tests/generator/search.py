@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from server.listener import Config, Server
+from sql.planning import SWITCHES
 from sql.session import Session
 from storage.catalog import Table as Stored
 from storage.database import Database
@@ -28,6 +29,7 @@ class Difference:
 
     query: str
     tables: list[Table]
+    settings: list[str]
     peer: str
     ours: Answer
     theirs: Answer
@@ -35,7 +37,7 @@ class Difference:
     def __str__(self) -> str:
         setup = [statement for table in self.tables for statement in table.statements()]
         answers = [f"ours: {_told(self.ours)}", f"{self.peer}: {_told(self.theirs)}"]
-        return "\n".join([*(f"{statement};" for statement in setup), f"{self.query};", *answers])
+        return "\n".join([*(f"{s};" for s in (*self.settings, *setup)), f"{self.query};", *answers])
 
 
 def _told(answer: Answer) -> str:
@@ -83,8 +85,11 @@ def search(
                 _prepare(asked, given)
             if random.random() < 0.5:
                 _seal(database)
+            settings = _settings(random)
+            for statement in ("RESET ALL", *settings):
+                wire.ask(statement)
             for _ in range(min(QUERIES_A_ROUND, queries - number * QUERIES_A_ROUND)):
-                yield from _try(random, given, wire, others, report)
+                yield from _try(random, given, settings, wire, others, report)
         wire.connection.close()
         if peer is not None:
             peer.connection.close()
@@ -96,8 +101,15 @@ def _prepare(peer: Peer, given: Sequence[Table]) -> None:
             answer = peer.ask(statement)
             if answer.error:
                 raise RuntimeError(f"{peer.name}: {answer.message}: {statement}")
-    if isinstance(peer, Wire):
-        peer.ask("SET statement_timeout = '20s'")
+
+
+def _settings(random: Random) -> list[str]:
+    """How we are to answer in a round: half of them with some rules of the planner off, and little memory."""
+    if random.random() < 0.5:
+        return []
+    off = [f"SET enable_{rule} = off" for rule in SWITCHES if random.random() < 0.4]
+    tight = ["SET work_mem = '64kB'", "SET hash_mem_multiplier = 1"] if random.random() < 0.5 else []
+    return [*off, *tight, f"SET interpreter_mode = {random.choice(('interpret_first', 'interpret'))}"]
 
 
 def _seal(database: Database) -> None:
@@ -107,7 +119,7 @@ def _seal(database: Database) -> None:
 
 
 def _try(
-    random: Random, given: list[Table], wire: Wire, others: list[Peer], report: Report
+    random: Random, given: list[Table], settings: list[str], wire: Wire, others: list[Peer], report: Report
 ) -> Iterator[Difference]:
     """Ask one query of everybody who means the same by it."""
     strict = [peer for peer in others if isinstance(peer, Wire)]
@@ -123,7 +135,7 @@ def _try(
         theirs = peer.ask(str(tree))
         (report.refused if theirs.error else report.answered)[peer.name] += 1
         if not peer.agrees(answer, theirs, _ordered(tree)):
-            yield _smallest(tree, wire, peer, given)
+            yield replace(_smallest(tree, wire, peer, given), settings=settings)
             return
 
 
@@ -146,7 +158,7 @@ def _smallest(tree: Node, wire: Wire, peer: Peer, given: list[Table]) -> Differe
         for table in used:
             rows = _fewest(table, lambda less: _prepare_both(wire, peer, less) or differs(tree))
             used = [rows if each is table else each for each in used]
-    found = Difference(str(tree), used, peer.name, wire.ask(str(tree)), peer.ask(str(tree)))
+    found = Difference(str(tree), used, [], peer.name, wire.ask(str(tree)), peer.ask(str(tree)))
     for asked in (wire, peer):
         _prepare(asked, given)
     return found
