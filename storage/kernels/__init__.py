@@ -36,6 +36,10 @@ from storage.kernels.plain.group import mix_words as mix_words
 from storage.kernels.plain.group import place_words as place_words
 from storage.kernels.plain.lines import count_byte as count_byte
 from storage.kernels.plain.lines import split_lines as split_lines
+from storage.kernels.plain.members import among_bits as among_bits
+from storage.kernels.plain.members import among_bloom as among_bloom
+from storage.kernels.plain.members import set_bits as set_bits
+from storage.kernels.plain.members import set_bloom as set_bloom
 from storage.kernels.plain.packing import block_offsets as block_offsets
 from storage.kernels.plain.packing import pack_blocks as pack_blocks
 from storage.kernels.plain.packing import select_blocks as select_blocks
