@@ -21,6 +21,7 @@ SWITCHES = {
     "limit_pushdown": "Stops what stands below a LIMIT early.",
     "top_n": "Keeps the first rows only where a sort is cut short.",
     "column_pruning": "Reads only the columns that are asked for.",
+    "runtime_filters": "Has scans drop rows whose keys a join does not hold.",
     "subplan_sharing": "Runs equal parts of a statement once.",
 }
 """What can be turned off by a setting, enable_<switch>: the rules of sql.rules, and what they do."""

@@ -18,6 +18,7 @@ from functools import partial
 from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
 from engine.groups import number
+from engine.nodes import Reference
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
 from engine.operators.manygroups import ManyGroups
@@ -69,6 +70,11 @@ class Aggregate:
     @property
     def children(self) -> tuple[Operator, ...]:
         return (self.child,)
+
+    def origin(self, index: int) -> tuple[Operator, int] | None:
+        """See engine.operators.keyfilters.Passing: the rows of a group have its key."""
+        key = self.keys[index] if index < len(self.keys) and not self.sets else None
+        return (self.child, key.index) if isinstance(key, Reference) else None
 
     def explain(self) -> str:
         return "HashAggregate" if self.keys else "Aggregate"

@@ -31,6 +31,10 @@ class Filter:
     def children(self) -> tuple[Operator, ...]:
         return (self.child,)
 
+    def origin(self, index: int) -> tuple[Operator, int] | None:
+        """See engine.operators.keyfilters.Passing."""
+        return self.child, index
+
     def explain(self) -> str:
         return "Filter"
 

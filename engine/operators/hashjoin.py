@@ -16,9 +16,10 @@ from itertools import chain
 
 import numpy as np
 
-from engine.counters import timed
+from engine.counters import count, timed
 from engine.groups import KeyIndex
 from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.keyfilters import leave, withdraw
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes
@@ -54,6 +55,13 @@ class HashJoin:
     def children(self) -> tuple[Operator, ...]:
         return (self.left, self.right)
 
+    def origin(self, index: int) -> tuple[Operator, int] | None:
+        """See engine.operators.keyfilters.Passing."""
+        width = 0 if self.kind in ("right semi", "right anti") else len(self.left.types)
+        if index < width:
+            return (self.left, index) if self.kind in ("inner", "left", "semi", "anti") else None
+        return (self.right, index - width) if self.kind not in ("left", "full") else None
+
     def explain(self) -> str:
         return "Hash Join" if self.kind == "inner" else f"Hash {self.kind.title()} Join"
 
@@ -62,6 +70,7 @@ class HashJoin:
 
     def _joined(self, run: Run) -> Iterator[Batch]:
         held: list[Keyed] = []
+        withdraw(self, self.left, self.left_keys, run)
         grant = run.memory.grant()
         rest = keyed(self.right, tuple(SortKey(key) for key in self.right_keys), run)
         try:
@@ -70,6 +79,10 @@ class HashJoin:
                 if not grant.room(keyed_bytes(part)):
                     yield from _InParts(self, run).batches(chain(held, rest))
                     return
+            if self.kind not in _LEFT_ALONE:
+                keys = (columns for _, columns in held)
+                left = leave(self, self.left, self.left_keys, keys, run)
+                count(run, self, Runtime_Filters=left)
             build = _Build(self, held)
             held = []
             if not build.rows.count and self.kind not in _LEFT_ALONE:

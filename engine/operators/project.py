@@ -8,6 +8,7 @@ from functools import partial
 
 from engine.counters import count
 from engine.late import bounded
+from engine.nodes import Reference
 from engine.operators.base import Operator, Task, given, pooled, tasks_of
 from engine.parallel import pool_safe, prepare
 from engine.run import Run
@@ -31,6 +32,11 @@ class Project:
     @property
     def children(self) -> tuple[Operator, ...]:
         return (self.child,)
+
+    def origin(self, index: int) -> tuple[Operator, int] | None:
+        """See engine.operators.keyfilters.Passing."""
+        expression = self.expressions[index]
+        return (self.child, expression.index) if isinstance(expression, Reference) else None
 
     def explain(self) -> str:
         return "Project"

@@ -19,6 +19,7 @@ from engine.late import LateColumn, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
 from engine.operators.base import Operator, Task, given, pooled
 from engine.operators.bounds import Bound, conjunction_of
+from engine.operators.keyfilters import KeyFilter, filters_of
 from engine.parallel import pool_safe, prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
@@ -67,6 +68,10 @@ class Scan:
     def children(self) -> tuple[Operator, ...]:
         return ()
 
+    def takes_keys(self, index: int) -> bool:
+        """See engine.operators.keyfilters.Filtered: not of rows that are locked or changed."""
+        return index < len(self.numbers) and not self.row_ids
+
     def explain(self) -> str:
         return f"Seq Scan on {self.name}"
 
@@ -91,14 +96,16 @@ class Scan:
                 around = ScanRows(morsel, columns, None, 0, morsel.rows)
                 yield given(self.survivors(rows, around, whole, run))
             return
+        filters = filters_of(self, run)
+        skipping = (*predicate, *(term for each in filters for term in each.terms(columns[each.index])))
         if run.counters is not None:
-            skipped, segments = view.skipped(predicate)
+            skipped, segments = view.skipped(skipping)
             count(run, self, Segments_Skipped=skipped, Segments=segments)
-            skipped, blocks = view.skipped_blocks(predicate)
+            skipped, blocks = view.skipped_blocks(skipping)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
-        for morsel in view.morsels(predicate):
-            for task in self.tasks(morsel, columns, predicate, (whole, rest), run, self):
+        for morsel in view.morsels(skipping):
+            for task in self.tasks(morsel, columns, predicate, (whole, rest), run, self, filters):
                 if safe:
                     yield task
                 else:
@@ -114,6 +121,7 @@ class Scan:
         tests: tuple[Test, Test],
         run: Run,
         owner: Operator,
+        filters: Sequence[KeyFilter] = (),
     ) -> Iterator[Task]:
         """The surviving rows of a morsel; `tests` are of the condition and of the rest of it.
 
@@ -122,7 +130,7 @@ class Scan:
         step = self.stretch(tests[0])
         for start in range(0, morsel.rows, step):
             rows = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
-            yield partial(self._part, rows, predicate, tests, run, owner)
+            yield partial(self._part, rows, predicate, tests, run, owner, filters)
 
     def qualifying(
         self,
@@ -161,7 +169,13 @@ class Scan:
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
     def _part(
-        self, whole: ScanRows, predicate: Conjunction, tests: tuple[Test, Test], run: Run, owner: Operator
+        self,
+        whole: ScanRows,
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
     ) -> Batch | None:
         """The surviving rows of a stretch of a morsel."""
         morsel = whole.morsel
@@ -172,9 +186,18 @@ class Scan:
             return None
         test = tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]
         rows = whole if positions is None else ScanRows(morsel, whole.columns, positions, 0, 0)
-        batch = self.survivors(rows, whole, test, run)
+        removed = 0
+        for each in filters:
+            if rows.count and not each.idle:
+                mask = each.among(rows.column(rows.columns[each.index]))
+                if not mask.all():
+                    removed += rows.count - int(np.count_nonzero(mask))
+                    rows = rows.take(np.flatnonzero(mask))
+        batch = self.survivors(rows, whole, test, run) if rows.count else None
         left = 0 if batch is None else batch.rows
-        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
+        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left - removed)
+        if filters:
+            count(run, owner, Rows_Removed_by_Runtime_Filter=removed)
         return batch
 
     def survivors(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Batch | None:
