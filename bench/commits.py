@@ -9,41 +9,32 @@ length.
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import os
 import random
-import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import asyncpg
 import psycopg
 
-from bench import postgres, server
-from bench.table import Table
+from bench.rounds import prepared, report, servers
 
 SECONDS = float(os.environ.get("COMMITS_SECONDS", "3"))
-ROUNDS = 3
 CONNECTIONS = (1, 32)
 ACCOUNTS = 100_000
-
-Rate = Callable[[str, int], float]
 
 
 def main() -> None:
     """Print the table."""
     with ExitStack() as stack:
-        urls = {"GlanceDB": stack.enter_context(server.running())}
-        theirs = stack.enter_context(postgres.running())
-        if theirs is not None:
-            urls["PostgreSQL"] = theirs
+        urls = servers(stack)
         for url in urls.values():
             _prepare(url)
-        for title, rate in (("INSERT, prepared", inserts), ("pgbench -N", scripts)):
-            _report(title, rate, urls)
+        report("INSERT, prepared: commits/s", inserts, urls, CONNECTIONS)
+        report("pgbench -N: commits/s", scripts, urls, CONNECTIONS)
     print(f"\nfsyncs a second of a file that grows by 100 bytes: {_fsyncs():.0f}")
 
 
@@ -59,48 +50,17 @@ def _prepare(url: str) -> None:
         connection.execute(f"insert into accounts select x, 1, 0, '' from generate_series(1, {ACCOUNTS}) x")
 
 
-def _report(title: str, rate: Rate, urls: dict[str, str]) -> None:
-    table = Table(f"{title}: commits/s", ("connections", *urls, *(["ratio"] if len(urls) > 1 else [])))
-    for connections in CONNECTIONS:
-        found: dict[str, list[float]] = {name: [] for name in urls}
-        for _ in range(ROUNDS):
-            for name, url in urls.items():
-                found[name].append(rate(url, connections))
-        medians = [statistics.median(rates) for rates in found.values()]
-        table.row(str(connections), *medians, *([medians[0] / medians[1]] if len(medians) > 1 else []))
-    table.print()
-
-
 def inserts(url: str, connections: int) -> float:
     """Commits a second of prepared single-row inserts."""
-    return asyncio.run(_inserts(url, connections))
+    return prepared(url, connections, SECONDS, "insert into single values ($1, $2, now())", _insert)
 
 
-_next = 0
+_keys = itertools.count(1)
 
 
-async def _inserts(url: str, connections: int) -> float:
-    deadline = 0.0
-
-    async def work(connection: asyncpg.Connection) -> int:
-        global _next
-        statement = await connection.prepare("insert into single values ($1, $2, now())")
-        done = 0
-        while time.perf_counter() < deadline:
-            _next += 1
-            await statement.fetch(_next, f"name {_next}")
-            done += 1
-        return done
-
-    pool = [await asyncpg.connect(url) for _ in range(connections)]
-    try:
-        start = time.perf_counter()
-        deadline = start + SECONDS
-        done = await asyncio.gather(*map(work, pool))
-        return sum(done) / (time.perf_counter() - start)
-    finally:
-        for connection in pool:
-            await connection.close()
+async def _insert(statement: asyncpg.prepared_stmt.PreparedStatement) -> None:
+    key = next(_keys)
+    await statement.fetch(key, f"name {key}")
 
 
 def scripts(url: str, connections: int) -> float:

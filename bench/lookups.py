@@ -2,54 +2,44 @@
 
 A lookup is a prepared `SELECT name FROM points WHERE id = $1` of asyncpg's, of a random row of a million;
 the client, one process with one event loop, takes its share of the machine from both. `SELECT $1` beside it
-is what a statement costs that looks for nothing. Rounds are interleaved; medians are told.
-`LOOKUPS_SECONDS` is a round's length.
+is what a statement costs that looks for nothing. `pgbench -S -M prepared` is PostgreSQL's own client, in C,
+on its own tables, where it is installed. `LOOKUPS_SECONDS` is a round's length.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
-import statistics
-import time
+import re
+import shutil
+import subprocess
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import asyncpg
 import psycopg
 
-from bench import postgres, server
-from bench.table import Table
+from bench.rounds import prepared, report, servers
 
 SECONDS = float(os.environ.get("LOOKUPS_SECONDS", "3"))
-ROUNDS = 3
 CONNECTIONS = (1, 16)
 ROWS = 1_000_000
+SCALE = 10  # of pgbench: 100,000 rows each
 LOOKUP, NOTHING = "SELECT name FROM points WHERE id = $1", "SELECT $1::int4"
 
 
 def main() -> None:
     """Print the tables."""
     with ExitStack() as stack:
-        urls = {"GlanceDB": stack.enter_context(server.running())}
-        theirs = stack.enter_context(postgres.running())
-        if theirs is not None:
-            urls["PostgreSQL"] = theirs
+        urls = servers(stack)
         for url in urls.values():
             _prepare(url)
-        for title, text in (("lookup by primary key", LOOKUP), ("SELECT $1", NOTHING)):
-            table = Table(
-                f"{title}: statements/s", ("connections", *urls, *(["ratio"] if len(urls) > 1 else []))
-            )
-            for connections in CONNECTIONS:
-                found: dict[str, list[float]] = {name: [] for name in urls}
-                for _ in range(ROUNDS):
-                    for name, url in urls.items():
-                        found[name].append(asyncio.run(_rate(url, text, connections)))
-                medians = [statistics.median(rates) for rates in found.values()]
-                ratio = [medians[0] / medians[1]] if len(medians) > 1 else []
-                table.row(str(connections), *medians, *ratio)
-            table.print()
+        report("lookup by primary key: statements/s", lookups, urls, CONNECTIONS)
+        report("SELECT $1: statements/s", nothings, urls, CONNECTIONS)
+        if shutil.which("pgbench") is not None:
+            for url in urls.values():
+                _pgbench(url, "-i", "-q", "-I", "dtgp", "-s", str(SCALE))
+            report("pgbench -S -M prepared: statements/s", selects, urls, CONNECTIONS)
 
 
 def _prepare(url: str) -> None:
@@ -59,24 +49,35 @@ def _prepare(url: str) -> None:
         connection.execute("vacuum points")
 
 
-async def _rate(url: str, text: str, connections: int) -> float:
-    """Statements a second of so many connections, each sending its next when it has its answer."""
-    deadline = 0.0
+def lookups(url: str, connections: int) -> float:
+    """Lookups a second."""
+    return prepared(url, connections, SECONDS, LOOKUP, _fetch)
 
-    async def work(connection: asyncpg.Connection, chance: random.Random) -> int:
-        statement = await connection.prepare(text)
-        done = 0
-        while time.perf_counter() < deadline:
-            assert len(await statement.fetch(chance.randint(1, ROWS))) == 1
-            done += 1
-        return done
 
-    pool = [await asyncpg.connect(url) for _ in range(connections)]
-    try:
-        start = time.perf_counter()
-        deadline = start + SECONDS
-        done = await asyncio.gather(*(work(c, random.Random(i)) for i, c in enumerate(pool)))
-        return sum(done) / (time.perf_counter() - start)
-    finally:
-        for connection in pool:
-            await connection.close()
+def nothings(url: str, connections: int) -> float:
+    """Statements a second that look for nothing."""
+    return prepared(url, connections, SECONDS, NOTHING, _fetch)
+
+
+_chance = random.Random(1)
+
+
+async def _fetch(statement: asyncpg.prepared_stmt.PreparedStatement) -> None:
+    assert len(await statement.fetch(_chance.randint(1, ROWS))) == 1
+
+
+def selects(url: str, connections: int) -> float:
+    """Statements a second of pgbench's."""
+    said = _pgbench(
+        url, "-n", "-S", "-M", "prepared", "-c", str(connections), "-T", str(max(round(SECONDS), 2))
+    )
+    found = re.search(r"tps = ([0-9.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+def _pgbench(url: str, *arguments: str) -> str:
+    """What pgbench says. Raises CalledProcessError."""
+    at = urlsplit(url)
+    command = ["pgbench", "-h", str(at.hostname), "-p", str(at.port), "-U", str(at.username), *arguments]
+    return subprocess.run([*command, at.path[1:]], check=True, capture_output=True, text=True).stdout
