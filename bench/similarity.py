@@ -259,8 +259,9 @@ def _unsealed() -> None:
         session = Session(database, "glancedb", "glancedb", {})
         _run(session, f"create table v (id bigint, image vector({DIMENSIONS}))")
         _insert(database, values)
-        query = "[" + ",".join(map(str, values[7])) + "]"
-        text = f"select id from v where image <*> '{query}' > {0.9 * DIMENSIONS}"
+        _run(session, f"create table asked (image vector({DIMENSIONS}))")
+        _run(session, f"insert into asked values ('[{','.join(map(str, values[7]))}]')")
+        text = f"select id from v where image <*> (select image from asked) > {0.9 * DIMENSIONS}"
 
         def ask() -> None:
             assert _run(session, text) == [(7,)]

@@ -25,7 +25,7 @@ from engine.counters import count
 from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
 from engine.operators.scan import Scan, ScanRows
-from engine.operators.searching import Beginning, begin, cut
+from engine.operators.searching import Beginning, begin, cut, loading
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
@@ -247,8 +247,9 @@ class Search:
         size = self.beginning.task_rows
         group: list[Work] = []
         rows = 0
-        for number, morsel in enumerate(self.view.morsels(self.predicate, whole=True), 1):
-            part = self._coded(morsel)
+        morsels = self.view.morsels(self.predicate, whole=True)
+        parts = loading((partial(self._coded, morsel) for morsel in morsels), self.run)
+        for number, part in enumerate(parts, 1):
             if part.codes and self.predicate:
                 part = self._selected(part)
             if part.codes and not self._asked and part.rows >= _SAMPLED:

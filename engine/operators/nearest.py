@@ -26,7 +26,7 @@ from engine.operators.certified import CertifiedScan, Search
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
 from engine.operators.scan import Scan, ScanRows
-from engine.operators.searching import Beginning, begin, cut
+from engine.operators.searching import Beginning, begin, cut, loading
 from engine.operators.sortkeys import key_columns, sort_words
 from engine.operators.top import Top, first_rows
 from engine.orders import sorted_rows
@@ -103,9 +103,9 @@ class Nearest:
             return None
         definition = view.table.definition(scan.numbers[self.term.column])
         wanted = order.question.dimensions
-        parts = []
-        for number, morsel in enumerate(view.morsels(beginning.predicate, whole=True)):
-            codes = morsel.codes(definition)
+        parts, morsels = [], list(view.morsels(beginning.predicate, whole=True))
+        found = loading((partial(morsel.codes, definition) for morsel in morsels), run)
+        for number, (morsel, codes) in enumerate(zip(morsels, found, strict=True)):
             fit = codes is not None and codes.dimensions == wanted
             parts.append(_Part(number, morsel, codes if fit else None))
         if all(part.codes is None for part in parts):

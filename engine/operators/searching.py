@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 from engine.certificates import enabled
 from engine.operators.bounds import conjunction_of
 from engine.operators.scan import Scan, Test, only
 from engine.parallel import pool_safe, prepare, root_memo
-from engine.pool import WORKERS
+from engine.pool import LOOK_AHEAD, WORKERS, ordered
 from engine.run import Run
 from engine.seams import Expression
 from storage.catalog import ColumnDefinition
@@ -19,6 +22,9 @@ from storage.seams import TableView
 
 # Rows whose codes make a task: some hundred microseconds to a millisecond of it.
 _LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
+_QUICK = 0.001  # seconds
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,3 +77,17 @@ def cut(codes: Codes, rows: int, size: int) -> Iterator[range]:
     for first in range(0, len(tasks), each):
         some = tasks[first : first + each]
         yield range(some[0].start, some[-1].stop)
+
+
+def loading(tasks: Iterator[Callable[[], T]], run: Run) -> Iterator[T]:
+    """The tasks' results in their order: done at once while that is quick, several at a time where it is not.
+
+    For what is in memory, mostly, and comes from the disk after a start.
+    """
+    for task in tasks:
+        began = time.perf_counter()
+        result = task()
+        slow = time.perf_counter() - began > _QUICK
+        yield result
+        if slow:
+            yield from ordered(islice(tasks, LOOK_AHEAD), run)

@@ -24,6 +24,7 @@ from engine.operators.loopjoin import LoopJoin
 from engine.operators.pairs import Pairs
 from engine.operators.rows import Rows
 from engine.operators.scan import Scan, ScanRows, Test
+from engine.operators.searching import loading
 from engine.parallel import pool_safe, prepare
 from engine.pool import ordered
 from engine.run import Run
@@ -106,7 +107,9 @@ def _search(join: SimilarityJoin, way: Way, run: Run) -> _Search | None:
     if isinstance(limit, bool) or advice is None:
         return None
     definition = view.table.definition(scan.numbers[way.term.column])
-    parts = [_Part(morsel, morsel.codes(definition)) for morsel in view.morsels(advice[0], whole=True)]
+    morsels = list(view.morsels(advice[0], whole=True))
+    found = loading((partial(morsel.codes, definition) for morsel in morsels), run)
+    parts = [_Part(morsel, codes) for morsel, codes in zip(morsels, found, strict=True)]
     if all(part.codes is None for part in parts):
         return None
     complete = bool(advice[0]) and advice[1]

@@ -213,8 +213,10 @@ class Block:
         return True
 
     def morsel_rows(self) -> int:
-        """How many rows make a morsel: wide rows fewer."""
-        return max(min(BATCH_ROWS, MORSEL_BYTES // max(self.nbytes // max(self.rows, 1), 1)), 64)
+        """How many rows make a morsel: wide rows fewer, and those of a block about as many each."""
+        fitting = max(MORSEL_BYTES // max(self.nbytes // max(self.rows, 1), 1), 64)
+        pieces = max(round(self.rows / fitting), 1)
+        return max(min(BATCH_ROWS, -(-self.rows // pieces)), 1)
 
 
 def cut(batch: Batch) -> list[Batch]:

@@ -30,6 +30,7 @@ def promise_signs(
     guess_signs. lanes: of the groups of the spans, in turn, bit i for row i to be looked for; empty: all.
     Writes the counts (groups of the spans in turn, GROUP) int32, where rows are. Returns of the `wanted` rows
     (>= 1) with the largest guesses, the first of equal ones, best first: slots int64 and guesses float32.
+    Rows whose guess is no number, or minus infinity, are not among them.
     """
     groups = -(-spans[:, 1] // GROUP)
     slots, found = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
@@ -46,6 +47,8 @@ def promise_signs(
         slots.append(group * GROUP + sought)
         found.append(guess_signs(counted, of_rows, guesses[frame])[sought])
     slot, guess = np.concatenate(slots), np.concatenate(found)
+    known = guess > -np.inf
+    slot, guess = slot[known], guess[known]
     best = np.lexsort((slot, -guess))[:wanted]
     return slot[best], guess[best]
 
@@ -56,6 +59,11 @@ def guess_signs(counts: Counts, factors: Singles, guess: Singles) -> Singles:
     p.z is about N P beta / k: the angle between z and its code tells nothing of p. See storage.codes.bounds.
     """
     norms, cosines, centres = factors
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _nearness(counts, norms, cosines, centres, guess)
+
+
+def _nearness(counts: Counts, norms: Singles, cosines: Singles, centres: Singles, guess: Singles) -> Singles:
     product = (guess[GUESS_START] - guess[GUESS_SLOPE] * counts.astype(np.float32)) * norms
     product = product / np.maximum(cosines, LEAST_COSINE)
     square = norms * norms
