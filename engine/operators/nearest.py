@@ -1,10 +1,11 @@
 """Nearest: the first rows of an order by a metric, most of them without their vectors.
 
 Codes (storage.codes) say of each row how good its score can be at best. The k-th best score so far, which
-all tasks share, leaves out the rows that cannot be among the first k; a task looks at its best rows in full,
-which sharpens that limit for the others. What is left of all segments is then looked at in the order of what
-it may be, until nothing can be better than the k-th best. Only rows that are seen and meet the condition
-count, so the condition comes first. Rows without codes are looked at as a plain scan would.
+all tasks share, leaves out the rows that cannot be among the first k. It is sharp from the start: a first
+pass over the codes guesses which rows of the whole table promise most, and these are looked at in full; the
+second pass goes on from what the first has counted. What is left of all segments is then looked at in the
+order of what it may be, until nothing can be better than the k-th best. Only rows that are seen and meet the
+condition count, so the condition comes first. Rows without codes are looked at as a plain scan would.
 
 Scores, ties and nulls are those of the sort keys as they were written: rows that are equal in all of them
 come in the order of the table. So the answer is that of sorting all rows, row for row.
