@@ -29,6 +29,13 @@ class Subquery(Protocol):
         """Compute what does not depend on the row."""
 
 
+def is_volatile_node(node: Expression) -> bool:
+    """Whether a node itself may give something else the next time, or does something."""
+    if isinstance(node, Call):
+        return BY_ID[node.function].volatility == "v"
+    return bool(getattr(node, "volatile", False))
+
+
 def subqueries(expression: Expression) -> Iterator[Subquery]:
     """The subqueries in an expression."""
     for node in walk(expression):
@@ -42,7 +49,7 @@ def pool_safe(*expressions: Expression | None) -> bool:
     for expression in expressions:
         if expression is None:
             continue
-        if any(isinstance(n, Call) and BY_ID[n.function].volatility == "v" for n in walk(expression)):
+        if any(is_volatile_node(node) for node in walk(expression)):
             return False
         if any(subquery.arguments for subquery in subqueries(expression)):
             return False

@@ -6,7 +6,7 @@ engine knows neither, so `Run.session` is one of these and sql.session implement
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 from engine.run import Run
@@ -27,6 +27,13 @@ class Expression(Protocol):
     def children(self) -> tuple[Expression, ...]: ...
 
     def evaluate(self, batch: Batch, run: Run) -> Column: ...
+
+
+class Routine(Protocol):
+    """A function of the catalog, ready to run."""
+
+    def rows(self, run: Run, arguments: Sequence[Column]) -> Iterator[Batch]:
+        """What a call with these constant arguments gives."""
 
 
 class SessionInfo(Protocol):
@@ -80,6 +87,12 @@ class SessionInfo(Protocol):
 
     def blockers(self, pid: int) -> list[int]:
         """The sessions that a session waits for, by pid."""
+
+    def routine(self, oid: int, types: Sequence[Type]) -> Routine:
+        """A function's statements, planned for arguments of these types."""
+
+    def lock_read(self, dependencies: Iterable[tuple[int, int]]) -> None:
+        """Keep the relations of a plan, (OID, version), as they are until the transaction ends."""
 
     def notify(self, channel: str, payload: str) -> None:
         """NOTIFY: told at commit."""

@@ -61,6 +61,13 @@ Writing = Callable[
 _WRITING: list[Writing] = []
 
 
+def bind_change(
+    tree: exp.Expression, context: BindContext, tables: Mapping[str, CommonTable]
+) -> tuple[Operator, Sequence[Field]]:
+    """The operator of a statement that writes, and the columns of its RETURNING; it may name `tables`."""
+    return _WRITING[0](tree, context, tables)
+
+
 def use(writing: Writing) -> None:
     """Say how an INSERT, UPDATE or DELETE is planned: sql.statements.changes does, when it is imported."""
     _WRITING[:] = [writing]
@@ -130,7 +137,7 @@ def _written(
         raise InvalidRecursion(
             f'recursive query "{name}" must not contain data-modifying statements', position=position_of(item)
         )
-    operator, fields = _WRITING[0](item.this, context, tables)
+    operator, fields = bind_change(item.this, context, tables)
     shared = Shared(name, operator, operator.types)
     context.writers.append(shared)
     if item.this.args.get("returning") is None:

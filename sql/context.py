@@ -22,6 +22,7 @@ from sql.marks import TypeName
 from sql.outcome import Field
 from sql.planning import Planning
 from sql.resolved import Resolved
+from sql.scope import Frame, Scope
 from sql.short import is_short, only_looks
 from sql.typenames import named, type_of
 from storage.catalog import Catalog
@@ -88,6 +89,9 @@ class BindContext:
     resolved: Resolved | None = None  # where it is wanted: what names were found to be
     volatile: bool = False  # the plan holds what binding read from the session: do not keep it
     top: exp.Expression | None = None  # the statement, whose WITH alone may write
+    frame: Frame = field(default_factory=Frame)  # of the statement itself
+    argument_scope: Scope | None = None  # of a function's body: its arguments
+    routines: tuple[int, ...] = ()  # OIDs of the functions whose bodies are being bound
     unpopulated: list[str] = field(default_factory=list)  # materialized views that hold nothing yet
     writers: list[Shared] = field(default_factory=list)  # the parts of it that write
     _slots: int = 0

@@ -16,13 +16,14 @@ from sql import names
 from sql.accessmethods import METHODS, OPERATOR_CLASSES, named_class
 from sql.extensions import AVAILABLE
 from sql.regclasses import sequences_in
+from sql.tokens import Kind, lex
 from storage import catalog as definitions
 from storage.catalog import Catalog, Table, View, type_defined
 from storage.errors import DependentObjectsStillExist
 from storage.types import BY_OID
 from storage.usertypes import CompositeType, DomainType
 
-Kind = Literal[
+ObjectKind = Literal[
     "table",
     "view",
     "materialized view",
@@ -36,6 +37,7 @@ Kind = Literal[
     "type",
     "attribute",
     "operator class",
+    "function",
 ]
 
 
@@ -44,7 +46,7 @@ class Object:
     """An object: `oid` is that of the relation, schema, extension, type or operator class, `number` an attnum
     (of an attribute, its number in the type `oid`) or a constraint's OID."""
 
-    kind: Kind
+    kind: ObjectKind
     oid: int
     number: int = 0
 
@@ -57,7 +59,7 @@ class Object:
 def relation(catalog: Catalog, oid: int) -> Object:
     """A relation of the catalog."""
     found = catalog.relations[oid]
-    kind: Kind = "view" if isinstance(found, View) else "sequence"
+    kind: ObjectKind = "view" if isinstance(found, View) else "sequence"
     if isinstance(found, Table):
         kind = "table" if found.materialized is None else "materialized view"
     return Object(kind, oid)
@@ -77,6 +79,9 @@ def describe(catalog: Catalog, path: Sequence[str], item: Object) -> str:
             assert isinstance(made, CompositeType)
             name = next(a.name for a in made.attributes if a.number == item.number)
             return f"column {names.quoted(name)} of composite type {names.quoted(made.name)}"
+        case "function":
+            word = "procedure" if catalog.functions[item.oid].procedure else "function"
+            return f"{word} {names.name_of(catalog, list(path), 'procedure', item.oid)}"
         case "operator class":
             found = next(c for c in OPERATOR_CLASSES if c.oid == item.oid)
             return f"operator class {found.name} for access method {found.method}"
@@ -105,10 +110,14 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for made in catalog.types.values():
                 if made.schema == item.oid:
                     yield Object("type", made.oid), False
+            for function in catalog.functions.values():
+                if function.schema == item.oid:
+                    yield Object("function", function.oid), False
         case "table" | "view" | "materialized view":
             for view, query in catalog.queries():
                 if any(oid == item.oid for oid, _ in query.depends):
                     yield relation(catalog, view.oid), False
+            yield from _functions(catalog, item.oid)
             for sequence in catalog.sequences():
                 if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
                     yield Object("sequence", sequence.oid), True
@@ -123,10 +132,17 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             yield from ((Object("operator class", oid), True) for oid in own)
         case "type":
             yield from _of_type(catalog, item.oid)
+            yield from _functions(catalog, item.oid)
         case "attribute":
             for view, query in catalog.queries():
                 if (item.oid, item.number) in query.depends:
                     yield relation(catalog, view.oid), False
+        case "function":
+            for view, query in catalog.queries():
+                if any(oid == item.oid for oid, _ in query.depends):
+                    yield relation(catalog, view.oid), False
+            yield from _functions(catalog, item.oid)
+            yield from _calling(catalog, item.oid)
         case "operator class":
             yield from _classed(catalog, item.oid)
         case "column":
@@ -141,6 +157,35 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             for table, constraint in catalog.pointing_to(item.oid):
                 if constraint.references is not None and constraint.references.index == item.number:
                     yield Object("constraint", table.oid, constraint.oid), False
+
+
+def _calling(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
+    """Defaults and checks of tables whose text calls a function."""
+    for table in catalog.tables():
+        for column in table.columns:
+            if column.default is not None and oid in functions_in(column.default, catalog):
+                yield Object("default", table.oid, column.number), False
+        for constraint in table.constraints:
+            if constraint.expression and oid in functions_in(constraint.expression, catalog):
+                yield Object("constraint", table.oid, constraint.oid), False
+
+
+def functions_in(text: str, catalog: Catalog) -> set[int]:
+    """The OIDs of functions of the catalog that the names of a text's calls may mean."""
+    found: set[int] = set()
+    tokens = lex(text)
+    for at, token in enumerate(tokens[:-1]):
+        if token.kind in (Kind.WORD, Kind.QUOTED) and tokens[at + 1].is_mark("("):
+            found |= {function.oid for function in catalog.functions_named(token.text)}
+    return found
+
+
+def _functions(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
+    """Functions whose arguments or result, or whose bodies where these say so, are of an object."""
+    for function in catalog.functions.values():
+        types = {function.row, function.result.oid, *(a.type.oid for a in function.arguments)}
+        if oid in types or any(oid == other for other, _ in function.depends):
+            yield Object("function", function.oid), False
 
 
 def _of_type(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:

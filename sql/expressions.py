@@ -7,9 +7,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from engine.aggregates.registry import AggregateCall
-from engine.expressions import And, Call, Expression, Reference, walk
-from engine.functions.registry import BY_ID
+from engine.expressions import And, Expression, Reference, walk
 from engine.operators import FrameBound, SortKey, WindowCall, WindowFrame
+from engine.operators.projectsets import is_set_call
+from engine.parallel import is_volatile_node
 
 E = TypeVar("E")
 _FIELDS: dict[type, tuple[str, ...]] = {}
@@ -112,12 +113,12 @@ def conjunction(parts: list[Expression]) -> Expression | None:
 
 def is_volatile(expression: Expression) -> bool:
     """Whether two evaluations may differ, or do something."""
-    return any(isinstance(node, Call) and BY_ID[node.function].volatility == "v" for node in walk(expression))
+    return any(map(is_volatile_node, walk(expression)))
 
 
 def is_set(expression: Expression) -> bool:
     """Whether it multiplies rows."""
-    return any(isinstance(node, Call) and BY_ID[node.function].returns_set for node in walk(expression))
+    return any(map(is_set_call, walk(expression)))
 
 
 def is_constant(expression: Expression) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
@@ -29,11 +30,24 @@ from storage.types import (
 )
 
 
+class Signature(Protocol):
+    """What of an overload the choice looks at."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def result(self) -> Type: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An overload with the types its arguments must become, and of its result."""
 
-    overload: Overload | Aggregate | WindowFunction
+    overload: Signature
     arguments: tuple[Type, ...]
     result: Type
 
@@ -43,8 +57,10 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    overload: Overload | Aggregate | WindowFunction
+class Candidate:
+    """What may be chosen, with what it declares for each argument."""
+
+    overload: Signature
     declared: tuple[Type, ...]  # one type an argument: a variadic's last one repeated
 
 
@@ -52,7 +68,7 @@ class _Candidate:
 class _Candidates:
     """Overloads, and those of them by the OIDs that they declare."""
 
-    all: tuple[_Candidate, ...]
+    all: tuple[Candidate, ...]
     exact: dict[tuple[int, ...], Choice]
 
 
@@ -160,7 +176,7 @@ _TABLES: dict[str, Mapping[str, Sequence[Overload] | Sequence[Aggregate] | Seque
 @lru_cache(maxsize=4096)
 def _candidates(kind: str, name: str, count: int) -> _Candidates:
     """The overloads of a name that take `count` arguments: `+` alone has dozens, and every plan asks."""
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     for overload in _TABLES[kind].get(name, ()):
         declared = overload.arguments
         if isinstance(overload, Overload):
@@ -169,12 +185,8 @@ def _candidates(kind: str, name: str, count: int) -> _Candidates:
             elif len(declared) - overload.defaults <= count < len(declared):
                 declared = declared[:count]
         if len(declared) == count:
-            found.append(_Candidate(overload, declared))
-    exact: dict[tuple[int, ...], Choice] = {}
-    for candidate in found:
-        choice = Choice(candidate.overload, candidate.declared, candidate.overload.result)
-        exact.setdefault(tuple(d.oid for d in candidate.declared), choice)
-    return _Candidates(tuple(found), exact)
+            found.append(Candidate(overload, declared))
+    return _with_exact(found)
 
 
 def _exact(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
@@ -195,6 +207,19 @@ def _as_packed(types: Sequence[Type]) -> list[Type]:
     ]
 
 
+def choose(candidates: Sequence[Candidate], types: Sequence[Type]) -> Choice | None:
+    """The one of these for arguments of such types, None for none. Raises AmbiguousFunction."""
+    return _choose(_with_exact(candidates), types)
+
+
+def _with_exact(candidates: Sequence[Candidate]) -> _Candidates:
+    exact: dict[tuple[int, ...], Choice] = {}
+    for candidate in candidates:
+        choice = Choice(candidate.overload, candidate.declared, candidate.overload.result)
+        exact.setdefault(tuple(d.oid for d in candidate.declared), choice)
+    return _Candidates(tuple(candidates), exact)
+
+
 def _choose(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
     exact = _exact(candidates, types) or _exact(candidates, _as_packed(types))
     if exact is not None:
@@ -212,26 +237,26 @@ def _choose(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
     return _bound(usable[0], types)
 
 
-def _fits(candidate: _Candidate, types: Sequence[Type]) -> bool:
+def _fits(candidate: Candidate, types: Sequence[Type]) -> bool:
     if not all(can_coerce(t, d) for t, d in zip(types, candidate.declared, strict=True)):
         return False
     return _bound(candidate, types) is not None
 
 
-def _narrowed(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Candidate]:
+def _narrowed(candidates: list[Candidate], types: Sequence[Type]) -> list[Candidate]:
     known = [t.oid != UNKNOWN.oid for t in types]
     places = range(len(types))
 
-    def exact(c: _Candidate) -> int:
+    def exact(c: Candidate) -> int:
         return sum(known[i] and c.declared[i].oid == types[i].oid for i in places)
 
-    def preferred(c: _Candidate) -> int:
+    def preferred(c: Candidate) -> int:
         return sum(
             known[i] and (c.declared[i].oid == types[i].oid or _is_preferred(types[i], c.declared[i]))
             for i in places
         )
 
-    def standard(c: _Candidate) -> int:
+    def standard(c: Candidate) -> int:
         # what PostgreSQL has no type for is chosen only where an argument is of that type
         return -sum(d.oid in _PACKED and t.oid not in _PACKED for d, t in zip(c.declared, types, strict=True))
 
@@ -258,13 +283,13 @@ def _is_preferred(source: Type, declared: Type) -> bool:
     return declared.preferred and declared.category == source.category
 
 
-def _best(candidates: list[_Candidate], score: Callable[[_Candidate], int]) -> list[_Candidate]:
+def _best(candidates: list[Candidate], score: Callable[[Candidate], int]) -> list[Candidate]:
     scores = [score(c) for c in candidates]
     best = max(scores)
     return [c for c, s in zip(candidates, scores, strict=True) if s == best]
 
 
-def _by_category(candidates: list[_Candidate], types: Sequence[Type]) -> list[_Candidate]:
+def _by_category(candidates: list[Candidate], types: Sequence[Type]) -> list[Candidate]:
     """Unknown constants: strings where any overload takes one there, else the category all agree on."""
     wanted: dict[int, tuple[str, bool]] = {}
     for i, type in enumerate(types):
@@ -292,7 +317,7 @@ def _by_category(candidates: list[_Candidate], types: Sequence[Type]) -> list[_C
     return kept or candidates
 
 
-def _bound(candidate: _Candidate, types: Sequence[Type]) -> Choice | None:
+def _bound(candidate: Candidate, types: Sequence[Type]) -> Choice | None:
     """The candidate with its polymorphic types told by the arguments; None: they disagree."""
     found = bound(candidate.declared, candidate.overload.result, types)
     return None if found is None else Choice(candidate.overload, *found)

@@ -141,7 +141,7 @@ def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
         case "role":
             found = quoted(catalog.roles[oid].name) if oid in catalog.roles else None
         case "proc" | "procedure":
-            found = _function_name(oid, kind)
+            found = _function_name(oid, kind) or _made_function(catalog, path, kind, oid)
         case "oper":
             found = next((o.name for os in OPERATORS.values() for o in os if o.oid == oid), None)
         case "collation":
@@ -172,6 +172,25 @@ def _function_name(oid: int, kind: Kind) -> str | None:
     return next((name for name, number in IO_OIDS.items() if number == oid), None)
 
 
+def _made_function(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str | None:
+    function = catalog.functions.get(oid)
+    if function is None:
+        return None
+    schema = catalog.schemas[function.schema].name
+    types = [a.type for a in function.inputs]
+    seen = next(
+        (
+            other
+            for place in path
+            for other in catalog.functions_named(function.name)
+            if catalog.schemas[other.schema].name == place and [a.type for a in other.inputs] == types
+        ),
+        None,
+    )
+    name = quoted(function.name) if seen is function else f"{quoted(schema)}.{quoted(function.name)}"
+    return f"{name}({','.join(map(format_type, types))})" if kind == "procedure" else name
+
+
 def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
     """See engine.seams.SessionInfo.oid_of."""
     if kind == "type":
@@ -198,7 +217,7 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
                 raise UndefinedObject(f'collation "{parts[-1]}" for encoding "UTF8" does not exist')
             return known
         case _:
-            return _function_oid(parts[-1], text)
+            return _function_oid(catalog, path, parts, text)
 
 
 def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
@@ -217,18 +236,22 @@ def _operator_oid(text: str) -> int:
     return overloads[0].oid
 
 
-def _function_oid(name: str, text: str) -> int:
+def _function_oid(catalog: Catalog, path: list[str], parts: tuple[str, ...], text: str) -> int:
+    name = parts[-1]
+    places = list(parts[:-1][-1:]) or path
+    made = [f for f in catalog.functions_named(name) if catalog.schemas[f.schema].name in places]
     candidates = [f.oid for table in (FUNCTIONS, AGGREGATES, WINDOW_FUNCTIONS) for f in table.get(name, [])]
     if name in IO_OIDS:
         return IO_OIDS[name]
     if "(" in text:
-        wanted = [
-            type_of(part).oid for part in text.partition("(")[2].rstrip(") ").split(",") if part.strip()
-        ]
+        parts = tuple(part for part in text.partition("(")[2].rstrip(") ").split(",") if part.strip())
+        wanted = [type_of(part, named(catalog, path)).oid for part in parts]
         for overload in FUNCTIONS.get(name, []):
             if [t.oid for t in overload.arguments] == wanted:
                 return overload.oid
-        candidates = []
+        candidates = [f.oid for f in made if [a.type.oid for a in f.inputs] == wanted]
+    else:
+        candidates += [f.oid for f in made]
     if len(candidates) > 1:
         raise UndefinedFunction(f'more than one function named "{name}"')
     if not candidates:

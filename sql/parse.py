@@ -44,13 +44,18 @@ def parse(text: str) -> list[Statement]:
 def split(tokens: list[Token]) -> Iterator[list[Token]]:
     """The tokens of each statement that is not empty."""
     part: list[Token] = []
+    atomic = 0  # how many ENDs are to come before the statement may end
     for token in tokens:
-        if token.kind is Kind.PUNCTUATION and token.text == ";":
+        if token.kind is Kind.PUNCTUATION and token.text == ";" and not atomic:
             if part:
                 yield part
             part = []
-        else:
-            part.append(token)
+            continue
+        if token.is_word("atomic") and part and part[0].is_word("create") and part[-1].is_word("begin"):
+            atomic = 1
+        elif atomic:
+            atomic += token.is_word("case") - token.is_word("end")
+        part.append(token)
     if part:
         yield part
 
@@ -153,7 +158,7 @@ def restore(tree: exp.Expression, rewritten: Rewritten) -> exp.Expression:
     """Put names and marks where rewriting put their stand-ins."""
     marks = rewritten.marks
     for node in tree.walk():
-        if isinstance(node, exp.Identifier | exp.Literal):
+        if isinstance(node, exp.Identifier | exp.Literal | exp.Var):
             text = node.args["this"]
             if isinstance(text, str):
                 if text[:1] == NAME:

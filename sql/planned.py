@@ -21,12 +21,14 @@ from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.keptplans import OWN, Kept, OwnKept, Uses, shared
 from sql.names import oid_named
+from sql.notation import polymorphic, result_of
 from sql.outcome import Field
 from sql.parse import Statement, is_query, parse_query, parse_statement, split
 from sql.plancache import Shape, read_values, shape_of, values_of
 from sql.planning import Planning, outgrown
 from sql.portals import Portals
 from sql.query import plan_query
+from sql.routines import Routine, planned, procedure_call
 from sql.settings import Settings
 from sql.single import FindRow, InsertRow, single
 from sql.statements.changes import CHANGES, plan_change
@@ -34,7 +36,7 @@ from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
-from storage.errors import DatabaseError, FeatureNotSupported
+from storage.errors import DatabaseError, FeatureNotSupported, UndefinedFunction
 from storage.segments.statistics import TableStatistics
 from storage.types import INT8, TEXT, Type
 from storage.waiting import about_to_wait
@@ -102,6 +104,16 @@ _PLAIN = Planned("", None)
 
 
 @dataclass(frozen=True)
+class _KeptRoutine:
+    """A function's plans, and what they were made of."""
+
+    routine: Routine
+    catalog: Catalog
+    dependencies: frozenset[tuple[int, int]]
+    names: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True)
 class Reading:
     """One statement of a Query message. `statement` of None: its plan is likely to be kept."""
 
@@ -133,6 +145,7 @@ class Planner:
         )
         self._kept = OwnKept(plans, _copy)
         self._templates = OwnKept(templates, lambda template: template)
+        self._routines: Kept[_KeptRoutine] = Kept(OWN)
         self._commands: Kept[list[Reading]] = Kept(OWN)
 
     @property
@@ -266,10 +279,8 @@ class Planner:
 
     def _planned(self, statement: Statement, parameters: ParameterTypes, text: str) -> Planned:
         if isinstance(statement.tree, Command):
-            fields = self._command_fields(statement.tree)
-            return Planned(
-                text, statement, None, fields, self._command_types(statement.tree, parameters, text)
-            )
+            types = self._command_types(statement.tree, parameters, text)
+            return Planned(text, statement, None, self._command_fields(statement.tree, types), types)
         context = self.context(parameters, text)
         plan = self.plan(statement.tree, context)
         path = tuple(self._home.search_path(True))
@@ -288,7 +299,7 @@ class Planner:
             return
         if planned.plan is None:
             if planned.command is not None:
-                planned.fields = self._command_fields(planned.command)
+                planned.fields = self._command_fields(planned.command, planned.parameters)
             return
         if self.is_fresh(planned):
             return
@@ -338,10 +349,31 @@ class Planner:
         path = self._home.search_path(True)
         return all(oid_named(catalog, path, (name,)) == oid for name, oid in names)
 
+    def routine(self, oid: int, types: Sequence[Type]) -> Routine:
+        """A function's statements, planned for arguments of these types. Raises UndefinedFunction."""
+        path = tuple(self._home.search_path(True))
+        key = (oid, tuple(types), path)
+        kept = self._routines.get(key)
+        if kept is not None and kept.catalog is self._home.catalog:
+            return kept.routine
+        if kept is not None and self.stands(kept.dependencies, kept.names):
+            self._routines.put(key, replace(kept, catalog=self._home.catalog))
+            return kept.routine
+        function = self._home.catalog.functions.get(oid)
+        if function is None:
+            raise UndefinedFunction(f"function with OID {oid} does not exist")
+        context = self.context(ParameterTypes((), fixed=True), function.body)
+        bound = polymorphic(function, types)
+        made = planned(function, types, result_of(function, bound, types, context.catalog), context)
+        kept = _KeptRoutine(made, context.catalog, frozenset(context.dependencies), frozenset(context.names))
+        self._routines.put(key, kept)
+        return made
+
     def forget(self) -> None:
         """DISCARD PLANS."""
         self._kept.clear()
         self._templates.clear()
+        self._routines.clear()
 
     def _command_types(self, command: Command, parameters: ParameterTypes, text: str) -> tuple[Type, ...]:
         """The types of a command's parameters: those of the query in it."""
@@ -354,10 +386,13 @@ class Planner:
                 if parameters.fixed or not query:
                     return ()
                 return self.plan(parse_query(list(query), text), self.context(parameters, text)).parameters
+            case commands.Call(query=query) if not parameters.fixed:
+                procedure_call(query, self.context(parameters, text))
+                return parameters.final()
         return ()
 
-    def _command_fields(self, command: Command) -> tuple[Field, ...] | None:
-        """The result columns of a command, None where it has none."""
+    def _command_fields(self, command: Command, parameters: Sequence[Type]) -> tuple[Field, ...] | None:
+        """The result columns of a command with these parameters, None where it has none."""
         match command:
             case commands.Show("all"):
                 return (Field("name", TEXT), Field("setting", TEXT), Field("description", TEXT))
@@ -371,6 +406,10 @@ class Planner:
                 return tuple(Field(name, INT8) for name in commands.BACKUP_COLUMNS)
             case commands.Fetch(name, _, move) if not move and name in self._home.portals:
                 return self._home.portals[name].fields
+            case commands.Call(query=query):
+                found = procedure_call(query, self.context(ParameterTypes(parameters), ""))
+                if found.function.outputs:
+                    return tuple(Field(name, type) for name, type in found.result.columns)
             case commands.Execute(name) if name in self._home.prepared:
                 return self._home.prepared[name].fields
         return None

@@ -40,7 +40,7 @@ def plan_query(tree: exp.Expression, context: BindContext) -> Plan:
     """The plan of a query. Raises whatever PostgreSQL's analysis would."""
     try:
         context.top = _opened(tree)
-        bound = bind_query(tree, Frame(), context, {})
+        bound = bind_query(tree, context.frame, context, {})
         node = optimise(bound.node, context.planning)
     except RecursionError:
         raise StatementTooComplex(
@@ -68,7 +68,7 @@ def plan_source(
     Constants of its select list are read as values of the columns. Raises SqlSyntaxError where it gives
     more columns, DatatypeMismatch where one does not fit.
     """
-    bound = bind_query(tree, Frame(), context, tables, resolve=False)
+    bound = bind_query(tree, context.frame, context, tables, resolve=False)
     if len(bound.columns) > len(columns):
         raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(tree))
     node = bound.node

@@ -59,6 +59,8 @@ class Resolved:
 
     types: dict[int, Type] = field(default_factory=dict)  # of the catalog's own, by casts
 
+    functions: dict[int, int] = field(default_factory=dict)  # OIDs of the catalog's own, by calls
+
     def type(self, tree: object, type: Type) -> None:
         """A cast's type."""
         if type.single.catalog_oid not in BY_OID:
@@ -77,6 +79,8 @@ class Resolved:
             if column.table and column.number > 0:
                 yield column.table, column.number
         yield from self.joined
+        for oid in self.functions.values():
+            yield oid, 0
         for type in self.types.values():
             yield type.single.catalog_oid, 0
         yield from self.fields.values()

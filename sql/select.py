@@ -16,7 +16,7 @@ from sqlglot import exp
 
 from engine.expressions import Call, Expression, Reference
 from engine.operators import FunctionScan, SortKey
-from sql.binding import Binding, rows
+from sql.binding import Binding, routines, rows
 from sql.binding.base import Aggregates, Windows, WindowValue
 from sql.binding.calls import gives_columns, key_of
 from sql.binding.windows import check_definitions, definitions_of
@@ -43,6 +43,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedTable,
 )
+from storage.types import Type
 
 _KNOWN = frozenset(
     (
@@ -260,7 +261,7 @@ class _Select:
     def _row_star(self, item: exp.Dot) -> list[Target]:
         """(relation).*, (function(...)).* and (row).*"""
         inner = item.this.unnest()
-        if gives_columns(inner):
+        if gives_columns(inner, self.context):
             return [Target(name, None, e) for name, e in self._row_function(inner)]
         if isinstance(inner, exp.Column) and inner.args.get("table") is None:
             name = inner.this.args.get("this")
@@ -275,8 +276,12 @@ class _Select:
         assert isinstance(tree, exp.Anonymous)
         frame = Frame(self.scope)
         inside = Binding(self.context, Scope(frame, self.scope.tables), "SELECT", sets=True)
-        bound = bind_rows(inside, tree)
         mark = mark_of(tree.this, FunctionMark)
+        if mark is not None and not mark.form and routines.is_special(inside, mark, tree.expressions):
+            found = routines.invocation(inside, mark, tree)
+            if isinstance(found, routines.Invocation) and not found.result.scalar:
+                return self._pending(frame, Leaf(found.scan()), found.result.columns)
+        bound = bind_rows(inside, tree)
         if not bound.columns or not isinstance(bound.expression, Call):
             name = "" if mark is None else mark.name
             raise FeatureNotSupported(
@@ -284,6 +289,12 @@ class _Select:
             )
         types = tuple(c.type for c in bound.columns)
         leaf = Leaf(FunctionScan(bound.expression.function, bound.expression.arguments, types))
+        return self._pending(frame, leaf, [(c.name, c.type) for c in bound.columns])
+
+    def _pending(
+        self, frame: Frame, leaf: Leaf, columns: Sequence[tuple[str, Type]]
+    ) -> tuple[tuple[str, Expression], ...]:
+        """The columns of a leaf that is to stand behind FROM, once however often it is written."""
         offset = self.scope.width
         for known, other in self.pending:
             if other == leaf and known.arguments == frame.arguments:
@@ -291,7 +302,7 @@ class _Select:
             offset += len(other.types)
         else:
             self.pending.append((frame, leaf))
-        return tuple((c.name, Reference(offset + i, c.type, c.name)) for i, c in enumerate(bound.columns))
+        return tuple((name, Reference(offset + i, type, name)) for i, (name, type) in enumerate(columns))
 
     def _with_functions(self, node: Node) -> Node:
         for frame, leaf in self.pending:

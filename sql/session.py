@@ -28,6 +28,7 @@ from sql.outcome import (
 from sql.parse import Statement, parse
 from sql.planned import Planned
 from sql.portals import BoundPortal
+from sql.routines import Routine
 from sql.settings import shown
 from sql.shortstatements import ShortStatements
 from sql.statements import queries
@@ -287,7 +288,7 @@ class Session(ShortStatements):
     def _settle(self, planned: Planned) -> None:
         """Lock what a plan reads, and plan again what has changed until then."""
         while planned.plan is not None:
-            self._lock_read(planned.plan.dependencies)
+            self.lock_read(planned.plan.dependencies)
             if self.planner.is_current(planned):
                 return
             self.planner.refresh(planned)
@@ -297,11 +298,16 @@ class Session(ShortStatements):
         while True:
             given = context()
             made = make(given)
-            self._lock_read(given.dependencies)
+            self.lock_read(given.dependencies)
             if self.planner.stands(given.dependencies, given.names):
                 return made
 
-    def _lock_read(self, dependencies: Iterable[tuple[int, int]]) -> None:
+    def routine(self, oid: int, types: Sequence[Type]) -> Routine:
+        """See engine.seams.SessionInfo."""
+        return self.planner.routine(oid, types)
+
+    def lock_read(self, dependencies: Iterable[tuple[int, int]]) -> None:
+        """See engine.seams.SessionInfo."""
         transaction = self.transaction
         for oid, _ in dependencies:
             transaction.lock_table(oid, TableMode.AccessShareLock)

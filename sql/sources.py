@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from engine.expressions import Coalesce, Expression
 from engine.operators import OneRow
-from sql.binding import Binding
+from sql.binding import Binding, routines
 from sql.bound import Bound, QueryBinder
 from sql.coerce import common_type
 from sql.context import BindContext
@@ -22,6 +22,7 @@ from sql.expressions import conjunction, references, shift
 from sql.functionsources import bind_rows, definitions, function_node, outside, plain_name
 from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
+from sql.notation import Result
 from sql.relations import find_relation
 from sql.resolved import TableName
 from sql.sampling import not_a_table, sampled
@@ -35,7 +36,7 @@ from storage.errors import (
     SqlSyntaxError,
     UndefinedColumn,
 )
-from storage.types import INT8
+from storage.types import INT8, RECORD, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +341,10 @@ class Sources:
         frame = Frame(self.scope)
         inside = Scope(frame, self.scope.tables)
         binding = Binding(self.context, inside, "functions in FROM", sets=True)
+        if not mark.form and routines.is_special(binding, mark, inner.expressions):
+            found = routines.invocation(binding, mark, inner)
+            if isinstance(found, routines.Invocation):
+                return self._routine(tree, found, defined, frame, left, kind)
         bound = bind_rows(binding, inner, defined)
         plain = mark.names[0] if mark.form == "keyword" else mark.name
         columns = list(bound.columns) or [ScopeColumn(alias or plain, bound.expression.type)]
@@ -355,6 +360,50 @@ class Sources:
         single = len(columns) == 1
         item = self._add(node, alias or plain, columns, mark.position, function=single)
         return self._applied(item, frame, left, kind, mark.position)
+
+    def _routine(
+        self,
+        tree: exp.Expression,
+        found: routines.Invocation,
+        defined: Sequence[tuple[str, Type]],
+        frame: Frame,
+        left: Item | None,
+        kind: JoinKind,
+    ) -> Item:
+        """A function of the catalog in FROM: its query, as if it stood there LATERAL, or what it gives."""
+        alias, names = _alias(tree, defined=bool(defined))
+        function, result, position = found.function, found.result, found.position
+        if (result.columns[0][1].oid == RECORD.oid) != bool(defined):
+            word = "only allowed" if defined else "required"
+            raise SqlSyntaxError(
+                f'a column definition list is {word} for functions returning "record"', position=position
+            )
+        if defined:
+            result = Result(tuple(defined), False)
+            found = replace(found, result=result)
+        plain = function.name
+        columns = [ScopeColumn(name, type) for name, type in result.columns]
+        if result.scalar and not function.outputs and not defined:
+            columns = [replace(columns[0], name=alias or plain)]
+        ordinality = bool(tree.args.get("ordinality"))
+        if ordinality:
+            columns.append(ScopeColumn("ordinality", INT8))
+        columns = list(_renamed(columns, names, alias or plain, position))
+        values = tuple(outside(value, frame) for value in found.values)
+        rows = None
+        if not ordinality and not defined:
+            rows = routines.BODIES[0].rows_of(function, values, result, self.context, position)
+        if rows is not None:
+            node, frame.arguments = rows[0], list(rows[1])
+        else:
+            alone = not references(*frame.arguments)
+            arguments = values if alone else found.values
+            frame.arguments = [] if alone else frame.arguments
+            node = Leaf(replace(found.scan(), arguments=arguments, ordinality=ordinality))
+        item = self._add(node, alias or plain, columns, position, function=len(columns) == 1)
+        if rows is not None and frame.arguments and not references(*frame.arguments):
+            return self._applied(item, frame, None, "inner", position)
+        return self._applied(item, frame, left, kind, position)
 
 
 def _is_join(tree: exp.Expression) -> bool:

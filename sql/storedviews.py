@@ -133,6 +133,12 @@ def definition(
             table.oid if table.schema in path else 0,
         )
         found[table.oid] = seen == table.oid
+    for oid in resolved.functions.values():
+        name = catalog.functions[oid].name
+        places = [catalog.schemas[f.schema].name for f in catalog.functions_named(name)]
+        own = catalog.schemas[catalog.functions[oid].schema].name
+        first = next((place for place in path if place in places), "")
+        found[oid] = first == own
     for type in resolved.types.values():
         oid = type.single.catalog_oid
         made = catalog.typed(oid)

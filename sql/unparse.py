@@ -378,7 +378,17 @@ class Unparser:
             if part is not None:
                 return f"EXTRACT({part.token.text} FROM {self.expression(arguments[1])})"
         name = mark.name.upper() if mark.names[0] in _SPELLED else ".".join(map(quoted, mark.names))
+        made = self._resolved.functions.get(id(tree))
+        name = name if made is None else self._function(made)
         return f"{name}({self._arguments(arguments)})"
+
+    def _function(self, oid: int) -> str:
+        """The name of a function of the catalog."""
+        assert self._catalog is not None
+        found = self._catalog.functions[oid]
+        place = self._catalog.schemas[found.schema].name
+        schema, name = self._renames.relations.get(oid, (place, found.name))
+        return quoted(name) if self._visible(oid) else f"{quoted(schema)}.{quoted(name)}"
 
     def _arguments(self, trees: Sequence[exp.Expression]) -> str:
         if len(trees) == 1 and isinstance(trees[0], exp.Star):
@@ -391,6 +401,10 @@ class Unparser:
                 case exp.Order():
                     first = self._arguments([tree.this])
                     parts.append(f"{first} ORDER BY {self._list(tree.expressions)}")
+                case exp.Kwarg():
+                    name = tree.this.args["this"]
+                    said = f"{quoted(name)} => " if isinstance(name, str) else "VARIADIC "
+                    parts.append(said + self.expression(tree.expression))
                 case _:
                     parts.append(self.expression(tree))
         return ", ".join(parts)

@@ -317,10 +317,61 @@ class Extension:
     comment: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a function. `mode` is that of pg_proc: i, o, b (INOUT), v (VARIADIC), t (TABLE)."""
+
+    name: str
+    type: Type
+    mode: str = "i"
+    default: str | None = None  # SQL text of an expression
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or procedure in SQL: `body` are its statements as text.
+
+    `path` is the search path that names in the body go by, none: that of who calls it; `depends` are
+    (OID, attnum) of what such a body names. `row` is the OID of the relation whose rows it gives, 0 for none.
+    Letters are those of pg_proc.
+    """
+
+    oid: int
+    schema: int
+    name: str
+    arguments: tuple[Argument, ...]
+    result: Type
+    body: str
+    returns_set: bool = False
+    procedure: bool = False
+    volatility: str = "v"
+    strict: bool = False
+    parallel: str = "u"
+    leakproof: bool = False
+    cost: float = 100.0
+    rows: float = 0.0
+    path: tuple[str, ...] = ()
+    depends: tuple[tuple[int, int], ...] = ()
+    row: int = 0
+    owner: int = BOOTSTRAP_ROLE
+    comment: str = ""
+    version: int = 1
+
+    @property
+    def inputs(self) -> tuple[Argument, ...]:
+        """What a call gives."""
+        return tuple(a for a in self.arguments if a.mode in "ibv")
+
+    @property
+    def outputs(self) -> tuple[Argument, ...]:
+        """What its rows are made of, where its arguments say so."""
+        return tuple(a for a in self.arguments if a.mode in "obt")
+
+
 Relation = Table | Sequence | View
-Versioned = Relation | UserType
+Versioned = Relation | UserType | Function
 """What plans are made of: each change gives it another version."""
-Definition = Relation | UserType | Schema | Role | Extension
+Definition = Relation | UserType | Function | Schema | Role | Extension
 
 
 def type_defined(item: Definition | None) -> Type | None:
@@ -348,7 +399,7 @@ def _retyped(columns: tuple[C, ...], type: Type) -> tuple[C, ...]:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Schemas, relations, roles, extensions and types by OID."""
+    """Schemas, relations, roles, extensions, types and functions by OID."""
 
     schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
     relations: Mapping[int, Relation] = field(default_factory=dict)
@@ -358,10 +409,15 @@ class Catalog:
     version: int = 1
     extensions: Mapping[int, Extension] = field(default_factory=dict)
     types: Mapping[int, UserType] = field(default_factory=dict)
+    functions: Mapping[int, Function] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {(r.schema, r.name): r.oid for r in self.relations.values()}
         object.__setattr__(self, "_names", names)
+        called: dict[str, list[Function]] = {}
+        for function in self.functions.values():
+            called.setdefault(function.name, []).append(function)
+        object.__setattr__(self, "_called", called)
         object.__setattr__(self, "_schema_names", {s.name: s.oid for s in self.schemas.values()})
 
     def schema(self, name: str) -> Schema | None:
@@ -460,18 +516,32 @@ class Catalog:
             return found
         return next((r for r in self.row_types() if oid in (r.type_oid, r.array_type_oid)), None)
 
+    def functions_named(self, name: str) -> list[Function]:
+        """The functions and procedures of this name, in every schema."""
+        found: list[Function] = self._called.get(name, [])  # type: ignore[attr-defined]
+        return found
+
     def versioned(self, oid: int) -> Versioned | None:
-        """The relation or type with this OID."""
-        return self.relations.get(oid) or self.types.get(oid)
+        """The relation, type or function with this OID."""
+        return self.relations.get(oid) or self.types.get(oid) or self.functions.get(oid)
 
     def find(self, oid: int) -> Definition | None:
         """What has this OID."""
-        kinds = (self.relations, self.schemas, self.roles, self.extensions, self.types)
+        kinds = (
+            self.relations,
+            self.schemas,
+            self.roles,
+            self.extensions,
+            self.types,
+            self.functions,
+        )
         return next((kind[oid] for kind in kinds if oid in kind), None)
 
     def must_be_free(self, item: Definition, besides: Container[int] = ()) -> None:
         """Raise DuplicateTable or its kin where another object, not of these OIDs, has the item's name."""
         match item:
+            case Function():
+                return  # others may have its name: see sql.statements.functions
             case Schema():
                 other: Definition | None = self.schema(item.name)
                 error: type[DatabaseError] = DuplicateSchema
@@ -514,6 +584,7 @@ class Catalog:
             Table: dict(self.relations),
             Extension: dict(self.extensions),
             CompositeType: dict(self.types),
+            Function: dict(self.functions),
         }
         for oid, item in definitions.items():
             if item is None:
@@ -523,7 +594,13 @@ class Catalog:
                 kinds[_shelf(item)][oid] = item
         version = version or self.version + 1
         return Catalog(
-            kinds[Schema], kinds[Table], kinds[Role], version, kinds[Extension], kinds[CompositeType]
+            kinds[Schema],
+            kinds[Table],
+            kinds[Role],
+            version,
+            kinds[Extension],
+            kinds[CompositeType],
+            kinds[Function],
         )
 
 

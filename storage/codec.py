@@ -18,11 +18,13 @@ import pyarrow as pa
 
 from storage.batch import Batch
 from storage.catalog import (
+    Argument,
     Catalog,
     ColumnDefinition,
     Constraint,
     Definition,
     Extension,
+    Function,
     Index,
     Materialized,
     References,
@@ -48,6 +50,7 @@ _KINDS: dict[str, type[Any]] = {
     "enum": EnumType,
     "composite": CompositeType,
     "domain": DomainType,
+    "function": Function,
 }
 
 
@@ -109,6 +112,11 @@ def encode_definition(item: Definition) -> dict[str, Any]:
     if isinstance(item, DomainType):
         fields = {name: getattr(item, name) for name in DomainType.__dataclass_fields__}
         return {"kind": kind} | fields | {"base": encode_type(item.base)}
+    if isinstance(item, Function):
+        fields = {name: getattr(item, name) for name in Function.__dataclass_fields__}
+        fields["result"] = encode_type(item.result)
+        fields["arguments"] = [(a.name, encode_type(a.type), a.mode, a.default) for a in item.arguments]
+        return {"kind": kind} | fields
     return {"kind": kind} | asdict(item)
 
 
@@ -138,6 +146,13 @@ def decode_definition(value: Mapping[str, Any]) -> Definition:
             fields["checks"] = tuple(DomainCheck(*check) for check in fields["checks"])
         case "enum":
             fields["labels"] = tuple(Label(*label) for label in fields["labels"])
+        case "function":
+            fields["arguments"] = tuple(
+                Argument(name, decode_type(type), mode, default)
+                for name, type, mode, default in fields["arguments"]
+            )
+            fields["result"] = decode_type(fields["result"])
+            fields["path"], fields["depends"] = tuple(fields["path"]), _tuple(fields["depends"])
         case "sequence":
             fields["type"] = decode_type(fields["type"])
             if fields["owned_by"] is not None:
@@ -188,6 +203,7 @@ def encode_catalog(catalog: Catalog) -> dict[str, Any]:
         *catalog.roles.values(),
         *catalog.extensions.values(),
         *catalog.types.values(),
+        *catalog.functions.values(),
     )
     return {"version": catalog.version, "items": [encode_definition(item) for item in items]}
 
@@ -202,6 +218,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
         value["version"],
         {item.oid: item for item in items if isinstance(item, Extension)},
         {item.oid: item for item in items if isinstance(item, UserType)},
+        {item.oid: item for item in items if isinstance(item, Function)},
     )
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from engine.aggregates import registry as aggregates
 from engine.functions.quoting import quote_identifier, split_identifiers
-from engine.functions.registry import FUNCTIONS, Overload, scalar
+from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
@@ -266,66 +265,6 @@ for _name in ("partkeydef", "statisticsobjdef", "statisticsobjdef_columns", "fun
 _nothing("pg_get_partition_constraintdef", [OID])
 
 
-@lru_cache(1)
-def _functions() -> dict[int, Overload]:
-    return {overload.oid: overload for overloads in FUNCTIONS.values() for overload in overloads}
-
-
-@scalar("pg_get_function_arguments", [OID], TEXT, volatility="s")
-@scalar("pg_get_function_identity_arguments", [OID], TEXT, volatility="s")
-def function_arguments(oid: Column) -> Column:
-    """The types of a function's arguments."""
-
-    def one(oid: int) -> str | None:
-        overload = _functions().get(oid)
-        if overload is not None:
-            names = [type.sql_name for type in overload.arguments]
-            if overload.variadic:
-                names[-1] = f"VARIADIC {names[-1]}"
-            return ", ".join(names)
-        found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
-        return None if found is None else ", ".join(type.sql_name for type in found.arguments)
-
-    return each(one, oid)
-
-
-@scalar("pg_get_function_result", [OID], TEXT, volatility="s")
-def function_result(oid: Column) -> Column:
-    """The type of a function's result."""
-
-    def one(oid: int) -> str | None:
-        overload = _functions().get(oid)
-        if overload is None:
-            found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
-            return None if found is None else found.result.sql_name
-        if overload.columns:
-            columns = ", ".join(f"{name} {type.sql_name}" for name, type in overload.columns)
-            return f"TABLE({columns})"
-        return ("SETOF " if overload.returns_set else "") + overload.result.sql_name
-
-    return each(one, oid)
-
-
-@scalar("pg_get_functiondef", [OID], TEXT, volatility="s")
-def pg_get_functiondef(oid: Column) -> Column:
-    """The CREATE FUNCTION of a function."""
-    volatility = {"i": "IMMUTABLE", "s": "STABLE", "v": "VOLATILE"}
-
-    def one(oid: int) -> str | None:
-        overload = _functions().get(oid)
-        if overload is None:
-            return None
-        arguments = ", ".join(type.sql_name for type in overload.arguments)
-        words = f"{volatility[overload.volatility]} PARALLEL SAFE{' STRICT' if overload.strict else ''}"
-        return (
-            f"CREATE OR REPLACE FUNCTION pg_catalog.{overload.name}({arguments})\n"
-            f" RETURNS {overload.result.sql_name}\n LANGUAGE internal\n {words}\n"
-            f"AS $function${overload.name}$function$\n"
-        )
-
-    return each(one, oid)
-
-
 @scalar("oidvectortypes", [OIDVECTOR], TEXT, volatility="s")
 def oidvectortypes(types: Column) -> Column:
     """The names of the types, with commas between."""
@@ -409,6 +348,8 @@ def _commented(catalog: Catalog, oid: int) -> tuple[str, str] | None:
         return "pg_authid", role.comment
     if oid in catalog.extensions:
         return "pg_extension", catalog.extensions[oid].comment
+    if oid in catalog.functions:
+        return "pg_proc", catalog.functions[oid].comment
     if oid in catalog.types:
         return "pg_type", catalog.types[oid].comment
     for table in catalog.tables():

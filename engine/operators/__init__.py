@@ -25,6 +25,7 @@ from engine.operators.project import Project
 from engine.operators.projectsets import ProjectSets
 from engine.operators.recursiveunion import RecursiveUnion
 from engine.operators.references import ForeignKey, Rules, TableRules
+from engine.operators.routinescan import RoutineScan
 from engine.operators.rowsfrom import RowsFrom
 from engine.operators.scan import Scan
 from engine.operators.setoperation import SetOperation
@@ -74,6 +75,7 @@ __all__ = [
     "Project",
     "ProjectSets",
     "RecursiveUnion",
+    "RoutineScan",
     "RowsFrom",
     "Rules",
     "Scan",

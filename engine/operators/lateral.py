@@ -9,13 +9,12 @@ from typing import Literal
 import numpy as np
 
 from engine.counters import timed
-from engine.functions.registry import BY_ID
 from engine.groups import number
-from engine.nodes import Call, walk
+from engine.nodes import walk
 from engine.operators.base import Operator
 from engine.operators.pairs import Pairs
 from engine.operators.rows import Rows
-from engine.parallel import ROOT, expressions_of, prepare, root_memo
+from engine.parallel import ROOT, expressions_of, is_volatile_node, prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -89,6 +88,6 @@ def is_volatile(plan: Operator) -> bool:
     """Whether two runs of a plan may differ."""
     for expression in expressions_of(plan):
         for node in walk(expression):
-            if isinstance(node, Call) and BY_ID[node.function].volatility == "v":
+            if is_volatile_node(node):
                 return True
-    return any(is_volatile(child) for child in plan.children)
+    return bool(getattr(plan, "volatile", False)) or any(is_volatile(child) for child in plan.children)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from engine.nodes import Call, Reference, concat, walk
 from engine.operators.base import Operator
 from engine.operators.lateral import row_of
 from engine.operators.project import project
+from engine.operators.routinescan import RoutineCall
 from engine.operators.rows import without
 from engine.parallel import prepare
 from engine.run import Run
@@ -64,12 +65,19 @@ class ProjectSets:
                     yield project(expressions, wide, run)
 
 
-def set_calls(expression: Expression) -> list[Call]:
+def is_set_call(node: Expression) -> TypeGuard[Call | RoutineCall]:
+    """Whether a node is a call that gives rows."""
+    if isinstance(node, Call):
+        return BY_ID[node.function].returns_set
+    return isinstance(node, RoutineCall) and node.sets
+
+
+def set_calls(expression: Expression) -> list[Call | RoutineCall]:
     """The set-returning calls in an expression."""
-    return [n for n in walk(expression) if isinstance(n, Call) and BY_ID[n.function].returns_set]
+    return [node for node in walk(expression) if is_set_call(node)]
 
 
-def _multiplied(batch: Batch, calls: list[Call], run: Run) -> Iterator[Batch]:
+def _multiplied(batch: Batch, calls: list[Call | RoutineCall], run: Run) -> Iterator[Batch]:
     """The batch's rows as often as they come, with a column more a call."""
     arguments = [
         [argument.evaluate(batch, run).spread(batch.rows) for argument in call.arguments] for call in calls
@@ -78,8 +86,7 @@ def _multiplied(batch: Batch, calls: list[Call], run: Run) -> Iterator[Batch]:
     size = 0
     for row in range(batch.rows):
         given = [
-            call_set(call.function, row_of(columns, row), run)[0]
-            for call, columns in zip(calls, arguments, strict=True)
+            _given(call, row_of(columns, row), run) for call, columns in zip(calls, arguments, strict=True)
         ]
         longest = max(len(column) for column in given)
         if longest:
@@ -93,7 +100,14 @@ def _multiplied(batch: Batch, calls: list[Call], run: Run) -> Iterator[Batch]:
         yield _joined(batch, calls, pending)
 
 
-def _joined(batch: Batch, calls: list[Call], pending: list[tuple[int, list[Column]]]) -> Batch:
+def _given(call: Call | RoutineCall, arguments: list[Column], run: Run) -> Column:
+    """The rows of one call."""
+    if isinstance(call, RoutineCall):
+        return call.rows(arguments, run)
+    return call_set(call.function, arguments, run)[0]
+
+
+def _joined(batch: Batch, calls: list[Call | RoutineCall], pending: list[tuple[int, list[Column]]]) -> Batch:
     lengths = np.array([max(len(column) for column in given) for _, given in pending])
     rows: Positions = np.repeat(np.array([row for row, _ in pending]), lengths)
     columns = []
@@ -117,7 +131,7 @@ def _padded(column: Column, have: Positions, want: Positions) -> Column:
 
 def _replaced(node: Any, places: dict[Expression, Expression]) -> Any:
     """An expression in which these calls are references."""
-    if isinstance(node, Call) and node in places:
+    if isinstance(node, Call | RoutineCall) and node in places:
         return places[node]
     if isinstance(node, tuple):
         return tuple(_replaced(item, places) for item in node)

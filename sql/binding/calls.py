@@ -14,12 +14,14 @@ from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
+from sql.binding import routines
 from sql.binding.base import Binding, GroupingValue, binds
 from sql.binding.levels import aggregate_value, captured
 from sql.binding.literals import number
 from sql.binding.rows import row_call
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
+from sql.context import BindContext
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.typenames import ALIASES, named
@@ -98,6 +100,8 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     special = _SPECIAL.get(mark.name) if schema in ("", "pg_catalog") else None
     if special is not None and condition is None:
         return special(binding, mark, tree.expressions)
+    if condition is None and routines.is_special(binding, mark, tree.expressions):
+        return routines.call(binding, mark, tree)
     arguments = read(tree.expressions)
     if mark.name in AGGREGATES and schema in ("", "pg_catalog", "public"):
         return _aggregate(binding, mark, arguments, condition)
@@ -117,7 +121,7 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
         )
     if mark.name in WINDOW_FUNCTIONS and mark.name not in FUNCTIONS:
         raise WrongObjectType(f"window function {mark.name} requires an OVER clause", position=mark.position)
-    if binding.rows is not None and not binding.whole_rows and gives_columns(tree):
+    if binding.rows is not None and not binding.whole_rows and gives_columns(tree, binding.context):
         columns = binding.rows(tree)
         if len(columns) > 1:
             return MakeRow(tuple(e for _, e in columns), record((n, e.type) for n, e in columns))
@@ -127,10 +131,15 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     return call(binding, mark.name, bound, mark.position, ".".join(mark.names) if schema else "")
 
 
-def gives_columns(tree: exp.Expression) -> bool:
+def gives_columns(tree: exp.Expression, context: BindContext) -> bool:
     """Whether a tree is the call of a function that gives rows of several columns."""
     mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
-    return mark is not None and not mark.form and any(o.columns for o in FUNCTIONS.get(mark.name, ()))
+    if mark is None or mark.form:
+        return False
+    made = context.catalog.functions_named(mark.name)
+    return any(o.columns for o in FUNCTIONS.get(mark.name, ())) or any(
+        function.row or len(function.outputs) > 1 for function in made
+    )
 
 
 def undefined(name: str, arguments: Sequence[Expression], position: int) -> UndefinedFunction:
@@ -159,21 +168,7 @@ def call(
         return coerce(arguments[0], target, "e", position, context)
     overload = choice.overload
     if isinstance(overload, Overload) and overload.returns_set:
-        if binding.inside_window:
-            raise FeatureNotSupported(
-                "window function calls cannot contain set-returning function calls",
-                hint="You might be able to move the set-returning function into a LATERAL FROM item.",
-                position=position,
-            )
-        if not binding.sets:
-            where = "aggregate function calls" if binding.inside_aggregate else binding.clause
-            verb = "cannot contain set-returning function calls" if binding.inside_aggregate else ""
-            message = (
-                f"aggregate function calls {verb}"
-                if verb
-                else f"set-returning functions are not allowed in {where}"
-            )
-            raise FeatureNotSupported(message, position=position)
+        routines.refuse_set(binding, position)
         if len(overload.columns) > 1 and not binding.whole_rows:
             raise FeatureNotSupported(
                 f"function {name} gives rows: call it in FROM, or take one of its columns", position=position

@@ -19,6 +19,7 @@ from storage.errors import (
     InvalidTextRepresentation,
     SqlSyntaxError,
     UndefinedObject,
+    UndefinedParameter,
 )
 from storage.types import BIT, BOOL, BYTEA, INT4, INT8, NUMERIC, UNKNOWN
 
@@ -70,6 +71,12 @@ def number(binding: Binding, text: str) -> Expression:
 
 def parameter(binding: Binding, mark: ParameterMark) -> Expression:
     """$number, of the type that is known of it by now."""
+    arguments = binding.context.argument_scope
+    if arguments is not None:
+        relation = arguments.relations[0]
+        if not 0 < mark.number <= len(relation.columns):
+            raise UndefinedParameter(f"there is no parameter ${mark.number}", position=mark.position)
+        return binding.scope.lift(arguments.column(relation, mark.number - 1), arguments)
     type = binding.context.parameters.use(mark.number, mark.position)
     return Parameter(mark.number - 1, UNKNOWN if type is None else type)
 

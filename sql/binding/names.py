@@ -119,7 +119,11 @@ def field(binding: Binding, tree: exp.Dot) -> Expression:
     position = position_of(tree)
     if isinstance(name, exp.Star):
         return rows.must_be_row(binding.bind(inner), "*", position)
-    if gives_columns(inner) and isinstance(name, exp.Identifier) and binding.rows is not None:
+    if (
+        gives_columns(inner, binding.context)
+        and isinstance(name, exp.Identifier)
+        and binding.rows is not None
+    ):
         for column_name, expression in binding.rows(inner):
             if column_name == name.this:
                 return expression

@@ -14,6 +14,7 @@ from sql.commands import (
     copying,
     durability,
     explaining,
+    functions,
     maintaining,
     objects,
     prepared,
@@ -54,6 +55,14 @@ from sql.commands.domains import (
 from sql.commands.durability import BACKUP_COLUMNS, Backup, Checkpoint
 from sql.commands.explaining import Explain
 from sql.commands.extensions import CreateExtension, UpdateExtension
+from sql.commands.functions import (
+    AlterFunction,
+    Call,
+    CommentOnFunction,
+    CreateFunction,
+    DropFunctions,
+    RenameFunction,
+)
 from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlancache, Truncate
 from sql.commands.objects import Comment, Drop
@@ -95,23 +104,27 @@ __all__ = [
     "AlterAttribute",
     "AlterComposite",
     "AlterConstraint",
+    "AlterFunction",
     "AlterSequence",
     "AlterTable",
     "AlterType",
     "AttributeClause",
     "Backup",
     "Begin",
+    "Call",
     "ChangeOwner",
     "Checkpoint",
     "CloseCursor",
     "Command",
     "Comment",
+    "CommentOnFunction",
     "Commit",
     "Copy",
     "CreateComposite",
     "CreateDomain",
     "CreateEnum",
     "CreateExtension",
+    "CreateFunction",
     "CreateIndex",
     "CreateMaterializedView",
     "CreateRole",
@@ -131,6 +144,7 @@ __all__ = [
     "DropColumn",
     "DropConstraint",
     "DropDomainCheck",
+    "DropFunctions",
     "DropIdentity",
     "Execute",
     "Explain",
@@ -147,6 +161,7 @@ __all__ = [
     "Rename",
     "RenameAttribute",
     "RenameDomainCheck",
+    "RenameFunction",
     "RenameIndex",
     "RenameLabel",
     "Reset",
@@ -197,6 +212,7 @@ _FAMILIES = (
     copying,
     durability,
     explaining,
+    functions,
     maintaining,
     objects,
     prepared,
@@ -229,8 +245,6 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
 _UNSUPPORTED = {
     "grant": "GRANT",
     "revoke": "REVOKE",
-    "call": "CALL",
-    "do": "DO",
     "reindex": "REINDEX",
     "cluster": "CLUSTER",
     "load": "LOAD",

@@ -14,6 +14,13 @@ from sql.commands.altering import alter_table
 from sql.commands.base import Command, Name, name_list, unsupported
 from sql.commands.domains import alter_domain, create_domain
 from sql.commands.extensions import alter_extension, create_extension
+from sql.commands.functions import (
+    CommentOnFunction,
+    alter_function,
+    create_function,
+    drop_functions,
+    signature,
+)
 from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import alter_schema, create_schema
@@ -60,6 +67,10 @@ def _index(reader: Reader, adjectives: Adjectives) -> Command:
     return create_index(reader, unique="unique" in adjectives)
 
 
+def _function(kind: str) -> Callable[[Reader, Adjectives], Command]:
+    return lambda reader, adjectives: create_function(reader, kind, adjectives)
+
+
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
     "table": (create_table, frozenset(("columnstore", "temporary"))),
     "view": (create_view, frozenset(("temporary", "replace"))),
@@ -72,6 +83,8 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
     "extension": (_plain(create_extension), _NONE),
     "type": (_plain(create_type), _NONE),
     "domain": (_plain(create_domain), _NONE),
+    "function": (_function("function"), frozenset(("replace",))),
+    "procedure": (_function("procedure"), frozenset(("replace",))),
 }
 """What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {
@@ -86,6 +99,9 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "extension": alter_extension,
     "type": alter_type,
     "domain": alter_domain,
+    "function": alter_function("function"),
+    "procedure": alter_function("procedure"),
+    "routine": alter_function("routine"),
 }
 DROPS = {
     "table": "table",
@@ -156,6 +172,9 @@ def _kind(reader: Reader, kinds: Iterable[str]) -> str:
 
 
 def _drop(reader: Reader) -> Command:
+    routine = reader.one_of("function", "procedure", "routine")
+    if routine:
+        return drop_functions(reader, routine)
     kind = _kind(reader, DROPS)
     if not kind:
         raise unsupported(reader, "DROP")
@@ -169,6 +188,9 @@ def _drop(reader: Reader) -> Command:
 
 def _comment(reader: Reader) -> Command:
     reader.must_word("on")
+    routine = reader.one_of("function", "procedure", "routine")
+    if routine:
+        return _comment_on_function(reader, routine)
     kind = _kind(reader, COMMENTS)
     if not kind:
         raise unsupported(reader, "COMMENT ON")
@@ -179,6 +201,12 @@ def _comment(reader: Reader) -> Command:
         on = reader.qualified()
     reader.must_word("is")
     return Comment(kind, name, None if reader.word("null") else reader.string(), on)
+
+
+def _comment_on_function(reader: Reader, kind: str) -> Command:
+    named = signature(reader)
+    reader.must_word("is")
+    return CommentOnFunction(kind, named, None if reader.word("null") else reader.string())
 
 
 READERS: dict[str, Callable[[Reader], Command]] = {

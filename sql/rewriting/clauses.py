@@ -368,6 +368,18 @@ def sets(w: Writer, token: Token) -> bool:
     return named and behind is not None and (behind.text in ("=", ".", "["))
 
 
+@word("variadic")
+def variadic(w: Writer, token: Token) -> bool:
+    """f(VARIADIC array): the last argument is all that follow, as one array."""
+    previous = w.peek(-1)
+    if previous is None or not (previous.is_mark("(") or previous.is_mark(",")):
+        return False
+    w.emit_mark(FunctionMark(("variadic",), token.position, "variadic"), token)
+    w.emit(T.FARROW, "=>", token)
+    w.index += 1
+    return True
+
+
 @word("do")
 def do(w: Writer, token: Token) -> bool:
     w.emit(T.VAR, "DO", token)

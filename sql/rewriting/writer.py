@@ -126,6 +126,11 @@ class Writer:
         return FeatureNotSupported(f"{what} is not supported", position=token.position)
 
     def step(self, token: Token) -> None:
+        arrow = self.peek(1)
+        named = arrow is not None and arrow.kind is Kind.PUNCTUATION and arrow.text in ("=>", ":=")
+        if arrow is not None and named and token.kind in (Kind.WORD, Kind.QUOTED):
+            self._argument_name(token, arrow)
+            return
         match token.kind:
             case Kind.WORD:
                 self._word(token)
@@ -143,6 +148,16 @@ class Writer:
                 self._before_operand(token)
                 self._constant(token)
                 self.index += 1
+
+    def _argument_name(self, token: Token, arrow: Token) -> None:
+        """name => value, name := value: the value of an argument by its name."""
+        previous = self.peek(-1)
+        if previous is None or not (previous.is_mark("(") or previous.is_mark(",")):
+            raise near(self.text, arrow)
+        self.emit_name(token)
+        self.index += 1
+        self.emit(T.FARROW, "=>", arrow)
+        self.index += 1
 
     def _constant(self, token: Token) -> None:
         previous = self.peek(-1)
@@ -185,8 +200,6 @@ class Writer:
                 self.emit(T.COLON, ":", token)
             case ".":
                 self.emit(T.DOT, ".", token)
-            case "=>" | ":=":
-                raise self.unsupported("named argument notation", token)
             case _:
                 raise near(self.text, token)
         self.index += 1

@@ -13,9 +13,9 @@ from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from engine.expressions import Call, Outer
-from engine.functions.registry import BY_ID
+from engine.expressions import Outer
 from engine.operators import Shared
+from engine.parallel import is_volatile_node
 from sql import logical
 from sql.logical import Node
 from sql.physical import physical
@@ -79,7 +79,7 @@ class _Key:
             raise _Private
         if isinstance(value, logical.Leaf) or hasattr(value, "plan"):
             return id(value)  # an operator, or a subquery: equal if it is the same
-        if isinstance(value, Call) and BY_ID[value.function].volatility == "v":
+        if hasattr(value, "evaluate") and is_volatile_node(value):
             raise _Private
         if is_dataclass(value) and not isinstance(value, type):
             return type(value), *(self._of(getattr(value, f.name)) for f in fields(value) if f.compare)

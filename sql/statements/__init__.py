@@ -22,6 +22,7 @@ from sql.statements import (
     enums,
     explains,
     extensions,
+    functions,
     indexes,
     locktables,
     maintaining,
@@ -85,6 +86,11 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.RenameIndex: indexes.rename_index,
     commands.SetConstraints: deferring.set_constraints,
     commands.CreateView: views.create_view,
+    commands.CreateFunction: functions.create_function,
+    commands.AlterFunction: functions.alter_function,
+    commands.RenameFunction: functions.rename_function,
+    commands.DropFunctions: functions.drop_functions,
+    commands.CommentOnFunction: functions.comment,
     commands.CreateMaterializedView: materialized.create_materialized_view,
     commands.RefreshMaterializedView: materialized.refresh,
     commands.Rename: renaming.rename,
@@ -126,6 +132,7 @@ RUN_QUERY: dict[type[Command], Callable[[Host, Any, Planned, Sequence[Column]], 
     commands.Explain: explains.run,
     commands.Declare: prepared.declare,
     commands.CreateTableAs: tablesas.create_table_as,
+    commands.Call: functions.call,
 }
 """What runs each command whose query may have parameters."""
 
@@ -143,6 +150,12 @@ def _writes(command: Command) -> str:
             return "ALTER SEQUENCE"
         case commands.CreateView():
             return "CREATE VIEW"
+        case commands.CreateFunction(kind):
+            return f"CREATE {kind.upper()}"
+        case commands.AlterFunction(kind) | commands.RenameFunction(kind):
+            return f"ALTER {kind.upper()}"
+        case commands.DropFunctions(kind):
+            return f"DROP {kind.upper()}"
         case commands.CreateMaterializedView():
             return "CREATE MATERIALIZED VIEW"
         case commands.RefreshMaterializedView():
@@ -171,7 +184,7 @@ def _writes(command: Command) -> str:
             return f"DROP {kind.upper()}"
         case commands.Truncate():
             return "TRUNCATE TABLE"
-        case commands.Comment():
+        case commands.Comment() | commands.CommentOnFunction():
             return "COMMENT"
         case commands.Copy(to=False):
             return "COPY FROM"

@@ -29,14 +29,14 @@ CHANGES: dict[type[exp.Expression], Bind] = {
 def plan_change(tree: exp.Expression, context: BindContext) -> Plan:
     """The plan of a statement that writes; its fields are those of RETURNING."""
     context.top = tree
-    operator, fields = CHANGES[type(tree)](tree, context, {})
+    operator, fields = _bind(tree, context, {})
     return context.plan(operator, fields)
 
 
-def _part(
+def _bind(
     tree: exp.Expression, context: BindContext, tables: Mapping[str, CommonTable]
 ) -> tuple[Operator, tuple[Field, ...]]:
     return CHANGES[type(tree)](tree, context, tables)
 
 
-commontables.use(_part)
+commontables.use(_bind)

@@ -130,7 +130,7 @@ def _update(
 ) -> SetRow:
     """The new row and its condition. `hidden`: columns of `excluded` have to be qualified."""
     table = target.table
-    scope = Scope(Frame(), tables)
+    scope = Scope(context.frame, tables)
     old = scope.add(target.relation())
     excluded = scope.add(Relation("excluded", target.columns, table=table.oid))
     if hidden:

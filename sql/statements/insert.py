@@ -46,7 +46,7 @@ def bind_insert(
     if source is None:
         child = _with_defaults(table, [], None, False, context)
     elif _is_plain_values(source):
-        rows = _written_rows(table, columns, named, source, Scope(Frame(), tables), overriding, context)
+        rows = _written_rows(table, columns, named, source, Scope(context.frame, tables), overriding, context)
         child = Values(tuple(rows), tuple(column.type for column in table.columns))
     else:
         query = plan_source(source, columns, context, tables)
@@ -57,7 +57,7 @@ def bind_insert(
             if not overriding:
                 writing.refuse_generated(column)
         child = _with_defaults(table, columns[:given], query, overriding == "user", context)
-    scope = Scope(Frame(), tables)
+    scope = Scope(context.frame, tables)
     relation = scope.add(target.relation())
     if tree.args.get("conflict") is not None:
         scope.unreachable = frozenset(("excluded",))

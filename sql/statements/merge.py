@@ -17,7 +17,7 @@ from sql.context import BindContext
 from sql.logical import Get, Join, Project
 from sql.outcome import Field
 from sql.query import bind_query, finish
-from sql.scope import Frame, Relation, Scope
+from sql.scope import Relation, Scope
 from sql.sources import Sources
 from sql.statements import writing
 from sql.statements.assigning import new_row
@@ -32,7 +32,7 @@ def bind_merge(
     """The operator of a MERGE. It has no result columns."""
     target = writing.target_of(tree.this, "merge into", context)
     tables = writing.common_tables(tree, context, tables)
-    scope = Scope(Frame(), tables)
+    scope = Scope(context.frame, tables)
     source, _ = Sources(scope, context, bind_query).bind(tree.args["using"], tree.args.get("joins") or ())
     alone = list(scope.relations)
     if any(relation.name == target.name for relation in alone):

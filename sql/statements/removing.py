@@ -15,7 +15,7 @@ from storage.waiting import about_to_wait
 
 _RELATIONS = ("table", "view", "materialized view", "sequence")
 # what an extension brought is there without it
-_NO_RELATIONS = ("schema", "extension", "type", "attribute", "operator class")
+_NO_RELATIONS = ("schema", "extension", "type", "attribute", "operator class", "function")
 
 
 def remove(host: Host, targets: Sequence[Object], cascade: bool) -> None:
@@ -53,6 +53,9 @@ def _take(host: Host, item: Object) -> None:
         return
     if item.kind == "extension":
         transaction.drop(catalog.extensions[item.oid])
+        return
+    if item.kind == "function":
+        transaction.drop(catalog.functions[item.oid])
         return
     if item.kind == "type" and item.oid in catalog.types:
         transaction.drop(catalog.types[item.oid])

@@ -21,7 +21,7 @@ from sql.logical import Filter, Get, Join, Node, Project
 from sql.marks import position_of
 from sql.outcome import Field
 from sql.query import bind_query, finish
-from sql.scope import Frame, Relation, Scope
+from sql.scope import Relation, Scope
 from sql.sources import Sources
 from sql.statements import writing
 from sql.statements.assigning import new_row
@@ -78,7 +78,7 @@ class TargetRows:
         tables: Mapping[str, CommonTable],
     ) -> None:
         self.context = context
-        self.scope = Scope(Frame(), tables)
+        self.scope = Scope(context.frame, tables)
         table = target.table
         get: Node = Get(table, tuple(range(len(table.columns))), row_ids=True)
         self.node = get

@@ -94,7 +94,7 @@ def common_tables(
 ) -> Mapping[str, CommonTable]:
     """The tables of the WITH before a statement, and those around it."""
     clause = tree.args.get("with_")
-    return tables if clause is None else bind_with(clause, tree, Frame(), context, tables, bind_query)
+    return tables if clause is None else bind_with(clause, tree, context.frame, context, tables, bind_query)
 
 
 def name_of(tree: exp.Expression) -> str:

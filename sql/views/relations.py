@@ -340,6 +340,9 @@ def pg_description(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for made in catalog.types.values():
         if made.comment:
             yield _described(made.oid, names.CLASS_PG_TYPE, made.comment)
+    for function in catalog.functions.values():
+        if function.comment:
+            yield _described(function.oid, names.CLASS_PG_PROC, function.comment)
     for extension in catalog.extensions.values():
         if extension.comment:
             yield _described(extension.oid, names.CLASS_PG_EXTENSION, extension.comment)

@@ -12,7 +12,7 @@ from engine.seams import SessionInfo
 from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
-from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
+from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog, Function, Table, View
 from storage.types import (
     ANY,
     ANYENUM,
@@ -210,6 +210,43 @@ def functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "provariadic": overload.arguments[-1].oid if overload.variadic else 0,
             "pronargdefaults": overload.defaults,
         }
+
+
+@view("pg_catalog", "pg_proc")
+def made_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for made in catalog.functions.values():
+        kind = "p" if made.procedure else "f"
+        result = made.result.oid
+        if made.row:
+            relation = catalog.relations[made.row]
+            result = relation.type_oid if isinstance(relation, Table | View) else result
+        every = any(a.mode in "ovbt" for a in made.arguments)
+        yield _proc(made.oid, made.name, [a.type.oid for a in made.inputs], result, kind=kind) | {
+            "pronamespace": made.schema,
+            "proowner": made.owner,
+            "prolang": names.LANGUAGE_SQL,
+            "procost": made.cost,
+            "prorows": made.rows,
+            "proisstrict": made.strict,
+            "proleakproof": made.leakproof,
+            "proretset": made.returns_set,
+            "provolatile": ord(made.volatility),
+            "proparallel": ord(made.parallel),
+            "provariadic": _variadic(made),
+            "pronargdefaults": sum(a.default is not None for a in made.inputs),
+            "proallargtypes": [a.type.oid for a in made.arguments] if every else None,
+            "proargmodes": [ord(a.mode) for a in made.arguments] if every else None,
+            "proargnames": [a.name for a in made.arguments] if any(a.name for a in made.arguments) else None,
+            "prosrc": "" if made.path else made.body,
+        }
+
+
+def _variadic(made: Function) -> int:
+    """The type of the items of a VARIADIC argument, 0 where there is none."""
+    last = made.inputs[-1] if made.inputs else None
+    if last is None or last.mode != "v":
+        return 0
+    return last.type.oid if last.type.element is None else last.type.element.oid
 
 
 @view("pg_catalog", "pg_proc", fixed=True)
