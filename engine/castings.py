@@ -41,7 +41,9 @@ pg_node_tree:i text
 float4:a int8 int2 int4 numeric
 float4:i float8
 float8:a int8 int2 int4 float4 numeric
-inet:a text bpchar varchar
+inet:a text bpchar varchar cidr
+cidr:a text bpchar varchar
+cidr:i inet
 bpchar:a char
 bpchar:i name text varchar
 varchar:a char

@@ -20,7 +20,7 @@ from engine import forms, vectorcasts
 from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.castings import context
-from engine.forms import intervals, numbers, texts, times
+from engine.forms import intervals, network, numbers, texts, times
 from engine.forms.style import Style, style_of
 from engine.functions import units
 from engine.lists import like, lists
@@ -314,6 +314,25 @@ def _interval_to_time(column: Column, target: Type, style: Style) -> Column:
     return Column(target, column.values["micros"] % times.DAY, column.valid)
 
 
+def _inet_to_cidr(column: Column, target: Type, style: Style) -> Column:
+    """The network that an address is in."""
+
+    def one(text: str) -> str:
+        return str(network.parsed(t.INET, text).network)
+
+    return Column.of(target, [None if text is None else one(text) for text in column.tolist()])
+
+
+def _cidr_to_inet(column: Column, target: Type, style: Style) -> Column:
+    return forms.parse_text(target, column.retype(t.TEXT))
+
+
+def _inet_to_text(column: Column, target: Type, style: Style) -> Column:
+    """With the length of the mask, where that is left out too."""
+    texts = column.tolist()
+    return Column.of(target, [None if x is None else network.whole(network.parsed(t.INET, x)) for x in texts])
+
+
 def _json_to_jsonb(column: Column, target: Type, style: Style) -> Column:
     return forms.parse_text(target, column.retype(t.TEXT))
 
@@ -371,6 +390,9 @@ _SPECIAL: dict[tuple[int, int], Special] = {
     **{(stamp, t.TIME.oid): _stamp_to_time for stamp in _STAMPS},
     (t.TIME.oid, t.INTERVAL.oid): _time_to_interval,
     (t.INTERVAL.oid, t.TIME.oid): _interval_to_time,
+    (t.INET.oid, t.CIDR.oid): _inet_to_cidr,
+    (t.CIDR.oid, t.INET.oid): _cidr_to_inet,
+    **{(t.INET.oid, x.oid): _inet_to_text for x in (t.TEXT, t.VARCHAR, t.BPCHAR)},
     (t.JSON.oid, t.JSONB.oid): _json_to_jsonb,
     (t.JSONB.oid, t.JSON.oid): _relabel,
     (t.PG_NODE_TREE.oid, t.TEXT.oid): _relabel,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, ranges, records, sparse, vectors
+from engine.forms import bits, network, ranges, records, sparse, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -36,7 +37,10 @@ from storage.types import (
     BOOL,
     BY_OID,
     BYTEA,
+    CIDR,
+    INET,
     JSONB,
+    JSONPATH,
     SPARSEVEC,
     UUID,
     VECTORS,
@@ -51,10 +55,14 @@ _SPECIAL = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 _MAX_SCALE = 0x3FFF
 EXCESS = "incorrect binary data format"
 # (write, read) of what lies in a column in a packing of its own
-_PACKED: dict[int, tuple[Callable[[bytes], bytes], Callable[[Type, bytes, str], bytes]]] = {
+_PACKED: dict[int, tuple[Callable[[Any], bytes], Callable[[Type, bytes, str], Any]]] = {
+    INET.oid: (partial(network.write_wire, cidr=False), network.read_wire),
+    CIDR.oid: (partial(network.write_wire, cidr=True), network.read_wire),
     SPARSEVEC.oid: (sparse.write_wire, sparse.read_wire),
     **dict.fromkeys(BITS, (bits.write_wire, bits.read_wire)),
 }
+# text behind the number of its version; what stands in an error before a number that is not 1
+_VERSIONED = {JSONB.oid: "", JSONPATH.oid: ":"}
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -105,7 +113,7 @@ def write(column: Column) -> Column:
             return column.retype(BYTEA)
         case Form.TEXT:
             raw = column.values.cast(pa.large_binary())
-            if column.type.oid == JSONB.oid:
+            if column.type.oid in _VERSIONED:
                 raw = pa.array(
                     [None if v is None else b"\x01" + v for v in raw.to_pylist()], pa.large_binary()
                 )
@@ -233,13 +241,13 @@ def _joined(type: Type, column: Column, width: int, excess: str) -> Any:
 
 def _read_text(type: Type, column: Column) -> Column:
     values = column.values
-    if type.oid == JSONB.oid:
+    if type.oid in _VERSIONED:
         items = values.to_pylist()
         for item in items:
             if item == b"":
                 raise _cut()
             if item is not None and item[0] != 1:
-                raise InternalError(f"unsupported jsonb version number {item[0]}")
+                raise InternalError(f"unsupported {type.name} version number{_VERSIONED[type.oid]} {item[0]}")
         values = pa.array([None if item is None else item[1:] for item in items], pa.large_binary())
     try:
         texts = values.cast(pa.large_string())

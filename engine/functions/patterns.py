@@ -175,7 +175,7 @@ def _plain(letter: str) -> str:
     return "\\" + letter if letter in "\\.^$" else letter
 
 
-def _replacement(text: str) -> Callable[[re.Match[str]], str]:
+def replacement(text: str) -> Callable[[re.Match[str]], str]:
     """What \\1, \\& and \\\\ stand for in regexp_replace's last argument."""
     pieces = re.split(r"\\(.)", text, flags=re.DOTALL)
 
@@ -203,7 +203,7 @@ def _replace(text: str, pattern: str, new: str, flags: str = "") -> str:
             "cast the fourth argument to integer explicitly.",
         )
     translated = translate(pattern, flags)
-    return translated.compiled.sub(_replacement(new), text, 0 if translated.every else 1)
+    return translated.compiled.sub(replacement(new), text, 0 if translated.every else 1)
 
 
 @scalar("regexp_replace", [TEXT, TEXT, TEXT], TEXT)
@@ -217,7 +217,7 @@ def _groups(match: re.Match[str]) -> list[str | None]:
     return list(match.groups()) if match.re.groups else [match[0]]
 
 
-def _no_g(flags: str, function: str) -> None:
+def no_g(flags: str, function: str) -> None:
     if "g" in flags:
         raise InvalidParameterValue(
             f'{function}() does not support the "global" option',
@@ -226,7 +226,7 @@ def _no_g(flags: str, function: str) -> None:
 
 
 def _match(text: str, pattern: str, flags: str = "") -> list[str | None] | None:
-    _no_g(flags, "regexp_match")
+    no_g(flags, "regexp_match")
     match = translate(pattern, flags).compiled.search(text)
     return None if match is None else _groups(match)
 
@@ -261,7 +261,7 @@ def _pieces(text: str, pattern: Pattern) -> Iterator[str]:
 
 
 def _split(text: str, pattern: str, flags: str = "") -> list[str]:
-    _no_g(flags, "regexp_split_to_array")
+    no_g(flags, "regexp_split_to_array")
     return list(_pieces(text, translate(pattern, flags)))
 
 
@@ -296,7 +296,7 @@ def regexp_like(column: Column, pattern: Column, *flags: Column) -> Column:
     """Whether there is a match."""
 
     def one(text: str, pattern: str, flags: str = "") -> bool:
-        _no_g(flags, "regexp_like")
+        no_g(flags, "regexp_like")
         return translate(pattern, flags).compiled.search(text) is not None
 
     return each(one, column, pattern, *flags, type=BOOL)
@@ -311,7 +311,7 @@ def regexp_count(column: Column, pattern: Column, *rest: Column) -> Column:
     def one(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
         if start <= 0:
             raise InvalidParameterValue(f'invalid value for parameter "start": {start}')
-        _no_g(flags, "regexp_count")
+        no_g(flags, "regexp_count")
         return sum(1 for _ in translate(pattern, flags).compiled.finditer(text, start - 1))
 
     return each(one, column, pattern, *rest, type=INT4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sql.marks import Literal
-from sql.rewriting.writer import Frame, Writer, call
+from sql.rewriting.writer import Frame, Writer, call, word
 from sql.tokens import Kind, Token, near
 
 
@@ -60,3 +60,18 @@ def trim(w: Writer, place: int) -> None:
     w.set_form(f"trim {side}")
     if w.word_at(0, "from"):
         w.index += 1
+
+
+@call("normalize")
+def normalize(w: Writer, place: int) -> None:
+    """normalize(x, NFD): the form becomes a string."""
+    framed(w, "normalize")
+
+
+@word("nfc", "nfd", "nfkc", "nfkd")
+def form(w: Writer, token: Token) -> bool:
+    if w.frames[-1].kind != "normalize" or not w.mark_at(-1, ",") or not w.mark_at(1, ")"):
+        return False
+    w.emit_mark(Literal(Token(Kind.STRING, token.text, token.start, token.end)), token)
+    w.index += 1
+    return True

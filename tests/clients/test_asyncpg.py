@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from ipaddress import IPv4Interface, IPv4Network, IPv6Address
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +58,10 @@ def test_every_type_there_and_back(reached: Reached) -> None:
         ("text[]", ["a", "", None]),
         ("float8[]", [1.0, 2.5]),
         ("timestamp[]", [datetime(2000, 1, 1)]),
+        ("inet", IPv4Interface("10.1.2.3/8")),
+        ("inet", IPv6Address("::1")),
+        ("cidr", IPv4Network("10.0.0.0/8")),
+        ("jsonpath", '$."a"[*]?(@ > 1)'),
         ("int4range", asyncpg.Range(1, 5)),
         ("numrange", asyncpg.Range(Decimal("1.50"), None, lower_inc=False)),
         ("daterange", asyncpg.Range(empty=True)),
