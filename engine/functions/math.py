@@ -419,6 +419,32 @@ def _pairwise(function: Callable[[int, int], int], type: Type) -> Callable[[Colu
     return apply
 
 
+def _numeric_pair(function: Callable[[int, int], int]) -> Callable[[Decimal, Decimal], Decimal]:
+    """A function of whole numbers, of numerics in units of the finer one's scale."""
+
+    def apply(a: Decimal, b: Decimal) -> Decimal:
+        if not a.is_finite() or not b.is_finite():
+            return Decimal("NaN")
+        scale = max(decimals.scale_of(a), decimals.scale_of(b))
+        unit = Decimal(10) ** scale
+        whole = function(int(decimals.multiply(a, unit)), int(decimals.multiply(b, unit)))
+        return Decimal((0, Decimal(whole).as_tuple().digits, -scale))
+
+    return apply
+
+
+@scalar("gcd", [NUMERIC, NUMERIC], NUMERIC)
+def numeric_gcd(left: Column, right: Column) -> Column:
+    """The largest number that goes into both."""
+    return decimals.pairs(_numeric_pair(math.gcd), left, right)
+
+
+@scalar("lcm", [NUMERIC, NUMERIC], NUMERIC)
+def numeric_lcm(left: Column, right: Column) -> Column:
+    """The smallest number that both go into."""
+    return decimals.pairs(_numeric_pair(math.lcm), left, right)
+
+
 for _type in (INT4, INT8):
     scalar("gcd", [_type, _type], _type)(_pairwise(math.gcd, _type))
     scalar("lcm", [_type, _type], _type)(_pairwise(math.lcm, _type))
