@@ -170,23 +170,9 @@ class _Run:
                 elif not self.forgiving:
                     raise JsonMemberNotFound("jsonpath member accessor can only be applied to an object")
             case AnyMember():
-                if isinstance(value, dict):
-                    for one in _ordered(value):
-                        yield from self.walked(one, rest, self.lax)
-                elif unwrap and isinstance(value, list):
-                    yield from self.each(value, steps)
-                elif not self.forgiving:
-                    raise JsonObjectNotFound(
-                        "jsonpath wildcard member accessor can only be applied to an object"
-                    )
+                yield from self.any_member(value, steps, unwrap)
             case AnyElement():
-                if isinstance(value, list) or self.lax:
-                    for one in value if isinstance(value, list) else [value]:
-                        yield from self.walked(one, rest, self.lax)
-                elif not self.forgiving:
-                    raise JsonArrayNotFound(
-                        "jsonpath wildcard array accessor can only be applied to an array"
-                    )
+                yield from self.any_element(value, rest)
             case Elements(subscripts):
                 yield from self.elements(value, subscripts, rest)
             case Descendants(first, last):
@@ -204,6 +190,22 @@ class _Run:
                 else:
                     for one in self.called(step, value):
                         yield from self.walked(one, rest, self.lax)
+
+    def any_member(self, value: Any, steps: tuple[Step, ...], unwrap: bool) -> Iterator[Any]:
+        if isinstance(value, dict):
+            for one in _ordered(value):
+                yield from self.walked(one, steps[1:], self.lax)
+        elif unwrap and isinstance(value, list):
+            yield from self.each(value, steps)
+        elif not self.forgiving:
+            raise JsonObjectNotFound("jsonpath wildcard member accessor can only be applied to an object")
+
+    def any_element(self, value: Any, rest: tuple[Step, ...]) -> Iterator[Any]:
+        if isinstance(value, list) or self.lax:
+            for one in value if isinstance(value, list) else [value]:
+                yield from self.walked(one, rest, self.lax)
+        elif not self.forgiving:
+            raise JsonArrayNotFound("jsonpath wildcard array accessor can only be applied to an array")
 
     def each(self, values: Iterable[Any], steps: tuple[Step, ...]) -> Iterator[Any]:
         """The steps from each element, arrays among them as they are."""
