@@ -8,7 +8,9 @@ import sys
 
 import bench
 
-_NOT_BENCHES = frozenset({"__main__", "peers", "pictures", "questions", "table", "timing", "tpch", "vectors"})
+_NOT_BENCHES = frozenset(
+    {"__main__", "peers", "pictures", "questions", "table", "timing", "tpchdata", "vectors"}
+)
 
 
 def main(names: list[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from bench import tpch
+from bench import tpchdata
 from bench.table import Table
 from storage import kernels
 from storage.segments.segment import Segment
@@ -33,7 +33,7 @@ TABLES = ("lineitem", "orders")
 
 def _ours(name: str, folder: Path) -> tuple[int, float]:
     """(bytes of the table's segment files, values encoded a second on one thread)."""
-    columns = tpch.columns(name)
+    columns = tpchdata.columns(name)
     rows = len(next(iter(columns.values())))
     numbers = tuple(range(1, len(columns) + 1))
     nbytes, seconds = 0, 0.0
@@ -61,6 +61,6 @@ def _theirs(name: str, folder: Path) -> int:
     """Bytes of DuckDB's file of the table."""
     path = folder / f"{name}.duckdb"
     with duckdb.connect(str(path)) as connection:
-        connection.execute(f"CREATE TABLE {name} AS FROM '{tpch.table(name)}'")
+        connection.execute(f"CREATE TABLE {name} AS FROM '{tpchdata.table(name)}'")
         connection.execute("CHECKPOINT")
     return path.stat().st_size

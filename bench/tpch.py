@@ -1,63 +1,207 @@
-"""TPC-H's tables as this server's columns: made once by tpchgen-cli, kept as Parquet files.
+"""TPC-H: each of its 22 queries beside DuckDB and PostgreSQL, on the same threads; times, ratios, memory.
 
-They lie in the folder that BENCH_DATA names, or in one of the system's temporary files; BENCH_SCALE is the
-scale factor, 1 if it is not given.
+GlanceDB and DuckDB run inside a process of their own each, over a folder and a file of theirs, so that the
+largest memory of each is its own; PostgreSQL is a server. The first run of a query plans, reads and decodes;
+the median of those after it stands apart. CPU is the process's time for the fastest run, on all threads: on a
+machine that others use, too, its ratio says more than that of the times.
+
+BENCH_SCALE is the scale factor (1), BENCH_ROUNDS how often a query is repeated (5), BENCH_QUERIES which ones
+("01,06": all), BENCH_POSTGRES=off leaves PostgreSQL out, whose queries may take BENCH_PATIENCE seconds (60).
 """
 
 from __future__ import annotations
 
+import importlib
+import io
+import math
+import multiprocessing
 import os
-import subprocess
-import sys
+import resource
+import statistics
 import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from bench import postgres, tpchdata
+from bench.table import Table
+from tests.tpch import TABLES, queries, schema
 
-from storage.column import Column
-from storage.types import BPCHAR, DATE, INT4, INT8, Type, numeric, varchar
-
-_EPOCH = 10_957  # days from Arrow's epoch to ours
-_CHARS = {
-    "o_orderstatus": 1, "o_orderpriority": 15, "o_clerk": 15, "l_returnflag": 1, "l_linestatus": 1,
-    "l_shipinstruct": 25, "l_shipmode": 10,
-}  # fmt: skip
-
-
-def table(name: str) -> Path:
-    """The Parquet file of a table."""
-    scale = os.environ.get("BENCH_SCALE", "1")
-    folder = Path(os.environ.get("BENCH_DATA", tempfile.gettempdir())) / f"tpch-{scale}"
-    path = folder / f"{name}.parquet"
-    if not path.exists():
-        generated(scale, folder, name)
-    return path
+THREADS = os.cpu_count() or 1
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+PATIENCE = float(os.environ.get("BENCH_PATIENCE", "60"))
+_NEVER = math.nan
+_COLUMNS = (
+    *("query", "first", "again", "CPU", "DuckDB first", "again", "CPU", "PostgreSQL"),
+    *("of DuckDB's time", "of its CPU", "PostgreSQL's of ours"),
+)
+_KEYS = """alter table lineitem add primary key (l_orderkey, l_linenumber);
+alter table orders add primary key (o_orderkey); alter table customer add primary key (c_custkey);
+alter table part add primary key (p_partkey); alter table supplier add primary key (s_suppkey);
+alter table partsupp add primary key (ps_partkey, ps_suppkey);
+alter table nation add primary key (n_nationkey); alter table region add primary key (r_regionkey);
+create index on lineitem (l_partkey, l_suppkey); create index on orders (o_custkey)"""
 
 
-def generated(scale: str, folder: Path, *names: str) -> Path:
-    """The folder, with the Parquet files of these tables, or of all, in it."""
-    command = [str(Path(sys.executable).parent / "tpchgen-cli"), "parquet", "-s", scale, "-o", str(folder)]
-    only = [part for name in names for part in ("-T", name)]
-    subprocess.run([*command, *only], check=True, capture_output=True)
-    return folder
+@dataclass(frozen=True)
+class Measured:
+    """One query: seconds of the first run, the median of the others, and CPU seconds of the fastest."""
+
+    first: float = _NEVER
+    again: float = _NEVER
+    cpu: float = _NEVER
 
 
-def columns(name: str) -> dict[str, Column]:
-    """A table's columns, whole."""
-    data = pq.read_table(table(name))
-    return {column: _column(column, data[column].combine_chunks()) for column in data.column_names}
+@dataclass
+class System:
+    """What one system did: its queries by number, and its largest memory in MB."""
+
+    queries: dict[str, Measured] = field(default_factory=dict)
+    memory: float = _NEVER
 
 
-def _column(name: str, values: pa.Array) -> Column:
-    if pa.types.is_decimal(values.type):
-        raw = np.frombuffer(values.buffers()[1], np.int64)[::2]  # the low half of 128 bits
-        return Column.scaled(numeric(15, 2), raw[values.offset : values.offset + len(values)].copy(), 2)
-    if pa.types.is_date(values.type):
-        return Column(DATE, values.cast(pa.int32()).to_numpy() - np.int32(_EPOCH))
-    if pa.types.is_integer(values.type):
-        type: Type = INT8 if pa.types.is_int64(values.type) else INT4
-        return Column(type, values.to_numpy())
-    type = BPCHAR.of(_CHARS[name] + 4) if name in _CHARS else varchar(79)
-    return Column(type, values.cast(pa.large_string()))
+def main() -> None:
+    """Print the tables."""
+    for name in TABLES:
+        tpchdata.table(name)
+    ours, duckdb = _apart(_glancedb), _apart(_duckdb)
+    theirs = System() if os.environ.get("BENCH_POSTGRES") == "off" else _postgres()
+    table = Table(
+        f"TPC-H at scale {tpchdata.scale()}, {THREADS} threads, milliseconds",
+        _COLUMNS,
+    )
+    nothing = Measured()
+    for number in _asked():
+        a, b, c = (system.queries.get(number, nothing) for system in (ours, duckdb, theirs))
+        times = [1e3 * seconds for seconds in (a.first, a.again, a.cpu, b.first, b.again, b.cpu, c.again)]
+        table.row(number, *times, a.again / b.again, a.cpu / b.cpu, c.again / a.again)
+    table.row(
+        "geometric mean",
+        *(1e3 * _mean(getattr(m, what) for m in ours.queries.values()) for what in ("first", "again", "cpu")),
+        *(
+            1e3 * _mean(getattr(m, what) for m in duckdb.queries.values())
+            for what in ("first", "again", "cpu")
+        ),
+        1e3 * _mean(m.again for m in theirs.queries.values()),
+        _mean(_ratios(ours, duckdb, "again")),
+        _mean(_ratios(ours, duckdb, "cpu")),
+        _mean(_ratios(theirs, ours, "again")),
+    )
+    table.print()
+    print(f"\nlargest memory: GlanceDB {ours.memory:.0f} MB, DuckDB {duckdb.memory:.0f} MB")
+
+
+def _asked() -> list[str]:
+    chosen = os.environ.get("BENCH_QUERIES")
+    return list(queries()) if chosen is None else chosen.split(",")
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The geometric mean of those that are there."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.exp(statistics.fmean(map(math.log, known))) if known else _NEVER
+
+
+def _ratios(one: System, other: System, what: str) -> list[float]:
+    nothing = Measured()
+    return [getattr(m, what) / getattr(other.queries.get(n, nothing), what) for n, m in one.queries.items()]
+
+
+def _apart(work: Callable[[], System]) -> System:
+    """What `work` measures in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work)
+
+
+def _measured(run: Callable[[str], Any]) -> System:
+    """Every query, by what runs a text to its last row; and this process's largest memory."""
+    system = System()
+    for number in _asked():
+        text = queries()[number]
+        runs = [_timed(run, text) for _ in range(ROUNDS + 1)]
+        again = statistics.median(wall for wall, _ in runs[1:])
+        system.queries[number] = Measured(runs[0][0], again, min(cpu for _, cpu in runs[1:]))
+    system.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return system
+
+
+def _timed(run: Callable[[str], Any], text: str) -> tuple[float, float]:
+    start, cpu = time.perf_counter(), time.process_time()
+    run(text)
+    return time.perf_counter() - start, time.process_time() - cpu
+
+
+def _glancedb() -> System:
+    from sql.outcome import Rows
+    from sql.session import Session
+    from storage import kernels
+    from storage.database import Database
+    from storage.segments.cache import cache
+
+    kernels.warm(wait=True)
+    cache.limit = 4 << 30
+    with tempfile.TemporaryDirectory(prefix="glancedb-tpch-") as name, ExitStack() as stack:
+        database = stack.enter_context(closing(Database.open(Path(name))))
+        session = stack.enter_context(closing(Session(database, "glancedb", "glancedb", {})))
+
+        def run(text: str) -> None:
+            for outcome in session.simple(text):
+                if isinstance(outcome, Rows):
+                    for _ in outcome.batches:
+                        pass
+                outcome.complete()
+
+        run(schema())
+        for table in TABLES:
+            run(f"COPY {table} FROM '{tpchdata.table(table)}' (FORMAT parquet)")
+            run(f"OPTIMIZE TABLE {table}")
+        return _measured(run)
+
+
+def _duckdb() -> System:
+    duckdb = importlib.import_module("duckdb")
+    with tempfile.TemporaryDirectory(prefix="duckdb-tpch-") as name, ExitStack() as stack:
+        connection = stack.enter_context(duckdb.connect(str(Path(name) / "tpch.db")))
+        connection.execute(f"set threads = {THREADS}")
+        connection.execute(schema())
+        for table in TABLES:
+            connection.execute(f"insert into {table} from '{tpchdata.table(table)}'")
+        connection.execute("checkpoint")
+        return _measured(lambda text: connection.execute(text).fetchall())
+
+
+def _postgres() -> System:
+    import psycopg
+    from pyarrow import csv, parquet
+
+    system = System()
+    settings = {"shared_buffers": "1GB", "work_mem": "256MB"}
+    settings |= {"max_parallel_workers_per_gather": str(THREADS - 1)}
+    with postgres.running(**settings) as url:
+        if url is None:
+            print("PostgreSQL is left out: it is not installed")
+            return system
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(schema())
+            for table in TABLES:
+                with connection.cursor().copy(f"copy {table} from stdin (format csv)") as copy:
+                    for batch in parquet.ParquetFile(tpchdata.table(table)).iter_batches():
+                        buffer = io.BytesIO()
+                        csv.write_csv(batch, buffer, csv.WriteOptions(include_header=False))
+                        copy.write(buffer.getvalue())
+            connection.execute(_KEYS)
+            connection.execute("analyze")
+            connection.execute(f"set statement_timeout = '{PATIENCE:g}s'")
+            for number in _asked():
+                text = queries()[number]
+                run = lambda text: connection.execute(text).fetchall()  # noqa: E731
+                try:
+                    first, _ = _timed(run, text)
+                    again = statistics.median(_timed(run, text)[0] for _ in range(min(ROUNDS, 3)))
+                    system.queries[number] = Measured(first, again)
+                except psycopg.errors.QueryCanceled:
+                    system.queries[number] = Measured()
+    return system

@@ -6,7 +6,7 @@ import os
 
 import duckdb
 
-from bench import tpch
+from bench import tpchdata
 from tests.tpch import SCALE, TABLES, answer_file, lines, queries
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     os.environ["BENCH_SCALE"] = SCALE
     with duckdb.connect() as connection:
         for table in TABLES:
-            connection.execute(f"create view {table} as from '{tpch.table(table)}'")
+            connection.execute(f"create view {table} as from '{tpchdata.table(table)}'")
         for number, text in queries().items():
             rows = connection.execute(text).fetchall()
             answer_file(number).write_text("".join(f"{line}\n" for line in lines(rows)))

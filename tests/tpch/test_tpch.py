@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import tpch
+from bench import tpchdata
 from engine import forms
 from sql.outcome import Rows
 from sql.session import Session
@@ -19,7 +19,7 @@ from tests.tpch import SCALE, TABLES, answer_file, lines, queries, same, schema
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """A session whose database has the tables, sealed."""
     folder = tmp_path_factory.mktemp("tpch")
-    files = tpch.generated(SCALE, folder)
+    files = tpchdata.generated(SCALE, folder)
     database = Database.open(None)
     session = Session(database, "glancedb", "glancedb", {})
     answered(session, schema())
