@@ -108,21 +108,26 @@ def _moving(type: Type, sign: int) -> None:
     symbol = "+" if sign > 0 else "-"
     result = TIMESTAMP if type is DATE else type
 
-    def apply(column: Column, length: Column, run: Run) -> Column:
+    def apply(column: Column, length: Column) -> Column:
         """A time so much later or earlier."""
         micros = calendar.date_micros(column.values) if type is DATE else column.values
-        zone = session_zone(run) if type is TIMESTAMPTZ else None
-        return Column(result, _moved(micros, length, sign, zone))
+        return Column(result, _moved(micros, length, sign))
 
-    volatility: Volatility = "s" if type is TIMESTAMPTZ else "i"
-    operator(symbol, [type, INTERVAL], result, volatility=volatility, run=True)(apply)
+    def by_clock(column: Column, length: Column, run: Run) -> Column:
+        """An instant so much later or earlier, by the session's clock."""
+        return Column(result, _moved(column.values, length, sign, session_zone(run)))
+
+    zoned = type is TIMESTAMPTZ
+    volatility: Volatility = "s" if zoned else "i"
+    moved: Callable[..., Column] = by_clock if zoned else apply
+    operator(symbol, [type, INTERVAL], result, volatility=volatility, run=zoned)(moved)
     if sign > 0:
 
-        def reverse(length: Column, column: Column, run: Run) -> Column:
+        def reverse(length: Column, column: Column, *run: Run) -> Column:
             """A time so much later."""
-            return apply(column, length, run)
+            return moved(column, length, *run)
 
-        operator(symbol, [INTERVAL, type], result, volatility=volatility, run=True)(reverse)
+        operator(symbol, [INTERVAL, type], result, volatility=volatility, run=zoned)(reverse)
 
 
 for _type in (DATE, TIMESTAMP, TIMESTAMPTZ):

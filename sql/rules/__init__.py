@@ -1,9 +1,9 @@
 """Rewriting of logical plans: a tuple of rules, each a function from a tree to a better one.
 
 Each has a switch, the setting enable_<switch>, that turns it off: no rule changes what a query means. The
-order matters: constants first, so that filters can be seen through; then filters go down, subqueries become
-joins, and what these leave goes down again, with what follows from equal keys; joins are put in order when
-their conditions have arrived; columns are pruned when nothing else will ask for them.
+order matters: constants first, so that filters can be seen through, and once more where subqueries came in as
+joins; filters go down, then what subqueries leave, and what follows from equal keys; joins are put in order
+when their conditions have arrived; columns are pruned when nothing else will ask for them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ RULES: tuple[Rule, ...] = (
     _MERGE,
     Rule("condition_factoring", factor),
     Rule("decorrelation", decorrelate),
+    _FOLD,
     _PUSH,
     Rule("decorrelation", join_scalars),
+    _FOLD,
     _PUSH,
     Rule("derived_filters", derive_filters),
     Rule("join_ordering", order_joins),

@@ -59,9 +59,9 @@ def _least(counts: list[float | None]) -> float | None:
 def _sunk(node: logical.Join, estimates: Estimates) -> Node | None:
     """The joins with a semi join in their midst: where its rows come from, if it makes them few there."""
     below, width = node.left, len(node.left.types)
-    while isinstance(below, logical.Project) and not below.sets:
-        below = below.child
-    if below is not node.left or not isinstance(below, logical.Join) or below.kind != "inner":
+    if isinstance(below, logical.Project):
+        return _under(below, node)
+    if not isinstance(below, logical.Join) or below.kind != "inner":
         return None
     middle = len(below.left.types)
     own = {i for i in references(node.condition) if i < width}
@@ -76,6 +76,18 @@ def _sunk(node: logical.Join, estimates: Estimates) -> Node | None:
     if estimates.rows(inner) >= estimates.rows(below):
         return None
     return replace(below, left=inner) if on_left else replace(below, right=inner)
+
+
+def _under(project: logical.Project, node: logical.Join) -> Node | None:
+    """A semi join of a choice of columns as a choice of columns of the semi join."""
+    columns = [e.index for e in project.expressions if isinstance(e, Reference)]
+    if project.sets or len(columns) < len(project.expressions):
+        return None
+    more = len(project.child.types)
+    places = dict(enumerate(columns))
+    places |= {len(columns) + i: more + i for i in range(len(node.right.types))}
+    condition = None if node.condition is None else remap(node.condition, places)
+    return replace(project, child=logical.Join(node.kind, project.child, node.right, condition))
 
 
 def _held_smaller(node: logical.Join, estimates: Estimates) -> Node:
