@@ -5,13 +5,13 @@
     (n.name = 'B' AND m.name = 'A')                        AND (m.name = 'B' OR m.name = 'A')
 
 The first is the same condition. The second adds conditions that follow: one on each input of a join that all
-operands speak of, which then filters that input's rows before they are joined.
+operands speak of, which then filters that input's rows before they are joined. As in PostgreSQL, what an
+operand says of an input is then asked of rows, too, that its other parts rule out.
 """
 
 from __future__ import annotations
 
 from engine.expressions import Expression, Or
-from engine.nodes import may_fail
 from sql import logical
 from sql.expressions import conjunction, conjuncts, is_volatile, references
 from sql.logical import Node
@@ -75,7 +75,7 @@ def _implied(parts: list[Expression], spans: list[range]) -> list[Expression]:
         return []
     found: list[Expression] = []
     for part in parts:
-        if not isinstance(part, Or) or len(part.operands) > _MOST or is_volatile(part) or may_fail(part):
+        if not isinstance(part, Or) or len(part.operands) > _MOST or is_volatile(part):
             continue
         used = references(part)
         for span in spans:
