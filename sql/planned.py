@@ -285,7 +285,7 @@ class Planner:
         plan = self.plan(statement.tree, context)
         path = tuple(self._home.search_path(True))
         fields = plan.fields if plan.fields or _is_query(statement.tree) else None
-        row = single(plan.operator, context.catalog)
+        row = single(plan.operator, context.catalog) if plan.failure is None else None
         return Planned(text, statement, plan, fields, plan.parameters, None, path, single=row)
 
     def plan(self, tree: exp.Expression, context: BindContext) -> Plan:

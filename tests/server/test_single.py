@@ -42,6 +42,7 @@ STATEMENTS = {
     "both": "INSERT INTO drawn (id, small, word) VALUES ($1, $2, $3)",
     "kinds": "INSERT INTO kinds VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     "strict": "INSERT INTO strict VALUES ($1, $2)",
+    "broken": "INSERT INTO plain VALUES ($1, $2, to_timestamp(1 / 0))",
     "gone": "DELETE FROM plain WHERE id = $1",
     "other": "UPDATE plain SET name = $2 WHERE id = $1",
     "found": "SELECT id, name FROM plain WHERE id = $1",
