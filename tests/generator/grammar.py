@@ -38,6 +38,11 @@ _ORDERED = f"{_NUMBERS} text date timestamp"
 _EVERY = f"{_ORDERED} bool"
 
 
+def _alike(template: str) -> list[Form]:
+    """Of every ordered type; DuckDB rounds decimals to what their common type can hold."""
+    return [form for kind in _ORDERED.split() for form in _forms(kind, template, kind != "numeric")]
+
+
 def _compared(template: str, common: bool = True) -> list[Form]:
     """Conditions on two operands of one type, whichever it is."""
     return [Form("bool", template.replace("{same}", f"{{{kind}}}"), common) for kind in _ORDERED.split()]
@@ -56,8 +61,8 @@ EXPRESSIONS = (
     *_forms(_ORDERED, "CASE {int4} WHEN 1 THEN {same} WHEN {int4} THEN {same} END"),
     *_forms(_EVERY, "coalesce({same}, {same})"),
     *_forms(_ORDERED, "nullif({same}, {same})"),
-    *_forms(_ORDERED, "greatest({same}, {same})"),
-    *_forms(_ORDERED, "least({same}, {same})"),
+    *_alike("greatest({same}, {same})"),
+    *_alike("least({same}, {same})"),
     Form("int4", "length({text})", common=False),
     Form("int4", "CAST({bool} AS int4)"),
     Form("int4", "CAST(extract(day FROM {date}) AS int4)"),
