@@ -53,9 +53,8 @@ def aggregate_value(binding: Binding, call: AggregateCall, before: Captured, pos
     if any(isinstance(node, AggregateValue) for root in _roots(call) for node in walk(root)):
         raise GroupingError("aggregate function calls cannot be nested", position=position)
     value: Expression = AggregateValue(binding.refuse_aggregates(position).add(call), call.type)
-    if crossed:
-        for frame, count in before:
-            del frame.arguments[count:]
+    for frame, count in before[: len(crossed)]:
+        del frame.arguments[count:]
     for frame in reversed(crossed):
         value = frame.capture(value)
     return value
