@@ -32,5 +32,8 @@ COLUMN_NAMES = words(
     xmltable"""
 )
 
+NO_NAMES = RESERVED | TYPE_OR_FUNCTION
+"""What a relation or a column has for a name in quotes only."""
+
 # Words whose quoted form quote_ident needs: a bare one would be read as grammar.
 NOT_BARE = RESERVED | TYPE_OR_FUNCTION | COLUMN_NAMES

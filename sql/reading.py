@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sql.keywords import NO_NAMES
 from sql.tokens import Kind, Token, near
 from sql.typenames import Lookup, read_type, type_of
 from storage.errors import SqlSyntaxError
@@ -83,7 +84,14 @@ class Reader:
         return token.text
 
     def qualified(self) -> tuple[str, ...]:
-        """A name with its schema in front, if there is one."""
+        """A name with its schema in front, if there is one. Raises SqlSyntaxError for a reserved word."""
+        token = self.token
+        if token is not None and token.is_word(*NO_NAMES):
+            raise self.wrong()
+        return self.dotted()
+
+    def dotted(self) -> tuple[str, ...]:
+        """Names with dots between them, reserved words among them: of settings."""
         parts = [self.name()]
         while self.mark("."):
             parts.append(self.name())
@@ -103,7 +111,7 @@ class Reader:
         self.must_mark("(")
         found = []
         while True:
-            name, value = ".".join(self.qualified()), "true"
+            name, value = ".".join(self.dotted()), "true"
             if self.mark("="):
                 token = self.token
                 if token is None or token.kind not in (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER):

@@ -17,6 +17,9 @@ from sql.resolved import ColumnName
 from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
 from storage.types import Type
 
+SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
+"""What every table has without naming it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScopeColumn:

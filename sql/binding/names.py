@@ -10,7 +10,7 @@ from sql.binding.base import Binding, binds
 from sql.binding.calls import gives_columns
 from sql.binding.literals import constant, parameter
 from sql.marks import FunctionMark, Literal, OperatorMark, ParameterMark, position_of, start_of
-from sql.scope import Scope
+from sql.scope import SYSTEM_COLUMNS, Scope
 from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,
@@ -18,8 +18,6 @@ from storage.errors import (
 )
 from storage.types import OID, XID, Type
 
-# Columns that every table has without naming them, and that mean something here.
-_SYSTEM = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
 _FUZZY = 3
 
 
@@ -98,7 +96,7 @@ def _qualified(binding: Binding, tree: exp.Column, name: str, position: int) -> 
 
 
 def _system_column(binding: Binding, name: str, table: str) -> Expression | None:
-    if name not in _SYSTEM:
+    if name not in SYSTEM_COLUMNS:
         return None
     relations = [r for r in binding.scope.relations if r.table and (not table or r.name == table)]
     if len(relations) != 1:

@@ -77,7 +77,7 @@ def _set(reader: Reader) -> Command:
     if reader.word("role"):
         values = None if reader.word("none") else value_or_default(reader)
         return SetSetting("role", values, local)
-    name = ".".join(reader.qualified())
+    name = ".".join(reader.dotted())
     if not (reader.word("to") or reader.mark("=")):
         raise reader.wrong()
     return SetSetting(name, value_or_default(reader), local)
@@ -101,7 +101,7 @@ def _setting_name(reader: Reader) -> str:
         return "transaction_isolation"
     if reader.word("session", "authorization"):
         return "session_authorization"
-    return ".".join(reader.qualified())
+    return ".".join(reader.dotted())
 
 
 def _show(reader: Reader) -> Command:

@@ -23,16 +23,15 @@ from sql.definitions import ColumnClause, read_column
 from sql.dependencies import Object
 from sql.expressions import is_volatile
 from sql.parse import parse_expression, parse_expression_tokens
-from sql.scope import Frame, Scope
+from sql.scope import SYSTEM_COLUMNS, Frame, Scope
 from sql.statements import writing
 from sql.statements.composites import refuse_itself
 from sql.statements.constraints import free_name, require_values, source, validate
 from sql.statements.dropping import kind_of
 from sql.statements.host import Host
 from sql.statements.removing import remove
-from sql.statements.renaming import SYSTEM_COLUMNS
 from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_options
-from sql.statements.tables import MOST_COLUMNS, check_column, segment_rows_of
+from sql.statements.tables import MOST_COLUMNS, check_column, check_name, segment_rows_of
 from sql.typenames import named, type_of
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition, Sequence, Table
@@ -81,8 +80,7 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
             raise DuplicateColumn(message)
         host.notice("NOTICE", "42701", f"{message}, skipping")
         return []
-    if clause.name in SYSTEM_COLUMNS:
-        raise DuplicateColumn(f'column name "{clause.name}" conflicts with a system column name')
+    check_name(clause.name)
     number = table.last_number + 1
     if number > MOST_COLUMNS:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")

@@ -12,7 +12,7 @@ from sql.binding import Binding, subqueries
 from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, position_of
-from sql.scope import Relation, Scope
+from sql.scope import SYSTEM_COLUMNS, Relation, Scope
 from sql.statements import writing
 from sql.statements.parts import Step, taken_apart
 from sql.statements.parts import assigned as assigned_part
@@ -74,6 +74,8 @@ def _assignments(
 
 def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
     name = writing.name_of(taken_apart(tree)[0])
+    if name in SYSTEM_COLUMNS:
+        raise FeatureNotSupported(f'cannot assign to system column "{name}"', position=position_of(tree))
     return writing.column_of(target.table, name, position_of(tree))
 
 

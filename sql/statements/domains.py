@@ -6,14 +6,14 @@ or rows it is refused, as PostgreSQL does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from engine.domains import Checks, Rule, check
 from engine.operators import Scan
 from sql import commands
 from sql.binding import Binding
-from sql.binding.domains import condition_of
+from sql.binding.domains import VALUE, condition_of
 from sql.coerce import assign
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
@@ -24,6 +24,7 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner
 from sql.statements.types import must_type, type_place
+from sql.tokens import Token
 from sql.typenames import named, type_of
 from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
@@ -94,10 +95,20 @@ def _with_check(host: Host, made: DomainType, clause: commands.DomainCheckClause
             name = f"{made.name}_check{number}"
     if name in taken:
         raise DuplicateObject(f'constraint "{name}" for domain "{made.name}" already exists')
-    expression = source(clause.expression, text) or ""
+    expression = _written(clause.expression, text)
     condition_of(expression, made.base, _context(host, expression))
     added = DomainCheck(host.transaction.allocate_oid(), name, expression, clause.validated)
     return replace(made, checks=(*made.checks, added))
+
+
+def _written(tokens: Sequence[Token], text: str) -> str:
+    """The text of a condition, VALUE in capitals, as it is shown."""
+    found = source(tuple(tokens), text) or ""
+    for token in reversed(tokens):
+        if token.is_word(VALUE):
+            start = token.start - tokens[0].start
+            found = found[:start] + VALUE.upper() + found[start + len(VALUE) :]
+    return found
 
 
 def _must_domain(host: Host, parts: tuple[str, ...]) -> DomainType:

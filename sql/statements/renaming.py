@@ -14,6 +14,7 @@ from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.following import follow
 from sql.statements.host import Host
+from sql.statements.tables import check_name
 from sql.statements.types import move_type, must_type
 from sql.unparse import Renames, expression_text
 from storage.catalog import (
@@ -42,8 +43,6 @@ from storage.errors import (
 )
 from storage.transactions.locks import TableMode
 from storage.usertypes import UserType
-
-SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
 
 
 def _tag(kind: str) -> str:
@@ -220,8 +219,7 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
         raise UndefinedColumn(f'column "{old}" does not exist')
     if new in columns:
         raise DuplicateColumn(f'column "{new}" of relation "{found.name}" already exists')
-    if new in SYSTEM_COLUMNS:
-        raise DuplicateColumn(f'column name "{new}" conflicts with a system column name')
+    check_name(new)
     if isinstance(found, View):
         follow(host, Renames({(found.oid, columns.index(old) + 1): new}))
         named = tuple(replace(c, name=new) if c.name == old else c for c in found.columns)

@@ -13,7 +13,7 @@ from sql.context import ParameterTypes
 from sql.definitions import ColumnClause, read_table
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
-from sql.scope import Frame, Scope
+from sql.scope import SYSTEM_COLUMNS, Frame, Scope
 from sql.statements.constraints import add_constraints, free_name, source, touch_referenced
 from sql.statements.control import done
 from sql.statements.host import Host
@@ -28,6 +28,7 @@ from storage.catalog import (
     Table,
 )
 from storage.errors import (
+    DuplicateColumn,
     DuplicateTable,
     FeatureNotSupported,
     InvalidParameterValue,
@@ -72,6 +73,12 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     return done("CREATE TABLE")
 
 
+def check_name(name: str) -> None:
+    """Raise DuplicateColumn for the name of a column that every table has."""
+    if name in SYSTEM_COLUMNS:
+        raise DuplicateColumn(f'column name "{name}" conflicts with a system column name')
+
+
 def check_pseudo(name: str, type: Type, position: int = 0) -> None:
     """Raise for a type that no column may have, of a view either."""
     if (type.element or type).category == "P":
@@ -91,6 +98,7 @@ def check_type(name: str, type: Type, position: int) -> None:
 def check_column(column: ColumnClause, table: str) -> None:
     """Raise for a column that cannot be: its type, its default beside an identity."""
     type = column.type
+    check_name(column.name)
     check_type(column.name, type, column.position)
     if column.sequence is not None and type.oid not in BOUNDS:
         raise InvalidParameterValue(

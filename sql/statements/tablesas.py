@@ -13,7 +13,7 @@ from sql.query import plan_query
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
-from sql.statements.tables import MOST_COLUMNS, check_type, segment_rows_of
+from sql.statements.tables import MOST_COLUMNS, check_name, check_type, segment_rows_of
 from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.errors import (
@@ -87,6 +87,7 @@ def columns_of(names: Sequence[str], columns: Sequence[tuple[str, Type]]) -> tup
         raise DuplicateColumn(f'column "{doubled}" specified more than once')
     types = [type for _, type in columns]
     for name, type in zip(given, types, strict=True):
+        check_name(name)
         check_type(name, type, 0)
     return tuple(
         ColumnDefinition(name, type, number)
