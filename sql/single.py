@@ -70,8 +70,7 @@ class Drawing:
         session = self._session
         relation = session.catalog.relations[oid]
         assert isinstance(relation, SequenceDefinition)
-        before = session.store.sequences.state(relation)
-        value = session.store.sequences.next(relation, 1)[0]
+        value, before = session.store.sequences.draw(relation)
         self._drawn.append((relation, value, before))
         session.drew(oid, value)
         return value

@@ -18,6 +18,8 @@ from storage.errors import NumericValueOutOfRange, SequenceLimitExceeded
 AHEAD = 32
 
 Record = Callable[[int, int, bool], None]
+State = tuple[int, bool]
+"""(last_value, is_called)"""
 
 
 class Sequences:
@@ -26,14 +28,14 @@ class Sequences:
     def __init__(self, record: Record) -> None:
         self._lock = threading.Lock()
         self._record = record
-        self._values: dict[int, tuple[int, bool]] = {}  # (last value, whether it was given out)
+        self._values: dict[int, State] = {}  # (last value, whether it was given out)
         self._promised: dict[int, int] = {}  # how far the log has it
 
     def restore(self, oid: int, value: int, called: bool) -> None:
         """What the manifest or the log says."""
         self._values[oid] = (value, called)
 
-    def kept(self, *, exactly: bool) -> dict[int, tuple[int, bool]]:
+    def kept(self, *, exactly: bool) -> dict[int, State]:
         """For the manifest: the values, or what the log has promised unless `exactly`."""
         with self._lock:
             if exactly:
@@ -42,8 +44,8 @@ class Sequences:
                 oid: (self._promised.get(oid, value), called) for oid, (value, called) in self._values.items()
             }
 
-    def state(self, sequence: Sequence) -> tuple[int, bool]:
-        """(last_value, is_called)."""
+    def state(self, sequence: Sequence) -> State:
+        """What SELECT from the sequence shows."""
         first = sequence.start if sequence.restart is None else sequence.restart
         return self._values.get(sequence.key, (first, False))
 
@@ -52,16 +54,25 @@ class Sequences:
         if sequence.cycle and count > 1:
             return [self.next(sequence, 1)[0] for _ in range(count)]
         with self._lock:
-            value, called = self.state(sequence)
-            first = value + sequence.increment if called else value
-            last = first + (count - 1) * sequence.increment
-            if not sequence.minimum <= last <= sequence.maximum:
-                first = last = self._wrapped(sequence, count)
-            self._promise(sequence, last)
-            self._values[sequence.key] = (last, True)
-            return range(first, last + (1 if sequence.increment > 0 else -1), sequence.increment)
+            return self._advance(sequence, count)
 
-    def give_back(self, sequence: Sequence, value: int, before: tuple[int, bool]) -> None:
+    def draw(self, sequence: Sequence) -> tuple[int, State]:
+        """(the next value, what `give_back` takes to undo that). Raises SequenceLimitExceeded."""
+        with self._lock:
+            before = self.state(sequence)
+            return self._advance(sequence, 1)[0], before
+
+    def _advance(self, sequence: Sequence, count: int) -> Sequenced[int]:
+        value, called = self.state(sequence)
+        first = value + sequence.increment if called else value
+        last = first + (count - 1) * sequence.increment
+        if not sequence.minimum <= last <= sequence.maximum:
+            first = last = self._wrapped(sequence, count)
+        self._promise(sequence, last)
+        self._values[sequence.key] = (last, True)
+        return range(first, last + (1 if sequence.increment > 0 else -1), sequence.increment)
+
+    def give_back(self, sequence: Sequence, value: int, before: State) -> None:
         """A value that was drawn is not wanted: the next has it, unless somebody has drawn since."""
         with self._lock:
             if self._values.get(sequence.key) == (value, True):
