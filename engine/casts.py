@@ -318,7 +318,8 @@ def _inet_to_cidr(column: Column, target: Type, style: Style) -> Column:
     """The network that an address is in."""
 
     def one(text: str) -> str:
-        return str(network.parsed(t.INET, text).network)
+        address = network.parsed(t.INET, text)
+        return network.shown(t.CIDR, type(address)(address.network))
 
     return Column.of(target, [None if text is None else one(text) for text in column.tolist()])
 

@@ -247,7 +247,7 @@ class Kept(State):
 
     def _keys(self, column: Column) -> list[Any]:
         """What is compared instead of the values."""
-        if column.type.is_array:
+        if column.type.is_array or column.type.oid == INET.oid:
             keys: list[Any] = column_keys(column)[0].strings.to_pylist()
             return keys
         return [self.key(item) for item in column.tolist()]

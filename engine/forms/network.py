@@ -24,6 +24,8 @@ _CLASSES = ((128, 8), (192, 16), (224, 24), (256, 32))
 def parsed(type: Type, text: str) -> Address:
     """An address with its mask. Raises InvalidTextRepresentation."""
     word = text.strip(BLANKS)
+    if "%" in word:  # a scope, which ipaddress knows
+        raise invalid(type, text)
     try:
         if ":" in word:
             address: Address = ipaddress.IPv6Interface(word)

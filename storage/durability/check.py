@@ -27,7 +27,7 @@ from storage.durability.manifest import Manifest, TableFiles
 from storage.durability.records import Reader
 from storage.durability.replay import scan
 from storage.errors import DatabaseError, DataCorrupted
-from storage.indexes.hashindex import HashIndex, hashed
+from storage.indexes.hashindex import HashIndex, hashed, version_of
 from storage.segments.coding import codes_section, elements_of
 from storage.segments.sealed import SegmentEntry, read_gone
 from storage.segments.segment import Segment
@@ -227,7 +227,7 @@ def _check_indexes(segment: Segment, table: Table, path: Path) -> None:
     """Whether the file's hash indexes find each row by its key."""
     for _, key in table.indexed:
         section = segment.sections.get(key.name)
-        index = None if section is None else HashIndex.read(section)
+        index = None if section is None else HashIndex.read(section, version_of(table, key))
         if index is None:
             continue  # made anew when it is asked for
         columns = [segment.column(table.definition(number), 0, segment.rows) for number in key.numbers]

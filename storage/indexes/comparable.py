@@ -9,7 +9,8 @@
     vectors                       bytes: the words of their elements, big-endian
     bit, varbit                   bytes: each byte behind a 1, then 0 and how many bits the last byte has
     sparsevec                     bytes, see _sparse_bytes
-    numeric                       bytes: sign, exponent, digits
+    numeric                       bytes: sign, exponent, digits, see storage.indexes.decimals
+    inet, cidr, jsonb             bytes, see storage.indexes.spelt
     ranges and multiranges        bytes: their bounds, see storage.ranges
     arrays                        bytes: elements one after another, each ended; null after all values; of
                                   what is not plain then its shape, so that of two arrays of the same
@@ -22,9 +23,8 @@ know nothing else of types.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,16 @@ import pyarrow.compute as pc
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions, fields_of
+from storage.indexes.decimals import decimal_bytes, unit_strings
+from storage.indexes.spelt import jsonb_bytes, network_bytes
 from storage.lists import bounds_of, items_of
 from storage.rowbytes import content_of, strings_of
-from storage.types import BITS, BPCHAR, NUMRANGES, SPARSEVEC, UUID, Form, Type
+from storage.types import BITS, BPCHAR, CIDR, INET, JSONB, NUMRANGES, SPARSEVEC, UUID, Form, Type
 
 Words = npt.NDArray[np.uint64]
 
 _SIGN = np.uint64(1 << 63)
 _DAY = 86_400_000_000
-_UNIT_DIGITS = 19  # of an int64
-_TENS = np.array([10**power for power in range(_UNIT_DIGITS + 1)], np.uint64)
 _NULL = np.uint64(0x6E75_6C6C_6B65_7921)
 
 
@@ -103,6 +103,8 @@ def column_keys(column: Column) -> list[Key]:
             return [_cleared(halves[:, 0], valid), _cleared(halves[:, 1], valid)]
         case Form.ROWS:
             return [_strings(_row_strings(column.values), valid)]
+        case Form.TEXT if type.oid in _SPELT:
+            return [_strings(_spelt_strings(column, _SPELT[type.oid]), valid)]
         case Form.TEXT:
             values = column.values
             if type.oid == BPCHAR.oid:
@@ -223,56 +225,25 @@ def _sparse_bytes(raw: bytes) -> bytes:
     return body.tobytes() + b"\1" + (2 * int.from_bytes(raw[:4], "little")).to_bytes(4, "big")
 
 
+def _spelt_strings(column: Column, make: Callable[[str], bytes]) -> pa.Array:
+    """Values that lie as texts as byte strings, each distinct text read once; empty under nulls."""
+    texts = column.values if column.valid is None else pc.if_else(pa.array(column.valid), column.values, None)
+    encoded = texts.dictionary_encode()
+    known = pa.array([make(text) for text in encoded.dictionary.to_pylist()], pa.large_binary())
+    return known.take(encoded.indices)
+
+
 def _without_scales(raw: bytes) -> bytes:
     """A numrange, or a multirange of such, without what follows its order: see storage.ranges."""
     return raw[: -4 - 4 * int.from_bytes(raw[-4:], "big")]
 
 
+_SPELT = {INET.oid: network_bytes, CIDR.oid: network_bytes, JSONB.oid: jsonb_bytes}
 _PACKED = {
     SPARSEVEC.oid: _sparse_bytes,
     **dict.fromkeys(NUMRANGES, _without_scales),
     **dict.fromkeys(BITS, _bit_bytes),
 }
-
-
-def decimal_bytes(value: Decimal) -> bytes:
-    """A numeric as bytes in its order: equal values (1.1, 1.10) have equal bytes; NaN is the greatest."""
-    if value.is_nan():
-        return b"\xff"
-    if value.is_infinite():
-        return b"\xfe" if value > 0 else b"\x00"
-    if not value:
-        return b"\x80"
-    _, digits, _ = value.as_tuple()
-    stripped = bytes(digits).rstrip(b"\0")
-    # The first digit's power of ten decides first; digits are 1 to 10, so that 0 can end them.
-    body = (value.adjusted() + 0x8000_0000).to_bytes(4, "big") + bytes(d + 1 for d in stripped)
-    if value > 0:
-        return b"\x90" + body + b"\0"
-    return b"\x70" + bytes(255 - b for b in body) + b"\xff"
-
-
-def unit_strings(units: Positions, scale: int) -> pa.Array:
-    """`decimal_bytes` of units of 10^-scale, all at once."""
-    size = np.abs(units).view(np.uint64)
-    digits = np.searchsorted(_TENS, size, "right")  # none of 0
-    aligned = size * _TENS[_UNIT_DIGITS - digits]
-    rows = np.zeros((len(units), _UNIT_DIGITS + 6), np.uint8)
-    for place in range(_UNIT_DIGITS):
-        rows[:, 5 + place] = aligned // _TENS[_UNIT_DIGITS - 1 - place] % np.uint64(10)
-    shown = rows[:, 5 : 5 + _UNIT_DIGITS]
-    kept = _UNIT_DIGITS - np.argmax(shown[:, ::-1] != 0, axis=1)  # without zeros behind
-    shown += 1
-    power = (digits - 1 - scale + 0x8000_0000).astype(">u4")
-    rows[:, 1:5] = power.view(np.uint8).reshape(-1, 4)
-    rows[np.arange(len(units)), 5 + kept] = 0
-    rows[units < 0] = ~rows[units < 0]
-    rows[:, 0] = np.where(units == 0, 0x80, np.where(units < 0, 0x70, 0x90))
-    lengths = np.where(units == 0, 1, 6 + kept)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    content = rows[np.arange(rows.shape[1]) < lengths[:, None]]
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
-    return pa.Array.from_buffers(pa.large_binary(), len(units), buffers)
 
 
 def _list_strings(column: Column) -> pa.Array:

@@ -18,14 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from storage import kernels
-from storage.catalog import Table
+from storage.catalog import KeyColumns, Table
 from storage.column import Column, Positions
 from storage.indexes.comparable import Key, Words, hash_keys, keys_of
 from storage.indexes.onekey import SALT
 from storage.segments.segment import Section
+from storage.types import CIDR, INET, JSONB, Type
 
 VERSION = 1
-"""Of the hash and of the two buffers of a HashIndex: one of another version is made anew."""
+_SPELT = 2
+"""Of keys with an address or a jsonb: once hashed by their texts, now by what storage.indexes.spelt makes."""
+_SPELT_OIDS = frozenset((INET.oid, CIDR.oid, JSONB.oid))
 
 
 class Hashed(NamedTuple):
@@ -52,6 +55,17 @@ def hashed(columns: Sequence[Column], rows: int, nulls: bool = False) -> Hashed:
     return Hashed(keys, hashes, None if valid is None else np.flatnonzero(valid))
 
 
+def version_of(table: Table, key: KeyColumns) -> int:
+    """Of the hash and the buffers of a HashIndex of these columns: one of another version is made anew."""
+    return _SPELT if any(_is_spelt(table.definition(number).type) for number in key.numbers) else VERSION
+
+
+def _is_spelt(type: Type) -> bool:
+    if type.element is not None:
+        return _is_spelt(type.element)
+    return type.oid in _SPELT_OIDS or any(_is_spelt(part.type) for part in type.attributes or ())
+
+
 class HashIndex(NamedTuple):
     """Rows in buckets by hash: see storage.kernels.plain.buckets for the bytes."""
 
@@ -66,15 +80,15 @@ class HashIndex(NamedTuple):
         positions = np.arange(len(hashes), dtype=np.int64) if rows is None else rows
         return cls(*kernels.bucket_rows(hashes, positions, len(key.hashes)), len(key.hashes))
 
-    def section(self) -> Section:
+    def section(self, version: int) -> Section:
         """What stands of it in a segment's file: the heads, then the entries, little-endian."""
-        head = {"version": VERSION, "rows": self.rows}
+        head = {"version": version, "rows": self.rows}
         return Section.of(head, [self.heads.view(np.uint8), self.entries.view(np.uint8)])
 
     @classmethod
-    def read(cls, section: Section) -> HashIndex | None:
+    def read(cls, section: Section, version: int) -> HashIndex | None:
         """The inverse of `section`; None where it is of another version."""
-        if section.head.get("version") != VERSION:
+        if section.head.get("version") != version:
             return None
         return section.made(cls._made, 2)
 
@@ -94,7 +108,7 @@ def sections_of(table: Table, columns: Mapping[int, Column], rows: int) -> dict[
     for _, key in table.indexed:
         if key.name not in found:
             values = hashed([columns[number] for number in key.numbers], rows, key.nulls)
-            found[key.name] = HashIndex.of(values).section()
+            found[key.name] = HashIndex.of(values).section(version_of(table, key))
     return found
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from storage.catalog import KeyColumns, Table
 from storage.column import Column, Positions
 from storage.indexes.comparable import Words, keys_of, same_rows
-from storage.indexes.hashindex import Hashed, HashIndex, RowIndex, hashed
+from storage.indexes.hashindex import Hashed, HashIndex, RowIndex, hashed, version_of
 from storage.segments.blocks import Block
 from storage.segments.sealed import Sealed
 from storage.segments.table import Part, Store
@@ -63,7 +63,7 @@ def part_index(part: Part, table: Table, columns: KeyColumns) -> HashIndex:
     if index is None and isinstance(part, Sealed):
         # not kept here: the buffer cache holds it, and lets it go
         section = part.segment.sections.get(columns.name)
-        index = None if section is None else HashIndex.read(section)
+        index = None if section is None else HashIndex.read(section, version_of(table, columns))
         if index is not None:
             return index
     if index is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from decimal import Decimal
-from functools import cmp_to_key
+from functools import cmp_to_key, total_ordering
+from ipaddress import ip_interface
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.functions.jsonvalue import jsonb
 from engine.groups import KeyIndex, hash_keys, number
 from engine.orders import order_words, sorted_rows
 from storage.column import Column
@@ -20,13 +23,16 @@ from storage.types import (
     BOOL,
     BPCHAR,
     BYTEA,
+    CIDR,
     DATE,
     FLOAT4,
     FLOAT8,
+    INET,
     INT2,
     INT4,
     INT8,
     INTERVAL,
+    JSONB,
     NUMERIC,
     OID,
     TEXT,
@@ -46,6 +52,27 @@ decimals = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False, places=3),
 )
 intervals = st.tuples(st.integers(-3, 3), st.integers(-90, 90), st.integers(-(2**40), 2**40))
+octets = st.sampled_from([0, 1, 9, 10, 128, 255])
+fours = st.builds(
+    lambda parts, mask: ".".join(map(str, parts)) + mask,
+    st.lists(octets, min_size=4, max_size=4),
+    st.sampled_from(["", "/0", "/1", "/8", "/9", "/31"]),
+)
+sixes = st.sampled_from(
+    ["::", "::1", "::/0", "fe80::1/64", "fe80::2/64", "fe80::/10", "::ffff:1.2.3.4", "ff::"]
+)
+documents = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.sampled_from([Decimal("1.10"), Decimal("1.1"), Decimal(0), Decimal("-0.5"), Decimal(100)]),
+        st.text(st.sampled_from("abé😀"), max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text("ab", max_size=2), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
 VALUES: dict[Type, st.SearchStrategy[Any]] = {
     BOOL: st.booleans(),
     INT2: st.integers(-(2**15), 2**15 - 1),
@@ -63,6 +90,11 @@ VALUES: dict[Type, st.SearchStrategy[Any]] = {
     binary(3): st.binary(min_size=3, max_size=3),
     vector(2): st.tuples(floats, floats),
     NUMERIC: decimals,
+    INET: st.one_of(fours, sixes),
+    CIDR: st.sampled_from(
+        ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "9.0.0.0/8", "1.2.3.4/32", "::/0", "::1/128"]
+    ),
+    JSONB: documents.map(jsonb),
     array_of(INT4): st.lists(st.one_of(st.none(), st.integers(-2, 2)), max_size=3),
     array_of(TEXT): st.lists(st.one_of(st.none(), small_text), max_size=3),
 }
@@ -76,6 +108,10 @@ def meaning(type: Type, item: Any) -> Any:
         return [meaning(FLOAT8, float(part)) for part in item]
     if type in (FLOAT4, FLOAT8):
         return (1, 0.0) if math.isnan(item) else (0, item + 0.0)
+    if type in (INET, CIDR):
+        return _network(item)
+    if type == JSONB:
+        return _Document(json.loads(item, parse_float=Decimal, parse_int=Decimal), top=True)
     if type == NUMERIC:
         return (1, Decimal(0)) if item.is_nan() else (0, item)
     if type == INTERVAL:
@@ -83,6 +119,42 @@ def meaning(type: Type, item: Any) -> Any:
     if type in (TEXT, BPCHAR):
         return (item.rstrip(" ") if type == BPCHAR else item).encode()
     return item
+
+
+def _network(text: str) -> tuple[int, str, str]:
+    """An address as bits: where those of the mask are alike, the shorter mask and then the address decide."""
+    address = ip_interface(text)
+    bits = f"{int(address.ip):0{address.max_prefixlen}b}"
+    return address.version, bits[: address.network.prefixlen], bits
+
+
+@total_ordering
+class _Document:
+    """A jsonb, compared as PostgreSQL's compareJsonbContainers says."""
+
+    def __init__(self, value: Any, top: bool = False) -> None:
+        kinds = [type(None), str, Decimal, bool, list, dict]
+        self.kind = -1 if top and value == [] else kinds.index(type(value))
+        match value:
+            case str():
+                self.value: Any = value.encode()
+            case list():
+                self.value = len(value), [_Document(item) for item in value]
+            case dict():
+                keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
+                self.value = len(value), [(key.encode(), _Document(value[key])) for key in keys]
+            case _:
+                self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Document) and (self.kind, self.value) == (other.kind, other.value)
+
+    def __lt__(self, other: _Document) -> bool:
+        if self.kind != other.kind:
+            return self.kind < other.kind
+        return bool(self.value is not None and self.value < other.value)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def nullable(type: Type) -> st.SearchStrategy[list[Any]]:

@@ -20,7 +20,7 @@ from storage.indexes.hashindex import hashed
 from storage.seams import Snapshot
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section
-from storage.types import BPCHAR, FLOAT8, INT8, NUMERIC, TEXT
+from storage.types import BPCHAR, FLOAT8, INET, INT8, JSONB, NUMERIC, TEXT, array_of
 from tests.storage.rows import batch, create, delete, ids_where, insert, put, rows, rows_with_ids, update
 
 ID, WORD, BOTH = KeyColumns((1,)), KeyColumns((2,)), KeyColumns((2, 1))
@@ -178,6 +178,28 @@ def test_keys_are_checked_against_a_large_table_by_hash(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "data")
     with pytest.raises(UniqueViolation):
         put(database, table, (int(keys[7]), "y"))
+    database.close()
+
+
+def test_indexes_of_keys_whose_bytes_changed_are_made_anew(tmp_path: Path) -> None:
+    """Of documents, which earlier servers hashed by their text; others are read as they stand."""
+    database = Database.open(tmp_path / "data")
+    types = (("id", INT8), ("doc", JSONB), ("hosts", array_of(INET)))
+    table = create(database, columns=types, primary=[1], unique=[[2], [3]])
+    put(database, table, (1, "1", ["::1"]), (2, "[]", ["10.0.0.1"]))
+    database.optimize(table)
+    (part,) = database.store(table).parts
+    assert isinstance(part, Sealed)
+    sections = part.segment.sections
+    assert [sections[f"hash:{n}"].head["version"] for n in (1, 2, 3)] == [1, 2, 2]
+    for changed in (False, True):
+        with pytest.raises(UniqueViolation):
+            put(database, table, (3, "1.0", ["::2"]))
+        with pytest.raises(UniqueViolation):
+            put(database, table, (3, "2", ["10.0.0.1"]))
+        assert len(part.indexes) == (2 if changed else 0)
+        for name in ("hash:2", "hash:3"):
+            sections[name] = Section.of({"version": 1, "rows": 2}, [])
     database.close()
 
 

@@ -11,7 +11,7 @@ from storage import codec, encodings
 from storage.batch import Batch
 from storage.column import Column
 from storage.encodings.decimals import in_units
-from storage.indexes.comparable import decimal_bytes, unit_strings
+from storage.indexes.decimals import decimal_bytes, unit_strings
 from storage.predicate import Comparison
 from storage.segments.segment import SegmentColumn
 from storage.segments.zones import comparable, zone_of
