@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from engine.expressions import Expression
+from engine.composites import Field, MakeRow
+from engine.expressions import Expression, Reference
+from engine.operators import Project
+from engine.operators.lateral import is_volatile
+from engine.subqueries import ScalarSubquery
 from sql.binding import Binding, subqueries
 from sql.coerce import assign
 from sql.context import BindContext
-from sql.marks import FunctionMark, mark_of, position_of
+from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.scope import SYSTEM_COLUMNS, Relation, Scope
 from sql.statements import writing
 from sql.statements.parts import Step, taken_apart
@@ -19,6 +23,7 @@ from sql.statements.parts import assigned as assigned_part
 from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.types import record
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +94,10 @@ def _value(tree: exp.Expression, column: ColumnDefinition, binding: Binding) -> 
 def _row(
     tree: exp.Expression, columns: list[ColumnDefinition], binding: Binding, position: int
 ) -> tuple[list[Expression], list[int]]:
-    """(a, b) = (1, 2), ROW(1, 2)."""
-    if subqueries.as_query(tree) is not None:
-        raise FeatureNotSupported(
-            "a multiple-column UPDATE item from a sub-SELECT is not supported",
-            hint="Write one sub-SELECT a column, or join with FROM.",
-            position=position,
-        )
+    """(a, b) = (1, 2), ROW(1, 2), (SELECT 1, 2)."""
+    query = subqueries.as_query(tree)
+    if query is not None:
+        return _selected(query, columns, binding, position)
     mark = mark_of(tree.this, FunctionMark) if isinstance(tree, exp.Anonymous) else None
     if isinstance(tree, exp.Tuple) or (mark is not None and mark.name == "row"):
         items = list(tree.expressions)
@@ -110,3 +112,24 @@ def _row(
         raise SqlSyntaxError("number of columns does not match number of values", position=position)
     values = [_value(item, column, binding) for item, column in zip(items, columns, strict=True)]
     return values, [position_of(item) for item in items]
+
+
+def _selected(
+    query: exp.Expression, columns: list[ColumnDefinition], binding: Binding, position: int
+) -> tuple[list[Expression], list[int]]:
+    """(a, b) = (SELECT ...): the fields of its one row, nulls where it has none."""
+    for column in columns:
+        writing.refuse_generated(column, update=True)
+    subplan, frame = subqueries.plan(binding, query)
+    if len(subplan.types) != len(columns):
+        place = opening_of(query, binding.context.text)
+        raise SqlSyntaxError("number of columns does not match number of values", position=place)
+    if is_volatile(subplan.operator):  # each field would have a row of its own
+        raise FeatureNotSupported(
+            "volatile functions in a multiple-column UPDATE item are not supported", position=position
+        )
+    row = record((f"f{at}", type) for at, type in enumerate(subplan.types, 1))
+    made = MakeRow(tuple(Reference(at, type) for at, type in enumerate(subplan.types)), row)
+    value = ScalarSubquery(Project(subplan.operator, (made,)), tuple(frame.arguments), row)
+    fields: list[Expression] = [Field(value, at, type) for at, type in enumerate(subplan.types)]
+    return fields, [position] * len(fields)
