@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +31,9 @@ from storage.types import (
     NUMERIC,
     VECTOR,
 )
+
+_ZERO = Decimal(0)
+_HIGH = 10**18 >> 32  # the upper half of a sum that counts in units is below it
 
 
 class Counting(State):
@@ -126,6 +129,16 @@ class WholeSums(Counting):
         halves = zip(self.high[:count].tolist(), self.low[:count].tolist(), strict=True)
         return [(high << 32) + low for high, low in halves]
 
+    def counted(self, count: int) -> Positions | None:
+        """The sums as units of a column; None where one has too many digits for that."""
+        self.reserve(count)
+        low = self.low[:count]
+        high = self.high[:count] + (low >> 32)
+        if len(high) and (high.min() < -_HIGH or high.max() >= _HIGH):
+            return None
+        found: Positions = (high << 32) + (low & 0xFFFF_FFFF)
+        return found
+
 
 @aggregate("sum", [INT2], INT8)
 @aggregate("sum", [INT4], INT8)
@@ -142,7 +155,10 @@ class SumBig(WholeSums):
     """The sum, as numeric; null without values."""
 
     def finish(self, count: int) -> Column:
-        return decimals.decimals([Decimal(total) for total in self.totals(count)], self.some(count))
+        valid, units = self.some(count), self.counted(count)
+        if units is not None:
+            return Column.scaled(NUMERIC, units, 0, valid)
+        return decimals.decimals([Decimal(total) for total in self.totals(count)], valid)
 
 
 def means(totals: Sequence[Decimal], rows: Array) -> list[Decimal | None]:
@@ -169,12 +185,11 @@ class DecimalSums(WholeSums):
         super().prepare()
         self.scale = 0  # of the units that are summed up
         self.seen = np.zeros(0, np.bool_)  # the groups that have such units
-        self.others: list[Decimal] = []
+        self.others: dict[int, Decimal] = {}  # of groups that have others
 
     def grow(self, count: int) -> None:
         super().grow(count)
         self.seen = grown(self.seen, count)
-        self.others.extend([Decimal(0)] * (count - len(self.others)))
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         column = columns[0]
@@ -185,14 +200,19 @@ class DecimalSums(WholeSums):
             self.seen |= self.rows > before
             return
         kernels.count_groups(groups, self.rows)
+        self._add_others(zip(groups.tolist(), column.values.tolist(), strict=True))
+
+    def _add_others(self, items: Iterable[tuple[int, Decimal]]) -> None:
+        """Add values to groups, as Decimals."""
         others, plus = self.others, decimals.EXACT.add
-        for group, value in zip(groups.tolist(), column.values.tolist(), strict=True):
-            others[group] = plus(others[group], value)
+        for group, value in items:
+            before = others.get(group)
+            others[group] = value if before is None else plus(before, value)
 
     def _rescale(self, scale: int) -> None:
         """Have units of another scale summed from now on."""
         if scale != self.scale and self.seen.any():
-            self.others = self.sums(self.count)
+            self._add_others(self._unit_sums(self.count))
             self.high[:], self.low[:], self.seen[:] = 0, 0, False
         self.scale = scale
 
@@ -202,25 +222,25 @@ class DecimalSums(WholeSums):
             self._rescale(other.scale)
         super().merge(other, groups, count)
         self.seen[groups[: other.count][other.seen]] = True
-        for group, value in zip(groups.tolist(), other.others, strict=False):
-            if value or value.as_tuple().exponent:
-                self.others[group] = decimals.EXACT.add(self.others[group], value)
+        self._add_others((int(groups[group]), value) for group, value in other.others.items())
 
     def slides(self) -> bool:
-        return not any(value or value.as_tuple().exponent for value in self.others)
+        return not self.others
 
     def over(self, pieces: Pieces) -> None:
         super().over(pieces)
         self.seen = self.rows > 0
-        self.others = [Decimal(0)] * len(self.rows)
+
+    def _unit_sums(self, count: int) -> Iterator[tuple[int, Decimal]]:
+        """Groups that have units, and the sums of these."""
+        totals = self.totals(count)
+        for group in np.flatnonzero(self.seen[:count]).tolist():
+            yield group, Decimal(totals[group]).scaleb(-self.scale, decimals.EXACT)
 
     def sums(self, count: int) -> list[Decimal]:
         """The sums, not checked for their range; of each group with the largest scale in it."""
-        self.reserve(count)
-        sums = self.others[:count]
-        totals = self.totals(count)
-        for group in np.flatnonzero(self.seen[:count]).tolist():
-            units = Decimal(totals[group]).scaleb(-self.scale, decimals.EXACT)
+        sums = [self.others.get(group, _ZERO) for group in range(count)] if self.others else [_ZERO] * count
+        for group, units in self._unit_sums(count):
             sums[group] = decimals.EXACT.add(sums[group], units)
         return sums
 
@@ -231,6 +251,9 @@ class SumDecimal(DecimalSums):
 
     def finish(self, count: int) -> Column:
         valid = self.some(count)
+        units = None if self.others else self.counted(count)
+        if units is not None:
+            return Column.scaled(NUMERIC, units, self.scale, valid)
         return decimals.decimals([decimals.checked(t) for t in self.sums(count)], valid)
 
 
