@@ -37,11 +37,14 @@ def unit_strings(units: Positions, scale: int) -> pa.Array:
     size = np.abs(units).view(np.uint64)
     digits = np.searchsorted(_TENS, size, "right")  # none of 0
     aligned = size * _TENS[_UNIT_DIGITS - digits]
-    rows = np.zeros((len(units), _UNIT_DIGITS + 6), np.uint8)
-    for place in range(_UNIT_DIGITS):
-        rows[:, 5 + place] = aligned // _TENS[_UNIT_DIGITS - 1 - place] % np.uint64(10)
-    shown = rows[:, 5 : 5 + _UNIT_DIGITS]
-    kept = _UNIT_DIGITS - np.argmax(shown[:, ::-1] != 0, axis=1)  # without zeros behind
+    most = int(digits.max()) if len(digits) else 0  # what follows is zero in all of them
+    rows = np.zeros((len(units), most + 6), np.uint8)
+    kept = np.zeros(len(units), np.int64)  # digits without zeros behind
+    for place in range(most):
+        digit, aligned = np.divmod(aligned, _TENS[_UNIT_DIGITS - 1 - place])
+        rows[:, 5 + place] = digit
+        kept[digit != 0] = place + 1
+    shown = rows[:, 5 : 5 + most]
     shown += 1
     power = (digits - 1 - scale + 0x8000_0000).astype(">u4")
     rows[:, 1:5] = power.view(np.uint8).reshape(-1, 4)
