@@ -86,7 +86,16 @@ def iso_week(days: Array) -> tuple[Array, Array]:
 
 
 def _of_days(unit: str, days: Array) -> Array | None:
-    """A field of the calendar; None where the unit is none."""
+    """A field of the calendar; None where the unit is none. Many rows of few days are told day by day."""
+    low, high = (int(days.min()), int(days.max())) if len(days) else (0, 0)
+    if high - low < len(days) // 4:
+        field = _of_each_day(unit, np.arange(low, high + 1))
+        return None if field is None else field[days - low]
+    return _of_each_day(unit, days)
+
+
+def _of_each_day(unit: str, days: Array) -> Array | None:
+    """The same, day by day."""
     year, month, day = calendar.civil(days)
     one = np.ones_like(year)
     makers: dict[str, Callable[[], Array]] = {
@@ -226,12 +235,15 @@ def _bounds(column: Column) -> Array | None:
 
 
 def _numeric(unit: str, column: Column, run: Run) -> Column:
+    bounds = _bounds(column)
     if unit == "julian" and column.type.oid in (TIMESTAMP.oid, TIMESTAMPTZ.oid):
         items: list[Decimal | None] = [Decimal(v) for v in _julian(column, run, True)]
     else:
         values, scale = _field(unit, column, run)
+        if bounds is None or unit not in _GROWING:
+            units = values.astype(np.int64, copy=False)
+            return Column.scaled(NUMERIC, units, scale, None if bounds is None else bounds == 0)
         items = [Decimal(v).scaleb(-scale, decimals.EXACT) for v in values.tolist()]
-    bounds = _bounds(column)
     if bounds is not None:
         for row in np.flatnonzero(bounds).tolist():
             infinite = Decimal("Infinity") if bounds[row] > 0 else Decimal("-Infinity")
@@ -258,7 +270,7 @@ def _by_unit(units: Column, column: Column, work: Callable[[str, Column], Column
     names = units.tolist()
     if units.constant or len(set(names)) == 1:
         result = work(unit_of(names[0], column.type.base), column)
-        return Column(result.type, result.values, result.valid, constant=units.constant and column.constant)
+        return result.with_valid(result.valid, constant=units.constant and column.constant)
     if not names:
         return work("day", column)
     rows = max(len(units), len(column))
