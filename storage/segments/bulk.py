@@ -20,6 +20,7 @@ import numpy as np
 
 from storage.errors import DatabaseError
 from storage.segments.blocks import Block
+from storage.segments.cache import cache
 from storage.segments.rewrite import make
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
@@ -31,7 +32,7 @@ from storage.waiting import about_to_wait
 BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
 AHEAD = 3
-"""Lots of a table's rows that are on their way at once."""
+"""Lots of a table's rows that are on their way at once; fewer where the buffer cache is small, see `_ahead`."""
 REST = 4 << 20
 """Bytes of new rows that go through the log where other rows of the transaction are in files."""
 THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -58,7 +59,7 @@ class Bulk:
         if self._folder.folder is None or _unsealed_bytes(changes) < BUDGET:
             return
         self._begin(changes)
-        while len(changes.sealing) > AHEAD:
+        while len(changes.sealing) > _ahead():
             _install(changes)
 
     def finish(self, changes: TableChanges) -> None:
@@ -115,6 +116,15 @@ def discard(changes: TableChanges) -> None:
     for rows in changes.inserted:
         rows.drop()
     changes.inserted = []
+
+
+def _ahead() -> int:
+    """Lots that may be on their way: all together as many bytes as a quarter of the buffer cache, or one lot.
+
+    They are no part of the cache, and each takes about its bytes once more while it is encoded; but who gave
+    the cache little memory has little for them.
+    """
+    return max(min(AHEAD, cache.limit // (4 * BUDGET)), 1)
 
 
 def _unsealed(changes: TableChanges) -> Iterator[OwnRows]:

@@ -92,7 +92,7 @@ def rewrite(
             if isinstance(source.part, Block) and source.part.rows > source.rows
         ]
         store.replace_parts(tuple(source.part for source in sources), tuple(new))
-    warm(table, new)
+    warm([(table, new)])
 
 
 def make(

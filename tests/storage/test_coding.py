@@ -187,12 +187,14 @@ def test_a_start_reads_codes_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with monkeypatch.context() as patched:
             read = OpenFiles.read
             patched.setattr(OpenFiles, "read", lambda *given: reads.append(1) or read(*given))  # type: ignore
-            assert codes_of(part, definition) is not None
+            codes = codes_of(part, definition)
+            assert codes is not None
+            codes.finer[0].load()
         database.close()
         return len(reads)
 
     assert counted() == 0
-    monkeypatch.setattr(Cache, "has_room", lambda self, nbytes: False)
+    monkeypatch.setattr(Cache, "has_room", lambda self, *_: False)
     assert counted() > 0
 
 
