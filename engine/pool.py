@@ -79,6 +79,11 @@ def _pool() -> ThreadPoolExecutor:
         return _executor
 
 
+def on_worker() -> bool:
+    """Whether this thread is a worker, which waits for nothing."""
+    return bool(getattr(_inside, "worker", False))
+
+
 def _mark() -> None:
     _inside.worker = True
 

@@ -13,6 +13,7 @@ while the codes of other cells are asked.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,13 +27,13 @@ from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
 from engine.operators.scan import Scan, ScanRows
 from engine.operators.searching import Beginning, begin, cut, loading
-from engine.pool import ordered
+from engine.pool import on_worker, ordered
 from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition
-from storage.codes import Codes
+from storage.codes import Codes, Request
 from storage.column import Column, Positions
 from storage.predicate import Conjunction
 from storage.seams import Morsel, TableView
@@ -166,8 +167,17 @@ class _Left:
                 yield _Left(part, pieces[0] - start, pieces[1] - start)
 
 
-Work = tuple[_Part, range | None, bool]
-"""Some cells of a part, or all of it; whether its codes are to be asked."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """Some cells of a part, or all of it; whether its codes are to be asked.
+
+    `request`: the question, of all rows of the cells, where other statements may answer it with theirs.
+    """
+
+    part: _Part
+    cells: range | None
+    pays: bool
+    request: Request | None = None
 
 
 @dataclass(eq=False)
@@ -183,6 +193,7 @@ class Search:
     _asked: int = 0
     _open: int = 0
     _share: float = 0.0
+    _requests: deque[Request] = field(default_factory=deque)
     view: TableView = field(init=False)
     predicate: Conjunction = field(init=False)
 
@@ -199,6 +210,13 @@ class Search:
         self._sums.add(Tally(scans=1, skipped=skipped))
         if self.nothing:
             return
+        try:
+            yield from self._tasks()
+        finally:
+            for request in self._requests:
+                request.withdraw()
+
+    def _tasks(self) -> Iterator[Task]:
         small: list[_Left] = []
         rows = 0
         lefts = (self._counted(left) for found in ordered(self._codes_tasks(), self.run) for left in found)
@@ -227,8 +245,13 @@ class Search:
         if small:
             yield partial(self._survivors, small)
 
-    def _counted(self, left: _Left) -> _Left:
-        """What is left, counted: so that no more codes are asked where they do not pay."""
+    def _counted(self, left: _Left | _Work) -> _Left:
+        """What is left, counted: so that no more codes are asked where they do not pay.
+
+        Of work that another statement is doing the answer is waited for.
+        """
+        if isinstance(left, _Work):
+            left = self._answered(left)
         self._asked += left.rows
         self._open += len(left.maybe)
         return left
@@ -242,10 +265,10 @@ class Search:
 
     # over codes
 
-    def _codes_tasks(self) -> Iterator[Callable[[], list[_Left]]]:
+    def _codes_tasks(self) -> Iterator[Callable[[], list[_Left | _Work]]]:
         """Cells of parts in tasks of bearable size, in the order of the parts."""
         size = self.beginning.task_rows
-        group: list[Work] = []
+        group: list[_Work] = []
         rows = 0
         morsels = self.view.morsels(self.predicate, whole=True)
         parts = loading((partial(self._coded, morsel) for morsel in morsels), self.run)
@@ -257,7 +280,8 @@ class Search:
             whole = not part.codes or part.selected is not None or len(part.codes) > 1
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
                 pays = bool(part.codes) and (self._pays() or number % _TRIED_AGAIN == 0)
-                group.append((part, cells, pays))
+                request = self._posted(part, cells) if pays and not whole else None
+                group.append(_Work(part, cells, pays, request))
                 rows += (part.rows if cells is None else min(part.rows, size)) if pays else 0
                 if rows >= size:
                     yield partial(self._decided, group)
@@ -266,6 +290,18 @@ class Search:
                     break
         if group:
             yield partial(self._decided, group)
+
+    def _posted(self, part: _Part, cells: range | None) -> Request | None:
+        """The question of some cells, left for whoever comes to them first; None where nobody may wait."""
+        if cells is None or on_worker():
+            return None
+        question, codes = part.codes[0]
+        asked = question.asked
+        request = Request(codes, asked.question, asked.op, asked.threshold, cells)
+        self._requests.append(request)
+        while self._requests and self._requests[0].ended:
+            self._requests.popleft()
+        return request
 
     def _pays(self) -> bool:
         """Whether codes leave open few enough rows."""
@@ -300,18 +336,40 @@ class Search:
                 found.append((question, codes))
         return _Part(morsel, tuple(found))
 
-    def _decided(self, group: Sequence[Work]) -> list[_Left]:
-        """What codes leave of each work: on a worker."""
-        found = []
+    def _decided(self, group: Sequence[_Work]) -> list[_Left | _Work]:
+        """What codes leave of each work: on a worker. Work that another one is doing comes back as it is."""
+        found = list[_Left | _Work]()
         sums = Tally()
-        for part, cells, pays in group:
-            left = _Left(part, _NONE, _NONE, plainly=True)
-            if pays:
-                left, tally = self._verdict(part, cells)
+        for work in group:
+            if not work.pays:
+                found.append(_Left(work.part, _NONE, _NONE, plainly=True))
+            elif work.request is not None:
+                work.request.work()
+                found.append(work)
+            else:
+                left, tally = self._verdict(work.part, work.cells)
                 sums += tally
-            found.append(left)
+                found.append(left)
         self._sums.add(sums)
         return found
+
+    def _answered(self, work: _Work) -> _Left:
+        """The answer to a request: on the statement's thread, which may wait."""
+        assert work.request is not None
+        assert work.cells is not None
+        verdict = work.request.answer(self.run.check)
+        if len(verdict.maybe) <= _MANY:
+            work.part.morsel.expect(work.part.codes[0][0].definition, verdict.maybe)
+        first, *later = verdict.decided
+        rows = sum(verdict.decided) + len(verdict.maybe)
+        tally = Tally(
+            segments=int(work.cells.start == 0),
+            rows=rows,
+            decided=(first, *later),
+            code_bytes=verdict.nbytes,
+        )
+        self._sums.add(tally)
+        return _Left(work.part, verdict.sure, verdict.maybe, rows)
 
     def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
         rows = part.selected

@@ -10,6 +10,7 @@ from storage.codes.codes import Codes
 from storage.codes.limit import Limit
 from storage.codes.metric import Metric, Question
 from storage.codes.search import Nearest, Pairs, Promise, Verdict
+from storage.codes.together import Request
 
 __all__ = [
     "LAYOUT",
@@ -21,5 +22,6 @@ __all__ = [
     "Pairs",
     "Promise",
     "Question",
+    "Request",
     "Verdict",
 ]

@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import kernels
-from storage.codes.asked import Asked, Left, asked_of, deepen, intervals_of, left_by_signs, left_of
+from storage.codes.asked import (
+    Asked,
+    Left,
+    asked_of,
+    deepen,
+    intervals_of,
+    left_by_signs,
+    left_of,
+    left_together,
+)
 from storage.codes.cells import Cells
 from storage.codes.limit import Limit
 from storage.codes.metric import Question
@@ -174,6 +183,32 @@ def decide(
     unsure = unsure[_counting(unsure, rows)]
     asked = asked_of(codes, (question,))
     left = _left(codes, asked, op, asked.constants(op, threshold), cells, rows)
+    return _verdict(codes, left, unsure)
+
+
+def decide_together(
+    codes: Cells, asked_for: Sequence[tuple[Question, Comparison, float]], cells: range
+) -> list[Verdict]:
+    """`decide` of several (question, op, threshold) of one metric, whose signs are read once. Raises nothing.
+
+    What the signs decide counts as decided by the finer of their two looks, and the bytes of the codes are
+    shared alike.
+    """
+    if len(asked_for) == 1 or not len(codes.centroids):
+        return [decide(codes, *one, cells) for one in asked_for]
+    fit = [n for n, (q, _, threshold) in enumerate(asked_for) if q.usable and isfinite(threshold)]
+    verdicts = {n: decide(codes, *one, cells) for n, one in enumerate(asked_for) if n not in fit}
+    if fit:
+        alone = [Asked.of(codes, (asked_for[n][0],)) for n in fit]
+        constants = [one.constants(*asked_for[n][1:]) for n, one in zip(fit, alone, strict=True)]
+        unsure = codes.unsure_of(cells)
+        for number, left in enumerate(left_together(codes, alone, constants, cells)):
+            deepen(codes, alone[number], asked_for[fit[number]][1], constants[number], left)
+            verdicts[fit[number]] = _verdict(codes, left, unsure)
+    return [verdicts[number] for number in range(len(asked_for))]
+
+
+def _verdict(codes: Cells, left: Left, unsure: Positions) -> Verdict:
     positions = codes.positions(left.slots)
     sure, maybe = _ascending(positions[left.taken]), _ascending(unsure, positions[~left.taken])
     return Verdict(sure, maybe, _decided(left.decided), left.nbytes)

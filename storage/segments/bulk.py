@@ -32,7 +32,7 @@ from storage.waiting import about_to_wait
 BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
 AHEAD = 3
-"""Lots of a table's rows that are on their way at once; fewer where the buffer cache is small, see `_ahead`."""
+"""Lots of a table's rows that are on their way at once; fewer where the buffer cache is small: `_ahead`."""
 REST = 4 << 20
 """Bytes of new rows that go through the log where other rows of the transaction are in files."""
 THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -2,9 +2,9 @@
 
 A start reads no file, so the first query would find the codes of a large table on disk. A thread of low
 priority reads them into the buffer cache, as long as that has room; it pushes nothing out. The signs of all
-rows come first, 140 bytes a row of 1024 dimensions, without which nothing is decided; then the second plane of
-all rows, 136 bytes more: on clusters it decides nine of ten rows that signs leave open, each of which would
-be a page of the disk. The planes after it, twice as large, are left to the queries that ask for them.
+rows come first, 140 bytes a row of 1024 dimensions, without which nothing is decided; then the second plane
+of all rows, 136 bytes more, which decides most of the rows that signs leave open, each of which would be a
+page of the disk. The planes after it, twice as large, are left to the queries that ask for them.
 """
 
 from __future__ import annotations

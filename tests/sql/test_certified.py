@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from engine.operators import nearest, searching
 from sql.outcome import Rows
 from sql.session import Session
 from storage.catalog import Table
+from storage.codes import together
 from storage.database import Database
 from storage.errors import DatabaseError
+from storage.segments.coding import codes_of
 
 DIMENSIONS = 40
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -30,14 +33,15 @@ class Client:
         self.database = Database.open(None)
         self.session = Session(self.database, "glancedb", "glancedb", {})
 
-    def run(self, text: str) -> list[tuple[Any, ...]]:
+    def run(self, text: str, session: Session | None = None) -> list[tuple[Any, ...]]:
         """The rows as texts, or the error as one."""
         rows: list[tuple[Any, ...]] = []
+        session = session or self.session
         try:
-            for outcome in self.session.simple(text):
+            for outcome in session.simple(text):
                 if isinstance(outcome, Rows):
                     for batch in outcome.batches:
-                        texts = [text_of(c, self.session.style).tolist() for c in batch.columns]
+                        texts = [text_of(c, session.style).tolist() for c in batch.columns]
                         rows += zip(*texts, strict=True) if texts else [()] * batch.rows
                 outcome.complete()
         except DatabaseError as error:
@@ -325,6 +329,56 @@ def test_codes_that_do_not_pay_are_given_up_on_the_way(monkeypatch: pytest.Monke
             certified, plain = client.both(statement)
             assert certified == plain
             client.run("SET enable_certified_scan = on")
+    finally:
+        client.close()
+
+
+def test_statements_at_once_share_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gets its own answer, whoever asked the codes for it."""
+    monkeypatch.setattr(searching, "_LEAST_ROWS", 64)
+    taken: list[int] = []
+    decide = together.decide_together
+    monkeypatch.setattr(
+        together,
+        "decide_together",
+        lambda codes, asked, cells: taken.append(len(asked)) or decide(codes, asked, cells),
+    )
+    client = Client()
+    random = np.random.default_rng(11)
+    try:
+        client.run(f"CREATE TABLE f (id int, v vector({DIMENSIONS}))")
+        made = random.normal(size=(3000, DIMENSIONS)).astype(np.float32)
+        for first in range(0, 3000, 500):
+            rows = ", ".join(f"({n}, '{text(made[n])}')" for n in range(first, first + 500))
+            client.run(f"INSERT INTO f VALUES {rows}")
+            client.seal("f")
+        statements = [
+            f"SELECT id FROM f WHERE v {metric} '{text(made[n])}' < {bound} ORDER BY id"
+            for n in range(6)
+            for metric, bound in (("<->", 5 + n / 2), ("<#>", -20 + n), ("<->", 6))
+        ]
+        client.run("SET enable_certified_scan = off")
+        wanted = [client.run(statement) for statement in statements]
+
+        def ask(number: int) -> list[list[tuple[Any, ...]]]:
+            session = Session(client.database, "glancedb", "glancedb", {})
+            try:
+                mine = statements[number:] + statements[:number]
+                found = [client.run(statement, session) for statement in mine]
+                return found[len(found) - number :] + found[: len(found) - number]
+            finally:
+                session.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            for found in pool.map(ask, range(6)):
+                assert found == wanted
+        assert sum(taken) > len(taken)  # some pass had several
+        assert not any(
+            waiting
+            for part in client.database.store(client.table("f").oid).parts
+            for codes in [codes_of(part, client.table("f").columns[1])]
+            for waiting in codes.__dict__.get("_requests", {}).values()
+        )
     finally:
         client.close()
 

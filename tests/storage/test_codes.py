@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import kernels
-from storage.codes import Codes, Limit, Metric, Question
+from storage.codes import Codes, Limit, Metric, Question, Request
 from storage.predicate import Comparison
 
 OPS: dict[Comparison, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -303,6 +303,61 @@ def test_pairs_are_what_each_question_finds(
                 verdict = codes.decide(question, op, 0.5, task, some)
                 assert (found.positions[mine & found.sure] == verdict.sure).all()
                 assert (found.positions[mine & ~found.sure] == verdict.maybe).all()
+
+
+@settings(max_examples=30)
+@given(tables(), st.sampled_from(list(Metric)), st.integers(0, 2**32))
+def test_requests_of_a_pass_get_the_verdicts_that_each_gets_alone(
+    table: tuple[np.ndarray, np.ndarray], metric: Metric, seed: int
+) -> None:
+    rows, query = table
+    random = np.random.default_rng(seed)
+    one = Codes.build(rows, random.random(len(rows)) < 0.9)
+    assert one is not None
+    codes = Codes.merged([(one, np.arange(len(rows))), (one, np.arange(len(rows)) + len(rows))])
+    asked = [
+        (Question.of(metric, row), list(OPS)[random.integers(4)], float(threshold))
+        for row in (query, rows[0], rows[-1], np.zeros_like(query), np.full_like(query, nan))
+        for threshold in (0.5, scores(metric, rows, row)[0], inf)
+    ]
+    for cells in codes.tasks():
+        requests = [Request(codes, *one, cells) for one in asked]
+        requests[1].withdraw()
+        requests[0].work()  # of all
+        for number, (request, (question, op, threshold)) in enumerate(zip(requests, asked, strict=True)):
+            assert request.ended == (number != 1)
+            if number == 1:
+                continue
+            request.work()
+            found, alone = request.answer(lambda: None), codes.decide(question, op, threshold, cells)
+            assert (found.sure.tolist(), found.maybe.tolist()) == (alone.sure.tolist(), alone.maybe.tolist())
+            assert sum(found.decided) == sum(alone.decided)
+            assert found.decided[2:] == alone.decided[2:]
+        assert not any(codes.__dict__["_requests"].values())
+
+
+def test_who_waits_for_another_gets_his_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = Codes.build(np.random.default_rng(1).normal(size=(100, 64)).astype(np.float32))
+    assert codes is not None
+    question = Question.of(Metric.DOT, np.ones(64, np.float32))
+    requests = [Request(codes, question, Comparison.GT, 0.5, range(codes.cells)) for _ in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.codes.together.decide_together", lambda *_: 1 / 0)
+        requests[0].work()
+    for request in requests:
+        request.work()
+        with pytest.raises(ZeroDivisionError):
+            request.answer(lambda: None)
+
+
+def test_who_waits_can_be_cancelled() -> None:
+    codes = Codes.build(np.random.default_rng(1).normal(size=(100, 64)).astype(np.float32))
+    assert codes is not None
+    question = Question.of(Metric.DOT, np.ones(64, np.float32))
+    request = Request(codes, question, Comparison.GT, 0.5, range(codes.cells))
+    with pytest.raises(ZeroDivisionError):
+        request.answer(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    request.withdraw()
 
 
 def test_usual_vectors_are_decided_by_their_codes() -> None:
