@@ -8,7 +8,7 @@ the disk what the kernel counted (read_bytes in /proc/PID/io). Every answer is c
 the rows as they were sent. "without codes" is with `enable_certified_scan` off: every vector is read.
 
 What is wanted in memory is the signs and the second plane of every row, 276 bytes, 6.7 % of the vectors, so
-67 % of the budget; the interpreter and its libraries are about 200 MB of anonymous memory besides. With a
+67 % of the budget; interpreter and libraries are 200 to 450 MB of anonymous memory besides. With a
 budget of 512MB both have no room, the second plane stays on disk in part, and of the rows that signs leave
 open as many are read from the disk: then that is what bounds it.
 
