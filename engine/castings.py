@@ -49,10 +49,11 @@ bpchar:i name text varchar
 varchar:a char
 varchar:i name text bpchar regclass
 date:i timestamp timestamptz
-time:i interval
+time:i interval timetz
+timetz:a time
 timestamp:a date time
 timestamp:i timestamptz
-timestamptz:a date time timestamp
+timestamptz:a date time timetz timestamp
 interval:a time
 numeric:a int8 int2 int4
 numeric:i float4 float8

@@ -25,6 +25,7 @@ from engine.forms.style import Style, style_of
 from engine.functions import units
 from engine.lists import like, lists
 from engine.run import Run
+from storage import timetz
 from storage import types as t
 from storage.column import Array, Column, Mask, fields_of, row_column
 from storage.errors import (
@@ -304,6 +305,26 @@ def _stamp_to_time(column: Column, target: Type, style: Style) -> Column:
     return Column(target, local % times.DAY, None if valid.all() else valid)
 
 
+def _stamp_to_timetz(column: Column, target: Type, style: Style) -> Column:
+    finite = _finite(column.values)
+    values = np.where(finite, column.values, 0)
+    local = values if style.time_zone == "UTC" else values + times.offsets_at(values, style.zone) * 1_000_000
+    valid = column.is_valid() & finite
+    packed = timetz.packed(local % times.DAY, (values - local) // 1_000_000)
+    return Column(target, packed, None if valid.all() else valid)
+
+
+def _time_to_timetz(column: Column, target: Type, style: Style) -> Column:
+    """In the session's zone, with the offset that it has today."""
+    clocks, places = np.unique(column.values, return_inverse=True)
+    west = np.array([-times.east_today(clock, style) for clock in clocks.tolist()], np.int64)
+    return Column(target, timetz.packed(column.values, west[places.reshape(-1)]), column.valid)
+
+
+def _timetz_to_time(column: Column, target: Type, style: Style) -> Column:
+    return Column(target, timetz.clock_of(column.values), column.valid)
+
+
 def _time_to_interval(column: Column, target: Type, style: Style) -> Column:
     values = np.zeros(len(column), target.dtype)
     values["micros"] = column.values
@@ -389,6 +410,9 @@ _SPECIAL: dict[tuple[int, int], Special] = {
     (t.TIMESTAMPTZ.oid, t.TIMESTAMP.oid): _zone_to_stamp,
     **{(stamp, t.DATE.oid): _stamp_to_date for stamp in _STAMPS},
     **{(stamp, t.TIME.oid): _stamp_to_time for stamp in _STAMPS},
+    (t.TIMESTAMPTZ.oid, t.TIMETZ.oid): _stamp_to_timetz,
+    (t.TIME.oid, t.TIMETZ.oid): _time_to_timetz,
+    (t.TIMETZ.oid, t.TIME.oid): _timetz_to_time,
     (t.TIME.oid, t.INTERVAL.oid): _time_to_interval,
     (t.INTERVAL.oid, t.TIME.oid): _interval_to_time,
     (t.INET.oid, t.CIDR.oid): _inet_to_cidr,
@@ -437,6 +461,8 @@ def _modified(column: Column, target: Type, explicit: bool) -> Column:
         return vectorcasts.sized(column, target)
     if target.oid in t.BITS:
         return vectorcasts.cut_bits(column, target, explicit)
+    if target.oid == t.TIMETZ.oid:
+        return Column(target, times.rounded_timetz(column.values, target.modifier), column.valid)
     if target.oid in (t.TIME.oid, *_STAMPS):
         values = column.values
         unit = 10 ** (6 - min(target.modifier, 6))

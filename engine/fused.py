@@ -35,6 +35,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     Type,
 )
 
@@ -44,7 +45,7 @@ _MOST = 48  # registers: a block of each stays in the second level of cache
 
 _INTEGERS = frozenset(t.oid for t in (INT2, INT4, INT8))
 _FLOATS = frozenset(t.oid for t in (FLOAT4, FLOAT8))
-_PLAIN = frozenset(t.oid for t in (BOOL, OID, DATE, TIME, TIMESTAMP, TIMESTAMPTZ))
+_PLAIN = frozenset(t.oid for t in (BOOL, OID, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ))
 _LOADED = _INTEGERS | _FLOATS | _PLAIN | {NUMERIC.oid}
 
 
@@ -271,7 +272,7 @@ def _calls() -> dict[str, _Writer]:
     pairs = [(a, b, False) for a in integers for b in integers] + [
         (a, b, True) for a in floats for b in floats
     ]
-    pairs += [(t, t, False) for t in ("bool", "oid", "date", "time", "timestamp", "timestamptz")]
+    pairs += [(t, t, False) for t in ("bool", "oid", "date", "time", "timetz", "timestamp", "timestamptz")]
     for left, right, fraction in pairs:
         place = f"({left},{right})"
         if left in integers or fraction:

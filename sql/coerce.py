@@ -64,6 +64,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     UNKNOWN,
     UUID,
     VECTORS,
@@ -87,12 +88,14 @@ _IMMUTABLE_INPUT = frozenset(
 # Dates, times and intervals written in the way that every setting reads alike.
 _DAY = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_OFFSET = r"(Z|[-+]\d{2}(:?\d{2})?)"
 _ISO = {
     DATE.oid: re.compile(_DAY),
     TIME.oid: re.compile(_CLOCK),
     TIMESTAMP.oid: re.compile(f"{_DAY}([ T]{_CLOCK})?"),
     INTERVAL.oid: re.compile(r"\d+( (second|minute|hour|day|week|month|year)s?)?"),
-    TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}(Z|[-+]\\d{{2}}(:?\\d{{2}})?)"),
+    TIMESTAMPTZ.oid: re.compile(f"{_DAY}[ T]{_CLOCK}{_OFFSET}"),
+    TIMETZ.oid: re.compile(f"{_CLOCK}{_OFFSET}"),
 }
 _ISO_INPUT = frozenset(_ISO)
 _BINARY_INPUT = VECTORS | BITS | {BINARY.oid, SPARSEVEC.oid}

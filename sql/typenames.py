@@ -36,6 +36,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     VARBIT,
     VARCHAR,
     VECTOR,
@@ -68,6 +69,7 @@ ALIASES = {
     "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
     "time without time zone": "time",
+    "time with time zone": "timetz",
     "datetime": "timestamp",
     "longtext": "text",
     "mediumtext": "text",
@@ -80,10 +82,9 @@ ALIASES = {
 }
 # Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
 NOT_HERE = words(
-    """box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot timetz tsquery
+    """box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot tsquery
     tsvector txid_snapshot"""
 )
-_LONG_NAMES = {"time with time zone": "timetz"}
 # Integers may carry MySQL's display width, which means nothing.
 _WIDTHS = frozenset(("int2", "int4", "int8"))
 _WORDS = frozenset(ALIASES) | frozenset(BY_NAME) | {"double", "national", "float"}
@@ -333,7 +334,7 @@ def _scalar(name: TypeName) -> Type:
 def _undefined(name: TypeName) -> DatabaseError:
     shown = ".".join(part.strip('"') for part in name.names)
     last = name.names[-1].strip('"')
-    if _LONG_NAMES.get(last, last) in NOT_HERE and len(name.names) == 1 + (name.names[0] == "pg_catalog"):
+    if last in NOT_HERE and len(name.names) == 1 + (name.names[0] == "pg_catalog"):
         return FeatureNotSupported(f"type {shown} is not supported", position=name.position)
     return UndefinedObject(f'type "{shown}" does not exist', position=name.position)
 
@@ -369,7 +370,7 @@ def _modified(type: Type, name: TypeName) -> Type:
         return _length(BPCHAR, "char", name)
     if type is NUMERIC:
         return _numeric(name)
-    if type in (TIME, TIMESTAMP, TIMESTAMPTZ):
+    if type in (TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ):
         return type.of(min(_number(name, 0), 6))
     if type is INTERVAL:
         return _interval(name)

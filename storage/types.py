@@ -3,9 +3,10 @@
 `Form` is the physical shape of a column's values, and the only thing kernels and operators branch on:
 
     FIXED    numpy (rows,) of `dtype`: bool, integers, floats, date (int32 days since 2000-01-01),
-             time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), enums (int64:
-             places in the order of the labels, see storage.catalog.EnumType), oid and
-             reg* (uint32), "char" (uint8), interval (structured: months i4, days i4, micros i8)
+             time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), timetz
+             (int64, see storage.timetz), enums (int64: places in the order of the labels, see
+             storage.catalog.EnumType), oid and reg* (uint32), "char" (uint8), interval (structured:
+             months i4, days i4, micros i8)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
              of other elements, uuid uint8 x 16. Vectors without a modifier, which need not be of one length,
              are BYTES: their elements, little-endian
@@ -213,6 +214,7 @@ BPCHAR      = _row("bpchar", 1042, 1014, TEXTUAL, None, -1, "S", sql_name="chara
 VARCHAR     = _row("varchar", 1043, 1015, TEXTUAL, None, -1, "S", sql_name="character varying")
 DATE        = _row("date", 1082, 1182, FIXED, "<i4", 4, "D")
 TIME        = _row("time", 1083, 1183, FIXED, "<i8", 8, "D", sql_name="time without time zone")
+TIMETZ      = _row("timetz", 1266, 1270, FIXED, "<i8", 12, "D", sql_name="time with time zone")
 TIMESTAMP   = _row("timestamp", 1114, 1115, FIXED, "<i8", 8, "D", sql_name="timestamp without time zone")
 TIMESTAMPTZ = _row("timestamptz", 1184, 1185, FIXED, "<i8", 8, "D", True, "timestamp with time zone")
 INTERVAL    = Type("interval", 1186, 1187, FIXED, INTERVAL_DTYPE, 16, "T", True, "interval")
@@ -369,7 +371,7 @@ VECTORS = frozenset(type.oid for type in ELEMENTS.values())
 BITS = frozenset((BIT.oid, VARBIT.oid))
 _LETTERS = {type.oid: element for element, type in ELEMENTS.items() if type.name.startswith("vector_")}
 REG_TYPES = (REGPROC, REGPROCEDURE, REGOPER, REGCLASS, REGTYPE, REGNAMESPACE, REGROLE, REGCOLLATION)
-_FRACTIONAL = (TIME.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
+_FRACTIONAL = (TIME.oid, TIMETZ.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
 
 
 def format_type(type: Type) -> str:

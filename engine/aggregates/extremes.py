@@ -38,6 +38,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     UUID,
     Form,
     Type,
@@ -114,7 +115,9 @@ class _Largest(Folded):
         return folded(np.maximum, values, self.neutral(values.dtype), pieces)
 
 
-for _type in (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID, CHAR, ANYENUM):
+for _type in (
+    *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, CHAR, ANYENUM),
+):
     aggregate("min", [_type], _type)(_Smallest)
     aggregate("max", [_type], _type)(_Largest)
 

@@ -100,6 +100,7 @@ FORMS: dict[int, tuple[Write, Read]] = {
     **dict.fromkeys(t.BITS, (bits.write_bits, bits.read_bits)),
     t.DATE.oid: (times.write_date, times.read_date),
     t.TIME.oid: (times.write_time, times.read_time),
+    t.TIMETZ.oid: (times.write_timetz, times.read_timetz),
     t.TIMESTAMP.oid: (times.write_timestamp, times.read_timestamp),
     t.TIMESTAMPTZ.oid: (times.write_timestamptz, times.read_timestamp),
     t.INTERVAL.oid: (intervals.write_interval, intervals.read_interval),

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, network, ranges, records, sparse, vectors
+from engine.forms import bits, network, ranges, records, sparse, times, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -42,6 +42,7 @@ from storage.types import (
     JSONB,
     JSONPATH,
     SPARSEVEC,
+    TIMETZ,
     UUID,
     VECTORS,
     Form,
@@ -75,6 +76,8 @@ def wire_dtype(type: Type) -> np.dtype[Any] | None:
     """The big-endian dtype of a fixed-width type's wire form; None for types of other shapes."""
     if type.form is not Form.FIXED or type.dtype is None or type.is_enum:
         return None
+    if type.oid == TIMETZ.oid:
+        return times.WIRE_TIMETZ
     return _INTERVAL if type.dtype.names else type.dtype.newbyteorder(">")
 
 
@@ -85,7 +88,9 @@ def fixed_rows(column: Column) -> Any:
     dtype = wire_dtype(column.type)
     values = column.values
     if dtype is not None:
-        if dtype.names:
+        if column.type.oid == TIMETZ.oid:
+            swapped = times.write_wire(values)
+        elif dtype.names:
             swapped = np.empty(len(values), dtype)
             for name in dtype.names:
                 swapped[name] = values[name]
@@ -212,6 +217,8 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
     if type.oid == BOOL.oid:
         return Column(type, rows.reshape(-1) != 0, valid)
     raw = rows.reshape(-1).view(dtype)
+    if type.oid == TIMETZ.oid:
+        return Column(type, times.read_wire(raw, type.modifier), valid)
     assert type.dtype is not None
     if not dtype.names:
         return Column(type, raw.astype(type.dtype), valid)

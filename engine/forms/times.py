@@ -19,7 +19,13 @@ from engine.forms.intervals import rounded
 from engine.forms.style import FEW, Style
 from storage import kernels
 from storage.column import Array, Column
-from storage.errors import DatetimeFieldOverflow, InvalidDatetimeFormat, InvalidParameterValue
+from storage.errors import (
+    DatetimeFieldOverflow,
+    InvalidDatetimeFormat,
+    InvalidParameterValue,
+    InvalidTimeZone,
+)
+from storage.timetz import LIMIT, clock_of, packed, west_of
 from storage.types import TIMESTAMPTZ, Type
 
 DAY = 86_400_000_000
@@ -27,6 +33,13 @@ EPOCH_DAYS = 10_957  # from 1970-01-01 to 2000-01-01
 DATE_LOW, DATE_HIGH = -(2**31), 2**31 - 1
 STAMP_LOW, STAMP_HIGH = -(2**63), 2**63 - 1
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+ABBREVIATIONS = {
+    "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
+    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "ut": 0, "wet": 0, "cet": 1, "cest": 2, "eet": 2, "eest": 3,
+    "msk": 3, "bst": 1, "jst": 9, "kst": 9, "hst": -10, "akst": -9, "akdt": -8, "aest": 10, "aedt": 11,
+}  # fmt: skip
+"""Hours east of Greenwich of zones' short names."""
+WIRE_TIMETZ = np.dtype([("clock", ">i8"), ("west", ">i4")])
 _SPECIAL = frozenset(("epoch", "now", "today", "tomorrow", "yesterday"))
 
 
@@ -184,26 +197,46 @@ def write_timestamptz(column: Column, style: Style) -> pa.Array:
     return _patched(texts, column, usual, any_stamp)
 
 
+def write_timetz(column: Column, style: Style) -> pa.Array:
+    """HH:MM:SS[.f] and the zone's offset: 10:00:00+01"""
+    return _each(column, lambda value: _time_text(clock_of(value)) + _offset_text(-west_of(value)))
+
+
 _ISO_DATE = re.compile(r"(\d{4,6})-(\d{1,2})-(\d{1,2})")
+_PACKED_TIME = re.compile(r"(\d{2})(\d{2})(?:(\d{2})(\.\d*)?)?(?![\d:])()")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?(?:\s*([ap]m)\b)?", re.IGNORECASE)
 _ZONE = re.compile(
-    r"\s*(z|utc|gmt|[+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*)", re.IGNORECASE
+    r"\s*([+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*"
+    rf"|(?:{'|'.join(ABBREVIATIONS)})(?![a-z]))",
+    re.IGNORECASE,
 )
 
 
 def zone_of(name: str) -> tzinfo:
-    """A time zone by name, abbreviation UTC/GMT/Z, or offset. Raises InvalidParameterValue."""
+    """A time zone by name, abbreviation, or offset. Raises InvalidParameterValue, ValueError for an offset
+    that no zone has.
+    """
     lowered = name.strip().lower()
-    if lowered in ("z", "utc", "gmt", "zulu"):
-        return UTC
+    if lowered in ABBREVIATIONS:
+        return timezone(timedelta(hours=ABBREVIATIONS[lowered]))
     offset = re.fullmatch(r"([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?", lowered)
     if offset:
         seconds = int(offset[2]) * 3600 + int(offset[3] or 0) * 60 + int(offset[4] or 0)
+        if max(int(offset[3] or 0), int(offset[4] or 0)) > 59 or seconds >= LIMIT:
+            raise ValueError
         return timezone(timedelta(seconds=-seconds if offset[1] == "-" else seconds))
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidParameterValue(f'time zone "{name.lower()}" not recognized') from None
+
+
+def _zone(text: str, name: str) -> tzinfo:
+    """The zone that is written in a text."""
+    try:
+        return zone_of(name)
+    except ValueError:
+        raise InvalidTimeZone(f'time zone displacement out of range: "{text}"') from None
 
 
 def _overflow(text: str, hint: str = "") -> DatetimeFieldOverflow:
@@ -253,7 +286,7 @@ def _checked_days(text: str, year: int, month: int, day: int) -> int:
 
 def _clock(type: Type, text: str, word: str) -> tuple[int, str]:
     """Microseconds of the time that `word` begins with, and the rest."""
-    found = _TIME.match(word)
+    found = _TIME.match(word) or _PACKED_TIME.match(word)
     if not found:
         raise invalid_time(type, text)
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
@@ -289,7 +322,7 @@ def _moment(type: Type, text: str, style: Style) -> tuple[int, int | None]:
         micros, rest = _clock(type, text, rest)
         zone = _ZONE.match(rest)
         if zone:
-            offset = offset_at(days * DAY + micros, zone_of(zone[1]))
+            offset = offset_at(days * DAY + micros, _zone(text, zone[1]))
             rest = rest[zone.end() :]
     if rest.strip():
         raise invalid_time(type, text)
@@ -324,6 +357,12 @@ def read_date(type: Type, texts: list[str], style: Style) -> list[int]:
     return values
 
 
+def _now(style: Style) -> tuple[int, int]:
+    """(microseconds since 2000, seconds east of UTC), as the session's clock shows them."""
+    east = offset_at(style.now, style.zone)
+    return style.now + east * 1_000_000, east
+
+
 def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
     """HH:MM[:SS[.f]] [am|pm]; a zone is read and dropped."""
     values = []
@@ -332,12 +371,90 @@ def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
         if word.lower() == "allballs":
             values.append(0)
             continue
-        micros, rest = _clock(type, text, word)
-        zone = _ZONE.fullmatch(rest) if rest.strip() else None
-        if rest.strip() and zone is None:
-            raise invalid_time(type, text)
+        if word.lower() == "now":
+            micros = _now(style)[0] % DAY
+        else:
+            micros, _ = _clock_and_zone(type, text, word)
         values.append(rounded(micros, type.modifier))
     return values
+
+
+def _clock_and_zone(type: Type, text: str, word: str) -> tuple[int, tzinfo | None]:
+    """Microseconds of a time of day, and the zone behind it if one is written."""
+    micros, rest = _clock(type, text, word)
+    zone = _ZONE.fullmatch(rest) if rest.strip() else None
+    if rest.strip() and zone is None:
+        raise invalid_time(type, text)
+    return micros, None if zone is None else _zone(text, zone[1])
+
+
+def read_timetz(type: Type, texts: list[str], style: Style) -> list[int]:
+    """A time of day and its zone, the session's where none is written; as storage.timetz packs them.
+
+    What offset a zone with summer time has, a day before the time says: without one the text is refused,
+    and the session's zone has today's.
+    """
+    values = []
+    for text in texts:
+        clock, east = _read_timetz(type, text, style)
+        values.append(packed(rounded(clock, type.modifier), -east))
+    return values
+
+
+def _read_timetz(type: Type, text: str, style: Style) -> tuple[int, int]:
+    """(microseconds since midnight, seconds east of UTC)."""
+    word = text.strip()
+    if word.lower() == "allballs":
+        return 0, 0
+    if word.lower() == "now":
+        local, east = _now(style)
+        return local % DAY, east
+    if _ISO_DATE.match(word):
+        local, offset = _moment(type, text, style)
+        return local % DAY, east_of(local, style.zone) if offset is None else offset
+    clock, zone = _clock_and_zone(type, text, word)
+    if zone is None:
+        return clock, east_today(clock, style)
+    fixed = zone.utcoffset(None)
+    if fixed is None:
+        raise invalid_time(type, text)
+    return clock, int(fixed.total_seconds())
+
+
+def east_today(clock: int, style: Style) -> int:
+    """Seconds east of UTC of the session's zone at a time of today."""
+    return east_of(_now(style)[0] // DAY * DAY + clock, style.zone)
+
+
+def east_of(local: int, zone: tzinfo) -> int:
+    """Seconds east of UTC when clocks in a zone show `local`."""
+    return (local - to_utc(local, zone)) // 1_000_000
+
+
+def write_wire(values: Array) -> Array:
+    """timetz as WIRE_TIMETZ."""
+    wire = np.empty(len(values), WIRE_TIMETZ)
+    wire["clock"], wire["west"] = clock_of(values), west_of(values)
+    return wire
+
+
+def read_wire(wire: Array, digits: int) -> Array:
+    """The inverse of write_wire, to `digits` decimals. Raises DatetimeFieldOverflow, InvalidTimeZone."""
+    clock, west = wire["clock"].astype(np.int64), wire["west"].astype(np.int64)
+    if ((clock < 0) | (clock > DAY)).any():
+        raise DatetimeFieldOverflow("time out of range")
+    if (np.abs(west) >= LIMIT).any():
+        raise InvalidTimeZone("time zone displacement out of range")
+    return rounded_timetz(packed(clock, west), digits)
+
+
+def rounded_timetz(values: Array, digits: int) -> Array:
+    """timetz to `digits` decimals of a second; -1: as it is."""
+    if not 0 <= digits < 6:
+        return values
+    unit = 10 ** (6 - digits)
+    rounded: Array = packed((clock_of(values) + unit // 2) // unit * unit, west_of(values))
+    return rounded
 
 
 def invalid_time(type: Type, text: str) -> InvalidDatetimeFormat:

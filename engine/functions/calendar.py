@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
+from engine.forms.times import ABBREVIATIONS
 from engine.run import Run
 from storage.column import Array, Mask
 from storage.errors import DatetimeFieldOverflow, InvalidParameterValue
@@ -128,11 +129,6 @@ class Zone:
 
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?\Z", re.IGNORECASE)
-_ABBREVIATIONS = {
-    "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
-    "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "ut": 0, "wet": 0, "cet": 1, "cest": 2, "eet": 2, "eest": 3,
-    "msk": 3, "bst": 1, "jst": 9, "kst": 9, "hst": -10, "akst": -9, "akdt": -8, "aest": 10, "aedt": 11,
-}  # fmt: skip
 
 
 def fixed(name: str, seconds: int) -> Zone:
@@ -153,7 +149,7 @@ def zone(name: str) -> Zone:
         sign, hours, minutes, seconds = match.groups()
         total = int(hours) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
         return fixed(name.upper(), -total if sign == "+" else total)
-    known = _ABBREVIATIONS.get(name.lower())
+    known = ABBREVIATIONS.get(name.lower())
     if known is not None:
         return fixed(name.upper(), known * 3600)
     proper = _zone_names().get(name.lower())

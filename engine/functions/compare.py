@@ -55,6 +55,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     UUID,
     VARBIT,
     VECTOR,
@@ -301,7 +302,8 @@ def _cross(*types: Type) -> list[tuple[Type, Type]]:
     return [(left, right) for left in types for right in types]
 
 
-_declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID, DATE, TIME, TIMESTAMP, TIMESTAMPTZ))
+_declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID))
+_declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ))
 _declare(_fixed, _same(ANYENUM))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
 _declare(_float, _cross(FLOAT4, FLOAT8))

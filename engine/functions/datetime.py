@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from engine.forms import text_of
 from engine.functions import calendar
 from engine.functions.calendar import DAY, SECOND, TIME_INFINITIES, Zone, finite, session_zone, zone
 from engine.functions.compare import SYMBOLS
@@ -266,6 +267,17 @@ def _shifted(column: Column, zone: Zone) -> Column:
     return Column(TIMESTAMP, zone.local(column.values))
 
 
+def offset_of(length: Column) -> Array:
+    """The microseconds of intervals that say how far east of Greenwich a zone is."""
+    months, days, offset = fields(length.values)
+    wrong = (months != 0) | (days != 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        text = text_of(length.slice(row, row + 1)).tolist()[0]
+        raise InvalidParameterValue(f'interval time zone "{text}" must not include months or days')
+    return offset
+
+
 def _at_zone(type: Type, result: Type) -> None:
     @scalar("timezone", [TEXT, type], result)
     def at_zone(name: Column, column: Column) -> Column:
@@ -279,9 +291,7 @@ def _at_zone(type: Type, result: Type) -> None:
     @scalar("timezone", [INTERVAL, type], result)
     def at_offset(length: Column, column: Column) -> Column:
         """AT TIME ZONE an offset east of Greenwich."""
-        months, days, offset = fields(length.values)
-        if months.any() or days.any():
-            raise InvalidParameterValue("interval time zone must not include months or days")
+        offset = offset_of(length)
         sign = -1 if type is TIMESTAMP else 1
         return Column(result, np.where(finite(column.values), column.values + sign * offset, column.values))
 

@@ -11,7 +11,7 @@ from engine.functions.calls import call
 from engine.functions.registry import BY_ID, scalar
 from engine.run import Run
 from storage.column import Column
-from storage.types import BOOL, INTERVAL, TIME, TIMESTAMP, TIMESTAMPTZ, Type
+from storage.types import BOOL, INTERVAL, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, Type
 
 
 def _overlap(a: int | None, b: int | None, c: int | None, d: int | None) -> bool | None:
@@ -61,3 +61,4 @@ def _last(first: Column, span: Column, run: Run) -> Column:
 for _type in (TIMESTAMP, TIMESTAMPTZ, TIME):
     for _ends in ((False, False), (False, True), (True, False), (True, True)):
         _declare(_type, _ends)
+_declare(TIMETZ, (False, False))

@@ -29,7 +29,19 @@ from engine.functions.registry import Volatility, scalar
 from engine.run import Run
 from storage.column import Array, Column
 from storage.errors import FeatureNotSupported, InvalidParameterValue
-from storage.types import DATE, FLOAT8, INTERVAL, NUMERIC, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, Type
+from storage.timetz import clock_of, instant_of, west_of
+from storage.types import (
+    DATE,
+    FLOAT8,
+    INTERVAL,
+    NUMERIC,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    Type,
+)
 
 _ALIASES = {
     "microseconds": "us usec usecs usecond useconds microsecond microsecon",
@@ -192,11 +204,15 @@ def _interval_field(unit: str, column: Column) -> tuple[Array, int]:
 
 
 def _time_field(unit: str, column: Column) -> tuple[Array, int]:
+    """Of a time of day, perhaps with a zone: its epoch is Greenwich's."""
+    values, zoned = column.values, column.type.oid == TIMETZ.oid
     if unit == "epoch":
-        return column.values, 6
-    found = _of_time(unit, column.values)
+        return (instant_of(values) if zoned else values), 6
+    if zoned and unit in _ZONE_UNITS:
+        return _zone_field(unit, -west_of(values) * SECOND), 0
+    found = _of_time(unit, clock_of(values) if zoned else values)
     if found is None:
-        raise _unsupported(unit, TIME)
+        raise _unsupported(unit, column.type.base)
     return found
 
 
@@ -293,7 +309,7 @@ def _declare(type: Type) -> None:
         return _by_unit(units, column, lambda unit, part: _float(unit, part, run))
 
 
-for _type in (DATE, TIME, TIMESTAMP, TIMESTAMPTZ, INTERVAL):
+for _type in (DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, INTERVAL):
     _declare(_type)
 
 _CLOCK = {

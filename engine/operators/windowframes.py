@@ -21,12 +21,14 @@ from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Array, Column, Mask, Positions
 from storage.errors import InvalidPrecedingOrFollowingSize, NullValueNotAllowed
-from storage.types import FLOAT8, INT8, TIME
+from storage.timetz import SHIFT
+from storage.types import FLOAT8, INT8, TIME, TIMETZ
 
 FrameBoundKind = Literal[
     "unbounded preceding", "preceding", "current row", "following", "unbounded following"
 ]
 _DAY = 86_400_000_000
+_FAR = 4 * _DAY  # beyond all instants of timetz
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,10 @@ def _offset(expression: Expression, key: RangeKey | None, mode: str, run: Run, e
     which = "ending" if end else "starting"
     if offset is None:
         raise NullValueNotAllowed(f"frame {which} offset must not be null")
-    if key is not None and key.column.type.oid == TIME.oid:
+    if key is not None and key.column.type.oid in (TIME.oid, TIMETZ.oid):
         offset = offset[2]
+        if key.column.type.oid == TIMETZ.oid:
+            offset = min(offset, _FAR) << SHIFT  # as instants lie in a value
     if _negative(offset):
         if mode == "range":
             raise InvalidPrecedingOrFollowingSize("invalid preceding or following size in window function")

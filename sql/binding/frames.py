@@ -30,6 +30,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     UNKNOWN,
     Type,
 )
@@ -44,6 +45,7 @@ _OFFSETS: dict[int, tuple[Type, ...]] = {
     NUMERIC.oid: (NUMERIC,),
     DATE.oid: (INTERVAL,),
     TIME.oid: (INTERVAL,),
+    TIMETZ.oid: (INTERVAL,),
     TIMESTAMP.oid: (INTERVAL,),
     TIMESTAMPTZ.oid: (INTERVAL,),
     INTERVAL.oid: (INTERVAL,),

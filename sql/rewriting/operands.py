@@ -18,12 +18,18 @@ _PRECISE = words("current_time current_timestamp localtime localtimestamp")
 
 @word(*NO_PARENTHESES)
 def keyword_call(w: Writer, token: Token) -> bool:
-    """current_date and its kin, with and without parentheses."""
+    """current_date and its kin, with and without parentheses; a time's may hold its decimals' number."""
     if w.operand:
         raise near(w.text, token)
     form = "" if w.mark_at(1, "(") else "keyword"
     if token.text in _PRECISE and not form and not w.mark_at(2, ")"):
-        raise w.unsupported(f"{token.text.upper()} with a precision", token)
+        digits, end = w.peek(2), w.peek(3)
+        for place, fits in (
+            (digits, digits is not None and digits.kind is Kind.NUMBER and digits.text.isdecimal()),
+            (end, w.mark_at(3, ")")),
+        ):
+            if not fits:
+                raise near(w.text, place)
     name = "current_user" if token.text in ("user", "current_role") and form else token.text
     names = (name,) if name == token.text else (name, token.text)
     w.emit_mark(FunctionMark((*names[1:], name), token.position, form), token)

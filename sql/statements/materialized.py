@@ -51,6 +51,7 @@ from storage.types import (
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
+    TIMETZ,
     UUID,
     VARCHAR,
 )
@@ -58,7 +59,21 @@ from storage.types import (
 _WRITING = "materialized views must not use data-modifying statements in WITH"
 _EXACT = frozenset(
     type.oid
-    for type in (BOOL, BYTEA, DATE, INT2, INT4, INT8, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ, UUID, VARCHAR)
+    for type in (
+        BOOL,
+        BYTEA,
+        DATE,
+        INT2,
+        INT4,
+        INT8,
+        TEXT,
+        TIME,
+        TIMETZ,
+        TIMESTAMP,
+        TIMESTAMPTZ,
+        UUID,
+        VARCHAR,
+    )
 )
 """Types whose equal values look the same: of 1.0 and 1.00, 0 and -0 one is not the other's row."""
 

@@ -167,7 +167,7 @@ sql_view(
                 WHEN t.typname = 'numeric' AND {_MODIFIER} > 0 THEN ({_MODIFIER} - 4) & 2047
                 END::int4 AS numeric_scale,
            CASE WHEN t.typname = 'date' THEN 0
-                WHEN t.typname IN ('time', 'timestamp', 'timestamptz', 'interval')
+                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
                 THEN CASE WHEN {_MODIFIER} < 0 THEN 6 ELSE {_MODIFIER} END END::int4 AS datetime_precision,
            NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
            NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
@@ -227,7 +227,7 @@ sql_view(
                 WHEN t.typname = 'numeric' AND d.typtypmod > 0 THEN (d.typtypmod - 4) & 2047
                 END::int4 AS numeric_scale,
            CASE WHEN t.typname = 'date' THEN 0
-                WHEN t.typname IN ('time', 'timestamp', 'timestamptz', 'interval')
+                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
                 THEN CASE WHEN d.typtypmod < 0 THEN 6 ELSE d.typtypmod END END::int4 AS datetime_precision,
            NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
            d.typdefault::varchar AS domain_default,

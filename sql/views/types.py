@@ -58,6 +58,7 @@ _MODIFIED = frozenset(
         "bpchar",
         "varchar",
         "time",
+        "timetz",
         "timestamp",
         "timestamptz",
         "interval",

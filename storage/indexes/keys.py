@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from storage.catalog import Catalog, Table
-from storage.types import BITS, DATE, SPARSEVEC, TIMESTAMP, TIMESTAMPTZ, UUID, Type
+from storage.timetz import clock_of, west_of
+from storage.types import BITS, DATE, SPARSEVEC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, UUID, Type
 from storage.usertypes import EnumType
 
 _EPOCH = datetime(2000, 1, 1)
@@ -50,6 +51,10 @@ def _shown(catalog: Catalog, type: Type, value: Any) -> str:
         )
     if isinstance(value, int) and type.oid in _DAYS | _MICROS:
         return _moment(type, value)
+    if type.oid == TIME.oid:
+        return _clock(value)
+    if type.oid == TIMETZ.oid:
+        return _clock(clock_of(value)) + _offset(-west_of(value))
     return str(value)
 
 
@@ -63,6 +68,21 @@ def _sparse(raw: bytes) -> str:
     places, values = np.frombuffer(raw, "<i4", count, 4), np.frombuffer(raw, "<f4", count, 4 + 4 * count)
     pairs = ",".join(f"{place + 1}:{_number(value)}" for place, value in zip(places, values, strict=True))
     return f"{{{pairs}}}/{int.from_bytes(raw[:4], 'little')}"
+
+
+def _clock(micros: int) -> str:
+    seconds, fraction = divmod(micros, 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    text = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}.{fraction:06d}"
+    return text.rstrip("0").rstrip(".") if fraction else text[:-7]
+
+
+def _offset(east: int) -> str:
+    """An offset from Greenwich in its shortest form: +01, -03:30."""
+    parts = [f"{abs(east) // 3600:02d}", f"{abs(east) // 60 % 60:02d}", f"{abs(east) % 60:02d}"]
+    while len(parts) > 1 and parts[-1] == "00":
+        parts.pop()
+    return ("-" if east < 0 else "+") + ":".join(parts)
 
 
 def _moment(type: Type, value: int) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import io
 import ssl
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Interface, IPv4Network, IPv6Address
 from typing import Any
@@ -48,6 +48,8 @@ def test_every_type_there_and_back(reached: Reached) -> None:
         ("numeric", Decimal("0.0001")),
         ("date", date(1582, 10, 15)),
         ("time", time(12, 34, 56, 789)),
+        ("timetz", time(12, 34, 56, 789, timezone(timedelta(hours=-3, minutes=-30)))),
+        ("timetz[]", [time(0, 0, tzinfo=UTC), None]),
         ("timestamp", datetime(1969, 12, 31, 23, 59, 59, 999999)),
         ("timestamptz", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
         ("interval", timedelta(days=3, seconds=5, microseconds=7)),

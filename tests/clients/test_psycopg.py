@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from uuid import UUID
@@ -65,6 +65,8 @@ VALUES = [
     ("numeric", Decimal("-12345678901234567890.000000001")),
     ("date", date(2026, 11, 23)),
     ("time", time(12, 34, 56, 789)),
+    ("timetz", time(12, 34, 56, 789, timezone(timedelta(hours=-3, minutes=-30)))),
+    ("timetz[]", [time(0, 0, tzinfo=UTC), None]),
     ("timestamp", datetime(1969, 12, 31, 23, 59, 59, 999999)),
     ("timestamptz", datetime(2026, 11, 23, 17, 0, tzinfo=UTC)),
     ("interval", timedelta(days=3, seconds=5, microseconds=7)),

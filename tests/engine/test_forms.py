@@ -21,12 +21,13 @@ from engine.forms.style import Style
 from storage import types as t
 from storage.column import Column
 from storage.errors import DatabaseError
+from storage.timetz import packed
 from storage.types import TEXT, Type
 
 NAMES = {
     "boolean": t.BOOL, "smallint": t.INT2, "integer": t.INT4, "bigint": t.INT8, "real": t.FLOAT4,
     "double precision": t.FLOAT8, "numeric": t.NUMERIC, "numeric(5,2)": t.numeric(5, 2), "date": t.DATE,
-    "time": t.TIME, "timestamp": t.TIMESTAMP, "timestamp(3)": t.TIMESTAMP.of(3),
+    "time": t.TIME, "timetz": t.TIMETZ, "timestamp": t.TIMESTAMP, "timestamp(3)": t.TIMESTAMP.of(3),
     "timestamptz": t.TIMESTAMPTZ, "interval": t.INTERVAL, "uuid": t.UUID, "bytea": t.BYTEA, "text": TEXT,
     "varchar(3)": t.varchar(3), "char(3)": t.BPCHAR.of(7), "name": t.NAME, "json": t.JSON, "jsonb": t.JSONB,
     '"char"': t.CHAR, "oid": t.OID, "int2vector": t.INT2VECTOR,
@@ -80,6 +81,7 @@ VALUES: dict[Type, st.SearchStrategy[Any]] = {
     t.binary(5): st.binary(min_size=5, max_size=5),
     t.DATE: _int(-2_400_000, 2_900_000),
     t.TIME: _int(0, 86_400_000_000),
+    t.TIMETZ: st.builds(packed, _int(0, 86_400_000_000), _int(-57_599, 57_599)),
     t.TIMESTAMP: _int(-200_000_000_000_000_000, 200_000_000_000_000_000),
     t.TIMESTAMPTZ: _int(-200_000_000_000_000_000, 200_000_000_000_000_000),
     t.INTERVAL: st.tuples(_int(-10_000, 10_000), _int(-10_000, 10_000), _int(-(10**12), 10**12)),
