@@ -22,7 +22,7 @@ from storage.types import Form, Type
 WIDE = 64
 
 
-class _Unfetched(Column):
+class Unfetched(Column):
     """A column whose values are fetched when they are first looked at."""
 
     __slots__ = ()
@@ -46,7 +46,7 @@ class _Unfetched(Column):
         raise NotImplementedError
 
 
-class LateColumn(_Unfetched):
+class LateColumn(Unfetched):
     """Rows of a morsel's column; `rows` are numbers within the morsel, or the range start to stop."""
 
     __slots__ = ("_definition", "_morsel", "_rows", "_start", "_stop")
@@ -101,7 +101,7 @@ class LateColumn(_Unfetched):
         return LateColumn(type, self._morsel, self._definition, self._rows, self._start, self._stop)
 
 
-class GatheredColumn(_Unfetched):
+class GatheredColumn(Unfetched):
     """Rows of several columns, one after another, of which some are not fetched: `_rows` count in all."""
 
     __slots__ = ("_parts", "_rows", "_starts")
@@ -173,7 +173,7 @@ def held_bytes(columns: Sequence[Column]) -> int:
 def fetched(batch: Batch) -> Batch:
     """The same batch, nothing of it left to be fetched."""
     for column in batch.columns:
-        if isinstance(column, _Unfetched):
+        if isinstance(column, Unfetched):
             len(column.values)
     return batch
 

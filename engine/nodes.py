@@ -15,6 +15,7 @@ import numpy as np
 from engine import casts
 from engine.functions.calls import call
 from engine.functions.registry import BY_ID
+from engine.mixedscales import of_parts
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -180,7 +181,11 @@ def gather(type: Type, parts: Sequence[tuple[Positions, Column]], rows: int) -> 
         return Column.of(type, [])
     order = np.empty(rows, np.int64)
     order[np.concatenate([positions for positions, _ in parts])] = np.arange(rows)
-    return concat(type, [column.spread(len(positions)) for positions, column in parts]).take(order)
+    if type.form is Form.DECIMAL:
+        parts = [(positions, column.in_units() if column.constant else column) for positions, column in parts]
+    columns = [column.spread(len(positions)) for positions, column in parts]
+    counted = of_parts(type, columns, order) if type.form is Form.DECIMAL else None
+    return concat(type, columns).take(order) if counted is None else counted
 
 
 def concat(type: Type, columns: Sequence[Column]) -> Column:

@@ -14,6 +14,7 @@ from engine.forms import vectors
 from engine.frames import Pieces, differences
 from engine.functions import decimals
 from engine.functions.interval import divided
+from engine.mixedscales import MixedScales
 from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.errors import DataException, NumericValueOutOfRange
@@ -193,6 +194,11 @@ class DecimalSums(WholeSums):
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         column = columns[0]
+        if isinstance(column, MixedScales):
+            # the finest scale, which most have, comes last: it is the one that is gone on with
+            for rows, piece in sorted(column.pieces(), key=lambda each: each[1].scale):
+                self.add(groups[rows], [piece])
+            return
         if isinstance(column, PackedColumn) or column.units is not None:
             self._rescale(column.scale)
             before = self.rows.copy()
