@@ -195,9 +195,9 @@ def test_arrays() -> None:
     assert evaluate(MakeArray((X, Y, constant(INT4, 0)), LISTS), left, right) == [[1, 2, 0], [None, 3, 0]]
     assert evaluate(MakeArray((), LISTS)) == [[]]
     arrays = Column.of(LISTS, [[1, 2], None, []])
-    first = Subscript(Reference(0, LISTS), constant(INT4, 1), INT4)
+    first = Subscript(Reference(0, LISTS), (constant(INT4, 1),), INT4)
     assert evaluate(first, arrays) == [1, None, None]
-    from_zero = Subscript(Reference(0, INT2VECTOR), constant(INT4, 0), INT4)
+    from_zero = Subscript(Reference(0, INT2VECTOR), (constant(INT4, 0),), INT4)
     assert evaluate(from_zero, Column.of(INT2VECTOR, [[7, 8]])) == [7]
 
 
