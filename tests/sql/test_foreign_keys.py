@@ -90,7 +90,8 @@ class Model:
 
     def point(self, old: int, new: int) -> None:
         """UPDATE c SET p_id."""
-        self.children[new] += self.children.pop(old, 0)
+        moved = self.children.pop(old, 0)
+        self.children[new] += moved
 
 
 def run(session: Session, text: str) -> list[tuple[Any, ...]]:
