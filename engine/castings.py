@@ -44,6 +44,8 @@ float8:a int8 int2 int4 float4 numeric
 inet:a text bpchar varchar cidr
 cidr:a text bpchar varchar
 cidr:i inet
+macaddr:i macaddr8
+macaddr8:i macaddr
 bpchar:a char
 bpchar:i name text varchar
 varchar:a char

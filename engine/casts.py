@@ -20,7 +20,7 @@ from engine import forms, vectorcasts
 from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.castings import context
-from engine.forms import intervals, network, numbers, texts, times
+from engine.forms import hardware, intervals, network, numbers, texts, times
 from engine.forms.style import Style, style_of
 from engine.functions import units
 from engine.lists import like, lists
@@ -335,6 +335,18 @@ def _interval_to_time(column: Column, target: Type, style: Style) -> Column:
     return Column(target, column.values["micros"] % times.DAY, column.valid)
 
 
+def _widen_hardware(column: Column, target: Type, style: Style) -> Column:
+    bits = hardware.widened(hardware.bits_of(column.type, column.values))
+    return Column(target, hardware.values_of(target, bits), column.valid)
+
+
+def _narrow_hardware(column: Column, target: Type, style: Style) -> Column:
+    bits, valid = hardware.bits_of(column.type, column.values), column.is_valid()
+    narrow = np.zeros_like(bits)
+    narrow[valid] = hardware.narrowed(bits[valid])
+    return Column(target, hardware.values_of(target, narrow), column.valid)
+
+
 def _inet_to_cidr(column: Column, target: Type, style: Style) -> Column:
     """The network that an address is in."""
 
@@ -415,6 +427,8 @@ _SPECIAL: dict[tuple[int, int], Special] = {
     (t.TIMETZ.oid, t.TIME.oid): _timetz_to_time,
     (t.TIME.oid, t.INTERVAL.oid): _time_to_interval,
     (t.INTERVAL.oid, t.TIME.oid): _interval_to_time,
+    (t.MACADDR.oid, t.MACADDR8.oid): _widen_hardware,
+    (t.MACADDR8.oid, t.MACADDR.oid): _narrow_hardware,
     (t.INET.oid, t.CIDR.oid): _inet_to_cidr,
     (t.CIDR.oid, t.INET.oid): _cidr_to_inet,
     **{(t.INET.oid, x.oid): _inet_to_text for x in (t.TEXT, t.VARCHAR, t.BPCHAR)},

@@ -51,6 +51,8 @@ from storage.types import (
     INTERVAL,
     JSON,
     JSONB,
+    MACADDR,
+    MACADDR8,
     NAME,
     NUMERIC,
     NUMRANGES,
@@ -83,7 +85,25 @@ _RANK = {"i": 0, "a": 1, "e": 2}
 # Types whose text form means the same in every session: their constants are read when bound.
 _IMMUTABLE_INPUT = frozenset(
     t.oid
-    for t in (BOOL, BYTEA, INT2, INT4, INT8, OID, XID, FLOAT4, FLOAT8, NUMERIC, TEXT, NAME, UUID, JSON, JSONB)
+    for t in (
+        MACADDR,
+        MACADDR8,
+        BOOL,
+        BYTEA,
+        INT2,
+        INT4,
+        INT8,
+        OID,
+        XID,
+        FLOAT4,
+        FLOAT8,
+        NUMERIC,
+        TEXT,
+        NAME,
+        UUID,
+        JSON,
+        JSONB,
+    )
 ) | (NUMRANGES | {t.oid for t in (INT4RANGE, INT8RANGE, INT4MULTIRANGE, INT8MULTIRANGE)})
 # Dates, times and intervals written in the way that every setting reads alike.
 _DAY = r"\d{4}-\d{2}-\d{2}"

@@ -82,7 +82,7 @@ ALIASES = {
 }
 # Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
 NOT_HERE = words(
-    """box circle line lseg path point polygon money macaddr macaddr8 pg_snapshot tsquery
+    """box circle line lseg path point polygon money pg_snapshot tsquery
     tsvector txid_snapshot"""
 )
 # Integers may carry MySQL's display width, which means nothing.

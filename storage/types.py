@@ -6,7 +6,7 @@
              time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), timetz
              (int64, see storage.timetz), enums (int64: places in the order of the labels, see
              storage.catalog.EnumType), oid and reg* (uint32), "char" (uint8), interval (structured:
-             months i4, days i4, micros i8)
+             months i4, days i4, micros i8), macaddr and macaddr8 (int64, see engine.forms.hardware)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
              of other elements, uuid uint8 x 16. Vectors without a modifier, which need not be of one length,
              are BYTES: their elements, little-endian
@@ -209,6 +209,8 @@ FLOAT8      = _row("float8", 701, 1022, FIXED, "<f8", 8, "N", True, "double prec
 UNKNOWN     = _row("unknown", 705, 0, TEXTUAL, None, -2, "X")
 CIDR        = _row("cidr", 650, 651, TEXTUAL, None, -1, "I")
 INET        = _row("inet", 869, 1041, TEXTUAL, None, -1, "I", True)
+MACADDR     = _row("macaddr", 829, 1040, FIXED, "<i8", 6, "U")
+MACADDR8    = _row("macaddr8", 774, 775, FIXED, "<i8", 8, "U")
 ACLITEM     = _row("aclitem", 1033, 1034, TEXTUAL, None, 12, "U")
 BPCHAR      = _row("bpchar", 1042, 1014, TEXTUAL, None, -1, "S", sql_name="character")
 VARCHAR     = _row("varchar", 1043, 1015, TEXTUAL, None, -1, "S", sql_name="character varying")

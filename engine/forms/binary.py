@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, network, ranges, records, sparse, times, vectors
+from engine.forms import bits, hardware, network, ranges, records, sparse, times, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -41,6 +41,8 @@ from storage.types import (
     INET,
     JSONB,
     JSONPATH,
+    MACADDR,
+    MACADDR8,
     SPARSEVEC,
     TIMETZ,
     UUID,
@@ -64,6 +66,7 @@ _PACKED: dict[int, tuple[Callable[[Any], bytes], Callable[[Type, bytes, str], An
 }
 # text behind the number of its version; what stands in an error before a number that is not 1
 _VERSIONED = {JSONB.oid: "", JSONPATH.oid: ":"}
+_HARDWARE = {MACADDR.oid: np.dtype(("u1", 6)), MACADDR8.oid: np.dtype(("u1", 8))}
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -78,6 +81,8 @@ def wire_dtype(type: Type) -> np.dtype[Any] | None:
         return None
     if type.oid == TIMETZ.oid:
         return times.WIRE_TIMETZ
+    if type.oid in _HARDWARE:
+        return _HARDWARE[type.oid]
     return _INTERVAL if type.dtype.names else type.dtype.newbyteorder(">")
 
 
@@ -88,6 +93,8 @@ def fixed_rows(column: Column) -> Any:
     dtype = wire_dtype(column.type)
     values = column.values
     if dtype is not None:
+        if column.type.oid in _HARDWARE:
+            return hardware.write_wire(column.type, values)
         if column.type.oid == TIMETZ.oid:
             swapped = times.write_wire(values)
         elif dtype.names:
@@ -216,6 +223,8 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
     """A FIXED column of (rows, width) contiguous wire forms."""
     if type.oid == BOOL.oid:
         return Column(type, rows.reshape(-1) != 0, valid)
+    if type.oid in _HARDWARE:
+        return Column(type, hardware.read_wire(type, rows), valid)
     raw = rows.reshape(-1).view(dtype)
     if type.oid == TIMETZ.oid:
         return Column(type, times.read_wire(raw, type.modifier), valid)

@@ -44,6 +44,8 @@ from storage.types import (
     INT8,
     INTERVAL,
     JSONB,
+    MACADDR,
+    MACADDR8,
     NAME,
     NUMERIC,
     OID,
@@ -303,7 +305,7 @@ def _cross(*types: Type) -> list[tuple[Type, Type]]:
 
 
 _declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID))
-_declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ))
+_declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, MACADDR, MACADDR8))
 _declare(_fixed, _same(ANYENUM))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
 _declare(_float, _cross(FLOAT4, FLOAT8))

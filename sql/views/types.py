@@ -19,11 +19,14 @@ from storage.types import (
     BINARY,
     ELEMENTS,
     INT4,
+    MACADDR,
+    MACADDR8,
     OID,
     RANGE_OF,
     RANGES,
     REG_TYPES,
     SPARSEVEC,
+    TID,
     TYPES,
     Form,
     Type,
@@ -99,9 +102,17 @@ IO_OIDS = _io_oids()
 
 
 def align_of(type: Type) -> str:
+    """pg_type.typalign."""
+    if type in (MACADDR, MACADDR8):
+        return "i"
     if type.form is Form.FIXED and type.dtype is not None and not type.dtype.names:
         return {1: "c", 2: "s", 4: "i", 8: "d"}[type.dtype.itemsize]
     return "d" if type.size == 16 and type.name == "interval" else "i"
+
+
+def by_value(type: Type) -> bool:
+    """pg_type.typbyval."""
+    return 0 < type.size <= 8 and type.form is Form.FIXED and type.base not in (TID, MACADDR, MACADDR8)
 
 
 def _ranged(type: Type) -> str:
@@ -121,7 +132,7 @@ def built_in_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "typnamespace": PUBLIC if own else PG_CATALOG,
             "typowner": BOOTSTRAP_ROLE,
             "typlen": type.size,
-            "typbyval": 0 < type.size <= 8 and type.form is Form.FIXED and type.name != "tid",
+            "typbyval": by_value(type),
             "typtype": ord("p" if type.category in ("P", "X") else _ranged(type)),
             "typcategory": ord(type.category),
             "typispreferred": type.preferred,

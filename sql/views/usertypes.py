@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import Row, view
-from sql.views.types import IO_OIDS, align_of, io_functions
+from sql.views.types import IO_OIDS, align_of, by_value, io_functions
 from storage.catalog import Catalog
 from storage.types import Form
 from storage.usertypes import CompositeType, DomainType, EnumType, UserType
@@ -47,7 +47,7 @@ def _domain(made: DomainType) -> dict[str, object]:
     text = base.form is Form.TEXT and base.category == "S"
     return {
         "typlen": base.size,
-        "typbyval": 0 < base.size <= 8 and base.form is Form.FIXED,
+        "typbyval": by_value(base),
         "typtype": ord("d"),
         "typcategory": ord(base.category),
         "typalign": ord(align_of(base)),

@@ -11,7 +11,19 @@ import numpy as np
 
 from storage.catalog import Catalog, Table
 from storage.timetz import clock_of, west_of
-from storage.types import BITS, DATE, SPARSEVEC, TIME, TIMESTAMP, TIMESTAMPTZ, TIMETZ, UUID, Type
+from storage.types import (
+    BITS,
+    DATE,
+    MACADDR,
+    MACADDR8,
+    SPARSEVEC,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    TIMETZ,
+    UUID,
+    Type,
+)
 from storage.usertypes import EnumType
 
 _EPOCH = datetime(2000, 1, 1)
@@ -53,6 +65,8 @@ def _shown(catalog: Catalog, type: Type, value: Any) -> str:
         return _moment(type, value)
     if type.oid == TIME.oid:
         return _clock(value)
+    if type.oid in (MACADDR.oid, MACADDR8.oid):
+        return _hardware(type, value)
     if type.oid == TIMETZ.oid:
         return _clock(clock_of(value)) + _offset(-west_of(value))
     return str(value)
@@ -68,6 +82,12 @@ def _sparse(raw: bytes) -> str:
     places, values = np.frombuffer(raw, "<i4", count, 4), np.frombuffer(raw, "<f4", count, 4 + 4 * count)
     pairs = ",".join(f"{place + 1}:{_number(value)}" for place, value in zip(places, values, strict=True))
     return f"{{{pairs}}}/{int.from_bytes(raw[:4], 'little')}"
+
+
+def _hardware(type: Type, value: int) -> str:
+    """An address as engine.forms.hardware keeps it."""
+    raw = value.to_bytes(6, "big") if type.oid == MACADDR.oid else (value + (1 << 63)).to_bytes(8, "big")
+    return raw.hex(":")
 
 
 def _clock(micros: int) -> str:

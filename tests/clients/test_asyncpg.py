@@ -62,6 +62,8 @@ def test_every_type_there_and_back(reached: Reached) -> None:
         ("timestamp[]", [datetime(2000, 1, 1)]),
         ("inet", IPv4Interface("10.1.2.3/8")),
         ("inet", IPv6Address("::1")),
+        ("macaddr", "08:00:2b:01:02:03"),
+        ("macaddr8", "f8:00:2b:01:02:03:04:05"),
         ("cidr", IPv4Network("10.0.0.0/8")),
         ("jsonpath", '$."a"[*]?(@ > 1)'),
         ("int4range", asyncpg.Range(1, 5)),

@@ -186,13 +186,15 @@ def test_a_file_on_the_server_goes_out_and_comes_in(
     path = tmp_path / "rows"
     db.execute(
         "create table cf (a int, b text, c numeric(12,2), d date, e timestamptz, f bytea, g float8, h int[],"
-        " i bool, j numeric, k uuid, l jsonb, m time, n timestamp, o interval, p timetz)"
+        " i bool, j numeric, k uuid, l jsonb, m time, n timestamp, o interval, p timetz, q macaddr,"
+        " r macaddr8)"
     )
     db.execute(
         "insert into cf select x, 'r' || x, x / 7.0, date '2024-01-01' + x, '2024-01-01 00:00:00+00',"
         " '\\x01ff', x / 3.0, array[x, null], x > 5, x * 1.10, '00112233-4455-6677-8899-aabbccddeeff',"
         " '{\"a\": 1}',"
-        " '01:02:03.5', '1999-01-01 00:00:00.000001', '1 mon 2 days', '10:00:00.5-03:30'"
+        " '01:02:03.5', '1999-01-01 00:00:00.000001', '1 mon 2 days', '10:00:00.5-03:30',"
+        " '08:00:2b:01:02:03', 'f8:00:2b:01:02:03:04:05'"
         " from generate_series(1, 10) x"
     )
     db.execute("insert into cf values (11)")

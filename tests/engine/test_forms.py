@@ -81,6 +81,8 @@ VALUES: dict[Type, st.SearchStrategy[Any]] = {
     t.binary(5): st.binary(min_size=5, max_size=5),
     t.DATE: _int(-2_400_000, 2_900_000),
     t.TIME: _int(0, 86_400_000_000),
+    t.MACADDR: _int(0, 2**48 - 1),
+    t.MACADDR8: _int(-(2**63), 2**63 - 1),
     t.TIMETZ: st.builds(packed, _int(0, 86_400_000_000), _int(-57_599, 57_599)),
     t.TIMESTAMP: _int(-200_000_000_000_000_000, 200_000_000_000_000_000),
     t.TIMESTAMPTZ: _int(-200_000_000_000_000_000, 200_000_000_000_000_000),
