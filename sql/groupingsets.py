@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from engine.expressions import Expression
 from sql.marks import FunctionMark, mark_of, position_of
+from sql.sortable import must_equal
 from storage.errors import SqlSyntaxError, StatementTooComplex, TooManyColumns
 
 _MOST_SETS = 4096
@@ -83,6 +84,7 @@ class _Reader:
         if isinstance(tree, exp.Tuple):
             return _joined([self._key(part) for part in tree.expressions])
         key = self._bind(tree)
+        must_equal(key.type, position_of(tree))
         if key not in self.keys:
             self.keys.append(key)
         return (self.keys.index(key),)

@@ -34,6 +34,7 @@ from sql.marks import FunctionMark, Literal, mark_of, position_of
 from sql.ordering import bare_name, bind_limits
 from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
+from sql.sortable import must_equal
 from sql.sources import Sources, StarColumn
 from sql.tokens import Kind
 from storage.errors import (
@@ -380,7 +381,10 @@ class _Select:
         if on is None:
             return None
         trees = on.expressions if isinstance(on, exp.Tuple) else [on.unnest()]
-        return [self._ordered(tree, targets, "DISTINCT ON") for tree in trees]
+        keys = [self._ordered(tree, targets, "DISTINCT ON") for tree in trees]
+        for key, tree in zip(keys, trees, strict=True):
+            must_equal(key.type, position_of(tree))
+        return keys
 
     # putting it together
 
@@ -390,6 +394,8 @@ class _Select:
         values = [t.expression for t in targets]
         distinct = self.tree.args.get("distinct")
         if distinct is not None and on is None:
+            for target in targets:
+                must_equal(target.expression.type, self._place(target))
             self._check_distinct_order(values, orders)
         if on is not None:
             _check_distinct_on(on, orders, self.tree)

@@ -18,6 +18,7 @@ from sql.locking import check, clauses
 from sql.logical import Append, Distinct, Leaf, Node, Project, SetOperation
 from sql.marks import position_of
 from sql.scope import Frame, Scope, ScopeColumn
+from sql.sortable import must_equal
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.types import TEXT, UNKNOWN, Type
 
@@ -48,6 +49,9 @@ def bind_set_operation(
         common_type((a.type, b.type), word, (0, position))
         for a, b in zip(left.columns, right.columns, strict=True)
     ]
+    if tree.args.get("distinct") or not isinstance(tree, exp.Union):
+        for type in types:
+            must_equal(type, position_of(tree.this))
     parts = (retyped(left, types, context), retyped(right, types, context))
     columns = tuple(ScopeColumn(c.name, t) for c, t in zip(left.columns, types, strict=True))
     distinct = bool(tree.args.get("distinct"))

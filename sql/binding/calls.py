@@ -24,6 +24,7 @@ from sql.coerce import can_coerce, coerce, common_type
 from sql.context import BindContext
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
+from sql.sortable import must_count_once, must_order
 from sql.typenames import ALIASES, named
 from storage.errors import (
     FeatureNotSupported,
@@ -202,6 +203,9 @@ def _aggregate(
     choice, values = chosen_aggregate(inside, mark, arguments)
     filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
     order = tuple(sort_key(inside, item) for item in arguments.order)
+    if arguments.distinct:
+        for value, tree in zip(values, arguments.trees, strict=True):
+            must_count_once(value.type, position_of(tree))
     if arguments.distinct and any(key.expression not in values for key in order):
         raise FeatureNotSupported(
             "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
@@ -243,6 +247,7 @@ def key_of(tree: exp.Ordered, expression: Expression) -> SortKey:
     """The key that an item of ORDER BY makes of its expression; nulls are the largest values."""
     if any(value for name, value in tree.args.items() if name not in ("this", "desc", "nulls_first")):
         raise FeatureNotSupported("this form of ORDER BY is not supported", position=position_of(tree))
+    must_order(expression.type, position_of(tree.this))
     return SortKey(expression, bool(tree.args.get("desc")), bool(tree.args.get("nulls_first")))
 
 

@@ -19,6 +19,7 @@ from sql.binding.frames import frame_of
 from sql.coerce import common_type
 from sql.functions import Choice, resolve_window
 from sql.marks import FunctionMark, WindowMark, mark_of, position_of
+from sql.sortable import must_equal
 from storage.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
@@ -175,6 +176,8 @@ def _window(binding: Binding, tree: exp.Window, position: int, known: Sequence[W
 def _defined(binding: Binding, tree: exp.Window, base: _Window, position: int) -> _Window:
     inside = binding.within(windows=None, clause="window definitions", sets=False, rows=None)
     partition = tuple(inside.value(item) for item in tree.args.get("partition_by") or ())
+    for key, item in zip(partition, tree.args.get("partition_by") or (), strict=True):
+        must_equal(key.type, position_of(item))
     found = replace(base, partition=partition or base.partition)
     clause = tree.args.get("order")
     if clause is not None:

@@ -16,6 +16,7 @@ from sql.context import ParameterTypes
 from sql.expressions import references
 from sql.foreignkeys import rules_of
 from sql.parse import parse_expression_tokens
+from sql.sortable import must_index
 from sql.statements import writing
 from sql.statements.host import Host
 from sql.tokens import Token
@@ -116,6 +117,8 @@ def _key(
             twice = next(name for name in clause.columns if clause.columns.count(name) > 1)
             message = f'column "{twice}" appears twice in {_WORDS[clause.kind]} constraint'
             raise DuplicateColumn(message, position=clause.position)
+        for number in numbers:
+            must_index(table.definition(number).type, "btree")
     parts = (table.name, "pkey") if clause.kind == "p" else (table.name, *clause.columns, "key")
     name = clause.name or (index.name if index is not None else free_name(host, schema, parts, taken))
     if clause.name and index is None and name_taken(host, schema, name, taken):

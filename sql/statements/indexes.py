@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sql import commands, names
+from sql import commands, names, sortable
 from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
 from sql.bind import bind_expression, table_scope
 from sql.context import ParameterTypes
@@ -145,6 +145,8 @@ def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) 
                     hint="You must specify an operator class for the index or define a default operator class"
                     " for the data type.",
                 )
+            if not METHODS[method].vectors:
+                sortable.must_index(type, method)
             _check_dimensions(method, type)
             found.append(default.name if default is not None and expression else "")
             continue
