@@ -126,6 +126,11 @@ public class Jdbc {
             while (rows.next()) indexes.add(rows.getString("INDEX_NAME") + " " + rows.getString("COLUMN_NAME"));
         }
         check(indexes, "[jdbc_pkey id]", "indexes");
+        List<String> keys = new ArrayList<>();
+        try (ResultSet rows = data.getPrimaryKeys(null, "public", "jdbc")) {
+            while (rows.next()) keys.add(rows.getString("PK_NAME") + " " + rows.getString("COLUMN_NAME") + " " + rows.getInt("KEY_SEQ"));
+        }
+        check(keys, "[jdbc_pkey id 1]", "primary key");
         try (ResultSet rows = data.getSchemas()) { check(rows.next(), true, "schemas"); }
         try (ResultSet rows = data.getTypeInfo()) { check(rows.next(), true, "types"); }
         try (ResultSet rows = data.getImportedKeys(null, "public", "jdbc")) { check(rows.next(), false, "foreign keys"); }
