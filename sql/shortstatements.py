@@ -49,6 +49,7 @@ class ShortStatements(SessionTransaction):
 
     def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
         """See sql.outcome.SessionSeam."""
+        self.prepared.pop("", None)  # a Query ends the unnamed statement, whichever way it goes
         return self.planner.short(text) if self._stands_alone else None
 
     @property

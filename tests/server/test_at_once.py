@@ -161,6 +161,17 @@ def test_simple_queries_that_differ_in_constants_take_no_thread(house: House) ->
         assert house.threads == before
 
 
+def test_a_query_on_the_loop_ends_the_unnamed_statement_too(house: House) -> None:
+    with house.client() as client:
+        for _ in range(2):  # the second finds the plan of the first
+            client.query("SELECT word FROM t WHERE id = 0")
+        client.write(whole([Parse("", "SELECT 1"), Sync()]))
+        assert tags(client.until("Z")) == "1Z"
+        client.query("SELECT word FROM t WHERE id = 1")
+        client.write(series(("", ())))
+        assert failure(client.until("Z"))["C"] == "26000"
+
+
 def test_what_one_session_has_planned_the_others_have(house: House) -> None:
     with house.client() as first, house.client() as second, house.client() as third:
         prepare(first)
