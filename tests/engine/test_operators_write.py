@@ -14,7 +14,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.catalog import Catalog, ColumnDefinition, Table
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.errors import CheckViolation, NotNullViolation
 from storage.transactions.locks import Policy, RowMode
 from storage.types import BOOL, INT4, INT8, TEXT, Type
@@ -55,6 +55,9 @@ class Notebook:
 
     def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
         return np.array([self.taken.get(id, id) for id in row_ids.tolist()], np.int64)
+
+    def took(self, table: int, row_ids: Positions) -> Mask:
+        return np.isin(row_ids, self.deleted)
 
     def run(self) -> Run:
         for table in self.tables:
