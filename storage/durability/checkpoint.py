@@ -214,7 +214,12 @@ class Checkpoints:
     def _write(self, store: Store, manifest: Manifest) -> TableFiles:
         segments = []
         with store.lock:
-            parts = [part for part in store.parts_at(manifest.commit) if isinstance(part, Sealed)]
+            # a segment that a later commit brought is in the log, which replay reads from there on
+            parts = [
+                part
+                for part in store.parts_at(manifest.commit)
+                if isinstance(part, Sealed) and part.visible_rows(manifest.commit)
+            ]
             next_row_id = store.next_row_id  # replay sets it back where later rows follow in the log
         for part in parts:
             deleted = part.write_gone(self._folder, manifest.commit)

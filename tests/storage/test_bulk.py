@@ -12,6 +12,8 @@ import pytest
 
 from storage.catalog import ColumnDefinition
 from storage.database import Database
+from storage.durability import checkpoint
+from storage.durability.check import check
 from storage.errors import DiskFull, UniqueViolation
 from storage.segments import bulk
 from storage.segments.sealed import Sealed
@@ -64,6 +66,28 @@ def files(database: Database) -> set[str]:
 def reopened(tmp_path: Path, to: str) -> Database:
     """The database as a crash would leave it."""
     return Database.open(crashed(tmp_path / "data", tmp_path / to))
+
+
+def test_files_of_a_commit_beside_a_checkpoint_are_named_once(
+    database: Database, table: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit comes when the checkpoint has its number, and has not yet looked at the parts."""
+    put(database, table, *map(row, range(5)))
+    sealing = checkpoint.seal
+
+    def sealed(*given: Any) -> None:
+        monkeypatch.setattr(checkpoint, "seal", sealing)
+        transaction = database.begin()
+        fill(transaction, table, 10, 300)
+        transaction.commit()
+        sealing(*given)
+
+    monkeypatch.setattr(checkpoint, "seal", sealed)
+    database.checkpoint()
+    again = reopened(tmp_path, "again")
+    assert rows(again, table) == expected(*range(5), *range(10, 300))
+    again.close()
+    assert not [found for found in check(tmp_path / "again") if found.level == "damaged"]
 
 
 def test_rows_are_in_files_before_the_commit_and_not_in_the_log(
