@@ -36,7 +36,10 @@ class Node(Protocol):
 
 @dataclass(frozen=True)
 class Get:
-    """The columns at `positions` of a table or a catalog view; `row_ids` appends the row's id."""
+    """The columns at `positions` of a table or a catalog view; `row_ids` appends the row's id.
+
+    A position of a table that is negative is the attnum of a system column: see `Table.at`.
+    """
 
     source: Table | SystemView
     positions: tuple[int, ...]
@@ -47,7 +50,7 @@ class Get:
     @property
     def types(self) -> tuple[Type, ...]:
         if isinstance(self.source, Table):
-            types = tuple(self.source.columns[p].type for p in self.positions)
+            types = tuple(self.source.at(p).type for p in self.positions)
         else:
             types = tuple(self.source.columns[p][1] for p in self.positions)
         return (*types, INT8) if self.row_ids else types

@@ -86,8 +86,8 @@ def _get(node: logical.Get, planning: Planning) -> Operator:
     if not isinstance(source, Table):
         scan: Operator = ViewScan(source.schema, source.name, node.positions, node.types)
         return scan if node.condition is None else operators.Filter(scan, _fused(node.condition))
-    numbers = tuple(source.columns[p].number for p in node.positions)
-    types = tuple(source.columns[p].type for p in node.positions)
+    columns = [source.at(p) for p in node.positions]
+    numbers, types = tuple(c.number for c in columns), tuple(c.type for c in columns)
     found = indexed(source, node.condition, numbers, types) if planning.on("indexscan") else None
     if found is not None:
         return operators.IndexScan(

@@ -17,9 +17,6 @@ from sql.resolved import ColumnName
 from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
 from storage.types import Type
 
-SYSTEM_COLUMNS = frozenset(("tableoid", "xmin", "xmax", "cmin", "cmax", "ctid"))
-"""What every table has without naming it."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScopeColumn:
@@ -49,10 +46,22 @@ class Relation:
     function: bool = False  # a function's result: its name may mean its one column
     common: bool = False  # a WITH query
     optional: bool = False  # an outer join puts nulls where it has no row
+    system: tuple[ScopeColumn, ...] = ()  # behind `columns` in the row: by name only, never in *
+    fixed: Mapping[str, Expression] = field(default_factory=dict)  # system columns that are no column here
+
+    @property
+    def width(self) -> int:
+        """How many columns of the row are its own."""
+        return len(self.columns) + len(self.system)
+
+    def at(self, index: int) -> ScopeColumn:
+        """A column, or a system column behind them."""
+        own = len(self.columns)
+        return self.columns[index] if index < own else self.system[index - own]
 
     def column_name(self, index: int) -> ColumnName:
         """A column by its names."""
-        column = self.columns[index]
+        column = self.at(index)
         named = self.table and column.table == self.table and index >= self.renamed
         return ColumnName(self.name, column.name, self.table if named else 0, column.number if named else 0)
 
@@ -104,20 +113,20 @@ class Scope:
         if relation.name and any(r.name == relation.name for r in self.relations):
             raise DuplicateAlias(f'table name "{relation.name}" specified more than once', position=position)
         relation.offset = self.width
-        self.width += len(relation.columns)
+        self.width += relation.width
         self.relations.append(relation)
         return relation
 
     def column(self, relation: Relation, index: int) -> Reference:
-        """The expression for a relation's column."""
-        column = relation.columns[index]
+        """The expression for a relation's column, or for a system column behind them."""
+        column = relation.at(index)
         return Reference(relation.offset + index, column.type, column.name)
 
     def origin(self, index: int) -> tuple[Relation, ScopeColumn] | None:
         """The relation and column that stand at a place of the row."""
         for relation in self.relations:
-            if relation.offset <= index < relation.offset + len(relation.columns):
-                return relation, relation.columns[index - relation.offset]
+            if relation.offset <= index < relation.offset + relation.width:
+                return relation, relation.at(index - relation.offset)
         return None
 
     def find(self, name: str, position: int) -> Expression | None:
@@ -127,6 +136,7 @@ class Scope:
             for index, column in enumerate(relation.columns):
                 if column.name == name and index not in relation.hidden:
                     found.append(self.column(relation, index))
+        found = found or [e for e in (self.system(r, name) for r in self.relations) if e is not None]
         if len(found) > 1:
             raise AmbiguousColumn(f'column reference "{name}" is ambiguous', position=position)
         if found:
@@ -134,6 +144,13 @@ class Scope:
         parent = self.frame.parent
         outer = None if parent is None else parent.find(name, position)
         return None if outer is None else self.frame.capture(outer)
+
+    def system(self, relation: Relation, name: str) -> Expression | None:
+        """A relation's system column; None where it has none of this name."""
+        for index, column in enumerate(relation.system, len(relation.columns)):
+            if column.name == name:
+                return self.column(relation, index)
+        return relation.fixed.get(name)
 
     def owner(self, name: str, table: str = "") -> ColumnName | None:
         """The relation whose column a name is that was found; None where no relation has it."""
@@ -144,6 +161,10 @@ class Scope:
                 continue
             for index, column in enumerate(relation.columns):
                 if column.name == name and (table or index not in relation.hidden):
+                    return relation.column_name(index)
+        for relation in self.relations:
+            for index, column in enumerate(relation.system, len(relation.columns)):
+                if column.name == name and table in ("", relation.name):
                     return relation.column_name(index)
         parent = self.frame.parent
         return None if parent is None else parent.owner(name, table)
@@ -166,6 +187,9 @@ class Scope:
         if len(places) > 1:
             raise AmbiguousColumn(f'column reference "{name}" is ambiguous', position=position)
         if not places:
+            system = scope.system(relation, name)
+            if system is not None:
+                return self.lift(system, scope)
             raise UndefinedColumn(f"column {table}.{name} does not exist", position=position)
         return self.lift(scope.column(relation, places[0]), scope)
 

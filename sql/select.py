@@ -36,6 +36,7 @@ from sql.resolved import ColumnName
 from sql.scope import Frame, Scope, ScopeColumn
 from sql.sortable import must_equal
 from sql.sources import Sources, StarColumn
+from sql.systemcolumns import named
 from sql.tokens import Kind
 from storage.errors import (
     AmbiguousColumn,
@@ -167,7 +168,7 @@ class _Select:
     def _from(self) -> Node:
         clause = self.tree.args.get("from_")
         first = None if clause is None else clause.this
-        sources = Sources(self.scope, self.context, self.queries)
+        sources = Sources(self.scope, self.context, self.queries, named(self.tree))
         node, self.stars = sources.bind(first, self.tree.args.get("joins") or ())
         return node
 

@@ -151,6 +151,8 @@ def _find(scan: IndexScan, wanted: Sequence[int], catalog: Catalog) -> FindRow |
     relation = catalog.relations.get(scan.table)
     if scan.rest is not None or scan.row_ids or not isinstance(relation, Table):
         return None
+    if any(number < 0 for number in wanted):
+        return None
     items = [among.items[0] for among in scan.among if len(among.items) == 1 and not among.array]
     types = [relation.definition(number).type for number in scan.key.numbers]
     if len(items) != len(types):

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from engine.expressions import Coalesce, Expression
 from engine.operators import OneRow
+from sql import systemcolumns
 from sql.binding import Binding, routines
 from sql.bound import Bound, QueryBinder
 from sql.coerce import common_type
@@ -61,8 +62,12 @@ class Item:
 class Sources:
     """Binds the FROM clause of one query level into `scope`."""
 
-    def __init__(self, scope: Scope, context: BindContext, queries: QueryBinder) -> None:
+    def __init__(
+        self, scope: Scope, context: BindContext, queries: QueryBinder, system: tuple[int, ...] = ()
+    ) -> None:
+        """`system`: the system columns (attnums) that the query level names, of whichever table."""
         self.scope = scope
+        self.system = system
         self.context = context
         self.queries = queries
 
@@ -248,12 +253,14 @@ class Sources:
         if tree.args.get("catalog") is not None:
             raise FeatureNotSupported("cross-database references are not implemented", position=position)
         found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)
+        more: dict[str, object] = {}
         if isinstance(found.source, Table):
             table = found.source
             if table.materialized is not None and not table.materialized.populated:
                 self.context.unpopulated.append(table.name)
             columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
-            node: Node = Get(table, tuple(range(len(columns))))
+            node: Node = Get(table, (*range(len(columns)), *self.system))
+            more["system"] = systemcolumns.columns(table.oid, self.system)
             oid = table.oid
         elif isinstance(found.source, View):
             bound = bind_stored(found.source, self.context, self.queries)
@@ -265,6 +272,7 @@ class Sources:
             view = found.source
             columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
             node, oid = Get(view, tuple(range(len(columns)))), view.oid
+            more["fixed"] = systemcolumns.of_view(view.oid, self.context) if self.system else {}
         sample = tree.args.get("sample")
         if sample is not None:
             node = sampled(node, sample, position, self.context, self.scope)
@@ -280,6 +288,7 @@ class Sources:
             schema="" if alias else found.schema,
             table=oid,
             behind=name if alias else "",
+            **more,
         )
 
     def _expanded(self, schema: str, name: str) -> Bound:

@@ -21,6 +21,7 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
+from storage.systemcolumns import SYSTEM_COLUMNS
 from storage.types import Attribute, Type, composite, refreshed
 from storage.usertypes import BOOTSTRAP_ROLE as BOOTSTRAP_ROLE
 from storage.usertypes import CompositeType, UserType
@@ -166,8 +167,15 @@ class Table:
         return self._positions[number]
 
     def definition(self, number: int) -> ColumnDefinition:
-        """The column with attnum `number`."""
+        """The column with attnum `number`; of a system column, tableoid says `missing`."""
+        if number < 0:
+            system = SYSTEM_COLUMNS[number]
+            return ColumnDefinition(system.name, system.type, number, missing=self.oid)
         return self.columns[self._positions[number]]
+
+    def at(self, place: int) -> ColumnDefinition:
+        """The column that stands at a position of `columns`, or the system column of a negative attnum."""
+        return self.definition(place) if place < 0 else self.columns[place]
 
     @cached_property
     def _positions(self) -> dict[int, int]:

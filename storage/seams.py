@@ -43,7 +43,8 @@ class Morsel(Protocol):
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """A column of the table, decoded: of all rows, or of these positions in the morsel.
 
-        `definition` is of the view's table. Rows older than the column have its `missing` value.
+        `definition` is of the view's table, or of a system column (`Table.definition`). Rows older than the
+        column have its `missing` value.
         """
 
     def expect(self, definition: ColumnDefinition, rows: Positions) -> None:

@@ -35,6 +35,7 @@ from storage.types import (
     NUMERIC,
     OID,
     TEXT,
+    TID,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
@@ -116,7 +117,7 @@ class _Largest(Folded):
 
 
 for _type in (
-    *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, CHAR, ANYENUM),
+    *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, TID, CHAR, ANYENUM),
 ):
     aggregate("min", [_type], _type)(_Smallest)
     aggregate("max", [_type], _type)(_Largest)

@@ -29,6 +29,7 @@ from engine.forms import (
     records,
     sparse,
     texts,
+    tids,
     times,
     vectors,
 )
@@ -66,8 +67,9 @@ def _read_path(type: Type, texts: list[str], style: Style) -> list[str]:
 
 FORMS: dict[int, tuple[Write, Read]] = {
     t.BOOL.oid: (numbers.write_bool, numbers.read_bool),
-    **dict.fromkeys((x.oid for x in (t.INT2, t.INT4, t.INT8, t.OID, t.XID, t.TID)), _INTEGER),
+    **dict.fromkeys((x.oid for x in (t.INT2, t.INT4, t.INT8, t.OID, t.XID, t.CID)), _INTEGER),
     **dict.fromkeys((x.oid for x in (t.FLOAT4, t.FLOAT8)), (numbers.write_float, numbers.read_float)),
+    t.TID.oid: (tids.write_tid, tids.read_tid),
     t.NUMERIC.oid: (numbers.write_numeric, numbers.read_numeric),
     **dict.fromkeys(
         (

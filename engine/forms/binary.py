@@ -44,6 +44,7 @@ from storage.types import (
     MACADDR,
     MACADDR8,
     SPARSEVEC,
+    TID,
     TIMETZ,
     UUID,
     VECTORS,
@@ -66,7 +67,7 @@ _PACKED: dict[int, tuple[Callable[[Any], bytes], Callable[[Type, bytes, str], An
 }
 # text behind the number of its version; what stands in an error before a number that is not 1
 _VERSIONED = {JSONB.oid: "", JSONPATH.oid: ":"}
-_HARDWARE = {MACADDR.oid: np.dtype(("u1", 6)), MACADDR8.oid: np.dtype(("u1", 8))}
+_ADDRESSES = {type.oid: np.dtype(("u1", hardware.WIDTHS[type.name])) for type in (MACADDR, MACADDR8, TID)}
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -81,8 +82,8 @@ def wire_dtype(type: Type) -> np.dtype[Any] | None:
         return None
     if type.oid == TIMETZ.oid:
         return times.WIRE_TIMETZ
-    if type.oid in _HARDWARE:
-        return _HARDWARE[type.oid]
+    if type.oid in _ADDRESSES:
+        return _ADDRESSES[type.oid]
     return _INTERVAL if type.dtype.names else type.dtype.newbyteorder(">")
 
 
@@ -93,7 +94,7 @@ def fixed_rows(column: Column) -> Any:
     dtype = wire_dtype(column.type)
     values = column.values
     if dtype is not None:
-        if column.type.oid in _HARDWARE:
+        if column.type.oid in _ADDRESSES:
             return hardware.write_wire(column.type, values)
         if column.type.oid == TIMETZ.oid:
             swapped = times.write_wire(values)
@@ -223,7 +224,7 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
     """A FIXED column of (rows, width) contiguous wire forms."""
     if type.oid == BOOL.oid:
         return Column(type, rows.reshape(-1) != 0, valid)
-    if type.oid in _HARDWARE:
+    if type.oid in _ADDRESSES:
         return Column(type, hardware.read_wire(type, rows), valid)
     raw = rows.reshape(-1).view(dtype)
     if type.oid == TIMETZ.oid:

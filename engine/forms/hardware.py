@@ -1,4 +1,4 @@
-"""Hardware addresses, macaddr and macaddr8: their bits, their text and their wire form.
+"""Hardware addresses, macaddr and macaddr8: their bits, their text and their wire form (tid has the same).
 
 A macaddr lies in an int64 as its 48 bits. The 64 bits of a macaddr8 lie there with the highest one turned
 over, so that comparing the integers compares the addresses.
@@ -15,9 +15,9 @@ import pyarrow as pa
 from engine.forms.style import Style
 from storage.column import Array, Column
 from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
-from storage.types import MACADDR, Type
+from storage.types import MACADDR8, Type
 
-WIDTHS = {"macaddr": 6, "macaddr8": 8}
+WIDTHS = {"macaddr": 6, "macaddr8": 8, "tid": 6}
 """Bytes of an address."""
 _TOP = 1 << 63
 
@@ -25,12 +25,12 @@ _TOP = 1 << 63
 def bits_of(type: Type, values: Array) -> Array:
     """Addresses as uint64, the first byte highest."""
     bits = np.ascontiguousarray(values).view(np.uint64)
-    return bits if type.oid == MACADDR.oid else bits ^ np.uint64(_TOP)
+    return bits ^ np.uint64(_TOP) if type.oid == MACADDR8.oid else bits
 
 
 def values_of(type: Type, bits: Array) -> Array:
     """The inverse of bits_of."""
-    return (bits if type.oid == MACADDR.oid else bits ^ np.uint64(_TOP)).view(np.int64)
+    return (bits ^ np.uint64(_TOP) if type.oid == MACADDR8.oid else bits).view(np.int64)
 
 
 def _bytes(type: Type, values: Array) -> Array:
@@ -66,7 +66,7 @@ _PAIRS = re.compile(r"\s*((?:[0-9a-f]{2}[:.-]?){8}|(?:[0-9a-f]{2}[:.-]?){6})\s*"
 
 def read_hardware(type: Type, texts: list[str], style: Style) -> list[int]:
     """Six or eight bytes in hexadecimal digits, alone, by twos, or by threes; of macaddr8 by any number."""
-    read = _macaddr if type.oid == MACADDR.oid else _macaddr8
+    read = _macaddr8 if type.oid == MACADDR8.oid else _macaddr
     return [read(type, text) for text in texts]
 
 

@@ -33,6 +33,7 @@ from storage.types import (
     BPCHAR,
     BYTEA,
     CHAR,
+    CID,
     DATE,
     ELEMENTS,
     FLOAT4,
@@ -308,6 +309,7 @@ _declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID))
 _declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, MACADDR, MACADDR8))
 _declare(_fixed, _same(ANYENUM))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
+_declare(_fixed, _same(CID), symbols=("=",))
 _declare(_float, _cross(FLOAT4, FLOAT8))
 _declare(_arrow, [*_cross(TEXT, NAME), (BYTEA, BYTEA)])
 _declare(_blank_padded, _same(BPCHAR))

@@ -26,10 +26,12 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.catalog import UniqueKey
-from storage.column import Positions
+from storage.column import Column, Positions
 from storage.errors import CardinalityViolation
 from storage.transactions.locks import RowMode
-from storage.types import Type
+from storage.types import XID, Type
+
+_XIDS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class SetRow:
 class Upsert:
     """`child` gives all columns of `table` (an OID), in its order; see Insert for the rest.
 
+    `returning` is over the rows, and then their xmax: 0 of inserted ones, else that of this transaction.
     `update` says what to do with a row that has one of the `arbiters`' keys; None: nothing, its row is left
     out. `replaces`: such rows are deleted, and the new one is inserted.
     """
@@ -98,16 +101,17 @@ class Upsert:
             keeper.close()
 
     def _put(self, batch: Batch, keeper: Keeper | None, run: Run) -> Batch:
-        """The rows that came to be, in the order of those that were to be inserted."""
+        """The rows that came to be, and their xmax, in the order of those that were to be inserted."""
         done: list[Batch] = []
         places = [np.zeros(0, np.int64)]
         left = np.arange(batch.rows)
         while len(left):
             holders = run.transaction.insert_free(self.table, batch.take(left), self.arbiters)
             inserted = left[holders == 0]
-            done.append(batch.take(inserted))
+            new = batch.take(inserted)
             if keeper is not None:
-                keeper.inserted(done[-1], None)
+                keeper.inserted(new, None)
+            done.append(_with_xmax(new, 0))
             places.append(inserted)
             if self.update is None and not self.replaces:
                 break
@@ -119,7 +123,7 @@ class Upsert:
             rows, kept, again = self._change(
                 self.update, batch.take(left[first]), holders[first], keeper, run
             )
-            done.append(rows)
+            done.append(_with_xmax(rows, run.now % _XIDS or 1))
             places.append(left[first][kept])
             others = np.setdiff1d(np.arange(len(left)), first)
             left = np.sort(left[np.concatenate([others, first[again]])])
@@ -163,3 +167,8 @@ class Upsert:
             if keeper is not None:
                 keeper.updated(row_ids[rows], new, changed)
         return new, rows, np.flatnonzero(~there)
+
+
+def _with_xmax(batch: Batch, xmax: int) -> Batch:
+    column = Column(XID, np.full(batch.rows, xmax, np.uint32))
+    return Batch((*batch.columns, column), batch.rows)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from engine.expressions import Constant, Expression
+from engine.expressions import Expression
 from sql.binding import rows
 from sql.binding.base import Binding, binds
 from sql.binding.calls import gives_columns
 from sql.binding.literals import constant, parameter
 from sql.marks import FunctionMark, Literal, OperatorMark, ParameterMark, position_of, start_of
-from sql.scope import SYSTEM_COLUMNS, Scope
+from sql.scope import Scope
 from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,
     UndefinedColumn,
 )
-from storage.types import OID, XID, Type
+from storage.systemcolumns import SYSTEM_NAMES
+from storage.types import Type
 
 _FUZZY = 3
 
@@ -68,9 +69,7 @@ def _bare(binding: Binding, name: str, position: int, tree: exp.Expression) -> E
     if alias is not None:
         # MySQL's rule: a name of the select list, where no column has it
         return binding.within(aliases={}).bind(alias)
-    system = _system_column(binding, name, "")
-    if system is not None:
-        return system
+    _refuse_system_column(binding, name, "")
     relation = binding.scope.find_relation(name)
     if relation is not None:
         item, scope = relation
@@ -88,26 +87,17 @@ def _qualified(binding: Binding, tree: exp.Column, name: str, position: int) -> 
     try:
         return binding.scope.find_qualified(table, name, position, "" if schema is None else schema.this)
     except UndefinedColumn as error:
-        system = _system_column(binding, name, table)
-        if system is not None:
-            return system
+        _refuse_system_column(binding, name, table)
         error.hint = _suggestion(binding.scope, name, table)
         raise
 
 
-def _system_column(binding: Binding, name: str, table: str) -> Expression | None:
-    if name not in SYSTEM_COLUMNS:
-        return None
-    relations = [r for r in binding.scope.relations if r.table and (not table or r.name == table)]
-    if len(relations) != 1:
-        return None
-    if name == "tableoid":
-        return Constant(binding.context.constant(OID, relations[0].table))
-    if name in ("xmin", "cmin"):
-        return Constant(binding.context.constant(XID, 1 if name == "xmin" else 0))
-    if name in ("xmax", "cmax"):
-        return Constant(binding.context.constant(XID, 0))
-    raise FeatureNotSupported(f'system column "{name}" is not supported')
+def _refuse_system_column(binding: Binding, name: str, table: str) -> None:
+    """Raise for a system column that a table has, but not here: of rows that are being written."""
+    if name not in SYSTEM_NAMES:
+        return
+    if any(relation.fixed for relation in binding.scope.relations if table in ("", relation.name)):
+        raise FeatureNotSupported(f'system column "{name}" is not supported in {binding.clause}')
 
 
 @binds(exp.Dot)

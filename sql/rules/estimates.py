@@ -177,7 +177,7 @@ class Estimates:
         """What is known of a column of a node's rows."""
         match node:
             case logical.Get() if isinstance(node.source, Table) and index < len(node.positions):
-                definition = node.source.columns[node.positions[index]]
+                definition = node.source.at(node.positions[index])
                 rows = self.table_rows(node)
                 if any(key.columns.numbers == (definition.number,) for key in node.source.unique_keys):
                     return Column(rows, self._statistics(node, index))
@@ -208,7 +208,7 @@ class Estimates:
     def _statistics(self, node: logical.Get, index: int) -> ColumnStatistics | None:
         assert isinstance(node.source, Table)
         found = self._planning.statistics(node.source.oid)
-        return None if found is None else found.column(node.source.columns[node.positions[index]].number)
+        return None if found is None else found.column(node.source.at(node.positions[index]).number)
 
     # conditions
 

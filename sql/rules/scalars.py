@@ -142,7 +142,7 @@ class _Joins:
                 and isinstance(sides[1], Reference)
                 and sides[1].index < len(table.positions)
             ):
-                numbers.add(table.source.columns[table.positions[sides[1].index]].number)
+                numbers.add(table.source.at(table.positions[sides[1].index]).number)
         if not any(set(key.columns.numbers) <= numbers for key in table.source.unique_keys):
             return None
         width = len(left.types)

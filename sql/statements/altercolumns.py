@@ -23,7 +23,7 @@ from sql.definitions import ColumnClause, read_column
 from sql.dependencies import Object
 from sql.expressions import is_volatile
 from sql.parse import parse_expression, parse_expression_tokens
-from sql.scope import SYSTEM_COLUMNS, Frame, Scope
+from sql.scope import Frame, Scope
 from sql.statements import writing
 from sql.statements.composites import refuse_itself
 from sql.statements.constraints import free_name, require_values, source, validate
@@ -47,6 +47,7 @@ from storage.errors import (
     TooManyColumns,
     UndefinedColumn,
 )
+from storage.systemcolumns import SYSTEM_NAMES
 from storage.types import Type, format_type
 
 
@@ -55,7 +56,7 @@ def _context(host: Host, text: str) -> BindContext:
 
 
 def _must_column(table: Table, name: str) -> ColumnDefinition:
-    if name in SYSTEM_COLUMNS:
+    if name in SYSTEM_NAMES:
         raise FeatureNotSupported(f'cannot alter system column "{name}"')
     column = table.column(name)
     if column is None:
@@ -137,7 +138,7 @@ def _default(column: ColumnDefinition, clause: ColumnClause, text: str, context:
 
 def drop_column(host: Host, table: Table, action: commands.DropColumn, text: str) -> None:
     """DROP COLUMN; its values go when segments are merged."""
-    if action.name in SYSTEM_COLUMNS:
+    if action.name in SYSTEM_NAMES:
         raise FeatureNotSupported(f'cannot drop system column "{action.name}"')
     column = table.column(action.name)
     if column is None:

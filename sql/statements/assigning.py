@@ -16,13 +16,14 @@ from sql.binding import Binding, subqueries
 from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
-from sql.scope import SYSTEM_COLUMNS, Relation, Scope
+from sql.scope import Relation, Scope
 from sql.statements import writing
 from sql.statements.parts import Step, taken_apart
 from sql.statements.parts import assigned as assigned_part
 from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
+from storage.systemcolumns import SYSTEM_NAMES
 from storage.types import record
 
 
@@ -79,7 +80,7 @@ def _assignments(
 
 def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
     name = writing.name_of(taken_apart(tree)[0])
-    if name in SYSTEM_COLUMNS:
+    if name in SYSTEM_NAMES:
         raise FeatureNotSupported(f'cannot assign to system column "{name}"', position=position_of(tree))
     return writing.column_of(target.table, name, position_of(tree))
 

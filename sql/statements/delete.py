@@ -23,7 +23,7 @@ def bind_delete(
     refuse_others(tree, _KNOWN, "DELETE")
     target = writing.target_of(tree.this, "delete from", context)
     using = tree.args.get("using") or []
-    rows = TargetRows(target, list(using), context, writing.common_tables(tree, context, tables))
+    rows = TargetRows(tree, target, list(using), context, writing.common_tables(tree, context, tables))
     old = tuple(rows.scope.column(rows.relation, i) for i in range(rows.width))
     child = rows.child(tree.args.get("where"), old)
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)

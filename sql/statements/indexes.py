@@ -28,6 +28,7 @@ from storage.errors import (
     UndefinedTable,
     WrongObjectType,
 )
+from storage.systemcolumns import SYSTEM_NAMES
 from storage.transactions.locks import TableMode
 from storage.types import Type
 
@@ -111,6 +112,8 @@ def _keyed(
     """(attnum, type, SQL text of an expression or '') of what an index is over. Raises UndefinedColumn."""
     found = []
     for name, tokens in zip(command.columns, command.expressions, strict=True):
+        if not tokens and name in SYSTEM_NAMES:
+            raise FeatureNotSupported("index creation on system columns is not supported")
         if not tokens:
             (number,) = numbers_of(table, (name,), 'column "{}" does not exist')
             found.append((number, table.definition(number).type, ""))

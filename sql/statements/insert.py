@@ -22,6 +22,7 @@ from sql.statements.parts import PartOfColumn, assigned
 from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
+from storage.types import XID
 
 _KNOWN = frozenset(
     ("this", "expression", "returning", "default", "with_", "conflict", "replace", "overriding")
@@ -58,11 +59,14 @@ def bind_insert(
                 writing.refuse_generated(column)
         child = _with_defaults(table, columns[:given], query, overriding == "user", context)
     scope = Scope(context.frame, tables)
-    relation = scope.add(target.relation())
+    relation = scope.add(target.written(context))
+    conflict = resolution(tree, target, context, tables)
+    if conflict is not None:
+        xmax = Reference(len(relation.columns), XID, "xmax")  # see engine.operators.upsert
+        relation.fixed = {**relation.fixed, "xmax": xmax}
     if tree.args.get("conflict") is not None:
         scope.unreachable = frozenset(("excluded",))
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
-    conflict = resolution(tree, target, context, tables)
     expressions = None if returned is None else returned.expressions
     not_null, checks = writing.not_null(table), writing.checks(table, context)
     rules = writing.rules_for_insert(table, context)

@@ -23,6 +23,7 @@ from sql.statements import writing
 from sql.statements.assigning import new_row
 from sql.statements.insert import inserted_row
 from sql.statements.writing import Target
+from sql.systemcolumns import named, of_written
 from storage.errors import DuplicateAlias, SqlSyntaxError
 
 
@@ -33,7 +34,8 @@ def bind_merge(
     target = writing.target_of(tree.this, "merge into", context)
     tables = writing.common_tables(tree, context, tables)
     scope = Scope(context.frame, tables)
-    source, _ = Sources(scope, context, bind_query).bind(tree.args["using"], tree.args.get("joins") or ())
+    sources = Sources(scope, context, bind_query, named(tree))
+    source, _ = sources.bind(tree.args["using"], tree.args.get("joins") or ())
     alone = list(scope.relations)
     if any(relation.name == target.name for relation in alone):
         raise DuplicateAlias(
@@ -41,6 +43,7 @@ def bind_merge(
             detail="The name is used both as MERGE target table and data source.",
         )
     old = scope.add(target.relation())
+    old.fixed = {"tableoid": of_written(target.table.oid, context)["tableoid"]}
     condition = Binding(context, scope, "JOIN conditions").condition(tree.args["on"], "JOIN/ON")
     whens = tree.args["whens"]
     get = Get(target.table, tuple(range(len(target.table.columns))), row_ids=True)

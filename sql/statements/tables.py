@@ -13,7 +13,7 @@ from sql.context import ParameterTypes
 from sql.definitions import ColumnClause, read_table
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
-from sql.scope import SYSTEM_COLUMNS, Frame, Scope
+from sql.scope import Frame, Scope
 from sql.statements.constraints import add_constraints, free_name, source, touch_referenced
 from sql.statements.control import done
 from sql.statements.host import Host
@@ -37,6 +37,7 @@ from storage.errors import (
     TooManyColumns,
     UndefinedColumn,
 )
+from storage.systemcolumns import SYSTEM_NAMES
 from storage.types import BINARY, Type
 
 MOST_COLUMNS = 1600
@@ -75,7 +76,7 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
 
 def check_name(name: str) -> None:
     """Raise DuplicateColumn for the name of a column that every table has."""
-    if name in SYSTEM_COLUMNS:
+    if name in SYSTEM_NAMES:
         raise DuplicateColumn(f'column name "{name}" conflicts with a system column name')
 
 

@@ -26,6 +26,7 @@ from sql.sources import Sources
 from sql.statements import writing
 from sql.statements.assigning import new_row
 from sql.statements.writing import Target
+from sql.systemcolumns import named, of_written
 from storage.errors import FeatureNotSupported
 from storage.types import INT8
 
@@ -41,9 +42,11 @@ def bind_update(
     table = target.table
     clause = tree.args.get("from_")
     first = [] if clause is None else [clause.this]
-    rows = TargetRows(target, first, context, writing.common_tables(tree, context, tables))
+    rows = TargetRows(tree, target, first, context, writing.common_tables(tree, context, tables))
     row = new_row(tree, rows.scope, rows.relation, target, context)
     child = rows.child(tree.args.get("where"), row.values)
+    # of the new row, whose place and version are not there yet
+    rows.relation.system, rows.relation.fixed = (), of_written(table.oid, context)
     returned = writing.returning(tree.args.get("returning"), rows.scope, rows.shown, context)
     expressions = None if returned is None else tuple(rows.moved(e) for e in returned.expressions)
     operator = Update(
@@ -72,6 +75,7 @@ class TargetRows:
 
     def __init__(
         self,
+        tree: exp.Expression,
         target: Target,
         others: list[exp.Expression],
         context: BindContext,
@@ -80,28 +84,31 @@ class TargetRows:
         self.context = context
         self.scope = Scope(context.frame, tables)
         table = target.table
-        get: Node = Get(table, tuple(range(len(table.columns))), row_ids=True)
+        system = named(tree)
+        get: Node = Get(table, (*range(len(table.columns)), *system), row_ids=True)
         self.node = get
         if others:
             joins = [exp.Join(this=other) for other in others[1:]]
-            node, _ = Sources(self.scope, context, bind_query).bind(others[0], joins)
+            node, _ = Sources(self.scope, context, bind_query, system).bind(others[0], joins)
             self.node = Join("inner", node, get, None)
         self.others = self.scope.width
         before = list(self.scope.relations)
-        self.relation: Relation = self.scope.add(target.relation())
+        self.relation: Relation = self.scope.add(target.relation(system))
         self.shown = [self.relation, *before]
         self.width = len(table.columns)
+        behind = self.others + self.width
+        self.system = tuple(Reference(behind + i, c.type) for i, c in enumerate(self.relation.system))
         self.beside: tuple[Beside, ...] = ()  # known once `child` is made
 
     def child(self, where: exp.Expression | None, row: tuple[Expression, ...]) -> Operator:
-        """The row's columns, its id, and the columns of the other items."""
+        """The row's columns, its id, the columns of the other items, and its system columns."""
         node = self.node
         if where is not None:
             binding = Binding(self.context, self.scope, "WHERE")
             node = Filter(node, binding.condition(where.this, "WHERE"))
-        row_id = Reference(self.others + self.width, INT8, "")
+        row_id = Reference(self.others + self.width + len(self.system), INT8, "")
         others = tuple(Reference(i, t, "") for i, t in enumerate(node.types[: self.others]))
-        columns = (*row, row_id, *others)
+        columns = (*row, row_id, *others, *self.system)
         if self.others:  # their rows stay the same when a target is looked at again
             node, places, found = carry(node, self.context)
             carried = [each for each in found if each.table]
@@ -113,4 +120,5 @@ class TargetRows:
         """An expression over the scope, as one over the child's row."""
         places = {self.others + i: i for i in range(self.width)}
         places |= {i: self.width + 1 + i for i in range(self.others)}
+        places |= {c.index: self.width + 1 + self.others + i for i, c in enumerate(self.system)}
         return remap(expression, places)

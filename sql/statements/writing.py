@@ -21,6 +21,7 @@ from sql.parse import parse_expression
 from sql.query import bind_query
 from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
+from sql.systemcolumns import columns, of_written
 from sql.views.registry import SystemView
 from storage.catalog import ColumnDefinition, Table, View
 from storage.errors import (
@@ -49,9 +50,15 @@ class Target:
         """Its columns as a scope has them."""
         return tuple(ScopeColumn(c.name, c.type, self.table.oid, c.number) for c in self.table.columns)
 
-    def relation(self) -> Relation:
-        """It as a relation of a scope."""
-        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid)
+    def relation(self, system: tuple[int, ...] = ()) -> Relation:
+        """It as a relation of a scope, with these system columns (attnums) of rows that are there."""
+        behind = columns(self.table.oid, system)
+        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid, system=behind)
+
+    def written(self, context: BindContext) -> Relation:
+        """It as a relation of new rows."""
+        fixed = of_written(self.table.oid, context)
+        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid, fixed=fixed)
 
 
 def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:

@@ -46,6 +46,7 @@ _SHORT = frozenset(
         "oid",
         "tid",
         "xid",
+        "cid",
         "float4",
         "float8",
         "bpchar",

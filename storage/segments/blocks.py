@@ -19,6 +19,7 @@ from storage.column import Column, Mask, Positions
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.rows import Row, batch_of
+from storage.segments import rowids
 from storage.segments.missing import Numbers, defined, missing_column
 from storage.types import Type
 
@@ -209,8 +210,8 @@ class Block:
         return False
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
-        """Blocks have no zone maps."""
-        return True
+        """Blocks have no zone maps, but row ids that ascend."""
+        return rowids.may_match(predicate, int(self._row_ids[start]), int(self._row_ids[stop - 1]))
 
     def morsel_rows(self) -> int:
         """How many rows make a morsel: wide rows fewer, and those of a block about as many each."""

@@ -28,6 +28,7 @@ from storage.errors import DataCorrupted
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.rows import Row
+from storage.segments import rowids
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
 from storage.segments.segmentfolder import stem
@@ -211,6 +212,8 @@ class Sealed:
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """See storage.segments.table.Part."""
+        if not rowids.may_match(predicate, self.first_row_id, self.last_row_id):
+            return False
         return self.segment.may_match(predicate, start, stop)
 
     def morsel_rows(self) -> int:

@@ -307,6 +307,8 @@ class Segment:
         return all(self._may_match(term, start, stop) for term in predicate)
 
     def _may_match(self, term: Compare, start: int, stop: int) -> bool:
+        if term.column.number < 0:
+            return True  # it follows from row ids: see storage.segments.rowids
         stored = self.columns.get(term.column.number)
         if stored is None:
             key = comparable(term.column.type, term.op, term.value)

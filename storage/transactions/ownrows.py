@@ -19,6 +19,7 @@ from storage.column import Column, Mask, Positions
 from storage.predicate import Conjunction
 from storage.segments.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
 from storage.segments.missing import Numbers, defined, missing_column
+from storage.segments.rowids import system_column
 from storage.segments.sealed import Sealed
 from storage.types import Type
 
@@ -223,6 +224,8 @@ class OwnMorsel:
 
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
+        if definition.number < 0:
+            return system_column(definition, self.row_ids(rows))
         if rows is None:
             return self._rows.span(definition, self._start, self._stop)
         return self._rows.column(definition, rows + self._start)

@@ -20,6 +20,7 @@ from storage.indexes.lookup import find
 from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
 from storage.segments.coding import codes_of
+from storage.segments.rowids import system_column
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
 from storage.segments.widerows import referred
@@ -86,6 +87,8 @@ class PartMorsel:
 
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
+        if definition.number < 0:
+            return system_column(definition, self.row_ids(rows))
         return self._part.column(definition, self._start, self._stop, rows)
 
     def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
