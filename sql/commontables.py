@@ -15,6 +15,7 @@ from sqlglot import exp
 from engine.operators import Operator, RecursiveUnion, Shared, WorkTable
 from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
+from sql.cycles import Cycles
 from sql.expressions import is_volatile
 from sql.logical import Leaf, LockRows, Node, Project
 from sql.marks import position_of
@@ -25,6 +26,7 @@ from sql.rules import optimise
 from sql.scope import Frame, ScopeColumn
 from sql.setoperations import retyped
 from storage.errors import (
+    DatabaseError,
     DatatypeMismatch,
     DuplicateAlias,
     FeatureNotSupported,
@@ -33,6 +35,7 @@ from storage.errors import (
     SqlSyntaxError,
 )
 
+_KNOWN = frozenset(("this", "alias", "materialized", "search", "cycle", "marks"))
 _NUMBERS = itertools.count(1)
 
 
@@ -45,6 +48,7 @@ class CommonTable:
 
     name: str
     bound: Bound | None
+    apart: int = 0  # the last columns, which `*` passes over
 
     def reference(self, position: int) -> Bound:
         """The plan and columns where it is named."""
@@ -104,6 +108,7 @@ def bind_with(
             shared = True
         else:
             bound = queries(item.this, frame, context, known)
+            _refuse_rounds(item)
             bound = Bound(bound.node, _renamed(bound.columns, name, names, item))
             count = _namings(owner, name)
             shared = count > 1 if materialized is None else bool(materialized)
@@ -115,6 +120,12 @@ def bind_with(
             bound = Bound(Leaf(operator), bound.columns)
         known[name] = CommonTable(name, bound)
     return known
+
+
+def _refuse_rounds(item: exp.CTE) -> None:
+    """SEARCH and CYCLE of a query that is not recursive."""
+    if item.args.get("search") is not None or item.args.get("cycle") is not None:
+        raise SqlSyntaxError("WITH query is not recursive", position=position_of(item))
 
 
 def _written(
@@ -148,7 +159,7 @@ def _written(
 
 def _name_of(item: exp.CTE) -> tuple[str, list[str]]:
     alias = item.args["alias"]
-    if any(v for k, v in item.args.items() if k not in ("this", "alias", "materialized")):
+    if any(v for k, v in item.args.items() if k not in _KNOWN):
         raise FeatureNotSupported("this form of WITH is not supported", position=position_of(item))
     name = alias.this.this
     names = [column.this for column in alias.args.get("columns") or ()]
@@ -200,14 +211,28 @@ def _recursive(
         )
     check_recursion(name, query)
     initial = queries(query.this, frame, context, tables)
-    columns = tuple(replace(c, table=0, number=0) for c in _renamed(initial.columns, name, names, item))
+    own = tuple(replace(c, table=0, number=0) for c in _renamed(initial.columns, name, names, item))
+    cycles = Cycles(item, own, context)
     key = f"{name} {next(_NUMBERS)}"
-    work = Leaf(WorkTable(key, initial.node.types))
-    inner = {**tables, name: CommonTable(name, Bound(work, columns))}
-    step = queries(query.expression, frame, context, inner, resolve=False)
+
+    def recursive_term(columns: tuple[ScopeColumn, ...], work: Node) -> Bound:
+        inner = {**tables, name: CommonTable(name, Bound(work, columns), len(cycles))}
+        return queries(query.expression, frame, context, inner, resolve=False)
+
+    try:
+        cycles.check(query)
+    except DatabaseError:
+        columns = (*own, *cycles.placeholders())
+        recursive_term(columns, Leaf(WorkTable(key, tuple(c.type for c in columns))))  # its errors come first
+        raise
+    initial = cycles.started(initial)
+    columns = (*own, *initial.columns[len(own) :])
+    work = cycles.worked(Leaf(WorkTable(key, initial.node.types)), columns)
+    with cycles.selecting(query.expression):
+        step = recursive_term(columns, work)
     if len(step.columns) != len(columns):
         raise SqlSyntaxError("each UNION query must have the same number of columns", position=position)
-    for number, (a, b) in enumerate(zip(columns, step.columns, strict=True), 1):
+    for number, (a, b) in enumerate(zip(own, step.columns, strict=False), 1):
         if a.type.oid != b.type.oid and b.type.name != "unknown":
             raise DatatypeMismatch(
                 f'recursive query "{name}" column {number} has type {a.type} in non-recursive term '
@@ -215,7 +240,7 @@ def _recursive(
                 hint="Cast the output of the non-recursive term to the correct type.",
                 position=position,
             )
-    stepped = retyped(step, [c.type for c in columns], context)
+    stepped = retyped(cycles.continued(step, columns), [c.type for c in columns], context)
     operator = RecursiveUnion(
         physical(optimise(initial.node, context.planning), context.planning),
         physical(optimise(stepped, context.planning), context.planning),

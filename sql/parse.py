@@ -19,9 +19,11 @@ from sql.commands import Command, parse_command
 from sql.marks import FunctionMark, Mark, position_of
 from sql.merging import Parsers, parse_merge, refuse_in_with
 from sql.rewrite import MARK, NAME, Rewritten, rewrite
+from sql.rewriting.commontables import Cycle
 from sql.tokens import Kind, Token, lex, near
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 
+exp.Values.arg_types["with_"] = False  # as other queries have it
 _QUERIES = frozenset(("select", "values", "with", "table", "insert", "update", "delete", "merge", "replace"))
 
 
@@ -130,12 +132,25 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         raise near(text, tokens[0])
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
-    restored = restore(tree, rewritten)
+    return _completed(restore(tree, rewritten), rewritten, text)
+
+
+def _completed(tree: exp.Expression, rewritten: Rewritten, text: str) -> exp.Expression:
+    """The tree with what the parser does not read: OVERRIDING, SEARCH and CYCLE."""
     if rewritten.overriding:
-        inserts = sorted(restored.find_all(exp.Insert), key=lambda insert: position_of(insert.this))
+        inserts = sorted(tree.find_all(exp.Insert), key=lambda insert: position_of(insert.this))
         for number, word in rewritten.overriding.items():
             inserts[number - 1].set("overriding", word)
-    return restored
+    if any(rewritten.clauses.values()):
+        items = sorted(tree.find_all(exp.CTE), key=lambda item: position_of(item.args["alias"].this))
+        for number, clauses in rewritten.clauses.items():
+            for clause in clauses:
+                items[number - 1].set("cycle" if isinstance(clause, Cycle) else "search", clause)
+                if isinstance(clause, Cycle) and clause.value:
+                    marks = (clause.value, clause.default)
+                    trees = [parse_expression_tokens(list(tokens), text) for tokens in marks]
+                    items[number - 1].set("marks", trees)
+    return tree
 
 
 def _is_merge(tokens: list[Token]) -> bool:

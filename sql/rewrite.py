@@ -32,6 +32,7 @@ from sqlglot.tokenizer_core import Token as ParserToken
 
 from sql.marks import Mark
 from sql.rewriting import MARK, NAME, Writer
+from sql.rewriting.commontables import Cycle, Search
 from sql.tokens import Token
 
 __all__ = ["MARK", "NAME", "Rewritten", "rewrite"]
@@ -46,6 +47,7 @@ class Rewritten:
     complete: bool  # the last thing written may end a statement
     closed: bool  # every parenthesis is, and no comma ends the statement
     overriding: Mapping[int, str]  # 'system' or 'user', by the number of the INSERT
+    clauses: Mapping[int, tuple[Search | Cycle, ...]]  # by the number of the query of WITH
 
 
 def rewrite(tokens: list[Token], text: str) -> Rewritten:
@@ -53,4 +55,6 @@ def rewrite(tokens: list[Token], text: str) -> Rewritten:
     writer = Writer(tokens, text)
     writer.run()
     open_end = writer.comma is not None or len(writer.frames) > 1
-    return Rewritten(writer.out, writer.marks, writer.operand, not open_end, writer.overriding)
+    return Rewritten(
+        writer.out, writer.marks, writer.operand, not open_end, writer.overriding, writer.clauses
+    )

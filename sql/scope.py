@@ -45,6 +45,7 @@ class Relation:
     behind: str = ""  # the table's name, where an alias hides it
     function: bool = False  # a function's result: its name may mean its one column
     common: bool = False  # a WITH query
+    apart: int = 0  # the last columns, which `*` passes over
     optional: bool = False  # an outer join puts nulls where it has no row
     system: tuple[ScopeColumn, ...] = ()  # behind `columns` in the row: by name only, never in *
     fixed: Mapping[str, Expression] = field(default_factory=dict)  # system columns that are no column here
@@ -58,6 +59,11 @@ class Relation:
         """A column, or a system column behind them."""
         own = len(self.columns)
         return self.columns[index] if index < own else self.system[index - own]
+
+    @property
+    def shown(self) -> tuple[ScopeColumn, ...]:
+        """The columns that `*` stands for."""
+        return self.columns[: len(self.columns) - self.apart]
 
     def column_name(self, index: int) -> ColumnName:
         """A column by its names."""

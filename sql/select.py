@@ -214,7 +214,7 @@ class _Select:
         if name:
             relation = self.scope.find_relation(name)
             if relation is not None:
-                found = [relation[0].column_name(i) for i in range(len(relation[0].columns))]
+                found = [relation[0].column_name(i) for i in range(len(relation[0].shown))]
         else:
             found = [self._star_name(star) for star in self.stars]
         self.context.resolved.stars[id(item)] = tuple(found)
@@ -257,7 +257,7 @@ class _Select:
         relation, scope = found
         return [
             Target(c.name, None, self.scope.lift(scope.column(relation, i), scope), c.table, c.number)
-            for i, c in enumerate(relation.columns)
+            for i, c in enumerate(relation.shown)
         ]
 
     def _row_star(self, item: exp.Dot) -> list[Target]:

@@ -222,7 +222,7 @@ class Sources:
                 _only(tree, "this alias with_ order limit offset joins")
                 return self._subquery(tree)
             case exp.Values():
-                _only(tree, "expressions alias order limit offset")
+                _only(tree, "expressions alias with_ order limit offset")
                 return self._subquery(tree)
         raise FeatureNotSupported(f"{tree.key.upper()} in FROM is not supported", position=position_of(tree))
 
@@ -234,7 +234,7 @@ class Sources:
         self.scope.add(relation, position)
         stars = [
             StarColumn(column.name, self.scope.column(relation, i), column)
-            for i, column in enumerate(relation.columns)
+            for i, column in enumerate(relation.shown)
         ]
         return Item(node, start, stars, [relation])
 
@@ -249,7 +249,7 @@ class Sources:
                 raise not_a_table(position)
             bound = common.reference(position)
             columns = _renamed(bound.columns, names, alias or name, position)
-            return self._add(bound.node, alias or name, columns, position, common=True)
+            return self._add(bound.node, alias or name, columns, position, common=True, apart=common.apart)
         if tree.args.get("catalog") is not None:
             raise FeatureNotSupported("cross-database references are not implemented", position=position)
         found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)

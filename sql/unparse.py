@@ -21,6 +21,7 @@ from sql.names import quoted
 from sql.ordering import bare_name, ties_of
 from sql.parse import parse_expression
 from sql.resolved import ColumnName, Resolved, TableName
+from sql.rewriting.commontables import Cycle, Search
 from sql.sampling import sample_parts
 from sql.scope import Scope
 from sql.typenames import type_of
@@ -67,9 +68,26 @@ class Unparser(ExpressionTexts):
         for item in tree.expressions:
             materialized = item.args.get("materialized")
             word = {None: "", True: " MATERIALIZED", False: " NOT MATERIALIZED"}[materialized]
-            parts.append(f"{self._alias(item.args['alias'])} AS{word} (\n{_deeper(self.query(item.this))}\n)")
+            text = f"{self._alias(item.args['alias'])} AS{word} (\n{_deeper(self.query(item.this))}\n)"
+            parts.append(text + self._rounds(item))
         word = "WITH RECURSIVE " if tree.args.get("recursive") else "WITH "
         return word + ", ".join(parts) + "\n"
+
+    def _rounds(self, item: exp.CTE) -> str:
+        """SEARCH and CYCLE of a query of WITH."""
+        text = ""
+        search: Search | None = item.args.get("search")
+        if search is not None:
+            way = "BREADTH" if search.breadth else "DEPTH"
+            text += f" SEARCH {way} FIRST BY {_names(search.columns)} SET {quoted(search.sequence)}"
+        cycle: Cycle | None = item.args.get("cycle")
+        if cycle is None:
+            return text
+        text += f" CYCLE {_names(cycle.columns)} SET {quoted(cycle.mark)}"
+        marks = item.args.get("marks")
+        if marks is not None:
+            text += f" TO {self.expression(marks[0])} DEFAULT {self.expression(marks[1])}"
+        return f"{text} USING {quoted(cycle.path)}"
 
     def _select(self, tree: exp.Select) -> str:
         if any(value for name, value in tree.args.items() if name not in _SELECT):
@@ -288,3 +306,7 @@ def _deeper(text: str) -> str:
 
 
 __all__ = ["Renames", "TableName", "Unparser", "constant", "expression_text"]
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(map(quoted, columns))

@@ -37,6 +37,7 @@ from sql.commands.views import (
 from sql.reading import Reader
 
 Adjectives = frozenset[str]
+_ADJECTIVES = ("columnstore", "global", "local", "recursive", "temp", "temporary", "unlogged", "unique")
 _NONE: Adjectives = frozenset()
 _TEMPORARY = frozenset(("temporary",))
 
@@ -73,7 +74,7 @@ def _function(kind: str) -> Callable[[Reader, Adjectives], Command]:
 
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
     "table": (create_table, frozenset(("columnstore", "temporary"))),
-    "view": (create_view, frozenset(("temporary", "replace"))),
+    "view": (create_view, frozenset(("temporary", "recursive", "replace"))),
     "materialized": (create_materialized_view, frozenset(("unlogged",))),
     "index": (_index, frozenset(("unique",))),
     "schema": (_plain(create_schema), _NONE),
@@ -150,7 +151,7 @@ def _adjectives(reader: Reader) -> Adjectives:
     found = set()
     if reader.word("or", "replace"):
         found.add("replace")
-    while word := reader.one_of("columnstore", "global", "local", "temp", "temporary", "unlogged", "unique"):
+    while word := reader.one_of(*_ADJECTIVES):
         if word in ("global", "local"):
             continue
         found.add("temporary" if word == "temp" else word)

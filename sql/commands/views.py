@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sql.commands.altering import actions_of
@@ -9,7 +10,7 @@ from sql.commands.base import Command, Name, unsupported
 from sql.commands.renaming import renamed
 from sql.commands.tables import without_data_clause
 from sql.reading import Reader
-from sql.tokens import Token
+from sql.tokens import Kind, Token, near
 from storage.errors import FeatureNotSupported, UndefinedObject
 
 
@@ -24,14 +25,18 @@ class CreateView(Command):
 
 
 def create_view(reader: Reader, adjectives: frozenset[str]) -> Command:
-    """CREATE [OR REPLACE] [TEMPORARY] VIEW, from the name on."""
-    name = reader.qualified()
+    """CREATE [OR REPLACE] [TEMPORARY] [RECURSIVE] VIEW, from the name on."""
+    at, name = reader.index, reader.qualified()
     token = reader.token
     columns = reader.names() if token is not None and token.is_mark("(") else ()
     options = reader.options() if reader.word("with") else ()
     reader.must_word("as")
     query = reader.rest()
     _refuse_check_option(query)
+    if "recursive" in adjectives:
+        if not columns:
+            raise near(reader.text, token)
+        query = _recursive(name[-1], columns, query, reader.tokens[at])
     temporary = "temporary" in adjectives
     return CreateView(name, columns, query, "replace" in adjectives, temporary, options)
 
@@ -99,6 +104,20 @@ def alter_view(reader: Reader) -> Command:
         reader.qualified()
         raise unsupported(reader, "ALTER VIEW ...")
     return found
+
+
+def _recursive(name: str, columns: Sequence[str], query: Sequence[Token], place: Token) -> tuple[Token, ...]:
+    """WITH RECURSIVE name (columns) AS (query) SELECT columns FROM name, as if it stood at `place`."""
+
+    def made(kind: Kind, *texts: str) -> list[Token]:
+        return [Token(kind, text, place.start, place.end) for text in texts]
+
+    comma, opening, closing = (made(Kind.PUNCTUATION, mark) for mark in ",()")
+    named = made(Kind.QUOTED, name)
+    listed = [token for column in columns for token in (*comma, *made(Kind.QUOTED, column))][1:]
+    head = [*made(Kind.WORD, "with", "recursive"), *named, *opening, *listed, *closing]
+    body = [*made(Kind.WORD, "as"), *opening, *query, *closing]
+    return (*head, *body, *made(Kind.WORD, "select"), *listed, *made(Kind.WORD, "from"), *named)
 
 
 def _refuse_check_option(query: tuple[Token, ...]) -> None:

@@ -125,46 +125,11 @@ def nulls(w: Writer, token: Token) -> bool:
     return True
 
 
-@word("with")
-def on_with(w: Writer, token: Token) -> bool:
-    if w.word_at(1, "ordinality"):
-        w.emit(T.WITH, "WITH", token)
-        w.emit(T.ORDINALITY, "ORDINALITY", w.tokens[w.index + 1])
-        w.operand = True
-        w.index += 2
-        return True
-    if w.word_at(1, "recursive"):
-        w.emit(T.WITH, "WITH", token)
-        w.emit(T.RECURSIVE, "RECURSIVE", w.tokens[w.index + 1])
-        w.index += 2
-        return True
-    return False
-
-
 @word("join")
 def join(w: Writer, token: Token) -> bool:
     """JOIN alone says INNER: without a word, the parser takes it for a comma."""
     if not w.word_at(-1, "inner", "left", "right", "full", "outer", "cross", "natural"):
         w.emit(T.INNER, "INNER", token)
-    return False
-
-
-@word("materialized")
-def materialized(w: Writer, token: Token) -> bool:
-    previous = w.peek(-1)
-    if previous is not None and previous.is_word("as", "not") and w.mark_at(1, "("):
-        w.emit(T.VAR, "MATERIALIZED", token)
-        w.index += 1
-        return True
-    return False
-
-
-@word("search", "cycle")
-def rounds(w: Writer, token: Token) -> bool:
-    """SEARCH DEPTH FIRST BY and CYCLE ... SET, behind a query of WITH RECURSIVE."""
-    behind = w.peek(-1) is not None and w.mark_at(-1, ")") and w.statement == "with"
-    if behind and (w.word_at(1, "depth", "breadth") if token.is_word("search") else not w.mark_at(1, "(")):
-        raise w.unsupported(f"{token.text.upper()} in WITH RECURSIVE", token)
     return False
 
 
@@ -328,8 +293,7 @@ def statement_word(w: Writer, token: Token) -> bool:
     kinds = {"insert": T.INSERT, "update": T.UPDATE, "delete": T.DELETE, "set": T.SET}
     previous = w.peek(-1)
     verb = previous is None or (token.text != "set" and (previous.is_mark("(") or previous.is_word("do")))
-    if previous is not None and previous.is_mark(")"):
-        verb = _behind_with(w)
+    verb = verb or (token.text != "set" and w.index == w.begins)
     if token.is_word("insert"):
         verb = verb and w.word_at(1, "into")
     elif token.is_word("delete"):
@@ -342,19 +306,6 @@ def statement_word(w: Writer, token: Token) -> bool:
     w.inserts += token.text == "insert"
     w.index += 1
     return True
-
-
-def _behind_with(w: Writer) -> bool:
-    """Whether what stands before, at this depth, begins with WITH."""
-    depth = 0
-    for at in range(w.index - 1, -1, -1):
-        if w.tokens[at].is_mark(")"):
-            depth += 1
-        elif w.tokens[at].is_mark("("):
-            depth -= 1
-        if depth < 0:
-            return w.tokens[at + 1].is_word("with")
-    return w.statement == "with"
 
 
 def sets(w: Writer, token: Token) -> bool:

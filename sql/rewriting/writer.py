@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlglot.tokenizer_core import Token as ParserToken
 from sqlglot.tokenizer_core import TokenType as T
@@ -65,7 +65,8 @@ class Frame:
     """An open parenthesis: what it belongs to."""
 
     kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay', 'over',
-    # 'columns': words inside mean something
+    # 'columns': words inside mean something; 'common': a query of WITH
+    number: int = 0  # of the query of WITH
     bracket: bool = False
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
 
@@ -85,6 +86,9 @@ class Writer:
         self.duplicate = False  # behind ON DUPLICATE KEY UPDATE
         self.inserts = 0  # INSERTs so far
         self.overriding: dict[int, str] = {}  # OVERRIDING, by the INSERT's number: 'system', 'user'
+        self.common = 0  # queries of WITH so far
+        self.clauses: dict[int, tuple[Any, ...]] = {}  # SEARCH and CYCLE, by the query's number
+        self.begins = -1  # where the statement stands that the last WITH is for
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
 
@@ -187,7 +191,11 @@ class Writer:
                 if self.mark_at(1, ":"):  # a[:2], which the parser would take for a placeholder
                     self.emit_mark(FunctionMark(("",), token.position, "bound"), token)
             case ")" | "]":
-                self._close(token)
+                frame = self._close(token)
+                if frame.kind in CLOSINGS:
+                    self.index += 1
+                    CLOSINGS[frame.kind](self, frame)
+                    return
             case ",":
                 if self.comma is not None or not self.out or not self.may_end():
                     raise near(self.text, token)
@@ -225,7 +233,7 @@ class Writer:
         """Whether what was written last may stand before a comma or a closing parenthesis."""
         return self.operand or self.out[-1].token_type in (T.STAR, T.ASC, T.DESC, T.VAR, T.COLON)
 
-    def _close(self, token: Token) -> None:
+    def _close(self, token: Token) -> Frame:
         frame = self.frames[-1]
         opened = self.comma is not None and not self.comma.is_mark(",")
         if len(self.frames) == 1 or frame.bracket is not (token.text == "]"):
@@ -236,6 +244,7 @@ class Writer:
             raise near(self.text, token)
         self.frames.pop()
         self.emit(T.R_BRACKET if frame.bracket else T.R_PAREN, token.text, token, operand=True)
+        return frame
 
     def cast(self, token: Token) -> None:
         self.emit(T.DCOLON, "::", token)
@@ -273,7 +282,7 @@ class Writer:
         if previous is not None and previous.is_mark("."):
             self._name(token)
             return
-        if previous is not None and previous.is_word("as") and not self._is_as_grammar(token):
+        if previous is not None and previous.is_word("as"):
             self._label(token)
             return
         handler = WORDS.get(word)
@@ -304,12 +313,6 @@ class Writer:
         if token.text in ("isnull", "notnull"):
             self.operand = True
         self.index += 1
-
-    def _is_as_grammar(self, token: Token) -> bool:
-        """AS MATERIALIZED ( and AS NOT MATERIALIZED (, of WITH."""
-        if token.is_word("materialized"):
-            return self.mark_at(1, "(")
-        return token.is_word("not") and self.word_at(1, "materialized") and self.mark_at(2, "(")
 
     def _label(self, token: Token) -> None:
         """The name behind AS, which may be any word."""
@@ -457,8 +460,10 @@ WordHandler = Callable[[Writer, Token], bool]
 CallHandler = Callable[[Writer, int], None]
 WORDS: dict[str, WordHandler] = {}
 CALLS: dict[str, CallHandler] = {}
+CLOSINGS: dict[str, Callable[[Writer, Frame], None]] = {}
 H = TypeVar("H", bound=WordHandler)
 C = TypeVar("C", bound=CallHandler)
+F = TypeVar("F", bound=Callable[[Writer, Frame], None])
 
 
 def word(*names: str) -> Callable[[H], H]:
@@ -476,6 +481,16 @@ def call(name: str) -> Callable[[C], C]:
 
     def declare(handler: C) -> C:
         CALLS[name] = handler
+        return handler
+
+    return declare
+
+
+def closing(kind: str) -> Callable[[F], F]:
+    """Declare what reads on behind the parenthesis that closes a frame of this kind."""
+
+    def declare(handler: F) -> F:
+        CLOSINGS[kind] = handler
         return handler
 
     return declare
