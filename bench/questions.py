@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.column import Array
 
@@ -69,9 +70,9 @@ def group_rows(rows: int, groups: int = 100) -> Tables:
     return {
         "x": pa.table(
             {
-                "id1": _texts("id%03d", groups, number(groups)),
-                "id2": _texts("id%03d", groups, number(groups)),
-                "id3": _texts("id%010d", large, number(large)),
+                "id1": _texts(3, number(groups)),
+                "id2": _texts(3, number(groups)),
+                "id3": _texts(10, number(large)),
                 "id4": number(groups),
                 "id5": number(groups),
                 "id6": number(large),
@@ -93,7 +94,7 @@ def join_rows(rows: int) -> Tables:
 
     def table(ids: list[Array], value: str) -> pa.Table:
         columns = {f"id{i}": pa.array(each) for i, each in enumerate(ids, 1)}
-        columns |= {f"id{i}": _texts("id%d", int(each.max()), each) for i, each in enumerate(ids, 4)}
+        columns |= {f"id{i}": _texts(1, each) for i, each in enumerate(ids, 4)}
         return pa.table(columns | {value: _fractions(random, len(ids[0]))})
 
     def sample(key: Array, count: int) -> Array:
@@ -107,9 +108,10 @@ def join_rows(rows: int) -> Tables:
     }
 
 
-def _texts(form: str, most: int, numbers: Array) -> pa.Array:
-    """`form` of each number, of which the greatest is `most`."""
-    return pa.array([form % number for number in range(most + 1)]).take(pa.array(numbers))
+def _texts(width: int, numbers: Array) -> pa.Array:
+    """'id' and each number, in `width` digits at least."""
+    digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    return pc.binary_join_element_wise("id", digits, "")
 
 
 def _fractions(random: np.random.Generator, rows: int) -> Array:
