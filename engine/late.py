@@ -8,6 +8,7 @@ never copies it, and a top-k fetches its winners only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -116,8 +117,7 @@ class GatheredColumn(Unfetched):
         owner = np.searchsorted(self._starts, self._rows, side="right") - 1
         order = np.argsort(owner, kind="stable")
         pieces = []
-        for part in np.unique(owner).tolist():
-            mine = self._rows[order[owner[order] == part]]
+        for part, mine in by_owner(owner[order], self._rows[order]):
             pieces.append(self._parts[part].take(mine - self._starts[part]))
         if not pieces:
             return Column.of(self.type, [])
@@ -142,6 +142,15 @@ class GatheredColumn(Unfetched):
         if type.form is not self.type.form:
             return super().retype(type)
         return GatheredColumn(type, [part.retype(type) for part in self._parts], self._rows)
+
+
+def by_owner(owner: Positions, rows: Positions) -> Iterator[tuple[int, Positions]]:
+    """(each owner, its rows), of rows that are sorted by owner."""
+    if not len(owner):
+        return
+    starts = np.append(np.flatnonzero(np.diff(owner, prepend=-1)), len(owner)).tolist()
+    for start, stop in pairwise(starts):
+        yield int(owner[start]), rows[start:stop]
 
 
 def together(batches: Sequence[Batch]) -> Batch:

@@ -78,17 +78,22 @@ def sorted_rows(words: Sequence[Words], run: Run) -> Positions:
     rows = len(words[0]) if words else 0
     if rows <= PIECE:
         return _sorted_piece(words)
-    leading = next((array for array in words if array.min() != array.max()), None)
+    leading = leading_words(words)
     if leading is None:
         return np.arange(rows)
-    result = list(ordered(_bucket_tasks(words, _buckets(leading, run), run), run))
+    result = list(ordered(_bucket_tasks(words, buckets(leading, run), run), run))
     return np.concatenate(result)
 
 
+def leading_words(words: Sequence[Words]) -> Words | None:
+    """The first of these arrays that has different words; None: all rows are equal."""
+    return next((array for array in words if array.min() != array.max()), None)
+
+
 def _bucket_tasks(
-    words: Sequence[Words], buckets: Iterator[Positions], run: Run
+    words: Sequence[Words], dealt: Iterator[Positions], run: Run
 ) -> Iterator[Callable[[], Positions]]:
-    for rows in buckets:
+    for rows in dealt:
         if len(rows) <= 2 * PIECE:
             yield partial(_sorted_bucket, words, rows)
         else:
@@ -101,8 +106,9 @@ def _sorted_bucket(words: Sequence[Words], rows: Positions) -> Positions:
     return rows[_sorted_piece([array[rows] for array in words])]
 
 
-def _buckets(words: Words, run: Run) -> Iterator[Positions]:
-    """Rows in buckets, each bucket's words below the next one's; in a bucket rows keep their order."""
+def buckets(words: Words, run: Run) -> Iterator[Positions]:
+    """Rows in buckets of about PIECE, each bucket's words below the next one's; in a bucket rows keep their
+    order."""
     count = len(words) // PIECE + 1
     sample = np.sort(words[:: max(len(words) // (64 * count), 1)])
     borders = sample[:: max(len(sample) // count, 1)]

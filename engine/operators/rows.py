@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from engine.late import bounded_rows, is_wide
+from engine.late import bounded_rows, by_owner, is_wide
 from engine.pool import ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
@@ -61,8 +61,7 @@ class Rows:
         owner = np.searchsorted(self._ends, rows, side="right")
         order = np.argsort(owner, kind="stable")
         pieces = []
-        for part in np.unique(owner):
-            mine = rows[order[owner[order] == part]]
+        for part, mine in by_owner(owner[order], rows[order]):
             start = self._ends[part] - len(parts[part])
             pieces.append(parts[part].take(mine - start))
         back = np.empty(len(rows), np.int64)

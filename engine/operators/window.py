@@ -5,6 +5,9 @@ and where a group of peers (rows that are equal in the order) begins, follows fr
 these (engine.frames, engine.operators.windowframes). The values of each call are made in that order and put
 back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
 
+Where all windows have the same partitions, many rows are dealt out to buckets by the first of these keys,
+each of which the pool then takes on its own; buckets come in the order of their keys.
+
 Rows that take more memory than they may go to temporary files, sorted, and come back some partitions at a
 time; windows without partitions, or with different ones, need all rows at once.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Literal
 
@@ -29,7 +33,9 @@ from engine.operators.sortedruns import SortedRuns
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes, sort_words
 from engine.operators.windowaggregates import aggregated
 from engine.operators.windowframes import FrameBound, RangeKey, border
-from engine.orders import sorted_rows
+from engine.orders import PIECE, buckets, leading_words, sorted_rows
+from engine.parallel import pool_safe
+from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -166,11 +172,40 @@ class Window:
         """Rows, among them all of each of their partitions, with their values."""
         rows = Rows([batch for batch, _ in parts], self.child.types)
         joined = [Column.concat(part) for part in zip(*(found for _, found in parts), strict=True)]
-        work = _Work(dict(zip(wanted, joined, strict=True)), rows.count, run)
+        columns = dict(zip(wanted, joined, strict=True))
+        dealt = self._dealt(columns, rows.count, run)
+        if dealt is None:
+            yield from self._worked(rows, columns, np.arange(rows.count), run)
+            return
+        tasks = (partial(self._bucket, rows, columns, bucket, run) for bucket in dealt)
+        for batches in ordered(tasks, run):
+            yield from batches
+
+    def _dealt(self, columns: Mapping[Expression, Column], rows: int, run: Run) -> Iterator[Positions] | None:
+        """Rows in buckets that have whole partitions, in the order of the last window; None: they stay."""
+        offsets = (bound.offset for call in self.calls for bound in (call.frame.start, call.frame.end))
+        if rows <= PIECE or not self._alike or not pool_safe(*offsets):
+            return None
+        partition = tuple(map(SortKey, self.calls[-1].partition))
+        leading = leading_words(sort_words(partition, [columns[key.expression] for key in partition]))
+        return None if leading is None else buckets(leading, run)
+
+    def _bucket(
+        self, rows: Rows, columns: Mapping[Expression, Column], bucket: Positions, run: Run
+    ) -> list[Batch]:
+        mine = {expression: column.take(bucket) for expression, column in columns.items()}
+        return list(self._worked(rows, mine, bucket, run))
+
+    def _worked(
+        self, rows: Rows, columns: Mapping[Expression, Column], places: Positions, run: Run
+    ) -> Iterator[Batch]:
+        """The rows at these places, whose expressions are `columns`, in the last window's order with their
+        values."""
+        work = _Work(columns, len(places), run)
         values = [work.values(call) for call in self.calls]
         order = work.ordering(self.calls[-1]).order
         at = 0
-        for batch in rows.given(order, run):
+        for batch in rows.given(places[order], run):
             there = order[at : at + batch.rows]
             added = tuple(column.take(there) for column in values)
             yield Batch((*batch.columns, *added), batch.rows)
