@@ -135,25 +135,33 @@ class ExactSums:
         result[nan | (plus & minus)] = np.nan
         return result
 
-    def whole(self) -> list[int]:
-        """The sums as integers, in units of 1 / UNIT."""
+    @property
+    def bits(self) -> int:
+        """Bits behind the binary point that the sums have at most."""
+        return max(OFFSET - 32 * self.low, 0) if self.limbs.shape[1] else 0
+
+    def whole(self, bits: int) -> list[int]:
+        """The sums as integers in units of 2^-bits, as many as they have at least."""
+        if not self.limbs.shape[1]:
+            return [0] * self.count
         self._carry()
-        return [sum(limb << 32 * (self.low + k) for k, limb in enumerate(row)) for row in self.limbs.tolist()]
+        shift = bits + 32 * self.low - OFFSET
+        return [sum(limb << 32 * k for k, limb in enumerate(row)) << shift for row in self.limbs.tolist()]
 
     def special(self) -> Array:
         """Groups that saw NaN or an infinity."""
         return np.asarray(self.specials.any(axis=1))
 
 
-UNIT = 1 << OFFSET
+def products(left: Array, right: Array) -> tuple[Array, Array | None]:
+    """left * right as a rounded product and its rounding error (both exact where nothing underflows).
 
-
-def products(left: Array, right: Array) -> tuple[Array, Array]:
-    """left * right as a rounded product and its rounding error (both exact where nothing underflows)."""
+    None: nothing was rounded.
+    """
     with np.errstate(all="ignore"):
         product = left * right
         if _short(left) and _short(right):
-            return product, np.zeros(len(product))
+            return product, None
         a, b = _split(left), _split(right)
         error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
     return product, np.where(np.isfinite(error), error, 0.0)

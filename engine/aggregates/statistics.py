@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.aggregates.exact import UNIT, ExactSums, products
+from engine.aggregates.exact import ExactSums, products
 from engine.aggregates.registry import State, aggregate
 from engine.aggregates.sums import Counting
 from engine.frames import Pieces, differences
@@ -116,7 +116,9 @@ def _root(value: Decimal, scale: int) -> Decimal:
 class Moments(State):
     """Exact sums of y, x, y y, x x and x y; variances have y alone."""
 
-    answer: Callable[[int, int, int, int, int, int], float | None]
+    answer: Callable[..., float | None]
+    """Of how many rows there are, what a unit is a part of, y and x in units, and y y, x x and x y in their
+    squares."""
 
     def prepare(self) -> None:
         self.rows = np.zeros(0, np.int64)
@@ -142,7 +144,8 @@ class Moments(State):
             if (np.isinf(product) & np.isfinite(a) & np.isfinite(b)).any():
                 raise NumericValueOutOfRange("value out of range: overflow")
             sums.add(groups, product)
-            sums.add(groups, error)
+            if error is not None:
+                sums.add(groups, error)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
@@ -161,12 +164,19 @@ class Moments(State):
     def finish(self, count: int) -> Column:
         self.reserve(count)
         special = np.logical_or.reduce([sums.special() for sums in self.sums])
-        whole = [sums.whole() for sums in self.sums] + [[0] * self.count] * (5 - len(self.sums))
+        lone = (self.sums[0], *self.sums[2:3])
+        squares = (self.sums[1], *self.sums[3:])
+        bits = max(*(sums.bits for sums in lone), *((sums.bits + 1) // 2 for sums in squares))
+        whole = [sums.whole(bits if sums in lone else 2 * bits) for sums in self.sums]
         answers: list[float | None] = []
         for group, rows in enumerate(self.rows[:count].tolist()):
-            answer = type(self).answer(rows, *(sums[group] for sums in whole))
+            answer = type(self).answer(rows, 1 << bits, *(sums[group] for sums in whole))
             answers.append(math.nan if answer is not None and special[group] else answer)
         return Column.of(self.result, answers)
+
+
+_ROOT_BITS = 256
+"""Bits of a root that is divided by: so many that the quotient is rounded as if it had all of them."""
 
 
 def _ratio(over: int, under: int) -> float:
@@ -178,11 +188,11 @@ def _ratio(over: int, under: int) -> float:
 
 
 def _spread(sample: bool, root: bool) -> Callable[..., float | None]:
-    def answer(n: int, y: int, yy: int, *rest: int) -> float | None:
+    def answer(n: int, unit: int, y: int, yy: int) -> float | None:
         if n <= sample:
             return None
         under = n * (n - 1) if sample else n * n
-        variance = _ratio(max(n * yy * UNIT - y * y, 0), under * UNIT * UNIT)
+        variance = _ratio(max(n * yy - y * y, 0), under * unit * unit)
         return math.sqrt(variance) if root else variance
 
     return answer
@@ -205,64 +215,72 @@ for _name, _sample, _root_taken in _FAMILY:
 
 
 def _deviations(n: int, y: int, yy: int, x: int, xx: int, xy: int) -> tuple[int, int, int]:
-    """n times the sums of (x - mean)^2, (y - mean)^2 and their products, in units of 1 / UNIT^2."""
-    return n * xx * UNIT - x * x, n * yy * UNIT - y * y, n * xy * UNIT - x * y
+    """n times the sums of (x - mean)^2, (y - mean)^2 and their products, in squares of the unit."""
+    return n * xx - x * x, n * yy - y * y, n * xy - x * y
 
 
 def _two(name: str, doc: str, least: int, answer: Callable[..., float | None], result: Type = FLOAT8) -> None:
-    def checked(n: int, *sums: int) -> float | None:
-        return None if n < least else answer(n, *sums)
+    def checked(n: int, unit: int, *sums: int) -> float | None:
+        return None if n < least else answer(n, unit, *sums)
 
     aggregate(name, [FLOAT8, FLOAT8], result)(_moments(name, doc, checked))
 
 
-def _correlation(n: int, *sums: int) -> float | None:
+def _correlation(n: int, unit: int, *sums: int) -> float | None:
     sxx, syy, sxy = _deviations(n, *sums)
     if not sxx or not syy:
         return None
-    size = math.isqrt(sxx * syy)
-    return _ratio(sxy, size) if size else None
+    product, shift = sxx * syy, _ROOT_BITS
+    # as many bits as the quotient needs, whatever the unit is: roots of long numbers take long
+    shift -= product.bit_length() // 2
+    product, sxy = (product << 2 * shift, sxy << shift) if shift > 0 else (product, sxy)
+    return _ratio(sxy, math.isqrt(product))
 
 
-def _slope(n: int, *sums: int) -> float | None:
+def _slope(n: int, unit: int, *sums: int) -> float | None:
     sxx, _, sxy = _deviations(n, *sums)
     return _ratio(sxy, sxx) if sxx else None
 
 
-def _intercept(n: int, *sums: int) -> float | None:
+def _intercept(n: int, unit: int, *sums: int) -> float | None:
     y, _, x, _, _ = sums
     sxx, _, sxy = _deviations(n, *sums)
-    return _ratio(y * sxx - x * sxy, n * UNIT * sxx) if sxx else None
+    return _ratio(y * sxx - x * sxy, n * unit * sxx) if sxx else None
 
 
-def _determination(n: int, *sums: int) -> float | None:
+def _determination(n: int, unit: int, *sums: int) -> float | None:
     sxx, syy, sxy = _deviations(n, *sums)
     if not sxx:
         return None
     return _ratio(sxy * sxy, sxx * syy) if syy else 1.0
 
 
-_SQUARE = UNIT * UNIT
 _two("corr", "Correlation.", 1, _correlation)
-_two("covar_pop", "Covariance.", 1, lambda n, *s: _ratio(_deviations(n, *s)[2], n * n * _SQUARE))
+_two("covar_pop", "Covariance.", 1, lambda n, u, *s: _ratio(_deviations(n, *s)[2], n * n * u * u))
 _two(
     "covar_samp",
     "Covariance of a sample.",
     2,
-    lambda n, *s: _ratio(_deviations(n, *s)[2], n * (n - 1) * _SQUARE),
+    lambda n, u, *s: _ratio(_deviations(n, *s)[2], n * (n - 1) * u * u),
 )
 _two("regr_slope", "Slope of the line through the points (x, y).", 1, _slope)
 _two("regr_intercept", "Where the line through the points meets x = 0.", 1, _intercept)
 _two("regr_r2", "Square of the correlation.", 1, _determination)
-_two("regr_avgx", "Mean of x.", 1, lambda n, y, yy, x, xx, xy: _ratio(x, n * UNIT))
-_two("regr_avgy", "Mean of y.", 1, lambda n, y, yy, x, xx, xy: _ratio(y, n * UNIT))
+_two("regr_avgx", "Mean of x.", 1, lambda n, u, y, yy, x, xx, xy: _ratio(x, n * u))
+_two("regr_avgy", "Mean of y.", 1, lambda n, u, y, yy, x, xx, xy: _ratio(y, n * u))
 _two(
-    "regr_sxx", "Sum of squared deviations of x.", 1, lambda n, *s: _ratio(_deviations(n, *s)[0], n * _SQUARE)
+    "regr_sxx",
+    "Sum of squared deviations of x.",
+    1,
+    lambda n, u, *s: _ratio(_deviations(n, *s)[0], n * u * u),
 )
 _two(
-    "regr_syy", "Sum of squared deviations of y.", 1, lambda n, *s: _ratio(_deviations(n, *s)[1], n * _SQUARE)
+    "regr_syy",
+    "Sum of squared deviations of y.",
+    1,
+    lambda n, u, *s: _ratio(_deviations(n, *s)[1], n * u * u),
 )
 _two(
-    "regr_sxy", "Sum of products of deviations.", 1, lambda n, *s: _ratio(_deviations(n, *s)[2], n * _SQUARE)
+    "regr_sxy", "Sum of products of deviations.", 1, lambda n, u, *s: _ratio(_deviations(n, *s)[2], n * u * u)
 )
-_two("regr_count", "How many rows have both.", 0, lambda n, *s: n, INT8)
+_two("regr_count", "How many rows have both.", 0, lambda n, u, *s: n, INT8)
