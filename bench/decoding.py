@@ -28,10 +28,10 @@ from engine.aggregates import registry
 from storage import encodings, kernels
 from storage.column import Array, Column
 from storage.encodings.base import Encoded
+from storage.encodings.packedcolumn import PackedColumn
 from storage.kernels import choice
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn
-from storage.segments.packedcolumn import PackedColumn
 from storage.types import BOOL, DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, Form, numeric
 
 ROWS = 1 << 22

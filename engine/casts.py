@@ -22,9 +22,9 @@ from engine.byvalue import by_value
 from engine.castings import context
 from engine.forms import hardware, intervals, network, numbers, texts, times
 from engine.forms.style import Style, style_of
-from engine.functions import units
 from engine.lists import like, lists
 from engine.run import Run
+from engine.values import units
 from storage import timetz
 from storage import types as t
 from storage.column import Array, Column, Mask, fields_of, row_column

@@ -73,7 +73,7 @@ def bind_change(
 
 
 def use(writing: Writing) -> None:
-    """Say how an INSERT, UPDATE or DELETE is planned: sql.statements.changes does, when it is imported."""
+    """Say how an INSERT, UPDATE or DELETE is planned: sql.changes does, when it is imported."""
     _WRITING[:] = [writing]
 
 

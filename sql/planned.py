@@ -17,6 +17,7 @@ from sqlglot import exp
 from engine.forms import Style
 from engine.seams import SessionInfo
 from sql import commands, literals
+from sql.changes import CHANGES, plan_change
 from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.keptplans import OWN, Kept, OwnKept, Uses, shared
@@ -31,7 +32,6 @@ from sql.query import plan_query
 from sql.routines import Routine, planned, procedure_call
 from sql.settings import Settings
 from sql.single import FindRow, InsertRow, single
-from sql.statements.changes import CHANGES, plan_change
 from sql.tokens import Token, lex
 from storage.catalog import Catalog
 from storage.column import Column

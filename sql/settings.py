@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
-from engine.functions.calendar import zone
 from engine.tiers import MODES
+from engine.values.calendar import zone
 from sql.planning import SWITCHES
 from storage.errors import (
     CantChangeRuntimeParameter,

@@ -11,8 +11,8 @@ import numpy as np
 from engine import forms
 from engine.aggregates.registry import State, aggregate
 from engine.functions.json import json_texts, stored
-from engine.functions.jsonvalue import quoted
 from engine.lists import bounds, list_column, lists, stacked_bounds
+from engine.values.jsonvalue import quoted
 from storage.column import Array, Column, Positions
 from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT, Type

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.frames import Pieces
+from engine.functions import registry as functions
 from engine.run import Run
 from engine.seams import Expression
 from storage.column import Column, Positions
@@ -141,6 +142,7 @@ def aggregate(
         doc = (state.__doc__ or "").strip()
         row = Aggregate(id, name, tuple(arguments), result, state, oid, ordered, doc, direct)
         BY_ID[id] = row
+        functions.AGGREGATES[oid] = (row.arguments, result)
         table.setdefault(name, []).append(row)
         return state
 

@@ -17,7 +17,7 @@ from engine.aggregates.exact import ExactSums, products
 from engine.aggregates.registry import State, aggregate
 from engine.aggregates.sums import Counting
 from engine.frames import Pieces, differences
-from engine.functions import decimals
+from engine.values import decimals
 from storage import kernels
 from storage.column import Column, Positions
 from storage.errors import NumericValueOutOfRange

@@ -12,13 +12,13 @@ from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
 from engine.forms import vectors
 from engine.frames import Pieces, differences
-from engine.functions import decimals
-from engine.functions.interval import divided
 from engine.mixedscales import MixedScales
+from engine.values import decimals
+from engine.values.intervals import divided
 from storage import kernels
 from storage.column import Array, Column, Positions
+from storage.encodings.packedcolumn import PackedColumn
 from storage.errors import DataException, NumericValueOutOfRange
-from storage.segments.packedcolumn import PackedColumn
 from storage.types import (
     ANY,
     FLOAT4,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.functions import decimals, units
 from engine.functions.registry import operator, scalar
+from engine.values import decimals, units
 from storage.column import Array, Column
 from storage.errors import DivisionByZero, NumericValueOutOfRange
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, INTEGERS, NUMERIC, Type

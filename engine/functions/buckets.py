@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.functions import decimals
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from engine.lists import bounds, lists
+from engine.values import decimals
 from storage.column import Column
 from storage.errors import (
     ArraySubscriptError,

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.functions import units
 from engine.functions.registry import operator, scalar
+from engine.values import units
 from storage.column import Array, Column, Mask
 from storage.errors import DatatypeMismatch
 from storage.indexes.comparable import column_keys

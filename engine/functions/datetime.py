@@ -11,14 +11,15 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.forms import text_of
-from engine.functions import calendar
-from engine.functions.calendar import DAY, SECOND, TIME_INFINITIES, Zone, finite, session_zone, zone
 from engine.functions.compare import SYMBOLS
-from engine.functions.interval import fields, interval, single_unit
+from engine.functions.interval import single_unit
 from engine.functions.registry import Volatility, operator, scalar
 from engine.functions.session import clock
 from engine.functions.sets import check_rows, step_zero
 from engine.run import Run
+from engine.values import calendar
+from engine.values.calendar import DAY, SECOND, TIME_INFINITIES, Zone, finite, session_zone, zone
+from engine.values.intervals import fields, interval
 from storage.column import Array, Column
 from storage.errors import DatetimeFieldOverflow, InvalidParameterValue
 from storage.types import (

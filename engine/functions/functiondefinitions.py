@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from engine.aggregates import registry as aggregates
 from engine.functions.quoting import quote_identifier
-from engine.functions.registry import FUNCTIONS, Overload, scalar
+from engine.functions.registry import AGGREGATES, FUNCTIONS, Overload, scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
@@ -49,8 +48,10 @@ def _built_in_arguments(oid: int) -> str | None:
         if overload.variadic:
             names[-1] = f"VARIADIC {names[-1]}"
         return ", ".join(names)
-    found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
-    return None if found is None else ", ".join(type.sql_name for type in found.arguments)
+    if oid not in AGGREGATES:
+        return None
+    arguments, _ = AGGREGATES[oid]
+    return ", ".join(type.sql_name for type in arguments)
 
 
 _MODES = {"o": "OUT ", "b": "INOUT ", "v": "VARIADIC "}
@@ -83,8 +84,7 @@ def function_result(oid: Column, run: Run) -> Column:
             return None if made[oid].procedure else _result(made[oid], run)
         overload = _functions().get(oid)
         if overload is None:
-            found = next((a for a in aggregates.BY_ID.values() if a.oid == oid), None)
-            return None if found is None else found.result.sql_name
+            return AGGREGATES[oid][1].sql_name if oid in AGGREGATES else None
         if overload.columns:
             columns = ", ".join(f"{name} {type.sql_name}" for name, type in overload.columns)
             return f"TABLE({columns})"

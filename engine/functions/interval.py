@@ -6,27 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.functions.calendar import DAY
 from engine.functions.registry import operator, scalar
+from engine.values.calendar import DAY
+from engine.values.intervals import divided, fields, interval, scaled
 from storage.column import Array, Column
-from storage.errors import DatetimeFieldOverflow, DivisionByZero, InvalidParameterValue
-from storage.types import BOOL, FLOAT8, INT4, INTERVAL, INTERVAL_DTYPE
-
-
-def interval(months: Array, days: Array, micros: Array) -> Array:
-    """Interval values of integer fields; 22008 where one does not fit."""
-    limit = np.iinfo(np.int32).max
-    for field in (months, days):
-        if len(field) and (field.min() < -limit - 1 or field.max() > limit):
-            raise DatetimeFieldOverflow("interval out of range")
-    values = np.zeros(len(micros), INTERVAL_DTYPE)
-    values["months"], values["days"], values["micros"] = months, days, micros
-    return values
-
-
-def fields(values: Array) -> tuple[Array, Array, Array]:
-    """(months, days, microseconds) as int64."""
-    return tuple(values[name].astype(np.int64) for name in ("months", "days", "micros"))  # type: ignore[return-value]
+from storage.errors import DatetimeFieldOverflow, InvalidParameterValue
+from storage.types import BOOL, FLOAT8, INT4, INTERVAL
 
 
 def _micros(function: Callable[[Array, Array], Array], left: Array, right: Array) -> Array:
@@ -57,30 +42,6 @@ def negate(column: Column) -> Column:
     return Column(INTERVAL, interval(-months, -days, -micros))
 
 
-def scaled(values: Array, factor: Array) -> Array:
-    """Intervals times numbers: fractions of months go down into days of 30, of days into time."""
-    months, days, micros = (field.astype(np.float64) for field in fields(values))
-    if not np.isfinite(factor).all():
-        raise DatetimeFieldOverflow("interval out of range")
-    month = months * factor
-    day = days * factor
-    whole_months, whole_days = np.trunc(month), np.trunc(day)
-    rest_days = _to_micro((month - whole_months) * 30)
-    rest_seconds = _to_micro((day - whole_days + rest_days - np.trunc(rest_days)) * 86_400)
-    over = np.abs(rest_seconds) >= 86_400
-    carried = np.where(over, np.trunc(rest_seconds / 86_400), 0)
-    rest_seconds = rest_seconds - carried * 86_400
-    time = np.rint(micros * factor + rest_seconds * 1e6)
-    if len(time) and np.abs(time).max() >= 2.0**63:
-        raise DatetimeFieldOverflow("interval out of range")
-    total = whole_days + np.trunc(rest_days) + carried
-    return interval(whole_months.astype(np.int64), total.astype(np.int64), time.astype(np.int64))
-
-
-def _to_micro(values: Array) -> Array:
-    return np.asarray(np.rint(values * 1e6) / 1e6)
-
-
 @operator("*", [INTERVAL, FLOAT8], INTERVAL)
 def times(column: Column, factor: Column) -> Column:
     """So many times the interval."""
@@ -91,21 +52,6 @@ def times(column: Column, factor: Column) -> Column:
 def times_reversed(factor: Column, column: Column) -> Column:
     """So many times the interval."""
     return times(column, factor)
-
-
-def divided(values: Array, divisor: Array) -> Array:
-    """Intervals over numbers, as `scaled` does it."""
-    if (divisor == 0).any():
-        raise DivisionByZero("division by zero")
-    months, days, micros = (field.astype(np.float64) for field in fields(values))
-    month, day = months / divisor, days / divisor
-    whole_months, whole_days = np.trunc(month), np.trunc(day)
-    rest_days = _to_micro((month - whole_months) * 30)
-    rest_seconds = _to_micro((day - whole_days + rest_days - np.trunc(rest_days)) * 86_400)
-    carried = np.where(np.abs(rest_seconds) >= 86_400, np.trunc(rest_seconds / 86_400), 0)
-    time = np.rint(micros / divisor + (rest_seconds - carried * 86_400) * 1e6)
-    total = whole_days + np.trunc(rest_days) + carried
-    return interval(whole_months.astype(np.int64), total.astype(np.int64), time.astype(np.int64))
 
 
 @operator("/", [INTERVAL, FLOAT8], INTERVAL)

@@ -7,11 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from engine import forms
-from engine.functions import jsonvalue
 from engine.functions.registry import Declared, operator, scalar
 from engine.functions.text import each
 from engine.lists import bounds, is_plain, lists, sizes
 from engine.run import Run
+from engine.values import jsonvalue
 from storage.column import Column, fields_of
 from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, RECORD, TEXT, Type, array_of

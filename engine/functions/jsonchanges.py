@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from engine.functions import jsonvalue
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
+from engine.values import jsonvalue
 from storage.column import Column
 from storage.errors import InvalidParameterValue, InvalidTextRepresentation, NullValueNotAllowed
 from storage.types import BOOL, INT4, JSONB, TEXT, array_of

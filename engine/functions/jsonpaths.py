@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 from engine.forms.style import style_of
-from engine.functions import jsonvalue
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
 from engine.jsonpath import moments, parse
 from engine.jsonpath.execute import execute, is_suppressed
 from engine.jsonpath.moments import Moment, Zones
 from engine.run import Run
+from engine.values import jsonvalue
 from storage.column import Column
 from storage.errors import DatabaseError, InvalidParameterValue, SingletonJsonItemRequired
 from storage.types import BOOL, JSONB, JSONPATH, Type

@@ -9,9 +9,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 import numpy as np
 
-from engine.functions import decimals, units
 from engine.functions.arithmetic import checked_floats, integers
 from engine.functions.registry import operator, scalar
+from engine.values import decimals, units
 from storage.column import Array, Column
 from storage.errors import (
     InvalidArgumentForLogarithm,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 
-from engine.functions import decimals
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from engine.functions.timetemplates import ordinal
+from engine.values import decimals
 from storage.column import Column
 from storage.errors import InvalidTextRepresentation, SqlSyntaxError
 from storage.types import FLOAT4, FLOAT8, INT4, INT8, NUMERIC, TEXT

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.functions.compare import truth
-from engine.functions.regex import Pattern, translate
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
+from engine.values.regex import Pattern, translate
 from storage.column import Column, Mask
 from storage.errors import InvalidEscapeSequence, InvalidParameterValue
 from storage.types import BOOL, BPCHAR, BYTEA, INT4, NAME, TEXT, array_of

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from engine import casts
-from engine.functions import jsonvalue
 from engine.functions.registry import FUNCTIONS, scalar
 from engine.lists import list_column
 from engine.run import Run
+from engine.values import jsonvalue
 from storage.column import Column, fields_of, row_column
 from storage.errors import FeatureNotSupported, InvalidParameterValue, InvalidTextRepresentation
 from storage.lists import Bounds

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.functions.decimals import rounded
 from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
+from engine.values.decimals import rounded
 from storage.catalog import DATABASE_OID, Table, View
 from storage.column import Column
 from storage.errors import InvalidCatalogName, InvalidParameterValue, UndefinedColumn, UndefinedObject

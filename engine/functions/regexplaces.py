@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from engine.functions.patterns import no_g, replacement
-from engine.functions.regex import translate
 from engine.functions.registry import scalar
 from engine.functions.text import each
+from engine.values.regex import translate
 from storage.column import Column
 from storage.errors import InvalidParameterValue
 from storage.types import INT4, TEXT

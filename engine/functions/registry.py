@@ -60,6 +60,8 @@ class Overload:
 FUNCTIONS: dict[str, list[Overload]] = {}
 OPERATORS: dict[str, list[Overload]] = {}
 BY_ID: dict[str, Overload] = {}
+# (arguments, result) of aggregates by OID: pg_proc has them, but functions may not import engine.aggregates
+AGGREGATES: dict[int, tuple[tuple[Type, ...], Type]] = {}
 
 # pg_proc OIDs that clients compare with or that PostgreSQL fixes; the rest are derived from the signature.
 _FIRST_DERIVED_OID = 9_000

@@ -11,8 +11,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from engine.functions import decimals
 from engine.functions.registry import scalar
+from engine.values import decimals
 from storage.column import Column
 from storage.errors import InvalidParameterValue, OutOfMemory
 from storage.types import INT4, INT8, NUMERIC, Type

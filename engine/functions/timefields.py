@@ -12,8 +12,10 @@ from functools import partial
 
 import numpy as np
 
-from engine.functions import calendar, decimals
-from engine.functions.calendar import (
+from engine.functions.registry import Volatility, scalar
+from engine.run import Run
+from engine.values import calendar, decimals
+from engine.values.calendar import (
     DAY,
     HOUR,
     JULIAN,
@@ -24,9 +26,7 @@ from engine.functions.calendar import (
     session_zone,
     zone,
 )
-from engine.functions.interval import fields, interval
-from engine.functions.registry import Volatility, scalar
-from engine.run import Run
+from engine.values.intervals import fields, interval
 from storage.column import Array, Column
 from storage.errors import FeatureNotSupported, InvalidParameterValue
 from storage.timetz import clock_of, instant_of, west_of

@@ -13,12 +13,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from engine.functions import calendar
-from engine.functions.calendar import DAY, HOUR, JULIAN, MINUTE, SECOND, Zone, session_zone
-from engine.functions.interval import fields
 from engine.functions.registry import scalar
 from engine.functions.timefields import iso_week
 from engine.run import Run
+from engine.values import calendar
+from engine.values.calendar import DAY, HOUR, JULIAN, MINUTE, SECOND, Zone, session_zone
+from engine.values.intervals import fields
 from storage.column import Column
 from storage.errors import DatetimeFieldOverflow, InvalidDatetimeFormat
 from storage.types import DATE, INTERVAL, TEXT, TIMESTAMP, TIMESTAMPTZ

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.functions import calendar
-from engine.functions.calendar import DAY, SECOND, Zone, finite, session_zone, zone
 from engine.functions.datetime import offset_of
 from engine.functions.registry import operator, scalar
 from engine.run import Run
+from engine.values import calendar
+from engine.values.calendar import DAY, SECOND, Zone, finite, session_zone, zone
 from storage.column import Array, Column
 from storage.timetz import clock_of, instant_of, packed, west_of
 from storage.types import DATE, INTERVAL, TEXT, TIMESTAMPTZ, TIMETZ

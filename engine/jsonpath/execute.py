@@ -15,7 +15,6 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
-from engine.functions import decimals, regex
 from engine.jsonpath import moments
 from engine.jsonpath.items import (
     COMPARISONS,
@@ -45,6 +44,7 @@ from engine.jsonpath.items import (
     is_predicate,
 )
 from engine.jsonpath.moments import Moment, Zones
+from engine.values import decimals, regex
 from storage.errors import (
     DatabaseError,
     DivisionByZero,

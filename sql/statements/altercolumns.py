@@ -17,6 +17,7 @@ from engine.operators.project import project
 from engine.run import Run
 from sql import commands, regclasses
 from sql.bind import bind_expression, table_scope
+from sql.changes import writing
 from sql.coerce import assign, can_coerce, coerce
 from sql.context import BindContext, ParameterTypes
 from sql.definitions import ColumnClause, read_column
@@ -24,7 +25,6 @@ from sql.dependencies import Object
 from sql.expressions import is_volatile
 from sql.parse import parse_expression, parse_expression_tokens
 from sql.scope import Frame, Scope
-from sql.statements import writing
 from sql.statements.composites import refuse_itself
 from sql.statements.constraints import free_name, require_values, source, validate
 from sql.statements.dropping import kind_of

@@ -11,13 +11,13 @@ from engine.members import alike
 from engine.operators import references as keep
 from sql import names
 from sql.bind import bind_condition, table_scope
+from sql.changes import writing
 from sql.constraints import ConstraintClause, ReferencesClause
 from sql.context import ParameterTypes
 from sql.expressions import references
 from sql.foreignkeys import rules_of
 from sql.parse import parse_expression_tokens
 from sql.sortable import must_index
-from sql.statements import writing
 from sql.statements.host import Host
 from sql.tokens import Token
 from storage.catalog import Constraint, Index, References, Schema, Table

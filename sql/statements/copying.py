@@ -15,6 +15,7 @@ from engine.operators.constraints import enforce
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.run import Run
+from sql.changes import CHANGES, plan_change, writing
 from sql.coerce import checked
 from sql.commands import Copy
 from sql.context import BindContext, Plan
@@ -22,8 +23,6 @@ from sql.marks import position_of
 from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
 from sql.relations import Found, find_relation
-from sql.statements import writing
-from sql.statements.changes import CHANGES, plan_change
 from storage.batch import Batch
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import (

@@ -15,8 +15,8 @@ import numpy as np
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Encoded
 from storage.encodings.frames import Frames
+from storage.encodings.packedcolumn import PackedColumn
 from storage.predicate import Comparison
-from storage.segments.packedcolumn import PackedColumn
 from storage.types import Type
 
 _EXACT = Context(prec=400_000)

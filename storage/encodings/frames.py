@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Proportional
 from storage.encodings.packed import Packed, as_integers, dtype_of
+from storage.encodings.packedcolumn import PackedColumn
 from storage.order import is_integer
 from storage.predicate import Comparison
-from storage.segments.packedcolumn import PackedColumn
 from storage.types import Type
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.functions.patterns import like_regex
 from engine.functions.quoting import format_text, quote_identifier, quote_string, split_identifiers
-from engine.functions.regex import translate
+from engine.values.regex import translate
 from storage.column import Column
 from storage.errors import DatabaseError, InvalidRegularExpression
 from storage.types import BYTEA, INT4, TEXT, Type

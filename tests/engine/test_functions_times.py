@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.functions import calendar
 from engine.functions.numbertemplates import written as number_written
 from engine.run import Run
+from engine.values import calendar
 from storage.column import Column
 from storage.errors import DatabaseError
 from storage.types import DATE, FLOAT8, INT4, INTERVAL, TEXT, TIME, TIMESTAMP, TIMESTAMPTZ

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.functions import jsonvalue
 from engine.lists import list_column, lists
+from engine.values import jsonvalue
 from storage import kernels
 from storage.column import Column
 from storage.errors import DatabaseError

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.functions.jsonvalue import jsonb
 from engine.groups import KeyIndex, hash_keys, number
 from engine.orders import order_words, sorted_rows
+from engine.values.jsonvalue import jsonb
 from storage.column import Column
 from storage.indexes.comparable import Key, column_keys, keys_of
 from storage.types import (

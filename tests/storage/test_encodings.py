@@ -15,10 +15,10 @@ from storage import encodings, kernels
 from storage.column import Column
 from storage.encodings import ENCODINGS, leaves
 from storage.encodings.base import Encoded
+from storage.encodings.packedcolumn import PackedColumn
 from storage.order import order_key
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn
-from storage.segments.packedcolumn import PackedColumn
 from storage.types import (
     BOOL,
     BPCHAR,

@@ -2,7 +2,7 @@
 
 The largest magnitudes of both operands are found first; where they prove that every result fits int64, the
 whole column is one step of numpy, and exact. Everything else (values beyond, of several scales, NaN) is the
-charge of engine.functions.decimals, whose results these are, digit by digit.
+charge of engine.values.decimals, whose results these are, digit by digit.
 """
 
 from __future__ import annotations

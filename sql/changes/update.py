@@ -13,6 +13,9 @@ from sqlglot import exp
 from engine.expressions import Expression, Reference
 from engine.operators import Beside, Operator, Update
 from sql.binding import Binding
+from sql.changes import writing
+from sql.changes.assigning import new_row
+from sql.changes.writing import Target
 from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.expressions import remap
@@ -23,9 +26,6 @@ from sql.outcome import Field
 from sql.query import bind_query, finish
 from sql.scope import Relation, Scope
 from sql.sources import Sources
-from sql.statements import writing
-from sql.statements.assigning import new_row
-from sql.statements.writing import Target
 from sql.systemcolumns import named, of_written
 from storage.errors import FeatureNotSupported
 from storage.types import INT8

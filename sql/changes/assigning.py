@@ -13,14 +13,14 @@ from engine.operators import Project
 from engine.operators.lateral import is_volatile
 from engine.subqueries import ScalarSubquery
 from sql.binding import Binding, subqueries
+from sql.changes import writing
+from sql.changes.parts import Step, taken_apart
+from sql.changes.parts import assigned as assigned_part
+from sql.changes.writing import Target
 from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.scope import Relation, Scope
-from sql.statements import writing
-from sql.statements.parts import Step, taken_apart
-from sql.statements.parts import assigned as assigned_part
-from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.systemcolumns import SYSTEM_NAMES

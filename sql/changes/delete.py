@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from sqlglot import exp
 
 from engine.operators import Delete, Operator
+from sql.changes import writing
+from sql.changes.update import TargetRows, refuse_others
 from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.outcome import Field
-from sql.statements import writing
-from sql.statements.update import TargetRows, refuse_others
 
 _KNOWN = frozenset(("this", "using", "where", "returning", "with_"))
 

@@ -9,13 +9,13 @@ from sqlglot import exp
 
 from engine.operators import Operator
 from sql import commontables
+from sql.changes.delete import bind_delete
+from sql.changes.insert import bind_insert
+from sql.changes.merge import bind_merge
+from sql.changes.update import bind_update
 from sql.commontables import CommonTable
 from sql.context import BindContext, Plan
 from sql.outcome import Field
-from sql.statements.delete import bind_delete
-from sql.statements.insert import bind_insert
-from sql.statements.merge import bind_merge
-from sql.statements.update import bind_update
 
 Bind = Callable[[Any, BindContext, Mapping[str, CommonTable]], tuple[Operator, tuple[Field, ...]]]
 CHANGES: dict[type[exp.Expression], Bind] = {

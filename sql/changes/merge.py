@@ -12,6 +12,10 @@ from sqlglot import exp
 from engine.expressions import Expression, Reference
 from engine.operators import Action, Merge, Operator
 from sql.binding import Binding
+from sql.changes import writing
+from sql.changes.assigning import new_row
+from sql.changes.insert import inserted_row
+from sql.changes.writing import Target
 from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.logical import Get, Join, Project
@@ -19,10 +23,6 @@ from sql.outcome import Field
 from sql.query import bind_query, finish
 from sql.scope import Relation, Scope
 from sql.sources import Sources
-from sql.statements import writing
-from sql.statements.assigning import new_row
-from sql.statements.insert import inserted_row
-from sql.statements.writing import Target
 from sql.systemcolumns import named, of_written
 from storage.errors import DuplicateAlias, SqlSyntaxError
 

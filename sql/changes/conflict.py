@@ -12,13 +12,13 @@ from sqlglot import exp
 
 from engine.operators import SetRow
 from sql.binding import Binding
+from sql.changes import writing
+from sql.changes.assigning import new_row
+from sql.changes.writing import Target
 from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.marks import position_of
 from sql.scope import Frame, Relation, Scope
-from sql.statements import writing
-from sql.statements.assigning import new_row
-from sql.statements.writing import Target
 from storage.catalog import Table, UniqueKey
 from storage.errors import (
     InvalidColumnReference,

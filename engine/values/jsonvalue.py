@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from engine.functions.decimals import checked
+from engine.values.decimals import checked
 from storage.errors import InvalidTextRepresentation
 
 _DECODER = json.JSONDecoder(strict=True)

@@ -9,6 +9,10 @@ from sqlglot import exp
 from engine.expressions import Constant, Expression, Reference
 from engine.operators import Insert, Operator, Project, Upsert, Values
 from sql.binding import Binding
+from sql.changes import writing
+from sql.changes.conflict import resolution
+from sql.changes.parts import PartOfColumn, assigned
+from sql.changes.writing import Target
 from sql.coerce import assign
 from sql.commontables import CommonTable
 from sql.context import BindContext
@@ -16,10 +20,6 @@ from sql.marks import PartMark, mark_of, position_of
 from sql.outcome import Field
 from sql.query import plan_source
 from sql.scope import Frame, Scope
-from sql.statements import writing
-from sql.statements.conflict import resolution
-from sql.statements.parts import PartOfColumn, assigned
-from sql.statements.writing import Target
 from storage.catalog import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 from storage.types import XID
