@@ -28,7 +28,7 @@ from storage.catalog import Table
 from storage.errors import DatabaseError
 from storage.predicate import Comparison
 from storage.segments.statistics import ColumnStatistics
-from storage.types import Type
+from storage.types import DATE, TIMESTAMP, Type
 
 ROWS = 1000.0  # of what nothing is known of
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
@@ -36,6 +36,10 @@ _GUESSES = {"=": 0.005, "<>": 0.995, "<": 1 / 3, "<=": 1 / 3, ">": 1 / 3, ">=": 
 _LIKE = 0.1
 _OTHER = 1 / 3
 _SUBQUERY = 0.5
+_NARROW = 0.0005  # at least so many rows are between two limits of a column
+_LOWER, _UPPER = (Comparison.GT, Comparison.GE), (Comparison.LT, Comparison.LE)
+_DAY = 86_400_000_000
+_TIMES = {DATE.oid: 1, TIMESTAMP.oid: _DAY}
 _GROUPED = 0.1  # groups of rows whose keys nothing is known of
 _MATCHED = 0.5  # of the rows that a semi join looks at, where nothing is known of its keys
 _RESIDUAL = 0.9  # of the rows with an equal key one at least meets another condition
@@ -214,7 +218,45 @@ class Estimates:
 
     def share(self, condition: Expression | None, node: Node) -> float:
         """About the share of a node's rows that meet a condition (of a Get: of its table's rows)."""
-        return prod(self._one(part, node) for part in conjuncts(condition))
+        parts = conjuncts(condition)
+        ranges, others = self._ranges(parts, node) if len(parts) > 1 else ([], parts)
+        return prod(ranges) * prod(self._one(part, node) for part in others)
+
+    def _ranges(self, parts: Sequence[Expression], node: Node) -> tuple[list[float], list[Expression]]:
+        """(the share of each pair of a lower and an upper limit of one column, the other parts).
+
+        Such two are not independent: what is not below the one limit and not above the other is between.
+        """
+        lower: dict[int, tuple[Expression, float]] = {}
+        shares, others = [], []
+        upper: list[tuple[int, Expression, float]] = []
+        for part in parts:
+            op, index, share = self._limit(part, node)
+            if op in _LOWER and index not in lower:
+                lower[index] = part, share
+            elif op in _UPPER:
+                upper.append((index, part, share))
+            else:
+                others.append(part)
+        for index, part, share in upper:
+            if index not in lower:
+                others.append(part)
+                continue
+            known = self._column(node, index).statistics
+            there = 1.0 if known is None else 1 - known.nulls
+            shares.append(max(share + lower.pop(index)[1] - there, _NARROW))
+        return shares, others + [part for part, _ in lower.values()]
+
+    def _limit(self, part: Expression, node: Node) -> tuple[Comparison | None, int, float]:
+        """(comparison, column, share) of `column < constant` and its kin; (None, -1, 0) of all else."""
+        op, argument, items = compared(part)
+        index = None if argument is None else column_of(argument, node.types)
+        if op is None or index is None or op not in (*_LOWER, *_UPPER):
+            return None, -1, 0.0
+        statistics = self._column(node, index).statistics
+        value = _constant(op, node.types[index], items)
+        share = None if statistics is None or value is None else statistics.share(op, value)
+        return (None, -1, 0.0) if share is None else (op, index, share)
 
     def _one(self, part: Expression, node: Node) -> float:
         match part:
@@ -301,15 +343,20 @@ def _constant(op: Comparison, type: Type, items: tuple[Expression, ...]) -> obje
 
 
 def _value(expression: Expression, type: Type) -> object:
-    """A constant's value, where it is one of the column's type."""
+    """A constant's value, where it is one of the column's type; of a time, the day of a date."""
     while isinstance(expression, Cast) and expression.type.base == type.base:
         expression = expression.argument
-    if not isinstance(expression, Constant) or expression.type.base != type.base:
+    if not isinstance(expression, Constant):
+        return None
+    times = {type.oid, expression.type.oid} == _TIMES.keys()
+    if expression.type.base != type.base and not times:
         return None
     try:
         value: object = expression.value.tolist()[0]
     except DatabaseError:
         return None
+    if times and isinstance(value, int):
+        return value * _TIMES[type.oid] // _TIMES[expression.type.oid]
     return value
 
 
