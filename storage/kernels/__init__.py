@@ -33,11 +33,14 @@ from storage.kernels.plain.group import group_codes as group_codes
 from storage.kernels.plain.group import group_words as group_words
 from storage.kernels.plain.group import hash_bytes as hash_bytes
 from storage.kernels.plain.group import mix_words as mix_words
+from storage.kernels.plain.group import order_codes as order_codes
 from storage.kernels.plain.group import place_words as place_words
 from storage.kernels.plain.lines import count_byte as count_byte
 from storage.kernels.plain.lines import split_lines as split_lines
 from storage.kernels.plain.members import among_bits as among_bits
 from storage.kernels.plain.members import among_bloom as among_bloom
+from storage.kernels.plain.members import count_bits as count_bits
+from storage.kernels.plain.members import rank_bits as rank_bits
 from storage.kernels.plain.members import set_bits as set_bits
 from storage.kernels.plain.members import set_bloom as set_bloom
 from storage.kernels.plain.packing import block_offsets as block_offsets

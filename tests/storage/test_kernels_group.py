@@ -36,6 +36,14 @@ def test_numbers_are_grouped_as_words_are(items: list[int], limit: int) -> None:
         assert [part.tolist() for part in twin.group_codes(numbers, limit)] == expected
 
 
+@pytest.mark.parametrize("twin", TWINS)
+@given(st.lists(st.integers(-1, 6), max_size=50))
+def test_codes_are_put_in_order(twin: ModuleType, items: list[int]) -> None:
+    starts, order = twin.order_codes(np.array(items, np.int64), 7)
+    assert order.tolist() == sorted((i for i, c in enumerate(items) if c >= 0), key=lambda i: items[i])
+    assert starts.tolist() == [sum(0 <= c < code for c in items) for code in range(8)]
+
+
 @pytest.mark.parametrize("placing", TWINS)
 @pytest.mark.parametrize("finding", TWINS)
 @given(words, words, st.integers(0, 50))

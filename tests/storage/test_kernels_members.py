@@ -28,6 +28,20 @@ def test_bit_sets(twin: ModuleType, low: int, held: list[int], asked: np.ndarray
 
 
 @TWINS
+@given(st.integers(-(1 << 63), (1 << 63) - 300), st.lists(st.integers(0, 255)), NUMBERS)
+def test_bit_sets_number_what_they_hold(
+    twin: ModuleType, low: int, held: list[int], asked: np.ndarray
+) -> None:
+    words = np.zeros(4, np.uint64)
+    values = np.array([low + v for v in held], np.int64)
+    twin.set_bits(values, low, words)
+    asked = np.concatenate([asked, values, np.array([low, low + 255], np.int64)])
+    found = twin.rank_bits(asked, low, words, twin.count_bits(words))
+    numbers = {low + v: code for code, v in enumerate(sorted(set(held)))}
+    assert found.tolist() == [numbers.get(v, -1) for v in asked.tolist()]
+
+
+@TWINS
 @given(st.sampled_from([1, 2, 64, 1024]), NUMBERS)
 def test_bloom_filters_hold_what_was_put_in(twin: ModuleType, count: int, values: np.ndarray) -> None:
     words = np.zeros(count, np.uint64)

@@ -76,6 +76,24 @@ def _group_codes(numbers, table, codes, firsts):  # type: ignore[no-untyped-def]
     return count
 
 
+@njit(types.void(_CODES, _OUT), nogil=True, cache=True)
+def _starts(codes, starts):  # type: ignore[no-untyped-def]
+    for i in range(len(codes)):
+        if codes[i] >= 0:
+            starts[codes[i] + 1] += 1
+    for i in range(1, len(starts)):
+        starts[i] += starts[i - 1]
+
+
+@njit(types.void(_CODES, _OUT, _OUT), nogil=True, cache=True)
+def _order(codes, ends, order):  # type: ignore[no-untyped-def]
+    for i in range(len(codes)):
+        code = codes[i]
+        if code >= 0:
+            order[ends[code]] = i
+            ends[code] += 1
+
+
 @njit(types.void(_OUT, types.uint64, _WORDS, types.int64), nogil=True, cache=True)
 def _place(slots, shift, words, start):  # type: ignore[no-untyped-def]
     mask = len(slots) - 1
@@ -129,6 +147,16 @@ def group_codes(numbers: Codes, limit: int) -> tuple[Codes, Codes]:
     table = np.full(limit, -1, np.int64)
     count = _group_codes(np.ascontiguousarray(numbers), table, codes, firsts)
     return codes, firsts[:count].copy()
+
+
+def order_codes(codes: Codes, count: int) -> tuple[Codes, Codes]:
+    """See plain.group.order_codes."""
+    codes = np.ascontiguousarray(codes)
+    starts = np.zeros(count + 1, np.int64)
+    _starts(codes, starts)
+    order = np.empty(int(starts[-1]), np.int64)
+    _order(codes, starts[:-1].copy(), order)
+    return starts, order
 
 
 def place_words(slots: Codes, words: Words, start: int) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
+from numba.extending import intrinsic
 
 from storage.kernels.plain.group import MIX
 from storage.kernels.plain.members import Integers, Mask, Words
 
 _VALUES = types.Array(types.int64, 1, "C", readonly=True)
 _READ = types.Array(types.uint64, 1, "C", readonly=True)
+_RANKS = types.Array(types.int64, 1, "C", readonly=True)
 _WRITTEN = types.uint64[::1]
+_OUT = types.int64[::1]
 _U = np.uint64
 _ONE, _SIX, _BITS, _FOLD, _EIGHT = _U(1), _U(6), _U(63), _U(32), _U(8)
 
@@ -30,6 +35,34 @@ def _among(values, low, words, out):  # type: ignore[no-untyped-def]
         inside = place < room
         place = place if inside else _U(0)
         out[i] = inside & ((words[place >> _SIX] >> (place & _BITS)) & _ONE != 0)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _popcount(typing: Any, word: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), build
+
+
+@njit(types.void(_READ, _OUT), nogil=True, cache=True)
+def _count(words, out):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for i in range(len(words)):
+        out[i] = total
+        total += np.int64(_popcount(words[i]))
+
+
+@njit(types.void(_VALUES, types.int64, _READ, _RANKS, _OUT), nogil=True, cache=True)
+def _rank(values, low, words, ranks, out):  # type: ignore[no-untyped-def]
+    room = _U(64 * len(words))
+    for i in range(len(values)):
+        place = _U(values[i] - low)
+        inside = place < room
+        place = place if inside else _U(0)
+        word, bit = words[place >> _SIX], _ONE << (place & _BITS)
+        code = ranks[place >> _SIX] + np.int64(_popcount(word & (bit - _ONE)))
+        out[i] = code if inside & (word & bit != 0) else -1
 
 
 @njit(types.uint64(types.int64), nogil=True, cache=True)
@@ -70,6 +103,20 @@ def among_bits(values: Integers, low: int, words: Words) -> Mask:
     """See plain.members.among_bits."""
     out = np.empty(len(values), np.bool_)
     _among(np.ascontiguousarray(values), low, words, out)
+    return out
+
+
+def count_bits(words: Words) -> Integers:
+    """See plain.members.count_bits."""
+    out = np.empty(len(words), np.int64)
+    _count(np.ascontiguousarray(words), out)
+    return out
+
+
+def rank_bits(values: Integers, low: int, words: Words, ranks: Integers) -> Integers:
+    """See plain.members.rank_bits."""
+    out = np.empty(len(values), np.int64)
+    _rank(np.ascontiguousarray(values), low, words, ranks, out)
     return out
 
 

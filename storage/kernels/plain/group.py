@@ -72,6 +72,17 @@ def group_codes(numbers: Codes, limit: int) -> tuple[Codes, Codes]:
     return group_words(numbers.view(np.uint64))
 
 
+def order_codes(codes: Codes, count: int) -> tuple[Codes, Codes]:
+    """(where the rows of each code from 0 to `count` begin, one place more; the rows by code, as they come).
+
+    Rows with a negative code are left out.
+    """
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(codes[codes >= 0], minlength=count), out=starts[1:])
+    order = np.argsort(codes, kind="stable")
+    return starts, order[len(codes) - int(starts[-1]) :]
+
+
 def place_words(slots: Codes, words: Words, start: int) -> None:
     """Enter words[start:] into the table; they are distinct and not in it, and there is room."""
     mask = len(slots) - 1

@@ -4,6 +4,9 @@ A *bit set* over [low, low + 64 n) is n words: number v is bit (v - low) % 64 of
 *bloom filter* is a power of two of words: the top bits of a number's hash choose a word, 12 of its low ones
 two bits of it, both of which are set. It may say yes to a number that was never put in, and never no to one
 that was. Of blocked ones see Putze, Sanders, Singler: Cache-, hash- and space-efficient Bloom filters, 2007.
+
+With how many bits are set before each word, a bit set numbers what is in it, in ascending order, in less than
+two bits for each number of its range: see Jacobson: Space-efficient static trees and graphs, FOCS 1989.
 """
 
 from __future__ import annotations
@@ -34,6 +37,21 @@ def among_bits(values: Integers, low: int, words: Words) -> Mask:
     found = words[(places >> _SIX).astype(np.int64)] >> (places & _SIXTY_THREE) & _ONE
     result: Mask = inside & (found != 0)
     return result
+
+
+def count_bits(words: Words) -> Integers:
+    """(n,) how many bits are set in all words before each."""
+    counts = np.bitwise_count(words).astype(np.int64)
+    return np.cumsum(counts) - counts
+
+
+def rank_bits(values: Integers, low: int, words: Words, ranks: Integers) -> Integers:
+    """(n,) how many smaller numbers are in a bit set, -1 for what is not in it; `ranks` of count_bits."""
+    found = among_bits(values, low, words)
+    places = np.where(found, (values - np.int64(low)).view(np.uint64), np.uint64(0))
+    at = (places >> _SIX).astype(np.int64)
+    before = words[at] & ((_ONE << (places & _SIXTY_THREE)) - _ONE)
+    return np.where(found, ranks[at] + np.bitwise_count(before), -1)
 
 
 def set_bloom(values: Integers, words: Words) -> None:
