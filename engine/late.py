@@ -158,7 +158,7 @@ def together(batches: Sequence[Batch]) -> Batch:
     rows = sum(batch.rows for batch in batches)
     columns: list[Column] = []
     for parts in zip(*(batch.columns for batch in batches), strict=True):
-        if any(isinstance(part, LateColumn) for part in parts):
+        if any(isinstance(part, Unfetched) and not is_fetched(part) for part in parts):
             columns.append(GatheredColumn(parts[0].type, parts, np.arange(rows)))
         else:
             columns.append(Column.concat(parts))

@@ -19,7 +19,7 @@ from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
 from engine.groups import number
 from engine.nodes import Reference
-from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.base import Operator, Task, bundled, tasks_of
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
@@ -130,7 +130,8 @@ class Aggregate:
         expressions = list(self._expressions())
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            tasks = (partial(self._task, task, gathered, run) for task in tasks_of(self.child, run))
+            below = bundled(tasks_of(self.child, run), self.child.types)
+            tasks = (partial(self._task, task, gathered, run) for task in below)
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part

@@ -11,13 +11,14 @@ worker is computed while iterating.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Protocol, cast
 
 from engine.counters import timed
-from engine.late import bounded
-from engine.pool import ordered
+from engine.late import bounded, bounded_rows, together
+from engine.pool import LOOK_AHEAD, ordered
 from engine.run import Run
 from storage.batch import Batch
 from storage.types import Type
@@ -55,6 +56,43 @@ def tasks_of(operator: Operator, run: Run) -> Iterator[Task]:
         return
     for batch in operator.batches(run):
         yield given(batch)
+
+
+def bundled(tasks: Iterable[Task], types: Sequence[Type]) -> Iterator[Task]:
+    """Tasks that give few rows of these types as fewer tasks that give more: a batch takes its time, too.
+
+    How many become one depends on what those before gave whose results a consumer has taken for sure
+    (engine.pool.ordered), so batches do not depend on how threads happen to run.
+    """
+    iterator, enough = iter(tasks), bounded_rows(types) // 2
+    sizes: list[int] = []
+    rows: list[int | None] = []  # of each bundle, once it has run
+    while several := list(islice(iterator, _size(sizes, rows, enough))):
+        sizes.append(len(several))
+        rows.append(None)
+        yield partial(_bundle, several, rows, len(rows) - 1)
+
+
+_MOST_TASKS = 8  # in a bundle
+_LOOKED_AT = 8  # bundles whose rows are taken for those to come
+
+
+def _size(sizes: Sequence[int], rows: Sequence[int | None], enough: int) -> int:
+    """Of how many tasks the next bundle is made."""
+    end = len(rows) - LOOK_AHEAD + 1
+    begin = max(end - _LOOKED_AT, 0)
+    known = [count for count in rows[begin : max(end, 0)] if count is not None]
+    if not known or len(known) < end - begin:
+        return 1
+    return max(min(enough * sum(sizes[begin:end]) // max(sum(known), 1), _MOST_TASKS), 1)
+
+
+def _bundle(tasks: Sequence[Task], rows: list[int | None], place: int) -> Batch | None:
+    batches = [batch for task in tasks if (batch := task()) is not None and batch.rows]
+    rows[place] = sum(batch.rows for batch in batches)
+    if len(batches) < 2:
+        return batches[0] if batches else None
+    return together(batches)
 
 
 def given(batch: Batch | None) -> Task:

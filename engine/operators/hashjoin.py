@@ -1,7 +1,8 @@
 """HashJoin: the right side is held and numbered by its keys, the left side streams past in the pool.
 
 Keys are equal as SQL's `=` has it: a null is equal to nothing. Right rows of one key stand together in
-`order`, key by key, so a left row's partners are a range of it.
+`order`, key by key, so a left row's partners are a range of it. Where no two right rows have one key, the
+join is a part of the left side's tasks: joins above it, and whatever else can, do their part in the same.
 
 Where the right side takes more memory than it may, the rows of both sides are dealt out to partitions by
 their keys (engine.partitions), and one partition of the one is joined with that of the other.
@@ -16,9 +17,9 @@ from itertools import chain
 
 import numpy as np
 
-from engine.counters import count, timed
+from engine.counters import count
 from engine.groups import KeyIndex
-from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.base import Operator, Task, bundled, given, pooled, tasks_of
 from engine.operators.keyfilters import leave, withdraw
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
@@ -28,8 +29,10 @@ from engine.partitions import PARTS, Dealt, Partitions
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
+from engine.wholekeys import WholeKeys, is_whole, without_nulls
+from storage import kernels
 from storage.batch import Batch
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Positions
 from storage.types import Type
 
 
@@ -66,9 +69,10 @@ class HashJoin:
         return "Hash Join" if self.kind == "inner" else f"Hash {self.kind.title()} Join"
 
     def batches(self, run: Run) -> Iterator[Batch]:
-        yield from timed(run, self, self._joined(run))
+        yield from pooled(self, self.morsels(run), run)
 
-    def _joined(self, run: Run) -> Iterator[Batch]:
+    def morsels(self, run: Run) -> Iterator[Task]:
+        """The left side's tasks, each followed by the join where a row has one partner at most."""
         held: list[Keyed] = []
         withdraw(self, self.left, self.left_keys, run)
         grant = run.memory.grant()
@@ -77,7 +81,7 @@ class HashJoin:
             for part in rest:
                 held.append(part)
                 if not grant.room(keyed_bytes(part)):
-                    yield from _InParts(self, run).batches(chain(held, rest))
+                    yield from self._given(_InParts(self, run).batches(chain(held, rest)), run)
                     return
             if self.kind not in _LEFT_ALONE:
                 keys = (columns for _, columns in held)
@@ -89,21 +93,44 @@ class HashJoin:
                 return
             pairs = Pairs(self.kind, build.rows, self.residual, self.left.types)
             prepare(run, *self.left_keys, self.residual)
-            yield from self._probed(build, pairs, run)
-            yield from pairs.rest(run)
+            yield from self._probing(build, pairs, run)
         finally:
             grant.release()
 
-    def _probed(self, build: _Build, pairs: Pairs, run: Run) -> Iterator[Batch]:
-        """What comes of the left rows."""
-        if pool_safe(*self.left_keys, self.residual):
-            tasks = (partial(self._probe, task, build, pairs, run) for task in tasks_of(self.left, run))
-            for batches in ordered(tasks, run):
-                yield from batches
+    def _probing(self, build: _Build, pairs: Pairs, run: Run) -> Iterator[Task]:
+        """What comes of the left rows, and after them."""
+        if not pool_safe(*self.left_keys, self.residual):
+            probed = (
+                each
+                for batch in self.left.batches(run)
+                for each in build.pairs(batch, self._keys(batch, run), pairs, run)
+            )
+            yield from self._given(chain(probed, pairs.rest(run)), run)
             return
-        for batch in self.left.batches(run):
+        tasks = bundled(tasks_of(self.left, run), self.left.types)
+        if build.single and not pairs.has_rest:
+            for task in tasks:
+                yield partial(self._single, task, build, pairs, run)
+            return
+        probes = (partial(self._probe, task, build, pairs, run) for task in tasks)
+        probed = (each for batches in ordered(probes, run) for each in batches)
+        yield from self._given(chain(probed, pairs.rest(run)), run)
+
+    def _given(self, batches: Iterable[Batch], run: Run) -> Iterator[Task]:
+        """Batches that are there already."""
+        for batch in batches:
             run.check()
-            yield from build.pairs(batch, self._keys(batch, run), pairs, run)
+            count(run, self, batch.rows, 1)
+            yield given(batch)
+
+    def _single(self, task: Task, build: _Build, pairs: Pairs, run: Run) -> Batch | None:
+        batch = task()
+        if batch is None or not batch.rows:
+            return None
+        found = pairs.single(batch, build.partner(self._keys(batch, run), batch.rows), run)
+        if found is not None:
+            count(run, self, found.rows, 1)
+        return found
 
     def _probe(self, task: Task, build: _Build, pairs: Pairs, run: Run) -> Iterable[Batch]:
         batch = task()
@@ -116,27 +143,37 @@ class HashJoin:
 
 
 class _Build:
-    """The right side: its rows, the numbers of their keys, and the rows sorted by these."""
+    """The right side: its rows, the numbers of their keys, and the rows sorted by these.
+
+    `single`: no two rows have the same key.
+    """
 
     def __init__(self, join: HashJoin, right: Iterable[Keyed]) -> None:
-        self._index = KeyIndex([key.type for key in join.right_keys])
-        batches, numbers = [], []
-        for batch, columns in right:
-            batches.append(batch)
-            numbers.append(self._numbered(columns, batch.rows))
-        self.rows = Rows(batches, join.right.types)
-        codes = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
-        sizes = np.bincount(codes[codes >= 0], minlength=self._index.count)
+        parts = list(right)
+        self.rows = Rows([batch for batch, _ in parts], join.right.types)
+        self._whole: WholeKeys | None = None
+        whole = None
+        if parts and all(is_whole(key.type) for key in join.right_keys):
+            whole = WholeKeys.of([columns for _, columns in parts])
+        if whole is not None:
+            self._whole, codes = whole
+            keys = self._whole.count
+        else:
+            self._index = KeyIndex([key.type for key in join.right_keys])
+            numbers = [self._numbered(columns, batch.rows) for batch, columns in parts]
+            codes = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
+            keys = self._index.count
+        starts, self.order = kernels.order_codes(codes, keys)
+        self.single = len(self.order) == keys
+        self._in_order = self.single and len(codes) == keys and bool((self.order == np.arange(keys)).all())
+        self._right = np.append(self.order, -1)
         # One place more, for rows without partners: number -1 is the last, and is empty.
-        self._starts = np.zeros(self._index.count + 2, np.int64)
-        np.cumsum(sizes, out=self._starts[1:-1])
-        self._sizes = np.append(sizes, 0)
-        absent = int((codes < 0).sum())
-        self.order = np.argsort(codes, kind="stable")[absent:]
+        self._starts = np.append(starts, 0)
+        self._sizes = np.append(np.diff(starts), 0)
 
     def _numbered(self, columns: list[Column], rows: int) -> Positions:
         """The number of each row's key; -1 for keys with a null."""
-        valid = _without_nulls(columns)
+        valid = without_nulls(columns)
         if valid is None:
             return self._index.assign(columns, rows)[0]
         codes = np.full(rows, -1, np.int64)
@@ -146,6 +183,9 @@ class _Build:
 
     def output(self, batch: Batch, keys: list[Column], pairs: Pairs, run: Run) -> Iterable[Batch]:
         """What comes of left rows with these keys: there already, or where it is much, as it is asked for."""
+        if self.single:
+            found = pairs.single(batch, self.partner(keys, batch.rows), run)
+            return () if found is None else (found,)
         starts, counts = self.partners(keys, batch.rows)
         result = pairs.of(batch, starts, counts, self.order, run)
         return list(result) if pairs.small(counts) else result
@@ -155,22 +195,25 @@ class _Build:
         starts, counts = self.partners(keys, batch.rows)
         return pairs.of(batch, starts, counts, self.order, run)
 
-    def partners(self, columns: list[Column], rows: int) -> tuple[Positions, Positions]:
+    def partner(self, keys: list[Column], rows: int) -> Positions:
+        """The right row that each row meets, -1 for none; `single` is true."""
+        codes = self._codes(keys, rows)
+        return codes if self._in_order else self._right[codes]
+
+    def partners(self, keys: list[Column], rows: int) -> tuple[Positions, Positions]:
         """Where in `order` each row's partners begin, and how many they are."""
-        codes = self._index.find(columns, rows)
-        valid = _without_nulls(columns)
-        if valid is not None:
-            codes[~valid] = -1
+        codes = self._codes(keys, rows)
         return self._starts[codes], self._sizes[codes]
 
-
-def _without_nulls(columns: list[Column]) -> Mask | None:
-    """Where no key is null; None: everywhere."""
-    valid = None
-    for column in columns:
-        if column.valid is not None:
-            valid = column.valid if valid is None else valid & column.valid
-    return valid
+    def _codes(self, keys: list[Column], rows: int) -> Positions:
+        """The number of each row's key, -1 where it is not here."""
+        if self._whole is not None:
+            return self._whole.find(keys)
+        codes = self._index.find(keys, rows)
+        valid = without_nulls(keys)
+        if valid is not None:
+            codes[~valid] = -1
+        return codes
 
 
 _LEFT_ALONE: tuple[Kind, ...] = ("left", "full", "anti")

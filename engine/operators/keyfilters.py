@@ -23,15 +23,14 @@ from engine.nodes import Cast, Reference
 from engine.operators.base import Operator
 from engine.run import Run
 from engine.seams import Expression
+from engine.wholekeys import FEW_WORDS, is_whole
 from storage import kernels
 from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask
 from storage.predicate import Compare, Comparison, Conjunction
-from storage.types import Form, Type
 
 SWITCH = "enable_runtime_filters"
 _MOST_WORDS = 1 << 22  # of a set
-_FEW_WORDS = 1 << 14  # bits that take no more are taken however far the keys lie apart
 _LOOKED_AT = 1 << 17  # rows after which it is known whether a set is worth asking
 _WORTH = 0.9  # the share of rows that it may let pass
 
@@ -128,11 +127,11 @@ def withdraw(join: Operator, probing: Operator, keys: Sequence[Expression], run:
 
 def _scan(operator: Operator, key: Expression) -> tuple[Operator, int] | None:
     """The scan, and its output column, that a key comes from."""
-    while isinstance(key, Cast) and _is_whole(key.type) and _is_whole(key.argument.type):
+    while isinstance(key, Cast) and is_whole(key.type) and is_whole(key.argument.type):
         if key.type.size < key.argument.type.size:
             return None
         key = key.argument
-    if not isinstance(key, Reference) or not _is_whole(key.type):
+    if not isinstance(key, Reference) or not is_whole(key.type):
         return None
     at: tuple[Operator, int] | None = (operator, key.index)
     while at is not None:
@@ -141,10 +140,6 @@ def _scan(operator: Operator, key: Expression) -> tuple[Operator, int] | None:
             return at if cast(Filtered, reached).takes_keys(index) else None
         at = cast(Passing, reached).origin(index) if hasattr(reached, "origin") else None
     return None
-
-
-def _is_whole(type: Type) -> bool:
-    return type.form is Form.FIXED and type.dtype is not None and type.dtype.kind in "iu"
 
 
 def _of(columns: list[Column], index: int) -> KeyFilter | None:
@@ -157,7 +152,7 @@ def _of(columns: list[Column], index: int) -> KeyFilter | None:
     low, high = int(values.min()), int(values.max())
     bits = (high - low) // 64 + 1
     bloom = 1 << max(len(values) // 4, 1).bit_length()  # 16 bits a key and more
-    if bits <= max(4 * bloom, _FEW_WORDS) and bits <= _MOST_WORDS:
+    if bits <= max(4 * bloom, FEW_WORDS) and bits <= _MOST_WORDS:
         words = np.zeros(bits, np.uint64)
         kernels.set_bits(values, low, words)
         return KeyFilter(index, low, high, words, True, len(values))

@@ -63,8 +63,12 @@ class Pairs:
         for first in range(0, total, BATCH_ROWS):
             run.check()
             numbers = np.arange(first, min(first + BATCH_ROWS, total))
-            left = np.searchsorted(ends, numbers, side="right")
-            right = starts[left] + numbers - (ends[left] - counts[left])
+            if total <= BATCH_ROWS:
+                left = np.repeat(np.arange(batch.rows), counts)
+                right = numbers + np.repeat(starts - (ends - counts), counts)
+            else:
+                left = np.searchsorted(ends, numbers, side="right")
+                right = starts[left] + numbers - (ends[left] - counts[left])
             if order is not None:
                 right = order[right]
             left, right, pairs = self._tested(batch, left, right, run)
@@ -85,6 +89,29 @@ class Pairs:
         elif self._kind in ("left", "full") and not met.all():
             nothing = np.zeros(0, np.int64)
             yield self._with_alone(batch, nothing, nothing, np.flatnonzero(~met))
+
+    def single(self, batch: Batch, partner: Positions, run: Run) -> Batch | None:
+        """The join's rows for a left batch of whose rows each meets one right row, or -1; None: none."""
+        if self._kind in _HALVES and self._condition is None:
+            return next(self._halves(batch, partner >= 0), None)
+        left = np.flatnonzero(partner >= 0)
+        right = partner if len(left) == batch.rows else partner[left]
+        left, right, pairs = self._tested(batch, left, right, run)
+        if self._met is not None:
+            self._met[right] = True
+        if self._kind in _RIGHT_HALVES:
+            return None
+        if self._kind in _HALVES:
+            met = np.zeros(batch.rows, np.bool_)
+            met[left] = True
+            return next(self._halves(batch, met), None)
+        if self._kind in ("left", "full"):
+            others = np.full(batch.rows, -1, np.int64)
+            others[left] = right
+            return Batch((*batch.columns, *self._right.columns_or_null(others)), batch.rows)
+        if not len(left):
+            return None
+        return pairs if pairs is not None else self._joined(batch, left, right)
 
     def _tested(
         self, batch: Batch, left: Positions, right: Positions, run: Run
@@ -116,6 +143,11 @@ class Pairs:
             yield batch
         elif mask.any():
             yield batch.take(mask)
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether rows may come after the last left batch."""
+        return self._met is not None
 
     def rest(self, run: Run) -> Iterator[Batch]:
         """After the last left batch: the right rows that met nobody; of a right semi join those that did."""

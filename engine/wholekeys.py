@@ -1,0 +1,152 @@
+"""Whole keys: join keys that are whole numbers (integers, dates, times, OIDs), and their places in a table.
+
+Several keys are packed into one number, as digits of the width of each one's range. Where these numbers lie
+close together they are a bit set, and the bits before a number's say which it is; else they stand in a hash
+table. Either way a number stands for itself: what is found need not be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from storage import kernels
+from storage.column import Column, Mask, Positions
+from storage.types import Form, Type
+
+FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
+_MOST = 1 << 62  # packed numbers are below it
+
+Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+
+def is_whole(type: Type) -> bool:
+    """Whether values of `type` are whole numbers, equal where these are."""
+    return type.form is Form.FIXED and type.dtype is not None and type.dtype.kind in "iu"
+
+
+def without_nulls(columns: Sequence[Column]) -> Mask | None:
+    """(rows,) where no column is null; None: everywhere."""
+    valid = None
+    for column in columns:
+        if column.valid is not None:
+            valid = column.valid if valid is None else valid & column.valid
+    return valid
+
+
+@dataclass(frozen=True, slots=True)
+class WholeKeys:
+    """`count` distinct keys of some columns, numbered from 0; `lows` and `spans` are the columns' ranges."""
+
+    lows: tuple[int, ...]
+    spans: tuple[int, ...]
+    count: int
+    table: _Bits | _Table
+
+    @classmethod
+    def of(cls, parts: Sequence[Sequence[Column]]) -> tuple[WholeKeys, Positions] | None:
+        """(the keys of batches of rows, the number of each row's key, -1 with a null).
+
+        None where the columns' ranges are too wide to be packed. The columns are of whole numbers.
+        """
+        columns = [_joined(column) for column in zip(*parts, strict=True)]
+        masks = [without_nulls(part) for part in parts]
+        valid = None
+        if any(mask is not None for mask in masks):
+            valid = np.concatenate(
+                [np.ones(len(p[0]), np.bool_) if m is None else m for p, m in zip(parts, masks, strict=True)]
+            )
+            columns = [values[valid] for values in columns]
+        lows = tuple(int(values.min()) if len(values) else 0 for values in columns)
+        spans = tuple(
+            int(values.max()) - low + 1 if len(values) else 1
+            for values, low in zip(columns, lows, strict=True)
+        )
+        size = 1
+        for span in spans:
+            size *= span
+        if len(columns) > 1 and size > _MOST:
+            return None
+        packed, low = _packed(columns, lows, spans), lows[0] if len(lows) == 1 else 0
+        table, numbers = _tabled(packed, low, size)
+        if valid is not None:
+            found = np.full(len(valid), -1, np.int64)
+            found[valid] = numbers
+            numbers = found
+        return cls(lows, spans, table.count, table), numbers
+
+    def find(self, columns: Sequence[Column]) -> Positions:
+        """(rows,) the number of each row's key, -1 where it is not here, or has a null."""
+        values = [_values(column) for column in columns]
+        found = self.table.find(_packed(values, self.lows, self.spans))
+        valid = without_nulls(columns)
+        if len(values) > 1:
+            for each, low, span in zip(values, self.lows, self.spans, strict=True):
+                inside = (each - np.int64(low)).view(np.uint64) < np.uint64(span)
+                valid = inside if valid is None else valid & inside
+        return found if valid is None else np.where(valid, found, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bits:
+    """Numbers as a bit set from `low` on: see storage.kernels.plain.members."""
+
+    low: int
+    words: Words
+    ranks: Integers
+    count: int
+
+    def find(self, values: Integers) -> Positions:
+        return kernels.rank_bits(values, self.low, self.words, self.ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Numbers in a hash table: see storage.kernels.plain.group."""
+
+    slots: Integers
+    words: Words
+    count: int
+
+    def find(self, values: Integers) -> Positions:
+        return kernels.find_words(self.slots, self.words, values.view(np.uint64))
+
+
+def _tabled(values: Integers, low: int, size: int) -> tuple[_Bits | _Table, Positions]:
+    """A table of numbers from `low` to below `low + size`, and the place of each in it."""
+    words: Words
+    if (size + 63) // 64 <= max(len(values), FEW_WORDS):
+        words = np.zeros((size + 63) // 64, np.uint64)
+        kernels.set_bits(values, low, words)
+        ranks = kernels.count_bits(words)
+        count = int(ranks[-1]) + int(words[-1]).bit_count()
+        bits = _Bits(low, words, ranks, count)
+        return bits, bits.find(values)
+    numbers, firsts = kernels.group_words(values.view(np.uint64))
+    words = values.view(np.uint64)[firsts]
+    slots = np.full(1 << (4 * len(words) - 1).bit_length(), -1, np.int64)
+    kernels.place_words(slots, words, 0)
+    return _Table(slots, words, len(words)), numbers
+
+
+def _packed(columns: Sequence[Integers], lows: Sequence[int], spans: Sequence[int]) -> Integers:
+    """Several numbers as one; a single one as it is. What is outside a range gives any number."""
+    if len(columns) == 1:
+        return columns[0]
+    packed = np.zeros(len(columns[0]), np.int64)
+    for values, low, span in zip(columns, lows, spans, strict=True):
+        packed = packed * np.int64(span) + (values - np.int64(low))
+    return packed
+
+
+def _joined(columns: Sequence[Column]) -> Integers:
+    values = [_values(column) for column in columns]
+    return values[0] if len(values) == 1 else np.concatenate(values)
+
+
+def _values(column: Column) -> Integers:
+    return np.ascontiguousarray(column.values).astype(np.int64, copy=False)
