@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from bench.table import Table
 from storage.batch import Batch
-from storage.catalog import PUBLIC, ColumnDefinition
-from storage.catalog import Table as TableDefinition
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import PUBLIC, ColumnDefinition
+from storage.definitions import Table as TableDefinition
 from storage.durability.checkpoint import Policy
 from storage.types import INT8, TEXT, Type, vector
 

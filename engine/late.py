@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from storage.batch import BATCH_BYTES, BATCH_ROWS, Batch
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition
 from storage.seams import Morsel
 from storage.types import Form, Type
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from scramp import ScramException, ScramMechanism
 
 from server.messages import Reader, SaslInitial, SaslResponse
-from storage.catalog import Catalog, Role
+from storage.catalog import Catalog
+from storage.definitions import Role
 from storage.errors import InvalidAuthorization, InvalidPassword, ProtocolViolation
 
 SCRAM, SCRAM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"

@@ -18,8 +18,8 @@ from server import config, folders
 from server.auth import Verifier
 from server.config import Config, ConfigError
 from server.listener import Server, is_loopback
-from storage.catalog import BOOTSTRAP_ROLE, Role
 from storage.database import Database
+from storage.definitions import BOOTSTRAP_ROLE, Role
 from storage.errors import DatabaseError
 from storage.memory import reservations
 from storage.segments.cache import cache

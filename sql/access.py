@@ -13,7 +13,7 @@ from engine.expressions import Call, Cast, Expression, InList, IsNull, Reference
 from engine.members import alike
 from engine.operators import Among, Bound
 from sql.expressions import conjunction, conjuncts, is_constant
-from storage.catalog import KeyColumns, Table
+from storage.definitions import KeyColumns, Table
 from storage.order import is_float, is_integer
 from storage.predicate import Comparison
 from storage.types import DATE, INTEGERS, TIMESTAMP, Form, Type

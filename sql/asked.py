@@ -13,9 +13,10 @@ from engine.seams import Kind, SessionInfo
 from sql import names, regclasses
 from sql.settings import Settings
 from sql.storedviews import definition
-from storage.catalog import Catalog, Materialized, Table, View
-from storage.catalog import Sequence as SequenceDefinition
+from storage.catalog import Catalog
 from storage.database import Database
+from storage.definitions import Materialized, Table, View
+from storage.definitions import Sequence as SequenceDefinition
 from storage.errors import FeatureNotSupported, InvalidParameterValue, ObjectNotInPrerequisiteState
 from storage.segments.statistics import TableStatistics, statistics_of
 from storage.transactions.transaction import Transaction

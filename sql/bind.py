@@ -9,7 +9,7 @@ from sql import query
 from sql.binding import Binding
 from sql.context import BindContext
 from sql.scope import Frame, Relation, Scope, ScopeColumn
-from storage.catalog import Table
+from storage.definitions import Table
 
 __all__ = ["bind_condition", "bind_expression", "query", "table_scope"]
 

@@ -19,8 +19,8 @@ from engine.domains import CheckDomain, Checks
 from engine.expressions import Cast, Constant, Expression, Parameter
 from sql.context import BindContext
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition
 from storage.column import Column
+from storage.definitions import ColumnDefinition
 from storage.errors import CannotCoerce, DatabaseError, DatatypeMismatch
 from storage.types import (
     ANY,

@@ -17,8 +17,9 @@ from sql.accessmethods import METHODS, OPERATOR_CLASSES, named_class
 from sql.extensions import AVAILABLE
 from sql.regclasses import sequences_in
 from sql.tokens import Kind, lex
-from storage import catalog as definitions
-from storage.catalog import Catalog, Table, View, type_defined
+from storage import definitions
+from storage.catalog import Catalog
+from storage.definitions import Table, View, type_defined
 from storage.errors import DependentObjectsStillExist
 from storage.types import BY_OID
 from storage.usertypes import CompositeType, DomainType

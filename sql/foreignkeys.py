@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 
 from engine.operators import ForeignKey, Rules, TableRules
 from sql.context import BindContext
-from storage.catalog import Catalog, Constraint, KeyColumns, Table
+from storage.catalog import Catalog
+from storage.definitions import Constraint, KeyColumns, Table
 
 Bind = Callable[[Table, tuple[int, ...], BindContext], TableRules]
 """The rules of a table's own rows, and the defaults of these columns."""

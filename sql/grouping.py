@@ -18,7 +18,7 @@ from sql.binding.base import AggregateValue, GroupingValue, WindowValue
 from sql.expressions import transform
 from sql.logical import Aggregate, Node
 from sql.scope import Relation, Scope
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import FeatureNotSupported, GroupingError
 
 E = TypeVar("E")

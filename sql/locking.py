@@ -33,7 +33,7 @@ from sql.logical import (
 )
 from sql.marks import position_of
 from sql.scope import Relation, Scope
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import DatabaseError, FeatureNotSupported, UndefinedTable, WrongObjectType
 from storage.transactions.locks import Policy, RowMode
 from storage.types import INT8

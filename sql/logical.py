@@ -15,7 +15,7 @@ from engine.expressions import Expression
 from engine.operators import LockTarget, SortKey
 from engine.operators.pairs import Kind, join_types
 from sql.views.registry import SystemView
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.types import INT4, INT8, Type
 
 JoinKind = Kind

@@ -16,7 +16,8 @@ from sql.keywords import RESERVED
 from sql.typenames import named, type_of
 from sql.views.registry import VIEWS, SystemView
 from sql.views.types import IO_OIDS
-from storage.catalog import Catalog, Relation, Table, View
+from storage.catalog import Catalog
+from storage.definitions import Relation, Table, View
 from storage.errors import (
     FeatureNotSupported,
     InvalidName,

@@ -14,7 +14,8 @@ from engine.functions.registry import FUNCTIONS, Overload
 from sql.argumentnames import ARGUMENT_NAMES
 from sql.context import BindContext
 from sql.functions import Candidate, Choice, choose
-from storage.catalog import Catalog, Function, Table, View
+from storage.catalog import Catalog
+from storage.definitions import Function, Table, View
 from storage.errors import (
     AmbiguousFunction,
     DatabaseError,

@@ -28,7 +28,7 @@ from sql.logical import Node
 from sql.planning import Planning
 from sql.similarity import join_term, key_term, terms
 from sql.viewscan import ViewScan
-from storage.catalog import Table
+from storage.definitions import Table
 
 
 def physical(node: Node, planning: Planning) -> Operator:

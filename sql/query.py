@@ -31,7 +31,7 @@ from sql.rules.fold import failure
 from sql.scope import Frame, Scope
 from sql.select import bind_select
 from sql.setoperations import bind_set_operation, bind_values, resolved
-from storage.catalog import ColumnDefinition
+from storage.definitions import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 from storage.types import BOOL
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sql import names
 from sql.tokens import Kind, Token, lex
-from storage.catalog import Catalog, Relation
+from storage.catalog import Catalog
+from storage.definitions import Relation
 from storage.errors import DatabaseError
 
 _CALLS = ("nextval", "currval", "setval")

@@ -8,7 +8,7 @@ from sql import views
 from sql.context import BindContext
 from sql.names import own_schema
 from sql.views.registry import VIEWS, SystemView
-from storage.catalog import Sequence, Table, View
+from storage.definitions import Sequence, Table, View
 from storage.errors import FeatureNotSupported, UndefinedTable
 
 __all__ = ["Found", "find_relation", "views"]

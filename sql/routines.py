@@ -37,8 +37,9 @@ from sql.rules import optimise
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from sql.tokens import Token
 from storage.batch import Batch
-from storage.catalog import Catalog, Function
+from storage.catalog import Catalog
 from storage.column import Column
+from storage.definitions import Function
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,

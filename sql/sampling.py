@@ -12,7 +12,7 @@ from sql.context import BindContext
 from sql.logical import Filter, Get, Node, Project
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.scope import Scope
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import DatabaseError, FeatureNotSupported, InvalidTablesampleArgument, UndefinedObject
 from storage.types import FLOAT4, FLOAT8, INT8, Type
 

@@ -34,9 +34,10 @@ from sql.shortstatements import ShortStatements
 from sql.statements import queries
 from sql.transactions import clock, isolation_of
 from storage.batch import Batch
-from storage.catalog import Catalog, type_defined
+from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import type_defined
 from storage.errors import (
     DuplicateCursor,
     DuplicatePreparedStatement,

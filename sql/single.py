@@ -21,9 +21,10 @@ from engine.functions.registry import BY_ID
 from engine.nodes import Call, Cast, Constant, Parameter, Reference
 from engine.operators import IndexScan, Insert, Operator, Project, Values
 from engine.seams import Expression
-from storage.catalog import Catalog, Table
-from storage.catalog import Sequence as SequenceDefinition
+from storage.catalog import Catalog
 from storage.database import Database
+from storage.definitions import Sequence as SequenceDefinition
+from storage.definitions import Table
 from storage.indexes.point import PointKey
 from storage.rows import Row, is_plain
 from storage.segments.table import Store

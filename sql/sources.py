@@ -29,7 +29,7 @@ from sql.resolved import TableName
 from sql.sampling import not_a_table, sampled
 from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
 from sql.viewtexts import bind_stored, bind_view
-from storage.catalog import Table, View
+from storage.definitions import Table, View
 from storage.errors import (
     AmbiguousColumn,
     FeatureNotSupported,

@@ -22,7 +22,8 @@ from sql.tokens import Token, lex
 from sql.typenames import named
 from sql.unparse import Renames, Unparser
 from sql.viewtexts import PATH
-from storage.catalog import Catalog, Materialized, View
+from storage.catalog import Catalog
+from storage.definitions import Materialized, View
 from storage.errors import DatabaseError, FeatureNotSupported
 
 _WRITING = "views must not contain data-modifying statements in WITH"

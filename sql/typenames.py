@@ -13,7 +13,8 @@ from engine.forms import sparse, vectors
 from sql.keywords import words
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
-from storage.catalog import Catalog, type_defined
+from storage.catalog import Catalog
+from storage.definitions import type_defined
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,

@@ -16,7 +16,7 @@ from sql.parse import parse_query
 from sql.scope import Frame, ScopeColumn
 from sql.tokens import lex
 from sql.views.registry import VIEWS
-from storage.catalog import View
+from storage.definitions import View
 
 PATH = ("pg_catalog",)
 """The search path inside a view of the catalog: its text names every relation with its schema."""

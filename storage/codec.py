@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from storage.batch import Batch
-from storage.catalog import (
+from storage.catalog import Catalog
+from storage.column import Column
+from storage.definitions import (
     Argument,
-    Catalog,
     ColumnDefinition,
     Constraint,
     Definition,
@@ -36,7 +37,6 @@ from storage.catalog import (
     View,
     ViewColumn,
 )
-from storage.column import Column
 from storage.types import BY_OID, INT8, Attribute, Domain, Form, Type, array_of, composite, enum
 from storage.usertypes import CompositeType, DomainCheck, DomainType, EnumType, Label, UserType
 

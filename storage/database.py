@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from storage import kernels
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.durability import files, log
 from storage.durability.backup import Report, save
 from storage.durability.checkpoint import Checkpoints, Policy, Statistics

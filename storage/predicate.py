@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from storage.catalog import ColumnDefinition
+from storage.definitions import ColumnDefinition
 
 
 class Comparison(Enum):

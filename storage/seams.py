@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol
 
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
+from storage.catalog import Catalog
 from storage.codes import Codes
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, Definition, KeyColumns, Table, UniqueKey
 from storage.predicate import Conjunction
 from storage.segments.tally import Tallies
 from storage.transactions.advisory import Key, Scope

@@ -5,7 +5,7 @@
     FIXED    numpy (rows,) of `dtype`: bool, integers, floats, date (int32 days since 2000-01-01),
              time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), timetz
              (int64, see storage.timetz), enums (int64: places in the order of the labels, see
-             storage.catalog.EnumType), oid and reg* (uint32), "char" (uint8), interval (structured:
+             storage.usertypes.EnumType), oid and reg* (uint32), "char" (uint8), interval (structured:
              months i4, days i4, micros i8), macaddr and macaddr8 (int64, see engine.forms.hardware)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
              of other elements, uuid uint8 x 16. Vectors without a modifier, which need not be of one length,

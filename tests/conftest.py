@@ -43,8 +43,8 @@ from engine.operators import aggregate
 from sql.planning import SWITCHES
 from sql.session import Session
 from storage import encodings, kernels
-from storage.catalog import Table
 from storage.database import Database
+from storage.definitions import Table
 from storage.kernels import choice
 from tests import slt
 from tests.interleaving import Interleaved

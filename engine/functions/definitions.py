@@ -14,8 +14,9 @@ from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
-from storage.catalog import Catalog, Constraint, Index, Table, View
+from storage.catalog import Catalog
 from storage.column import Column
+from storage.definitions import Constraint, Index, Table, View
 from storage.errors import (
     DatabaseError,
     UndefinedColumn,

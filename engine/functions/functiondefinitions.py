@@ -9,8 +9,8 @@ from engine.functions.registry import AGGREGATES, FUNCTIONS, Overload, scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
-from storage.catalog import Function, Table, View
 from storage.column import Column
+from storage.definitions import Function, Table, View
 from storage.types import OID, TEXT, Type
 
 

@@ -15,8 +15,8 @@ from engine.functions.text import each
 from engine.run import Run
 from engine.seams import Kind
 from engine.values.decimals import rounded
-from storage.catalog import DATABASE_OID, Table, View
 from storage.column import Column
+from storage.definitions import DATABASE_OID, Table, View
 from storage.errors import InvalidCatalogName, InvalidParameterValue, UndefinedColumn, UndefinedObject
 from storage.types import (
     ACLITEM,

@@ -13,7 +13,7 @@ from typing import Any
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Table
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.types import DATE, TIMESTAMP

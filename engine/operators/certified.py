@@ -32,9 +32,9 @@ from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition
 from storage.codes import Codes, Request
 from storage.column import Column, Positions
+from storage.definitions import ColumnDefinition
 from storage.predicate import Conjunction
 from storage.seams import Morsel, TableView
 from storage.segments.tally import Tally

@@ -14,7 +14,7 @@ from engine import forms
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import CheckViolation, DatabaseError, NotNullViolation
 
 # A value in 'Failing row contains' is cut after this many bytes.

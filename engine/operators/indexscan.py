@@ -20,8 +20,8 @@ from engine.parallel import prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
-from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Positions
+from storage.definitions import ColumnDefinition, KeyColumns
 from storage.seams import Morsel, TableView
 from storage.types import INT8, Type
 from storage.waiting import FEW, about_to_wait

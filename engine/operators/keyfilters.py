@@ -25,8 +25,8 @@ from engine.run import Run
 from engine.seams import Expression
 from engine.wholekeys import FEW_WORDS, is_whole
 from storage import kernels
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask
+from storage.definitions import ColumnDefinition
 from storage.predicate import Compare, Comparison, Conjunction
 
 SWITCH = "enable_runtime_filters"

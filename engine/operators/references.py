@@ -26,8 +26,8 @@ from engine.parallel import root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import KeyColumns, Table
 from storage.column import Column, Mask, Positions
+from storage.definitions import KeyColumns, Table
 from storage.errors import ForeignKeyViolation, SerializationFailure
 from storage.indexes.comparable import keys_of, same_rows
 from storage.indexes.keys import describe

@@ -24,8 +24,8 @@ from engine.parallel import pool_safe, prepare, root_memo
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Conjunction
 from storage.seams import Morsel

@@ -15,8 +15,8 @@ from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import LOOK_AHEAD, WORKERS, ordered
 from engine.run import Run
 from engine.seams import Expression
-from storage.catalog import ColumnDefinition
 from storage.codes import Codes
+from storage.definitions import ColumnDefinition
 from storage.predicate import Conjunction
 from storage.seams import TableView
 

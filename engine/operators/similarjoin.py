@@ -31,9 +31,9 @@ from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Term, elements_of, limit_of, usable
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition
 from storage.codes import Codes, Question
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition
 from storage.predicate import Comparison, Conjunction
 from storage.seams import Morsel, TableView
 from storage.segments.tally import Tally

@@ -25,8 +25,8 @@ from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import UniqueKey
 from storage.column import Column, Positions
+from storage.definitions import UniqueKey
 from storage.errors import CardinalityViolation
 from storage.transactions.locks import RowMode
 from storage.types import XID, Type

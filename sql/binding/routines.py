@@ -20,7 +20,7 @@ from sql.marks import FunctionMark, mark_of, position_of
 from sql.notation import Given, Meant, Result, has_routines, resolve, result_of
 from sql.parse import parse_expression
 from sql.scope import Frame, Scope
-from storage.catalog import Function
+from storage.definitions import Function
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.types import RECORD, Type, array_of, record
 

@@ -22,7 +22,7 @@ from sql.functions import resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
 from sql.resolved import WholeRow
 from sql.scope import Relation, Scope
-from storage.catalog import Table, View
+from storage.definitions import Table, View
 from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,

@@ -21,7 +21,7 @@ from sql.coerce import assign
 from sql.context import BindContext
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.scope import Relation, Scope
-from storage.catalog import ColumnDefinition
+from storage.definitions import ColumnDefinition
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 from storage.systemcolumns import SYSTEM_NAMES
 from storage.types import record

@@ -19,7 +19,7 @@ from sql.commontables import CommonTable
 from sql.context import BindContext
 from sql.marks import position_of
 from sql.scope import Frame, Relation, Scope
-from storage.catalog import Table, UniqueKey
+from storage.definitions import Table, UniqueKey
 from storage.errors import (
     InvalidColumnReference,
     ObjectNotInPrerequisiteState,

@@ -20,7 +20,7 @@ from sql.marks import PartMark, mark_of, position_of
 from sql.outcome import Field
 from sql.query import plan_source
 from sql.scope import Frame, Scope
-from storage.catalog import ColumnDefinition, Table
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import DuplicateColumn, FeatureNotSupported, SqlSyntaxError
 from storage.types import XID
 

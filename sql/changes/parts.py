@@ -15,7 +15,7 @@ from engine.expressions import Expression
 from sql.binding import Binding, arrays, rows
 from sql.coerce import can_coerce
 from sql.marks import PartMark, position_of
-from storage.catalog import ColumnDefinition
+from storage.definitions import ColumnDefinition
 from storage.errors import DatatypeMismatch, SqlSyntaxError, UndefinedColumn
 from storage.types import Type
 

@@ -23,7 +23,7 @@ from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from sql.systemcolumns import columns, of_written
 from sql.views.registry import SystemView
-from storage.catalog import ColumnDefinition, Table, View
+from storage.definitions import ColumnDefinition, Table, View
 from storage.errors import (
     FeatureNotSupported,
     GeneratedAlways,

@@ -24,7 +24,7 @@ from sql.access import column_of, comparison
 from sql.expressions import conjuncts, references, shift
 from sql.logical import Node
 from sql.planning import Planning
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import DatabaseError
 from storage.predicate import Comparison
 from storage.segments.statistics import ColumnStatistics

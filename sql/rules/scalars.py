@@ -41,8 +41,8 @@ from sql.rules.decorrelate import decorrelate, is_outer, over_both, taken_apart
 from sql.rules.estimates import Estimates
 from sql.rules.push_filters import null_if
 from sql.rules.walk import bottom_up
-from storage.catalog import Table
 from storage.column import Column
+from storage.definitions import Table
 from storage.errors import DatabaseError
 from storage.types import BOOL, INTEGERS, NUMERIC
 

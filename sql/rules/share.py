@@ -21,8 +21,8 @@ from sql.logical import Node
 from sql.physical import physical
 from sql.planning import Planning
 from sql.views.registry import SystemView
-from storage.catalog import Table
 from storage.column import Column
+from storage.definitions import Table
 
 _HELD = (logical.Aggregate, logical.Distinct, logical.SetOperation)
 

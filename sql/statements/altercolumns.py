@@ -34,7 +34,7 @@ from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_opti
 from sql.statements.tables import MOST_COLUMNS, check_column, check_name, segment_rows_of
 from sql.typenames import named, type_of
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Sequence, Table
+from storage.definitions import ColumnDefinition, Sequence, Table
 from storage.errors import (
     CannotCoerce,
     DatatypeMismatch,

@@ -16,7 +16,7 @@ from sql.statements.control import done
 from sql.statements.dropping import find, kind_of, must_hold_rows
 from sql.statements.host import Host
 from sql.statements.removing import remove
-from storage.catalog import Constraint, Table
+from storage.definitions import Constraint, Table
 from storage.errors import UndefinedObject, WrongObjectType
 from storage.transactions.locks import TableMode
 

@@ -10,7 +10,7 @@ from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked, must_table
 from sql.statements.host import Host
 from sql.statements.types import must_type
-from storage.catalog import Relation, Table, View
+from storage.definitions import Relation, Table, View
 from storage.errors import (
     InvalidSchemaName,
     UndefinedColumn,

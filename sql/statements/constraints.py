@@ -20,7 +20,7 @@ from sql.parse import parse_expression_tokens
 from sql.sortable import must_index
 from sql.statements.host import Host
 from sql.tokens import Token
-from storage.catalog import Constraint, Index, References, Schema, Table
+from storage.definitions import Constraint, Index, References, Schema, Table
 from storage.errors import (
     CheckViolation,
     DatatypeMismatch,

@@ -24,7 +24,7 @@ from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
 from sql.relations import Found, find_relation
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Table
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import (
     DatabaseError,
     DuplicateColumn,

@@ -7,7 +7,7 @@ from sql import commands
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
-from storage.catalog import Constraint
+from storage.definitions import Constraint
 from storage.errors import UndefinedObject, WrongObjectType
 
 

@@ -26,8 +26,8 @@ from sql.statements.places import owner
 from sql.statements.types import must_type, type_place
 from sql.tokens import Token
 from sql.typenames import named, type_of
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import (
     CheckViolation,
     DatatypeMismatch,

@@ -8,7 +8,7 @@ from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.removing import remove
-from storage.catalog import INFORMATION_SCHEMA, PG_CATALOG, Relation, Sequence, Table, View
+from storage.definitions import INFORMATION_SCHEMA, PG_CATALOG, Relation, Sequence, Table, View
 from storage.errors import (
     DependentObjectsStillExist,
     InsufficientPrivilege,

@@ -10,7 +10,7 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner
 from sql.statements.removing import remove
-from storage.catalog import PUBLIC, Extension
+from storage.definitions import PUBLIC, Extension
 from storage.errors import (
     DuplicateObject,
     FeatureNotSupported,

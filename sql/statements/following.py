@@ -13,7 +13,7 @@ from sql import names, regclasses
 from sql.statements.host import Host
 from sql.storedviews import joined, rewritten
 from sql.unparse import Renames
-from storage.catalog import Definition, Table
+from storage.definitions import Definition, Table
 from storage.errors import FeatureNotSupported
 from storage.transactions.locks import TableMode
 

@@ -32,8 +32,8 @@ from sql.statements.places import owner, place
 from sql.statements.removing import remove
 from sql.unparse import Renames, Unparser
 from storage.batch import Batch
-from storage.catalog import Argument, Function, Schema, Table, View
 from storage.column import Column
+from storage.definitions import Argument, Function, Schema, Table, View
 from storage.errors import (
     AmbiguousFunction,
     DatabaseError,

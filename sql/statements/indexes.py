@@ -17,7 +17,7 @@ from sql.statements.dropping import must_hold_rows
 from sql.statements.host import Host
 from sql.statements.renaming import check_text
 from sql.unparse import Renames
-from storage.catalog import Index, Table
+from storage.definitions import Index, Table
 from storage.errors import (
     ActiveSqlTransaction,
     DatatypeMismatch,

@@ -11,7 +11,8 @@ from sql.statements.constraints import free_name
 from sql.statements.dropping import locked
 from sql.statements.host import Host
 from sql.views.relations import default_text
-from storage.catalog import Catalog, ColumnDefinition, Constraint, Relation, Sequence, Table, View
+from storage.catalog import Catalog
+from storage.definitions import ColumnDefinition, Constraint, Relation, Sequence, Table, View
 from storage.errors import FeatureNotSupported, UndefinedTable
 from storage.transactions.locks import TableMode
 

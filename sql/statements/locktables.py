@@ -7,7 +7,7 @@ from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.dropping import locked
 from sql.statements.host import Host
-from storage.catalog import Table, View
+from storage.definitions import Table, View
 from storage.errors import (
     FeatureNotSupported,
     NoActiveSqlTransaction,

@@ -13,7 +13,7 @@ from sql.statements.dropping import must_hold_rows, must_table
 from sql.statements.host import Host
 from sql.statements.sequences import restart
 from sql.tokens import Kind
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import ActiveSqlTransaction, FeatureNotSupported
 from storage.segments.merger import run_sizes
 from storage.transactions.locks import TableMode

@@ -29,8 +29,8 @@ from sql.storedviews import Query, stored
 from sql.tokens import lex
 from sql.viewtexts import PATH
 from storage.batch import Batch
-from storage.catalog import Materialized, Sequence, Table, View
 from storage.column import Mask, Positions
+from storage.definitions import Materialized, Sequence, Table, View
 from storage.errors import (
     CardinalityViolation,
     DuplicateTable,

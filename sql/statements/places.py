@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sql.statements.host import Host
-from storage.catalog import BOOTSTRAP_ROLE, INFORMATION_SCHEMA, PUBLIC, Schema
+from storage.definitions import BOOTSTRAP_ROLE, INFORMATION_SCHEMA, PUBLIC, Schema
 from storage.errors import InsufficientPrivilege, InvalidSchemaName, InvalidTableDefinition
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sql.dependencies import Object, Removal, describe, refusal, relation, removal
 from sql.statements.host import Host
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.transactions.locks import TableMode
 from storage.transactions.transaction import Transaction
 from storage.usertypes import CompositeType

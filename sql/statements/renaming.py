@@ -17,7 +17,7 @@ from sql.statements.host import Host
 from sql.statements.tables import check_name
 from sql.statements.types import move_type, must_type
 from sql.unparse import Renames, expression_text
-from storage.catalog import (
+from storage.definitions import (
     INFORMATION_SCHEMA,
     PG_CATALOG,
     Constraint,

@@ -11,7 +11,7 @@ from sql import commands
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
-from storage.catalog import BOOTSTRAP_ROLE, Role
+from storage.definitions import BOOTSTRAP_ROLE, Role
 from storage.errors import (
     DependentObjectsStillExist,
     DuplicateObject,

@@ -7,7 +7,7 @@ from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner
-from storage.catalog import Schema
+from storage.definitions import Schema
 from storage.errors import DuplicateSchema, ReservedName, UndefinedObject
 
 

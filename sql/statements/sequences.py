@@ -11,7 +11,7 @@ from sql.statements.control import done
 from sql.statements.dropping import locked, must_table
 from sql.statements.host import Host
 from sql.statements.places import owner, place
-from storage.catalog import Sequence
+from storage.definitions import Sequence
 from storage.errors import (
     DuplicateTable,
     FeatureNotSupported,

@@ -21,12 +21,7 @@ from sql.statements.likes import Expanded, expanded, with_copied
 from sql.statements.places import owner, place
 from sql.statements.sequences import BOUNDS, make_sequence
 from sql.typenames import named
-from storage.catalog import (
-    ColumnDefinition,
-    Schema,
-    Sequence,
-    Table,
-)
+from storage.definitions import ColumnDefinition, Schema, Sequence, Table
 from storage.errors import (
     DuplicateColumn,
     DuplicateTable,

@@ -14,8 +14,8 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import MOST_COLUMNS, check_name, check_type, segment_rows_of
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import (
     DuplicateColumn,
     DuplicateTable,

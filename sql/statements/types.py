@@ -13,7 +13,7 @@ from sql.statements.places import place
 from sql.statements.removing import remove
 from sql.tokens import Kind, lex
 from sql.typenames import named, type_of
-from storage.catalog import Schema, Table, View
+from storage.definitions import Schema, Table, View
 from storage.errors import (
     DatabaseError,
     DependentObjectsStillExist,

@@ -14,7 +14,8 @@ from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import check_pseudo
 from sql.storedviews import Query, stored
-from storage.catalog import Catalog, View, ViewColumn
+from storage.catalog import Catalog
+from storage.definitions import View, ViewColumn
 from storage.errors import (
     DuplicateColumn,
     DuplicateTable,

@@ -8,7 +8,8 @@ from engine.seams import SessionInfo
 from sql.activity import microseconds, sessions
 from sql.settings import SETTINGS
 from sql.views.registry import Row, view
-from storage.catalog import DATABASE_OID, Catalog
+from storage.catalog import Catalog
+from storage.definitions import DATABASE_OID
 
 
 @view("pg_catalog", "pg_settings", volatile=True)

@@ -9,7 +9,8 @@ from sql.accessmethods import METHODS, OPERATOR_CLASSES
 from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
-from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog
+from storage.catalog import Catalog
+from storage.definitions import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC
 
 
 @view("pg_catalog", "pg_extension")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sql.accessmethods import METHODS
-from storage.catalog import Catalog, Index, Sequence, Table
+from storage.catalog import Catalog
+from storage.definitions import Index, Sequence, Table
 
 # OIDs of the catalogs that other catalogs point into (classoid, classid, refclassid)
 CLASS_PG_TYPE, CLASS_PG_PROC, CLASS_PG_CLASS, CLASS_PG_CONSTRAINT = 1247, 1255, 1259, 2606

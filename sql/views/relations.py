@@ -9,11 +9,11 @@ from engine.seams import SessionInfo
 from sql.accessmethods import default_class, named_class
 from sql.views import names
 from sql.views.registry import VIEWS, Row, view
-from storage.catalog import (
+from storage.catalog import Catalog
+from storage.definitions import (
     BOOTSTRAP_ROLE,
     INFORMATION_SCHEMA,
     PG_CATALOG,
-    Catalog,
     ColumnDefinition,
     Constraint,
     Index,

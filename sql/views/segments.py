@@ -13,8 +13,9 @@ from engine.forms import text_of
 from engine.seams import SessionInfo
 from sql.activity import sessions
 from sql.views.registry import Row, view
-from storage.catalog import Catalog, Table
+from storage.catalog import Catalog
 from storage.column import Column
+from storage.definitions import Table
 from storage.segments.coding import section_of
 from storage.segments.sealed import Sealed
 from storage.types import BYTEA, Form, Type

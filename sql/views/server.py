@@ -8,7 +8,8 @@ from zoneinfo import available_timezones
 from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import Row, view
-from storage.catalog import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG, Catalog
+from storage.catalog import Catalog
+from storage.definitions import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG
 
 
 @view("pg_catalog", "pg_database")

@@ -12,7 +12,8 @@ from engine.seams import SessionInfo
 from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
-from storage.catalog import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Catalog, Function, Table, View
+from storage.catalog import Catalog
+from storage.definitions import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Function, Table, View
 from storage.types import (
     ANY,
     ANYENUM,

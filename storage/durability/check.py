@@ -17,9 +17,9 @@ from typing import Any, Literal
 import crc32c
 import numpy as np
 
-from storage.catalog import ColumnDefinition, Table
 from storage.codes import Codes, Metric, Question
 from storage.column import Mask
+from storage.definitions import ColumnDefinition, Table
 from storage.durability import files, log
 from storage.durability import manifest as manifests
 from storage.durability.files import FolderLock

@@ -21,7 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.durability import log
 from storage.durability.files import fsync_folder, remove
 from storage.durability.manifest import Manifest, TableFiles

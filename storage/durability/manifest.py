@@ -30,7 +30,8 @@ from uuid import uuid4
 import crc32c
 
 from storage import codec
-from storage.catalog import FIRST_USER_OID, Catalog
+from storage.catalog import Catalog
+from storage.definitions import FIRST_USER_OID
 from storage.durability import files
 from storage.errors import DataCorrupted
 from storage.segments import segmentfolder

@@ -45,8 +45,9 @@ import numpy as np
 
 from storage import codec
 from storage.batch import Batch
-from storage.catalog import Catalog, Definition, Table
+from storage.catalog import Catalog
 from storage.column import Mask, Positions
+from storage.definitions import Definition, Table
 from storage.durability import compact
 from storage.durability.files import Buffer
 from storage.rows import Row

@@ -13,8 +13,9 @@ import numpy as np
 
 from storage import kernels
 from storage.batch import Batch
-from storage.catalog import Catalog, UniqueKey
+from storage.catalog import Catalog
 from storage.column import Positions
+from storage.definitions import UniqueKey
 from storage.errors import SerializationFailure
 from storage.indexes import uniqueness
 from storage.indexes.lookup import find

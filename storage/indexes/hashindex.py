@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from storage import kernels
-from storage.catalog import KeyColumns, Table
 from storage.column import Column, Positions
+from storage.definitions import KeyColumns, Table
 from storage.indexes.comparable import Key, Words, hash_keys, keys_of
 from storage.indexes.onekey import SALT
 from storage.segments.segment import Section

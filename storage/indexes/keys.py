@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.catalog import Catalog, Table
+from storage.catalog import Catalog
+from storage.definitions import Table
 from storage.timetz import clock_of, west_of
 from storage.types import (
     BITS,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from storage.catalog import KeyColumns, Table
 from storage.column import Column, Positions
+from storage.definitions import KeyColumns, Table
 from storage.indexes.comparable import Words, keys_of, same_rows
 from storage.indexes.hashindex import Hashed, HashIndex, RowIndex, hashed, version_of
 from storage.segments.blocks import Block

@@ -12,7 +12,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from storage.catalog import KeyColumns, Table
+from storage.definitions import KeyColumns, Table
 from storage.indexes.lookup import part_index, write_index
 from storage.indexes.onekey import OneHash, hash_of
 from storage.rows import Row, is_plain

@@ -15,8 +15,9 @@ import numpy as np
 
 from storage import kernels
 from storage.batch import Batch
-from storage.catalog import Catalog, Table, UniqueKey
+from storage.catalog import Catalog
 from storage.column import Column, Positions
+from storage.definitions import Table, UniqueKey
 from storage.errors import UniqueViolation
 from storage.indexes.comparable import Key
 from storage.indexes.hashindex import Hashed, PendingKeys, hashed

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, KeyColumns
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.rows import Row, batch_of

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from storage.catalog import ColumnDefinition
 from storage.codes import LAYOUT, LEAST_DIMENSIONS, Codes
 from storage.column import Array, Column, Positions
+from storage.definitions import ColumnDefinition
 from storage.kernels.plain.rotation import PLANES, words_of
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment

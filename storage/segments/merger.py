@@ -27,7 +27,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Literal, Protocol
 
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import DatabaseError
 from storage.segments.blocks import Block
 from storage.segments.rewrite import BACKGROUND, MANUAL, SEGMENT_BYTES, apart, rewrite, row_bytes

@@ -9,8 +9,8 @@ definitions read the same rows, each by its own.
 from __future__ import annotations
 
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
+from storage.definitions import ColumnDefinition, Table
 from storage.segments.zones import Zone, zone_of
 
 Numbers = tuple[int, ...]

@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Positions
+from storage.definitions import ColumnDefinition, Table
 from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
 from storage.segments.blocks import Block

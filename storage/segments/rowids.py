@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Positions
+from storage.definitions import ColumnDefinition
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.systemcolumns import CTID, system_values, tids
 
 
 def system_column(definition: ColumnDefinition, row_ids: Positions) -> Column:
-    """A system column (see storage.catalog.Table.definition) of the rows with these ids."""
+    """A system column (see storage.definitions.Table.definition) of the rows with these ids."""
     return system_values(definition.number, definition.missing, row_ids)
 
 

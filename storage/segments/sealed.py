@@ -21,8 +21,8 @@ from typing import Any
 import crc32c
 import numpy as np
 
-from storage.catalog import ColumnDefinition, KeyColumns
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, KeyColumns
 from storage.durability import files
 from storage.errors import DataCorrupted
 from storage.indexes.hashindex import HashIndex

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from storage import codec, encodings, lists
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions, fields_of, row_column, taken
+from storage.definitions import ColumnDefinition
 from storage.encodings.base import Bytes, Encoded
 from storage.encodings.codes import Codes
 from storage.errors import DataCorrupted

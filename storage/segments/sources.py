@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Positions
+from storage.definitions import ColumnDefinition
 from storage.segments.table import Part
 
 

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, KeyColumns, Table
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, KeyColumns, Table
 from storage.indexes.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.predicate import Conjunction
 from storage.rows import Row, batch_of, nbytes

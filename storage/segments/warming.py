@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from storage.catalog import Table
+from storage.definitions import Table
 from storage.errors import DataCorrupted
 from storage.segments.cache import cache
 from storage.segments.coding import FIRST, codes_of, section_of

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from storage.catalog import ColumnDefinition
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition
 from storage.encodings.wide import EXTENT_BYTES, Wide
 from storage.memory import memory
 from storage.segments.sealed import Sealed

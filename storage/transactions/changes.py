@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.batch import Batch
-from storage.catalog import KeyColumns, Table
 from storage.column import Mask, Positions
+from storage.definitions import KeyColumns, Table
 from storage.indexes.comparable import keys_of, same_rows
 from storage.indexes.hashindex import Hashed, RowIndex, hashed
 from storage.segments.sealed import Sealed

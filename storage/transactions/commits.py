@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from storage.catalog import FIRST_USER_OID, Catalog, Definition, Table
+from storage.catalog import Catalog
+from storage.definitions import FIRST_USER_OID, Definition, Table
 from storage.durability.log import Log
 from storage.durability.records import CommitRecord, TableRecord, gather
 from storage.rows import Row

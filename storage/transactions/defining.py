@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from storage.catalog import Catalog, Definition, Table, Versioned, type_defined
+from storage.catalog import Catalog
+from storage.definitions import Definition, Table, Versioned, type_defined
 from storage.errors import DuplicateTable, SerializationFailure
 from storage.indexes import uniqueness
 from storage.segments.table import Store

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, Table
 from storage.segments.table import Store
 from storage.transactions.changes import TableChanges
 

@@ -23,7 +23,7 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from storage.catalog import DATABASE_OID
+from storage.definitions import DATABASE_OID
 from storage.errors import DeadlockDetected, LockNotAvailable
 from storage.waiting import about_to_wait
 

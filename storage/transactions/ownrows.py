@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.catalog import ColumnDefinition, Table
 from storage.codes import Codes
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, Table
 from storage.predicate import Conjunction
 from storage.segments.blocks import BLOCK_BYTES, BLOCK_ROWS, SMALL_BYTES, SMALL_ROWS
 from storage.segments.missing import Numbers, defined, missing_column

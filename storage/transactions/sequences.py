@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Sequence as Sequenced
 
-from storage.catalog import Sequence
+from storage.definitions import Sequence
 from storage.errors import NumericValueOutOfRange, SequenceLimitExceeded
 
 AHEAD = 32

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from storage.catalog import KeyColumns, Table
+from storage.definitions import KeyColumns, Table
 from storage.durability.records import RowRecord
 from storage.indexes.lookup import part_index, write_index
 from storage.indexes.onekey import OneHash, hash_of

@@ -12,9 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from storage.catalog import Catalog, ColumnDefinition, KeyColumns, Table
+from storage.catalog import Catalog
 from storage.codes import Codes
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, KeyColumns, Table
 from storage.indexes.hashindex import hashed
 from storage.indexes.lookup import find
 from storage.predicate import Conjunction

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from storage.catalog import Catalog, Definition, Relation, Schema, Table
+from storage.catalog import Catalog
+from storage.definitions import Definition, Relation, Schema, Table
 
 
 class Temporary:

@@ -25,10 +25,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from storage import catalog as definitions
+from storage import definitions
 from storage.batch import Batch
-from storage.catalog import Catalog, Definition, Table, UniqueKey
+from storage.catalog import Catalog
 from storage.column import Column, Mask, Positions
+from storage.definitions import Definition, Table, UniqueKey
 from storage.errors import (
     DatabaseError,
     InvalidTransactionState,

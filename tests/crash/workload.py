@@ -11,8 +11,8 @@ import pytest
 
 from sql.outcome import Done, Rows
 from sql.session import Session
-from storage.catalog import Sequence
 from storage.database import Database
+from storage.definitions import Sequence
 from storage.durability import log
 from storage.errors import DatabaseError, InFailedSqlTransaction
 from storage.segments import bulk

@@ -10,8 +10,9 @@ import numpy as np
 
 from engine.run import Run
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Table
+from storage.catalog import Catalog
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, Table
 from storage.predicate import Conjunction
 from storage.types import Type
 

@@ -11,9 +11,9 @@ from engine.nodes import Call, Constant, Reference
 from engine.operators import Delete, Insert, Project, Scan, Update
 from engine.run import Run
 from engine.seams import Expression
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import ColumnDefinition, Table
 from storage.seams import Transaction
 from storage.types import BOOL, INT4, INT8, TEXT, Type
 from tests.engine.tables import Source, rows_of

@@ -13,8 +13,9 @@ from engine.operators import Append, Check, Delete, Insert, Limit, Project, Scan
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Table
+from storage.catalog import Catalog
 from storage.column import Column, Mask, Positions
+from storage.definitions import ColumnDefinition, Table
 from storage.errors import CheckViolation, NotNullViolation
 from storage.transactions.locks import Policy, RowMode
 from storage.types import BOOL, INT4, INT8, TEXT, Type

@@ -12,8 +12,8 @@ from random import Random
 from server.listener import Config, Server
 from sql.planning import SWITCHES
 from sql.session import Session
-from storage.catalog import Table as Stored
 from storage.database import Database
+from storage.definitions import Table as Stored
 from tests.generator.grammar import Grammar
 from tests.generator.peers import Answer, Duck, Peer, Wire
 from tests.generator.tables import Table, tables

@@ -30,8 +30,8 @@ from server.messages import (
     Sync,
     Terminate,
 )
-from storage.catalog import Role
 from storage.database import Database
+from storage.definitions import Role
 from tests.server.fakes import FakeSession
 from tests.server.wire import Client, error, row, tags, whole
 

@@ -15,9 +15,10 @@ from sql.context import BindContext, ParameterTypes, Plan
 from sql.parse import parse
 from sql.query import plan_query
 from storage.batch import Batch
-from storage.catalog import Catalog, ColumnDefinition, Constraint, Table
+from storage.catalog import Catalog
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import ColumnDefinition, Constraint, Table
 from storage.types import DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, Type, binary, varchar, vector
 
 

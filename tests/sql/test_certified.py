@@ -16,9 +16,9 @@ from engine.forms import text_of
 from engine.operators import nearest, searching
 from sql.outcome import Rows
 from sql.session import Session
-from storage.catalog import Table
 from storage.codes import together
 from storage.database import Database
+from storage.definitions import Table
 from storage.errors import DatabaseError
 from storage.segments.coding import codes_of
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from storage.batch import Batch
-from storage.catalog import PUBLIC, ColumnDefinition, Constraint, Table
-from storage.catalog import Sequence as SequenceDefinition
 from storage.column import Column, Positions
 from storage.database import Database
+from storage.definitions import PUBLIC, ColumnDefinition, Constraint, Table
+from storage.definitions import Sequence as SequenceDefinition
 from storage.durability import files
 from storage.durability.files import Disk
 from storage.seams import Snapshot

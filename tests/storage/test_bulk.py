@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.catalog import ColumnDefinition
 from storage.database import Database
+from storage.definitions import ColumnDefinition
 from storage.durability import checkpoint
 from storage.durability.check import check
 from storage.errors import DiskFull, UniqueViolation

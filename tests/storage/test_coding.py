@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.catalog import ColumnDefinition
 from storage.codes import Codes, Metric, Question
 from storage.database import Database
+from storage.definitions import ColumnDefinition
 from storage.durability.check import _check_codes, check
 from storage.errors import DataCorrupted
 from storage.segments import bulk, coding, widerows

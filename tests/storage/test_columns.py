@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from storage import codec
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import ColumnDefinition, Table
 from storage.lists import Shaped
 from storage.predicate import Compare, Comparison
 from storage.transactions.transaction import Transaction

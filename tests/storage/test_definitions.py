@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Role, Schema
 from storage.database import Database
+from storage.definitions import Role, Schema
 from storage.errors import (
     DuplicateSchema,
     DuplicateTable,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.catalog import KeyColumns
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import KeyColumns
 from storage.errors import UniqueViolation
 from storage.indexes.hashindex import hashed
 from storage.seams import Snapshot

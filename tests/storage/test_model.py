@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.catalog import Table
 from storage.database import Database
+from storage.definitions import Table
 from storage.segments import blocks, bulk, merger
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.table import Store

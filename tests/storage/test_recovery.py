@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from storage.batch import Batch
-from storage.catalog import Role, Schema
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import Role, Schema
 from storage.durability import files, log
 from storage.durability.checkpoint import Policy
 from storage.durability.replay import scan

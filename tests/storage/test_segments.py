@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.catalog import ColumnDefinition
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import ColumnDefinition
 from storage.encodings import wide
 from storage.errors import DataCorrupted
 from storage.segments import segmentfile

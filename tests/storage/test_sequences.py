@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
-from storage.catalog import PUBLIC
-from storage.catalog import Sequence as SequenceDefinition
+from storage.definitions import PUBLIC
+from storage.definitions import Sequence as SequenceDefinition
 from storage.transactions.sequences import Sequences
 from storage.types import INT8
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from storage.batch import Batch
-from storage.catalog import ColumnDefinition, Table
 from storage.column import Column
 from storage.database import Database
+from storage.definitions import ColumnDefinition, Table
 from storage.predicate import Comparison
 from storage.segments.statistics import TableStatistics, statistics_of
 from storage.types import INT8, TEXT

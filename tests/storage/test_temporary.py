@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import PUBLIC, Schema, Sequence
 from storage.database import Database
+from storage.definitions import PUBLIC, Schema, Sequence
 from storage.errors import UndefinedTable
 from storage.segments import bulk
 from storage.transactions.temporary import Temporary

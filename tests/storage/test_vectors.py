@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage.catalog import ColumnDefinition
 from storage.database import Database
+from storage.definitions import ColumnDefinition
 from storage.durability import backup, files
 from storage.durability.check import check
 from storage.errors import DataCorrupted, DiskFull
