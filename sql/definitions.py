@@ -344,6 +344,8 @@ def _table_options(reader: Reader, table: _Table) -> None:
             reader.one_of("columnstore")
             or reader.word("using", "columnstore")
             or reader.word("using", "heap")
+            or reader.word("without", "oids")
+            or reader.word("tablespace", "pg_default")
         ):
             continue
         if reader.word("with"):

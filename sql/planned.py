@@ -378,6 +378,8 @@ class Planner:
     def _command_types(self, command: Command, parameters: ParameterTypes, text: str) -> tuple[Type, ...]:
         """The types of a command's parameters: those of the query in it."""
         match command:
+            case commands.Explain(command=inner) if inner is not None:
+                return self._command_types(inner, parameters, text)
             case (
                 commands.Explain(body=query)
                 | commands.Declare(body=query)

@@ -89,10 +89,19 @@ def bind_select(
 ) -> Bound:
     """A SELECT with its ORDER BY and LIMIT, without its WITH."""
     for name, value in tree.args.items():
+        if value and name == "into":
+            raise _misplaced_into(tree, value)
         if value and name not in _KNOWN:
-            words = {"into": "SELECT INTO"}.get(name, name)
-            raise FeatureNotSupported(f"{words} is not supported", position=position_of(tree))
+            raise FeatureNotSupported(f"{name} is not supported", position=position_of(tree))
     return _Select(tree, frame, context, tables, queries).bind(resolve=resolve)
+
+
+def _misplaced_into(tree: exp.Select, into: exp.Expression) -> SqlSyntaxError:
+    """The error for INTO in a query that is no statement: of that, sql.commands has made CREATE TABLE AS."""
+    words = "SELECT ... INTO is not allowed here"
+    if isinstance(tree.parent, exp.SetOperation) and tree.arg_key == "expression":
+        words = "INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT"
+    return SqlSyntaxError(words, position=position_of(into))
 
 
 class _Select:

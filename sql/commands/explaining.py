@@ -1,24 +1,30 @@
-"""EXPLAIN."""
+"""EXPLAIN, of queries and of the statements that hold one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sql.commands import objects
 from sql.commands.base import Command, value
+from sql.commands.prepared import read_declare, read_execute
+from sql.commands.tables import CreateTableAs, select_into
+from sql.commands.views import CreateMaterializedView, refresh
 from sql.reading import Reader
-from sql.tokens import Token
-from storage.errors import FeatureNotSupported
+from sql.tokens import Token, near
 
 
 @dataclass(frozen=True)
 class Explain(Command):
-    options: tuple[tuple[str, str], ...]
+    """`options` with their values, None where none is given. `body`: the query, unless it is a `command`."""
+
+    options: tuple[tuple[str, str | None], ...]
     body: tuple[Token, ...]
+    command: Command | None = None
 
 
 def _explain(reader: Reader) -> Command:
-    options: list[tuple[str, str]] = []
+    options: list[tuple[str, str | None]] = []
     after = reader.peek()
     query = after is not None and (after.is_word("select", "values", "with", "table") or after.is_mark("("))
     if not query and reader.token is not None and reader.token.is_mark("("):
@@ -27,21 +33,41 @@ def _explain(reader: Reader) -> Command:
             name = reader.name()
             token = reader.token
             bare = token is None or token.is_mark(",") or token.is_mark(")")
-            options.append((name, "true" if bare else value(reader).lower()))
+            options.append((name, None if bare else value(reader).lower()))
             if not reader.mark(","):
                 break
         reader.must_mark(")")
     else:
         if reader.one_of("analyze", "analyse"):
-            options.append(("analyze", "true"))
+            options.append(("analyze", None))
         if reader.word("verbose"):
-            options.append(("verbose", "true"))
-    body = reader.token
-    if body is None:
+            options.append(("verbose", None))
+    command = _command(reader)
+    return Explain(tuple(options), () if command else reader.rest(), command)
+
+
+def _command(reader: Reader) -> Command | None:
+    """What is explained, if it is a statement that has a query in it; None for a query."""
+    first, second = reader.token, reader.peek()
+    if first is None:
         raise reader.wrong()
-    if body.is_word("create", "declare", "execute", "refresh"):
-        raise FeatureNotSupported(f"EXPLAIN of {body.text.upper()} is not supported", position=body.position)
-    return Explain(tuple(options), reader.rest())
+    if reader.word("execute"):
+        return read_execute(reader)
+    if reader.word("declare"):
+        return read_declare(reader)
+    if reader.word("refresh"):
+        return refresh(reader)
+    if reader.word("create"):
+        created = objects.READERS["create"](reader)
+        if not isinstance(created, CreateTableAs | CreateMaterializedView):
+            raise near(reader.text, second)
+        return created
+    if first.is_word("select", "with"):
+        into = select_into(reader.tokens[reader.index :])
+        if into is not None:
+            reader.rest()
+        return into
+    return None
 
 
 READERS: dict[str, Callable[[Reader], Command]] = {

@@ -73,7 +73,8 @@ def _prepare(reader: Reader) -> Command:
     return Prepare(name, types, reader.rest())
 
 
-def _execute(reader: Reader) -> Command:
+def read_execute(reader: Reader) -> Execute:
+    """EXECUTE, from the name on."""
     name = reader.name()
     return Execute(name, _list(reader) if reader.mark("(") else ())
 
@@ -83,7 +84,8 @@ def _deallocate(reader: Reader) -> Command:
     return Deallocate(None if reader.word("all") else reader.name())
 
 
-def _declare(reader: Reader) -> Command:
+def read_declare(reader: Reader) -> Declare:
+    """DECLARE, from the name on."""
     name = reader.name()
     scroll = hold = binary = False
     while not reader.word("cursor"):
@@ -133,9 +135,9 @@ def _close(reader: Reader) -> Command:
 
 READERS: dict[str, Callable[[Reader], Command]] = {
     "prepare": _prepare,
-    "execute": _execute,
+    "execute": read_execute,
     "deallocate": _deallocate,
-    "declare": _declare,
+    "declare": read_declare,
     "fetch": _fetch,
     "move": _move,
     "close": _close,

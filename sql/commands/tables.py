@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sql.commands.base import Command, Name
+from sql.commands.prepared import Execute, read_execute
 from sql.reading import Reader
 from sql.tokens import Token
 from storage.errors import FeatureNotSupported
@@ -21,7 +22,7 @@ class CreateTable(Command):
 
 @dataclass(frozen=True)
 class CreateTableAs(Command):
-    """CREATE TABLE AS; `into`: written as SELECT INTO."""
+    """CREATE TABLE AS and SELECT INTO. `execute`: the query is a prepared statement."""
 
     name: Name
     columns: tuple[str, ...]
@@ -31,6 +32,7 @@ class CreateTableAs(Command):
     on_commit: str = ""
     with_data: bool = True
     options: tuple[tuple[str, str], ...] = ()
+    execute: Execute | None = None
 
 
 def create_table(reader: Reader, adjectives: frozenset[str]) -> Command:
@@ -49,14 +51,22 @@ def _table_as(reader: Reader, temporary: bool) -> CreateTableAs | None:
     if_not_exists = reader.word("if", "not", "exists")
     name = reader.qualified()
     columns = _bare_names(reader)
+    reader.word("using", "heap")
     options = reader.options() if reader.word("with") else ()
+    if not options:
+        reader.word("without", "oids")
     on_commit = read_on_commit(reader)
+    reader.word("tablespace", "pg_default")
     if not reader.word("as"):
         return None
     query, with_data = without_data_clause(reader.rest())
-    if query and query[0].is_word("execute"):
-        raise FeatureNotSupported("CREATE TABLE AS EXECUTE is not supported", position=query[0].position)
-    return CreateTableAs(name, columns, query, if_not_exists, temporary, on_commit, with_data, options)
+    found = CreateTableAs(name, columns, query, if_not_exists, temporary, on_commit, with_data, options)
+    if not query or not query[0].is_word("execute"):
+        return found
+    inner = Reader(query, reader.text, 1)
+    execute = read_execute(inner)
+    inner.end()
+    return replace(found, query=(), execute=execute)
 
 
 def without_data_clause(query: tuple[Token, ...]) -> tuple[tuple[Token, ...], bool]:
@@ -114,6 +124,8 @@ def _into(tokens: Sequence[Token], at: int) -> CreateTableAs:
     temporary = bool(reader.one_of("temp", "temporary"))
     if not temporary and reader.word("local"):
         temporary = bool(reader.one_of("temp", "temporary"))
+    if reader.word("unlogged"):
+        raise FeatureNotSupported("SELECT INTO UNLOGGED is not supported", position=tokens[at + 1].position)
     reader.word("table")
     name = reader.qualified()
     return CreateTableAs(name, (), (*tokens[:at], *reader.rest()), temporary=temporary)

@@ -1,11 +1,10 @@
-"""EXPLAIN: its options, and a plan as lines of text or as JSON.
+"""EXPLAIN: its options, and a plan as lines of text or as a report (sql.statements.reports).
 
 A projection shows only with VERBOSE, as in PostgreSQL, where it is part of the node below it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from engine.operators import Operator
 from engine.rollups import roots
 from sql.deparse import condition, listed
 from sql.expressions import conjunction
-from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError
+from sql.statements.reports import written
+from storage.errors import InvalidParameterValue, SqlSyntaxError
 
 _SWITCHES = ("analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary")
 _TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
@@ -37,23 +37,23 @@ class Options:
     certified: bool = True
 
 
-def read_options(given: Sequence[tuple[str, str]]) -> Options:
+def read_options(given: Sequence[tuple[str, str | None]]) -> Options:
     """The options, checked. Raises SqlSyntaxError, InvalidParameterValue."""
     switches: dict[str, bool] = {}
     format = "text"
     for name, value in given:
         if name == "format":
+            if value is None:
+                raise SqlSyntaxError("format requires a parameter")
             if value not in ("text", "json", "xml", "yaml"):
                 raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
-            if value in ("xml", "yaml"):
-                raise FeatureNotSupported(f"EXPLAIN with format {value.upper()} is not supported")
             format = value
         elif name not in _SWITCHES:
             raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
-        elif value not in _TRUE + _FALSE:
+        elif value is not None and value not in _TRUE + _FALSE:
             raise SqlSyntaxError(f"{name} requires a Boolean value")
         else:
-            switches[name] = value in _TRUE
+            switches[name] = value is None or value in _TRUE
     analyze = switches.get("analyze", False)
     for name in ("timing", "wal"):
         if switches.get(name) and not analyze:
@@ -71,19 +71,26 @@ def explained(
     operator: Operator, options: Options, counters: Counters | None, planning: float, execution: float
 ) -> list[str]:
     """The lines of EXPLAIN's one column. Times are in seconds."""
-    if options.format == "json":
-        report: dict[str, Any] = {"Plan": _as_json(operator, options, counters)}
+    if options.format != "text":
+        report: dict[str, Any] = {"Plan": _reported(operator, options, counters)}
         if options.summary:
-            report["Planning Time"] = round(planning * 1000, 3)
+            report["Planning Time"] = planning * 1000
         if options.analyze and options.summary:
-            report["Execution Time"] = round(execution * 1000, 3)
-        return [json.dumps([report], indent=2)]
+            report["Execution Time"] = execution * 1000
+        return [written(report, options.format)]
     lines = list(_lines(operator, options, counters, 0))
     if options.summary:
         lines.append(f"Planning Time: {planning * 1000:.3f} ms")
     if options.analyze and options.summary:
         lines.append(f"Execution Time: {execution * 1000:.3f} ms")
     return lines
+
+
+def explained_utility(what: str, options: Options) -> list[str]:
+    """The lines for a statement without a plan."""
+    if options.format != "text":
+        return [written(what, options.format)]
+    return ["Utility statements have no plan structure"] if what == "Utility Statement" else []
 
 
 def _shown(operator: Operator, options: Options, counters: Counters | None) -> Operator:
@@ -106,7 +113,7 @@ def _lines(operator: Operator, options: Options, counters: Counters | None, dept
     yield indent + ("->  " if depth else "") + operator.explain() + _measured(operator, options, counters)
     below = indent + ("      " if depth else "  ")
     for name, value in details(operator, options):
-        yield f"{below}{name}: {value}"
+        yield f"{below}{name}: {value if isinstance(value, str) else ', '.join(value)}"
     if counters is not None:
         figures = counters.of(operator)
         for name, value in (*figures.notes.items(), *certified(figures, options)):
@@ -126,8 +133,8 @@ def _measured(operator: Operator, options: Options, counters: Counters | None) -
     return f" (actual {times}rows={round(figures.rows / loops)} loops={loops})"
 
 
-def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
-    """What is said of an operator below its line."""
+def details(operator: Operator, options: Options) -> Iterator[tuple[str, str | list[str]]]:
+    """What is said of an operator below its line: texts, or lists of them."""
     match operator:
         case operators.Scan() | operators.Filter():
             if operator.condition is not None:
@@ -162,21 +169,21 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str]]:
             if options.verbose and operator.calls:
                 yield "Calls", listed(operator.calls)
         case operators.Sort() | operators.Top():
-            yield "Sort Key", listed(operator.keys)
+            yield "Sort Key", [listed([key]) for key in operator.keys]
         case operators.Project():
-            yield "Output", listed(operator.expressions)
+            yield "Output", [listed([each]) for each in operator.expressions]
 
 
-def _grouped(operator: operators.Aggregate) -> Iterator[tuple[str, str]]:
+def _grouped(operator: operators.Aggregate) -> Iterator[tuple[str, str | list[str]]]:
     """What the rows are grouped by, and which grouping sets are merged from the groups of others."""
     if not operator.sets:
         if operator.keys:
-            yield "Group Key", listed(operator.keys)
+            yield "Group Key", [listed([key]) for key in operator.keys]
         return
     read = roots(operator.key_sets)
     for each in dict.fromkeys(operator.key_sets):
         keys = [operator.keys[i] for i in sorted(each)]
-        yield ("Group Key" if each in read else "Rollup Key"), listed(keys) if keys else "()"
+        yield ("Group Key" if each in read else "Rollup Key"), [listed([k]) for k in keys] or "()"
 
 
 def certified(figures: Figures, options: Options) -> Iterator[tuple[str, Any]]:
@@ -199,7 +206,7 @@ def certified(figures: Figures, options: Options) -> Iterator[tuple[str, Any]]:
         yield "Rows per Second", round((done.rows + done.plain) / seconds)
 
 
-def _as_json(operator: Operator, options: Options, counters: Counters | None) -> dict[str, Any]:
+def _reported(operator: Operator, options: Options, counters: Counters | None) -> dict[str, Any]:
     operator = _shown(operator, options, counters)
     kind, _, name = operator.explain().partition(" on ")
     node: dict[str, Any] = {"Node Type": kind}
@@ -207,18 +214,19 @@ def _as_json(operator: Operator, options: Options, counters: Counters | None) ->
         node["Node Type"], node["Index Name"] = "Index Scan", operator.index
     if name:
         node["Relation Name"] = name
+    repeats: dict[str, list[str | list[str]]] = {}
     for what, value in details(operator, options):
-        # what is said more than once becomes a list
-        said = node.get(what)
-        node[what] = value if said is None else [*(said if isinstance(said, list) else [said]), value]
+        repeats.setdefault(what, []).append(value)
+    for what, values in repeats.items():  # what is said more than once is a list
+        node[what] = values[0] if len(values) == 1 else values
     if counters is not None:
         figures: Figures = counters.of(operator)
         if options.timing:
-            node["Actual Startup Time"] = round(figures.first * 1000, 3)
-            node["Actual Total Time"] = round(figures.seconds * 1000, 3)
+            node["Actual Startup Time"] = figures.first * 1000
+            node["Actual Total Time"] = figures.seconds * 1000
         node["Actual Rows"] = round(figures.rows / max(figures.loops, 1))
         node["Actual Loops"] = figures.loops
         node |= figures.notes | dict(certified(figures, options))
     if operator.children:
-        node["Plans"] = [_as_json(child, options, counters) for child in operator.children]
+        node["Plans"] = [_reported(child, options, counters) for child in operator.children]
     return node

@@ -24,7 +24,7 @@ from sql.statements.dropping import find, locked
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import segment_rows_of
-from sql.statements.tablesas import columns_of
+from sql.statements.tablesas import columns_of, filled, is_free
 from sql.storedviews import Query, stored
 from sql.tokens import lex
 from sql.viewtexts import PATH
@@ -33,7 +33,6 @@ from storage.column import Mask, Positions
 from storage.definitions import Materialized, Sequence, Table, View
 from storage.errors import (
     CardinalityViolation,
-    DuplicateTable,
     FeatureNotSupported,
     ObjectNotInPrerequisiteState,
     UndefinedTable,
@@ -80,17 +79,24 @@ _EXACT = frozenset(
 
 def create_materialized_view(host: Host, command: commands.CreateMaterializedView, text: str) -> Outcome:
     """CREATE MATERIALIZED VIEW ... [WITH [NO] DATA]."""
+    table = created(host, command, text)
+    if table is None or not command.with_data:
+        return done("CREATE MATERIALIZED VIEW")
+    assert table.materialized is not None
+    count = filled(host, table, _rows(host, table.materialized.text))
+    return Done(lambda: f"SELECT {count}")
+
+
+def created(host: Host, command: commands.CreateMaterializedView, text: str) -> Table | None:
+    """The view, without rows; None: a relation of its name is there, and IF NOT EXISTS lets it be."""
     query = host.settled(
         lambda given: stored(command.query, given, _WRITING),
         lambda: host.planner.context(ParameterTypes((), fixed=True), text),
     )
     _refuse_temporary(host, query)
+    if not is_free(host, command):
+        return None
     schema, name = place(host, command.name), command.name[-1]
-    if host.catalog.relation(schema.oid, name) is not None:
-        if command.if_not_exists:
-            host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
-            return done("CREATE MATERIALIZED VIEW")
-        raise DuplicateTable(f'relation "{name}" already exists')
     transaction = host.transaction
     oid, type, array, rule = (transaction.allocate_oid() for _ in range(4))
     table = Table(
@@ -106,13 +112,7 @@ def create_materialized_view(host: Host, command: commands.CreateMaterializedVie
         materialized=Materialized(query.text, query.depends, rule, command.with_data),
     )
     transaction.define(table)
-    if not command.with_data:
-        return done("CREATE MATERIALIZED VIEW")
-    count = 0
-    for batch in _rows(host, query.text):
-        transaction.insert(oid, batch)
-        count += batch.rows
-    return Done(lambda: f"SELECT {count}")
+    return table
 
 
 def _refuse_temporary(host: Host, query: Query) -> None:
@@ -122,8 +122,8 @@ def _refuse_temporary(host: Host, query: Query) -> None:
             raise FeatureNotSupported("materialized views must not use temporary tables or views")
 
 
-def _rows(host: Host, text: str) -> Iterator[Batch]:
-    """The rows of a query that is kept as this text."""
+def plan_of(host: Host, text: str) -> Plan:
+    """The plan of a query that is kept as this text."""
 
     def context() -> BindContext:
         parameters = ParameterTypes((), fixed=True)
@@ -135,6 +135,12 @@ def _rows(host: Host, text: str) -> Iterator[Batch]:
     plan = host.settled(made, context)
     plan.check()
     plan.check_populated()
+    return plan
+
+
+def _rows(host: Host, text: str) -> Iterator[Batch]:
+    """The rows of a query that is kept as this text."""
+    plan = plan_of(host, text)
     run = host.new_run(())
     for batch in plan.operator.batches(run):
         run.check()

@@ -40,7 +40,8 @@ def prepare(host: Host, command: commands.Prepare, text: str) -> Outcome:
     if not command.body:
         raise SqlSyntaxError("syntax error at end of input", position=len(text) + 1)
     statement = parse_statement(list(command.body), text)
-    if isinstance(statement.tree, commands.Command):
+    into = isinstance(statement.tree, commands.CreateTableAs) and not command.body[0].is_word("create")
+    if isinstance(statement.tree, commands.Command) and not into:
         raise SqlSyntaxError(
             f'syntax error at or near "{command.body[0].text}"', position=command.body[0].position
         )
@@ -50,6 +51,11 @@ def prepare(host: Host, command: commands.Prepare, text: str) -> Outcome:
 
 def execute(host: Host, command: commands.Execute, text: str) -> Outcome:
     """EXECUTE name (values)."""
+    return host.run(*executed(host, command, text))
+
+
+def executed(host: Host, command: commands.Execute, text: str) -> tuple[Planned, list[Column]]:
+    """What EXECUTE runs, and with which parameters. Raises InvalidSqlStatementName, SqlSyntaxError."""
     planned = host.statement(command.name)
     host.planner.refresh(planned)
     expected, given = len(planned.parameters), len(command.arguments)
@@ -67,7 +73,7 @@ def execute(host: Host, command: commands.Execute, text: str) -> Outcome:
         value = coerce(bound, type, "a", tokens[0].position, context)
         column = value.evaluate(Batch((), 1), run)
         values.append(column.with_valid(column.valid, constant=True))
-    return host.run(planned, values)
+    return planned, values
 
 
 def deallocate(host: Host, command: commands.Deallocate, text: str) -> Outcome:

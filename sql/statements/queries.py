@@ -31,6 +31,11 @@ def refuse_read_only(host: Host, verb: str) -> None:
         raise ReadOnlySqlTransaction(f"cannot execute {verb} in a read-only transaction")
 
 
+def writes(tree: object) -> bool:
+    """Whether a statement as a whole writes."""
+    return type(tree) in _VERBS
+
+
 def refuse_writing(host: Host, tree: object, plan: Plan) -> None:
     """Raise for what writes, as a whole or in its WITH, where the transaction may only read."""
     verb = _VERBS.get(type(tree))

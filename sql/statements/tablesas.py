@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sql import commands
+from sql.changes import CHANGES
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.outcome import Done, Outcome
 from sql.parse import parse_query
 from sql.planned import Planned
 from sql.query import plan_query
+from sql.statements import prepared
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import MOST_COLUMNS, check_name, check_type, segment_rows_of
+from storage.batch import Batch
 from storage.column import Column
 from storage.definitions import ColumnDefinition, Table
 from storage.errors import (
@@ -22,6 +25,7 @@ from storage.errors import (
     InvalidTableDefinition,
     SqlSyntaxError,
     TooManyColumns,
+    WrongObjectType,
 )
 from storage.types import Type
 
@@ -29,9 +33,27 @@ from storage.types import Type
 def create_table_as(
     host: Host, command: commands.CreateTableAs, planned: Planned, parameters: Sequence[Column]
 ) -> Outcome:
-    """CREATE TABLE AS query [WITH NO DATA], SELECT INTO."""
+    """CREATE TABLE AS query [WITH NO DATA], CREATE TABLE AS EXECUTE, SELECT INTO."""
+    plan, values = source_of(host, command, planned, parameters)
+    table = created(host, command, plan)
+    if table is None or (not command.with_data and command.execute is None):
+        return done("CREATE TABLE AS")
+    batches = plan.operator.batches(host.new_run(values)) if command.with_data else iter(())
+    count = filled(host, table, batches)
+    return Done(lambda: f"SELECT {count}")
+
+
+def source_of(
+    host: Host, command: commands.CreateTableAs, planned: Planned, parameters: Sequence[Column]
+) -> tuple[Plan, Sequence[Column]]:
+    """The plan of the query, and its parameters. Raises WrongObjectType where EXECUTE is no query."""
     text = planned.text
-    name = command.name[-1]
+    if command.execute is not None:
+        found, values = prepared.executed(host, command.execute, text)
+        if found.plan is None or found.statement is None or type(found.statement.tree) in CHANGES:
+            raise WrongObjectType("prepared statement is not a SELECT")
+        found.plan.check()
+        return found.plan, values
 
     def context() -> BindContext:
         return host.planner.context(ParameterTypes(planned.parameters, fixed=True), text)
@@ -39,20 +61,21 @@ def create_table_as(
     def made(given: BindContext) -> Plan:
         return plan_query(parse_query(list(command.query), text), given)
 
-    plan = host.settled(made, context)
+    return host.settled(made, context), parameters
+
+
+def created(host: Host, command: commands.CreateTableAs, plan: Plan) -> Table | None:
+    """The table, without rows; None: one of its name is there, and IF NOT EXISTS lets it be."""
     schema = place(host, command.name, command.temporary)
     if command.on_commit and not schema.temporary:
         raise InvalidTableDefinition("ON COMMIT can only be used on temporary tables")
-    if host.catalog.relation(schema.oid, name) is not None:
-        if command.if_not_exists:
-            host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
-            return done("CREATE TABLE AS")
-        raise DuplicateTable(f'relation "{name}" already exists')
+    if not is_free(host, command):
+        return None
     transaction = host.transaction
     table = Table(
         transaction.allocate_oid(),
         schema.oid,
-        name,
+        command.name[-1],
         columns_of(command.columns, [(field.name, field.type) for field in plan.fields]),
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
@@ -63,16 +86,29 @@ def create_table_as(
         on_commit=command.on_commit,
     )
     transaction.define(table)
-    if not command.with_data:
-        return done("CREATE TABLE AS")
-    run = host.new_run(parameters)
+    return table
+
+
+def is_free(host: Host, command: commands.CreateTableAs | commands.CreateMaterializedView) -> bool:
+    """Whether the name is free; a notice where IF NOT EXISTS lets it be taken, else DuplicateTable."""
+    temporary = isinstance(command, commands.CreateTableAs) and command.temporary
+    schema, name = place(host, command.name, temporary), command.name[-1]
+    if host.catalog.relation(schema.oid, name) is None:
+        return True
+    if not command.if_not_exists:
+        raise DuplicateTable(f'relation "{name}" already exists')
+    host.notice("NOTICE", "42P07", f'relation "{name}" already exists, skipping')
+    return False
+
+
+def filled(host: Host, table: Table, batches: Iterable[Batch]) -> int:
+    """Put rows into a table; returns how many they were."""
     count = 0
-    for batch in plan.operator.batches(run):
-        run.check()
+    for batch in batches:
         if batch.rows:
-            transaction.insert(table.oid, batch)
+            host.transaction.insert(table.oid, batch)
             count += batch.rows
-    return Done(lambda: f"SELECT {count}")
+    return count
 
 
 def columns_of(names: Sequence[str], columns: Sequence[tuple[str, Type]]) -> tuple[ColumnDefinition, ...]:
