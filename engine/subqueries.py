@@ -7,9 +7,9 @@ one with arguments once for each distinct row of them, on the statement's thread
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -32,25 +32,132 @@ from storage.types import BOOL, Type
 V = TypeVar("V")
 
 
+@dataclass
+class _Outcome:
+    """What a subquery without arguments came to: a value, or the error that a row will get."""
+
+    value: Any = None
+    error: DatabaseError | None = None
+
+    def get(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+class _Remembered:
+    """The values of a correlated subquery so far, by its arguments."""
+
+    def __init__(self, arguments: tuple[Expression, ...]) -> None:
+        self.index = KeyIndex([argument.type for argument in arguments])
+        self.values: list[Any] = []
+
+
+class _Subquery(ABC, Generic[V]):
+    """What a plan inside an expression comes to (`_found`): once a statement, or once for each outer row."""
+
+    plan: Operator
+    arguments: tuple[Expression, ...]
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return self.arguments
+
+    @abstractmethod
+    def _found(self, run: Run) -> V:
+        """What is kept of the plan's rows for one outer row."""
+
+    def prepare(self, run: Run) -> None:
+        """Run a plan without arguments, once a statement."""
+        memo, key = root_memo(run), ("subquery", id(self))
+        if self.arguments or key in memo:
+            return
+        try:
+            memo[key] = _Outcome(self._found(within(run, [])))
+        except QueryCanceled:
+            raise
+        except DatabaseError as error:
+            memo[key] = _Outcome(error=error)
+
+    def _once(self, run: Run) -> V:
+        """What a plan without arguments came to. Raises its error."""
+        self.prepare(run)
+        outcome: _Outcome = root_memo(run)["subquery", id(self)]
+        value: V = outcome.get()
+        return value
+
+    def _by_arguments(self, batch: Batch, run: Run) -> tuple[Positions, list[V]]:
+        """(number of what each row's arguments came to, those by number)."""
+        columns = [argument.evaluate(batch, run).spread(batch.rows) for argument in self.arguments]
+        if is_volatile(self.plan):
+            values = [self._found(within(run, row_of(columns, row))) for row in range(batch.rows)]
+            return np.arange(batch.rows), values
+        known = run.memo.setdefault(("subquery", id(self)), _Remembered(self.arguments))
+        codes, new = known.index.assign(columns, batch.rows)
+        for row in new.tolist():
+            run.check()
+            known.values.append(self._found(within(run, row_of(columns, row))))
+        return codes, known.values
+
+
+class _Value(_Subquery[Column]):
+    """A subquery of one value: `_found` is a column of one row."""
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        """A constant where there are no arguments."""
+        type: Type = self.type  # type: ignore[attr-defined]
+        if not self.arguments:
+            value = self._once(run)
+            return Column(type, value.values, value.valid, constant=True)
+        if not batch.rows:
+            return Column.of(type, [])
+        codes, values = self._by_arguments(batch, run)
+        used, inverse = np.unique(codes, return_inverse=True)
+        return concat(type, [values[code] for code in used.tolist()]).take(inverse.reshape(-1))
+
+
+class _Test(_Subquery[V]):
+    """A test of `operand`, row by row, against the subquery's rows."""
+
+    operand: tuple[Expression, ...]
+
+    @property
+    def type(self) -> Type:
+        return BOOL
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (*self.operand, *self.arguments)
+
+    @abstractmethod
+    def _tested(self, found: V, operand: list[Column], rows: int, run: Run) -> Column:
+        """The operand's rows against what was found for all of them."""
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        operand = [part.evaluate(batch, run).spread(batch.rows) for part in self.operand]
+        if not self.arguments:
+            return self._tested(self._once(run), operand, batch.rows, run)
+        codes, values = self._by_arguments(batch, run)
+        result = np.zeros(batch.rows, np.bool_)
+        valid = np.ones(batch.rows, np.bool_)
+        order = np.argsort(codes, kind="stable")
+        borders = np.flatnonzero(np.diff(codes[order])) + 1
+        for rows in np.split(order, borders) if len(order) else []:
+            mine = [column.take(rows) for column in operand]
+            part = self._tested(values[codes[rows[0]]], mine, len(rows), run)
+            result[rows], valid[rows] = part.values, part.is_valid()
+        return Column(BOOL, result, None if valid.all() else valid)
+
+
 @dataclass(frozen=True)
-class ScalarSubquery:
+class ScalarSubquery(_Value):
     """The one value of a plan of one column; null where it has no row."""
 
     plan: Operator
     arguments: tuple[Expression, ...]
     type: Type
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.arguments
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._value)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        return _column(self, self.plan, self.arguments, batch, run, self._value, self.type)
-
-    def _value(self, run: Run) -> Column:
+    def _found(self, run: Run) -> Column:
         found: Column | None = None
         for part in self.plan.batches(run):
             if not part.rows:
@@ -62,7 +169,7 @@ class ScalarSubquery:
 
 
 @dataclass(frozen=True)
-class ExistsSubquery:
+class ExistsSubquery(_Value):
     """EXISTS, and NOT EXISTS where `negated`: the plan is run to its first row."""
 
     plan: Operator
@@ -73,40 +180,20 @@ class ExistsSubquery:
     def type(self) -> Type:
         return BOOL
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.arguments
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._value)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        return _column(self, self.plan, self.arguments, batch, run, self._value, BOOL)
-
-    def _value(self, run: Run) -> Column:
+    def _found(self, run: Run) -> Column:
         found = any(part.rows for part in self.plan.batches(run))
         return Column(BOOL, np.array([found != self.negated]))
 
 
 @dataclass(frozen=True)
-class ArraySubquery:
+class ArraySubquery(_Value):
     """ARRAY(SELECT ...): the plan's one column as an array of `type`."""
 
     plan: Operator
     arguments: tuple[Expression, ...]
     type: Type
 
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return self.arguments
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._value)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        return _column(self, self.plan, self.arguments, batch, run, self._value, self.type)
-
-    def _value(self, run: Run) -> Column:
+    def _found(self, run: Run) -> Column:
         parts = [part.columns[0] for part in self.plan.batches(run)]
         items = Column.concat(parts or [Column.of(self.plan.types[0], [])])
         offsets = np.array([0, len(items)], np.int64)
@@ -116,7 +203,7 @@ class ArraySubquery:
 
 
 @dataclass(frozen=True)
-class InSubquery:
+class InSubquery(_Test[Members]):
     """(operand, ...) IN (plan), and NOT IN where `negated`; `equals` names the operator of each column.
 
     Null where no row is equal but one might be: an operand or a value there is null.
@@ -128,60 +215,29 @@ class InSubquery:
     equals: tuple[str, ...]
     negated: bool = False
 
-    @property
-    def type(self) -> Type:
-        return BOOL
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (*self.operand, *self.arguments)
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._members)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        operand = [part.evaluate(batch, run).spread(batch.rows) for part in self.operand]
-        found = _tested(self, self.plan, self.arguments, batch, run, self._members, operand, self._contains)
-        return Column(BOOL, ~found.values, found.valid) if self.negated else found
-
-    def _members(self, run: Run) -> Members:
+    def _found(self, run: Run) -> Members:
         return Members(self.plan, self.equals, run)
 
-    @staticmethod
-    def _contains(members: Members, operand: list[Column], rows: int, run: Run) -> Column:
-        return members.contains(operand, rows, run)
+    def _tested(self, members: Members, operand: list[Column], rows: int, run: Run) -> Column:
+        found = members.contains(operand, rows, run)
+        return Column(BOOL, ~found.values, found.valid) if self.negated else found
 
 
 @dataclass(frozen=True)
-class QuantifiedSubquery:
-    """operand op ANY (plan), or with `every` op ALL (plan)."""
+class QuantifiedSubquery(_Test[Column]):
+    """(operand) op ANY (plan), or with `every` op ALL (plan)."""
 
-    operand: Expression
+    operand: tuple[Expression]
     plan: Operator
     arguments: tuple[Expression, ...]
     operator: str
     every: bool
 
-    @property
-    def type(self) -> Type:
-        return BOOL
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (self.operand, *self.arguments)
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._items)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        operand = [self.operand.evaluate(batch, run).spread(batch.rows)]
-        return _tested(self, self.plan, self.arguments, batch, run, self._items, operand, self._compared)
-
-    def _items(self, run: Run) -> Column:
+    def _found(self, run: Run) -> Column:
         parts = [part.columns[0] for part in self.plan.batches(run)]
         return Column.concat(parts or [Column.of(self.plan.types[0], [])])
 
-    def _compared(self, items: Column, operand: list[Column], rows: int, run: Run) -> Column:
+    def _tested(self, items: Column, operand: list[Column], rows: int, run: Run) -> Column:
         values = np.full(rows, self.every)
         valid = np.ones(rows, np.bool_)
         for row in range(rows if len(items) else 0):
@@ -202,7 +258,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class QuantifiedRows:
+class QuantifiedRows(_Test[list[Batch]]):
     """(operand, ...) op ANY (plan), or ALL: `test` is over the operand's columns, then the plan's."""
 
     operand: tuple[Expression, ...]
@@ -211,25 +267,10 @@ class QuantifiedRows:
     test: Paired
     every: bool
 
-    @property
-    def type(self) -> Type:
-        return BOOL
-
-    @property
-    def children(self) -> tuple[Expression, ...]:
-        return (*self.operand, *self.arguments)
-
-    def prepare(self, run: Run) -> None:
-        _prepare(self, self.arguments, run, self._items)
-
-    def evaluate(self, batch: Batch, run: Run) -> Column:
-        operand = [part.evaluate(batch, run).spread(batch.rows) for part in self.operand]
-        return _tested(self, self.plan, self.arguments, batch, run, self._items, operand, self._compared)
-
-    def _items(self, run: Run) -> list[Batch]:
+    def _found(self, run: Run) -> list[Batch]:
         return list(self.plan.batches(run))
 
-    def _compared(self, items: list[Batch], operand: list[Column], rows: int, run: Run) -> Column:
+    def _tested(self, items: list[Batch], operand: list[Column], rows: int, run: Run) -> Column:
         values, valid = np.full(rows, self.every), np.ones(rows, np.bool_)
         for row in range(rows):
             mine = row_of(operand, row)
@@ -243,109 +284,3 @@ class QuantifiedRows:
                     break
                 valid[row] &= bool(known.all())
         return Column(BOOL, values, None if valid.all() else valid)
-
-
-@dataclass
-class _Outcome:
-    """What a subquery without arguments came to: a value, or the error that a row will get."""
-
-    value: Any = None
-    error: DatabaseError | None = None
-
-    def get(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-def _prepare(node: Any, arguments: tuple[Expression, ...], run: Run, compute: Callable[[Run], Any]) -> None:
-    """Run a subquery without arguments, once a statement."""
-    memo, key = root_memo(run), ("subquery", id(node))
-    if arguments or key in memo:
-        return
-    try:
-        memo[key] = _Outcome(compute(within(run, [])))
-    except QueryCanceled:
-        raise
-    except DatabaseError as error:
-        memo[key] = _Outcome(error=error)
-
-
-def _once(node: Any, run: Run, compute: Callable[[Run], V]) -> V:
-    _prepare(node, (), run, compute)
-    outcome: _Outcome = root_memo(run)["subquery", id(node)]
-    value: V = outcome.get()
-    return value
-
-
-class _Remembered:
-    """The values of a correlated subquery so far, by its arguments."""
-
-    def __init__(self, arguments: tuple[Expression, ...]) -> None:
-        self.index = KeyIndex([argument.type for argument in arguments])
-        self.values: list[Any] = []
-
-
-def _by_arguments(
-    node: Any,
-    plan: Operator,
-    arguments: tuple[Expression, ...],
-    batch: Batch,
-    run: Run,
-    compute: Callable[[Run], V],
-) -> tuple[Positions, list[V]]:
-    """(number of each row's value, the values by number)."""
-    columns = [argument.evaluate(batch, run).spread(batch.rows) for argument in arguments]
-    if is_volatile(plan):
-        values = [compute(within(run, row_of(columns, row))) for row in range(batch.rows)]
-        return np.arange(batch.rows), values
-    known = run.memo.setdefault(("subquery", id(node)), _Remembered(arguments))
-    codes, new = known.index.assign(columns, batch.rows)
-    for row in new.tolist():
-        run.check()
-        known.values.append(compute(within(run, row_of(columns, row))))
-    return codes, known.values
-
-
-def _column(
-    node: Any,
-    plan: Operator,
-    arguments: tuple[Expression, ...],
-    batch: Batch,
-    run: Run,
-    compute: Callable[[Run], Column],
-    type: Type,
-) -> Column:
-    """A subquery of one value, as a column: constant where there are no arguments."""
-    if not arguments:
-        value = _once(node, run, compute)
-        return Column(type, value.values, value.valid, constant=True)
-    if not batch.rows:
-        return Column.of(type, [])
-    codes, values = _by_arguments(node, plan, arguments, batch, run, compute)
-    used, inverse = np.unique(codes, return_inverse=True)
-    return concat(type, [values[code] for code in used.tolist()]).take(inverse.reshape(-1))
-
-
-def _tested(
-    node: Any,
-    plan: Operator,
-    arguments: tuple[Expression, ...],
-    batch: Batch,
-    run: Run,
-    compute: Callable[[Run], V],
-    operand: list[Column],
-    test: Callable[[V, list[Column], int, Run], Column],
-) -> Column:
-    """The operand's rows, each tested against the subquery's rows for it."""
-    if not arguments:
-        return test(_once(node, run, compute), operand, batch.rows, run)
-    codes, values = _by_arguments(node, plan, arguments, batch, run, compute)
-    result = np.zeros(batch.rows, np.bool_)
-    valid = np.ones(batch.rows, np.bool_)
-    order = np.argsort(codes, kind="stable")
-    borders = np.flatnonzero(np.diff(codes[order])) + 1
-    for rows in np.split(order, borders) if len(order) else []:
-        part = test(values[codes[rows[0]]], [column.take(rows) for column in operand], len(rows), run)
-        result[rows], valid[rows] = part.values, part.is_valid()
-    return Column(BOOL, result, None if valid.all() else valid)

@@ -186,7 +186,7 @@ def quantified_subquery(
         raise WrongObjectType("op ANY/ALL (subquery) requires operator to yield boolean", position=position)
     operand = binding.coerced(operand, choice.arguments[0], position)
     operator = retyped(subplan, [choice.arguments[1]], position, binding.context)
-    return QuantifiedSubquery(operand, operator, tuple(frame.arguments), choice.id, every)
+    return QuantifiedSubquery((operand,), operator, tuple(frame.arguments), choice.id, every)
 
 
 def retyped(subplan: Subplan, targets: Sequence[Type], position: int, context: BindContext) -> Operator:

@@ -82,7 +82,7 @@ def test_in_of_other_types_compares_with_the_operator() -> None:
 
 @given(items, items, st.booleans())
 def test_quantified(left: list[Any], right: list[Any], every: bool) -> None:
-    node = QuantifiedSubquery(A, source(right), (), "operator <(int4,int4)", every)
+    node = QuantifiedSubquery((A,), source(right), (), "operator <(int4,int4)", every)
     answers = [[None if None in (a, b) else a < b for b in right] for a in left]
     expected = [negated(any_of([negated(x) for x in row])) if every else any_of(row) for row in answers]
     assert selected(left, node) == expected
