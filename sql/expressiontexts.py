@@ -220,7 +220,13 @@ class ExpressionTexts:
         return f"{self.expression(inner.this)} {symbol} {self.expression(tree.expression)}"
 
     def _is(self, tree: exp.Is) -> str:
-        word = "NULL" if isinstance(tree.expression, exp.Null) else str(bool(tree.expression.this)).upper()
+        mark = mark_of(tree.expression, FunctionMark)
+        if mark is not None:
+            word = f"{mark.name.upper()} NORMALIZED"
+        else:
+            word = (
+                "NULL" if isinstance(tree.expression, exp.Null) else str(bool(tree.expression.this)).upper()
+            )
         return f"{self.expression(tree.this)} IS {'NOT ' if tree.args.get('negate') else ''}{word}"
 
     def _in(self, tree: exp.In) -> str:

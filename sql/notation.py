@@ -19,11 +19,10 @@ from storage.definitions import Function, Table, View
 from storage.errors import (
     AmbiguousFunction,
     DatabaseError,
-    FeatureNotSupported,
     UndefinedFunction,
     WrongObjectType,
 )
-from storage.types import RECORD, Type
+from storage.types import ANY, RECORD, Type, array_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Meant:
     """A function that may be meant: `order` has the argument of each value, by place.
 
     `packed`: values of the last argument, from this one on, are the items of its array; -1: they are none.
+    `spread`: the last value is an array whose items a built-in function takes as values.
     """
 
     function: Function | Overload
@@ -54,6 +54,7 @@ class Meant:
     result: Type
     order: tuple[int, ...]
     packed: int = -1
+    spread: bool = False
 
     @property
     def name(self) -> str:
@@ -234,7 +235,11 @@ def _built_in(overload: Overload, given: Given) -> tuple[Meant, tuple[Type, ...]
     if given.variadic and not overload.variadic:
         return None
     if given.variadic:
-        raise FeatureNotSupported(f"VARIADIC of the built-in function {overload.name} is not supported")
+        last = types[-1]
+        if given.names or count != len(types) or last in types[:-1]:
+            return None
+        declared = (*types[:-1], last if last.oid == ANY.oid else array_of(last))
+        return Meant(overload, declared, overload.result, tuple(range(count)), spread=True), declared
     if not given.names:
         if overload.variadic and count >= len(types):
             types = types + (types[-1],) * (count - len(types))

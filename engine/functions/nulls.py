@@ -9,13 +9,13 @@ from storage.column import Column
 from storage.types import ANY, INT4
 
 
-@scalar("num_nonnulls", [ANY], INT4, variadic=True, strict=False)
+@scalar("num_nonnulls", [ANY], INT4, variadic=True, strict=False, empty=0)
 def num_nonnulls(*columns: Column) -> Column:
     """How many of the values are not null."""
     return Column(INT4, np.sum([column.is_valid() for column in columns], axis=0).astype(np.int32))
 
 
-@scalar("num_nulls", [ANY], INT4, variadic=True, strict=False)
+@scalar("num_nulls", [ANY], INT4, variadic=True, strict=False, empty=0)
 def num_nulls(*columns: Column) -> Column:
     """How many of the values are null."""
     return Column(INT4, np.sum([~column.is_valid() for column in columns], axis=0).astype(np.int32))

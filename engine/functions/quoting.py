@@ -77,7 +77,7 @@ def _texts(columns: Sequence[Column], run: Run) -> list[list[str | None]]:
     return [forms.text_of(column, run).tolist() for column in columns]
 
 
-@scalar("concat", [ANY], TEXT, variadic=True, strict=False, volatility="s", run=True)
+@scalar("concat", [ANY], TEXT, variadic=True, strict=False, volatility="s", run=True, empty="")
 def concat(*columns: Column, run: Run) -> Column:
     """The texts of all values one behind the other; nulls are left out."""
     rows = zip(*_texts(columns, run), strict=True)

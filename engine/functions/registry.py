@@ -55,6 +55,7 @@ class Overload:
     columns: tuple[tuple[str, Type], ...] = ()  # of a table function with OUT columns
     doc: str = ""
     total: bool = False  # never raises, on any value: may be given what lies under nulls
+    empty: object = None  # of a variadic function: its value for no values at all
 
 
 FUNCTIONS: dict[str, list[Overload]] = {}
@@ -100,6 +101,7 @@ def scalar(
     defaults: int = 0,
     columns: Sequence[tuple[str, Type]] = (),
     total: bool = False,
+    empty: object = None,
 ) -> Callable[[Declared], Declared]:
     """Declare an overload of function `name`; decorators stack for more signatures."""
 
@@ -130,6 +132,7 @@ def scalar(
                 tuple(columns),
                 doc,
                 total,
+                empty,
             ),
         )
         return implementation

@@ -259,6 +259,11 @@ _Special = Callable[[Binding, FunctionMark, Sequence[exp.Expression]], Expressio
 def _plain(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> list[Expression]:
     if any(isinstance(tree, exp.Star | exp.Distinct | exp.Order) for tree in trees):
         raise SqlSyntaxError(f'syntax error at or near "{mark.name}"', position=mark.position)
+    for tree in trees:
+        if isinstance(tree, exp.Kwarg):
+            said = tree.this.args["this"]
+            word = "VARIADIC" if isinstance(said, FunctionMark) else "=>"
+            raise SqlSyntaxError(f'syntax error at or near "{word}"', position=position_of(tree))
     return [binding.bind(tree) for tree in trees]
 
 

@@ -16,19 +16,20 @@ from engine.expressions import (
 )
 from sql.binding import rows
 from sql.binding.base import Binding, binds
+from sql.binding.calls import call
 from sql.binding.operators import apply
 from sql.binding.subqueries import in_subquery
 from sql.coerce import common_type
 from sql.expressions import references
 from sql.functions import resolve_function, resolve_operator
-from sql.marks import Literal, position_of
+from sql.marks import FunctionMark, Literal, mark_of, position_of
 from storage.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError
 from storage.types import TEXT, Type
 
 
 @binds(exp.Is, arguments="this expression negate")
 def is_test(binding: Binding, tree: exp.Is) -> Expression:
-    """IS [NOT] NULL, TRUE, FALSE."""
+    """IS [NOT] NULL, TRUE, FALSE, NFC NORMALIZED."""
     negated = bool(tree.args.get("negate"))
     right = tree.expression
     if isinstance(right, exp.Null):
@@ -36,6 +37,11 @@ def is_test(binding: Binding, tree: exp.Is) -> Expression:
     if isinstance(right, exp.Boolean):
         words = f"IS {'NOT ' if negated else ''}{'TRUE' if right.this else 'FALSE'}"
         return BooleanTest(binding.condition(tree.this, words), bool(right.this), negated)
+    mark = mark_of(right, FunctionMark)
+    if mark is not None and mark.form == "normalized":
+        form = Constant(binding.context.constant(TEXT, mark.name))
+        found = call(binding, mark.names[0], [binding.bind(tree.this), form], mark.position)
+        return Not(found) if negated else found
     raise SqlSyntaxError('syntax error at or near "is"', position=position_of(right))
 
 

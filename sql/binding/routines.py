@@ -11,6 +11,7 @@ from engine.composites import MakeRow
 from engine.expressions import Call, Expression, MakeArray
 from engine.functions.registry import Overload
 from engine.operators import RoutineScan
+from engine.variadic import CallWithItems
 from sql.argumentnames import ARGUMENT_NAMES
 from sql.binding.base import Binding
 from sql.coerce import POLYMORPHIC
@@ -21,8 +22,8 @@ from sql.notation import Given, Meant, Result, has_routines, resolve, result_of
 from sql.parse import parse_expression
 from sql.scope import Frame, Scope
 from storage.definitions import Function
-from storage.errors import FeatureNotSupported, SqlSyntaxError
-from storage.types import RECORD, Type, array_of, record
+from storage.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError
+from storage.types import ANY, RECORD, Type, array_of, record
 
 Values = tuple[Expression, ...]
 
@@ -84,7 +85,13 @@ def invocation(
     called = resolve(binding.context, mark.names, given, mark.position, procedure=procedure)
     position = mark.position
     meant, choice = called.meant, called.choice
+    if meant.spread and meant.arguments[-1].oid == ANY.oid and not values[-1].type.is_array:
+        raise DatatypeMismatch(
+            "VARIADIC argument must be an array", position=position_of(tree.expressions[-1])
+        )
     coerced = [binding.coerced(v, t, position) for v, t in zip(values, choice.arguments, strict=True)]
+    if isinstance(meant.function, Overload) and meant.spread:
+        return CallWithItems(meant.function.id, tuple(coerced[:-1]), coerced[-1], choice.result)
     if isinstance(meant.function, Overload):
         whole = _with_defaults(binding, meant, coerced, meant.arguments)
         return Call(meant.function.id, whole, choice.result)
@@ -106,6 +113,8 @@ def _given(
     for tree in trees:
         if isinstance(tree, exp.Star | exp.Distinct | exp.Order):
             raise SqlSyntaxError("syntax error", position=position_of(tree))
+        if variadic:
+            raise SqlSyntaxError('syntax error at or near ","', position=position_of(tree))
         if not isinstance(tree, exp.Kwarg):
             if names:
                 raise SqlSyntaxError(
@@ -141,7 +150,8 @@ def _with_defaults(
         defaults = {len(types) - len(texts) + i: text for i, text in enumerate(texts)}
     else:
         defaults = {i: a.default for i, a in enumerate(meant.function.inputs) if a.default is not None}
-    if isinstance(meant.function, Overload) and not any(i not in slots for i in range(max(slots, default=0))):
+    shorter = isinstance(meant.function, Overload) and len(slots) >= len(types) - meant.function.defaults
+    if shorter and not any(i not in slots for i in range(max(slots, default=0))):
         return tuple(slots[i] for i in sorted(slots))  # the last ones may be left out
     alone = Binding(binding.context, Scope(Frame()), "DEFAULT expressions")
     whole = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sql.marks import Literal
-from sql.rewriting.writer import Frame, Writer, call, word
+from sql.rewriting.writer import Frame, Writer, call
 from sql.tokens import Kind, Token, near
 
 
@@ -64,14 +64,14 @@ def trim(w: Writer, place: int) -> None:
 
 @call("normalize")
 def normalize(w: Writer, place: int) -> None:
-    """normalize(x, NFD): the form becomes a string."""
+    """normalize(x, NFD): the form becomes a string (sql.rewriting.operands); it can be nothing else."""
     framed(w, "normalize")
-
-
-@word("nfc", "nfd", "nfkc", "nfkd")
-def form(w: Writer, token: Token) -> bool:
-    if w.frames[-1].kind != "normalize" or not w.mark_at(-1, ",") or not w.mark_at(1, ")"):
-        return False
-    w.emit_mark(Literal(Token(Kind.STRING, token.text, token.start, token.end)), token)
-    w.index += 1
-    return True
+    depth = 0
+    for token in w.tokens[w.index :]:
+        depth += token.is_mark("(") - token.is_mark(")")
+        if depth < 0:
+            break
+        if depth == 0 and token.is_mark(","):
+            form = w.tokens[w.tokens.index(token) + 1]
+            if not form.is_word("nfc", "nfd", "nfkc", "nfkd"):
+                raise near(w.text, form)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import words
-from sql.marks import CollationMark, FunctionMark, OperatorMark
+from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark
 from sql.rewriting.writer import Frame, Writer, word
 from sql.tokens import Kind, Token, near
 
@@ -71,25 +71,39 @@ def array(w: Writer, token: Token) -> bool:
 
 @word("unknown")
 def unknown(w: Writer, token: Token) -> bool:
-    previous = w.peek(-1)
-    if previous is not None and (previous.is_word("is") or (previous.is_word("not") and w.word_at(-2, "is"))):
+    if _behind_is(w):
         w.emit(T.NULL, "NULL", token, operand=True)
         w.index += 1
         return True
     return False
 
 
-@word("document", "json", "normalized")
+@word("document", "json")
 def is_kind(w: Writer, token: Token) -> bool:
-    previous = w.peek(-1)
-    if previous is not None and (previous.is_word("is") or (previous.is_word("not") and w.word_at(-2, "is"))):
+    if _behind_is(w):
         raise w.unsupported(f"IS {token.text.upper()}", token)
     return False
 
 
-@word("variadic")
-def variadic(w: Writer, token: Token) -> bool:
-    raise w.unsupported("VARIADIC", token)
+@word("normalized", "nfc", "nfd", "nfkc", "nfkd")
+def is_normalized(w: Writer, token: Token) -> bool:
+    """IS NORMALIZED, IS NFD NORMALIZED; in a call of normalize the form is an argument."""
+    named = not token.is_word("normalized")
+    if named and w.frames[-1].kind == "normalize" and w.mark_at(-1, ",") and w.mark_at(1, ")"):
+        w.emit_mark(Literal(Token(Kind.STRING, token.text, token.start, token.end)), token)
+        w.index += 1
+        return True
+    if not _behind_is(w) or (named and not w.word_at(1, "normalized")):
+        return False
+    form = token.text if named else "nfc"
+    w.emit_mark(FunctionMark(("is_normalized", form), token.position, "normalized"), token)
+    w.index += 1 + named
+    return True
+
+
+def _behind_is(w: Writer) -> bool:
+    """Whether IS, or IS NOT, stands before the token."""
+    return w.word_at(-1, "is") or (w.word_at(-1, "not") and w.word_at(-2, "is"))
 
 
 @word("collate")
