@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.wholekeys import is_whole
 from storage import kernels
 from storage.column import Column, Mask, Positions
+from storage.encodings.runcolumn import RunColumn
 from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
 from storage.segments.coded import CodedColumn
 from storage.types import Type
@@ -68,6 +70,9 @@ def _numbers(column: Column) -> _Numbers:
     """The numbers of a column's values: of a coded one its codes, without a look at its rows' values."""
     if isinstance(column, CodedColumn):
         return _marked(_code_numbers(column), column.valid)
+    if isinstance(column, RunColumn) and is_whole(column.type):
+        groups, firsts = kernels.group_words(column.runs.astype(np.int64, copy=False).view(np.uint64))
+        return _Numbers(column.repeated(groups), len(firsts), column.begins[firsts])
     if column.units is not None:
         groups, firsts = kernels.group_words(column.units.view(np.uint64))
         return _marked(_Numbers(groups, len(firsts), firsts), column.valid)

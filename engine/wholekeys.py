@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Column, Mask, Positions
+from storage.encodings.runcolumn import RunColumn
 from storage.types import Form, Type
 
 FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
@@ -81,6 +82,8 @@ class WholeKeys:
 
     def find(self, columns: Sequence[Column]) -> Positions:
         """(rows,) the number of each row's key, -1 where it is not here, or has a null."""
+        if len(columns) == 1 and isinstance(columns[0], RunColumn):
+            return columns[0].repeated(self.table.find(columns[0].runs.astype(np.int64, copy=False)))
         values = [_values(column) for column in columns]
         found = self.table.find(_packed(values, self.lows, self.spans))
         valid = without_nulls(columns)

@@ -25,8 +25,9 @@ from engine.run import Run
 from engine.seams import Expression
 from engine.wholekeys import FEW_WORDS, is_whole
 from storage import kernels
-from storage.column import Column, Mask
+from storage.column import Array, Column, Mask
 from storage.definitions import ColumnDefinition
+from storage.encodings.runcolumn import RunColumn
 from storage.predicate import Compare, Comparison, Conjunction
 
 SWITCH = "enable_runtime_filters"
@@ -75,11 +76,10 @@ class KeyFilter:
 
     def among(self, column: Column) -> Mask:
         """(rows,) where a column's value may be one of the keys."""
-        values = column.values.astype(np.int64, copy=False)
-        if self.exact:
-            found: Mask = kernels.among_bits(values, self.low, self.words)
+        if isinstance(column, RunColumn):
+            found = column.repeated(self._among(column.runs))
         else:
-            found = kernels.among_bloom(values, self.words)
+            found = self._among(column.values)
         if column.valid is not None:
             found &= column.valid
         # threads may count over each other: it is only about the share
@@ -88,6 +88,12 @@ class KeyFilter:
         if self.seen > _LOOKED_AT and self.passed > self.seen * _WORTH:
             self.idle = True
         return found
+
+    def _among(self, values: Array) -> Mask:
+        values = values.astype(np.int64, copy=False)
+        if self.exact:
+            return kernels.among_bits(values, self.low, self.words)
+        return kernels.among_bloom(values, self.words)
 
 
 def filters_of(scan: Operator, run: Run) -> Sequence[KeyFilter]:

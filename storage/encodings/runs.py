@@ -21,6 +21,7 @@ from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, Encoding, Proportional, describe, raw
 from storage.encodings.codes import Codes
 from storage.encodings.deltas import Deltas
+from storage.encodings.runcolumn import RunColumn
 from storage.kernels.plain.packing import BLOCK
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn, Dictionary
@@ -47,7 +48,7 @@ class Runs(Proportional):
         return self._values.nbytes + self._ends.nbytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded: numbers as they are, texts as codes into the runs' values."""
+        """See Encoded: numbers still as runs, texts as codes into the runs' values."""
         if rows is not None and len(rows) >= (stop - start) * _DENSE:
             return self.decode(start, stop, None).take(rows)
         if rows is not None:
@@ -60,7 +61,7 @@ class Runs(Proportional):
         first, ends = self._ends_of(start, stop)
         values = self._values.decode(first, first + len(ends), None)
         if self._type.form is Form.FIXED:
-            return Column(self._type, _repeated(values.values, ends, start, stop))
+            return RunColumn(self._type, values.values, ends, start, max(start, stop))
         runs = _repeated(np.arange(len(ends)), ends, start, stop)
         if isinstance(values, CodedColumn):
             return values.take(runs)

@@ -16,6 +16,8 @@ from storage.column import Column
 from storage.encodings import ENCODINGS, leaves
 from storage.encodings.base import Encoded
 from storage.encodings.packedcolumn import PackedColumn
+from storage.encodings.runcolumn import RunColumn
+from storage.encodings.runs import Runs
 from storage.order import order_key
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn
@@ -294,6 +296,36 @@ def test_what_is_packed_stays_so(type: Type) -> None:
     assert fresh().retype(type).valid is None
     high, low = fresh().slice(7, 2050).total()  # type: ignore[attr-defined]
     assert (high << 32) + low == numbers[107:2150].sum()
+
+
+@pytest.mark.parametrize("type", [INT4, DATE, FLOAT8, BOOL])
+def test_runs_stay_so(type: Type) -> None:
+    rng = np.random.default_rng(6)
+    numbers = np.repeat(rng.integers(0, 2 if type is BOOL else 90, 400), rng.integers(1, 15, 400))
+    rows = len(numbers)
+    column = Column(type, numbers.astype(type.dtype))
+    items = column.tolist()
+
+    def fresh() -> RunColumn:
+        decoded = Runs.encode(column).decode(100, rows, None)
+        assert isinstance(decoded, RunColumn)
+        return decoded
+
+    assert len(fresh()) == rows - 100
+    assert fresh().nbytes == column.slice(100, rows).nbytes
+    assert fresh().tolist() == items[100:]
+    assert fresh().repeated(fresh().runs).tolist() == items[100:]
+    assert fresh().runs.tolist() == [items[100:][i] for i in fresh().begins.tolist()]
+    assert fresh().slice(20, 300).slice(1, 250).tolist() == items[121:370]
+    assert fresh().slice(20, 21).tolist() == items[120:121]
+    assert fresh().slice(rows - 110, 99_999).tolist() == items[rows - 10 :]
+    assert fresh().slice(50, 50).tolist() == []
+    assert fresh().take(np.array([5, 900, 0])).tolist() == [items[105], items[1000], items[100]]
+    assert fresh().take(np.array([-1])).tolist() == items[-1:]
+    assert fresh().take(np.arange(rows - 100) % 2 == 0).tolist() == items[100::2]
+    assert fresh().with_valid(np.arange(rows - 100) > 0).tolist() == [None, *items[101:]]
+    assert Column.concat([fresh(), column]).tolist() == items[100:] + items
+    assert fresh().retype(type).tolist() == items[100:]
 
 
 @pytest.mark.parametrize("values", [range(-2, 30, 3), range(7, -20, -1), range(2**63 - 10, 2**63)])
