@@ -193,6 +193,8 @@ class Search:
     _asked: int = 0
     _open: int = 0
     _share: float = 0.0
+    _promising: bool = False
+    """Whether a sample has told that codes pay."""
     _requests: deque[Request] = field(default_factory=deque)
     view: TableView = field(init=False)
     predicate: Conjunction = field(init=False)
@@ -275,8 +277,9 @@ class Search:
         for number, part in enumerate(parts, 1):
             if part.codes and self.predicate:
                 part = self._selected(part)
-            if part.codes and not self._asked and part.rows >= _SAMPLED:
+            if part.codes and part.rows >= _SAMPLED and not self._asked and not self._promising:
                 self._share = self._sample(part)
+                self._promising = self._pays()
             whole = not part.codes or part.selected is not None or len(part.codes) > 1
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
                 pays = bool(part.codes) and (self._pays() or number % _TRIED_AGAIN == 0)

@@ -77,11 +77,12 @@ class Asked:
 
 
 def asked_of(codes: Cells, questions: tuple[Question, ...]) -> Asked:
-    """The questions for these codes: kept with them, as the next task asks the same."""
-    kept: Asked | None = codes.__dict__.get("_asked")
+    """The questions for these codes: kept with the first of them, for all codes of the same centroids."""
+    prepared = questions[0].prepared
+    kept: Asked | None = prepared.get(codes.seen_from)
     if kept is None or kept.questions != questions:
         kept = Asked.of(codes, questions)
-        codes.__dict__["_asked"] = kept
+        prepared[codes.seen_from] = kept
     return kept
 
 
@@ -124,7 +125,7 @@ def left_by_signs(
     codes: Cells, asked: Asked, constants: Constants, cells: range, known: Counts | None = None
 ) -> Left:
     """What signs leave of these cells; `known`: what the coarse planes of the only question counted there."""
-    spans = np.ascontiguousarray(codes.table[cells.start : cells.stop, :3])
+    spans = codes.spans[cells.start : cells.stop]
     questions, centroids = asked.coarse.shape[:2]
     numbers, slots, taken, counts, first = kernels.scan_signs(
         codes.signs,
@@ -146,7 +147,7 @@ def left_together(
     codes: Cells, alone: Sequence[Asked], constants: Sequence[Constants], cells: range
 ) -> list[Left]:
     """`left_by_signs` of several questions of one metric, which were prepared apart, in one pass."""
-    spans = np.ascontiguousarray(codes.table[cells.start : cells.stop, :3])
+    spans = codes.spans[cells.start : cells.stop]
     numbers, slots, taken, counts, _ = kernels.scan_signs(
         codes.signs,
         codes.factors,

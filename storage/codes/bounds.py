@@ -91,6 +91,7 @@ _LOOSE = 2.0**-20
 _GUARD = 2.0**-19
 _EXACT = 2.0**-36
 _UNDERFLOW = 2.0**-120
+_MOST_SINGLE = float(np.finfo(np.float32).max)
 _LEAST_NORM = 2.0**-60
 """A p shorter than this has no digits: its beta may be anything."""
 
@@ -191,8 +192,9 @@ DISTANCES = (Metric.L2, Metric.L1)
 
 def _up(value: float) -> np.float32:
     """The least float32 that is not less."""
-    with np.errstate(over="ignore"):
-        single = np.float32(value)
+    if abs(value) > _MOST_SINGLE:
+        return np.float32(inf if value > 0 else -_MOST_SINGLE)
+    single = np.float32(value)
     return single if float(single) >= value else np.nextafter(single, np.float32(inf))
 
 

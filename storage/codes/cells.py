@@ -156,6 +156,16 @@ class Cells:
             Finer.all(words, finer),
         )
 
+    @cached_property
+    def seen_from(self) -> bytes:
+        """The centroids' bytes: codes of the same ones take a question in the same form."""
+        return self.centroids.tobytes()
+
+    @cached_property
+    def spans(self) -> Positions:
+        """(cells, 3) int64: first group, rows, centroid."""
+        return np.ascontiguousarray(self.table[:, :3])
+
     @property
     def rows(self) -> int:
         """How many rows have codes."""

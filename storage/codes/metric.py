@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -47,6 +47,8 @@ class Question:
     """|q|."""
     usable: bool
     """Whether the proof covers the query: finite, of a norm between LEAST_NORM and MOST_NORM, or 0."""
+    prepared: dict[bytes, Any] = field(default_factory=dict)
+    """What storage.codes.asked has made of it, by the centroids it was made for."""
 
     @classmethod
     def of(cls, metric: Metric, query: npt.NDArray[Any]) -> Question:

@@ -287,7 +287,7 @@ def promise(
     slots, guesses = kernels.promise_signs(
         codes.signs,
         codes.factors,
-        np.ascontiguousarray(codes.table[cells.start : cells.stop, :3]),
+        codes.spans[cells.start : cells.stop],
         asked.coarse[0],
         np.stack([frame.guesses(sign) for frame in asked.frames]),
         codes.lanes(cells, rows),
