@@ -9,7 +9,7 @@ sets are those of bench.vectors: synthetic clusters, and embeddings of real pict
 - "SQL over the wire": a server in a process of its own, the same rows loaded and sealed, a prepared
   statement of psycopg's, binary in and out.
 - Bytes a row are what the codes' test looked at, survivors' vectors included; times rows/s that is the rate
-  of reading, beside what the memory gives.
+  of reading, beside what the memory gives. Each query is asked between two passes over memory for that.
 
 `SIMILARITY_ROWS` (1,000,000), `SIMILARITY_SETS` (both), `SIMILARITY_PEERS` (1; 0: only faiss IndexFlatIP).
 A set takes 4 GB of disk for the file, 5 for the server's folder, and 4 GB of memory at a time.
@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ import psycopg
 from bench import peers, server, vectors
 from bench.peers import THREADS, Ids, Peer
 from bench.table import Table
-from bench.timing import median_seconds, memory_read
+from bench.timing import Beside, beside_reading, median_seconds
 from bench.vectors import DIMENSIONS, Vectors, VectorSet
 from engine.formats.tuples import SIGNATURE
 from sql.outcome import Done, Rows
@@ -95,17 +96,17 @@ def main() -> None:
 
 
 def _set(found: VectorSet, folder: Path) -> None:
-    read = memory_read()
     truth = Truth(found)
     figures: dict[str, Figures] = {}
     with _codes(found.rows) as alone:
         figures["GlanceDB, codes alone"] = _measured(alone.peer, truth)
         touched = [alone.touched(query) for query in found.queries]
+        beside = beside_reading(partial(alone.above, query, ABOVE) for query in found.queries)
     figures["GlanceDB, SQL over the wire"] = _wire(found, truth, folder / "data")
     for peer in peers.present(found.rows) if WITH_PEERS else _only(peers.faiss_flat, found.rows):
         figures[peer.name] = _measured(peer, truth)
     _report(found, figures)
-    _report_bytes(found, figures["GlanceDB, codes alone"], touched, read)
+    _report_bytes(found, beside, touched)
 
 
 def _only(peer: Callable[[Vectors], Any], rows: Vectors) -> Iterator[Peer]:
@@ -161,7 +162,11 @@ class Alone:
     def __init__(self, rows: Vectors, pool: ThreadPoolExecutor) -> None:
         self._rows, self._pool = rows, pool
         starts = range(0, len(rows), _SEGMENT)
-        codes = pool.map(lambda start: Codes.build(rows[start : start + _SEGMENT]), starts)
+        first = Codes.build(rows[:_SEGMENT])
+        # segments share a centroid where one is as good for all, as those of a table do
+        near = first.centroids[0]
+        later = pool.map(lambda start: Codes.build(rows[start : start + _SEGMENT], near=near), starts[1:])
+        codes = [first, *later]
         self._tasks = [
             (start, one, cells) for start, one in zip(starts, codes, strict=True) for cells in one.tasks()
         ]
@@ -266,16 +271,16 @@ def _unsealed() -> None:
         def ask() -> None:
             assert _run(session, text) == [(7,)]
 
-        seconds, read = median_seconds(ask), memory_read()
+        beside = beside_reading([ask] * 7)
     finally:
         database.close()
-    rate = values.nbytes / seconds / 1e9
+    rate = values.nbytes / beside.seconds / 1e9
     table = Table(
         f"{rows} rows that are not sealed, threshold, {THREADS} threads",
         ("", "ms", "GB/s", "of memory read"),
     )
-    table.row("SQL in the process", seconds * 1e3, rate, rate / read)
-    table.row("memory read", values.nbytes / read / 1e6, read, 1)
+    table.row("SQL in the process", beside.seconds * 1e3, rate, beside.share(values.nbytes))
+    table.row("memory read", values.nbytes / beside.read / 1e6, beside.read, 1)
     table.print()
 
 
@@ -395,17 +400,16 @@ def _report(found: VectorSet, figures: dict[str, Figures]) -> None:
         table.print()
 
 
-def _report_bytes(found: VectorSet, alone: Figures, touched: list[Touched], read: float) -> None:
-    """What bounds the codes: bytes a row, and the rate that the memory gives."""
+def _report_bytes(found: VectorSet, beside: Beside, touched: list[Touched]) -> None:
+    """What bounds the codes: bytes a row, and the rate that the memory gave at that time."""
     rows = len(found.rows)
     nbytes = statistics.mean(one.nbytes for one in touched) / rows
-    bound = read * 1e9 / nbytes
     table = Table(f"{found.name}: what a threshold query looks at, mean of the queries", ("", "figure"))
     table.row("bytes a row, survivors included", nbytes)
     for depth in touched[0].rows:
         table.row(f"% of rows {depth}", 100 * statistics.mean(one.rows[depth] for one in touched) / rows)
-    table.row("memory read, GB/s", read)
-    table.row("million rows/s at that rate", bound / 1e6)
-    table.row("codes alone, million rows/s", rows / alone.above / 1e6)
-    table.row("ratio", rows / alone.above / bound)
+    table.row("memory read, GB/s", beside.read)
+    table.row("million rows/s at that rate", beside.read * 1e3 / nbytes)
+    table.row("codes alone, million rows/s", rows / beside.seconds / 1e6)
+    table.row("ratio", beside.share(nbytes * rows))
     table.print()

@@ -48,9 +48,6 @@ class Morsel(Protocol):
         column have its `missing` value.
         """
 
-    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
-        """A hint that a column will be asked for at these positions: the disk may begin with it."""
-
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """The 64-bit row ids."""
 
@@ -86,6 +83,15 @@ class TableView(Protocol):
 
         With `whole`, committed parts come undivided, however many rows they have.
         """
+
+    def gather(self, definition: ColumnDefinition, places: Sequence[tuple[Morsel, Positions]]) -> Column:
+        """A column at some positions of several of these morsels, one after another; at least one morsel.
+
+        Few rows of many vector files are read in one go.
+        """
+
+    def expect(self, definition: ColumnDefinition, places: Sequence[tuple[Morsel, Positions]]) -> None:
+        """A hint that a column will be asked for at these positions: the disk may begin with it."""
 
     def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
         """The visible rows that have one of the keys that `values` make, row by row, by a hash index.

@@ -361,8 +361,8 @@ class Search:
         assert work.request is not None
         assert work.cells is not None
         verdict = work.request.answer(self.run.check)
-        if len(verdict.maybe) <= _MANY:
-            work.part.morsel.expect(work.part.codes[0][0].definition, verdict.maybe)
+        if 0 < len(verdict.maybe) <= _MANY:
+            self.view.expect(work.part.codes[0][0].definition, [(work.part.morsel, verdict.maybe)])
         first, *later = verdict.decided
         rows = sum(verdict.decided) + len(verdict.maybe)
         tally = Tally(
@@ -398,9 +398,9 @@ class Search:
             if number + 1 < len(part.codes):
                 rows = np.concatenate([sure, maybe])
                 rows.sort()
-        if len(maybe) <= _MANY:
+        if 0 < len(maybe) <= _MANY:
             for question, _ in part.codes:
-                part.morsel.expect(question.definition, maybe)
+                self.view.expect(question.definition, [(part.morsel, maybe)])
         first = max(asked_rows - len(maybe) - sum(later), 0)
         whole = cells is None or cells.start == 0
         tally = Tally(segments=int(whole), rows=asked_rows, decided=(first, *later), code_bytes=code_bytes)
@@ -420,26 +420,28 @@ class Search:
     def _few(self, lefts: Sequence[_Left]) -> Batch | None:
         """The same of a few rows of each part, where storage decides nothing: tested together."""
         scan = self.operator.plain
-        morsels = [left.part.morsel for left in lefts]
-        both = []
+        met: list[list[Positions]] = [[] for _ in lefts]
         for tests, positions in (
             (self._others, [left.sure for left in lefts]),
             (self._whole, [left.maybe for left in lefts]),
         ):
-            rows = [
-                ScanRows(morsel, self.columns, some[morsel.sees(some)], 0, 0)
-                for morsel, some in zip(morsels, positions, strict=True)
-            ]
-            masks = scan.passing_together(rows, tests[0], self.run)
-            both.append([some.numbers[mask] for some, mask in zip(rows, masks, strict=True)])
-        met = [np.sort(np.concatenate(pair)) for pair in zip(*both, strict=True)]
+            numbers = [number for number, some in enumerate(positions) if len(some)]
+            rows = []
+            for number in numbers:
+                morsel, some = lefts[number].part.morsel, positions[number]
+                rows.append(ScanRows(morsel, self.columns, some[morsel.sees(some)], 0, 0))
+            masks = scan.passing_together(self.view, rows, tests[0], self.run)
+            for number, seen, mask in zip(numbers, rows, masks, strict=True):
+                if mask.any():
+                    met[number].append(seen.numbers[mask])
+        found = [(left, np.sort(np.concatenate(rows))) for left, rows in zip(lefts, met, strict=True) if rows]
         self._tell(
-            sum(len(left.maybe) for left in lefts), sum(left.count for left in lefts), sum(map(len, met))
+            sum(len(left.maybe) for left in lefts),
+            sum(left.count for left in lefts),
+            sum(len(rows) for _, rows in found),
         )
         batches = [
-            scan.fetch(ScanRows(morsel, self.columns, rows, 0, 0), {})
-            for morsel, rows in zip(morsels, met, strict=True)
-            if len(rows)
+            scan.fetch(ScanRows(left.part.morsel, self.columns, rows, 0, 0), {}) for left, rows in found
         ]
         return together(batches) if batches else None
 

@@ -384,7 +384,7 @@ class _Search:
         parts = np.repeat([part.number for part, _ in places], [len(rows) for _, rows in places])
         positions = np.concatenate([rows for _, rows in places])
         columns, at = list(batch.columns), self.operator.term.column
-        columns[at] = Column(columns[at].type, columns[at].values, columns[at].valid)  # read once
+        columns[at] = self.view.gather(self.columns[at], [(part.morsel, rows) for part, rows in places])
         batch = Batch(tuple(columns), batch.rows)
         keys = key_columns(batch, self._keys, self.run)
         self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
@@ -394,8 +394,7 @@ class _Search:
     def _look_at(self, places: Sequence[tuple[_Part, Positions]]) -> list[_Kept]:
         """Rows of several parts, at ascending positions, in full: the disk begins with all of them."""
         definition = self.columns[self.operator.term.column]
-        for part, positions in places:
-            part.morsel.expect(definition, positions)
+        self.view.expect(definition, [(part.morsel, positions) for part, positions in places])
         step = max(_PIECE // max(sum(len(positions) for _, positions in places) // len(places), 1), 1)
         pieces = (places[start : start + step] for start in range(0, len(places), step))
         return list(ordered((partial(self._look, piece) for piece in pieces), self.run))

@@ -28,7 +28,7 @@ from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition
 from storage.errors import DatabaseError, QueryCanceled
 from storage.predicate import Conjunction
-from storage.seams import Morsel
+from storage.seams import Morsel, TableView
 from storage.types import INT8, Type
 
 # A task over wide rows takes about this many bytes of them: some milliseconds, and enough tasks that
@@ -232,17 +232,24 @@ class Scan:
                 left[i] = Column(column.type, column.values, column.valid).take(mask)
         return rows.take(np.flatnonzero(mask)), left
 
-    def passing_together(self, several: Sequence[ScanRows], test: Test, run: Run) -> list[Mask]:
-        """Which of a few rows of each morsel pass the test, which is evaluated once for all of them."""
+    def passing_together(
+        self, view: TableView, several: Sequence[ScanRows], test: Test, run: Run
+    ) -> list[Mask]:
+        """Which of a few rows, at positions of each morsel, pass the test: evaluated once for all."""
         counts = [rows.count for rows in several]
         masks = [np.ones(count, np.bool_) for count in counts]
         if test.condition is None or not any(counts):
             return masks
-        columns = {
-            i: Column.concat([self._column(rows, i, late=False) for rows in several]) for i in test.read
-        }
+        columns = {i: self._together(view, several, i) for i in test.read}
         mask = self._true(columns, sum(counts), test, run)
         return np.split(mask, np.cumsum(counts)[:-1])
+
+    def _together(self, view: TableView, several: Sequence[ScanRows], index: int) -> Column:
+        """An output column of rows at positions of several morsels."""
+        if index == len(self.numbers):
+            return Column.concat([rows.row_ids() for rows in several])
+        places = [(rows.morsel, rows.numbers) for rows in several]
+        return view.gather(several[0].columns[index], places)
 
     def _dense(self, rows: ScanRows, whole: ScanRows, test: Test, run: Run) -> Mask | None:
         """Where `rows` pass the test, tried on all rows around them too: no copy of what is wide.

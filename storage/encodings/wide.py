@@ -108,8 +108,9 @@ class StoredWide:
     def __init__(self, type: Type, head: dict[str, Any], buffers: Sequence[Stored]) -> None:
         assert type.dtype is not None
         self._type, self._dtype = type, type.dtype
-        (self._rows, self._width), self._extent = map(int, head["shape"]), int(head["extent"])
-        self._row_bytes = self._width * type.dtype.itemsize
+        (self._rows, self._width), self.extent_rows = map(int, head["shape"]), int(head["extent"])
+        self.row_bytes = self._width * type.dtype.itemsize
+        """The bytes of a row; `extent_rows`: the rows of an extent."""
         self._head = head
         self._data = buffers[0]
         self._of_rows, self._of_extents = buffers[1], buffers[2]
@@ -126,7 +127,7 @@ class StoredWide:
 
     @property
     def nbytes(self) -> int:
-        return self._rows * self._row_bytes
+        return self._rows * self.row_bytes
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded. Raises DataCorrupted."""
@@ -162,21 +163,21 @@ class StoredWide:
     def _range(self, start: int, stop: int) -> Array:
         """(stop - start, row bytes) uint8."""
         pieces = []
-        for number in range(start // self._extent, -(-stop // self._extent)):
-            first = number * self._extent
-            low, high = max(start, first), min(stop, first + self._extent)
+        for number in range(start // self.extent_rows, -(-stop // self.extent_rows)):
+            first = number * self.extent_rows
+            low, high = max(start, first), min(stop, first + self.extent_rows)
             extent = self._kept(number, high - low)
             pieces.append(self._read(low, high) if extent is None else extent[low - first : high - first])
         if len(pieces) == 1:
             return pieces[0]
-        return np.concatenate(pieces) if pieces else np.zeros((0, self._row_bytes), np.uint8)
+        return np.concatenate(pieces) if pieces else np.zeros((0, self.row_bytes), np.uint8)
 
     def _empty(self, rows: int) -> Array:
-        return memory(rows * self._row_bytes).reshape(rows, self._row_bytes)
+        return memory(rows * self.row_bytes).reshape(rows, self.row_bytes)
 
     def gather(self, positions: Positions, out: Array) -> None:
         """Put the rows at these positions into (len(positions), row bytes) uint8. Raises DataCorrupted."""
-        extents = positions // self._extent
+        extents = positions // self.extent_rows
         kept = {number: self._kept(number, count) for number, count in _numbered(extents)}
         if all(extent is None for extent in kept.values()):
             self._sparse(positions, out)
@@ -184,7 +185,7 @@ class StoredWide:
         for number, extent in kept.items():
             places = np.flatnonzero(extents == number)
             if extent is not None:
-                out[places] = extent[positions[places] - number * self._extent]
+                out[places] = extent[positions[places] - number * self.extent_rows]
                 continue
             part = self._empty(len(places))
             self._sparse(positions[places], part)
@@ -192,7 +193,7 @@ class StoredWide:
 
     def expect(self, positions: Positions) -> None:
         """A hint that the rows at these positions will be asked for: the disk may begin with them."""
-        numbers, width = (positions // self._extent).tolist(), self._row_bytes
+        numbers, width = (positions // self.extent_rows).tolist(), self.row_bytes
         kept = {number: self._data.peek(number) is not None for number in set(numbers)}
         wanted = zip(positions.tolist(), numbers, strict=True)
         spans = [(row * width, row * width + width) for row, number in wanted if not kept[number]]
@@ -201,26 +202,26 @@ class StoredWide:
 
     def _kept(self, number: int, wanted: int) -> Array | None:
         """An extent, read if so many rows of it are worth that."""
-        first = number * self._extent
-        stop = min(first + self._extent, self._rows)
+        first = number * self.extent_rows
+        stop = min(first + self.extent_rows, self._rows)
         kept: Array | None = self._data.peek(number)
         sparse = wanted * _SPARSE < stop - first
-        if kept is not None or sparse or not self._data.has_room((stop - first) * self._row_bytes):
+        if kept is not None or sparse or not self._data.has_room((stop - first) * self.row_bytes):
             return kept
 
         def load() -> Array:
-            raw = self._data.part(first * self._row_bytes, stop * self._row_bytes)
+            raw = self._data.part(first * self.row_bytes, stop * self.row_bytes)
             if crc32c.crc32c(raw.data) != self._extents[number]:
                 raise self._data.damage(self._damaged(raw, first), "a checksum is wrong")
-            return raw.reshape(stop - first, self._row_bytes)
+            return raw.reshape(stop - first, self.row_bytes)
 
         return self._data.keep(number, load)
 
     def _damaged(self, raw: Bytes, first: int) -> int:
         """Where, in the buffer, the first row stands whose checksum is wrong too."""
-        rows = raw.reshape(-1, self._row_bytes)
+        rows = raw.reshape(-1, self.row_bytes)
         wrong = np.flatnonzero(kernels.checksum_rows(rows) != self._checks[first : first + len(rows)])
-        return (first + (int(wrong[0]) if len(wrong) else 0)) * self._row_bytes
+        return (first + (int(wrong[0]) if len(wrong) else 0)) * self.row_bytes
 
     def _sparse(self, positions: Positions, out: Array) -> None:
         """Rows of extents that are not kept."""
@@ -236,7 +237,7 @@ class StoredWide:
         """Rows, each once, in the order in which they lie; checked one by one."""
         if not len(positions):
             return
-        width = self._row_bytes
+        width = self.row_bytes
         if len(positions) <= _FEW and out.flags.c_contiguous:
             self._data.parts(
                 [(row * width, row * width + width) for row in positions.tolist()], out.reshape(-1)
@@ -262,7 +263,7 @@ class StoredWide:
         """Hold rows against their checksums."""
         wrong = np.flatnonzero(kernels.checksum_rows(out) != self._checks[positions])
         if len(wrong):
-            raise self._data.damage(int(positions[wrong[0]]) * self._row_bytes, "a row's checksum is wrong")
+            raise self._data.damage(int(positions[wrong[0]]) * self.row_bytes, "a row's checksum is wrong")
 
     def _read(self, start: int, stop: int) -> Array:
         """Neighbouring rows, checked one by one."""

@@ -56,6 +56,8 @@ from storage.kernels.plain.planes import deepen_signs as deepen_signs
 from storage.kernels.plain.planes import quantise as quantise
 from storage.kernels.plain.programs import run_program as run_program
 from storage.kernels.plain.promises import promise_signs as promise_signs
+from storage.kernels.plain.reading import expect_rows as expect_rows
+from storage.kernels.plain.reading import read_rows as read_rows
 from storage.kernels.plain.rotation import encode_signs as encode_signs
 from storage.kernels.plain.rotation import rotate_rows as rotate_rows
 from storage.kernels.plain.runs import repeat_runs as repeat_runs

@@ -43,9 +43,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import crc32c
+import numpy as np
+import numpy.typing as npt
 
 from storage import codec
-from storage.column import Array
+from storage.column import Array, Positions
 from storage.durability import files
 from storage.durability.files import Buffer
 from storage.encodings.base import Bytes
@@ -255,6 +257,44 @@ class StoredBuffer:
     def damage(self, at: int, why: str) -> DataCorrupted:
         """The error that byte `at` of it is wrong."""
         return damage(self._file.path, self._offset + at, why)
+
+
+def peek_all(buffers: Sequence[StoredBuffer], names: Sequence[Hashable]) -> list[Any | None]:
+    """What each buffer's `keep` was given under the name beside it, if it is still there."""
+    pairs = zip(buffers, names, strict=True)
+    return cache.peek_all([(buffer._file._owner, (buffer._name, name)) for buffer, name in pairs])
+
+
+def kept_all(buffers: Sequence[StoredBuffer]) -> list[Bytes]:
+    """All of each buffer, from the buffer cache. Raises DataCorrupted."""
+    found = cache.peek_all([(buffer._file._owner, buffer._name) for buffer in buffers])
+    return [buffer.kept() if one is None else one for buffer, one in zip(buffers, found, strict=True)]
+
+
+def read_rows(
+    buffers: Sequence[StoredBuffer], which: Positions, places: Positions, into: npt.NDArray[np.uint8]
+) -> None:
+    """Fill row i of (n, bytes) with what stands at places[i] of the buffer number which[i], unchecked.
+
+    The places of all are read in one go. Raises DataCorrupted where one is not there.
+    """
+    files, nbytes = [buffer._file._file for buffer in buffers], into.shape[1]
+    at = places + np.array([buffer._offset for buffer in buffers], np.int64)[which]
+    done = 0
+    while done < len(at):
+        with suppress(OSError):  # told by the read below
+            done += open_files.read_rows(files, which[done:], at[done:], into[done:])
+        if done < len(at):
+            span = int(at[done]), int(at[done]) + nbytes
+            buffers[int(which[done])]._file.read_spans([span], into[done])
+            done += 1
+
+
+def expect_rows(buffers: Sequence[StoredBuffer], which: Positions, places: Positions, nbytes: int) -> None:
+    """A hint that so many bytes at these places will be asked for: the disk may begin with them."""
+    at = places + np.array([buffer._offset for buffer in buffers], np.int64)[which]
+    with suppress(OSError):  # whoever reads them is told
+        open_files.expect_rows([buffer._file._file for buffer in buffers], which, at, nbytes)
 
 
 class _Living:

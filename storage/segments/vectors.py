@@ -44,7 +44,8 @@ from storage.encodings.wide import StoredWide, Wide
 from storage.errors import DataCorrupted
 from storage.memory import memory
 from storage.predicate import Comparison
-from storage.segments.segmentfile import Content, SegmentFile
+from storage.segments.scattered import FEW, Scattered
+from storage.segments.segmentfile import Content, SegmentFile, StoredBuffer
 from storage.types import Type
 
 MAGICS = (b"GDBVEC01",)
@@ -83,6 +84,16 @@ class VectorFile:
         buffers = [self.file.buffer(at, place) for at, place in enumerate(foot["buffers"])]
         return StoredWide(codec.decode_type(foot["type"]), foot["head"], buffers)
 
+    @cached_property
+    def data(self) -> StoredBuffer:
+        """The bytes of its rows. Raises as `wide` does."""
+        return self.file.buffer(0, self.file.foot["buffers"][0])
+
+    @cached_property
+    def checks(self) -> StoredBuffer:
+        """The checksum of each row. Raises as `wide` does."""
+        return self.file.buffer(1, self.file.foot["buffers"][1])
+
 
 class LostFile:
     """What stands for a vector file that cannot be opened: whoever asks for its rows gets the error."""
@@ -93,6 +104,16 @@ class LostFile:
 
     @property
     def wide(self) -> StoredWide:
+        """Raises DataCorrupted."""
+        raise self._error
+
+    @property
+    def data(self) -> StoredBuffer:
+        """Raises DataCorrupted."""
+        raise self._error
+
+    @property
+    def checks(self) -> StoredBuffer:
         """Raises DataCorrupted."""
         raise self._error
 
@@ -176,13 +197,18 @@ class Referred:
 
     def expect(self, rows: Positions) -> None:
         """A hint that the rows at these positions will be asked for: the disk may begin with them."""
-        with suppress(DataCorrupted):  # whoever asks for them is told
-            for number, _, at in self._by_file(self._places_at(rows)):
-                self.files[number].wide.expect(at)
+        expect([(self, rows)])
+
+    def expect_by_file(self, rows: Positions) -> None:
+        """The same, where they are many. Raises DataCorrupted."""
+        for number, _, at in self._by_file(self._places_at(rows)):
+            self.files[number].wide.expect(at)
 
     def located(self, rows: Positions | None) -> tuple[Positions, Positions]:
         """(number of the file that each row stands in, the row there); None: of all rows."""
-        places = self.places(0, self.rows) if rows is None else self._places_at(rows)
+        return self._located(self.places(0, self.rows) if rows is None else self._places_at(rows))
+
+    def _located(self, places: Positions) -> tuple[Positions, Positions]:
         numbers = np.searchsorted(self._starts, places, "right") - 1
         return numbers, places - self._starts[numbers]
 
@@ -214,6 +240,10 @@ class Referred:
         """The rows at these places."""
         result = self._empty(len(places))
         raw = result.view(np.uint8)
+        some = _scattered([(self, places)])
+        if some is not None:
+            some.gather(raw)
+            return result
         for number, where, at in self._by_file(places):
             if isinstance(where, slice):
                 self.files[number].wide.gather(at, raw[where])
@@ -256,3 +286,37 @@ class Referred:
         if self._places is None:
             return []
         return [flat(self.places(0, self.rows).astype("<i4"))]
+
+
+def _scattered(columns: Sequence[tuple[Referred, Positions]]) -> Scattered | None:
+    """The rows at some places of each column, where they are few of each file."""
+    located = [(column.files, *column._located(places)) for column, places in columns if len(places)]
+    most = FEW * sum(len(files) for files, _, _ in located)
+    if not located or sum(len(rows) for _, _, rows in located) > most:
+        return None
+    some = Scattered.of(located)
+    return some if some.few else None
+
+
+def gather(columns: Sequence[tuple[Referred, Positions]]) -> Array:
+    """(rows, width) the rows at some positions of each column, all of one type, one after another.
+
+    Few rows of many files are read in one go. Raises DataCorrupted.
+    """
+    some = _scattered([(column, column._places_at(rows)) for column, rows in columns])
+    if some is None:
+        return np.concatenate([column.decode(0, column.rows, rows).values for column, rows in columns])
+    result = columns[0][0]._empty(len(some.rows))
+    some.gather(result.view(np.uint8))
+    return result
+
+
+def expect(columns: Sequence[tuple[Referred, Positions]]) -> None:
+    """A hint that the rows at these positions of each column will be asked for: the disk may begin."""
+    with suppress(DataCorrupted):  # whoever asks for them is told
+        some = _scattered([(column, column._places_at(rows)) for column, rows in columns])
+        if some is not None:
+            some.expect()
+            return
+        for column, rows in columns:
+            column.expect_by_file(rows)

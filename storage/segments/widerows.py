@@ -17,12 +17,13 @@ from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition
 from storage.encodings.wide import EXTENT_BYTES, Wide
 from storage.memory import memory
+from storage.segments.missing import defined
 from storage.segments.sealed import Sealed
 from storage.segments.segment import SegmentColumn
 from storage.segments.segmentfolder import vectors_path
 from storage.segments.sources import Piece, Source, Target, values_of
 from storage.segments.table import Part
-from storage.segments.vectors import AnyFile, Referred, write_vectors
+from storage.segments.vectors import AnyFile, Referred, expect, gather, write_vectors
 from storage.types import Type
 
 LOT_BYTES = 128 << 20
@@ -44,6 +45,28 @@ def referred(part: Part, definition: ColumnDefinition) -> Referred | None:
         return None
     same = (column.type.dtype, column.type.width) == (definition.type.dtype, definition.type.width)
     return column.referred if same else None
+
+
+def gathered_rows(definition: ColumnDefinition, places: Sequence[tuple[Part, Positions]]) -> Column | None:
+    """A column of rows of several parts, one after another, read in one go; at least one part.
+
+    None where some of them do not stand in vector files. Raises DataCorrupted.
+    """
+    found = [(column, rows) for part, rows in places if (column := referred(part, definition)) is not None]
+    if len(found) < len(places):
+        return None
+    masks = [_valid(part, definition) for part, _ in places]
+    valid = None
+    if any(mask is not None for mask in masks):
+        pieces = zip(masks, (rows for _, rows in places), strict=True)
+        valid = np.concatenate([np.ones(len(r), np.bool_) if m is None else m[r] for m, r in pieces])
+    mask = None if valid is None or valid.all() else valid
+    return defined(Column(found[0][0].type, gather(found), mask), definition)
+
+
+def expect_rows(definition: ColumnDefinition, places: Sequence[tuple[Part, Positions]]) -> None:
+    """A hint that these rows will be asked for: the disk may begin with those in vector files."""
+    expect([(column, rows) for part, rows in places if (column := referred(part, definition)) is not None])
 
 
 def decayed(

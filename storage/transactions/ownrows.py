@@ -230,9 +230,6 @@ class OwnMorsel:
             return self._rows.span(definition, self._start, self._stop)
         return self._rows.column(definition, rows + self._start)
 
-    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
-        """Own rows are in memory."""
-
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""
         row_ids = self._rows.row_ids[self._start : self._stop]

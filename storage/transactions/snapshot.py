@@ -24,7 +24,7 @@ from storage.segments.coding import codes_of
 from storage.segments.rowids import system_column
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
-from storage.segments.widerows import referred
+from storage.segments.widerows import expect_rows, gathered_rows
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnMorsel, OwnRows
 
@@ -92,11 +92,9 @@ class PartMorsel:
             return system_column(definition, self.row_ids(rows))
         return self._part.column(definition, self._start, self._stop, rows)
 
-    def expect(self, definition: ColumnDefinition, rows: Positions) -> None:
-        """See storage.seams.Morsel."""
-        column = referred(self._part, definition)
-        if column is not None:
-            column.expect(rows + self._start)
+    def placed(self, rows: Positions) -> tuple[Part, Positions]:
+        """Rows at these positions, as rows of the part."""
+        return self._part, rows + self._start
 
     def row_ids(self, rows: Positions | None = None) -> Positions:
         """See storage.seams.Morsel."""
@@ -178,6 +176,21 @@ class TableView:
             step = own.morsel_rows()
             for start in range(first, end, step):
                 yield OwnMorsel(own, start, min(start + step, end), self._command)
+
+    def gather(self, definition: ColumnDefinition, places: Sequence[tuple[Morsel, Positions]]) -> Column:
+        """See storage.seams.TableView."""
+        placed = [morsel.placed(rows) for morsel, rows in places if isinstance(morsel, PartMorsel)]
+        found = gathered_rows(definition, placed) if placed and len(placed) == len(places) else None
+        if found is not None:
+            return found
+        return Column.concat([morsel.column(definition, rows) for morsel, rows in places])
+
+    def expect(self, definition: ColumnDefinition, places: Sequence[tuple[Morsel, Positions]]) -> None:
+        """See storage.seams.TableView."""
+        expect_rows(
+            definition,
+            [morsel.placed(rows) for morsel, rows in places if isinstance(morsel, PartMorsel)],
+        )
 
     def lookup(self, columns: KeyColumns, values: Sequence[Column]) -> Iterator[Found]:
         """See storage.seams.TableView."""

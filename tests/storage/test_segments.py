@@ -378,6 +378,27 @@ def test_few_descriptors_are_open(tmp_path: Path) -> None:
     assert len(few) <= 2
 
 
+def test_rows_of_several_files_are_read_in_one_go(tmp_path: Path) -> None:
+    few = OpenFiles(2)
+    paths = [tmp_path / str(number) for number in range(5)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes(range(10 * number, 10 * number + 10)))
+    opened = list(enumerate(paths))
+    which, places = np.array([4, 0, 3, 4, 1]), np.array([1, 2, 3, 7, 0])
+    into = np.zeros((5, 3), np.uint8)
+    few.expect_rows(opened, which, places, 3)
+    assert few.read_rows(opened, which, places, into) == 5
+    assert into[:, 0].tolist() == (10 * which + places).tolist()
+    assert (into[:, 2] - into[:, 0]).tolist() == [2] * 5
+    assert len(few) <= 2
+    assert few.read_rows(opened, which, places + 1, into) == 3, "the fourth ends beyond its file"
+    paths[2].unlink()
+    with pytest.raises(FileNotFoundError):
+        few.read_rows(opened, which, places, into)
+    assert len(few) <= 2
+    assert few.read_rows(opened[4:], np.array([0]), np.array([0]), into[:1]) == 1
+
+
 def test_threads_share_descriptors(tmp_path: Path) -> None:
     few = OpenFiles(2)
     paths = [tmp_path / str(number) for number in range(6)]

@@ -5,20 +5,25 @@ from __future__ import annotations
 import gc
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from storage.column import Positions
 from storage.database import Database
 from storage.definitions import ColumnDefinition
 from storage.durability import backup, files
 from storage.durability.check import check
 from storage.errors import DataCorrupted, DiskFull
+from storage.seams import Morsel, TableView
 from storage.segments import bulk, merger, rewrite, widerows
+from storage.segments.cache import cache
 from storage.segments.sealed import Sealed
 from storage.types import INT8, Type, binary
 from tests.storage.rows import crashed, create, delete, ids_where, insert, put, rows, update
@@ -393,3 +398,79 @@ def test_own_rows_in_files_are_found_and_changed(database: Database, small_budge
     update(transaction, table, 42, row(142))
     transaction.commit()
     assert rows(database, table) == expected(*set(range(100)) - {42}, 142)
+
+
+@pytest.fixture
+def scattered(database: Database) -> tuple[Database, int]:
+    """Segments of ten files each, some rows null."""
+    table = create(database, columns=COLUMNS, segment_rows=100)
+    for start in range(0, 200, 10):
+        put(database, table, *map(row, range(start, start + 10)))
+        database.optimize(table, "flush")
+    database.optimize(table, "full")
+    return database, table
+
+
+def asked_of(
+    database: Database, table: int, *numbers: Sequence[int]
+) -> tuple[TableView, ColumnDefinition, list[tuple[Morsel, Positions]]]:
+    """Rows of each segment."""
+    view = database.begin().snapshot().table(table)
+    morsels = list(view.morsels(whole=True))
+    assert [morsel.rows for morsel in morsels] == [100, 100]
+    places = [(morsel, np.array(some, np.int64)) for morsel, some in zip(morsels, numbers, strict=False)]
+    return view, view.table.definition(2), places
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(0, 99), max_size=40), min_size=1, max_size=2), st.booleans())
+def test_rows_of_many_files_are_those_of_each(
+    scattered: tuple[Database, int], numbers: list[list[int]], kept: bool
+) -> None:
+    database, table = scattered
+    view, definition, places = asked_of(database, table, *numbers)
+    limit, cache.limit = cache.limit, cache.limit if kept else 0
+    try:
+        if kept:
+            rows(database, table)  # the buffer cache has the extents then
+        view.expect(definition, places)
+        found = view.gather(definition, places).tolist()
+        assert found == [v for morsel, some in places for v in morsel.column(definition, some).tolist()]
+    finally:
+        cache.limit = limit
+
+
+@pytest.mark.parametrize("mischief", ["flip", "cut", "remove"])
+def test_damage_is_found_among_many_files(scattered: tuple[Database, int], mischief: str) -> None:
+    database, table = scattered
+    database.close()
+    assert database.segments.folder is not None
+    path = sorted(database.segments.folder.glob("*.vectors"))[5]
+    content = bytearray(path.read_bytes())
+    content[4096 + 3 * 512] ^= 1
+    if mischief == "flip":
+        path.write_bytes(content)
+    elif mischief == "cut":
+        path.write_bytes(content[:-100])
+    else:
+        path.unlink()
+    again = Database.open(database.segments.folder.parent)
+    try:
+        view, definition, places = asked_of(again, table, range(100), range(100))
+        view.expect(definition, places)
+        with pytest.raises(DataCorrupted, match=path.name):
+            view.gather(definition, places)
+    finally:
+        again.close()
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_told(scattered: tuple[Database, int]) -> None:
+    database, table = scattered
+    view, definition, places = asked_of(database, table, range(100), range(100))
+    assert len(view.gather(definition, places)) == 200
+    assert database.segments.folder is not None
+    path = sorted(database.segments.folder.glob("*.vectors"))[3]
+    with path.open("r+b") as file:
+        file.truncate(4096)
+    with pytest.raises(DataCorrupted, match=path.name):
+        view.gather(definition, places)
