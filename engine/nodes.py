@@ -121,7 +121,15 @@ class Cast:
         return (self.argument,)
 
     def evaluate(self, batch: Batch, run: Run) -> Column:
-        return casts.convert(self.argument.evaluate(batch, run), self.type, run, explicit=self.explicit)
+        if not isinstance(self.argument, Parameter):
+            return casts.convert(self.argument.evaluate(batch, run), self.type, run, explicit=self.explicit)
+        # the same for every batch of a run: a lifted literal above all
+        key = self.argument, self.type, self.explicit
+        known: Column | None = run.memo.get(key)
+        if known is None:
+            given = self.argument.evaluate(batch, run)
+            known = run.memo[key] = casts.convert(given, self.type, run, explicit=self.explicit)
+        return known
 
 
 def true_rows(column: Column, rows: int) -> Mask:
