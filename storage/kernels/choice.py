@@ -130,16 +130,22 @@ def warm(names: dict[str, Any], wait: bool) -> None:
         _thread.join()
 
 
+def run_helper(*arguments: str) -> str:
+    """Wait for a Python that has plain kernels; '' where it did what it was asked, else its last word."""
+    paths = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "GLANCEDB_KERNELS": "plain", "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
+    if not done.returncode:
+        return ""
+    return next(reversed(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
+
+
 def _take_over(names: dict[str, Any]) -> None:
     folder = cache_folder()
     if not (folder / _COMPLETE).exists():
-        command = [sys.executable, "-c", "from storage.kernels.choice import compile_all; compile_all()"]
-        root = str(Path(__file__).parents[2])
-        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, "GLANCEDB_KERNELS": "plain", "PYTHONPATH": paths}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
+        failed = run_helper("-c", "from storage.kernels.choice import compile_all; compile_all()")
+        if failed:
             # the plain kernels go on; the reason is worth a line to whoever runs the server
-            print(f"kernels stay plain: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(f"kernels stay plain: {failed}", file=sys.stderr)
             return
     names.update({name: kernel for name, kernel in _load().items() if name in names})

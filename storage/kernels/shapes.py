@@ -15,7 +15,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import queue
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -30,7 +29,7 @@ from storage.kernels.plain.programs import Array
 from storage.kernels.shapesource import Shape, source
 
 Kernel = Callable[[Array, int, int, int], bool]
-"""f(loads (columns, 4) int64, rows, address of the values, of the mask or 0) -> whether there is an answer"""
+"""f(loads (columns, 2) int64, rows, address of the values, of the mask or 0) -> whether there is an answer"""
 
 RETURNS = 4_000_000
 """Rows that a shape has to have come by with, in two statements at least, before it is compiled."""
@@ -134,13 +133,9 @@ def _write(folder: Path, shape: Shape) -> None:
 
 def _compile(folder: Path, shapes: Sequence[Shape]) -> None:
     """Have a helper process compile what is written; what fails leaves no mark."""
-    command = [sys.executable, "-m", "storage.kernels.shapes", *(str(_source(folder, s)) for s in shapes)]
-    root = str(Path(__file__).parents[2])
-    paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "GLANCEDB_KERNELS": "plain", "PYTHONPATH": paths}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        print(f"shapes stay interpreted: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+    failed = choice.run_helper("-m", "storage.kernels.shapes", *(str(_source(folder, s)) for s in shapes))
+    if failed:
+        print(f"shapes stay interpreted: {failed}", file=sys.stderr)
 
 
 def _kernel(path: Path) -> Kernel:
