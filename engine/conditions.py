@@ -63,15 +63,21 @@ def _logic(operands: tuple[Expression, ...], decided: bool, batch: Batch, run: R
     return Column(BOOL, values, None if valid.all() else valid)
 
 
-@dataclass(frozen=True, slots=True)
-class And:
-    """All operands true; false wins over null."""
+class _Condition:
+    """What is true, false or null."""
 
-    operands: tuple[Expression, ...]
+    __slots__ = ()
 
     @property
     def type(self) -> Type:
         return BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class And(_Condition):
+    """All operands true; false wins over null."""
+
+    operands: tuple[Expression, ...]
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -82,14 +88,10 @@ class And:
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class Or(_Condition):
     """Any operand true; true wins over null."""
 
     operands: tuple[Expression, ...]
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -100,14 +102,10 @@ class Or:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Condition):
     """NOT: null stays null."""
 
     argument: Expression
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -119,15 +117,11 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class IsNull:
+class IsNull(_Condition):
     """IS NULL, and IS NOT NULL where `negated`."""
 
     argument: Expression
     negated: bool = False
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -140,16 +134,12 @@ class IsNull:
 
 
 @dataclass(frozen=True, slots=True)
-class BooleanTest:
+class BooleanTest(_Condition):
     """IS TRUE, IS FALSE and IS UNKNOWN (value None); never null itself."""
 
     argument: Expression
     value: bool | None
     negated: bool = False
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -163,17 +153,13 @@ class BooleanTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Distinction:
+class Distinction(_Condition):
     """IS DISTINCT FROM (IS NOT DISTINCT FROM where `negated`): null is a value like others."""
 
     left: Expression
     right: Expression
     equals: str
     negated: bool = False
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -190,17 +176,13 @@ class Distinction:
 
 
 @dataclass(frozen=True, slots=True)
-class InList:
+class InList(_Condition):
     """IN (a, b, ...), and NOT IN where `negated`; null where no item is equal and one is null."""
 
     argument: Expression
     items: tuple[Expression, ...]
     negated: bool
     equals: str
-
-    @property
-    def type(self) -> Type:
-        return BOOL
 
     @property
     def children(self) -> tuple[Expression, ...]:

@@ -7,7 +7,7 @@ A node's expressions are over the columns of its child (of both children, left f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from engine import operators
 from engine.aggregates.registry import AggregateCall
@@ -34,8 +34,41 @@ class Node(Protocol):
         """The same node over other children."""
 
 
+class _OverNone:
+    """What reads no other node."""
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return ()
+
+    def with_children(self, children: tuple[Node, ...]) -> Self:
+        return self
+
+
 @dataclass(frozen=True)
-class Get:
+class _OverOne:
+    """What reads one other node, its child."""
+
+    child: Node
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.child,)
+
+    def with_children(self, children: tuple[Node, ...]) -> Self:
+        return replace(self, child=children[0])
+
+
+class _SameColumns(_OverOne):
+    """What gives the columns of its child."""
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        return self.child.types
+
+
+@dataclass(frozen=True)
+class Get(_OverNone):
     """The columns at `positions` of a table or a catalog view; `row_ids` appends the row's id.
 
     A position of a table that is negative is the attnum of a system column: see `Table.at`.
@@ -55,16 +88,9 @@ class Get:
             types = tuple(self.source.columns[p][1] for p in self.positions)
         return (*types, INT8) if self.row_ids else types
 
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return ()
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return self
-
 
 @dataclass(frozen=True)
-class Leaf:
+class Leaf(_OverNone):
     """An operator that is finished: a function's rows, VALUES, a common table expression."""
 
     operator: operators.Operator
@@ -73,51 +99,24 @@ class Leaf:
     def types(self) -> tuple[Type, ...]:
         return self.operator.types
 
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return ()
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return self
-
 
 @dataclass(frozen=True)
-class Filter:
+class Filter(_SameColumns):
     """The rows whose condition is true."""
 
-    child: Node
     condition: Expression
-
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
 
 
 @dataclass(frozen=True)
-class Project:
+class Project(_OverOne):
     """One column an expression; `sets`: some of them give several rows for one."""
 
-    child: Node
     expressions: tuple[Expression, ...]
     sets: bool = False
 
     @property
     def types(self) -> tuple[Type, ...]:
         return tuple(e.type for e in self.expressions)
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,13 @@ class Apply:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(_OverOne):
     """GROUP BY `keys`; the columns are keys, then calls, then an int4 of each of `groupings`.
 
     `sets`, the grouping sets, are places of keys; none: there is one, of all keys. See
     engine.operators.aggregate.
     """
 
-    child: Node
     keys: tuple[Expression, ...]
     calls: tuple[AggregateCall, ...]
     sets: tuple[tuple[int, ...], ...] = ()
@@ -185,132 +183,57 @@ class Aggregate:
             *(INT4 for _ in self.groupings),
         )
 
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
-
 
 @dataclass(frozen=True)
-class Sort:
+class Sort(_SameColumns):
     """All rows in order."""
 
-    child: Node
     keys: tuple[SortKey, ...]
-
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(_OverOne):
     """The child's columns, and a value a call of a window function."""
 
-    child: Node
     calls: tuple[operators.WindowCall, ...]
 
     @property
     def types(self) -> tuple[Type, ...]:
         return (*self.child.types, *(call.type for call in self.calls))
 
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
-
 
 @dataclass(frozen=True)
-class Limit:
+class Limit(_SameColumns):
     """At most `count` rows after `offset` ones, and those that are equal to the last by `ties`."""
 
-    child: Node
     count: Expression | None
     offset: Expression | None
     ties: tuple[SortKey, ...] = ()
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
-
 
 @dataclass(frozen=True)
-class LockRows:
+class LockRows(_SameColumns):
     """The rows, locked as `targets` say; at most `count` after `offset` ones."""
 
-    child: Node
     targets: tuple[LockTarget, ...]
     count: Expression | None = None
     offset: Expression | None = None
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
-
 
 @dataclass(frozen=True)
-class Top:
+class Top(_SameColumns):
     """The first rows of an order: a sort and a limit in one."""
 
-    child: Node
     keys: tuple[SortKey, ...]
     count: Expression
     offset: Expression | None
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
-
 
 @dataclass(frozen=True)
-class Distinct:
+class Distinct(_SameColumns):
     """Each row once, or the first of each value of `keys`."""
 
-    child: Node
     keys: tuple[Expression, ...] | None = None
-
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return self.child.types
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return (self.child,)
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return replace(self, child=children[0])
 
 
 @dataclass(frozen=True)
@@ -350,14 +273,7 @@ class SetOperation:
 
 
 @dataclass(frozen=True)
-class Empty:
+class Empty(_OverNone):
     """No rows: a condition is known to be false."""
 
     types: tuple[Type, ...]
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        return ()
-
-    def with_children(self, children: tuple[Node, ...]) -> Node:
-        return self
