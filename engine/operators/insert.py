@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
-from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
+from engine.operators.writing import Writing
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.types import Type
 
 
 @dataclass(frozen=True)
-class Insert:
+class Insert(Writing):
     """`child` gives all columns of table `table` (an OID), in its order.
 
-    With `returning`, those expressions over the inserted rows come out; without, one batch of no columns
-    that has as many rows as were inserted. `not_null` are positions in the table, `rules` its foreign keys'.
+    `returning` is over the inserted rows: see Writing. `not_null` are positions in the table, `rules` its
+    foreign keys'.
     """
 
     table: int
@@ -32,19 +30,8 @@ class Insert:
     checks: tuple[Check, ...] = ()
     rules: Rules | None = None
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return tuple(expression.type for expression in self.returning or ())
-
-    @property
-    def children(self) -> tuple[Operator, ...]:
-        return (self.child,)
-
     def explain(self) -> str:
         return "Insert"
-
-    def batches(self, run: Run) -> Iterator[Batch]:
-        yield from timed(run, self, iter(written(self._rows(run), self.returning)))
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         table = run.transaction.catalog.table(self.table)
@@ -58,19 +45,6 @@ class Insert:
             row_ids = run.transaction.insert(self.table, batch)
             if keeper is not None:
                 keeper.inserted(batch, row_ids)
-            yield result(batch, self.returning, run)
+            yield self._result(batch, run)
         if keeper is not None:
             keeper.close()
-
-
-def result(batch: Batch, returning: tuple[Expression, ...] | None, run: Run) -> Batch:
-    """What a written batch gives back."""
-    return Batch((), batch.rows) if returning is None else project(returning, batch, run)
-
-
-def written(batches: Iterator[Batch], returning: tuple[Expression, ...] | None) -> list[Batch]:
-    """All that was written, once all is: without `returning`, its count."""
-    done = list(batches)
-    if returning is None:
-        return [Batch((), sum(batch.rows for batch in done))]
-    return done

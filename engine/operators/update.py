@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.counters import timed
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
-from engine.operators.insert import result, written
 from engine.operators.references import Keeper, Rules
 from engine.operators.targets import Beside, each_target
+from engine.operators.writing import Writing
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Mask, Positions
 from storage.transactions.locks import RowMode
-from storage.types import Type
 
 
 @dataclass(frozen=True)
-class Update:
+class Update(Writing):
     """`child` gives the new row (all columns of `table`, an OID), its row id, and more for RETURNING.
 
-    The child's scan of the table has `row_ids`. `returning` is over the child's columns. Without it, one
-    batch of no columns comes out that has as many rows as were updated. `keeps_keys`: no column of a key is
-    assigned, so those who only need the key to stay need not wait.
+    The child's scan of the table has `row_ids`. `returning` is over the child's columns: see Writing.
+    `keeps_keys`: no column of a key is assigned, so those who only need the key to stay need not wait.
     """
 
     table: int
@@ -38,19 +35,8 @@ class Update:
     rules: Rules | None = None
     beside: tuple[Beside, ...] = ()
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return tuple(expression.type for expression in self.returning or ())
-
-    @property
-    def children(self) -> tuple[Operator, ...]:
-        return (self.child,)
-
     def explain(self) -> str:
         return "Update"
-
-    def batches(self, run: Run) -> Iterator[Batch]:
-        yield from timed(run, self, iter(written(self._rows(run), self.returning)))
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         table = run.transaction.catalog.table(self.table)
@@ -71,6 +57,6 @@ class Update:
             return changed
 
         for batch in each_target(self.child, self.table, mode, apply, run, self.beside):
-            yield result(batch, self.returning, run)
+            yield self._result(batch, run)
         if keeper is not None:
             keeper.close()

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.counters import timed
 from engine.nodes import true_rows
 from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
-from engine.operators.insert import result, written
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.operators.targets import existing
+from engine.operators.writing import Writing
 from engine.parallel import prepare
 from engine.run import Run
 from engine.seams import Expression
@@ -29,7 +28,7 @@ from storage.column import Column, Positions
 from storage.definitions import UniqueKey
 from storage.errors import CardinalityViolation
 from storage.transactions.locks import RowMode
-from storage.types import XID, Type
+from storage.types import XID
 
 _XIDS = 1 << 32
 
@@ -47,7 +46,7 @@ class SetRow:
 
 
 @dataclass(frozen=True)
-class Upsert:
+class Upsert(Writing):
     """`child` gives all columns of `table` (an OID), in its order; see Insert for the rest.
 
     `returning` is over the rows, and then their xmax: 0 of inserted ones, else that of this transaction.
@@ -65,19 +64,8 @@ class Upsert:
     checks: tuple[Check, ...] = ()
     rules: Rules | None = None
 
-    @property
-    def types(self) -> tuple[Type, ...]:
-        return tuple(expression.type for expression in self.returning or ())
-
-    @property
-    def children(self) -> tuple[Operator, ...]:
-        return (self.child,)
-
     def explain(self) -> str:
         return "Insert"
-
-    def batches(self, run: Run) -> Iterator[Batch]:
-        yield from timed(run, self, iter(written(self._rows(run), self.returning)))
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         update = self.update
@@ -96,7 +84,7 @@ class Upsert:
                 run.check()
                 rows = self._put(batch.slice(start, min(start + step, batch.rows)), keeper, run)
                 if rows.rows:
-                    yield result(rows, self.returning, run)
+                    yield self._result(rows, run)
         if keeper is not None:
             keeper.close()
 
