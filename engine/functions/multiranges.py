@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.functions.ranges import comparisons
 from engine.functions.registry import operator, scalar
 from storage.column import Column
 from storage.errors import NullValueNotAllowed
@@ -42,7 +43,6 @@ from storage.types import (
 )
 
 Ranges = Sequence[Pair]
-Test = Callable[[Ranges, Ranges], bool]
 
 
 def contains(left: Ranges, right: Ranges) -> bool:
@@ -81,7 +81,7 @@ _KINDS = ((ANYMULTIRANGE, ANYMULTIRANGE), (ANYMULTIRANGE, ANYRANGE), (ANYRANGE, 
 _NAMES = {ANYMULTIRANGE: "multirange", ANYRANGE: "range"}
 
 
-def _test(symbol: str, verb: str, test: Test) -> None:
+def _compare(symbol: str, verb: str, test: Callable[[Ranges, Ranges], bool]) -> None:
     for left, right in _KINDS:
 
         @operator(symbol, [left, right], BOOL)
@@ -93,14 +93,8 @@ def _test(symbol: str, verb: str, test: Test) -> None:
         compare.__doc__ = test.__doc__
 
 
-_test("@>", "contains", contains)
-_test("<@", "contained_by", lambda left, right: contains(right, left))
-_test("&&", "overlaps", overlaps)
-_test("<<", "before", before)
-_test(">>", "after", lambda left, right: before(right, left))
-_test("&<", "overleft", overleft)
-_test("&>", "overright", overright)
-_test("-|-", "adjacent", adjacent)
+for _symbol, _verb, _test in comparisons(contains, overlaps, before, overleft, overright, adjacent):
+    _compare(_symbol, _verb, _test)
 
 
 @operator("@>", [ANYMULTIRANGE, ANYELEMENT], BOOL)

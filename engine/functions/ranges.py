@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ from storage.ranges import (
 )
 from storage.types import ANYELEMENT, ANYRANGE, BOOL, BY_OID, INT4, RANGES, TEXT, Type
 
-Test = Callable[[Spans, Spans], Mask]
+Test = Callable[[Any, Any], Any]
+"""Whether two ranges stand to each other in some way: of columns of them, or of two."""
 _FLAGS = {"[]": (True, True), "[)": (True, False), "(]": (False, True), "()": (False, False)}
 
 
@@ -80,7 +81,21 @@ def adjacent(left: Spans, right: Spans) -> Mask:
     return _both(left, right) & (_meets(left.upper, right.lower) | _meets(right.upper, left.lower))
 
 
-def _test(symbol: str, name: str, test: Test) -> None:
+def comparisons(
+    contains: Test, overlaps: Test, before: Test, overleft: Test, overright: Test, adjacent: Test
+) -> Iterator[tuple[str, str, Test]]:
+    """(symbol, verb, test) of the operators that compare places: six tests, and two of them turned around."""
+    yield "@>", "contains", contains
+    yield "<@", "contained_by", lambda left, right: contains(right, left)
+    yield "&&", "overlaps", overlaps
+    yield "<<", "before", before
+    yield ">>", "after", lambda left, right: before(right, left)
+    yield "&<", "overleft", overleft
+    yield "&>", "overright", overright
+    yield "-|-", "adjacent", adjacent
+
+
+def _compare(symbol: str, name: str, test: Callable[[Spans, Spans], Mask]) -> None:
     @operator(symbol, [ANYRANGE, ANYRANGE], BOOL)
     @scalar(name, [ANYRANGE, ANYRANGE], BOOL)
     def compare(left: Column, right: Column) -> Column:
@@ -89,14 +104,8 @@ def _test(symbol: str, name: str, test: Test) -> None:
     compare.__doc__ = test.__doc__
 
 
-_test("@>", "range_contains", contains)
-_test("<@", "range_contained_by", lambda left, right: contains(right, left))
-_test("&&", "range_overlaps", overlaps)
-_test("<<", "range_before", before)
-_test(">>", "range_after", lambda left, right: before(right, left))
-_test("&<", "range_overleft", overleft)
-_test("&>", "range_overright", overright)
-_test("-|-", "range_adjacent", adjacent)
+for _symbol, _verb, _test in comparisons(contains, overlaps, before, overleft, overright, adjacent):
+    _compare(_symbol, f"range_{_verb}", _test)
 
 
 @operator("@>", [ANYRANGE, ANYELEMENT], BOOL)

@@ -123,12 +123,17 @@ def _attributes(reader: Reader) -> tuple[AttributeClause, ...]:
 
 
 def _attribute(reader: Reader) -> AttributeClause:
-    """name type [COLLATE collation]: every collation there is compares bytes."""
+    """name type [COLLATE collation]."""
     name = reader.name()
+    return AttributeClause(name, _type(reader))
+
+
+def _type(reader: Reader) -> TypeName:
+    """type [COLLATE collation]: every collation there is compares bytes."""
     type, reader.index = read_type(reader.tokens, reader.index, reader.text)
     if reader.word("collate"):
         reader.qualified()
-    return AttributeClause(name, type)
+    return type
 
 
 def alter_type(reader: Reader) -> Command:
@@ -181,9 +186,7 @@ def _action(reader: Reader) -> AttributeAction | None:
         name = reader.name()
         reader.word("set", "data")
         reader.must_word("type")
-        type, reader.index = read_type(reader.tokens, reader.index, reader.text)
-        if reader.word("collate"):
-            reader.qualified()
+        type = _type(reader)
         reader.one_of("cascade", "restrict")
         return AlterAttribute(AttributeClause(name, type))
     return None
