@@ -165,27 +165,19 @@ def call_of(
     plain = RoutineCall(
         function.oid, values, type, function.volatility == "v", function.strict, function.returns_set
     )
-    if function.returns_set or function.oid in context.routines or len(context.routines) >= _DEEPEST:
+    if function.returns_set or type.oid == VOID.oid:
         return plain
-    if type.oid == VOID.oid:
+    found = _query_of(function, values, result, context, position)
+    if found is None:
         return plain
-    try:
-        body = body_of(function, [value.type for value in values], context)
-        if body.query is None:
-            return plain
-        frame, bound = bound_rows(body, body.query, result)
-    except DatabaseError as error:
-        raise _placed(error, function, "during inlining", position) from None
-    context.volatile = context.volatile or body.context.volatile
-    if body.context.writers:
-        return plain
-    expression = _expression(bound.node)
+    frame, node = found
+    expression = _expression(node)
     if expression is not None and not is_set(expression):
         inlined = _inlined(expression, frame, values, function)
         return plain if inlined is None else inlined
     if function.volatility == "v":
         return plain
-    one = Limit(bound.node, Constant(context.constant(INT4, 1)), None)
+    one = Limit(node, Constant(context.constant(INT4, 1)), None)
     arguments = substitute(tuple(frame.arguments), values)
     subquery = ScalarSubquery(physical(optimise(one, context.planning), context.planning), arguments, type)
     return _strict(subquery, values, function)
@@ -248,8 +240,20 @@ def rows_of(
 
     None where that is not what the function is.
     """
-    inside = function.oid in context.routines or len(context.routines) >= _DEEPEST
-    if inside or function.volatility == "v" or not function.returns_set or function.strict:
+    if function.volatility == "v" or not function.returns_set or function.strict:
+        return None
+    found = _query_of(function, values, result, context, position)
+    if found is None:
+        return None
+    frame, node = found
+    return node, substitute(tuple(frame.arguments), values)
+
+
+def _query_of(
+    function: Function, values: tuple[Expression, ...], result: Result, context: BindContext, position: int
+) -> tuple[Frame, Node] | None:
+    """The plan of a function's only query; None where it has others, writes, or calls itself."""
+    if function.oid in context.routines or len(context.routines) >= _DEEPEST:
         return None
     try:
         body = body_of(function, [value.type for value in values], context)
@@ -261,7 +265,7 @@ def rows_of(
     context.volatile = context.volatile or body.context.volatile
     if body.context.writers:
         return None
-    return bound.node, substitute(tuple(frame.arguments), values)
+    return frame, bound.node
 
 
 def procedure_call(tokens: Sequence[Token], context: BindContext) -> routines.Invocation:
