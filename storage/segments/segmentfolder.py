@@ -78,6 +78,11 @@ class SegmentFolder:
         with self._lock:
             self._logged += [(log, name) for name in names]
 
+    def forget(self, table: int) -> None:
+        """The table with this OID is gone: nothing will be like its vectors."""
+        for key in [key for key in list(self.centroids) if key[0] == table]:
+            self.centroids.pop(key, None)
+
     def collect(self, named: Set[str], log: int) -> None:
         """Remove what nobody needs: neither a manifest that names these files and says that the log is
         replayed from file `log` on, nor the log from there on, nor who reads or writes a file now."""

@@ -270,6 +270,7 @@ class Commits:
                 if commit <= oldest:
                     self._stores.pop(oid, None)
                     self.sequences.forget(oid)
+                    self.segments.forget(oid)
             self._dropped = [(commit, oid) for commit, oid in self._dropped if commit > oldest]
             stores = list(self._stores.values())
         for store in stores:

@@ -120,6 +120,21 @@ def test_cells_that_became_small_are_made_anew(database: Database) -> None:
     assert agree(database, table) == 1
 
 
+def test_centroids_go_with_their_table(database: Database) -> None:
+    tables = []
+    for name in ("kept", "dropped"):
+        tables.append(create(database, name, columns=(("id", INT8), ("v", TYPES["wide"]))))
+        put(database, tables[-1], *(row(TYPES["wide"], number) for number in range(40)))
+        database.optimize(tables[-1], "flush")
+    assert set(database.segments.centroids) == {(table, 2) for table in tables}
+    transaction = database.begin()
+    transaction.drop(transaction.catalog.table(tables[1]))
+    transaction.commit()
+    del transaction
+    database.tidy()
+    assert set(database.segments.centroids) == {(tables[0], 2)}
+
+
 def test_segments_without_codes_get_them(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are older than codes, or whose codes are of another layout."""
     type = TYPES["wide"]
