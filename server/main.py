@@ -21,7 +21,7 @@ from server.listener import Server, is_loopback
 from storage.database import Database
 from storage.definitions import BOOTSTRAP_ROLE, Role
 from storage.errors import DatabaseError
-from storage.memory import reservations
+from storage.memory import reservations, settle
 from storage.segments.cache import cache
 
 PASSWORD_VARIABLE = "GLANCEDB_PASSWORD"
@@ -75,6 +75,7 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     GLANCEDB_PASSWORD in the environment becomes the password of the role glancedb, if it has none.
     SIGTERM leaves what runs some seconds to end (shutdown_timeout); Ctrl-C, or a second signal, does not.
     """
+    settle()
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

@@ -52,7 +52,7 @@ CELL_ROWS = 1 << 15
 """A cell has no more rows."""
 _TASK_ROWS = 1 << 17
 _SMALL = 1 << 11
-_SAMPLE = 1 << 11
+_SAMPLE, _SAMPLE_BYTES = 1 << 11, 16 << 20  # rows, and their bytes in float64, that a centroid is made of
 _AS_GOOD = 1.02
 """A centroid of other rows will do if their squared distances from it are larger by no more than this."""
 _LONG = 8.0
@@ -412,7 +412,8 @@ def _cell(values: npt.NDArray[Any], valid: Mask | None, start: int, centroid: Si
 def _centroid(values: npt.NDArray[Any], valid: Mask | None, near: Singles | None) -> Singles:
     """(m,) float32: about the mean of the rows, rotated; any vector would be right, a near one is sharper."""
     rows = np.arange(len(values)) if valid is None else np.flatnonzero(valid)
-    sample = kernels.rotate_rows(values[rows[:: max(len(rows) // _SAMPLE, 1)]])
+    most = max(min(_SAMPLE, _SAMPLE_BYTES // (8 * values.shape[1])), 1)
+    sample = kernels.rotate_rows(values[rows[:: -(-len(rows) // most) or 1]])
     with np.errstate(invalid="ignore", over="ignore"):
         norms = np.sqrt(np.einsum("ij,ij->i", sample, sample))
         usual = norms <= MOST_NORM
@@ -420,12 +421,18 @@ def _centroid(values: npt.NDArray[Any], valid: Mask | None, near: Singles | None
             usual &= norms <= _LONG * np.median(norms[usual])
     if not usual.any():
         return np.zeros(sample.shape[1], np.float32)
-    mean: Singles = sample[usual].mean(axis=0).astype(np.float32)
+    some = sample if usual.all() else sample[usual]
+    total, squares = some.sum(axis=0), float(np.square(norms[usual]).sum())
+    mean: Singles = (total / len(some)).astype(np.float32)
     if near is not None:
-        own, other = (float(np.square(sample[usual] - c, dtype=np.float64).sum()) for c in (mean, near))
+        own, other = (squares - 2 * float(total @ c) + len(some) * float(c @ c) for c in _doubles(mean, near))
         if other <= _AS_GOOD * own:
             return near
     return mean
+
+
+def _doubles(*vectors: Singles) -> list[npt.NDArray[np.float64]]:
+    return [vector.astype(np.float64) for vector in vectors]
 
 
 def _moved(codes: Cells, cell: int, target: Positions, frames: Sequence[int]) -> _Piece:

@@ -19,8 +19,9 @@ from itertools import groupby
 import numpy as np
 
 from storage.errors import DatabaseError
+from storage.memory import trim
 from storage.segments.blocks import Block
-from storage.segments.cache import cache
+from storage.segments.cache import cache, portion
 from storage.segments.rewrite import make
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
@@ -31,8 +32,10 @@ from storage.waiting import about_to_wait
 
 BUDGET = 64 << 20
 """Bytes of new rows of a table that stay in memory."""
+PART = 16
+"""Where the buffer cache is small, one of so many parts of it."""
 AHEAD = 3
-"""Lots of a table's rows that are on their way at once; fewer where the buffer cache is small: `_ahead`."""
+"""Lots of a table's rows that are on their way at once."""
 REST = 4 << 20
 """Bytes of new rows that go through the log where other rows of the transaction are in files."""
 THREADS = 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -56,10 +59,10 @@ class Bulk:
         """
         while changes.sealing and changes.sealing[0][1].done():
             _install(changes)
-        if self._folder.folder is None or _unsealed_bytes(changes) < BUDGET:
+        if self._folder.folder is None or _unsealed_bytes(changes) < portion(BUDGET, PART):
             return
         self._begin(changes)
-        while len(changes.sealing) > _ahead():
+        while len(changes.sealing) > AHEAD:
             _install(changes)
 
     def finish(self, changes: TableChanges) -> None:
@@ -90,7 +93,10 @@ class Bulk:
             row_ids = np.arange(first, first + batch.rows, dtype=np.int64)
             sources.append(Source(Block(numbers, batch, row_ids, 0), batch.rows))
             first += batch.rows
-        return [part for _, part in make(lot[0].table, sources, 0, self._folder)]
+        with cache.lend(sum(rows.nbytes for rows in lot)):
+            made = [part for _, part in make(lot[0].table, sources, 0, self._folder)]
+        trim()
+        return made
 
     def close(self) -> None:
         """End the threads, once what they are at is done."""
@@ -116,15 +122,6 @@ def discard(changes: TableChanges) -> None:
     for rows in changes.inserted:
         rows.drop()
     changes.inserted = []
-
-
-def _ahead() -> int:
-    """Lots that may be on their way: all together as many bytes as a quarter of the buffer cache, or one lot.
-
-    They are no part of the cache, and each takes about its bytes once more while it is encoded; but who gave
-    the cache little memory has little for them.
-    """
-    return max(min(AHEAD, cache.limit // (4 * BUDGET)), 1)
 
 
 def _unsealed(changes: TableChanges) -> Iterator[OwnRows]:

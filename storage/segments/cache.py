@@ -8,6 +8,9 @@ at the same time read it once.
 Extents of wide columns are many times larger than all else, and a scan over more of them than there is
 room for would push out everything and find nothing of it the next time. So they take what room is free, or
 held by what nobody asked for in the last minute; else they are read, used and let go.
+
+Who makes segments holds rows and codes on their way, which are no entries. He borrows the room meanwhile, and
+takes no more at once than the cache is large (`portion`), so that both together stay within its bound.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Any, TypeVar
 
@@ -29,6 +33,7 @@ Key = tuple[int, Hashable]
 SHARE = 0.5
 """The share of the machine's memory that the cache takes unless it is told otherwise."""
 IDLE = 60.0  # seconds after which an entry is cold enough to give way to an extent
+_LEAST = 4 << 20  # bytes that work on segments may take, however small the cache
 
 
 class _Entry:
@@ -44,7 +49,7 @@ class Cache:
     def __init__(self, limit: int) -> None:
         """`limit` in bytes."""
         self._limit = limit
-        self._nbytes = 0
+        self._nbytes = self._lent = 0
         self._lock = threading.RLock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._loading: dict[Key, threading.Lock] = {}
@@ -75,12 +80,30 @@ class Cache:
         now = time.monotonic()
         with self._lock:
             self._drop_gone()
-            missing = self._nbytes + nbytes - self._limit
-            for entry in self._entries.values() if nbytes <= self._limit else ():
+            missing = self._nbytes + nbytes - self._room
+            for entry in self._entries.values() if nbytes <= self._room else ():
                 if missing <= 0 or now - entry.used < idle:
                     break
                 missing -= entry.nbytes
             return missing <= 0
+
+    @property
+    def _room(self) -> int:
+        """The most bytes that entries may take now."""
+        return max(self._limit - self._lent, 0)
+
+    @contextmanager
+    def lend(self, nbytes: int) -> Iterator[None]:
+        """While the context lasts, so many bytes that are no entry count as one: entries give way."""
+        with self._lock:
+            self._lent += nbytes
+            self._drop_gone()
+            self._make_room(0)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lent -= nbytes
 
     def owner(self) -> int:
         """A number for a file whose parts are to be kept."""
@@ -143,10 +166,10 @@ class Cache:
 
     def _make_room(self, nbytes: int, idle: float = 0.0) -> bool:
         """Let go of what was not used for `idle` seconds until so many bytes have room, if that helps."""
-        if nbytes > self._limit:
+        if nbytes > self._room:
             return False
         now = time.monotonic()
-        while self._nbytes + nbytes > self._limit:
+        while self._nbytes + nbytes > self._room:
             key, entry = next(iter(self._entries.items()))
             if now - entry.used < idle:
                 return False
@@ -173,3 +196,8 @@ def default_limit() -> int:
 
 cache = Cache(default_limit())
 """The one of this process."""
+
+
+def portion(most: int, part: int) -> int:
+    """Bytes for work on segments: `most`, but of a small buffer cache no more than one of so many parts."""
+    return min(most, max(cache.limit // part, _LEAST))

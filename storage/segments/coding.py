@@ -29,7 +29,7 @@ from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment
 from storage.segments.sources import Source, Target
 from storage.segments.table import Part
-from storage.segments.widerows import LOT_BYTES, gathered_wide, wide_bytes
+from storage.segments.widerows import gathered_wide, lot_bytes, wide_bytes
 from storage.types import BINARY, Form, Type
 
 FIRST = 6
@@ -154,7 +154,7 @@ class Coding:
 
     def _read(self, rows: Positions) -> Iterator[tuple[Positions, Column]]:
         """The values of these rows of the segment, so many at a time."""
-        step = max(LOT_BYTES // wide_bytes(self._definition.type), 1)
+        step = max(lot_bytes() // wide_bytes(self._definition.type), 1)
         for start in range(0, len(rows), step):
             lot = rows[start : start + step]
             yield lot, gathered_wide(self._sources, self._definition, self._target, lot, self._check)

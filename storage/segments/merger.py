@@ -30,7 +30,8 @@ from typing import Literal, Protocol
 from storage.definitions import Table
 from storage.errors import DatabaseError
 from storage.segments.blocks import Block
-from storage.segments.rewrite import BACKGROUND, MANUAL, SEGMENT_BYTES, apart, rewrite, row_bytes
+from storage.segments.cache import portion
+from storage.segments.rewrite import BACKGROUND, MANUAL, apart, rewrite, row_bytes, segment_bytes
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.sources import Source
@@ -41,6 +42,8 @@ _log = logging.getLogger("glancedb.merger")
 SEAL_ROWS = 262_144
 SEAL_BYTES = 64 << 20
 """Blocks of so many rows or bytes are sealed at once."""
+SEAL_PART = 8
+"""Where the buffer cache is small, blocks of one of so many parts of its bytes are."""
 SEAL_SECONDS = 300.0
 """Blocks of at least a few rows are sealed when nothing was sealed for so long."""
 SEAL_FEW = 4_096
@@ -151,7 +154,7 @@ def _is_due(store: Store, blocks: Sequence[Source]) -> bool:
     rows = sum(source.rows for source in blocks)
     nbytes = sum(source.part.nbytes for source in blocks if isinstance(source.part, Block))
     old = rows >= SEAL_FEW and time.monotonic() - store.sealed_at > SEAL_SECONDS
-    return rows >= SEAL_ROWS or nbytes >= SEAL_BYTES or old
+    return rows >= SEAL_ROWS or nbytes >= portion(SEAL_BYTES, SEAL_PART) or old
 
 
 def _damaged(part: Part) -> bool:
@@ -178,7 +181,7 @@ def _is_full(table: Table, source: Source) -> bool:
     """Whether a segment is of a size that merging would not change much."""
     on_disk = isinstance(source.part, Sealed) and bool(source.part.file)
     width = row_bytes(source.part, apart(table, on_disk))
-    return 2 * source.rows >= table.segment_rows or 2 * source.rows * width >= SEGMENT_BYTES
+    return 2 * source.rows >= table.segment_rows or 2 * source.rows * width >= segment_bytes()
 
 
 def _overlapping(store: Store, table: Table, commit: int) -> list[Source] | None:
@@ -265,7 +268,7 @@ class Merger:
         """After a commit: look at once if there is much to seal."""
         if self._thread is None and store.unsealed_rows >= SEAL_FEW:
             self.start()
-        if store.unsealed_rows >= SEAL_ROWS or store.unsealed_bytes >= SEAL_BYTES:
+        if store.unsealed_rows >= SEAL_ROWS or store.unsealed_bytes >= portion(SEAL_BYTES, SEAL_PART):
             self.start()
             self._wanted.set()
 

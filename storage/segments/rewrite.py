@@ -28,7 +28,9 @@ from storage.column import Column, Positions
 from storage.definitions import ColumnDefinition, Table
 from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
+from storage.memory import trim
 from storage.segments.blocks import Block
+from storage.segments.cache import cache, portion
 from storage.segments.coding import Coding, code_bytes, elements_of, section_of
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment, SegmentColumn
@@ -36,12 +38,15 @@ from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.sources import Piece, Source, Target, values_of
 from storage.segments.table import Part, Rewriting, Store
 from storage.segments.warming import warm
-from storage.segments.widerows import Gathering, decayed, gathered_wide, wide_bytes
+from storage.segments.widerows import Gathering, decayed, gathered_wide, lot_bytes, referred, wide_bytes
 from storage.types import INT8, Form
 
 SEGMENT_BYTES = 128 << 20
 """The most bytes, decoded, of a segment's rows: codes count, what stands in vector files does not."""
-
+SEGMENT_PART = 8
+"""Where the buffer cache is small, one of so many parts of it."""
+_COPIES = 3
+"""Times the bytes of a segment's rows that are in memory while they are put together."""
 
 BACKGROUND, MANUAL = "Slow Merger", "Manual Merger"
 """Who rewrites, under SingleStore's names."""
@@ -92,6 +97,7 @@ def rewrite(
             if isinstance(source.part, Block) and source.part.rows > source.rows
         ]
         store.replace_parts(tuple(source.part for source in sources), tuple(new))
+    trim()
     warm([(table, new)])
 
 
@@ -142,6 +148,11 @@ def _mark(sources: Sequence[Source], made: Sequence[tuple[Target, Sealed]], olde
         sealed.mark(gone if gone.any() else None, born if (born > oldest).any() else None)
 
 
+def segment_bytes() -> int:
+    """SEGMENT_BYTES, or fewer."""
+    return portion(SEGMENT_BYTES, SEGMENT_PART)
+
+
 def apart(table: Table, on_disk: bool) -> list[ColumnDefinition]:
     """The columns whose rows stand in vector files: wide ones, unless a key needs them whole."""
     if not on_disk:
@@ -180,14 +191,15 @@ class _Building:
             column.number: decayed(sources, self._pieces, others, column) for column in self._apart
         }
         self._in_keys = {number for _, key in table.indexed for number in key.numbers}
+        parts = (sources[piece.source].part for piece in self._pieces)
+        self._widest = max((row_bytes(part, self._apart) for part in parts), default=1)
 
     def targets(self) -> Iterator[Target]:
         """The rows that some snapshot can see, a target for each segment."""
         table, sources, pieces = self._table, self._sources, self._pieces
         if not pieces:
             return
-        widest = max(row_bytes(sources[piece.source].part, self._apart) for piece in pieces)
-        step = max(min(table.segment_rows, SEGMENT_BYTES // widest), 1)
+        step = max(min(table.segment_rows, segment_bytes() // self._widest), 1)
         if not any(_is_sortable(table.definition(number)) for number, _ in table.sort_key):
             yield from _in_turn(pieces, step)
             return
@@ -205,6 +217,19 @@ class _Building:
 
     def sealed(self, target: Target) -> Sealed:
         """The segment, in its files if there is a folder. One column after another is put together."""
+        with cache.lend(self._held(target)):
+            return self._sealed(target)
+
+    def _held(self, target: Target) -> int:
+        """About the bytes that are in memory meanwhile."""
+        most, lot = _COPIES * self._widest * target.rows, lot_bytes()
+        for column in self._apart:
+            parts = ((self._sources[piece.source].part, len(piece.rows)) for piece in target.pieces)
+            new = sum(rows for part, rows in parts if referred(part, column) is None)
+            most += min(new * wide_bytes(column.type), lot)
+        return most
+
+    def _sealed(self, target: Target) -> Sealed:
         row_ids = target.gather(lambda n: self._sources[n].part.row_ids_of(0, self._sources[n].rows, None))
         base = int(row_ids.min())
         ids = SegmentColumn.build(Column(INT8, row_ids - base))

@@ -29,6 +29,7 @@ from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.rows import Row
 from storage.segments import rowids
+from storage.segments.cache import portion
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
 from storage.segments.segmentfolder import stem
@@ -37,7 +38,7 @@ _log = logging.getLogger("glancedb.segments")
 
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
-MORSEL_BYTES = 32 << 20
+MORSEL_BYTES, MORSEL_PART = 32 << 20, 32  # or, of a small buffer cache, one of so many parts
 MORSEL_ROWS = 65_536
 
 
@@ -218,7 +219,9 @@ class Sealed:
 
     def morsel_rows(self) -> int:
         """How many rows make a morsel: wide rows fewer."""
-        fitting = max(min(MORSEL_ROWS, MORSEL_BYTES // max(self.segment.row_bytes, 1)), 64)
+        fitting = max(
+            min(MORSEL_ROWS, portion(MORSEL_BYTES, MORSEL_PART) // max(self.segment.row_bytes, 1)), 64
+        )
         return 1 << (fitting.bit_length() - 1)  # a power of two lies within one extent of wide rows
 
     def save(self, folder: Path, file: str) -> None:

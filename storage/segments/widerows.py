@@ -1,8 +1,8 @@
 """Wide rows on their way into new segments: what stands in a vector file stays there, what is new gets one.
 
-New rows go into files of up to LOT_BYTES, so no more of them are in memory at once. Rows of a vector file of
-which more than half are dead are new rows too: they are copied, and the file goes when the last segment that
-refers to it was made anew. Nulls take no room.
+New rows go into files of at most LOT_BYTES, so no more of them are in memory at once. Rows of a vector file
+of which more than half are dead are new rows too: they are copied, and the file goes when the last segment
+that refers to it was made anew. Nulls take no room.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition
 from storage.encodings.wide import EXTENT_BYTES, Wide
 from storage.memory import memory
+from storage.segments.cache import portion
 from storage.segments.missing import defined
 from storage.segments.sealed import Sealed
 from storage.segments.segment import SegmentColumn
@@ -28,8 +29,15 @@ from storage.types import Type
 
 LOT_BYTES = 128 << 20
 """The most bytes of a vector file's rows."""
+LOT_PART = 8
+"""Where the buffer cache is small, one of so many parts of it."""
 COPY_SHARE = 0.5
 """Of a vector file with a larger share of dead rows the others are copied."""
+
+
+def lot_bytes() -> int:
+    """LOT_BYTES, or fewer."""
+    return portion(LOT_BYTES, LOT_PART)
 
 
 def wide_bytes(type: Type) -> int:
@@ -161,7 +169,7 @@ class Gathering:
         Raises DataCorrupted, DiskFull or FileError.
         """
         self._refer()
-        step = max(LOT_BYTES // wide_bytes(self._definition.type), 1)
+        step = max(lot_bytes() // wide_bytes(self._definition.type), 1)
         new = np.flatnonzero(self._file < 0)
         for start in range(0, len(new), step):
             lot = new[start : start + step]

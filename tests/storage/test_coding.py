@@ -241,7 +241,6 @@ def test_whatever_happens_to_a_table(database: Database, monkeypatch: pytest.Mon
     print("seed", seed)
     choose = random.Random(seed)
     monkeypatch.setattr(widerows, "LOT_BYTES", 320 * 16)
-    monkeypatch.setattr(coding, "LOT_BYTES", 320 * 16)
     type = TYPES[choose.choice(list(TYPES))]
     sort_key = choose.choice([(), ((1, True),), ((1, False),)])
     table = create(

@@ -107,7 +107,7 @@ def test_rows_that_a_reader_holds_are_dropped_by_the_first_merge_after_it(tmp_pa
 def test_memory_of_sealed_rows_is_given_back(tmp_path: Path) -> None:
     database = Database.open(tmp_path)
     table = create(database, columns=(("id", INT8), ("image", binary(WIDTH))))
-    limit, cache.limit = cache.limit, 1 << 20
+    limit = cache.limit
     try:
         gc.collect()
         before = resident()
@@ -116,6 +116,7 @@ def test_memory_of_sealed_rows_is_given_back(tmp_path: Path) -> None:
             transaction.insert(table, wide(first))
             transaction.commit()
         assert resident() - before > 8 * ROWS * WIDTH, "blocks are in memory"
+        cache.limit = 1 << 20
         database.optimize(table, "flush")
         gc.collect()
         assert all(isinstance(part, Sealed) for part in database.store(table).parts)
