@@ -39,10 +39,16 @@ class Routine(Protocol):
 class SessionInfo(Protocol):
     """The session behind a run."""
 
-    user: str
-    session_user: str
     database: str
     backend_pid: int
+
+    @property
+    def user(self) -> str:
+        """The role whose rights count."""
+
+    @property
+    def session_user(self) -> str:
+        """The role that the session is of."""
 
     def setting(self, name: str) -> str | None:
         """The value of a setting (any case), or None where there is none of the name."""
@@ -52,6 +58,17 @@ class SessionInfo(Protocol):
 
     def search_path(self, implicit: bool) -> list[str]:
         """Existing schemas in order; with pg_catalog where it is searched implicitly."""
+
+    def rights_on(
+        self, kind: Kind | None, oid: int, role: int, number: int = 0, *, options: bool = False
+    ) -> str | None:
+        """The rights of a role on an object of a kind (None: the database), or on its column, as letters.
+
+        With `options`, those that it may pass on. None where nothing has the OID. See storage.rights.
+        """
+
+    def column_numbers(self, oid: int) -> tuple[int, ...]:
+        """The attnums of a relation's columns, in their order."""
 
     def name_of(self, kind: Kind, oid: int) -> str:
         """What a reg type prints: quoted and qualified as needed, '-' for 0, digits if unknown."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+import time
 from dataclasses import dataclass, field
 
 from scramp import ScramException, ScramMechanism
@@ -22,6 +23,7 @@ from storage.errors import InvalidAuthorization, InvalidPassword, ProtocolViolat
 
 SCRAM, SCRAM_PLUS = "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"
 _ITERATIONS = 4096
+_EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
 _BINDING = "tls-server-end-point"
 
 
@@ -79,13 +81,19 @@ class Policy:
         if self.trusted and loopback and (role is None or role.password is None):
             admit(catalog, user)
             return None
-        verifier = None if role is None or role.password is None else Verifier.parse(role.password)
+        password = None if role is None or _is_over(role) else role.password
+        verifier = None if password is None else Verifier.parse(password)
         return Exchange(user, verifier or self._mock(user), verifier is not None, binding)
 
     def _mock(self, user: str) -> Verifier:
         """What a role that nobody can be is asked."""
         salt = hmac.digest(self.secret, user.encode(), "sha256")[:16]
         return Verifier(_ITERATIONS, salt, bytes(32), bytes(32))
+
+
+def _is_over(role: Role) -> bool:
+    """Whether the password of a role was valid until now only."""
+    return role.until is not None and role.until < time.time_ns() // 1000 - _EPOCH
 
 
 def admit(catalog: Catalog, user: str) -> Role:

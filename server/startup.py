@@ -18,7 +18,14 @@ from server import responses
 from server.auth import Exchange, Policy, admit
 from server.messages import CancelRequest, GssRequest, SslRequest, Startup, read_first
 from storage.catalog import Catalog
-from storage.errors import FeatureNotSupported, InvalidAuthorization, InvalidCatalogName, SqlSyntaxError
+from storage.errors import (
+    FeatureNotSupported,
+    InsufficientPrivilege,
+    InvalidAuthorization,
+    InvalidCatalogName,
+    SqlSyntaxError,
+)
+from storage.rights import DATABASE, RIGHTS, held
 
 _NAMES = 63  # bytes of a user's or a database's name that count, as in PostgreSQL
 
@@ -127,9 +134,15 @@ class Entry:
     def _admit(self, data: bytes) -> Admitted:
         found = self._admitted
         assert found is not None
-        admit(self.catalog(), found.user)
+        catalog = self.catalog()
+        role = admit(catalog, found.user)
         if found.database not in self.databases:
             raise InvalidCatalogName(f'database "{found.database}" does not exist')
+        if RIGHTS["CONNECT"] not in held(catalog, role.oid, DATABASE):
+            raise InsufficientPrivilege(
+                f'permission denied for database "{found.database}"',
+                detail="User does not have CONNECT privilege.",
+            )
         data = self._take_head() + data + responses.AUTHENTICATION_OK
         return Admitted(data, found.user, found.database, found.settings)
 

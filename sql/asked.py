@@ -6,21 +6,32 @@ was made of: settings and catalogs are replaced when they change, never changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from engine.forms import Style
 from engine.seams import Kind, SessionInfo
 from sql import names, regclasses
+from sql.needs import Need, check, need_of
 from sql.settings import Settings
 from sql.storedviews import definition
+from sql.views.registry import VIEWS
 from storage.catalog import Catalog
 from storage.database import Database
-from storage.definitions import Materialized, Table, View
+from storage.definitions import DATABASE_OID, Materialized, Table, View
 from storage.definitions import Sequence as SequenceDefinition
-from storage.errors import FeatureNotSupported, InvalidParameterValue, ObjectNotInPrerequisiteState
+from storage.errors import InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
+from storage.rights import DATABASE, LETTERS, Subject, held, is_superuser, roles_of, subject
 from storage.segments.statistics import TableStatistics, statistics_of
 from storage.transactions.transaction import Transaction
 from storage.usertypes import EnumType
+
+
+class Identity(NamedTuple):
+    """A role (an OID, 0 for one that is gone), and whether it is a superuser."""
+
+    role: int
+    superuser: bool
 
 
 class Asked(SessionInfo):
@@ -29,14 +40,90 @@ class Asked(SessionInfo):
     def __init__(self, database: Database, user: str, settings: Mapping[str, str]) -> None:
         """Raises what SET raises for a wrong setting."""
         self.store = database
-        self.user = self.session_user = user
-        role = database.catalog.role(user)
-        self.superuser = role is not None and role.superuser
+        self.login = user  # who was let in: what SET SESSION AUTHORIZATION may do is this role's
         self.settings = Settings(settings)
+        self.settings.begin_with("session_authorization", user)
+        self._identity: tuple[Mapping[str, str], Catalog, Identity] | None = None  # and what it is made of
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of
         self._path: tuple[Catalog, tuple[str, str], list[str], str] | None = None  # and what it is made of
         self._currents: dict[int, int] = {}
         self._last_sequence: int | None = None
+
+    @property
+    def session_user(self) -> str:
+        """See engine.seams.SessionInfo."""
+        return self.settings.values["session_authorization"]
+
+    @property
+    def user(self) -> str:
+        """See engine.seams.SessionInfo."""
+        role = self.settings.values["role"]
+        return self.session_user if role == "none" else role
+
+    @property
+    def identity(self) -> Identity:
+        """Whose rights count just now."""
+        values, catalog, known = self.settings.values, self.catalog, self._identity
+        if known is not None and known[0] is values and known[1] is catalog:
+            return known[2]
+        role = catalog.role(self.user)
+        found = Identity(0, False) if role is None else Identity(role.oid, role.superuser)
+        self._identity = (values, catalog, found)
+        return found
+
+    def check_needs(self, needs: Iterable[Need]) -> None:
+        """Raise InsufficientPrivilege where the user lacks what a plan needs."""
+        identity = self.identity
+        if not identity.superuser:
+            check(self.catalog, needs, identity.role)
+
+    def rights_on(
+        self, kind: Kind | None, oid: int, role: int, number: int = 0, *, options: bool = False
+    ) -> str | None:
+        """See engine.seams.SessionInfo."""
+        catalog = self.catalog
+        about: Subject | None = DATABASE if kind is None and oid == DATABASE_OID else None
+        item = None if kind is None else catalog.find(oid)
+        if item is not None:
+            about = subject(item)
+        if about is not None:
+            return held(catalog, role, about, number, options=options)
+        if kind is None or self.name_of(kind, oid).lstrip("-").isdigit():
+            return None
+        public = {"class": "r", "procedure": "X", "type": "U"}.get(kind, "")
+        view = next((view for view in VIEWS.values() if view.oid == oid), None)
+        everybody = "" if options or (view is not None and view.private) else public
+        return LETTERS if is_superuser(catalog, role) else everybody
+
+    def column_numbers(self, oid: int) -> tuple[int, ...]:
+        """See engine.seams.SessionInfo."""
+        found = self.catalog.relations.get(oid)
+        if isinstance(found, Table):
+            return found.numbers
+        return tuple(range(1, len(found.columns) + 1)) if isinstance(found, View) else ()
+
+    def check_sequence(self, oid: int, letters: str) -> None:
+        """Raise InsufficientPrivilege where the user has none of these rights on a sequence.
+
+        That of an identity column is used by whoever may write to its table.
+        """
+        identity = self.identity
+        if identity.superuser:
+            return
+        catalog = self.catalog
+        found = catalog.relations.get(oid)
+        if not isinstance(found, SequenceDefinition):
+            return
+        if _is_identity(catalog, found):
+            return
+        need = need_of(found)
+        if not set(letters) & set(held(catalog, identity.role, need.about)):
+            raise need.refused()
+
+    @property
+    def superuser(self) -> bool:
+        """Whether nothing is refused."""
+        return self.identity.superuser
 
     @property
     def catalog(self) -> Catalog:
@@ -71,16 +158,23 @@ class Asked(SessionInfo):
         """See engine.seams.SessionInfo."""
         return self.settings.get(name)
 
-    def _become(self, setting: str, value: str) -> None:
-        if setting == "role" and value == "none":
-            self.user = self.session_user
-        elif self.catalog.role(value) is None:
+    def become(self, setting: str, value: str, local: bool) -> None:
+        """SET ROLE, SET SESSION AUTHORIZATION. Raises InvalidParameterValue, InsufficientPrivilege."""
+        catalog = self.catalog
+        role, login = catalog.role(value), catalog.role(self.login)
+        if role is None and not (setting == "role" and value == "none"):
             raise InvalidParameterValue(f'role "{value}" does not exist')
-        elif not self.superuser and value != self.session_user:
-            raise FeatureNotSupported(f"SET {setting.upper()} to another role is not supported")
-        else:
-            self.user = value
-        self.settings.put(setting, value)
+        if setting == "session_authorization":
+            if value != self.login and not (login is not None and login.superuser):
+                raise InsufficientPrivilege("permission denied to set session authorization")
+            self.settings.put("role", "none", local)
+        elif role is not None:
+            own = catalog.role(self.session_user)
+            member = own is not None and role.oid in roles_of(catalog, own.oid, inherited=False)
+            if not member and not (own is not None and own.superuser):
+                raise InsufficientPrivilege(f'permission denied to set role "{value}"')
+        self.settings.put(setting, value, local)
+        self.settings.put("is_superuser", "on" if self.superuser else "off", local)
 
     def search_path(self, implicit: bool) -> list[str]:
         """See engine.seams.SessionInfo."""
@@ -99,7 +193,17 @@ class Asked(SessionInfo):
         own = next((schema.name for schema in catalog.schemas.values() if schema.temporary), "")
         words = {"$user": user, "pg_temp": own}
         wanted = [words.get(name, name) for name in names.split_list(text)]
-        return [name for name in wanted if catalog.schema(name) is not None], own
+        there = [name for name in wanted if catalog.schema(name) is not None]
+        return [name for name in there if self.may_look_into(name)], own
+
+    def may_look_into(self, schema: str) -> bool:
+        """Whether the user may name what is in a schema of the catalog."""
+        identity = self.identity
+        if identity.superuser:
+            return True
+        found = self.catalog.must_schema(schema)
+        about = Subject("n", found.oid, found.owner)
+        return found.temporary or "U" in held(self.catalog, identity.role, about)
 
     def view_definition(self, oid: int, pretty: bool) -> str | None:
         """See engine.seams.SessionInfo."""
@@ -145,6 +249,7 @@ class Asked(SessionInfo):
 
     def current_value(self, sequence: int) -> int:
         """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
+        self.check_sequence(sequence, "Ur")
         if sequence not in self._currents:
             name = self.name_of("class", sequence)
             raise ObjectNotInPrerequisiteState(
@@ -156,6 +261,7 @@ class Asked(SessionInfo):
         """See engine.seams.SessionInfo. Raises ObjectNotInPrerequisiteState."""
         if self._last_sequence is None:
             raise ObjectNotInPrerequisiteState("lastval is not yet defined in this session")
+        self.check_sequence(self._last_sequence, "Ur")
         return self._currents[self._last_sequence]
 
     def forget_sequences(self) -> None:
@@ -165,3 +271,12 @@ class Asked(SessionInfo):
     def blockers(self, pid: int) -> list[int]:
         """See engine.seams.SessionInfo."""
         return self.store.waits.blockers(pid)
+
+
+def _is_identity(catalog: Catalog, sequence: SequenceDefinition) -> bool:
+    """Whether a sequence is that of an identity column."""
+    if sequence.owned_by is None:
+        return False
+    oid, number = sequence.owned_by
+    table = catalog.relations.get(oid)
+    return isinstance(table, Table) and any(c.identity and c.number == number for c in table.columns)

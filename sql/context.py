@@ -19,6 +19,7 @@ from engine.operators import Operator, Shared, WithWrites
 from engine.run import Run
 from engine.seams import SessionInfo
 from sql.marks import TypeName
+from sql.needs import Need, need_of
 from sql.outcome import Field
 from sql.planning import Planning
 from sql.resolved import Resolved
@@ -27,12 +28,14 @@ from sql.short import is_short, only_looks
 from sql.typenames import named, type_of
 from storage.catalog import Catalog
 from storage.column import Column
+from storage.definitions import Function, Relation, Schema
 from storage.errors import (
     DatabaseError,
     IndeterminateDatatype,
     ObjectNotInPrerequisiteState,
     UndefinedParameter,
 )
+from storage.rights import Subject
 from storage.types import BY_OID, TEXT, Type
 
 MAX_PARAMETERS = 65_535
@@ -94,6 +97,8 @@ class BindContext:
     routines: tuple[int, ...] = ()  # OIDs of the functions whose bodies are being bound
     unpopulated: list[str] = field(default_factory=list)  # materialized views that hold nothing yet
     writers: list[Shared] = field(default_factory=list)  # the parts of it that write
+    needs: dict[tuple[int, int], Need] = field(default_factory=dict)  # by OID and role
+    acting: int = 0  # the owner of the view that is being bound: see sql.needs
     _slots: int = 0
     _run: Run | None = None
 
@@ -113,6 +118,7 @@ class BindContext:
             tuple(self.unpopulated),
             self.planning.off,
             self.planning.sizes,
+            tuple(self.needs.values()),
         )
 
     def type_of(self, name: TypeName) -> Type:
@@ -128,6 +134,21 @@ class BindContext:
         made = self.catalog.typed(type.catalog_oid)
         if made is not None:
             self.dependencies.add((made.oid, made.version))
+
+    def need(self, item: Relation | Function) -> Need:
+        """What the plan needs of an object: the same for all who name it here."""
+        acting = 0 if isinstance(item, Function) else self.acting
+        return self.needs.setdefault((item.oid, acting), need_of(item, acting))
+
+    def need_schema(self, schema: Schema) -> None:
+        """The plan names something by a schema."""
+        if not self.acting and not schema.temporary:
+            about = Subject("n", schema.oid, schema.owner)
+            self.needs.setdefault((schema.oid, 0), Need(about, "schema", schema.name)).want("U")
+
+    def need_private(self, oid: int, word: str, name: str) -> None:
+        """The plan reads a relation of the system that is not for everybody."""
+        self.needs.setdefault((oid, self.acting), Need(Subject("r", oid), word, name, self.acting)).want("r")
 
     def next_slot(self) -> int:
         """A number for a scan whose rows are locked; 0 is that of UPDATE's and DELETE's target."""
@@ -179,6 +200,7 @@ class Plan:
     unpopulated: tuple[str, ...] = ()  # materialized views that it reads and that hold nothing yet
     off: frozenset[str] = frozenset()
     sizes: Mapping[int, int] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
 
     @cached_property
     def short(self) -> bool:

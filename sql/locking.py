@@ -225,6 +225,8 @@ def targets(
     found = sorted(found, key=lambda each: not each.table)  # in the order of `row_ids`
     for clause in wanted:
         for relation in _relations(clause, scope):
+            if relation.need is not None:
+                relation.need.want("w")
             for at, each in enumerate(found):
                 if not relation.offset <= each.start < relation.offset + max(len(relation.columns), 1):
                     continue

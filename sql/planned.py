@@ -22,6 +22,7 @@ from sql.commands import Command
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.keptplans import OWN, Kept, OwnKept, Uses, shared
 from sql.names import oid_named
+from sql.needs import Need
 from sql.notation import polymorphic, result_of
 from sql.outcome import Field
 from sql.parse import Statement, is_query, parse_query, parse_statement, split
@@ -65,6 +66,9 @@ class Home(SessionInfo, Protocol):
     def statistics(self, oid: int) -> TableStatistics | None:
         """What is known of a table's rows."""
 
+    def check_needs(self, needs: Iterable[Need]) -> None:
+        """Raise InsufficientPrivilege where the user lacks what a plan needs."""
+
 
 @dataclass
 class Planned:
@@ -81,6 +85,7 @@ class Planned:
     notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
     single: InsertRow | FindRow | None = None  # the same plan for one row
     uses: Uses = field(default_factory=Uses)
+    allowed: object = None  # the session's identity that `plan` was last allowed to: see sql.asked
 
     @property
     def command(self) -> Command | None:
@@ -111,6 +116,7 @@ class _KeptRoutine:
     catalog: Catalog
     dependencies: frozenset[tuple[int, int]]
     names: frozenset[tuple[str, int]]
+    needs: tuple[Need, ...]
 
 
 @dataclass(frozen=True)
@@ -312,7 +318,7 @@ class Planner:
             raise FeatureNotSupported("cached plan must not change result type")
         planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
         planned.path, planned.checked, planned.notes = fresh.path, None, {}
-        planned.single = fresh.single
+        planned.single, planned.allowed = fresh.single, None
 
     def is_fresh(self, planned: Planned) -> bool:
         """Whether `refresh` has nothing to do."""
@@ -355,8 +361,10 @@ class Planner:
         key = (oid, tuple(types), path)
         kept = self._routines.get(key)
         if kept is not None and kept.catalog is self._home.catalog:
+            self._home.check_needs(kept.needs)
             return kept.routine
         if kept is not None and self.stands(kept.dependencies, kept.names):
+            self._home.check_needs(kept.needs)
             self._routines.put(key, replace(kept, catalog=self._home.catalog))
             return kept.routine
         function = self._home.catalog.functions.get(oid)
@@ -365,8 +373,15 @@ class Planner:
         context = self.context(ParameterTypes((), fixed=True), function.body)
         bound = polymorphic(function, types)
         made = planned(function, types, result_of(function, bound, types, context.catalog), context)
-        kept = _KeptRoutine(made, context.catalog, frozenset(context.dependencies), frozenset(context.names))
+        kept = _KeptRoutine(
+            made,
+            context.catalog,
+            frozenset(context.dependencies),
+            frozenset(context.names),
+            tuple(context.needs.values()),
+        )
         self._routines.put(key, kept)
+        self._home.check_needs(kept.needs)
         return made
 
     def forget(self) -> None:

@@ -35,6 +35,8 @@ def find_relation(context: BindContext, name: str, schema: str = "", position: i
         relation = None if known is None else context.catalog.relation(known.oid, name)
         if isinstance(relation, Table | View):
             context.dependencies.add((relation.oid, relation.version))
+            if schema and known is not None:
+                context.need_schema(known)
             if not schema:
                 context.names.add((name, relation.oid))
             return Found(relation, place)

@@ -90,6 +90,7 @@ def body_of(function: Function, types: Sequence[Type], context: BindContext) -> 
         names=set() if function.path else context.names,
         text=function.body,
         resolved=None,
+        acting=0,
         parameters=ParameterTypes((), fixed=True),
         frame=Frame(scope),
         argument_scope=scope,

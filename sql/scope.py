@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.expressions import Expression, Outer, Reference
+from sql.needs import WHOLE_ROW, Need
 from sql.resolved import ColumnName
 from storage.errors import AmbiguousColumn, DuplicateAlias, UndefinedColumn, UndefinedTable
 from storage.types import Type
@@ -49,6 +50,17 @@ class Relation:
     optional: bool = False  # an outer join puts nulls where it has no row
     system: tuple[ScopeColumn, ...] = ()  # behind `columns` in the row: by name only, never in *
     fixed: Mapping[str, Expression] = field(default_factory=dict)  # system columns that are no column here
+    need: Need | None = None  # what reading it needs to be allowed
+
+    def read(self, *indexes: int) -> None:
+        """Columns are named: by that they are read."""
+        if self.need is not None:
+            self.need.want("r", [self.at(index).number for index in indexes])
+
+    def read_all(self) -> None:
+        """The whole row is named."""
+        if self.need is not None:
+            self.need.want("r", (WHOLE_ROW,))
 
     @property
     def width(self) -> int:
@@ -137,16 +149,23 @@ class Scope:
 
     def find(self, name: str, position: int) -> Expression | None:
         """A bare column name in this level and those around it; None: there is none."""
-        found: list[Expression] = [m.expression for m in self.merged if m.name == name]
-        for relation in self.relations:
-            for index, column in enumerate(relation.columns):
-                if column.name == name and index not in relation.hidden:
-                    found.append(self.column(relation, index))
-        found = found or [e for e in (self.system(r, name) for r in self.relations) if e is not None]
-        if len(found) > 1:
+        merged = [m.expression for m in self.merged if m.name == name]
+        found = [
+            (relation, index)
+            for relation in self.relations
+            for index, column in enumerate(relation.columns)
+            if column.name == name and index not in relation.hidden
+        ]
+        system = []
+        if not merged and not found:
+            system = [e for e in (self.system(r, name) for r in self.relations) if e is not None]
+        if len(merged) + len(found) + len(system) > 1:
             raise AmbiguousColumn(f'column reference "{name}" is ambiguous', position=position)
-        if found:
-            return found[0]
+        for relation, index in found:
+            relation.read(index)
+            return self.column(relation, index)
+        if merged or system:
+            return (*merged, *system)[0]
         parent = self.frame.parent
         outer = None if parent is None else parent.find(name, position)
         return None if outer is None else self.frame.capture(outer)
@@ -155,6 +174,7 @@ class Scope:
         """A relation's system column; None where it has none of this name."""
         for index, column in enumerate(relation.system, len(relation.columns)):
             if column.name == name:
+                relation.read(index)
                 return self.column(relation, index)
         return relation.fixed.get(name)
 
@@ -197,6 +217,7 @@ class Scope:
             if system is not None:
                 return self.lift(system, scope)
             raise UndefinedColumn(f"column {table}.{name} does not exist", position=position)
+        relation.read(places[0])
         return self.lift(scope.column(relation, places[0]), scope)
 
     def _no_entry(self, table: str, schema: str, position: int) -> UndefinedTable:

@@ -255,6 +255,8 @@ class _Select:
                 raise SqlSyntaxError(
                     "SELECT * with no tables specified is not valid", position=position_of(self.tree)
                 )
+            for relation in self.scope.relations:
+                relation.read(*range(len(relation.columns)))
             return [Target(s.name, None, s.expression, s.column.table, s.column.number) for s in self.stars]
         name = qualified.args["table"].this
         schema = qualified.args.get("db")
@@ -264,6 +266,7 @@ class _Select:
                 f'missing FROM-clause entry for table "{name}"', position=position_of(qualified)
             )
         relation, scope = found
+        relation.read(*range(len(relation.columns)))
         return [
             Target(c.name, None, self.scope.lift(scope.column(relation, i), scope), c.table, c.number)
             for i, c in enumerate(relation.shown)

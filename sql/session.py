@@ -29,7 +29,7 @@ from sql.parse import Statement, parse
 from sql.planned import Planned
 from sql.portals import BoundPortal
 from sql.routines import Routine
-from sql.settings import shown
+from sql.settings import SETTINGS, shown
 from sql.shortstatements import ShortStatements
 from sql.statements import queries
 from sql.transactions import clock, isolation_of
@@ -41,6 +41,7 @@ from storage.definitions import type_defined
 from storage.errors import (
     DuplicateCursor,
     DuplicatePreparedStatement,
+    InsufficientPrivilege,
     InvalidCursorName,
     InvalidSqlStatementName,
     SqlSyntaxError,
@@ -74,8 +75,11 @@ class Session(ShortStatements):
         self.backend_start = clock()
         self.on_terminate: Callable[[], None] | None = None
         self.on_notify: Callable[[], None] | None = None
+        role = self.settings.values["role"]
+        self.settings.begin_with("role", "none")
         self.settings.begin_with("is_superuser", "on" if self.superuser else "off")
-        self.settings.begin_with("session_authorization", user)
+        if role != "none":
+            self.become("role", role, False)
         policy = database.policy
         self.settings.begin_with("max_wal_size", shown("max_wal_size", policy.log_bytes >> 10))
         self.settings.begin_with("checkpoint_timeout", shown("checkpoint_timeout", int(policy.seconds)))
@@ -268,6 +272,7 @@ class Session(ShortStatements):
         if planned.plan is not None:
             planned.uses.count += 1
             self._settle(planned)
+            self._allow(planned)
         outcome = statements.run(self, planned, parameters)
         match outcome:
             case Rows() | CopyOut():
@@ -293,6 +298,14 @@ class Session(ShortStatements):
             if self.planner.is_current(planned):
                 return
             self.planner.refresh(planned)
+
+    def _allow(self, planned: Planned) -> None:
+        """Raise InsufficientPrivilege where the user may not do what a plan does."""
+        identity = self.identity
+        if not identity.superuser and planned.allowed is not identity:
+            assert planned.plan is not None
+            self.check_needs(planned.plan.needs)
+            planned.allowed = identity
 
     def settled(self, make: Callable[[BindContext], P], context: Callable[[], BindContext]) -> P:
         """See sql.statements.host.Host."""
@@ -375,13 +388,17 @@ class Session(ShortStatements):
         elif lowered == "transaction_read_only":
             self.set_modes(None, self.settings.checked(name, value)[1] == "on")
         elif lowered in ("session_authorization", "role"):
-            self._become(lowered, value)
+            self.become(lowered, value, local)
         else:
+            known = SETTINGS.get(lowered)
+            if known is not None and known.context == "superuser" and not self.superuser:
+                raise InsufficientPrivilege(f'permission denied to set parameter "{known.name}"')
             return self.settings.set(name, value, local)
         return self.settings.get(name) or ""
 
     def next_values(self, sequence: int, count: int) -> Sequence[int]:
         """See engine.seams.SessionInfo."""
+        self.check_sequence(sequence, "Uw")
         queries.refuse_read_only(self, "nextval()")
         values = self.transaction.next_value(sequence, count)
         self.drew(sequence, values[-1])
@@ -389,6 +406,7 @@ class Session(ShortStatements):
 
     def set_value(self, sequence: int, value: int, called: bool) -> int:
         """See engine.seams.SessionInfo."""
+        self.check_sequence(sequence, "w")
         queries.refuse_read_only(self, "setval()")
         self.transaction.set_value(sequence, value, called)
         if called:

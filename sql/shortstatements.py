@@ -43,14 +43,20 @@ class ShortStatements(SessionTransaction):
     def short(self, statement: str) -> Planned | None:
         """See sql.outcome.SessionSeam."""
         planned = self.prepared.get(statement)
-        if planned is None or not planned.short:
+        if planned is None or not planned.short or not self._is_allowed(planned):
             return None
         return planned if self._stands_alone and self.planner.is_fresh(planned) else None
 
     def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
         """See sql.outcome.SessionSeam."""
         self.prepared.pop("", None)  # a Query ends the unnamed statement, whichever way it goes
-        return self.planner.short(text) if self._stands_alone else None
+        found = self.planner.short(text) if self._stands_alone else None
+        return found if found is not None and self._is_allowed(found[0]) else None
+
+    def _is_allowed(self, planned: Planned) -> bool:
+        """Whether the user is known to be allowed what a plan does."""
+        identity = self.identity
+        return identity.superuser or planned.allowed is identity
 
     @property
     def _stands_alone(self) -> bool:

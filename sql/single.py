@@ -47,6 +47,8 @@ class Drawer(Protocol):
     @property
     def catalog(self) -> Catalog: ...
 
+    def check_sequence(self, oid: int, letters: str) -> None: ...
+
     def drew(self, sequence: int, value: int) -> None: ...
 
 
@@ -69,6 +71,7 @@ class Drawing:
     def draw(self, oid: int) -> int:
         """The next value of a sequence. Raises SequenceLimitExceeded."""
         session = self._session
+        session.check_sequence(oid, "Uw")
         relation = session.catalog.relations[oid]
         assert isinstance(relation, SequenceDefinition)
         value, before = session.store.sequences.draw(relation)

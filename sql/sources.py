@@ -177,6 +177,8 @@ class Sources:
             b = _star_named(right.stars, name, "right")
             if self.context.resolved is not None:
                 self.context.resolved.joined |= {(s.column.table, s.column.number) for s in (a, b)}
+            for side in (*left.relations, *right.relations):
+                side.read(*(i for i, c in enumerate(side.columns) if c.name == name))
             parts.append(binding.operator("=", a.expression, b.expression, position=position))
             type = common_type([a.expression.type, b.expression.type], "JOIN/USING", (0, position))
             la = binding.coerced(a.expression, type, position)
@@ -254,6 +256,11 @@ class Sources:
             raise FeatureNotSupported("cross-database references are not implemented", position=position)
         found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)
         more: dict[str, object] = {}
+        if isinstance(found.source, Table | View):
+            more["need"] = need = self.context.need(found.source)
+            need.want("r")
+        elif found.source.private:
+            self.context.need_private(found.source.oid, found.source.word, name)
         if isinstance(found.source, Table):
             table = found.source
             if table.materialized is not None and not table.materialized.populated:

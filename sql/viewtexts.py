@@ -16,7 +16,7 @@ from sql.parse import parse_query
 from sql.scope import Frame, ScopeColumn
 from sql.tokens import lex
 from sql.views.registry import VIEWS
-from storage.definitions import View
+from storage.definitions import BOOTSTRAP_ROLE, View
 
 PATH = ("pg_catalog",)
 """The search path inside a view of the catalog: its text names every relation with its schema."""
@@ -32,7 +32,7 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
     """The view as a query, its columns under the names and types that the view declares."""
     view = VIEWS[schema, name]
     path = ("pg_catalog", "information_schema")
-    inside = replace(context, search_path=path, names=set(), text=view.text)
+    inside = replace(context, search_path=path, names=set(), text=view.text, acting=BOOTSTRAP_ROLE)
     bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
     assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
     expressions = tuple(
@@ -45,7 +45,7 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
 
 def bind_stored(view: View, context: BindContext, queries: QueryBinder) -> Bound:
     """A view as a query, its columns under the names and types that it has."""
-    inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None)
+    inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=view.owner)
     bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
     context.volatile = context.volatile or inside.volatile
     expressions = tuple(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from storage.definitions import (
@@ -37,6 +38,7 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
+from storage.grants import Acl, DefaultAcl, Grant, Membership
 from storage.types import Type, refreshed
 from storage.usertypes import BOOTSTRAP_ROLE as BOOTSTRAP_ROLE
 from storage.usertypes import CompositeType, UserType
@@ -52,7 +54,7 @@ def _retyped(columns: tuple[C, ...], type: Type) -> tuple[C, ...]:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Schemas, relations, roles, extensions, types and functions by OID."""
+    """Schemas, relations, roles, extensions, types, functions, and what roles may do with them, by OID."""
 
     schemas: Mapping[int, Schema] = field(default_factory=lambda: {s.oid: s for s in BUILT_IN_SCHEMAS})
     relations: Mapping[int, Relation] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Catalog:
     extensions: Mapping[int, Extension] = field(default_factory=dict)
     types: Mapping[int, UserType] = field(default_factory=dict)
     functions: Mapping[int, Function] = field(default_factory=dict)
+    grants: Mapping[int, Grant] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {(r.schema, r.name): r.oid for r in self.relations.values()}
@@ -154,6 +157,25 @@ class Catalog:
         """The role of this name, if there is one."""
         return next((r for r in self.roles.values() if r.name == name), None)
 
+    @cached_property
+    def acls(self) -> Mapping[tuple[int, int], Acl]:
+        """The lists that were granted, by (OID of the object, attnum of a column or 0)."""
+        return {(g.object, g.number): g for g in self.grants.values() if isinstance(g, Acl)}
+
+    @cached_property
+    def memberships(self) -> Mapping[int, tuple[Membership, ...]]:
+        """What a role, by its OID, is a member of."""
+        found: dict[int, tuple[Membership, ...]] = {}
+        for grant in self.grants.values():
+            if isinstance(grant, Membership):
+                found[grant.member] = (*found.get(grant.member, ()), grant)
+        return found
+
+    @cached_property
+    def default_acls(self) -> Mapping[tuple[int, int, str], DefaultAcl]:
+        """Default privileges, by (OID of the role, of the schema or 0, kind)."""
+        return {(g.role, g.schema, g.kind): g for g in self.grants.values() if isinstance(g, DefaultAcl)}
+
     def extension(self, name: str) -> Extension | None:
         """The extension of this name, if it was made."""
         return next((e for e in self.extensions.values() if e.name == name), None)
@@ -187,6 +209,7 @@ class Catalog:
             self.extensions,
             self.types,
             self.functions,
+            self.grants,
         )
         return next((kind[oid] for kind in kinds if oid in kind), None)
 
@@ -195,9 +218,13 @@ class Catalog:
         match item:
             case Function():
                 return  # others may have its name: see sql.statements.functions
+            case Acl() | DefaultAcl() | Membership():
+                other: Definition | None = next(
+                    (g for g in self.grants.values() if g.name == item.name), None
+                )
+                error: type[DatabaseError] = DuplicateObject
             case Schema():
-                other: Definition | None = self.schema(item.name)
-                error: type[DatabaseError] = DuplicateSchema
+                other, error = self.schema(item.name), DuplicateSchema
             case Role():
                 other, error = self.role(item.name), DuplicateObject
             case Extension():
@@ -238,6 +265,7 @@ class Catalog:
             Extension: dict(self.extensions),
             CompositeType: dict(self.types),
             Function: dict(self.functions),
+            Acl: dict(self.grants),
         }
         for oid, item in definitions.items():
             if item is None:
@@ -254,11 +282,13 @@ class Catalog:
             kinds[Extension],
             kinds[CompositeType],
             kinds[Function],
+            kinds[Acl],
         )
 
 
 def _shelf(item: Definition) -> type:
     """Under which class a catalog keeps a definition."""
-    return (
-        Table if isinstance(item, Relation) else CompositeType if isinstance(item, UserType) else type(item)
-    )
+    for shelf, kinds in ((Table, Relation), (CompositeType, UserType), (Acl, Grant)):
+        if isinstance(item, kinds):
+            return shelf
+    return type(item)

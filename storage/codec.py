@@ -37,6 +37,7 @@ from storage.definitions import (
     View,
     ViewColumn,
 )
+from storage.grants import Acl, AclItem, DefaultAcl, Grant, Membership
 from storage.types import BY_OID, INT8, Attribute, Domain, Form, Type, array_of, composite, enum
 from storage.usertypes import CompositeType, DomainCheck, DomainType, EnumType, Label, UserType
 
@@ -51,6 +52,9 @@ _KINDS: dict[str, type[Any]] = {
     "composite": CompositeType,
     "domain": DomainType,
     "function": Function,
+    "acl": Acl,
+    "default acl": DefaultAcl,
+    "membership": Membership,
 }
 
 
@@ -153,6 +157,8 @@ def decode_definition(value: Mapping[str, Any]) -> Definition:
             )
             fields["result"] = decode_type(fields["result"])
             fields["path"], fields["depends"] = tuple(fields["path"]), _tuple(fields["depends"])
+        case "acl" | "default acl":
+            fields["items"] = tuple(AclItem(*item) for item in fields["items"])
         case "sequence":
             fields["type"] = decode_type(fields["type"])
             if fields["owned_by"] is not None:
@@ -204,6 +210,7 @@ def encode_catalog(catalog: Catalog) -> dict[str, Any]:
         *catalog.extensions.values(),
         *catalog.types.values(),
         *catalog.functions.values(),
+        *catalog.grants.values(),
     )
     return {"version": catalog.version, "items": [encode_definition(item) for item in items]}
 
@@ -219,6 +226,7 @@ def decode_catalog(value: Mapping[str, Any]) -> Catalog:
         {item.oid: item for item in items if isinstance(item, Extension)},
         {item.oid: item for item in items if isinstance(item, UserType)},
         {item.oid: item for item in items if isinstance(item, Function)},
+        {item.oid: item for item in items if isinstance(item, Grant)},
     )
 
 

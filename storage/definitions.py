@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from storage.grants import Grant
 from storage.systemcolumns import SYSTEM_COLUMNS
 from storage.types import Attribute, Type, composite
 from storage.usertypes import BOOTSTRAP_ROLE as BOOTSTRAP_ROLE
@@ -300,6 +301,11 @@ class Role:
     login: bool = True
     password: str | None = None
     comment: str = ""
+    inherit: bool = True  # whether it has the rights of roles that it is a member of, or has to SET ROLE
+    createdb: bool = False
+    createrole: bool = False
+    connections: int = -1  # CONNECTION LIMIT, kept by name only
+    until: int | None = None  # VALID UNTIL of the password: microseconds since 2000-01-01 UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +374,7 @@ class Function:
 Relation = Table | Sequence | View
 Versioned = Relation | UserType | Function
 """What plans are made of: each change gives it another version."""
-Definition = Relation | UserType | Function | Schema | Role | Extension
+Definition = Relation | UserType | Function | Schema | Role | Extension | Grant
 
 
 def type_defined(item: Definition | None) -> Type | None:

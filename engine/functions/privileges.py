@@ -1,12 +1,12 @@
 """has_table_privilege and its kin, ACLs, and the sizes of things.
 
-There are no grants: every role may use every object, and a superuser alone what needs one. A name that
-nothing has is an error, an OID that nothing has gives null, a privilege PostgreSQL does not know is
-22023.
+A name that nothing has is an error, an OID that nothing has gives null, a privilege PostgreSQL does not know
+is 22023. Of several privileges one is enough.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from engine.functions.registry import scalar
@@ -16,8 +16,10 @@ from engine.run import Run
 from engine.seams import Kind
 from engine.values.decimals import rounded
 from storage.column import Column
-from storage.definitions import DATABASE_OID, Table, View
+from storage.definitions import DATABASE_OID, ColumnDefinition, Table, View, ViewColumn
 from storage.errors import InvalidCatalogName, InvalidParameterValue, UndefinedColumn, UndefinedObject
+from storage.grants import PUBLIC_ROLE
+from storage.rights import KINDS, NAMES, RIGHTS, default_items, is_superuser, item_texts, roles_of
 from storage.types import (
     ACLITEM,
     BOOL,
@@ -32,52 +34,89 @@ from storage.types import (
     array_of,
 )
 
-_TABLE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
-_COLUMN = ("SELECT", "INSERT", "UPDATE", "REFERENCES")
-_OBJECTS: dict[str, tuple[Kind | None, tuple[str, ...]]] = {
-    "table": ("class", (*_TABLE, "RULE")),
+_TABLE = "arwdDxt"
+_COLUMN = "arwx"
+_OBJECTS: dict[str, tuple[Kind | None, str]] = {
+    "table": ("class", _TABLE),
     "any_column": ("class", _COLUMN),
-    "sequence": ("class", ("USAGE", "SELECT", "UPDATE")),
-    "schema": ("namespace", ("CREATE", "USAGE")),
-    "database": (None, ("CREATE", "CONNECT", "TEMPORARY", "TEMP")),
-    "function": ("procedure", ("EXECUTE",)),
-    "type": ("type", ("USAGE",)),
+    "sequence": ("class", "rwU"),
+    "schema": ("namespace", "UC"),
+    "database": (None, "CTc"),
+    "function": ("procedure", "X"),
+    "type": ("type", "U"),
 }
+_OPTION = " WITH GRANT OPTION"
+_GRANTABLE = "*"
 
 
-def _check(privileges: str, known: tuple[str, ...]) -> None:
+def _asked(privileges: str, known: str, more: Sequence[str] = ()) -> list[tuple[str, bool]]:
+    """(letter, whether WITH GRANT OPTION) of each of the words. Raises InvalidParameterValue."""
+    found = []
     for item in privileges.split(","):
-        word = item.strip().upper().removesuffix(" WITH GRANT OPTION").strip()
-        if word not in known:
+        word = " ".join(item.upper().split())
+        option, word = word.endswith(_OPTION), word.removesuffix(_OPTION)
+        letter = "T" if word == "TEMP" else RIGHTS.get(word, "")
+        if word not in more and (not letter or letter not in known):
             raise InvalidParameterValue(f'unrecognized privilege type: "{item.strip()}"')
+        found.append((letter, option))
+    return found
 
 
-def _role(run: Run, role: Any) -> None:
+def _role(run: Run, role: Any) -> int:
+    """The OID of a role that is named, or of the user. Raises UndefinedObject."""
     catalog = run.snapshot.catalog
-    if isinstance(role, str) and role != "public" and catalog.role(role) is None:
+    if isinstance(role, int):
+        return role
+    if role == "public":
+        return PUBLIC_ROLE
+    found = catalog.role(session_of(run).user if role is None else role)
+    if found is None and role is not None:
         raise UndefinedObject(f'role "{role}" does not exist')
+    return 0 if found is None else found.oid
 
 
-def _exists(run: Run, kind: Kind | None, item: Any) -> bool:
-    if kind is None:
-        if isinstance(item, int):
-            return item == DATABASE_OID
-        if item != session_of(run).database:
-            raise InvalidCatalogName(f'database "{item}" does not exist')
-        return True
+def _oid(run: Run, kind: Kind | None, item: Any) -> int:
+    """The OID of an object that is named. Raises UndefinedTable and its kin."""
     if isinstance(item, int):
-        return not session_of(run).name_of(kind, item).lstrip("-").isdigit()
-    session_of(run).oid_of(kind, item)
-    return True
+        return item
+    if kind is not None:
+        return session_of(run).oid_of(kind, item)
+    if item != session_of(run).database:
+        raise InvalidCatalogName(f'database "{item}" does not exist')
+    return DATABASE_OID
+
+
+def _may(run: Run, kind: Kind | None, oid: int, role: int, asked: Sequence[tuple[str, bool]]) -> bool | None:
+    """Whether a role has one of the rights that are asked for; None where nothing has the OID."""
+    for letter, option in asked:
+        found = session_of(run).rights_on(kind, oid, role, options=option)
+        if found is None:
+            return None
+        if letter and letter in found:
+            return True
+    return False
+
+
+def _column_may(run: Run, oid: int, number: int, role: int, asked: Sequence[tuple[str, bool]]) -> bool:
+    """Whether a role has one of the rights on a column of its own."""
+    rights_on = session_of(run).rights_on
+    return any(
+        letter in (rights_on("class", oid, role, number, options=option) or "") for letter, option in asked
+    )
 
 
 def _privilege(name: str) -> None:
     kind, known = _OBJECTS[name]
+    more = ("RULE",) if name == "table" else ()
 
     def answer(run: Run, role: Any, item: Any, privileges: str) -> bool | None:
-        _check(privileges, known)
-        _role(run, role)
-        return True if _exists(run, kind, item) else None
+        who, oid = _role(run, role), _oid(run, kind, item)
+        asked = _asked(privileges, known, more)
+        found = _may(run, kind, oid, who, asked)
+        if found is False and name == "any_column":
+            columns = session_of(run).column_numbers(oid)
+            return any(_column_may(run, oid, number, who, asked) for number in columns)
+        return found
 
     for item in (TEXT, OID):
 
@@ -98,20 +137,29 @@ for _name in _OBJECTS:
     _privilege(_name)
 
 
+def _column_names(relation: Table | View) -> list[str]:
+    columns: tuple[ColumnDefinition | ViewColumn, ...] = relation.columns
+    return [column.name for column in columns]
+
+
 def _column_privilege(run: Run, role: Any, table: Any, column: Any, privileges: str) -> bool | None:
-    _check(privileges, _COLUMN)
-    _role(run, role)
-    if not _exists(run, "class", table):
+    who, oid = _role(run, role), _oid(run, "class", table)
+    asked = _asked(privileges, _COLUMN)
+    found = _may(run, "class", oid, who, asked)
+    if found is None:
         return None
-    oid = table if isinstance(table, int) else session_of(run).oid_of("class", table)
     relation = run.snapshot.catalog.relations.get(oid)
-    if not isinstance(relation, Table):
-        return True
-    if isinstance(column, int):
-        return True if any(c.number == column for c in relation.columns) else None
-    if relation.column(column) is None:
-        raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
-    return True
+    if not isinstance(relation, Table | View):
+        return found
+    numbers = session_of(run).column_numbers(oid)
+    if not isinstance(column, int):
+        known = _column_names(relation)
+        if column not in known:
+            raise UndefinedColumn(f'column "{column}" of relation "{relation.name}" does not exist')
+        column = numbers[known.index(column)]
+    elif column not in numbers:
+        return None
+    return found or _column_may(run, oid, column, who, asked)
 
 
 for _table in (TEXT, OID):
@@ -141,16 +189,28 @@ for _table in (TEXT, OID):
                 )
 
 
+_ADMIN = (" WITH ADMIN OPTION", " WITH GRANT OPTION")
+
+
 def _member(run: Run, user: Any, role: Any, privileges: str) -> bool | None:
-    _check(privileges, ("USAGE", "MEMBER"))
+    one, other = _role(run, user), _role(run, role)
     catalog = run.snapshot.catalog
-    _role(run, user)
-    _role(run, role)
-    one = catalog.roles.get(user) if isinstance(user, int) else catalog.role(user)
-    other = catalog.roles.get(role) if isinstance(role, int) else catalog.role(role)
-    if one is None or other is None:
-        return None
-    return one.superuser or one.oid == other.oid
+    found = False
+    for item in privileges.split(","):
+        word = " ".join(item.upper().split())
+        plain = word
+        for option in _ADMIN:
+            plain = plain.removesuffix(option)
+        if plain not in ("USAGE", "MEMBER"):
+            raise InvalidParameterValue(f'unrecognized privilege type: "{item.strip()}"')
+        if plain != word:
+            mine = roles_of(catalog, one, inherited=False)
+            admin = [m for each in mine for m in catalog.memberships.get(each, ()) if m.admin]
+            found = found or is_superuser(catalog, one) or any(m.role == other for m in admin)
+        else:
+            roles = roles_of(catalog, one, inherited=plain == "USAGE")
+            found = found or is_superuser(catalog, one) or other in roles
+    return found
 
 
 for _item in (NAME, OID):
@@ -169,48 +229,15 @@ for _item in (NAME, OID):
             return each(lambda u, r, p: _member(run, u, r, p), user, role, privileges, type=BOOL)
 
 
-# The letters of ACLs, by the kind of object as acldefault names it.
-_LETTERS = {
-    "r": "SELECT",
-    "w": "UPDATE",
-    "a": "INSERT",
-    "d": "DELETE",
-    "D": "TRUNCATE",
-    "x": "REFERENCES",
-    "t": "TRIGGER",
-    "X": "EXECUTE",
-    "U": "USAGE",
-    "C": "CREATE",
-    "c": "CONNECT",
-    "T": "TEMPORARY",
-}
-_DEFAULTS = {
-    "r": ("arwdDxt", ""),
-    "s": ("rwU", ""),
-    "d": ("CTc", "Tc"),
-    "f": ("X", "X"),
-    "l": ("U", "U"),
-    "n": ("UC", ""),
-    "t": ("C", ""),
-    "T": ("U", "U"),
-    "F": ("U", ""),
-    "S": ("U", ""),
-    "L": ("rw", ""),
-    "c": ("", ""),
-}
-
-
 @scalar("acldefault", [CHAR, OID], array_of(ACLITEM), volatility="s", run=True)
 def acldefault(kind: Column, owner: Column, run: Run) -> Column:
     """The rights on a new object of a kind that its owner and the public have."""
-    roles = run.snapshot.catalog.roles
+    catalog = run.snapshot.catalog
 
     def one(kind: int, owner: int) -> list[str]:
-        if chr(kind) not in _DEFAULTS:
+        if chr(kind) not in KINDS:
             raise InvalidParameterValue(f"unrecognized object type abbreviation: {chr(kind)}")
-        own, public = _DEFAULTS[chr(kind)]
-        name = roles[owner].name if owner in roles else str(owner)
-        return ([f"={public}/{name}"] if public else []) + ([f"{name}={own}/{name}"] if own else [])
+        return item_texts(catalog, default_items(chr(kind), owner))
 
     return each(one, kind, owner, type=array_of(ACLITEM))
 
@@ -228,17 +255,20 @@ def aclexplode(items: Column, run: Run) -> list[Column]:
     """The rights in an ACL, a row each."""
     catalog = run.snapshot.catalog
     rows: list[tuple[int, int, str, bool]] = []
-    for item in items.tolist()[0]:
+    for item in items.tolist()[0] or ():
         rights, _, grantor = str(item).rpartition("/")
         grantee, _, letters = rights.rpartition("=")
-        giver, taker = catalog.role(grantor), catalog.role(grantee)
+        giver, taker = catalog.role(_unquoted(grantor)), catalog.role(_unquoted(grantee))
         for at, letter in enumerate(letters):
-            if letter in _LETTERS:
-                grantable = letters[at + 1 : at + 2] == "*"
-                rows.append(
-                    (giver.oid if giver else 0, taker.oid if taker else 0, _LETTERS[letter], grantable)
-                )
+            if letter in NAMES:
+                grantable = letters[at + 1 : at + 2] == _GRANTABLE
+                pair = (giver.oid if giver else 0, taker.oid if taker else 0)
+                rows.append((*pair, NAMES[letter], grantable))
     return [Column.of(type, [row[i] for row in rows]) for i, type in enumerate((OID, OID, TEXT, BOOL))]
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _size(run: Run, oid: int) -> int | None:
@@ -296,7 +326,9 @@ def _database_size(run: Run) -> int:
 @scalar("pg_database_size", [OID], INT8, volatility="v", run=True)
 def pg_database_size(item: Column, run: Run) -> Column:
     """About how many bytes the tables of a database take."""
-    return each(lambda i: _database_size(run) if _exists(run, None, i) else None, item, type=INT8)
+    return each(
+        lambda i: _database_size(run) if _oid(run, None, i) == DATABASE_OID else None, item, type=INT8
+    )
 
 
 @scalar("pg_tablespace_size", [OID], INT8, volatility="v", run=True)

@@ -95,6 +95,7 @@ def invocation(
     if isinstance(meant.function, Overload):
         whole = _with_defaults(binding, meant, coerced, meant.arguments)
         return Call(meant.function.id, whole, choice.result)
+    binding.context.need(meant.function).want("X")
     if binding.context.resolved is not None:
         binding.context.resolved.functions[id(tree)] = meant.function.oid
     inputs = [a.type for a in meant.function.inputs]

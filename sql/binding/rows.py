@@ -102,6 +102,7 @@ def star(binding: Binding, tree: exp.Column) -> Expression:
 
 def whole_row(binding: Binding, tree: exp.Expression, relation: Relation, scope: Scope) -> Expression:
     """The row of an item of FROM: of a table's type, or anonymous."""
+    relation.read_all()
     columns = [scope.column(relation, index) for index in range(len(relation.columns))]
     items = tuple(binding.scope.lift(column, scope) for column in columns)
     if binding.context.resolved is not None:

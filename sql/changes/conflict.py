@@ -43,6 +43,7 @@ def resolution(
 ) -> Resolution | None:
     """What an INSERT says of conflicts; None: they are errors."""
     if tree.args.get("replace"):
+        target.need.want("d")
         return Resolution(target.table.unique_keys, replaces=True)
     clause = tree.args.get("conflict")
     if clause is None:
@@ -65,7 +66,9 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
     table = target.table
     named = clause.args.get("constraint")
     if named is not None:
-        return _constraint(table, writing.name_of(named))
+        found = _constraint(table, writing.name_of(named))
+        target.need.want("r", (number for key in found for number in key.columns.numbers))
+        return found
     keys = clause.args.get("conflict_keys")
     if keys is None:
         return table.unique_keys
@@ -85,6 +88,7 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
             numbers.add(0)  # no index is over an expression
             continue
         numbers.add(_number(table, item))
+    target.need.want("r", numbers - {0})
     found = tuple(key for key in table.unique_keys if set(key.columns.numbers) == numbers)
     if not found:
         raise InvalidColumnReference(
@@ -136,6 +140,7 @@ def _update(
     if hidden:
         excluded.hidden = set(range(len(excluded.columns)))
     row = new_row(clause, scope, old, target, context)
+    target.need.want("w", row.assigned)
     where = clause.args.get("where")
     condition = None
     if where is not None:

@@ -42,6 +42,7 @@ def bind_insert(
     target = writing.target_of(schema.this if named is not None else schema, "insert into", context)
     table = target.table
     columns = _columns(table, named)
+    target.need.want("a", written_columns(tree, target))
     source = tree.args.get("expression")
     tables = writing.common_tables(tree, context, tables)
     if source is None:
@@ -130,6 +131,23 @@ def _is_plain_values(source: exp.Expression) -> bool:
     return isinstance(source, exp.Values) and not any(
         value for name, value in source.args.items() if name != "expressions"
     )
+
+
+def written_columns(tree: exp.Insert, target: Target) -> list[int]:
+    """The attnums of the columns that an INSERT gives values for."""
+    named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
+    source = tree.args.get("expression")
+    if source is None:
+        return []
+    columns = _columns(target.table, named)
+    given = len(columns)
+    if _is_plain_values(source) and source.expressions:
+        first = source.expressions[0]
+        given = len(first.expressions) if isinstance(first, exp.Tuple) else 1
+    return [
+        column.whole.number if isinstance(column, PartOfColumn) else column.number
+        for column in columns[:given]
+    ]
 
 
 def inserted_row(

@@ -44,6 +44,7 @@ def bind_update(
     first = [] if clause is None else [clause.this]
     rows = TargetRows(tree, target, first, context, writing.common_tables(tree, context, tables))
     row = new_row(tree, rows.scope, rows.relation, target, context)
+    target.need.want("w", row.assigned)
     child = rows.child(tree.args.get("where"), row.values)
     # of the new row, whose place and version are not there yet
     rows.relation.system, rows.relation.fixed = (), of_written(table.oid, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -16,6 +16,7 @@ from sql.context import BindContext
 from sql.foreignkeys import for_update, rules_of
 from sql.labels import label
 from sql.marks import FunctionMark, mark_of, position_of, start_of
+from sql.needs import Need
 from sql.outcome import Field
 from sql.parse import parse_expression
 from sql.query import bind_query
@@ -44,6 +45,7 @@ class Target:
     table: Table
     name: str
     schema: str
+    need: Need
 
     @property
     def columns(self) -> tuple[ScopeColumn, ...]:
@@ -52,13 +54,16 @@ class Target:
 
     def relation(self, system: tuple[int, ...] = ()) -> Relation:
         """It as a relation of a scope, with these system columns (attnums) of rows that are there."""
-        behind = columns(self.table.oid, system)
-        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid, system=behind)
+        return replace(self._relation, system=columns(self.table.oid, system))
 
     def written(self, context: BindContext) -> Relation:
         """It as a relation of new rows."""
-        fixed = of_written(self.table.oid, context)
-        return Relation(self.name, self.columns, schema=self.schema, table=self.table.oid, fixed=fixed)
+        return replace(self._relation, fixed=of_written(self.table.oid, context))
+
+    @property
+    def _relation(self) -> Relation:
+        oid = self.table.oid
+        return Relation(self.name, self.columns, schema=self.schema, table=oid, need=self.need)
 
 
 def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
@@ -93,7 +98,8 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
         raise WrongObjectType(f'cannot change materialized view "{name}"')
     alias = tree.args.get("alias")
     given = None if alias is None else alias.args.get("this")
-    return Target(table, name if given is None else name_of(given), "" if given else found.schema)
+    known = name if given is None else name_of(given)
+    return Target(table, known, "" if given else found.schema, context.need(table))
 
 
 def common_tables(
@@ -191,7 +197,8 @@ def checks(table: Table, context: BindContext) -> tuple[Check, ...]:
 def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
     """Where an expression over a table's columns, and nothing else, stands."""
     scope = Scope(Frame())
-    scope.add(Relation(table.name, Target(table, table.name, "").columns, table=table.oid))
+    columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
+    scope.add(Relation(table.name, columns, table=table.oid))
     return Binding(context, scope, clause)
 
 
@@ -254,6 +261,7 @@ def returning(
             expressions.append(bound)
             continue
         for relation in shown:
+            relation.read(*range(len(relation.columns)))
             for index, column in enumerate(relation.columns):
                 fields.append(Field(column.name, column.type, column.table, column.number))
                 expressions.append(scope.column(relation, index))

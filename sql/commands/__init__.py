@@ -15,6 +15,7 @@ from sql.commands import (
     durability,
     explaining,
     functions,
+    grants,
     maintaining,
     objects,
     prepared,
@@ -63,6 +64,7 @@ from sql.commands.functions import (
     DropFunctions,
     RenameFunction,
 )
+from sql.commands.grants import DefaultPrivileges, Grant, GrantRole, ReassignOwned
 from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlancache, Truncate
 from sql.commands.objects import Comment, Drop
@@ -135,6 +137,7 @@ __all__ = [
     "CreateView",
     "Deallocate",
     "Declare",
+    "DefaultPrivileges",
     "Discard",
     "DomainCheckClause",
     "DomainDefault",
@@ -149,6 +152,8 @@ __all__ = [
     "Execute",
     "Explain",
     "Fetch",
+    "Grant",
+    "GrantRole",
     "Listen",
     "LockTables",
     "Maintain",
@@ -156,6 +161,7 @@ __all__ = [
     "Notify",
     "Optimize",
     "Prepare",
+    "ReassignOwned",
     "RefreshMaterializedView",
     "Release",
     "Rename",
@@ -213,6 +219,7 @@ _FAMILIES = (
     durability,
     explaining,
     functions,
+    grants,
     maintaining,
     objects,
     prepared,
@@ -243,12 +250,9 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
 
 
 _UNSUPPORTED = {
-    "grant": "GRANT",
-    "revoke": "REVOKE",
     "reindex": "REINDEX",
     "cluster": "CLUSTER",
     "load": "LOAD",
     "import": "IMPORT FOREIGN SCHEMA",
     "security": "SECURITY LABEL",
-    "reassign": "REASSIGN OWNED",
 }

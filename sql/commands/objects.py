@@ -21,6 +21,7 @@ from sql.commands.functions import (
     drop_functions,
     signature,
 )
+from sql.commands.grants import alter_default, drop_owned
 from sql.commands.indexes import alter_index, create_index
 from sql.commands.roles import alter_role, create_role, create_user
 from sql.commands.schemas import alter_schema, create_schema
@@ -80,6 +81,7 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
     "schema": (_plain(create_schema), _NONE),
     "sequence": (create_sequence, _TEMPORARY),
     "role": (_plain(create_role), _NONE),
+    "group": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
     "extension": (_plain(create_extension), _NONE),
     "type": (_plain(create_type), _NONE),
@@ -97,6 +99,7 @@ ALTERS: dict[str, Callable[[Reader], Command]] = {
     "view": alter_view,
     "materialized": alter_materialized_view,
     "user": alter_role,
+    "default": alter_default,
     "extension": alter_extension,
     "type": alter_type,
     "domain": alter_domain,
@@ -113,6 +116,7 @@ DROPS = {
     "schema": "schema",
     "role": "role",
     "user": "role",
+    "group": "role",
     "extension": "extension",
     "type": "type",
     "domain": "domain",
@@ -176,6 +180,8 @@ def _drop(reader: Reader) -> Command:
     routine = reader.one_of("function", "procedure", "routine")
     if routine:
         return drop_functions(reader, routine)
+    if reader.word("owned"):
+        return drop_owned(reader)
     kind = _kind(reader, DROPS)
     if not kind:
         raise unsupported(reader, "DROP")

@@ -2,58 +2,96 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sql.commands.base import Command, unsupported
+from sql.commands.base import Command, Name, unsupported
+from sql.commands.renaming import Rename
 from sql.reading import Reader
 
 
 @dataclass(frozen=True)
 class CreateRole(Command):
-    """CREATE and ALTER USER or ROLE. Options that were not said are None."""
+    """CREATE and ALTER USER or ROLE. `options` are fields of storage.catalog.Role that were said.
+
+    `within`, `members` and `admins` are the roles of IN ROLE, ROLE and ADMIN.
+    """
 
     name: str
-    password: str | None
-    login: bool | None
-    superuser: bool | None
+    options: dict[str, bool | int | str | None] = field(hash=False)
     alter: bool = False
-    forget_password: bool = False
+    within: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+
+
+_SWITCHES = ("superuser", "createdb", "createrole", "inherit", "login")
+_NEVER = ("noreplication", "nobypassrls")
 
 
 def create_role(reader: Reader) -> Command:
-    """CREATE ROLE, from the name on."""
-    return _role(reader, alter=False, login=False)
+    """CREATE ROLE and CREATE GROUP, from the name on."""
+    return _role(reader, {"login": False}, alter=False)
 
 
 def create_user(reader: Reader) -> Command:
     """CREATE USER: a role that may log in."""
-    return _role(reader, alter=False, login=True)
+    return _role(reader, {"login": True}, alter=False)
 
 
 def alter_role(reader: Reader) -> Command:
     """ALTER ROLE and ALTER USER, from the name on."""
-    return _role(reader, alter=True, login=None)
+    start = reader.index
+    name = reader.name()
+    if reader.word("rename", "to"):
+        return Rename("role", (name,), False, reader.name())
+    reader.index = start
+    return _role(reader, {}, alter=True)
 
 
-def _role(reader: Reader, alter: bool, login: bool | None) -> Command:
+def _role(reader: Reader, options: dict[str, bool | int | str | None], *, alter: bool) -> Command:
     name = reader.name()
     reader.word("with")
-    password: str | None = None
-    superuser: bool | None = None
-    forget = False
+    lists: dict[str, Name] = {}
     while reader.token is not None:
-        reader.word("encrypted")
-        if reader.word("password"):
-            if reader.word("null"):
-                forget = True
-            else:
-                password = reader.string()
-        elif option := reader.one_of("superuser", "nosuperuser"):
-            superuser = option == "superuser"
-        elif option := reader.one_of("login", "nologin"):
-            login = option == "login"
-        elif reader.one_of("inherit"):
-            pass
-        else:
+        if not _option(reader, options) and not (not alter and _list(reader, lists)):
             raise unsupported(reader, "ROLE option")
-    return CreateRole(name, password, login, superuser, alter, forget)
+    return CreateRole(
+        name,
+        options,
+        alter,
+        lists.get("within", ()),
+        lists.get("members", ()),
+        lists.get("admins", ()),
+    )
+
+
+def _option(reader: Reader, options: dict[str, bool | int | str | None]) -> bool:
+    reader.word("encrypted")
+    if reader.word("password"):
+        options["password"] = None if reader.word("null") else reader.string()
+    elif reader.word("connection", "limit"):
+        options["connections"] = reader.integer()
+    elif reader.word("valid", "until"):
+        options["until"] = reader.string()
+    elif option := reader.one_of(*_SWITCHES, *(f"no{switch}" for switch in _SWITCHES)):
+        options[option.removeprefix("no")] = not option.startswith("no")
+    else:
+        return bool(reader.one_of(*_NEVER))
+    return True
+
+
+def _list(reader: Reader, lists: dict[str, Name]) -> bool:
+    """IN ROLE, ROLE, USER and ADMIN with the roles behind them."""
+    if reader.word("in", "role") or reader.word("in", "group"):
+        which = "within"
+    elif reader.word("role") or reader.word("user"):
+        which = "members"
+    elif reader.word("admin"):
+        which = "admins"
+    else:
+        return False
+    found = [reader.name()]
+    while reader.mark(","):
+        found.append(reader.name())
+    lists[which] = (*lists.get(which, ()), *found)
+    return True

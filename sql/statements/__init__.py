@@ -23,10 +23,12 @@ from sql.statements import (
     explains,
     extensions,
     functions,
+    grants,
     indexes,
     locktables,
     maintaining,
     materialized,
+    owned,
     prepared,
     queries,
     renaming,
@@ -39,6 +41,7 @@ from sql.statements import (
     views,
 )
 from sql.statements.host import Host
+from sql.statements.ownership import check_command
 from storage.column import Column
 from storage.waiting import about_to_wait
 
@@ -113,6 +116,10 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.RenameDomainCheck: domains.rename_check,
     commands.ValidateDomainCheck: domains.validate_check,
     commands.CreateRole: roles.create_role,
+    commands.Grant: grants.grant,
+    commands.GrantRole: roles.grant_role,
+    commands.DefaultPrivileges: grants.alter_default,
+    commands.ReassignOwned: owned.reassign_owned,
     commands.CreateExtension: extensions.create_extension,
     commands.UpdateExtension: extensions.update_extension,
     commands.Drop: _drop,
@@ -180,6 +187,14 @@ def _writes(command: Command) -> str:
             return "ALTER EXTENSION"
         case commands.CreateRole(alter=alter):
             return "ALTER ROLE" if alter else "CREATE ROLE"
+        case commands.Grant(revoke=revoke):
+            return "REVOKE" if revoke else "GRANT"
+        case commands.GrantRole(revoke=revoke):
+            return "REVOKE ROLE" if revoke else "GRANT ROLE"
+        case commands.DefaultPrivileges():
+            return "ALTER DEFAULT PRIVILEGES"
+        case commands.ReassignOwned(to=to):
+            return "REASSIGN OWNED" if to else "DROP OWNED"
         case commands.Drop(kind):
             return f"DROP {kind.upper()}"
         case commands.Truncate():
@@ -201,6 +216,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     verb = _writes(command)
     if verb:
         queries.refuse_read_only(host, verb)
+    check_command(host, command, planned.text)
     if type(command) in RUN_QUERY:
         return RUN_QUERY[type(command)](host, command, planned, parameters)
     return RUN[type(command)](host, command, planned.text)

@@ -19,6 +19,7 @@ from sql.foreignkeys import rules_of
 from sql.parse import parse_expression_tokens
 from sql.sortable import must_index
 from sql.statements.host import Host
+from sql.statements.ownership import must_reference
 from sql.tokens import Token
 from storage.definitions import Constraint, Index, References, Schema, Table
 from storage.errors import (
@@ -192,6 +193,7 @@ def _foreign_key(
     numbers = numbers_of(table, clause.columns, message)
     pointed, index = _pointed(parent, said, numbers, message)
     name = clause.name or free_name(host, schema, (table.name, *clause.columns, "fkey"), taken)
+    must_reference(host, parent, pointed)
     for number, other in zip(numbers, pointed, strict=True):
         _comparable(name, table, number, parent, other)
     outside = [column for column in said.set_columns if column not in clause.columns]

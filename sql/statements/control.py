@@ -190,7 +190,7 @@ def reset(host: Host, command: commands.Reset, tag: str = "RESET") -> Outcome:
     if name == "all":
         host.settings.reset_all(_KEPT)
     elif name == "session_authorization":
-        host.set_setting(name, host.session_user, False)
+        host.set_setting(name, host.login, False)
     elif name == "role":
         host.set_setting(name, "none", False)
     else:
@@ -206,6 +206,7 @@ _KEPT = frozenset(
         "transaction_deferrable",
         "session_authorization",
         "role",
+        "is_superuser",
     )
 )
 

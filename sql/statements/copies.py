@@ -41,6 +41,7 @@ def _context(host: Host, text: str) -> BindContext:
 
 def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
     plan = host.settled(lambda context: plan_copy_out(command, context), lambda: _context(host, text))
+    host.check_needs(plan.needs)
     if plan.plan is not None:
         queries.refuse_writing(host, plan.tree, plan.plan)
         plan.plan.check()
@@ -59,6 +60,7 @@ def _out(host: Host, command: commands.Copy, text: str) -> CopyOut:
 
 def _in(host: Host, command: commands.Copy, text: str) -> CopyIn:
     plan = host.settled(lambda context: plan_copy_in(command, context), lambda: _context(host, text))
+    host.check_needs(plan.needs)
     context = host.new_run(())
     keeper = None if plan.rules is None else Keeper(plan.rules, context)
     total = 0

@@ -20,6 +20,7 @@ from sql.coerce import checked
 from sql.commands import Copy
 from sql.context import BindContext, Plan
 from sql.marks import position_of
+from sql.needs import Need
 from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
 from sql.relations import Found, find_relation
@@ -49,6 +50,7 @@ class CopyOutPlan:
     format: CopyFormat
     tree: exp.Expression | None = None  # of a query
     plan: Plan | None = None
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class CopyInPlan:
     checks: tuple[Check, ...]
     where: Expression | None = None
     rules: Rules | None = None
+    needs: tuple[Need, ...] = ()
 
     def insert(self, batch: Batch, run: Run, keeper: Keeper | None) -> int:
         """Put what has come, and meets WHERE, into the table; returns how many rows that was.
@@ -96,7 +99,7 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
             raise FeatureNotSupported("COPY query must have a RETURNING clause")
         names = tuple(field.name for field in plan.fields)
         format = _format(options, tuple(f.type for f in plan.fields), names, "", True)
-        return CopyOutPlan(plan.operator, format, tree, plan)
+        return CopyOutPlan(plan.operator, format, tree, plan, plan.needs)
     found = _relation(command, context)
     if not isinstance(found.source, Table):
         hint = "Try the COPY (SELECT ...) TO variant."
@@ -109,7 +112,9 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
     types = tuple(column.type for column in columns)
     format = _format(options, types, tuple(c.name for c in columns), table.name, True)
     numbers = tuple(column.number for column in columns)
-    return CopyOutPlan(Scan(table.oid, table.name, numbers, types), format)
+    context.need(table).want("r", numbers)
+    needs = tuple(context.needs.values())
+    return CopyOutPlan(Scan(table.oid, table.name, numbers, types), format, needs=needs)
 
 
 def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
@@ -134,7 +139,9 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
     )
     not_null, checks = writing.not_null(table), writing.checks(table, context)
     where, rules = _where(command, table, context), writing.rules_for_insert(table, context)
-    return CopyInPlan(table, format, row, not_null, checks, where, rules)
+    context.need(table).want("a", places)
+    needs = tuple(context.needs.values())
+    return CopyInPlan(table, format, row, not_null, checks, where, rules, needs)
 
 
 def _where(command: Copy, table: Table, context: BindContext) -> Expression | None:

@@ -45,6 +45,7 @@ def run(host: Host, command: commands.Explain, planned: Planned, parameters: Seq
     if isinstance(found, str):
         return _report(explained_utility(found, options))
     plan = found.plan
+    host.check_needs(plan.needs)
     if options.analyze:
         queries.refuse_writing(host, found.tree, plan)
         plan.check_populated()

@@ -28,7 +28,7 @@ from sql.scope import Frame, Scope
 from sql.statements.control import done
 from sql.statements.following import follow
 from sql.statements.host import Host
-from sql.statements.places import owner, place
+from sql.statements.places import owner, place, role_named
 from sql.statements.removing import remove
 from sql.unparse import Renames, Unparser
 from storage.batch import Batch
@@ -40,6 +40,7 @@ from storage.errors import (
     DatatypeMismatch,
     DuplicateFunction,
     FeatureNotSupported,
+    InsufficientPrivilege,
     InvalidFunctionDefinition,
     InvalidParameterValue,
     SqlSyntaxError,
@@ -47,6 +48,7 @@ from storage.errors import (
     UndefinedObject,
     WrongObjectType,
 )
+from storage.rights import owns
 from storage.transactions.locks import TableMode
 from storage.types import ANY, BY_OID, RECORD, VOID, Type
 
@@ -78,6 +80,8 @@ def create_function(host: Host, command: commands.CreateFunction, text: str) -> 
         if not command.replace:
             raise DuplicateFunction(f'function "{function.name}" already exists with same argument types')
         host.transaction.lock_table(old.oid, TableMode.AccessExclusiveLock)
+        if not owns(host.catalog, host.identity.role, old.owner):
+            raise InsufficientPrivilege(f"must be owner of {command.kind} {old.name}")
         _check_replacement(old, function, command.kind)
     oid = host.transaction.allocate_oid() if old is None else old.oid
     function = replace(function, oid=oid, version=1 if old is None else old.version)
@@ -292,7 +296,13 @@ def _quote(text: str, position: int) -> int:
 # by name
 
 
-def find(host: Host, kind: str, signature: Signature, text: str) -> Function | None:
+def find(
+    host: Host,
+    kind: str,
+    signature: Signature,
+    text: str,
+    mode: TableMode = TableMode.AccessExclusiveLock,
+) -> Function | None:
     """The function of this signature, locked; None where there is none. Raises AmbiguousFunction."""
     found = _candidates(host, kind, signature.name, listed=signature.arguments is not None)
     if signature.arguments is None:
@@ -313,7 +323,7 @@ def find(host: Host, kind: str, signature: Signature, text: str) -> Function | N
         ]
     if not found:
         return None
-    host.transaction.lock_table(found[0].oid, TableMode.AccessExclusiveLock)
+    host.transaction.lock_table(found[0].oid, mode)
     function = host.catalog.functions.get(found[0].oid)
     if function is not None and kind != "routine" and function.procedure != (kind == "procedure"):
         raise WrongObjectType(f"{_shown(function)} is not a {kind}")
@@ -337,9 +347,15 @@ def _candidates(host: Host, kind: str, name: tuple[str, ...], *, listed: bool) -
     return fitting or (list(found.values()) if listed else [])
 
 
-def must_find(host: Host, kind: str, signature: Signature, text: str) -> Function:
+def must_find(
+    host: Host,
+    kind: str,
+    signature: Signature,
+    text: str,
+    mode: TableMode = TableMode.AccessExclusiveLock,
+) -> Function:
     """The function of this signature, locked. Raises UndefinedFunction, AmbiguousFunction."""
-    function = find(host, kind, signature, text)
+    function = find(host, kind, signature, text, mode)
     if function is None:
         raise _missing(host, kind, signature, text)
     return function
@@ -375,11 +391,7 @@ def rename_function(host: Host, command: commands.RenameFunction, text: str) -> 
         case commands.SetSchema(schema=name):
             changed = replace(function, schema=host.catalog.must_schema(name).oid)
         case commands.ChangeOwner(owner=name):
-            words = {"current_user": host.user, "current_role": host.user, "session_user": host.session_user}
-            role = host.catalog.role(words.get(name, name))
-            if role is None:
-                raise UndefinedObject(f'role "{name}" does not exist')
-            changed = replace(function, owner=role.oid)
+            changed = replace(function, owner=role_named(host, name))
     other = _same(host, changed)
     if other is not None and other.oid != function.oid:
         schema: Schema = host.catalog.schemas[changed.schema]

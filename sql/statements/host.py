@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from engine.forms.style import Style
 from engine.run import Run
 from engine.seams import SessionInfo
+from sql.asked import Identity
 from sql.channels import Mailbox
 from sql.context import BindContext
+from sql.needs import Need
 from sql.outcome import Outcome
 from sql.parse import Statement
 from sql.planned import Planned, Planner
@@ -28,9 +30,9 @@ class Host(SessionInfo, Protocol):
     """The session, as its statements see it."""
 
     store: Database
+    login: str
     settings: Settings
     planner: Planner
-    superuser: bool
     explicit: bool
     mailbox: Mailbox
     prepared: dict[str, Planned]
@@ -39,6 +41,12 @@ class Host(SessionInfo, Protocol):
 
     @property
     def status(self) -> str: ...
+
+    @property
+    def superuser(self) -> bool: ...
+
+    @property
+    def identity(self) -> Identity: ...
 
     @property
     def style(self) -> Style: ...
@@ -52,6 +60,9 @@ class Host(SessionInfo, Protocol):
     def set_modes(
         self, isolation: str | None, read_only: bool | None, deferrable: bool | None = None
     ) -> None: ...
+
+    def check_needs(self, needs: Iterable[Need]) -> None:
+        """Raise InsufficientPrivilege where the user lacks what a plan needs."""
 
     def commit(self) -> None: ...
 

@@ -133,6 +133,7 @@ def plan_of(host: Host, text: str) -> Plan:
         return plan_query(parse_query(lex(text), text), given)
 
     plan = host.settled(made, context)
+    host.check_needs(plan.needs)
     plan.check()
     plan.check_populated()
     return plan

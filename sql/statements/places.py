@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sql.statements.host import Host
-from storage.definitions import BOOTSTRAP_ROLE, INFORMATION_SCHEMA, PUBLIC, Schema
-from storage.errors import InsufficientPrivilege, InvalidSchemaName, InvalidTableDefinition
+from storage.definitions import INFORMATION_SCHEMA, PUBLIC, Schema
+from storage.errors import InsufficientPrivilege, InvalidSchemaName, InvalidTableDefinition, UndefinedObject
+from storage.rights import DATABASE, Subject, held
 
 
 def place(host: Host, parts: tuple[str, ...], temporary: bool = False) -> Schema:
@@ -30,6 +31,9 @@ def place(host: Host, parts: tuple[str, ...], temporary: bool = False) -> Schema
             f'permission denied to create "{schema.name}.{parts[-1]}"',
             detail="System catalog modifications are currently disallowed.",
         )
+    about = Subject("n", schema.oid, schema.owner)
+    if not host.superuser and "C" not in held(catalog, host.identity.role, about):
+        raise InsufficientPrivilege(f"permission denied for schema {schema.name}")
     return schema
 
 
@@ -37,6 +41,10 @@ def _own(host: Host) -> Schema:
     """The schema of the session's temporary relations."""
     found = next((schema for schema in host.catalog.schemas.values() if schema.temporary), None)
     if found is None:
+        if not host.superuser and "T" not in held(host.catalog, host.identity.role, DATABASE):
+            raise InsufficientPrivilege(
+                f'permission denied to create temporary tables in database "{host.database}"'
+            )
         oid = host.transaction.allocate_oid()
         found = Schema(oid, f"pg_temp_{host.backend_pid or oid}", temporary=True)
         host.transaction.define(found)
@@ -45,5 +53,14 @@ def _own(host: Host) -> Schema:
 
 def owner(host: Host) -> int:
     """The OID of the role that makes something."""
-    role = host.catalog.role(host.user)
-    return role.oid if role is not None else BOOTSTRAP_ROLE
+    return host.identity.role
+
+
+def role_named(host: Host, name: str) -> int:
+    """The OID of a role that a statement names. Raises UndefinedObject."""
+    if name in ("current_user", "current_role"):
+        return owner(host)
+    role = host.catalog.role(host.session_user if name == "session_user" else name)
+    if role is None:
+        raise UndefinedObject(f'role "{name}" does not exist')
+    return role.oid

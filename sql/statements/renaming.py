@@ -14,6 +14,8 @@ from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.following import follow
 from sql.statements.host import Host
+from sql.statements.places import role_named
+from sql.statements.roles import rename_role
 from sql.statements.tables import check_name
 from sql.statements.types import move_type, must_type
 from sql.unparse import Renames, expression_text
@@ -72,6 +74,8 @@ def _must_find(
 
 def rename(host: Host, command: commands.Rename, text: str) -> Outcome:
     """RENAME TO, RENAME COLUMN, RENAME CONSTRAINT."""
+    if command.kind == "role":
+        return rename_role(host, command)
     if command.kind == "schema":
         _rename_schema(host, command)
         return done("ALTER SCHEMA")
@@ -121,27 +125,20 @@ def set_schema(host: Host, command: commands.SetSchema, text: str) -> Outcome:
 
 def change_owner(host: Host, command: commands.ChangeOwner, text: str) -> Outcome:
     """OWNER TO: a table's sequences go with it."""
-    role = host.catalog.role(_role_named(host, command.owner))
-    if role is None:
-        raise UndefinedObject(f'role "{command.owner}" does not exist')
+    owner = role_named(host, command.owner)
     if command.kind == "schema":
-        host.transaction.define(replace(_must_schema(host, command.name[-1]), owner=role.oid))
+        host.transaction.define(replace(_must_schema(host, command.name[-1]), owner=owner))
         return done("ALTER SCHEMA")
     if command.kind in ("type", "domain"):
-        host.transaction.define(replace(must_type(host, command.name), owner=role.oid))
+        host.transaction.define(replace(must_type(host, command.name), owner=owner))
         return done(_tag(command.kind))
     found = _must_find(host, command)
     if found is not None:
-        host.transaction.define(replace(found, owner=role.oid))
+        host.transaction.define(replace(found, owner=owner))
         for sequence in list(host.catalog.sequences()):
             if sequence.owned_by is not None and sequence.owned_by[0] == found.oid:
-                host.transaction.define(replace(sequence, owner=role.oid))
+                host.transaction.define(replace(sequence, owner=owner))
     return done(_tag(command.kind))
-
-
-def _role_named(host: Host, name: str) -> str:
-    words = {"current_user": host.user, "current_role": host.user, "session_user": host.session_user}
-    return words.get(name, name)
 
 
 def _move(host: Host, found: Relation, schema: Schema, name: str) -> None:

@@ -35,6 +35,7 @@ def create_table_as(
 ) -> Outcome:
     """CREATE TABLE AS query [WITH NO DATA], CREATE TABLE AS EXECUTE, SELECT INTO."""
     plan, values = source_of(host, command, planned, parameters)
+    host.check_needs(plan.needs)
     table = created(host, command, plan)
     if table is None or (not command.with_data and command.execute is None):
         return done("CREATE TABLE AS")

@@ -30,6 +30,19 @@ from storage.column import Column
 from storage.types import BY_NAME, Form, Type
 
 Row = Mapping[str, Any]
+_PRIVATE = frozenset(
+    (
+        "pg_authid",
+        "pg_config",
+        "pg_file_settings",
+        "pg_hba_file_rules",
+        "pg_largeobject",
+        "pg_shadow",
+        "pg_statistic",
+        "pg_statistic_ext_data",
+        "pg_user_mapping",
+    )
+)
 Builder = Callable[[Catalog, SessionInfo], Iterable[Row]]
 
 
@@ -47,6 +60,16 @@ class SystemView:
     fixed: tuple[Builder, ...] = ()
     text: str = ""
     volatile: bool = False
+
+    @property
+    def word(self) -> str:
+        """What it is called in errors."""
+        return "view" if self.kind == "v" else "table"
+
+    @property
+    def private(self) -> bool:
+        """Whether superusers alone may read it."""
+        return self.schema == "pg_catalog" and self.name in _PRIVATE
 
     @cached_property
     def types(self) -> tuple[Type, ...]:

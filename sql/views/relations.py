@@ -12,6 +12,7 @@ from sql.views.registry import VIEWS, Row, view
 from storage.catalog import Catalog
 from storage.definitions import (
     BOOTSTRAP_ROLE,
+    FIRST_USER_OID,
     INFORMATION_SCHEMA,
     PG_CATALOG,
     ColumnDefinition,
@@ -21,6 +22,7 @@ from storage.definitions import (
     Table,
     View,
 )
+from storage.rights import Subject, acl_texts, item_texts, items_of
 from storage.types import INT8, Form, Type
 from storage.usertypes import CompositeType, DomainType
 
@@ -30,7 +32,10 @@ _SCHEMAS = {"pg_catalog": PG_CATALOG, "information_schema": INFORMATION_SCHEMA}
 @view("pg_catalog", "pg_namespace")
 def pg_namespace(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for schema in catalog.schemas.values():
-        yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner}
+        acl = acl_texts(catalog, schema.oid)
+        if acl is None and schema.oid < FIRST_USER_OID:
+            acl = item_texts(catalog, items_of(catalog, Subject("n", schema.oid, schema.owner)))
+        yield {"oid": schema.oid, "nspname": schema.name, "nspowner": schema.owner, "nspacl": acl}
 
 
 def _class(oid: int, name: str, schema: int, kind: str, owner: int, columns: int) -> dict[str, object]:
@@ -51,6 +56,13 @@ def _class(oid: int, name: str, schema: int, kind: str, owner: int, columns: int
 
 @view("pg_catalog", "pg_class")
 def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for row in _classes(catalog):
+        oid = row["oid"]
+        assert isinstance(oid, int)
+        yield {**row, "relacl": acl_texts(catalog, oid)}
+
+
+def _classes(catalog: Catalog) -> Iterable[dict[str, object]]:
     for relation in catalog.relations.values():
         persistence = {"relpersistence": ord("t" if relation.temporary else "p")}
         if isinstance(relation, Sequence):
@@ -140,6 +152,14 @@ def _attribute(relation: int, name: str, type: Type, number: int, not_null: bool
 
 @view("pg_catalog", "pg_attribute")
 def pg_attribute(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for row in _attributes(catalog):
+        oid, number = row["attrelid"], row["attnum"]
+        assert isinstance(oid, int)
+        assert isinstance(number, int)
+        yield {**row, "attacl": acl_texts(catalog, oid, number) if number > 0 else None}
+
+
+def _attributes(catalog: Catalog) -> Iterable[dict[str, object]]:
     for table in catalog.tables():
         for column in table.columns:
             yield _attribute(table.oid, column.name, column.type, column.number, column.not_null) | {

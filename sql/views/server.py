@@ -10,6 +10,7 @@ from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog
 from storage.definitions import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG
+from storage.rights import acl_texts
 
 
 @view("pg_catalog", "pg_database")
@@ -25,6 +26,7 @@ def pg_database(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         "dattablespace": names.TABLESPACE_DEFAULT,
         "datcollate": "C",
         "datctype": "C",
+        "datacl": acl_texts(catalog, DATABASE_OID),
     }
 
 
@@ -35,14 +37,15 @@ def pg_authid(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "oid": role.oid,
             "rolname": role.name,
             "rolsuper": role.superuser,
-            "rolinherit": True,
-            "rolcreaterole": role.superuser,
-            "rolcreatedb": role.superuser,
+            "rolinherit": role.inherit,
+            "rolcreaterole": role.superuser or role.createrole,
+            "rolcreatedb": role.superuser or role.createdb,
             "rolcanlogin": role.login,
             "rolreplication": False,
             "rolbypassrls": role.superuser,
-            "rolconnlimit": -1,
+            "rolconnlimit": role.connections,
             "rolpassword": role.password,
+            "rolvaliduntil": role.until,
         }
 
 
@@ -58,7 +61,7 @@ def _users(catalog: Catalog) -> Iterable[Row]:
             yield {
                 "usename": role.name,
                 "usesysid": role.oid,
-                "usecreatedb": role.superuser,
+                "usecreatedb": role.superuser or role.createdb,
                 "usesuper": role.superuser,
                 "userepl": False,
                 "usebypassrls": role.superuser,

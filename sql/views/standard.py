@@ -371,9 +371,3 @@ sql_view(
            'pg_catalog'::name AS default_collate_schema, 'C'::name AS default_collate_name
     """,
 )
-
-sql_view(
-    "information_schema",
-    "enabled_roles",
-    "SELECT r.rolname AS role_name FROM pg_catalog.pg_roles r WHERE r.rolname = current_user",
-)

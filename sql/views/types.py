@@ -14,6 +14,7 @@ from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog
 from storage.definitions import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Function, Table, View
+from storage.rights import acl_texts
 from storage.types import (
     ANY,
     ANYENUM,
@@ -238,6 +239,7 @@ def made_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         yield _proc(made.oid, made.name, [a.type.oid for a in made.inputs], result, kind=kind) | {
             "pronamespace": made.schema,
             "proowner": made.owner,
+            "proacl": acl_texts(catalog, made.oid),
             "prolang": names.LANGUAGE_SQL,
             "procost": made.cost,
             "prorows": made.rows,

@@ -9,6 +9,7 @@ from sql.views import names
 from sql.views.registry import Row, view
 from sql.views.types import IO_OIDS, align_of, by_value, io_functions
 from storage.catalog import Catalog
+from storage.rights import acl_texts
 from storage.types import Form
 from storage.usertypes import CompositeType, DomainType, EnumType, UserType
 
@@ -81,6 +82,7 @@ def made_types(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         common: dict[str, object] = {
             "typnamespace": made.schema,
             "typowner": made.owner,
+            "typacl": acl_texts(catalog, made.oid),
             "typisdefined": True,
             "typdelim": ord(","),
             "typtypmod": -1,

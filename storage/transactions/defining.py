@@ -11,7 +11,9 @@ from typing import Protocol
 from storage.catalog import Catalog
 from storage.definitions import Definition, Table, Versioned, type_defined
 from storage.errors import DuplicateTable, SerializationFailure
+from storage.grants import Acl, DefaultAcl, Grant
 from storage.indexes import uniqueness
+from storage.rights import handed_over, new_items, subject
 from storage.segments.table import Store
 from storage.transactions.changes import TableChanges
 from storage.transactions.locks import Party, TableMode, Thing, Waits
@@ -41,6 +43,16 @@ def _has_rows(store: Store, changes: TableChanges | None) -> bool:
     return bool(store.parts and not changes.truncated) or any(True for _ in changes.live())
 
 
+def _about(grant: Grant) -> tuple[int, ...]:
+    """The OIDs of the objects that a grant goes with."""
+    match grant:
+        case Acl():
+            return (grant.object,)
+        case DefaultAcl():
+            return (grant.role, grant.schema)
+    return (grant.role, grant.member)
+
+
 class Defining(Party):
     """The part of a transaction that changes definitions."""
 
@@ -65,6 +77,10 @@ class Defining(Party):
         """See storage.seams.Transaction."""
         raise NotImplementedError
 
+    def allocate_oid(self) -> int:
+        """See storage.seams.Transaction."""
+        raise NotImplementedError
+
     def _must_write(self) -> None:
         raise NotImplementedError
 
@@ -75,6 +91,10 @@ class Defining(Party):
             self._check_rows(item)
         known = self.catalog.find(item.oid)
         self._change(item.oid, item)
+        if known is None and self.catalog.default_acls:
+            self._grant_defaults(item)
+        if known is not None and getattr(known, "owner", 0) != getattr(item, "owner", 0):
+            self._hand_over(item.oid, known.owner, item.owner)  # type: ignore[union-attr]
         before, type = type_defined(known), type_defined(item)
         if before is not None and type is not None and before != type:
             for other in list(self.catalog.embedding(type)):
@@ -84,6 +104,23 @@ class Defining(Party):
         """See storage.seams.Transaction."""
         self._lock_definition(item)
         self._change(item.oid, None)
+        for grant in list(self.catalog.grants.values()):
+            if item.oid in _about(grant):
+                self._change(grant.oid, None)
+
+    def _hand_over(self, oid: int, old: int, new: int) -> None:
+        """The lists of an object whose owner changes: what was the old one's is the new one's."""
+        for acl in [acl for (object, _), acl in self.catalog.acls.items() if object == oid]:
+            self._change(acl.oid, replace(acl, items=handed_over(acl.items, old, new)))
+
+    def _grant_defaults(self, item: Definition) -> None:
+        """The list that default privileges give a new object."""
+        about = subject(item)
+        items = None if about is None else new_items(self.catalog, about, getattr(item, "schema", 0))
+        if items is not None:
+            temporary = bool(getattr(item, "temporary", False))
+            acl = Acl(self.allocate_oid(), item.oid, 0, items, temporary)
+            self._change(acl.oid, acl)
 
     def _change(self, oid: int, item: Definition | None) -> None:
         before = self.catalog

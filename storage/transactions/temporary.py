@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from storage.catalog import Catalog
 from storage.definitions import Definition, Relation, Schema, Table
+from storage.grants import Acl
 
 
 class Temporary:
@@ -35,7 +36,7 @@ class Temporary:
         """Whether a changed definition, None for one that goes, is the session's alone."""
         if item is None:
             return oid in self._definitions
-        return isinstance(item, Relation | Schema) and item.temporary
+        return isinstance(item, Relation | Schema | Acl) and item.temporary
 
     def change(self, definitions: Mapping[int, Definition | None]) -> None:
         """A transaction has committed these."""
