@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from engine.pool import ordered
 from engine.run import Run
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Key, Words, column_keys
 from storage.types import INT8
 
@@ -83,6 +83,16 @@ def sorted_rows(words: Sequence[Words], run: Run) -> Positions:
         return np.arange(rows)
     result = list(ordered(_bucket_tasks(words, buckets(leading, run), run), run))
     return np.concatenate(result)
+
+
+def starts(words: Sequence[Words], order: Positions) -> Mask:
+    """Where the words of a row differ from those of the row before it; the first row begins everything."""
+    new = np.zeros(len(order), np.bool_)
+    new[:1] = True
+    for word in words:
+        ordered = word[order]
+        new[1:] |= ordered[1:] != ordered[:-1]
+    return new
 
 
 def leading_words(words: Sequence[Words]) -> Words | None:

@@ -30,6 +30,8 @@ BITS = 6
 PARTS = 1 << BITS
 LEVELS = 4
 """As often as rows are dealt out at most: what is in one part then has equal keys, or bad luck."""
+LAST = LEVELS - 1
+"""The level whose parts are not dealt out again."""
 _SALT = 77
 
 
@@ -104,7 +106,7 @@ class Partitions:
         self._grant: Grant = run.memory.grant()
         self._held: list[Dealt] = []
         self._spilled: _Spilled | None = None
-        self._most = 1 << 62  # parts of fewer rows may be dealt out again
+        self._most = 1 << 62 if level < LAST else 0  # parts of fewer rows may be dealt out again
 
     @property
     def spilled(self) -> bool:
@@ -160,6 +162,11 @@ class Partitions:
         rows, size = int(self.rows[part]), float(self.nbytes[part])
         return self.spilled and rows < self._most and size * at_once > self._run.memory.limit
 
+    def is_stuck(self, part: int) -> bool:
+        """Whether a part of the file is too large to be held, and would not become smaller."""
+        stays = self.spilled and int(self.rows[part]) >= self._most
+        return stays and 2 * float(self.nbytes[part]) > self._run.memory.limit
+
     def finer(self, part: int, keys: Callable[[Batch], Sequence[Column]]) -> Partitions:
         """The rows of a part, dealt out again by their keys."""
         finer = Partitions(self.types, self._run, self._owner, self.level + 1)
@@ -170,7 +177,7 @@ class Partitions:
             finer.close()
             raise
         # a part that did not become smaller will not
-        finer._most = int(self.rows[part]) if finer.level + 1 < LEVELS else 0
+        finer._most = min(finer._most, int(self.rows[part]))
         return finer
 
     def close(self) -> None:

@@ -44,13 +44,17 @@ class Collected(State):
         """
         self.reserve(count)
         offsets = np.zeros(count + 1, np.int64)
-        if not self.pieces:
-            return offsets, [Column.of(type, []) for type in self.arguments]
-        groups = np.concatenate([groups for groups, _ in self.pieces])
+        groups, columns = self.rows_kept()
         np.cumsum(np.bincount(groups, minlength=count)[:count], out=offsets[1:])
         order = np.argsort(groups, kind="stable")[: offsets[-1]]
+        return offsets, [column.take(order) for column in columns]
+
+    def rows_kept(self) -> tuple[Positions, Sequence[Column]]:
+        if not self.pieces:
+            return np.zeros(0, np.int64), [Column.of(type, []) for type in self.arguments]
         parts = zip(*(columns for _, columns in self.pieces), strict=True)
-        return offsets, [Column.concat(list(columns)).take(order) for columns in parts]
+        columns = [Column.concat(list(each)) for each in parts]
+        return np.concatenate([groups for groups, _ in self.pieces]), columns
 
 
 @aggregate("array_agg", [ANYNONARRAY], ANYARRAY, ordered=True)

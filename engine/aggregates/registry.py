@@ -34,13 +34,14 @@ class State:
 
     strict: ClassVar[bool] = True  # rows with a null argument are left out
     keeps_rows: ClassVar[bool] = False  # what it holds grows with the rows, not with the groups
+    picks: ClassVar[bool] = False  # if rows come in order, it keeps few of them: see `expect`
 
     def __init__(self, arguments: Sequence[Type], result: Type, run: Run) -> None:
         self.arguments = tuple(arguments)
         self.result = result
         self.run = run
         self.count = 0
-        # of an ordered-set aggregate, before `finish`: its direct arguments, one row a group
+        # of an ordered-set aggregate, before `finish` or `expect`: its direct arguments, one row a group
         self.direct: Sequence[Column] = ()
         self.directions: Sequence[tuple[bool, bool]] = ()
         self.prepare()
@@ -62,6 +63,14 @@ class State:
                 columns = [column.take(valid) for column in columns]
         if len(groups):
             self.add(groups, columns)
+
+    def expect(self, rows: Positions) -> None:
+        """All rows that are added will come sorted, by group and then by the call's order, `rows[g]` of group
+        g, of a strict aggregate without nulls. Direct arguments are there."""
+
+    def rows_kept(self) -> tuple[Positions, Sequence[Column]]:
+        """(the group of each row that is kept, their columns), of a state that keeps rows and picks."""
+        raise NotImplementedError
 
     def reserve(self, count: int) -> None:
         """Have places for `count` groups at least."""

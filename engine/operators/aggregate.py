@@ -6,12 +6,13 @@ in which their first rows came. Where a batch has about as many groups as rows, 
 than they may, it goes on with rows instead: see engine.operators.manygroups. Groups then come in any order.
 
 With grouping sets the rows are read once, each batch is grouped by every widest set, and the groups of
-the other sets are merged from these (engine.rollups). A key that a set leaves out is null in its rows.
+the other sets are merged from these (engine.rollups). A key that a set leaves out is null in its rows. Where
+the groups take more memory than they may, each set goes on for itself, with groups or with rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,8 +20,9 @@ from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
 from engine.groups import number
 from engine.nodes import Reference
-from engine.operators.base import Operator, Task, bundled, tasks_of
+from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
+from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
 from engine.partitions import Dealt
@@ -83,40 +85,32 @@ class Aggregate:
         yield from timed(run, self, self._groups(run))
 
     def _groups(self, run: Run) -> Iterator[Batch]:
-        gathered = [_Grouping(self, each, run) for each in roots(self.key_sets)]
+        groupings = _Groupings(self, run)
         try:
-            for rows in self._rows(gathered, run):
-                for grouping, part in zip(gathered, rows.parts, strict=True):
-                    grouping.merge(rows, part)
-            for batch in self._results(gathered):
+            for rows in self._rows(groupings, run):
+                groupings.merge(rows)
+            for batch in self._results(groupings):
                 for first in range(0, batch.rows, BATCH_ROWS):
                     run.check()
                     yield batch.slice(first, first + BATCH_ROWS)
         finally:
-            for grouping in gathered:
-                grouping.close()
+            groupings.close()
 
-    def _results(self, gathered: Sequence[_Grouping]) -> Iterator[Batch]:
-        """The rows of each set."""
-        many = gathered[0].many
-        if many is not None:  # there is one set
-            for batch in many.finish():
-                bits = [self._bits(places, self.key_sets[0], batch.rows) for places in self.groupings]
-                yield Batch((*batch.columns, *bits), batch.rows)
-            return
-        grouped = {frozenset(grouping.whole.places): grouping.whole for grouping in gathered}
-        grouped = rolled_up(self.key_sets, grouped, lambda whole: whole.count, Whole.rolled)
-        results = {each: self._result(each, whole) for each, whole in grouped.items()}
-        for each in self.key_sets:
-            yield results[each]
+    def _results(self, groupings: _Groupings) -> Iterator[Batch]:
+        """The rows of each set; those of one that is named twice come together."""
+        grouped = groupings.of_sets()
+        for places in dict.fromkeys(self.key_sets):
+            times = self.key_sets.count(places)
+            found = grouped[places]
+            for batch in found.finish() if isinstance(found, ManyGroups) else [self._result(found)]:
+                bits = [self._bits(grouping, places, batch.rows) for grouping in self.groupings]
+                yield from [Batch((*batch.columns, *bits), batch.rows)] * times
 
-    def _result(self, places: Set, whole: Whole) -> Batch:
-        """The rows of a set: one a group."""
+    def _result(self, whole: Whole) -> Batch:
+        """Keys and values of a set's groups."""
         mine, count = whole.key_columns(), whole.count
         keys = [mine[i] if i in mine else Column.nulls(key.type, count) for i, key in enumerate(self.keys)]
-        results = whole.results(Batch(tuple(keys), count))
-        bits = [self._bits(grouping, places, count) for grouping in self.groupings]
-        return Batch((*keys, *results, *bits), count)
+        return Batch((*keys, *whole.results(Batch(tuple(keys), count))), count)
 
     def _bits(self, grouping: Sequence[int], places: Set, count: int) -> Column:
         """GROUPING of these keys, in rows of this set."""
@@ -125,20 +119,19 @@ class Aggregate:
             value = 2 * value + (place not in places)
         return Column.scalar(INT4, value).spread(count)
 
-    def _rows(self, gathered: Sequence[_Grouping], run: Run) -> Iterator[_Rows]:
-        """The batches, evaluated, and grouped by each of the widest sets."""
+    def _rows(self, groupings: _Groupings, run: Run) -> Iterator[_Rows]:
+        """The batches, evaluated, and grouped by each of the sets that are grouped by."""
         expressions = list(self._expressions())
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            below = bundled(tasks_of(self.child, run), self.child.types)
-            tasks = (partial(self._task, task, gathered, run) for task in below)
+            tasks = (partial(self._task, task, groupings, run) for task in tasks_of(self.child, run))
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part
             return
         for batch in self.child.batches(run):
             run.check()
-            yield self._evaluated(batch, gathered, run)
+            yield self._evaluated(batch, groupings, run)
 
     def _expressions(self) -> Iterator[Expression]:
         yield from self.keys
@@ -150,14 +143,14 @@ class Aggregate:
             if call.direct is not None:
                 yield from call.direct.arguments
 
-    def _task(self, task: Task, gathered: Sequence[_Grouping], run: Run) -> _Rows | None:
+    def _task(self, task: Task, groupings: _Groupings, run: Run) -> _Rows | None:
         batch = task()
-        return None if batch is None or not batch.rows else self._evaluated(batch, gathered, run)
+        return None if batch is None or not batch.rows else self._evaluated(batch, groupings, run)
 
-    def _evaluated(self, batch: Batch, gathered: Sequence[_Grouping], run: Run) -> _Rows:
+    def _evaluated(self, batch: Batch, groupings: _Groupings, run: Run) -> _Rows:
         keys = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
         rows = _Rows(keys, [inputs(call, batch, run) for call in self.calls], batch.rows)
-        rows.parts = [grouping.part(rows) for grouping in gathered]
+        rows.parts = {grouping.places: grouping.part(rows) for grouping in groupings.all}
         return rows
 
 
@@ -168,25 +161,105 @@ class _Rows:
 
     def __init__(self, keys: list[Column], given: list[Input], count: int) -> None:
         self.keys, self.given, self.count = keys, given, count
-        self.parts: list[Part | Dealt | None] = []
+        self.parts: dict[Set, Part | Dealt | None] = {}
+
+
+class _Groupings:
+    """The groupings of a run: one for each of the widest sets and, once memory is short, for each set.
+
+    When that is depends on the rows and their order only, not on how tasks come to their ends; what a task
+    made of its batch before is made good by `merge`.
+    """
+
+    def __init__(self, plan: Aggregate, run: Run) -> None:
+        self._plan = plan
+        self._run = run
+        self._sets = tuple(dict.fromkeys(plan.key_sets))
+        types = [key.type for key in plan.keys]
+        alone = len(self._sets) == 1
+        self.all = tuple(
+            _Grouping(plan, Whole(plan.calls, each, types, run), run, alone=alone)
+            for each in roots(self._sets)
+        )
+        self._split = alone
+        self._grant = run.memory.grant()
+        self._checked = FEW  # the size at which memory is looked at next
+
+    def merge(self, rows: _Rows) -> None:
+        """Take the next batch. Raises OutOfMemory."""
+        for grouping in self.all:
+            there = grouping.places in rows.parts
+            grouping.merge(rows, rows.parts[grouping.places] if there else grouping.part(rows))
+        size = self._size()
+        if size >= self._checked:
+            self._check()
+            self._checked = max(self._size() * 5 // 4, FEW)
+
+    def _size(self) -> int:
+        return sum(grouping.size for grouping in self.all if grouping.many is None)
+
+    def _check(self) -> None:
+        """Count what the groups hold; where it is too much, go on with rows."""
+        nbytes = sum(grouping.whole.nbytes for grouping in self.all if grouping.many is None)
+        if self._grant.resize(nbytes):
+            return
+        if not self._split:
+            self._split_up()
+        left = [grouping for grouping in self.all if grouping.many is None]
+        sizes = {grouping.places: grouping.whole.nbytes for grouping in left}
+        dealing = [grouping for grouping in left if grouping.may_go_aside]
+        if not dealing:
+            self._grant.require(max(sum(sizes.values()) - self._grant.held, 0), self._plan.explain())
+        for grouping in dealing:
+            if 2 * len(left) * sizes[grouping.places] >= sum(sizes.values()):
+                grouping.deal()
+
+    def _split_up(self) -> None:
+        """From now on each set is grouped for itself."""
+        wholes = {grouping.places: grouping.whole for grouping in self.all}
+        wholes = rolled_up(self._sets, wholes, lambda whole: whole.count, Whole.rolled)
+        sizes = {each: whole.count for each, whole in wholes.items()}
+        sizes |= {grouping.places: grouping.size for grouping in self.all}
+        self.all = tuple(
+            _Grouping(self._plan, wholes[each], self._run, alone=True, size=sizes[each])
+            for each in self._sets
+        )
+        self._split = True
+
+    def of_sets(self) -> Mapping[Set, Whole | ManyGroups]:
+        """The groups of every set."""
+        if self._split:
+            return {grouping.places: grouping.many or grouping.whole for grouping in self.all}
+        wholes = {grouping.places: grouping.whole for grouping in self.all}
+        return rolled_up(self._sets, wholes, lambda whole: whole.count, Whole.rolled)
+
+    def close(self) -> None:
+        """Forget all groups and rows."""
+        self._grant.release()
+        for grouping in self.all:
+            grouping.close()
 
 
 class _Grouping:
-    """The groups by one of the widest sets: a Whole, and from some batch on, perhaps, rows dealt out.
+    """The groups by one set: a Whole, and from some batch on, perhaps, rows dealt out.
 
-    From which on depends on the rows and their order only, not on how tasks come to their ends.
+    `alone`: no other set's groups are merged from these.
     """
 
-    def __init__(self, plan: Aggregate, places: Set, run: Run) -> None:
-        self.whole = Whole(plan.calls, places, [key.type for key in plan.keys], run)
+    def __init__(self, plan: Aggregate, whole: Whole, run: Run, *, alone: bool, size: int = 0) -> None:
+        self.whole = whole
+        self.places: Set = frozenset(whole.places)
         self.many: ManyGroups | None = None
+        self.size = size  # groups, and rows that are kept
         self._plan = plan
         self._run = run
-        self._alone = bool(places) and len(plan.key_sets) == 1
+        self._alone = alone and bool(whole.places)
         self._rows_kept = any(map(keeps_rows, plan.calls))
-        self._grant = run.memory.grant()
-        self._size = 0  # groups, and rows that are kept
-        self._checked = FEW  # the size at which memory is looked at next
+
+    @property
+    def may_go_aside(self) -> bool:
+        """Whether rows in files take less memory than the groups: if there is one, where it keeps rows."""
+        return bool(self.places) or any(map(is_sorted, self._plan.calls))
 
     def part(self, rows: _Rows) -> Part | Dealt | None:
         """A batch's groups, or its rows dealt out; None: it is to be dealt out by `merge`. On a worker."""
@@ -203,39 +276,27 @@ class _Grouping:
         return Part.of([key.take(firsts) for key in keys], len(firsts), results)
 
     def merge(self, rows: _Rows, part: Part | Dealt | None) -> None:
-        """Take the next batch."""
+        """Take the next batch. Raises DiskFull, FileError, ConfigurationLimitExceeded."""
         if self.many is None and isinstance(part, Part):
             self.whole.merge(part)
-            self._size += (rows.count if self._rows_kept else 0) + part.count
-            if self._size >= self._checked:
-                self._check()
+            self.size += (rows.count if self._rows_kept else 0) + part.count
             return
         if self.many is None:
-            self._deal()
+            self.deal()
         assert self.many is not None
         if not isinstance(part, Dealt):
             part = self.many.deal(self._keys(rows), rows.given, rows.count)
         self.many.add(part)
 
-    def _check(self) -> None:
-        """Count what the groups hold; where it is too much, go on with rows. Raises OutOfMemory."""
-        nbytes = self.whole.nbytes
-        if self._grant.resize(nbytes):
-            self._checked = self._size * 5 // 4
-        elif self._alone:
-            self._deal()
-        else:
-            self._grant.require(nbytes - self._grant.held, self._plan.explain())
-            self._checked = self._size * 5 // 4
-
-    def _deal(self) -> None:
-        self.many = ManyGroups(self._plan.calls, self.whole, self._run, self._plan)
+    def deal(self) -> None:
+        """Go on with rows."""
+        types = [key.type for key in self._plan.keys]
+        self.many = ManyGroups(self._plan.calls, self.whole, types, self._run, self._plan)
 
     def _keys(self, rows: _Rows) -> list[Column]:
         return [rows.keys[i] for i in self.whole.places]
 
     def close(self) -> None:
-        """Forget all groups and rows."""
-        self._grant.release()
+        """Forget all rows."""
         if self.many is not None:
             self.many.close()

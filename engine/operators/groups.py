@@ -141,11 +141,16 @@ def finished(
                 rows = rows.take(_order(call, rows, run))
             state.update(rows.groups, rows.arguments, count)
     state.reserve(count)
+    give_direct(call, state, groups, count, run)
+    return state.finish(count)
+
+
+def give_direct(call: AggregateCall, state: State, groups: Batch, count: int, run: Run) -> None:
+    """Give the state of an ordered-set aggregate its direct arguments, a row a group."""
     if call.direct is not None:
         given = (argument.evaluate(groups, run) for argument in call.direct.arguments)
         state.direct = [column.spread(count) for column in given]
         state.directions = call.direct.directions
-    return state.finish(count)
 
 
 def joined(parts: Sequence[Gathered]) -> Gathered:

@@ -2,7 +2,8 @@
 
 What a call takes stands beside the keys in one batch, so that a partition can be grouped from it, whether it
 was held in memory or in a temporary file. A partition has few groups, whose states stay in cache; and as no
-two partitions have a group in common, the pool groups several at once and nothing is merged.
+two partitions have a group in common, the pool groups several at once and nothing is merged. A partition that
+is too large though dealing it out again would not help has groups of many rows: engine.operators.largegroups.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from engine.aggregates.registry import AggregateCall, State
 from engine.groups import number
+from engine.operators.base import Operator
 from engine.operators.groups import (
     Calls,
     Gathered,
@@ -25,8 +27,9 @@ from engine.operators.groups import (
     joined,
     result,
 )
+from engine.operators.largegroups import Earlier, LargeGroups, Taken
 from engine.operators.rows import spread_over
-from engine.partitions import PARTS, Dealt, Partitions, key_hashes, parts_of
+from engine.partitions import LAST, PARTS, Dealt, Partitions, key_hashes, parts_of
 from engine.pool import WORKERS, ordered
 from engine.run import Run
 from storage.batch import Batch
@@ -38,18 +41,23 @@ _AT_ONCE = 2 * WORKERS
 
 
 class ManyGroups:
-    """The rows of one grouping from some batch on; `before` are the groups until then."""
+    """The rows of one grouping from some batch on; `before` are the groups until then.
 
-    def __init__(self, calls: Calls, before: Whole, run: Run, owner: object) -> None:
+    `types` are those of all keys: of these the grouping has some, the others are null in its groups.
+    """
+
+    def __init__(self, calls: Calls, before: Whole, types: Sequence[Type], run: Run, owner: Operator) -> None:
         self._calls = calls
+        self._all_types = types
         self._run = run
         self._owner = owner
         self._before = before
         columns = before.key_columns()
         self._keys = [columns[i] for i in before.places]
         self._hashes: Words = key_hashes(self._keys, before.count)
-        types = [column.type for column in self._keys]
-        self._partitions = Partitions((*types, *_types(calls)), run, owner)
+        self._types = tuple(column.type for column in self._keys)
+        level = 0 if self._keys else LAST
+        self._partitions = Partitions((*self._types, *_types(calls)), run, owner, level)
 
     def deal(self, keys: Sequence[Column], given: Sequence[Input], rows: int) -> Dealt:
         """A batch as `add` takes it: on any thread."""
@@ -75,13 +83,17 @@ class ManyGroups:
         homes = parts_of(self._hashes[before], partitions.level)
         for first in range(0, PARTS, _AT_ONCE):
             numbers = range(first, min(first + _AT_ONCE, PARTS))
-            small = [n for n in numbers if not partitions.is_large(n, _AT_ONCE)]
+            stuck = [n for n in numbers if partitions.is_stuck(n)]
+            large = [n for n in numbers if partitions.is_large(n, _AT_ONCE)]
+            small = sorted({*numbers} - {*stuck} - {*large})
             tasks = (partial(self._grouped, partitions, n, before[homes == n]) for n in small)
             for batch in ordered(tasks, self._run):
                 if batch.rows:
                     yield batch
-            for n in sorted({*numbers} - {*small}):
+            for n in large:
                 yield from self._finer(partitions, n, before[homes == n])
+            for n in stuck:
+                yield self._large(partitions, n, before[homes == n])
 
     def _finer(self, partitions: Partitions, n: int, before: Positions) -> Iterator[Batch]:
         """The groups of a partition that is too large to be grouped at once."""
@@ -91,11 +103,52 @@ class ManyGroups:
         finally:
             finer.close()
 
+    def _large(self, partitions: Partitions, n: int, before: Positions) -> Batch:
+        """The groups of a partition that is too large and stays so."""
+
+        def batches() -> Iterator[Taken]:
+            for batch in partitions.part(n):
+                yield Taken(list(batch.columns[: len(self._keys)]), self._given(batch), batch.rows)
+
+        def found(index: int, places: Positions, count: int) -> State | Gathered:
+            return self._earlier(index, before, places, count)
+
+        earlier = Earlier([column.take(before) for column in self._keys], len(before), found)
+        groups = LargeGroups(self._calls, self._types, earlier, batches, self._run, self._owner)
+        try:
+            known = self._known(groups.keys, groups.count)
+            return Batch((*known.columns, *groups.results(known)), groups.count)
+        finally:
+            groups.close()
+
+    def _known(self, keys: Sequence[Column], count: int) -> Batch:
+        """The columns of all keys, of so many groups: null where the grouping has them not."""
+        mine = dict(zip(self._before.places, keys, strict=True))
+        columns = (
+            mine[i] if i in mine else Column.nulls(type, count) for i, type in enumerate(self._all_types)
+        )
+        return Batch(tuple(columns), count)
+
+    def _given(self, rows: Batch) -> list[Input]:
+        """What each call takes of rows of a partition."""
+        given, at = [], len(self._keys)
+        for call in self._calls:
+            width = len(_types([call]))
+            given.append(_unpacked(call, rows.columns[at : at + width]))
+            at += width
+        return given
+
+    def _earlier(self, index: int, before: Positions, codes: Positions, count: int) -> State | Gathered:
+        """What a call has of groups `before`, as groups `codes`; the others come behind `count`."""
+        places = count + np.arange(self._before.count)
+        places[before] = codes
+        return self._before.moved(index, places, count + len(places))
+
     def _grouped(self, partitions: Partitions, n: int, before: Positions) -> Batch:
         """The groups of a partition."""
         batches = list(partitions.part(n))
         if not batches and not len(before):
-            return Batch.empty([*(key.type for key in self._keys), *(call.type for call in self._calls)])
+            return Batch.empty([*self._all_types, *(call.type for call in self._calls)])
         rows = Batch.concat(batches) if batches else Batch.empty(partitions.types)
         del batches
         keys = list(rows.columns[: len(self._keys)])
@@ -104,38 +157,30 @@ class ManyGroups:
             keys = [Column.concat(both) for both in zip(earlier, keys, strict=True)] if rows.rows else earlier
         groups, firsts = number(keys, len(before) + rows.rows)
         count = len(firsts)
-        known = Batch(tuple(column.take(firsts) for column in keys), count)
-        # groups until then that belong to other partitions come behind, and are left out
-        places = count + np.arange(self._before.count)
-        places[before] = groups[: len(before)]
+        known = self._known([column.take(firsts) for column in keys], count)
         mine = groups[len(before) :]
-        results, at = [], len(keys)
-        for index, call in enumerate(self._calls):
-            width = len(_types([call]))
-            given = _unpacked(call, rows.columns[at : at + width])
-            at += width
-            found = self._value(index, given, mine, places if len(before) else None, count)
+        results = []
+        for index, (call, given) in enumerate(zip(self._calls, self._given(rows), strict=True)):
+            first = self._earlier(index, before, groups[: len(before)], count) if len(before) else None
+            found = self._value(call, first, given, mine, count)
             results.append(finished(call, found, known, count, self._run))
         return Batch((*known.columns, *results), count)
 
     def _value(
-        self, index: int, given: Input, groups: Positions, places: Positions | None, count: int
+        self, call: AggregateCall, first: State | Gathered | None, given: Input, groups: Positions, count: int
     ) -> State | list[Gathered]:
-        """What a call has of a partition's groups: until then, at `places`, and of its rows."""
-        call = self._calls[index]
+        """What a call has of a partition's groups: of those until then, `first`, and of its rows."""
         if gathers(call):
             rows = result(call, given, groups, count, self._run)
             assert isinstance(rows, Gathered)
-            if places is None:
+            if first is None:
                 return [rows]
-            earlier = self._before.moved(index, places, count + len(places))
-            assert isinstance(earlier, Gathered)
-            return [joined([earlier.take(earlier.groups < count), rows])]
+            assert isinstance(first, Gathered)
+            return [joined([first.take(first.groups < count), rows])]
         state = begun(call, self._run)
-        if places is not None:
-            found = self._before.moved(index, places, count + len(places))
-            assert isinstance(found, State)
-            state = found
+        if first is not None:
+            assert isinstance(first, State)
+            state = first
         if given.mask is not None:
             groups = groups[given.mask]
         state.update(groups, given.arguments, count)

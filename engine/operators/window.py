@@ -33,14 +33,13 @@ from engine.operators.sortedruns import SortedRuns
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes, sort_words
 from engine.operators.windowaggregates import aggregated
 from engine.operators.windowframes import FrameBound, RangeKey, border
-from engine.orders import PIECE, buckets, leading_words, sorted_rows
+from engine.orders import PIECE, buckets, leading_words, sorted_rows, starts
 from engine.parallel import pool_safe
 from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
-from storage.indexes.comparable import Words
 from storage.types import Type
 
 _ALL_BEFORE, _HERE = FrameBound("unbounded preceding"), FrameBound("current row")
@@ -227,7 +226,7 @@ def whole_partitions(batches: Iterable[Batch], first: int, count: int, run: Run)
         whole = Batch.concat(held)
         keys = (SortKey(Reference(i, whole.columns[i].type)) for i in range(first, first + count))
         words = sort_words(tuple(keys), whole.columns[first : first + count])
-        last = int(np.flatnonzero(_starts(words, np.arange(whole.rows)))[-1])
+        last = int(np.flatnonzero(starts(words, np.arange(whole.rows)))[-1])
         if last:
             yield whole.slice(0, last)
             whole = whole.slice(last, whole.rows)
@@ -271,8 +270,8 @@ class _Work:
         flat = [word for found in words for word in found]
         order = sorted_rows(flat, self._run) if flat else np.arange(self._rows)
         width = sum(len(found) for found in words[: len(call.partition)])
-        partitions = _starts(flat[:width], order)
-        peers = partitions | _starts(flat[width:], order)
+        partitions = starts(flat[:width], order)
+        peers = partitions | starts(flat[width:], order)
         places = np.empty(self._rows, np.int64)
         places[order] = np.arange(self._rows)
         return _Ordering(order, places, Layout(partitions, peers))
@@ -318,13 +317,3 @@ class _Work:
             return border(layout, frame.mode, bound, key, value, self._run, end=end)
 
         return excluded(layout, place(frame.start, False), place(frame.end, True), frame.exclude)
-
-
-def _starts(words: Sequence[Words], order: Positions) -> Mask:
-    """Where the words of a row differ from those of the row before it; the first row begins everything."""
-    starts = np.zeros(len(order), np.bool_)
-    starts[:1] = True
-    for word in words:
-        ordered = word[order]
-        starts[1:] |= ordered[1:] != ordered[:-1]
-    return starts

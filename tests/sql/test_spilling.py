@@ -31,6 +31,24 @@ SPILLING = {
         "select k, array_agg(v), string_agg(s, ',' order by v desc), count(distinct n) from t group by k"
     ),
     "groups with their median": "select k, percentile_cont(0.5) within group (order by v) from t group by k",
+    "large groups": (
+        "select i % 3, count(*), avg(d), count(distinct k), array_agg(distinct n order by n desc), "
+        "percentile_cont(0.25) within group (order by v), string_agg(s, ',' order by v, i) from t group by 1"
+    ),
+    "one group": (
+        "select count(distinct v), sum(distinct n), max(s), count(distinct s) filter (where k > 10), "
+        "percentile_cont(array[0, 0.3, 0.5, 1]) within group (order by d desc), "
+        "percentile_disc(0.9) within group (order by s), mode() within group (order by n desc), "
+        "rank(500, 'text 7') within group (order by n, s desc), dense_rank(500) within group (order by n), "
+        "percent_rank('text 5') within group (order by s), cume_dist(17) within group (order by v) from t"
+    ),
+    "rollup": "select k, n, count(*), sum(v), grouping(k, n) from t group by rollup (k, n)",
+    "cube": "select k, s, count(distinct n), min(d) from t group by cube (k, s)",
+    "grouping sets": (
+        "select k, n, i % 2, array_agg(s order by i), count(*), "
+        "percentile_disc(0.5) within group (order by v) "
+        "from t group by grouping sets ((k), (n, i % 2), (), (k), (n))"
+    ),
     "join": "select t.i, u.w from t join u on t.k = u.k",
     "join on text with a condition": "select t.i, u.k from t join u on t.s = u.s and t.n < u.w",
     "left join": "select t.i, u.w from u left join t on t.n = u.k",
@@ -156,7 +174,7 @@ def test_what_cannot_be_put_aside_is_refused(database: Database, monkeypatch: py
     monkeypatch.setattr(reservations, "limit", 1 << 20)
     session = Session(database, "glancedb", "glancedb")
     with pytest.raises(OutOfMemory) as error:
-        run(session, "select k, v, count(*) from t group by rollup (k, v)")
+        run(session, "select array_agg(v order by k, i) from t")
     assert error.value.message == "out of memory"
     assert "max_query_memory" in (error.value.hint or "")
     assert run(session, "select count(*) from (select k, v, count(*) from t group by k, v) g") == [(ROWS,)]
