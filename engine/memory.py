@@ -43,6 +43,11 @@ class Memory:
         size, times = self._settings.get("work_mem", ""), self._settings.get("hash_mem_multiplier", "")
         return int(_bytes(size) * float(times or 1)) if size else UNLIMITED
 
+    @property
+    def left(self) -> int:
+        """The bytes that one operator may hold of those that other operators and statements leave."""
+        return min(self.limit, max(self._server.limit - self._server.held, 0))
+
     def grant(self) -> Grant:
         """An operator's share, empty yet."""
         return Grant(self.limit, self._server)

@@ -160,12 +160,12 @@ class Partitions:
     def is_large(self, part: int, at_once: int) -> bool:
         """Whether a part of the file is better dealt out again, if `at_once` parts are worked on together."""
         rows, size = int(self.rows[part]), float(self.nbytes[part])
-        return self.spilled and rows < self._most and size * at_once > self._run.memory.limit
+        return self.spilled and rows < self._most and size * at_once > self._run.memory.left
 
     def is_stuck(self, part: int) -> bool:
         """Whether a part of the file is too large to be held, and would not become smaller."""
         stays = self.spilled and int(self.rows[part]) >= self._most
-        return stays and 2 * float(self.nbytes[part]) > self._run.memory.limit
+        return stays and 2 * float(self.nbytes[part]) > self._run.memory.left
 
     def finer(self, part: int, keys: Callable[[Batch], Sequence[Column]]) -> Partitions:
         """The rows of a part, dealt out again by their keys."""

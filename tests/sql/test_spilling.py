@@ -174,7 +174,7 @@ def test_what_cannot_be_put_aside_is_refused(database: Database, monkeypatch: py
     monkeypatch.setattr(reservations, "limit", 1 << 20)
     session = Session(database, "glancedb", "glancedb")
     with pytest.raises(OutOfMemory) as error:
-        run(session, "select array_agg(v order by k, i) from t")
+        run(session, "select array_agg(repeat(s, 10) order by k, i) from t")
     assert error.value.message == "out of memory"
     assert "max_query_memory" in (error.value.hint or "")
     assert run(session, "select count(*) from (select k, v, count(*) from t group by k, v) g") == [(ROWS,)]
