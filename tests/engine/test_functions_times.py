@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.functions.numbertemplates import written as number_written
+from engine.functions.numbertemplates import numeric as number_written
 from engine.run import Run
 from engine.values import calendar
 from storage.column import Column
