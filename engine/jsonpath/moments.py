@@ -9,8 +9,10 @@ from typing import Any
 
 from engine.forms import times
 from engine.forms.style import Style
+from engine.values import calendar, timereading
+from engine.values.timetemplates import nodes_of, parts_of
 from storage.column import Column
-from storage.errors import DatabaseError, FeatureNotSupported, InvalidDatetimeArgument
+from storage.errors import DatabaseError, FeatureNotSupported, InvalidDatetimeArgument, InvalidDatetimeFormat
 from storage.types import DATE, TIME, TIMESTAMP, Type
 
 _ISO = re.compile(
@@ -49,11 +51,14 @@ class Moment:
 
 
 def read(value: Any, template: str | None, zones: Zones) -> Moment:
-    """.datetime(): the time that a string in one of ISO 8601's forms is. Raises InvalidDatetimeArgument."""
+    """.datetime(): the time that a string in one of ISO 8601's forms is, or in that of a template.
+
+    Raises InvalidDatetimeArgument, and what reading along a template raises.
+    """
     if not isinstance(value, str):
         raise InvalidDatetimeArgument("jsonpath item method .datetime() can only be applied to a string")
     if template is not None:
-        raise FeatureNotSupported("a template of jsonpath item method .datetime() is not supported")
+        return _templated(value, template)
     found = _ISO.fullmatch(value)
     if found is None or bool(found["date"] and found["clock"]) != bool(found["between"]):
         raise _unread(value)
@@ -74,6 +79,26 @@ def read(value: Any, template: str | None, zones: Zones) -> Moment:
         raise InvalidDatetimeArgument(error.message) from None
     if offset is None:
         return Moment(kind, micros)
+    return Moment(kind + "tz", micros - offset * 1_000_000, offset)
+
+
+def _templated(text: str, template: str) -> Moment:
+    """A text along a template, which says by its fields what kind of time it is."""
+    found = timereading.read(text, template, standard=True)
+    parts = parts_of(nodes_of(template, standard=True))
+    if not parts & {"date", "time"}:
+        raise InvalidDatetimeFormat("datetime format is not dated and not timed")
+    if "time" not in parts:
+        if "zone" in parts:
+            raise InvalidDatetimeFormat("datetime format is zoned but not timed")
+        return Moment("date", (found.days - calendar.JULIAN) * times.DAY)
+    kind, micros = "time", found.time
+    if "date" in parts:
+        kind, micros = "timestamp", micros + (found.days - calendar.JULIAN) * times.DAY
+    micros = timereading.in_precision(micros, found.precision)
+    if "zone" not in parts:
+        return Moment(kind, micros)
+    offset = found.offset or 0
     return Moment(kind + "tz", micros - offset * 1_000_000, offset)
 
 
