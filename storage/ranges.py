@@ -3,7 +3,7 @@
 A bound is a place among the values, and bounds of either side compare by it:
 
     tag     1 byte: 0 before every value, 1 at a value, 2 behind every value
-    value   of numeric its bytes in order (storage.indexes.decimals), of the other types 8 bytes,
+    value   of numeric its bytes in order (storage.decimals), of the other types 8 bytes,
             big-endian, the sign bit turned; zeros where there is none
     side    1 byte: 0 just before the value (an exclusive upper bound), 1 at it (an inclusive one), 2 just
             behind it (an exclusive lower bound)
@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.column import Array, Column, Mask, Positions
-from storage.indexes.decimals import decimal_bytes
+from storage.decimals import decimal_bytes
 from storage.types import NUMERIC, RANGE_OF, SUBTYPES, Form, Type
 
 BEFORE, AT, BEHIND = 0, 1, 2

@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 from engine.forms.style import style_of
+from engine.functions import moments
+from engine.functions.moments import Moment, Zones
+from engine.functions.pathexecution import execute, is_suppressed
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
-from engine.jsonpath import moments, parse
-from engine.jsonpath.execute import execute, is_suppressed
-from engine.jsonpath.moments import Moment, Zones
+from engine.jsonpath import parse
 from engine.run import Run
 from engine.values import jsonvalue
 from storage.column import Column

@@ -1,1 +1,4 @@
-"""The path language of SQL/JSON: `parse.path` reads it, `shown.text` writes it, `execute` runs it."""
+"""The path language of SQL/JSON: `parse.path` reads it, `shown.text` writes it.
+
+engine.functions.pathexecution runs it.
+"""

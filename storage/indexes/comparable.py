@@ -9,7 +9,7 @@
     vectors                       bytes: the words of their elements, big-endian
     bit, varbit                   bytes: each byte behind a 1, then 0 and how many bits the last byte has
     sparsevec                     bytes, see _sparse_bytes
-    numeric                       bytes: sign, exponent, digits, see storage.indexes.decimals
+    numeric                       bytes: sign, exponent, digits, see storage.decimals
     inet, cidr, jsonb             bytes, see storage.indexes.spelt
     ranges and multiranges        bytes: their bounds, see storage.ranges
     arrays                        bytes: elements one after another, each ended; null after all values; of
@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions, fields_of
-from storage.indexes.decimals import decimal_bytes, unit_strings
+from storage.decimals import decimal_bytes, unit_strings
 from storage.indexes.spelt import jsonb_bytes, network_bytes
 from storage.lists import bounds_of, items_of
 from storage.rowbytes import content_of, strings_of

@@ -12,7 +12,7 @@ less, and of objects that with fewer pairs, whose keys come in the order of json
     0                 an empty array that is the whole value: less than all others, as in PostgreSQL
     1                 null
     2 bytes 0         a string, which has no zero byte
-    3 number          see storage.indexes.decimals
+    3 number          see storage.decimals
     4, 5              false, true
     6 count values    an array, the count in 4 bytes
     7 count pairs     an object: of each pair the key as bytes and 0, then the value
@@ -25,7 +25,7 @@ from decimal import Decimal
 from ipaddress import IPv6Address
 from typing import Any
 
-from storage.indexes.decimals import decimal_bytes
+from storage.decimals import decimal_bytes
 
 
 def network_bytes(text: str) -> bytes:

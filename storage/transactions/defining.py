@@ -12,9 +12,9 @@ from storage.catalog import Catalog
 from storage.definitions import Definition, Table, Versioned, type_defined
 from storage.errors import DuplicateTable, SerializationFailure
 from storage.grants import Acl, DefaultAcl, Grant
-from storage.indexes import uniqueness
 from storage.rights import handed_over, new_items, subject
 from storage.segments.table import Store
+from storage.transactions import uniqueness
 from storage.transactions.changes import TableChanges
 from storage.transactions.locks import Party, TableMode, Thing, Waits
 from storage.transactions.snapshot import Snapshot, TableView

@@ -36,11 +36,10 @@ from storage.errors import (
     ReadOnlySqlTransaction,
     SerializationFailure,
 )
-from storage.indexes import arbiters as arbiters_of
-from storage.indexes import uniqueness
 from storage.segments.bulk import Bulk, discard, settle
 from storage.segments.table import Store
-from storage.transactions import fetch, rowlocks
+from storage.transactions import arbiters as arbiters_of
+from storage.transactions import fetch, rowlocks, uniqueness
 from storage.transactions.advisory import AdvisoryLocks, Key, Scope
 from storage.transactions.changes import Savepoint, TableChanges
 from storage.transactions.defining import CatalogHome, Defining

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from storage import codec, encodings
 from storage.batch import Batch
 from storage.column import Column
+from storage.decimals import decimal_bytes, unit_strings
 from storage.encodings.decimals import in_units
-from storage.indexes.decimals import decimal_bytes, unit_strings
 from storage.predicate import Comparison
 from storage.segments.segment import SegmentColumn
 from storage.segments.zones import comparable, zone_of

@@ -15,7 +15,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
-from engine.jsonpath import moments
+from engine.functions import moments
+from engine.functions.moments import Moment, Zones
 from engine.jsonpath.items import (
     COMPARISONS,
     LAST,
@@ -43,7 +44,6 @@ from engine.jsonpath.items import (
     Variable,
     is_predicate,
 )
-from engine.jsonpath.moments import Moment, Zones
 from engine.values import decimals, regex
 from storage.errors import (
     DatabaseError,

@@ -17,12 +17,12 @@ from storage.catalog import Catalog
 from storage.column import Positions
 from storage.definitions import UniqueKey
 from storage.errors import SerializationFailure
-from storage.indexes import uniqueness
 from storage.indexes.lookup import find
-from storage.indexes.uniqueness import Entering, entering
 from storage.segments.table import Store
+from storage.transactions import uniqueness
 from storage.transactions.changes import TableChanges
 from storage.transactions.locks import ROW_WAIT, Party, Wait, Waits
+from storage.transactions.uniqueness import Entering, entering
 
 
 class Inserter(Party, Protocol):
@@ -33,7 +33,7 @@ class Inserter(Party, Protocol):
 
 
 class Place(NamedTuple):
-    """Where rows are to be inserted, and the command. `oldest`: see storage.indexes.uniqueness."""
+    """Where rows are to be inserted, and the command. `oldest`: see storage.transactions.uniqueness."""
 
     waits: Waits
     store: Store

@@ -1,4 +1,4 @@
-"""Dates and times in paths: what .datetime() reads, how they compare, and their text in JSON."""
+"""Dates and times in JSON paths: what .datetime() reads, how they compare, and their text in JSON."""
 
 from __future__ import annotations
 
