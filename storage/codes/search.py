@@ -199,7 +199,7 @@ def decide_together(
     fit = [n for n, (q, _, threshold) in enumerate(asked_for) if q.usable and isfinite(threshold)]
     verdicts = {n: decide(codes, *one, cells) for n, one in enumerate(asked_for) if n not in fit}
     if fit:
-        alone = [Asked.of(codes, (asked_for[n][0],)) for n in fit]
+        alone = [asked_of(codes, (asked_for[n][0],)) for n in fit]
         constants = [one.constants(*asked_for[n][1:]) for n, one in zip(fit, alone, strict=True)]
         unsure = codes.unsure_of(cells)
         for number, left in enumerate(left_together(codes, alone, constants, cells)):
