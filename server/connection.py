@@ -423,6 +423,7 @@ class Connection:
         if status == "I":
             self._formats.clear()  # portals end with their transaction
         self.waiting = True
+        self.session.rest()
         yield responses.ready(status)
 
     def news(self) -> list[bytes]:

@@ -20,6 +20,8 @@ class Active(SessionInfo, Protocol):
     portals: Portals
     query: str
     query_start: int
+    state_change: int  # when it began to work, or to rest
+    working: bool
     backend_start: int
     store: Database
 

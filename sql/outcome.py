@@ -159,6 +159,9 @@ class SessionSeam(Protocol):
     @property
     def status(self) -> Literal["I", "T", "E"]: ...
 
+    def rest(self) -> None:
+        """The client is told that all is done: what comes next is its turn."""
+
     @property
     def style(self) -> Style:
         """How text forms are written and read just now: DateStyle, TimeZone and their like."""

@@ -265,7 +265,7 @@ class Session(ShortStatements):
     def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome:
         """Run a statement in the transaction. Errors leave through the caller's guard."""
         self.refuse_if_failed(planned)
-        self.query, self.query_start = planned.text, clock()
+        self._begin_work(planned.text)
         self.begin_statement()
         if planned.statement is None:
             return Empty()

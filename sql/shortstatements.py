@@ -31,10 +31,21 @@ class ShortStatements(SessionTransaction):
     def __init__(self, database: Database, user: str, settings: Mapping[str, str]) -> None:
         """Raises what SET raises for a wrong setting."""
         super().__init__(database, user, settings)
-        self.query, self.query_start = "", 0
+        self.query, self.query_start, self.state_change, self.working = "", 0, clock(), False
         self.planner = Planner(self)
         self.prepared: dict[str, Planned] = {}
         self._idle = Cancel()  # of what is over before anybody could cancel it
+
+    def rest(self) -> None:
+        """See sql.outcome.SessionSeam."""
+        if self.working:
+            self.state_change, self.working = clock(), False
+
+    def _begin_work(self, text: str) -> None:
+        """A statement of this text begins."""
+        self.query, self.query_start = text, clock()
+        if not self.working:
+            self.state_change, self.working = self.query_start, True
 
     def run(self, planned: Planned, parameters: Sequence[Column]) -> Outcome:
         """Run a statement in the transaction."""
@@ -103,7 +114,7 @@ class ShortStatements(SessionTransaction):
             return None
         if not store.waits.is_free(oid, TableMode.AccessShareLock):
             return None
-        self.query, self.query_start = planned.text, clock()
+        self._begin_work(planned.text)
         row = plan.find(store.store(oid), visible[0], Given(values, self.query_start, _draws_nothing))
         if store.visible is not visible:
             return None
@@ -114,7 +125,7 @@ class ShortStatements(SessionTransaction):
         """An INSERT of one row."""
         if not self.defers_commits or self.default_read_only:
             return None
-        self.query, self.query_start = planned.text, clock()
+        self._begin_work(planned.text)
         sequences, done = Drawing(self), False
         try:
             row = plan.row(Given(values, self.query_start, sequences.draw))
@@ -133,7 +144,7 @@ class ShortStatements(SessionTransaction):
         waits = self.store.waits
         if not all(waits.is_free(oid, TableMode.AccessShareLock) for oid, _ in plan.dependencies):
             return None
-        self.query, self.query_start = planned.text, clock()
+        self._begin_work(planned.text)
         snapshot = self.store.newest(self._seen)
         if snapshot.catalog is not planned.checked:
             return None  # changed meanwhile

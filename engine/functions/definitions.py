@@ -233,6 +233,19 @@ def pg_get_viewdef_pretty(oid: Column, pretty: Column, run: Run) -> Column:
     return each(lambda o, p: session_of(run).view_definition(o, p), oid, pretty)
 
 
+@scalar("pg_get_viewdef", [OID, INT4], TEXT, volatility="s", run=True)
+def pg_get_viewdef_wrapped(oid: Column, width: Column, run: Run) -> Column:
+    """A view's query, in lines of their own whatever the width."""
+    return each(lambda o, w: session_of(run).view_definition(o, True), oid, width)
+
+
+@scalar("pg_get_viewdef", [TEXT, BOOL], TEXT, volatility="s", run=True)
+def pg_get_viewdef_named_pretty(name: Column, pretty: Column, run: Run) -> Column:
+    """The query of a view by its name."""
+    session = session_of(run)
+    return each(lambda n, p: session.view_definition(session.oid_of("class", n), p), name, pretty)
+
+
 @scalar("pg_get_viewdef", [TEXT], TEXT, volatility="s", run=True)
 def pg_get_viewdef_named(name: Column, run: Run) -> Column:
     """The query of a view by its name."""

@@ -36,6 +36,7 @@ from sql.commands.views import (
     refresh,
 )
 from sql.reading import Reader
+from storage.errors import FeatureNotSupported
 
 Adjectives = frozenset[str]
 _ADJECTIVES = ("columnstore", "global", "local", "recursive", "temp", "temporary", "unlogged", "unique")
@@ -205,6 +206,11 @@ def _comment(reader: Reader) -> Command:
     on: Name = ()
     if kind == "constraint":
         reader.must_word("on")
+        token = reader.token
+        if reader.word("domain") and token is not None:
+            raise FeatureNotSupported(
+                "COMMENT ON CONSTRAINT ... ON DOMAIN is not supported", position=token.position
+            )
         on = reader.qualified()
     reader.must_word("is")
     return Comment(kind, name, None if reader.word("null") else reader.string(), on)

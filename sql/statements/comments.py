@@ -10,8 +10,10 @@ from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked, must_table
 from sql.statements.host import Host
 from sql.statements.types import must_type
+from sql.typenames import named
 from storage.definitions import Relation, Table, View
 from storage.errors import (
+    FeatureNotSupported,
     InvalidSchemaName,
     UndefinedColumn,
     UndefinedObject,
@@ -19,6 +21,7 @@ from storage.errors import (
     WrongObjectType,
 )
 from storage.transactions.locks import TableMode
+from storage.usertypes import CompositeType
 
 _LOCK = TableMode.ShareUpdateExclusiveLock  # readers and writers need not know
 
@@ -70,6 +73,9 @@ def _relation(host: Host, parts: tuple[str, ...]) -> Relation:
 
 def _column(host: Host, command: commands.Comment, said: str) -> None:
     *relation, name = command.name
+    made = named(host.catalog, host.search_path(True))(tuple(relation)) if relation else None
+    if made is not None and isinstance(host.catalog.types.get(made.catalog_oid), CompositeType):
+        raise FeatureNotSupported("comments on attributes of composite types are not supported")
     found = _relation(host, tuple(relation))
     if not isinstance(found, Table | View):
         raise WrongObjectType(

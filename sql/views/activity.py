@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.seams import SessionInfo
-from sql.activity import microseconds, sessions
+from sql.activity import Active, microseconds, sessions
 from sql.settings import SETTINGS
-from sql.views.registry import Row, view
+from sql.views.registry import VIEWS, Row, view
 from storage.catalog import Catalog
 from storage.definitions import DATABASE_OID
+from storage.rights import roles_of
+from storage.types import FLOAT8, INT8
 
 
 @view("pg_catalog", "pg_settings", volatile=True)
@@ -44,6 +46,17 @@ def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     }
     for pid, other in sorted(sessions().items()):
         waiting = waits.get(pid)
+        state = "active" if other.working or waiting or pid == session.backend_pid else states[other.status]
+        if not _may_see(catalog, session, other):
+            yield {
+                "datid": DATABASE_OID,
+                "datname": other.database,
+                "pid": pid,
+                "usesysid": roles.get(other.session_user),
+                "usename": other.session_user,
+                "query": "<insufficient privilege>",
+            }
+            continue
         yield {
             "datid": DATABASE_OID,
             "datname": other.database,
@@ -56,10 +69,29 @@ def pg_stat_activity(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "query_start": other.query_start or None,
             "wait_event_type": None if waiting is None else "Lock",
             "wait_event": None if waiting is None else waiting.reason.kind,
-            "state": "active" if waiting or pid == session.backend_pid else states[other.status],
+            "state_change": other.state_change,
+            "state": state,
             "query": other.query,
             "backend_type": "client backend",
         }
+
+
+def _may_see(catalog: Catalog, session: SessionInfo, other: Active) -> bool:
+    """Whether the user may see what another session does: of roles whose rights he has."""
+    me, them = catalog.role(session.user), catalog.role(other.session_user)
+    return me is not None and (me.superuser or (them is not None and them.oid in roles_of(catalog, me.oid)))
+
+
+@view("pg_catalog", "pg_stat_database", volatile=True)
+def pg_stat_database(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    """Connections are counted; what nobody counts is 0, as after a reset."""
+    columns = VIEWS["pg_catalog", "pg_stat_database"].columns
+    counted = {name: 0 for name, type in columns if type in (INT8, FLOAT8)}
+    yield counted | {
+        "datid": DATABASE_OID,
+        "datname": session.database,
+        "numbackends": sum(other.database == session.database for other in sessions().values()),
+    }
 
 
 @view("pg_catalog", "pg_stat_bgwriter", volatile=True)

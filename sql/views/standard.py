@@ -155,7 +155,8 @@ sql_view(
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
            CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0
                 THEN {_MODIFIER} - 4 END::int4 AS character_maximum_length,
-           CASE WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0 THEN 4 * ({_MODIFIER} - 4)
+                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
                 END::int4 AS character_octet_length,
            CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
                 WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
@@ -205,6 +206,53 @@ sql_view(
 
 sql_view(
     "information_schema",
+    "attributes",
+    f"""
+    SELECT current_database()::name AS udt_catalog, nc.nspname AS udt_schema, c.relname AS udt_name,
+           a.attname AS attribute_name, a.attnum::int4 AS ordinal_position,
+           NULL::varchar AS attribute_default,
+           CASE WHEN a.attnotnull OR (dt.typtype = 'd' AND dt.typnotnull) THEN 'NO' ELSE 'YES'
+                END::varchar AS is_nullable,
+           CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
+                WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
+                ELSE 'USER-DEFINED' END::varchar AS data_type,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0
+                THEN {_MODIFIER} - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0 THEN 4 * ({_MODIFIER} - 4)
+                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+                END::int4 AS character_octet_length,
+           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
+           NULL::name AS character_set_name, NULL::name AS collation_catalog,
+           NULL::name AS collation_schema, NULL::name AS collation_name,
+           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
+                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
+                WHEN 'numeric' THEN CASE WHEN {_MODIFIER} > 0 THEN (({_MODIFIER} - 4) >> 16) & 65535 END
+                END::int4 AS numeric_precision,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
+                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
+                WHEN t.typname = 'numeric' AND {_MODIFIER} > 0 THEN ({_MODIFIER} - 4) & 2047
+                END::int4 AS numeric_scale,
+           CASE WHEN t.typname = 'date' THEN 0
+                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
+                THEN CASE WHEN {_MODIFIER} < 0 THEN 6 ELSE {_MODIFIER} END END::int4 AS datetime_precision,
+           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+           current_database()::name AS attribute_udt_catalog, nt.nspname AS attribute_udt_schema,
+           t.typname AS attribute_udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema,
+           NULL::name AS scope_name, NULL::int4 AS maximum_cardinality, a.attnum::name AS dtd_identifier,
+           'NO'::varchar AS is_derived_reference_attribute
+    FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON a.attrelid = c.oid AND c.relkind = 'c'
+    JOIN pg_catalog.pg_namespace nc ON nc.oid = c.relnamespace
+    JOIN pg_catalog.pg_type dt ON dt.oid = a.atttypid
+    JOIN pg_catalog.pg_type t ON t.oid = coalesce(nullif(dt.typbasetype, 0), dt.oid)
+    JOIN pg_catalog.pg_namespace nt ON nt.oid = t.typnamespace
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+    """,
+)
+
+sql_view(
+    "information_schema",
     "domains",
     """
     SELECT current_database()::name AS domain_catalog, nd.nspname AS domain_schema, d.typname AS domain_name,
@@ -212,7 +260,8 @@ sql_view(
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
            CASE WHEN t.typname IN ('varchar', 'bpchar') AND d.typtypmod > 0
                 THEN d.typtypmod - 4 END::int4 AS character_maximum_length,
-           CASE WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND d.typtypmod > 0 THEN 4 * (d.typtypmod - 4)
+                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
                 END::int4 AS character_octet_length,
            NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
            NULL::name AS character_set_name, NULL::name AS collation_catalog,

@@ -145,6 +145,9 @@ class FakeSession:
     def style(self) -> Style:
         return PLAIN
 
+    def rest(self) -> None:
+        """Nobody asks whether it works."""
+
     def setting(self, name: str) -> str | None:
         return self.settings.get(name, "0" if name.endswith("timeout") else None)
 
