@@ -44,6 +44,8 @@ from storage.types import Type
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
 _MANY, _ENOUGH = 4096, 512
+# So many rows at a time the disk is told of.
+_SOME = 32
 # Codes do not pay where they leave open more than this share of rows: then most of each extent of the vectors
 # is read. Every so many segments they are tried again. Of the first segment, if it has so many rows, a sample
 # of its first ones tells: to ask the codes of all rows in vain takes longer than to read the vectors.
@@ -196,6 +198,8 @@ class Search:
     _promising: bool = False
     """Whether a sample has told that codes pay."""
     _requests: deque[Request] = field(default_factory=deque)
+    _expected: dict[int, list[tuple[Morsel, Positions]]] = field(default_factory=dict)
+    """Rows that the disk is to begin with, by the number of their column."""
     view: TableView = field(init=False)
     predicate: Conjunction = field(init=False)
 
@@ -362,7 +366,7 @@ class Search:
         assert work.cells is not None
         verdict = work.request.answer(self.run.check)
         if 0 < len(verdict.maybe) <= _MANY:
-            self.view.expect(work.part.codes[0][0].definition, [(work.part.morsel, verdict.maybe)])
+            self._expect(work.part.codes[0][0].definition, work.part.morsel, verdict.maybe)
         first, *later = verdict.decided
         rows = sum(verdict.decided) + len(verdict.maybe)
         tally = Tally(
@@ -373,6 +377,17 @@ class Search:
         )
         self._sums.add(tally)
         return _Left(work.part, verdict.sure, verdict.maybe, rows)
+
+    def _expect(self, definition: ColumnDefinition, morsel: Morsel, rows: Positions) -> None:
+        """Have the disk begin with these rows and those before them, if they are some: on one thread.
+
+        With the last few it begins when they are read, all of them then.
+        """
+        expected = self._expected.setdefault(definition.number, [])
+        expected.append((morsel, rows))
+        if sum(len(rows) for _, rows in expected) >= _SOME:
+            self.view.expect(definition, expected)
+            expected.clear()
 
     def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
         rows = part.selected
