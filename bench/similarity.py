@@ -186,7 +186,13 @@ class Alone:
                 maybe = maybe[kernels.dot(self._rows[maybe], query) > threshold]
             return np.concatenate([verdict.sure + start, maybe])
 
-        return np.sort(np.concatenate(list(self._pool.map(lambda given: task(*given), self._tasks))))
+        waiting = iter(self._tasks)
+
+        def work(_: int) -> list[Ids]:
+            return [task(*given) for given in waiting]
+
+        found = self._pool.map(work, range(THREADS))
+        return np.sort(np.concatenate([part for parts in found for part in parts]))
 
     def best(self, query: Vectors, count: int) -> Ids:
         question, limit = Question.of(Metric.DOT, query), Limit(count, descending=True)

@@ -115,21 +115,18 @@ class Cache:
 
     def peek(self, key: Key) -> Any | None:
         """The entry, if it is there."""
-        return self.peek_all((key,))[0]
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            entry.used = time.monotonic()
+            return entry.value
 
     def peek_all(self, keys: Iterable[Key]) -> list[Any | None]:
         """Of each key the entry, if it is there."""
-        now, found = time.monotonic(), list[Any | None]()
-        with self._lock:
-            for key in keys:
-                entry = self._entries.get(key)
-                if entry is None:
-                    found.append(None)
-                    continue
-                self._entries.move_to_end(key)
-                entry.used = now
-                found.append(entry.value)
-        return found
+        with self._lock:  # which is free for who has it
+            return [self.peek(key) for key in keys]
 
     def get(self, key: Key, load: Callable[[], tuple[T, int]], *, modest: bool = False) -> T:
         """The entry; where it is not there, what `load` gives: a value and its bytes.
