@@ -41,7 +41,7 @@ from storage.types import (
 
 FEW_ROWS = 128  # below, a program costs more than it saves
 _WORTH = 2  # operations
-_MOST = 48  # registers: a block of each stays in the second level of cache
+MOST = 48  # registers: a block of each stays in the second level of cache
 
 _INTEGERS = frozenset(t.oid for t in (INT2, INT4, INT8))
 _FLOATS = frozenset(t.oid for t in (FLOAT4, FLOAT8))
@@ -143,21 +143,21 @@ def _fused(expression: Expression) -> Fused | None:
     return Fused(expression, tuple(program.inputs), program.instructions())
 
 
-def _program(expression: Expression) -> _Program | None:
-    program = _Program()
+def _program(expression: Expression) -> Program | None:
+    program = Program()
     try:
         program.write(expression)
-    except _Unfit:
+    except Unfit:
         return None
-    return program if program.code and len(program.inputs) + len(program.code) <= _MOST else None
+    return program if program.code and len(program.inputs) + len(program.code) <= MOST else None
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """The expression has something that no instruction says."""
 
 
 @dataclass
-class _Program:
+class Program:
     """A program while it is written: inputs have their places, instructions the negative ones -1, -2, ...
 
     An instruction is written once however often its expression stands in the tree.
@@ -177,12 +177,14 @@ class _Program:
         return tuple((op, place(left), place(right), mode) for op, left, right, mode in self.code)
 
     def write(self, node: Expression) -> int:
-        """The register that holds the node's value. Raises _Unfit."""
+        """The register that holds the node's value. Raises Unfit."""
         match node:
+            case Fused(original):
+                return self.write(original)
             case Reference() | Constant() | Parameter() | Outer():
-                return self._input(node)
+                return self.read(node)
             case Cast(argument=Constant() | Parameter() | Outer()):
-                return self._input(node)
+                return self.read(node)
             case Call() if node.function in _CALLS:
                 return _CALLS[node.function](self, node)
             case Cast():
@@ -199,7 +201,7 @@ class _Program:
             case IsNull(argument, negated):
                 register = self.write(argument)
                 return self.put(Op.IS_NOT_NULL if negated else Op.IS_NULL, register, register)
-        raise _Unfit
+        raise Unfit
 
     def put(self, op: Op | Exact, left: int, right: int, mode: int = 0) -> int:
         """The register of an instruction's result."""
@@ -209,9 +211,10 @@ class _Program:
             self.known[key] = -len(self.code)
         return self.known[key]
 
-    def _input(self, node: Expression) -> int:
+    def read(self, node: Expression) -> int:
+        """The register that a column is loaded into which the node gives. Raises Unfit."""
         if node.type.oid not in _LOADED:
-            raise _Unfit
+            raise Unfit
         # a plan's constants are few and their columns have no order: told apart by identity
         key: tuple[object, ...] = (
             (type(node), node.index)
@@ -226,7 +229,7 @@ class _Program:
     def _cast(self, node: Cast) -> int:
         source, target = node.argument.type, node.type
         if target.modifier != -1:
-            raise _Unfit
+            raise Unfit
         if source.oid in _INTEGERS and target.oid == NUMERIC.oid:
             return self.write(node.argument)
         if source.oid in _INTEGERS and target.oid in _FLOATS:
@@ -235,17 +238,17 @@ class _Program:
             return self.put(Op.TO_FLOAT, register, register, target.dtype.itemsize)
         wider = source.oid in _INTEGERS and target.oid in _INTEGERS and source.size <= target.size
         if not wider and (source.oid, target.oid) != (FLOAT4.oid, FLOAT8.oid):
-            raise _Unfit
+            raise Unfit
         return self.write(node.argument)
 
 
-_Writer = Callable[[_Program, Call], int]
+_Writer = Callable[[Program, Call], int]
 
 
 def _binary(op: Op | Exact, *, flipped: bool = False) -> _Writer:
     """An operation on two registers; `flipped`: the other way round."""
 
-    def write(program: _Program, node: Call) -> int:
+    def write(program: Program, node: Call) -> int:
         left, right = (program.write(argument) for argument in node.arguments)
         if flipped:
             left, right = right, left
@@ -256,7 +259,7 @@ def _binary(op: Op | Exact, *, flipped: bool = False) -> _Writer:
 
 
 def _unary(op: Op | Exact) -> _Writer:
-    def write(program: _Program, node: Call) -> int:
+    def write(program: Program, node: Call) -> int:
         register = program.write(node.arguments[0])
         return program.put(op, register, register, node.type.size)
 

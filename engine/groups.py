@@ -15,9 +15,11 @@ import numpy as np
 from engine.wholekeys import is_whole
 from storage import kernels
 from storage.column import Column, Mask, Positions
+from storage.encodings.packedcolumn import PackedCodes
 from storage.encodings.runcolumn import RunColumn
 from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
-from storage.segments.coded import CodedColumn
+from storage.kernels.plain.totals import Source
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Type
 
 _WORD = 1 << 62
@@ -83,17 +85,43 @@ def _numbers(column: Column) -> _Numbers:
     return _Numbers(groups, len(firsts), firsts)
 
 
+def coded_numbers(columns: Sequence[Column]) -> list[tuple[Source, int]] | None:
+    """What numbers the values of these columns, and what they are below, as kernels take it.
+
+    None where a column has no codes, or there may be so many groups that a table of them is no good.
+    """
+    found: list[tuple[Source, int]] = []
+    groups = 1
+    for column in columns:
+        if not isinstance(column, CodedColumn):
+            return None
+        own, count = _equal_codes(column.dictionary)
+        if own is None and column.valid is None and isinstance(column, PackedCodes):
+            found.append((column.blocks, count))
+        else:
+            numbers = _numbers(column)
+            found.append((numbers.numbers, numbers.limit))
+        groups *= found[-1][1]
+        if groups > _TABLE:
+            return None
+    return found
+
+
 def _code_numbers(column: CodedColumn) -> _Numbers:
     """The codes, or where the dictionary has equal values, the numbers of those."""
-    dictionary = column.dictionary
-    groups = dictionary.memo.get("groups")
+    own, count = _equal_codes(column.dictionary)
+    return _Numbers(column.codes if own is None else own[column.codes], count)
+
+
+def _equal_codes(dictionary: Dictionary) -> tuple[Positions | None, int]:
+    """(of each code what it has in common with those of equal values; None: no two are equal; how many)."""
+    groups: tuple[Positions | None, int] | None = dictionary.memo.get("groups")
     if groups is None:
         # not byte by byte the same values may be equal
         numbers, firsts = number_keys(column_keys(dictionary.column), len(dictionary))
         alike = dictionary.distinct and len(firsts) == len(dictionary)
         groups = dictionary.memo["groups"] = (None if alike else numbers, len(firsts))
-    own, count = groups
-    return _Numbers(column.codes if own is None else own[column.codes], count)
+    return groups
 
 
 def _key_numbers(key: Key) -> _Numbers:

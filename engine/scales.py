@@ -48,12 +48,17 @@ _SUMMED = {Exact.ADD: Op.ADD, Exact.SUBTRACT: Op.SUBTRACT}
 class Lowered:
     """A program that a kernel runs over its inputs and then `powers`, int64 constants.
 
-    `scale`: of the result, where it is a numeric.
+    `places`: of each register of the program as it was written, its register and, of a numeric, its scale.
     """
 
     code: Code
     powers: tuple[Positions, ...]
-    scale: int
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def scale(self) -> int:
+        """Of the result, where it is a numeric."""
+        return self.places[-1][1]
 
 
 @lru_cache(maxsize=1024)
@@ -127,7 +132,8 @@ class _Lowering:
                 return inputs + powers - 1 - register
             return register if register < self._POWERS else inputs + register - self._POWERS
 
-        code = np.array([(op, place(a), place(b), mode) for op, a, b, mode in self.code], np.int32)
+        listed = [(op, place(a), place(b), mode) for op, a, b, mode in self.code]
+        code = np.array(listed, np.int32).reshape(-1, 4)
         code.flags.writeable = False
         constants = tuple(np.array([power], np.int64) for power in self.powers)
-        return Lowered(code, constants, self.places[-1][1])
+        return Lowered(code, constants, tuple((place(register), scale) for register, scale in self.places))

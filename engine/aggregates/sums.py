@@ -49,6 +49,11 @@ class Counting(State):
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         kernels.count_groups(groups, self.rows)
 
+    def take_counts(self, rows: Positions) -> None:
+        """Have so many rows in each group: of an empty state."""
+        self.count = len(rows)
+        self.rows = rows
+
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
         np.add.at(self.rows, groups[: other.count], other.rows)
@@ -103,6 +108,11 @@ class WholeSums(Counting):
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         self.add_integers(groups, columns[0])
+
+    def take_sums(self, rows: Positions, high: Positions, low: Positions, scale: int) -> None:
+        """Have so many rows and these sums in each group: of an empty state. `scale`: of the units."""
+        self.take_counts(rows)
+        self.high, self.low = high, low
 
     def add_integers(self, groups: Positions, column: Column) -> None:
         """Add each value, or what counts its units, to its group; of packed blocks without unpacking them."""
@@ -207,6 +217,10 @@ class DecimalSums(WholeSums):
             return
         kernels.count_groups(groups, self.rows)
         self._add_others(zip(groups.tolist(), column.values.tolist(), strict=True))
+
+    def take_sums(self, rows: Positions, high: Positions, low: Positions, scale: int) -> None:
+        super().take_sums(rows, high, low, scale)
+        self.scale, self.seen = scale, rows > 0
 
     def _add_others(self, items: Iterable[tuple[int, Decimal]]) -> None:
         """Add values to groups, as Decimals."""

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
+from engine.fused import FEW_ROWS
 from engine.groups import number
 from engine.nodes import Reference
-from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.base import Operator, Selected, Selection, all_of, bundled, selections_of, tasks_of
+from engine.operators.fusedtotals import FusedTotals, fused_totals, is_many
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
 from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
@@ -34,9 +36,6 @@ from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column
 from storage.types import INT4, Type
 
-# A batch with so many groups, and more than one for each _SHARE rows, is not worth aggregating on its own.
-MANY = 8192
-_SHARE = 16
 # So many groups, or rows that are kept, are not counted against the budget.
 FEW = 512
 
@@ -124,14 +123,25 @@ class Aggregate:
         expressions = list(self._expressions())
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            tasks = (partial(self._task, task, groupings, run) for task in tasks_of(self.child, run))
+            if self._fused is not None:
+                found = selections_of(self.child, run)
+            else:
+                found = map(all_of, bundled(tasks_of(self.child, run), self.child.types))
+            tasks = (partial(self._task, selection, groupings, run) for selection in found)
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part
             return
         for batch in self.child.batches(run):
             run.check()
-            yield self._evaluated(batch, groupings, run)
+            rows = _Rows(self, Selected(batch, None), run)
+            rows.parts = groupings.parts(rows)
+            yield rows
+
+    @cached_property
+    def _fused(self) -> FusedTotals | None:
+        """The calls as one program, where they are such."""
+        return None if self.sets else fused_totals(self.keys, self.calls)
 
     def _expressions(self) -> Iterator[Expression]:
         yield from self.keys
@@ -143,25 +153,39 @@ class Aggregate:
             if call.direct is not None:
                 yield from call.direct.arguments
 
-    def _task(self, task: Task, groupings: _Groupings, run: Run) -> _Rows | None:
-        batch = task()
-        return None if batch is None or not batch.rows else self._evaluated(batch, groupings, run)
-
-    def _evaluated(self, batch: Batch, groupings: _Groupings, run: Run) -> _Rows:
-        keys = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
-        rows = _Rows(keys, [inputs(call, batch, run) for call in self.calls], batch.rows)
-        rows.parts = {grouping.places: grouping.part(rows) for grouping in groupings.all}
+    def _task(self, task: Selection, groupings: _Groupings, run: Run) -> _Rows | None:
+        found = task()
+        if found is None or not found.batch.rows:
+            return None
+        rows = _Rows(self, found, run)
+        if self._fused is not None and groupings.all[0].many is None and found.batch.rows >= FEW_ROWS:
+            part = self._fused.part(found.batch, found.mask, run)
+            if part is not None:
+                rows.parts = {groupings.all[0].places: part}
+                return rows
+        rows.parts = groupings.parts(rows)
         return rows
 
 
 class _Rows:
-    """A batch's keys and what calls take of it, and what became of it in each grouping."""
+    """A batch's keys and what calls take of it, evaluated once somebody asks, and what became of it in each
+    grouping."""
 
-    __slots__ = ("count", "given", "keys", "parts")
+    __slots__ = ("_evaluated", "_plan", "_run", "_selected", "parts")
 
-    def __init__(self, keys: list[Column], given: list[Input], count: int) -> None:
-        self.keys, self.given, self.count = keys, given, count
+    def __init__(self, plan: Aggregate, selected: Selected, run: Run) -> None:
+        self._plan, self._selected, self._run = plan, selected, run
+        self._evaluated: tuple[list[Column], list[Input], int] | None = None
         self.parts: dict[Set, Part | Dealt | None] = {}
+
+    def evaluated(self) -> tuple[list[Column], list[Input], int]:
+        """(the columns of all keys, what each call takes, how many rows)."""
+        if self._evaluated is None:
+            batch = self._selected.rows()
+            keys = [key.evaluate(batch, self._run).spread(batch.rows) for key in self._plan.keys]
+            given = [inputs(call, batch, self._run) for call in self._plan.calls]
+            self._evaluated = keys, given, batch.rows
+        return self._evaluated
 
 
 class _Groupings:
@@ -194,6 +218,10 @@ class _Groupings:
         if size >= self._checked:
             self._check()
             self._checked = max(self._size() * 5 // 4, FEW)
+
+    def parts(self, rows: _Rows) -> dict[Set, Part | Dealt | None]:
+        """What becomes of a batch in each grouping. On a worker."""
+        return {grouping.places: grouping.part(rows) for grouping in self.all}
 
     def _size(self) -> int:
         return sum(grouping.size for grouping in self.all if grouping.many is None)
@@ -263,38 +291,37 @@ class _Grouping:
 
     def part(self, rows: _Rows) -> Part | Dealt | None:
         """A batch's groups, or its rows dealt out; None: it is to be dealt out by `merge`. On a worker."""
-        keys = self._keys(rows)
+        columns, inputs, count = rows.evaluated()
+        keys = [columns[i] for i in self.whole.places]
         if self.many is not None:
-            return self.many.deal(keys, rows.given, rows.count)
-        groups, firsts = number(keys, rows.count)
-        if self._alone and len(firsts) >= MANY and len(firsts) * _SHARE >= rows.count:
+            return self.many.deal(keys, inputs, count)
+        groups, firsts = number(keys, count)
+        if self._alone and is_many(len(firsts), count):
             return None
         results = [
             result(call, given, groups, len(firsts), self._run)
-            for call, given in zip(self._plan.calls, rows.given, strict=True)
+            for call, given in zip(self._plan.calls, inputs, strict=True)
         ]
-        return Part.of([key.take(firsts) for key in keys], len(firsts), results)
+        return Part([key.take(firsts) for key in keys], len(firsts), results)
 
     def merge(self, rows: _Rows, part: Part | Dealt | None) -> None:
         """Take the next batch. Raises DiskFull, FileError, ConfigurationLimitExceeded."""
         if self.many is None and isinstance(part, Part):
             self.whole.merge(part)
-            self.size += (rows.count if self._rows_kept else 0) + part.count
+            self.size += (rows.evaluated()[2] if self._rows_kept else 0) + part.count
             return
         if self.many is None:
             self.deal()
         assert self.many is not None
         if not isinstance(part, Dealt):
-            part = self.many.deal(self._keys(rows), rows.given, rows.count)
+            columns, inputs, count = rows.evaluated()
+            part = self.many.deal([columns[i] for i in self.whole.places], inputs, count)
         self.many.add(part)
 
     def deal(self) -> None:
         """Go on with rows."""
         types = [key.type for key in self._plan.keys]
         self.many = ManyGroups(self._plan.calls, self.whole, types, self._run, self._plan)
-
-    def _keys(self, rows: _Rows) -> list[Column]:
-        return [rows.keys[i] for i in self.whole.places]
 
     def close(self) -> None:
         """Forget all rows."""

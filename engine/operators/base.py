@@ -12,6 +12,7 @@ worker is computed while iterating.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Protocol, cast
@@ -21,9 +22,25 @@ from engine.late import bounded, bounded_rows, together
 from engine.pool import LOOK_AHEAD, ordered
 from engine.run import Run
 from storage.batch import Batch
+from storage.column import Mask
 from storage.types import Type
 
 Task = Callable[[], Batch | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A batch with rows that are none of the operator's: its own are where the mask is true (None: all)."""
+
+    batch: Batch
+    mask: Mask | None
+
+    def rows(self) -> Batch:
+        """The operator's rows."""
+        return self.batch if self.mask is None else self.batch.take(self.mask)
+
+
+Selection = Callable[[], Selected | None]
 
 
 class Operator(Protocol):
@@ -46,6 +63,12 @@ class Pipelined(Protocol):
     """An operator whose rows can be had as tasks."""
 
     def morsels(self, run: Run) -> Iterator[Task]: ...
+
+
+class Selecting(Protocol):
+    """An operator that has many rows cheaper together with a few others."""
+
+    def selections(self, run: Run) -> Iterator[Selection]: ...
 
 
 def tasks_of(operator: Operator, run: Run) -> Iterator[Task]:
@@ -93,6 +116,24 @@ def _bundle(tasks: Sequence[Task], rows: list[int | None], place: int) -> Batch 
     if len(batches) < 2:
         return batches[0] if batches else None
     return together(batches)
+
+
+def selections_of(operator: Operator, run: Run) -> Iterator[Selection]:
+    """An operator's rows as tasks that may leave in what is not worth taking out, where it knows how to."""
+    if hasattr(operator, "selections"):
+        yield from cast(Selecting, operator).selections(run)
+        return
+    yield from map(all_of, bundled(tasks_of(operator, run), operator.types))
+
+
+def all_of(task: Task) -> Selection:
+    """A task's rows, nothing left in."""
+    return partial(_all_of, task)
+
+
+def _all_of(task: Task) -> Selected | None:
+    batch = task()
+    return None if batch is None else Selected(batch, None)
 
 
 def given(batch: Batch | None) -> Task:

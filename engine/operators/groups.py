@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -23,9 +24,12 @@ from engine.run import Run
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Key, keys_of
+from storage.segments.coded import Dictionary
 from storage.types import INT8, Type
 
 Calls = Sequence[AggregateCall]
+_TABLES = 32  # of groups by codes
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +66,39 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How groups were told apart: by numbers below `limits` that codes in dictionaries stand for.
+
+    `numbers`: of each group, the one that its digits make.
+    """
+
+    dictionaries: tuple[Dictionary, ...]
+    limits: tuple[int, ...]
+    numbers: Positions
+
+
 class Part:
-    """The groups of one batch: key columns and keys of each, how many, and what each call has."""
+    """The groups of one batch: key columns of each, how many, and what each call has."""
 
-    columns: list[Column]
-    keys: list[Key]
-    count: int
-    results: list[State | Gathered]
+    __slots__ = ("_keys", "columns", "count", "origin", "results")
 
-    @classmethod
-    def of(cls, columns: list[Column], count: int, results: list[State | Gathered]) -> Part:
-        """A part with these key columns."""
-        return cls(columns, keys_of(columns, count), count, results)
+    def __init__(
+        self,
+        columns: list[Column],
+        count: int,
+        results: Sequence[State | Gathered],
+        origin: Origin | None = None,
+    ) -> None:
+        self.columns, self.count, self.results, self.origin = columns, count, results, origin
+        # those of an origin are seldom asked for
+        self._keys = keys_of(columns, count) if origin is None else None
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of each group."""
+        if self._keys is None:
+            self._keys = keys_of(self.columns, self.count)
+        return self._keys
 
 
 def gathers(call: AggregateCall) -> bool:
@@ -180,6 +205,7 @@ class Whole:
         self._run = run
         mine = [types[i] for i in self.places]
         self._index = KeyIndex(mine)
+        self._known: dict[tuple[int, ...], tuple[tuple[Dictionary, ...], Positions]] = {}
         self._columns: list[list[Column]] = [[Column.of(type, [])] for type in mine]
         self._results: list[State | list[Gathered]] = [
             [] if gathers(call) else begun(call, run) for call in calls
@@ -198,7 +224,7 @@ class Whole:
 
     def merge(self, part: Part) -> None:
         """Add the groups of the next batch."""
-        codes, new = self._index.assign_distinct(part.keys, part.count)
+        codes, new = self._places(part)
         for parts, column in zip(self._columns, part.columns, strict=True):
             if len(new):
                 parts.append(column if len(new) == part.count else column.take(new))
@@ -210,6 +236,24 @@ class Whole:
                 assert isinstance(mine, State)
                 mine.merge(theirs, codes, self.count)
 
+    def _places(self, part: Part) -> tuple[Positions, Positions]:
+        """(which group each of a part's is, those of the part that are new)."""
+        if part.origin is None:
+            return self._index.assign_distinct(part.keys, part.count)
+        dictionaries, numbers = part.origin.dictionaries, part.origin.numbers
+        name = (*map(id, dictionaries), *part.origin.limits)
+        if name not in self._known:
+            if len(self._known) >= _TABLES:
+                self._known.clear()
+            # the dictionaries are kept, so that nothing else gets their ids
+            self._known[name] = dictionaries, np.full(prod(part.origin.limits), -1, np.int64)
+        table = self._known[name][1]
+        codes = table[numbers]
+        if (codes >= 0).all():
+            return codes, _NO_ROWS
+        table[numbers], new = self._index.assign_distinct(part.keys, part.count)
+        return table[numbers], new
+
     def rolled(self, places: Set) -> Whole:
         """The groups of fewer keys, merged from these."""
         whole = Whole(self._calls, places, self._types, self._run)
@@ -217,7 +261,7 @@ class Whole:
         columns = [mine[i] for i in whole.places]
         groups, firsts = number(columns, self._index.count if self.places else 1)
         results = [self.moved(i, groups, len(firsts)) for i in range(len(self._calls))]
-        whole.merge(Part.of([column.take(firsts) for column in columns], len(firsts), results))
+        whole.merge(Part([column.take(firsts) for column in columns], len(firsts), results))
         return whole
 
     def moved(self, index: int, places: Positions, count: int) -> State | Gathered:

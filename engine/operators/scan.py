@@ -8,16 +8,17 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from engine.counters import count
 from engine.late import LateColumn, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
-from engine.operators.base import Operator, Task, given, pooled
+from engine.operators.base import Operator, Selected, Selection, Task, all_of, given, pooled
 from engine.operators.bounds import Bound, conjunction_of
 from engine.operators.keyfilters import KeyFilter, filters_of
 from engine.parallel import pool_safe, prepare, root_memo
@@ -36,8 +37,13 @@ from storage.types import INT8, Type
 TASK_BYTES = 32 << 20
 # Wide rows that do not lie together are brought together in pieces that stay in cache.
 GATHER_BYTES = 2 << 20
+# From this share of a stretch on, rows that do not survive are better left in than taken out.
+_MOST = 0.4
 # From this share of a stretch on, all its wide rows are read where they lie, wanted or not.
 _DENSE = 0.6
+
+Part = Callable[..., Any]
+"""What is made of a stretch: f(its rows, predicate, tests, run, owner, filters) -> Batch, Selected, None."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,16 @@ class Scan:
 
     def morsels(self, run: Run) -> Iterator[Task]:
         """One task a morsel; of wide columns in a condition, several."""
+        return self._morsels(run, self._part)
+
+    def selections(self, run: Run) -> Iterator[Selection]:
+        """See engine.operators.base.Selecting."""
+        if self.row_ids or not pool_safe(self.condition):
+            return map(all_of, self.morsels(run))
+        return self._morsels(run, self._selected)
+
+    def _morsels(self, run: Run, part: Part) -> Iterator[Callable[[], Any]]:
+        """What `part` makes of each morsel."""
         view = run.snapshot.table(self.table)
         advice = conjunction_of(self.bounds, view.table, run)
         if advice is None:
@@ -105,7 +121,7 @@ class Scan:
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
         for morsel in view.morsels(skipping):
-            for task in self.tasks(morsel, columns, predicate, (whole, rest), run, self, filters):
+            for task in self._parts(part, morsel, columns, predicate, (whole, rest), run, self, filters):
                 if safe:
                     yield task
                 else:
@@ -127,10 +143,23 @@ class Scan:
 
         What is done counts as done by `owner`.
         """
+        return self._parts(self._part, morsel, columns, predicate, tests, run, owner, filters)
+
+    def _parts(
+        self,
+        part: Part,
+        morsel: Morsel,
+        columns: tuple[ColumnDefinition, ...],
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
+    ) -> Iterator[Callable[[], Any]]:
         step = self.stretch(tests[0])
         for start in range(0, morsel.rows, step):
             rows = ScanRows(morsel, columns, None, start, min(start + step, morsel.rows))
-            yield partial(self._part, rows, predicate, tests, run, owner, filters)
+            yield partial(part, rows, predicate, tests, run, owner, filters)
 
     def qualifying(
         self,
@@ -168,6 +197,34 @@ class Scan:
         width = sum(row_bytes(self.types[i]) for i in test.wide)
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
+    def _selected(
+        self,
+        whole: ScanRows,
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
+    ) -> Selected | None:
+        """A stretch of a morsel, with the rows that do not survive if they are few."""
+        test = _open_test(whole.morsel, predicate, tests)
+        mask = likely(whole, predicate)
+        if filters or test.wide or (mask is not None and test.condition is not None):
+            return all_of(partial(self._part, whole, predicate, tests, run, owner, filters))()
+        fetched: dict[int, Column] = {}
+        if test.condition is not None:
+            fetched = self._tested(whole, test)
+            mask = self._true(fetched, whole.count, test, run)
+        left = whole.count if mask is None else int(np.count_nonzero(mask))
+        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
+        if left >= _MOST * whole.count:
+            return Selected(self.fetch(whole, fetched), None if left == whole.count else mask)
+        if not left:
+            return None
+        assert mask is not None
+        rows = whole.take(np.flatnonzero(mask))
+        return Selected(self.fetch(rows, {i: column.take(mask) for i, column in fetched.items()}), None)
+
     def _part(
         self,
         whole: ScanRows,
@@ -179,12 +236,13 @@ class Scan:
     ) -> Batch | None:
         """The surviving rows of a stretch of a morsel."""
         morsel = whole.morsel
-        positions = candidates(morsel, predicate, whole.start, whole.stop)
+        mask = likely(whole, predicate)
+        positions = None if mask is None else np.flatnonzero(mask) + whole.start
         found = whole.count if positions is None else len(positions)
         if not found:
             count(run, owner, 0, 1, Rows_Removed_by_Filter=whole.count)
             return None
-        test = tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]
+        test = _open_test(morsel, predicate, tests)
         rows = whole if positions is None else ScanRows(morsel, whole.columns, positions, 0, 0)
         removed = 0
         for each in filters:
@@ -365,12 +423,23 @@ class ScanRows:
 
 def candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
     """The positions that are visible and not ruled out; None where all from start to stop are."""
-    mask = morsel.visible()
+    mask = likely(ScanRows(morsel, (), None, start, stop), predicate)
+    return None if mask is None else np.flatnonzero(mask) + start
+
+
+def likely(rows: ScanRows, predicate: Conjunction) -> Mask | None:
+    """Which rows of a stretch are visible and not ruled out; None: all."""
+    mask = rows.morsel.visible()
     if predicate:
-        likely = morsel.select(predicate)
-        if likely is not None:
-            mask = likely if mask is None else mask & likely
+        found = rows.morsel.select(predicate)
+        if found is not None:
+            mask = found if mask is None else mask & found
     if mask is None:
         return None
-    mask = mask[start:stop]
-    return None if mask.all() else np.flatnonzero(mask) + start
+    mask = mask[rows.start : rows.stop]
+    return None if mask.all() else mask
+
+
+def _open_test(morsel: Morsel, predicate: Conjunction, tests: tuple[Test, Test]) -> Test:
+    """What is still to be tested of rows that `likely` says yes to."""
+    return tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]

@@ -21,6 +21,7 @@ from storage.column import Array, Column, Mask, Positions, arrow_type
 from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, compare, describe, raw
 from storage.encodings.packed import Packed
+from storage.encodings.packedcolumn import PackedCodes
 from storage.order import Sorted, is_float, matching, order_key
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn, Dictionary
@@ -61,9 +62,11 @@ class Codes:
         return self._dictionary
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
-        """See Encoded: numbers as they are, all else as a CodedColumn."""
+        """See Encoded: numbers as they are, all else as a CodedColumn, of a whole stretch still packed."""
         if self._type.form is Form.FIXED:
             return Column(self._type, self._codes.taken(self.dictionary.column.values, start, stop, rows))
+        if rows is None:
+            return PackedCodes(self._type, self.dictionary, self._codes, range(start, max(start, stop)))
         return CodedColumn(self._type, self.dictionary, self._codes.decode(start, stop, rows, np.int64))
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:

@@ -18,6 +18,7 @@ from storage import kernels
 from storage.column import Array, Mask, Positions, taken
 from storage.encodings.base import Bytes, flat
 from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
+from storage.kernels.plain.totals import Blocks
 from storage.predicate import Comparison
 from storage.types import Type
 
@@ -45,6 +46,10 @@ class Packed:
     def buffers(self) -> list[Bytes]:
         """See Encoded."""
         return [flat(self.words), flat(self.bases), flat(self.widths)]
+
+    def blocks(self, start: int) -> Blocks:
+        """The values from `start` on as they are, for kernels that unpack as they go."""
+        return Blocks(self.words, self.offsets, self.widths, self.bases, start)
 
     def decode(self, start: int, stop: int, rows: Positions | None, dtype: npt.DTypeLike) -> Array:
         """Values start to stop, or of the positions `rows` counted from start."""

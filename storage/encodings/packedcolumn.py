@@ -1,8 +1,8 @@
-"""Packed columns: whole numbers that travel as packed blocks until somebody asks for them.
+"""Packed columns: whole numbers, or codes, that travel as packed blocks until somebody asks for them.
 
 What is decoded whole from a packed encoding is not unpacked yet: a sum or a count needs no values, a LIMIT
-only the first ones. Slicing moves the ends, taking few rows unpacks those; the first look at `values` or
-`units` unpacks them all.
+only the first ones, and the kernel of fused sums unpacks as it goes. Slicing moves the ends, taking few rows
+unpacks those; the first look at `values`, `units` or `codes` unpacks them all.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import numpy as np
 
 from storage.column import Column, Mask, Positions
 from storage.encodings.packed import DENSE, Packed, dtype_of
+from storage.kernels.plain.totals import Blocks
+from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
 
@@ -44,6 +46,11 @@ class PackedColumn(Column):
         else:
             self._values = unpacked
         return unpacked
+
+    @property
+    def blocks(self) -> Blocks:
+        """The values, or units, still packed."""
+        return self._packed.blocks(self._rows.start)
 
     def total(self) -> tuple[int, int]:
         """The sum of all values, or units, in two halves: see Packed."""
@@ -80,3 +87,58 @@ class PackedColumn(Column):
         if self.type.form is Form.DECIMAL:
             return Column.scaled(self.type, self._packed.decode(begin, end, positions, np.int64), self.scale)
         return Column(self.type, self._packed.decode(begin, end, positions, dtype_of(self.type)))
+
+
+class PackedCodes(CodedColumn):
+    """A coded column of codes start to stop of `packed`."""
+
+    __slots__ = ("_packed", "_rows")
+
+    def __init__(
+        self, type: Type, dictionary: Dictionary, packed: Packed, rows: range, valid: Mask | None = None
+    ) -> None:
+        # `codes` stays unset on purpose, as `_values` and `_valid` do: reading it arrives at __getattr__.
+        self.type = type
+        self.constant = False
+        self._units = None
+        self.scale = 0
+        self.dictionary = dictionary
+        self._mask = valid
+        self._packed, self._rows = packed, rows
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "codes":
+            return super().__getattr__(name)
+        self.codes = self._packed.decode(self._rows.start, self._rows.stop, None, np.int64)
+        return self.codes
+
+    @property
+    def blocks(self) -> Blocks:
+        """The codes, still packed."""
+        return self._packed.blocks(self._rows.start)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes once they are unpacked."""
+        return 8 * len(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _under(self, type: Type, dictionary: Dictionary) -> CodedColumn:
+        return PackedCodes(type, dictionary, self._packed, self._rows, self._mask)
+
+    def slice(self, start: int, stop: int) -> Column:
+        """Rows start to stop, still packed."""
+        valid = None if self._mask is None else self._mask[start:stop]
+        if valid is not None and valid.all():
+            valid = None
+        return PackedCodes(self.type, self.dictionary, self._packed, self._rows[start:stop], valid)
+
+    def with_valid(self, valid: Mask | None, *, constant: bool = False) -> Column:
+        """See Column: still packed, unless it is to be a constant."""
+        if constant:
+            return super().with_valid(valid, constant=True)
+        if valid is not None and valid.all():
+            valid = None
+        return PackedCodes(self.type, self.dictionary, self._packed, self._rows, valid)

@@ -38,6 +38,7 @@ class Runs(Proportional):
     """A column that repeats values many times in a row."""
 
     tag: ClassVar[str] = "rle"
+    weight: ClassVar[float] = 1.25  # to repeat values takes longer than to unpack a few bits each
 
     def __init__(self, type: Type, values: Encoded, ends: Deltas) -> None:
         self._type, self._values, self._ends = type, values, ends
@@ -62,9 +63,10 @@ class Runs(Proportional):
         values = self._values.decode(first, first + len(ends), None)
         if self._type.form is Form.FIXED:
             return RunColumn(self._type, values.values, ends, start, max(start, stop))
-        runs = _repeated(np.arange(len(ends)), ends, start, stop)
         if isinstance(values, CodedColumn):
-            return values.take(runs)
+            codes = _repeated(values.codes, ends, start, stop)
+            return CodedColumn(self._type, values.dictionary, codes)
+        runs = _repeated(np.arange(len(ends)), ends, start, stop)
         return CodedColumn(self._type, Dictionary(values, distinct=False), runs)
 
     def _ends_of(self, start: int, stop: int) -> tuple[int, Positions]:
@@ -106,7 +108,9 @@ class Runs(Proportional):
             return None
         ends = np.append(changes, len(column))
         values = column.take(ends - 1)
-        return cls(column.type, leaves.smallest(values, INNER), Deltas.of(INT8, ends))
+        # few texts stay codes, whatever they would take elsewhere: each morsel had to tell them apart anew
+        coded = Codes.encode(values) if column.type.form in (Form.TEXT, Form.BYTES) else None
+        return cls(column.type, coded or leaves.smallest(values, INNER), Deltas.of(INT8, ends))
 
     @classmethod
     def read(cls, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Runs:

@@ -89,6 +89,10 @@ class CodedColumn(Column):
             valid = None
         return CodedColumn(self.type, self.dictionary, codes, valid)
 
+    def _under(self, type: Type, dictionary: Dictionary) -> CodedColumn:
+        """The same codes into another dictionary."""
+        return CodedColumn(type, dictionary, self.codes, self._mask)
+
     @property
     def present(self) -> Positions:
         """The codes that are there, ascending; those under nulls too."""
@@ -129,7 +133,7 @@ class CodedColumn(Column):
         if other is None:
             other = Dictionary(self.dictionary.column.retype(type), distinct=self.dictionary.distinct)
             self.dictionary.memo[key] = other
-        return CodedColumn(type, other, self.codes, self._mask)
+        return self._under(type, other)
 
 
 def _united(type: Type, dictionaries: Sequence[Dictionary]) -> tuple[Dictionary, list[Positions]]:

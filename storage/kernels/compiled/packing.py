@@ -277,7 +277,8 @@ def _compiled(body: Callable[..., None], *arguments: Any) -> Any:
     return njit(signatures, nogil=True, cache=True)(body)
 
 
-_range = _compiled(_unpack_range, *BITS, types.uint64, None, None)
+unpack_range = _compiled(_unpack_range, *BITS, types.uint64, None, None)
+"""Values from number `start` on as many as `out` takes: (*BITS, start, out, aside), aside BLOCK elements."""
 _bytes = njit(types.void(*BITS, types.uint64, _BYTES, _BYTES), nogil=True, cache=True)(_unpack_bytes)
 _rows = _compiled(_unpack_rows, *BITS, _WORDS, None)
 _deltas = _compiled(_undelta_range, *BITS, _WORDS, types.uint64, None, None)
@@ -305,7 +306,7 @@ def unpack_blocks(words, offsets, widths, bases, start, out):  # type: ignore[no
     """See plain.packing.unpack_blocks."""
     target = as_form(out)
     aside = np.empty(BLOCK, target.dtype)
-    kernel = _bytes if target.dtype == np.uint8 else _range
+    kernel = _bytes if target.dtype == np.uint8 else unpack_range
     kernel(words, ints_of(offsets), widths, ints_of(bases), _U(start), target, aside)
 
 

@@ -15,7 +15,8 @@ from numba.extending import intrinsic
 
 from storage.kernels.plain.programs import INT8_MAX, INT8_MIN, Array, Code, Op
 
-_BLOCK = 1024
+BLOCK = 1024
+"""Rows of a register."""
 _KINDS = {
     np.dtype(name): number
     for number, name in enumerate(("?", "u1", "<i2", "<i4", "<u4", "<i8", "<f4", "<f8"), 1)
@@ -100,6 +101,29 @@ def _store(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-de
         _copy(floats[:n], f8(address + 8 * start, n))
 
 
+@njit("int64(int64)", nogil=True, cache=True)
+def _bits(value):  # type: ignore[no-untyped-def]
+    """How many bits a number that is not negative takes."""
+    count = 0
+    while value > 0:
+        value >>= 1
+        count += 1
+    return count
+
+
+@njit("boolean(int64, int64[::1], int64[::1])", nogil=True, cache=True, error_model="numpy")
+def _multiplies(n, a, b):  # type: ignore[no-untyped-def]
+    """Whether the product of the largest magnitudes fits: asked where their bits do not prove it."""
+    low_a = high_a = low_b = high_b = np.int64(0)
+    for i in range(n):
+        low_a, high_a = min(low_a, a[i]), max(high_a, a[i])
+        low_b, high_b = min(low_b, b[i]), max(high_b, b[i])
+    if low_a < -INT8_MAX or low_b < -INT8_MAX:
+        return False
+    left, right = max(-low_a, high_a), max(-low_b, high_b)
+    return right == 0 or left <= INT8_MAX // right
+
+
 @njit(
     "boolean(int64, int64, int64, int64[::1], int64[::1], int64[::1])",
     nogil=True,
@@ -125,15 +149,12 @@ def _integers(op, size, n, a, b, out):  # type: ignore[no-untyped-def]
             bad |= -np.int64(a[i] == INT8_MIN)
             out[i] = -a[i]
     elif op == MULTIPLY:
-        low_a = high_a = low_b = high_b = np.int64(0)
+        left = right = np.int64(0)
         for i in range(n):
-            low_a, high_a = min(low_a, a[i]), max(high_a, a[i])
-            low_b, high_b = min(low_b, b[i]), max(high_b, b[i])
+            left |= a[i] ^ (a[i] >> 63)
+            right |= b[i] ^ (b[i] >> 63)
             out[i] = a[i] * b[i]
-        if low_a < -INT8_MAX or low_b < -INT8_MAX:
-            return False
-        left, right = max(-low_a, high_a), max(-low_b, high_b)
-        if right != 0 and left > INT8_MAX // right:
+        if _bits(left) + _bits(right) > 62 and not _multiplies(n, a, b):
             return False
     else:
         for i in range(n):
@@ -259,63 +280,126 @@ def _known_logic(op, n, a, b, out):  # type: ignore[no-untyped-def]
         out[:n] = op == IS_NOT_NULL
 
 
+CODE = types.Array(types.int32, 2, "C", readonly=True)
+_INTS, _FLOATS, _KNOWN = types.int64[:, ::1], types.float64[:, ::1], types.uint8[:, ::1]
+
+
+@njit(types.boolean[::1](CODE, types.int64[:, ::1]), nogil=True, cache=True)
+def fixed_registers(code, loads):  # type: ignore[no-untyped-def]
+    """Which registers hold one value for all rows."""
+    count = len(loads)
+    fixed = np.zeros(count + len(code), np.bool_)
+    for k in range(count):
+        fixed[k] = loads[k, 3] != 0
+    for step in range(len(code)):
+        fixed[count + step] = fixed[code[step, 1]] and fixed[code[step, 2]]
+    return fixed
+
+
+@njit(types.void(types.int64[::1], types.int64[::1], types.float64[::1]), nogil=True, cache=True)
+def load_fixed(load, ints, floats):  # type: ignore[no-untyped-def]
+    """A column of one value as a block of it."""
+    _load(load[0], load[1], 0, 1, ints, floats)
+    ints[:] = ints[0]
+
+
 @njit(
-    types.boolean(types.Array(types.int32, 2, "C", readonly=True), types.int64[:, ::1], *(types.int64,) * 4),
+    types.void(
+        types.int64[::1], types.int64, types.int64, types.int64[::1], types.float64[::1], types.uint8[::1]
+    ),
     nogil=True,
     cache=True,
 )
+def load_block(load, start, n, ints, floats, known):  # type: ignore[no-untyped-def]
+    """Rows of a column, and where they have values."""
+    _load(load[0], load[1], start, n, ints, floats)
+    if load[2]:
+        _copy(u1(load[2] + start, n), known)
+
+
+@njit(
+    types.boolean(
+        CODE, types.boolean[::1], types.boolean, types.int64, types.boolean, _INTS, _FLOATS, _KNOWN
+    ),
+    nogil=True,
+    cache=True,
+)
+def run_block(code, fixed, first, rows, valids, ints, floats, known):  # type: ignore[no-untyped-def]
+    """Run the instructions over a block of rows; whether there is an answer.
+
+    Those whose result is one value for all rows are run in the first block only, over all of it.
+    """
+    count = len(ints) - len(code)
+    for step in range(len(code)):
+        op, left, right, mode = code[step, 0], code[step, 1], code[step, 2], code[step, 3]
+        to = count + step
+        n = rows
+        if fixed[to]:
+            if not first:
+                continue
+            n = BLOCK
+        if op >= AND:
+            if valids:
+                _logic(op, n, ints[left], ints[right], known[left], known[right], ints[to], known[to])
+            else:
+                _known_logic(op, n, ints[left], ints[right], ints[to])
+            continue
+        if op <= NEGATE:
+            if not _integers(op, mode, n, ints[left], ints[right], ints[to]):
+                return False
+        elif op < NEGATE_F:
+            if not _floats(op, mode, n, floats[left], floats[right], floats[to]):
+                return False
+        elif op == NEGATE_F:
+            for i in range(n):
+                floats[to, i] = -floats[left, i]
+        elif op == TO_FLOAT:
+            for i in range(n):
+                floats[to, i] = (
+                    np.float64(np.float32(ints[left, i])) if mode == 4 else np.float64(ints[left, i])
+                )
+        elif op <= LESS_EQUAL:
+            _compared(op, n, ints[left], ints[right], ints[to])
+        else:
+            _compared_floats(op, n, floats[left], floats[right], ints[to])
+        if valids:
+            for i in range(n):
+                known[to, i] = known[left, i] & known[right, i]
+    return True
+
+
+@njit(types.boolean(CODE, types.int64[:, ::1], *(types.int64,) * 4), nogil=True, cache=True)
 def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-def]
     """`loads`: (kind, address of the values, of the mask or 0, 1 where one value stands for all rows)."""
     count = len(loads)
-    ints = np.empty((count + len(code), _BLOCK), np.int64)
+    ints = np.empty((count + len(code), BLOCK), np.int64)
     floats = ints.view(np.float64)
-    known = np.ones((count + len(code), _BLOCK), np.uint8)
+    known = np.ones((count + len(code), BLOCK), np.uint8)
+    fixed = fixed_registers(code, loads)
     for k in range(count):
-        if loads[k, 3]:
-            _load(loads[k, 0], loads[k, 1], 0, 1, ints[k], floats[k])
-            ints[k, :] = ints[k, 0]
-    for start in range(0, rows, _BLOCK):
-        n = min(_BLOCK, rows - start)
+        if fixed[k]:
+            load_fixed(loads[k], ints[k], floats[k])
+    for start in range(0, rows, BLOCK):
+        n = min(BLOCK, rows - start)
         for k in range(count):
-            if not loads[k, 3]:
-                _load(loads[k, 0], loads[k, 1], start, n, ints[k], floats[k])
-                if loads[k, 2]:
-                    _copy(u1(loads[k, 2] + start, n), known[k])
-        for step in range(len(code)):
-            op, left, right, mode = code[step, 0], code[step, 1], code[step, 2], code[step, 3]
-            to = count + step
-            if op >= AND:
-                if valids:
-                    _logic(op, n, ints[left], ints[right], known[left], known[right], ints[to], known[to])
-                else:
-                    _known_logic(op, n, ints[left], ints[right], ints[to])
-                continue
-            if op <= NEGATE:
-                if not _integers(op, mode, n, ints[left], ints[right], ints[to]):
-                    return False
-            elif op < NEGATE_F:
-                if not _floats(op, mode, n, floats[left], floats[right], floats[to]):
-                    return False
-            elif op == NEGATE_F:
-                for i in range(n):
-                    floats[to, i] = -floats[left, i]
-            elif op == TO_FLOAT:
-                for i in range(n):
-                    floats[to, i] = (
-                        np.float64(np.float32(ints[left, i])) if mode == 4 else np.float64(ints[left, i])
-                    )
-            elif op <= LESS_EQUAL:
-                _compared(op, n, ints[left], ints[right], ints[to])
-            else:
-                _compared_floats(op, n, floats[left], floats[right], ints[to])
-            if valids:
-                for i in range(n):
-                    known[to, i] = known[left, i] & known[right, i]
+            if not fixed[k]:
+                load_block(loads[k], start, n, ints[k], floats[k], known[k])
+        if not run_block(code, fixed, start == 0, n, valids != 0, ints, floats, known):
+            return False
         last = count + len(code) - 1
         _store(kind, values, start, n, ints[last], floats[last])
         if valids:
             _copy(known[last, :n], u1(valids + start, n))
     return True
+
+
+def loads_of(columns: Sequence[Array], masks: Sequence[Array | None]) -> Array:
+    """(columns, 4) int64: see _run. The arrays are contiguous, and have to outlive it."""
+    loads = np.empty((len(columns), 4), np.int64)
+    for at, (column, mask) in enumerate(zip(columns, masks, strict=True)):
+        address = 0 if mask is None else mask.ctypes.data
+        loads[at] = _KINDS[column.dtype], column.ctypes.data, address, len(column) == 1 and mask is None
+    return loads
 
 
 def run_program(
@@ -324,10 +408,7 @@ def run_program(
     """See plain.programs.run_program."""
     columns = [np.ascontiguousarray(column) for column in columns]
     masks = [None if valid is None else np.ascontiguousarray(valid) for valid in valids]
-    loads = np.empty((len(columns), 4), np.int64)
-    for at, (column, mask) in enumerate(zip(columns, masks, strict=True)):
-        address = 0 if mask is None else mask.ctypes.data
-        loads[at] = _KINDS[column.dtype], column.ctypes.data, address, len(column) == 1 and mask is None
+    loads = loads_of(columns, masks)
     values = np.empty(rows, dtype)
     valid = None if all(mask is None for mask in masks) else np.empty(rows, np.bool_)
     where = 0 if valid is None else valid.ctypes.data

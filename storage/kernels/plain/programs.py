@@ -71,20 +71,27 @@ def run_program(
     `columns` are the loaded ones: bool, integers up to 64 bits, float32 or float64, of `rows` values or
     one; `valids` their masks, None where all are there.
     """
+    try:
+        registers, known = run_registers(code, columns, valids)
+    except Unproven:
+        return None
+    values = np.broadcast_to(registers[-1], rows).astype(dtype)
+    valid = np.broadcast_to(known[-1], rows)
+    return values, None if all(mask is None for mask in valids) else np.array(valid)
+
+
+def run_registers(
+    code: Code, columns: Sequence[Array], valids: Sequence[Array | None]
+) -> tuple[list[Array], list[Array]]:
+    """What all registers hold, and where they do: of each (rows,) or (1,). Raises Unproven."""
     registers: list[Array] = [_wide(column) for column in columns]
     known: list[Array] = [np.ones(1, np.bool_) if valid is None else valid for valid in valids]
     with np.errstate(all="ignore"):
         for operation, left, right, mode in code.tolist():
             a, b, va, vb = registers[left], registers[right], known[left], known[right]
-            try:
-                value = _value(Op(operation), a, b, va, vb, mode)
-            except Unproven:
-                return None
-            registers.append(value)
+            registers.append(_value(Op(operation), a, b, va, vb, mode))
             known.append(_valid(Op(operation), a, b, va, vb))
-    values = np.broadcast_to(registers[-1], rows).astype(dtype)
-    valid = np.broadcast_to(known[-1], rows)
-    return values, None if all(mask is None for mask in valids) else np.array(valid)
+    return registers, known
 
 
 def _wide(column: Array) -> Array:
