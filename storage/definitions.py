@@ -104,6 +104,14 @@ class Index:
     operator_classes: tuple[str, ...] = ()  # behind each column, '' for the default one
     built: bool = True  # whether there is one: those of approximate answers are kept by name only
     expression: str = ""  # SQL text of what such a one is over, of its one column
+    expressions: tuple[str, ...] = ()  # of others: SQL text in the place of each column, '' for itself
+    results: tuple[int, ...] = ()  # OIDs of the expressions' types, 0 for a column itself
+    predicate: str = ""  # SQL text of which rows it is of, '' for all
+    reads: tuple[int, ...] = ()  # attnums of the columns that these texts name
+
+    def text(self, at: int) -> str:
+        """The expression in the place of a column, '' where there is none."""
+        return self.expressions[at] if self.expressions else self.expression
 
 
 @dataclass(frozen=True, slots=True)

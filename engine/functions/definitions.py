@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from engine.functions.quoting import quote_identifier
+from engine.functions.quoting import called, quote_identifier
 from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
@@ -160,7 +160,10 @@ def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
         table, index = indexes[oid]
         if number:
             columns = (*index.columns, *index.included)
-            return _names(table, [columns[number - 1]]) if 0 < number <= len(columns) else ""
+            if not 0 < number <= len(columns):
+                return ""
+            text = index.text(number - 1) if number <= len(index.columns) else ""
+            return _written(text) if text else _names(table, [columns[number - 1]])
         schema = "" if pretty else quote_identifier(catalog.schemas[table.schema].name) + "."
         return _index(table, index, schema + quote_identifier(table.name))
 
@@ -170,8 +173,11 @@ def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
 def _index(table: Table, index: Index, name: str) -> str:
     plain = ("",) * len(index.columns)
     behind = zip(index.columns, index.operator_classes or plain, index.orders or plain, strict=True)
-    over = f"({index.expression})" if index.expression else ""
-    columns = [" ".join(filter(None, (over or _names(table, [n]), kind, order))) for n, kind, order in behind]
+    over = [_over(index, at) for at in range(len(index.columns))]
+    columns = [
+        " ".join(filter(None, (over[at] or _names(table, [n]), kind, order)))
+        for at, (n, kind, order) in enumerate(behind)
+    ]
     text = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX {quote_identifier(index.name)} ON {name} "
     text += f"USING {index.method} ({', '.join(columns)})"
     if index.included:
@@ -180,7 +186,22 @@ def _index(table: Table, index: Index, name: str) -> str:
         text += " NULLS NOT DISTINCT"
     if index.options:
         text += f" WITH ({', '.join(f'{key}={value!r}' for key, value in index.options)})"
+    if index.predicate:
+        text += f" WHERE ({index.predicate})"
     return text
+
+
+def _over(index: Index, at: int) -> str:
+    """The expression in the place of an index's column; of an index of vectors always in parentheses."""
+    if index.expression:
+        return f"({index.expression})"
+    text = index.text(at)
+    return _written(text) if text else ""
+
+
+def _written(text: str) -> str:
+    """An expression of an index: a call stands for itself, all else in parentheses of its own."""
+    return text if called(text) else f"(({text}))"
 
 
 @scalar("pg_get_serial_sequence", [TEXT, TEXT], TEXT, volatility="s", run=True)

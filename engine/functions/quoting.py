@@ -210,3 +210,16 @@ def pg_get_keywords() -> list[Column]:
 def name(column: Column) -> Column:
     """The text cut to a name's 63 bytes."""
     return each(lambda t: t.encode()[:63].decode(errors="ignore"), column, type=NAME)
+
+
+def called(expression: str) -> str:
+    """The function that an expression, as SQL text, is a call of; '' where it is anything else."""
+    name, _, rest = expression.partition("(")
+    depth, inside = 1, False
+    for at, letter in enumerate(rest if name.isidentifier() else "", 1):
+        inside ^= letter == "'"
+        if not inside:
+            depth += (letter == "(") - (letter == ")")
+        if not depth:
+            return name.lower() if at == len(rest) else ""
+    return ""

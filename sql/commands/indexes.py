@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sql.commands.base import Command, Name
 from sql.reading import Reader
-from sql.tokens import Token
+from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
 
 
@@ -27,6 +27,7 @@ class CreateIndex(Command):
     options: tuple[tuple[str, str], ...] = ()
     classes: tuple[str, ...] = ()  # operator classes behind the columns; '': the default one
     expressions: tuple[tuple[Token, ...], ...] = ()  # what stands in place of a column, whose name is ''
+    predicate: tuple[Token, ...] = ()  # WHERE
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
     position = reader.token.position if reader.token is not None else 0
     if reader.word("tablespace"):
         raise FeatureNotSupported("CREATE INDEX ... TABLESPACE is not supported", position=position)
-    if reader.word("where"):
-        raise FeatureNotSupported("partial indexes are not supported", position=position)
+    predicate = reader.rest() if reader.word("where") else ()
     names, orders, classes, expressions = zip(*columns, strict=True)
     return CreateIndex(
         table,
@@ -85,6 +85,7 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
         options,
         classes,
         expressions,
+        predicate,
     )
 
 
@@ -92,6 +93,8 @@ def _column(reader: Reader) -> tuple[str, str, str, tuple[Token, ...]]:
     """A column, its order, its operator class, and the expression in its place."""
     expression = _expression(reader)
     name = "" if expression else reader.name()
+    if len(expression) == 1 and expression[0].kind in (Kind.WORD, Kind.QUOTED):
+        name, expression = expression[0].text, ()  # (a) is a
     if reader.word("collate"):
         position = reader.token.position if reader.token is not None else 0
         collation = reader.qualified()[-1]

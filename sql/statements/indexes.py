@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from sqlglot import exp
+
+from engine.expressions import Call, Expression, walk
+from engine.functions.registry import BY_ID
 from sql import commands, names, sortable
 from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
 from sql.bind import bind_expression, table_scope
-from sql.context import ParameterTypes
-from sql.expressions import references
+from sql.binding import Binding
+from sql.context import BindContext, ParameterTypes
+from sql.expressions import is_set, references
+from sql.marks import position_of
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.statements.constraints import free_name, name_taken, numbers_of, source
@@ -17,12 +23,14 @@ from sql.statements.dropping import must_hold_rows
 from sql.statements.host import Host
 from sql.statements.renaming import check_text
 from sql.unparse import Renames
+from sql.views.names import label_of
 from storage.definitions import Index, Table
 from storage.errors import (
     ActiveSqlTransaction,
     DatatypeMismatch,
     DuplicateTable,
     FeatureNotSupported,
+    InvalidObjectDefinition,
     InvalidParameterValue,
     UndefinedObject,
     UndefinedTable,
@@ -48,12 +56,17 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
             return done("CREATE INDEX")
         raise DuplicateTable(f'relation "{command.name}" already exists')
     keyed = _keyed(host, table, command, method, text)
-    numbers = tuple(number for number, _, _ in keyed)
+    numbers = tuple(each.number for each in keyed)
+    predicate, chosen = _predicate(host, table, command, method, text)
+    plain = not predicate and (method.vectors or not any(each.text for each in keyed))
+    if command.unique and not plain:
+        what = "partial indexes" if predicate else "indexes on expressions"
+        raise FeatureNotSupported(f"unique {what} are not supported")
     included = numbers_of(table, command.included, 'column "{}" does not exist')
     name = command.name or free_name(
         host,
         schema,
-        (table.name, *(table.definition(n).name for n in numbers), *command.included, "idx"),
+        (table.name, *(each.label for each in keyed), *command.included, "idx"),
         set(),
     )
     index = Index(
@@ -67,9 +80,17 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
         included,
         command.options,
         operator_classes=_classes(keyed, command),
-        built=not method.vectors,
-        expression=keyed[0][2],
+        built=plain and not method.vectors,
+        expression=keyed[0].text if method.vectors else "",
+        predicate=predicate,
+        reads=tuple(sorted(chosen.union(*(each.reads for each in keyed)))),
     )
+    if not method.vectors and any(each.text for each in keyed):
+        index = replace(
+            index,
+            expressions=tuple(each.text for each in keyed),
+            results=tuple(each.type.catalog_oid if each.text else 0 for each in keyed),
+        )
     host.transaction.define(replace(table, indexes=(*table.indexes, index)))
     if method.vectors:
         host.notice(
@@ -106,40 +127,96 @@ def _check(command: commands.CreateIndex) -> Method:
     return method
 
 
+@dataclass(frozen=True)
+class _Keyed:
+    """What a column of an index is over: a column of the table, or an expression as SQL text.
+
+    `number` is then that of the first column that it reads; `label` is for names.
+    """
+
+    number: int
+    type: Type
+    label: str
+    text: str = ""
+    reads: frozenset[int] = frozenset()
+
+
 def _keyed(
     host: Host, table: Table, command: commands.CreateIndex, method: Method, text: str
-) -> list[tuple[int, Type, str]]:
-    """(attnum, type, SQL text of an expression or '') of what an index is over. Raises UndefinedColumn."""
+) -> list[_Keyed]:
+    """The columns of an index. Raises UndefinedColumn."""
     found = []
     for name, tokens in zip(command.columns, command.expressions, strict=True):
         if not tokens and name in SYSTEM_NAMES:
             raise FeatureNotSupported("index creation on system columns is not supported")
         if not tokens:
             (number,) = numbers_of(table, (name,), 'column "{}" does not exist')
-            found.append((number, table.definition(number).type, ""))
+            found.append(_Keyed(number, table.definition(number).type, name))
             continue
-        position = tokens[0].position
-        if not method.vectors:
-            raise FeatureNotSupported("indexes on expressions are not supported", position=position)
         context = host.planner.context(ParameterTypes((), fixed=True), text)
         tree = parse_expression_tokens(list(tokens), text)
+        _refuse_query(tree, "expression")
         bound = bind_expression(tree, table_scope(table), context, "index expressions")
-        read = references(bound)
-        if len(read) != 1:
+        if is_set(bound):
             raise FeatureNotSupported(
-                "indexes on expressions of no column or of several are not supported", position=position
+                "set-returning functions are not allowed in index expressions", position=tokens[0].position
             )
-        column = table.columns[read.pop()]
+        if not method.vectors:
+            _must_be_immutable(bound, context, "expression")
+        reads = _reads(table, bound)
+        if not reads or (method.vectors and len(reads) > 1):
+            some = "of no column or of several" if method.vectors else "of no column"
+            raise FeatureNotSupported(
+                f"indexes on expressions {some} are not supported", position=tokens[0].position
+            )
         written = check_text(host, table, source(tokens, text) or "", Renames({}))
-        found.append((column.number, bound.type, written))
+        first = next(iter(reads))
+        label = label_of(written) if not method.vectors else table.definition(first).name
+        found.append(_Keyed(first, bound.type, label, written, reads))
     return found
 
 
-def _classes(keyed: list[tuple[int, Type, str]], command: commands.CreateIndex) -> tuple[str, ...]:
+def _predicate(
+    host: Host, table: Table, command: commands.CreateIndex, method: Method, text: str
+) -> tuple[str, frozenset[int]]:
+    """(SQL text of WHERE, attnums of the columns that it reads); ('', none) where there is none."""
+    tokens = command.predicate
+    if not tokens:
+        return "", frozenset()
+    if method.vectors:
+        raise FeatureNotSupported("partial indexes of vectors are not supported")
+    context = host.planner.context(ParameterTypes((), fixed=True), text)
+    tree = parse_expression_tokens(list(tokens), text)
+    _refuse_query(tree, "predicate")
+    bound = Binding(context, table_scope(table), "index predicates").condition(tree, "WHERE")
+    _must_be_immutable(bound, context, "predicate")
+    return check_text(host, table, source(tokens, text) or "", Renames({})), _reads(table, bound)
+
+
+def _reads(table: Table, expression: Expression) -> frozenset[int]:
+    return frozenset(table.columns[place].number for place in references(expression))
+
+
+def _refuse_query(tree: exp.Expression, what: str) -> None:
+    if tree.find(exp.Query) is not None:
+        raise FeatureNotSupported(f"cannot use subquery in index {what}", position=position_of(tree))
+
+
+def _must_be_immutable(expression: Expression, context: BindContext, what: str) -> None:
+    """Raise InvalidObjectDefinition for what may be another value another time."""
+    functions = [context.catalog.functions.get(oid) for oid, _ in context.needs]
+    made = all(function is None or function.volatility == "i" for function in functions)
+    calls = [BY_ID[node.function] for node in walk(expression) if isinstance(node, Call)]
+    if not made or any(overload.volatility != "i" for overload in calls):
+        raise InvalidObjectDefinition(f"functions in index {what} must be marked IMMUTABLE")
+
+
+def _classes(keyed: list[_Keyed], command: commands.CreateIndex) -> tuple[str, ...]:
     """The operator class behind each column, '' for the default one. Raises UndefinedObject,
     DatatypeMismatch, InvalidParameterValue."""
     method, found = command.method, []
-    for (_, type, expression), name in zip(keyed, command.classes, strict=True):
+    for each, name in zip(keyed, command.classes, strict=True):
+        type, expression = each.type, each.text if METHODS[method].vectors else ""
         default = default_class(method, type)
         if not name:
             if default is None and METHODS[method].vectors:

@@ -10,6 +10,7 @@ from sql.definitions import ColumnClause, LikeClause, TableClause, refuse_double
 from sql.statements.constraints import free_name
 from sql.statements.dropping import locked
 from sql.statements.host import Host
+from sql.views.names import label_of
 from sql.views.relations import default_text
 from storage.catalog import Catalog
 from storage.definitions import ColumnDefinition, Constraint, Relation, Sequence, Table, View
@@ -127,14 +128,16 @@ def _with_indexes(host: Host, table: Table, item: Copied, comments: bool) -> Tab
     made = []
     for index in item.source.indexes:
         columns = [names[number] for number in index.columns]
+        labels = [label_of(index.text(at)) or name for at, name in enumerate(columns)]
         schema = host.catalog.schemas[table.schema]
         made.append(
             replace(
                 index,
                 oid=host.transaction.allocate_oid(),
-                name=free_name(host, schema, (table.name, *columns, "idx"), taken),
+                name=free_name(host, schema, (table.name, *labels, "idx"), taken),
                 columns=tuple(numbers[name] for name in columns),
                 included=tuple(numbers[names[number]] for number in index.included),
+                reads=tuple(numbers[names[number]] for number in index.reads),
                 comment=index.comment if comments else "",
             )
         )

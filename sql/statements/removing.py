@@ -97,7 +97,7 @@ def without_column(table: Table, number: int) -> Table:
         columns=tuple(c for c in table.columns if c.number != number),
         highest=table.last_number,
         constraints=tuple(c for c in table.constraints if number not in c.columns),
-        indexes=tuple(i for i in table.indexes if number not in (*i.columns, *i.included)),
+        indexes=tuple(i for i in table.indexes if number not in (*i.columns, *i.included, *i.reads)),
         sort_key=table.sort_key if all(n != number for n, _ in table.sort_key) else (),
         shard_key=table.shard_key if number not in table.shard_key else (),
     )

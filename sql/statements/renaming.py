@@ -246,9 +246,16 @@ def _check_after(host: Host, table: Table, constraint: Constraint, renames: Rena
 
 def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> Index:
     """An index on an expression with the new names of its columns; others are by number."""
-    if not index.expression:
-        return index
-    return replace(index, expression=check_text(host, table, index.expression, renames))
+
+    def renamed(text: str) -> str:
+        return check_text(host, table, text, renames) if text else ""
+
+    return replace(
+        index,
+        expression=renamed(index.expression),
+        expressions=tuple(map(renamed, index.expressions)),
+        predicate=renamed(index.predicate),
+    )
 
 
 def check_text(host: Host, table: Table, expression: str, renames: Renames) -> str:

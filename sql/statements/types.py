@@ -91,7 +91,8 @@ def move_type(host: Host, found: UserType, schema: int, name: str) -> UserType:
 def _refuse_named(table: Table, found: UserType) -> None:
     """Texts that are kept name a type by the name that it had."""
     texts = [c.default for c in table.columns] + [c.expression for c in table.constraints]
-    texts += [index.expression for index in table.indexes]
+    for index in table.indexes:
+        texts += [index.expression, *index.expressions, index.predicate]
     for kept in texts:
         if any(t.kind in (Kind.WORD, Kind.QUOTED) and t.text == found.name for t in lex(kept or "")):
             raise FeatureNotSupported(

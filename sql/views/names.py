@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.functions.quoting import called
 from sql.accessmethods import METHODS
 from storage.catalog import Catalog
 from storage.definitions import Index, Sequence, Table
@@ -25,6 +26,11 @@ def indexes(catalog: Catalog) -> Iterator[tuple[Table, Index]]:
     for table in catalog.tables():
         for index in table.every_index:
             yield table, index
+
+
+def label_of(expression: str) -> str:
+    """What an index's column over an expression is called: by the function that is called, or expr."""
+    return (called(expression) or "expr") if expression else ""
 
 
 def method_oid(index: Index) -> int:

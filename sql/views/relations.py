@@ -23,7 +23,7 @@ from storage.definitions import (
     View,
 )
 from storage.rights import Subject, acl_texts, item_texts, items_of
-from storage.types import INT8, Form, Type
+from storage.types import BY_OID, INT8, Form, Type
 from storage.usertypes import CompositeType, DomainType
 
 _SCHEMAS = {"pg_catalog": PG_CATALOG, "information_schema": INFORMATION_SCHEMA}
@@ -169,7 +169,11 @@ def _attributes(catalog: Catalog) -> Iterable[dict[str, object]]:
         for index in table.every_index:
             for number, attnum in enumerate((*index.columns, *index.included), 1):
                 column = table.columns[table.position(attnum)]
-                yield _attribute(index.oid, column.name, column.type, number, False)
+                name, type = column.name, column.type
+                if index.expressions and number <= len(index.columns) and index.expressions[number - 1]:
+                    name = names.label_of(index.expressions[number - 1])
+                    type = BY_OID.get(index.results[number - 1], type)
+                yield _attribute(index.oid, name, type, number, False)
     for stored, query in catalog.queries():
         for number, shown in enumerate(stored.columns if query is stored else (), 1):
             yield _attribute(stored.oid, shown.name, shown.type, number, False)
@@ -289,8 +293,12 @@ def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "indisvalid": True,
             "indisready": True,
             "indislive": True,
-            "indkey": [0] if index.expression else [*index.columns, *index.included],
-            "indexprs": index.expression or None,
+            "indkey": [
+                *(0 if index.text(at) else number for at, number in enumerate(index.columns)),
+                *index.included,
+            ],
+            "indexprs": ", ".join(filter(None, (index.expression, *index.expressions))) or None,
+            "indpred": index.predicate or None,
             "indcollation": [0] * len(index.columns),
             "indclass": _operator_classes(table, index),
             "indoption": [
@@ -302,7 +310,9 @@ def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 def _operator_classes(table: Table, index: Index) -> list[int]:
     """The OID of each column's operator class; 0 where it is none that is told of."""
     classes = index.operator_classes or ("",) * len(index.columns)
-    types = [table.definition(number).type for number in index.columns]
+    results = index.results or (0,) * len(index.columns)
+    pairs = zip(index.columns, results, strict=True)
+    types = [BY_OID.get(result, table.definition(number).type) for number, result in pairs]
     found = [
         named_class(index.method, name) if name else default_class(index.method, type)
         for type, name in zip(types, classes, strict=True)
