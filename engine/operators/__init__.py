@@ -38,7 +38,8 @@ from engine.operators.top import Top
 from engine.operators.update import Update
 from engine.operators.upsert import SetRow, Upsert
 from engine.operators.values import Values
-from engine.operators.window import Window, WindowCall, WindowFrame
+from engine.operators.window import Window
+from engine.operators.windowcalls import WindowCall, WindowFrame
 from engine.operators.windowframes import FrameBound
 from engine.operators.withwrites import WithWrites
 from engine.operators.worktable import WorkTable

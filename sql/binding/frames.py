@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from engine.expressions import Expression, Reference, walk
 from engine.operators import FrameBound, SortKey, WindowFrame
-from engine.operators.window import DEFAULT_FRAME
+from engine.operators.windowcalls import DEFAULT_FRAME
 from sql.binding.base import Binding
 from sql.coerce import can_coerce, coerce
 from sql.marks import position_of

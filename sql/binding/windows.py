@@ -11,7 +11,7 @@ from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL
 from engine.expressions import Expression
 from engine.functions.registry import FUNCTIONS
 from engine.operators import SortKey, WindowFrame
-from engine.operators.window import DEFAULT_FRAME, WindowCall
+from engine.operators.windowcalls import DEFAULT_FRAME, WindowCall
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding.base import Binding, WindowDefinition, WindowValue, binds
 from sql.binding.calls import Arguments, call, chosen_aggregate, key_of, read

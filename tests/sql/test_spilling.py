@@ -65,6 +65,10 @@ SPILLING = {
         "select i, row_number() over w, sum(v) over (partition by k) from t "
         "window w as (partition by k order by v)"
     ),
+    "windows of different partitions": (
+        "select i, rank() over (partition by n order by v), sum(v) over (partition by k), "
+        "count(s) over (partition by n), lag(i) over (partition by k, n order by i) from t where i < 9000"
+    ),
     "sort": "select i, s, d from t order by n desc, s, i",
     "sort by text": 'select s, k, i from t order by s collate "C" desc, v % 10',
     "sort by numeric": "select d, n, i from t order by n nulls first, d desc",
