@@ -1,12 +1,14 @@
 """TPC-H: each of its 22 queries beside DuckDB and PostgreSQL, on the same threads; times, ratios, memory.
 
 GlanceDB and DuckDB run inside a process of their own each, over a folder and a file of theirs, so that the
-largest memory of each is its own; PostgreSQL is a server. The first run of a query plans, reads and decodes;
-the median of those after it stands apart. CPU is the process's time for the fastest run, on all threads: on a
-machine that others use, too, its ratio says more than that of the times.
+largest memory of each, of loading and of the queries, is its own; PostgreSQL is a server. A query whose
+answer is not DuckDB's is told. The first run of a query plans, reads and decodes; the median of those after
+it stands apart. CPU is the process's time for the fastest run, on all threads: on a machine that others use,
+too, its ratio says more than that of the times.
 
 BENCH_SCALE is the scale factor (1), BENCH_ROUNDS how often a query is repeated (5), BENCH_QUERIES which ones
-("01,06": all), BENCH_POSTGRES=off leaves PostgreSQL out, whose queries may take BENCH_PATIENCE seconds (60).
+("01,06": all), BENCH_MEMORY how many GB GlanceDB and DuckDB are to live with, BENCH_POSTGRES=off leaves
+PostgreSQL out, whose queries may take BENCH_PATIENCE seconds (60).
 """
 
 from __future__ import annotations
@@ -21,17 +23,19 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import postgres, tpchdata
 from bench.table import Table
-from tests.tpch import TABLES, queries, schema
+from tests.tpch import TABLES, lines, queries, same, schema
 
 THREADS = os.cpu_count() or 1
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+MEMORY = float(os.environ.get("BENCH_MEMORY", "0"))
+_CACHE, _STATEMENTS = 0.35, 0.4  # of MEMORY: what the process itself takes is no part of them
 PATIENCE = float(os.environ.get("BENCH_PATIENCE", "60"))
 _NEVER = math.nan
 _COLUMNS = (
@@ -57,9 +61,11 @@ class Measured:
 
 @dataclass
 class System:
-    """What one system did: its queries by number, and its largest memory in MB."""
+    """What one system did: its queries by number, their answers, and its largest memory in MB."""
 
     queries: dict[str, Measured] = field(default_factory=dict)
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    loading: float = _NEVER
     memory: float = _NEVER
 
 
@@ -91,7 +97,12 @@ def main() -> None:
         _mean(_ratios(theirs, ours, "again")),
     )
     table.print()
-    print(f"\nlargest memory: GlanceDB {ours.memory:.0f} MB, DuckDB {duckdb.memory:.0f} MB")
+    print(f"\nlargest memory, loading: GlanceDB {ours.loading:.0f} MB, DuckDB {duckdb.loading:.0f} MB")
+    print(f"largest memory, queries: GlanceDB {ours.memory:.0f} MB, DuckDB {duckdb.memory:.0f} MB")
+    for number, answer in ours.answers.items():
+        expected = duckdb.answers[number]
+        if len(answer) != len(expected) or not all(map(same, answer, expected)):
+            print(f"query {number}: {len(answer)} rows are not DuckDB's {len(expected)}")
 
 
 def _asked() -> list[str]:
@@ -116,49 +127,73 @@ def _apart(work: Callable[[], System]) -> System:
         return pool.apply(work)
 
 
-def _measured(run: Callable[[str], Any]) -> System:
-    """Every query, by what runs a text to its last row; and this process's largest memory."""
-    system = System()
+def _measured(run: Callable[[str], Any], shown: Callable[[Any], list[str]]) -> System:
+    """Every query, by what runs a text to its last row and what shows these as lines; the largest memory."""
+    system = System(loading=_largest_memory())
+    _forget_largest_memory()
     for number in _asked():
         text = queries()[number]
-        runs = [_timed(run, text) for _ in range(ROUNDS + 1)]
-        again = statistics.median(wall for wall, _ in runs[1:])
-        system.queries[number] = Measured(runs[0][0], again, min(cpu for _, cpu in runs[1:]))
-    system.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        first, _, answer = _timed(run, text)
+        system.answers[number] = shown(answer)
+        runs = [_timed(run, text)[:2] for _ in range(ROUNDS)]
+        again = statistics.median(wall for wall, _ in runs)
+        system.queries[number] = Measured(first, again, min(cpu for _, cpu in runs))
+    system.memory = _largest_memory()
     return system
 
 
-def _timed(run: Callable[[str], Any], text: str) -> tuple[float, float]:
+def _largest_memory() -> float:
+    """The most that this process has held since it forgot, or its start, in MB."""
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _forget_largest_memory() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _timed(run: Callable[[str], Any], text: str) -> tuple[float, float, Any]:
     start, cpu = time.perf_counter(), time.process_time()
-    run(text)
-    return time.perf_counter() - start, time.process_time() - cpu
+    answer = run(text)
+    return time.perf_counter() - start, time.process_time() - cpu, answer
 
 
 def _glancedb() -> System:
+    from engine import forms
     from sql.outcome import Rows
     from sql.session import Session
     from storage import kernels
     from storage.database import Database
+    from storage.memory import reservations
     from storage.segments.cache import cache
 
     kernels.warm(wait=True)
-    cache.limit = 4 << 30
+    cache.limit = int(_CACHE * MEMORY * (1 << 30)) or 4 << 30
+    reservations.limit = int(_STATEMENTS * MEMORY * (1 << 30)) or reservations.limit
     with tempfile.TemporaryDirectory(prefix="glancedb-tpch-") as name, ExitStack() as stack:
         database = stack.enter_context(closing(Database.open(Path(name))))
         session = stack.enter_context(closing(Session(database, "glancedb", "glancedb", {})))
 
-        def run(text: str) -> None:
+        def run(text: str) -> list[Any]:
+            batches: list[Any] = []
             for outcome in session.simple(text):
                 if isinstance(outcome, Rows):
-                    for _ in outcome.batches:
-                        pass
+                    batches += outcome.batches
                 outcome.complete()
+            return batches
+
+        def shown(batches: list[Any]) -> list[str]:
+            texts = ([forms.text_of(c, session.style).tolist() for c in b.columns] for b in batches)
+            return [line for columns in texts for line in lines(list(zip(*columns, strict=True)))]
 
         run(schema())
         for table in TABLES:
             run(f"COPY {table} FROM '{tpchdata.table(table)}' (FORMAT parquet)")
             run(f"OPTIMIZE TABLE {table}")
-        return _measured(run)
+        return _measured(run, shown)
 
 
 def _duckdb() -> System:
@@ -166,11 +201,13 @@ def _duckdb() -> System:
     with tempfile.TemporaryDirectory(prefix="duckdb-tpch-") as name, ExitStack() as stack:
         connection = stack.enter_context(duckdb.connect(str(Path(name) / "tpch.db")))
         connection.execute(f"set threads = {THREADS}")
+        if MEMORY:
+            connection.execute(f"set memory_limit = '{MEMORY}GB'")
         connection.execute(schema())
         for table in TABLES:
             connection.execute(f"insert into {table} from '{tpchdata.table(table)}'")
         connection.execute("checkpoint")
-        return _measured(lambda text: connection.execute(text).fetchall())
+        return _measured(lambda text: connection.execute(text).fetchall(), lines)
 
 
 def _written(batch: Any) -> Any:
@@ -207,7 +244,7 @@ def _postgres() -> System:
                 text = queries()[number]
                 run = lambda text: connection.execute(text).fetchall()  # noqa: E731
                 try:
-                    first, _ = _timed(run, text)
+                    first, *_ = _timed(run, text)
                     again = statistics.median(_timed(run, text)[0] for _ in range(min(ROUNDS, 3)))
                     system.queries[number] = Measured(first, again)
                 except psycopg.errors.QueryCanceled:
