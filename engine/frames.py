@@ -61,6 +61,11 @@ class Layout:
         return np.append(np.flatnonzero(self.partitions)[1:], self.rows)[self.partition]
 
     @cached_property
+    def first_group(self) -> Positions:
+        """(rows,) the number of the first group of peers of each row's partition."""
+        return self.group[self.first]
+
+    @cached_property
     def peer_first(self) -> Positions:
         """(rows,) where each row's peers begin."""
         return self.borders[self.group]
@@ -69,6 +74,28 @@ class Layout:
     def peer_last(self) -> Positions:
         """(rows,) the first row behind each row's peers."""
         return self.borders[self.group + 1]
+
+
+@dataclass(frozen=True)
+class Excerpt(Layout):
+    """Some rows of the one partition of `total` rows, whole groups of peers: `before` rows of it come before,
+    in `groups` groups of peers. Places count from the first of these rows."""
+
+    before: int
+    groups: int
+    total: int
+
+    @cached_property
+    def first(self) -> Positions:
+        return np.full(self.rows, -self.before)
+
+    @cached_property
+    def last(self) -> Positions:
+        return np.full(self.rows, self.total - self.before)
+
+    @cached_property
+    def first_group(self) -> Positions:
+        return np.full(self.rows, -self.groups)
 
 
 def by_rows(layout: Layout, distance: int, *, end: bool) -> Positions:

@@ -46,7 +46,23 @@ from storage.types import (
 )
 
 
-class Folded(State):
+class _Single(State):
+    """One of the values a group, or what they are folded to."""
+
+    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
+        """By what is before as a row in front."""
+        column, first = columns[0], before.finish(1)
+        if column.valid is not None:
+            places, column = places[column.valid], column.take(column.valid)
+        ends = np.searchsorted(places, np.arange(rows), side="right")
+        if first.is_valid().all():
+            column, ends = Column.concat([first.retype(column.type), column]), ends + 1
+        found = self.slide([column], len(column), ((np.zeros(rows, np.int64), ends),))
+        assert found is not None
+        return found
+
+
+class Folded(_Single):
     """One number a group, folded by what takes any order of rows."""
 
     def prepare(self) -> None:
@@ -219,7 +235,7 @@ def _key(type: Type) -> Callable[[Any], Any]:
     return (lambda text: text.rstrip(" ")) if type.name == "bpchar" else _plain
 
 
-class Kept(State):
+class Kept(_Single):
     """One Python value a group; of numerics in units, one a batch."""
 
     largest: ClassVar[bool]

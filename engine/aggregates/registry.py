@@ -101,6 +101,22 @@ class State:
         """
         return None
 
+    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
+        """The results after each of `rows` rows, of these and of what `before`, a state of one group, has.
+
+        `columns` are as for `update`; row i of them stands at `places[i]`, ascending. Uses the state up.
+        """
+        self.merge(before, np.zeros(1, np.int64), 1)
+        ends = np.searchsorted(places, np.arange(rows), side="right").tolist()
+        here, parts, done = np.zeros(1, np.int64), [], 0
+        for end in ends:
+            if end > done:
+                self.run.check()
+                self.update(here, [column.slice(done, end) for column in columns], 1)
+                done = end
+            parts.append(self.finish(1).take(here))
+        return Column.concat(parts)
+
 
 @dataclass(frozen=True)
 class Aggregate:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from engine.aggregates.exact import ExactSums, products
-from engine.aggregates.registry import State, aggregate
+from engine.aggregates.registry import aggregate
 from engine.aggregates.sums import Counting
-from engine.frames import Pieces, differences
+from engine.frames import Pieces
 from engine.values import decimals
-from storage import kernels
 from storage.column import Column, Positions
 from storage.errors import NumericValueOutOfRange
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
@@ -113,7 +112,7 @@ def _root(value: Decimal, scale: int) -> Decimal:
     return decimals.rounded(context.sqrt(value), scale)
 
 
-class Moments(State):
+class Moments(Counting):
     """Exact sums of y, x, y y, x x and x y; variances have y alone."""
 
     answer: Callable[..., float | None]
@@ -121,17 +120,17 @@ class Moments(State):
     squares."""
 
     def prepare(self) -> None:
-        self.rows = np.zeros(0, np.int64)
+        super().prepare()
         self.pairs = len(self.arguments) == 2
         self.sums = [ExactSums() for _ in range(5 if self.pairs else 2)]
 
     def grow(self, count: int) -> None:
-        self.rows = np.concatenate([self.rows, np.zeros(count - len(self.rows), np.int64)])
+        super().grow(count)
         for sums in self.sums:
             sums.grow(count)
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        kernels.count_groups(groups, self.rows)
+        super().add(groups, columns)
         y = columns[0].values.astype(np.float64)
         factors = [(y, y)]
         self.sums[0].add(groups, y)
@@ -148,18 +147,13 @@ class Moments(State):
                 sums.add(groups, error)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
-        self.reserve(count)
-        np.add.at(self.rows, groups[: other.count], other.rows)
+        super().merge(other, groups, count)
         for mine, theirs in zip(self.sums, other.sums, strict=True):
             mine.merge(theirs, groups)
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
-        if rows:
-            self.update(np.arange(rows), columns, rows)
-        self.rows = differences(self.rows, pieces)
+    def over(self, pieces: Pieces) -> None:
+        super().over(pieces)
         self.sums = [sums.over(pieces) for sums in self.sums]
-        self.count = len(self.rows)
-        return self.finish(self.count)
 
     def finish(self, count: int) -> Column:
         self.reserve(count)

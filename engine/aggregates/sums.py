@@ -69,6 +69,17 @@ class Counting(State):
         self.count = count
         return self.finish(count)
 
+    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
+        """What is before, then a group a row, then their differences."""
+        groups = type(self)(self.arguments, self.result, self.run)
+        groups.update(places + 1, columns, rows + 1)
+        groups.merge(before, np.zeros(1, np.int64), rows + 1)
+        if not groups.slides():
+            return super().running(before, places, columns, rows)
+        groups.over(((np.zeros(rows, np.int64), np.arange(2, rows + 2)),))
+        groups.count = rows
+        return groups.finish(rows)
+
     def slides(self) -> bool:
         """Whether all that was added can be taken away again."""
         return True
@@ -405,6 +416,9 @@ class SumVector(Counting):
 
     def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
         return None  # a row's sums take many times the row's own bytes
+
+    def slides(self) -> bool:
+        return False
 
     def _places(self, groups: Positions, widths: Positions) -> Positions:
         """Where the sums of these groups' elements stand, whose vectors have so many, one after another.

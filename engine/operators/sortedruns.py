@@ -16,7 +16,7 @@ import numpy as np
 from engine.counters import count
 from engine.late import fetched, held_bytes
 from engine.operators.rows import Rows
-from engine.operators.sortkeys import Keyed, SortKey, sort_words
+from engine.operators.sortkeys import Keyed, SortKey, keyed_bytes, sort_words
 from engine.orders import sorted_rows
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
@@ -66,6 +66,21 @@ class SortedRuns:
             finally:
                 for each in runs:
                     self._close(each)
+
+    def fill(self, parts: Iterable[Keyed]) -> None:
+        """Take all these rows, as many at once as an operator may hold. Raises as `add`."""
+        grant = self._run.memory.grant()
+        held: list[Keyed] = []
+        try:
+            for part in parts:
+                held.append(part)
+                if not grant.room(keyed_bytes(part)):
+                    self.add(held)
+                    held = []
+                    grant.release()
+            self.add(held)
+        finally:
+            grant.release()
 
     def merged(self) -> Iterator[Batch]:
         """All rows in order."""

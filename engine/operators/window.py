@@ -6,8 +6,9 @@ these (engine.frames, engine.operators.windowframes). The values of each call ar
 back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
 
 Where rows take more memory than they may, calls of the same partitions are a stage of their own
-(engine.operators.windowstages): the rows of one, with its values, are those of the next. Windows without
-partitions need all rows at once.
+(engine.operators.windowstages): the rows of one, with its values, are those of the next. So are calls
+without partitions that have one order, if they stream (engine.operators.windowstreams); else all rows are
+needed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engine.operators.base import Operator
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes
 from engine.operators.windowcalls import WindowCall
 from engine.operators.windowstages import Stage
+from engine.operators.windowstreams import streams
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -58,7 +60,7 @@ class Window:
                 parts.append(part)
                 if grant.room(keyed_bytes(part)):
                     continue
-                if not all(call.partition for call in self.calls):
+                if not all(call.partition or streams(call) for call in self.calls):
                     grant.require(keyed_bytes(part), self.explain())
                     continue
                 grant.release()
@@ -71,17 +73,23 @@ class Window:
 
     def _by_stages(self, parts: Iterable[Keyed], wanted: tuple[Expression, ...], run: Run) -> Iterator[Batch]:
         """The same by way of temporary files, partitions after partitions: those of the last call at last."""
-        stages: dict[frozenset[Expression], list[int]] = {}
+        stages: dict[object, list[int]] = {}
         for i, call in enumerate(self.calls):
-            stages.setdefault(frozenset(call.partition), []).append(i)
-        last = stages.pop(frozenset(self.calls[-1].partition))
+            stages.setdefault(_stage(call), []).append(i)
+        last = stages.pop(_stage(self.calls[-1]))
         types, made = self.child.types, []
         for numbers in (*stages.values(), last):
             calls = tuple(self.calls[i] for i in numbers)
-            parts = Stage(calls, types, wanted).piecewise(parts, run, self)
+            stage = Stage(calls, types, wanted)
+            parts = (stage.piecewise if calls[0].partition else stage.streamed)(parts, run, self)
             types = (*types, *(call.type for call in calls))
             made += numbers
         width = len(self.child.types)
         places = [*range(width), *(width + made.index(i) for i in range(len(self.calls)))]
         for batch, _ in parts:
             yield Batch(tuple(batch.columns[place] for place in places), batch.rows)
+
+
+def _stage(call: WindowCall) -> object:
+    """What calls of one stage have in common: their partitions or, without any, their order."""
+    return frozenset(call.partition) or call.order

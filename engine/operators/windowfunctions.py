@@ -90,7 +90,7 @@ def _ranks(layout: Layout) -> Positions:
 def _dense_rank(place: Place) -> Column:
     """The number of the row's group of peers in its partition: without gaps."""
     layout = place.layout
-    return Column(INT8, layout.group - layout.group[layout.first] + 1)
+    return Column(INT8, layout.group - layout.first_group + 1)
 
 
 @window("percent_rank", [], FLOAT8, 3103)

@@ -17,8 +17,9 @@ from engine.late import held_bytes
 from engine.nodes import Reference
 from engine.operators.rows import Rows
 from engine.operators.sortedruns import SortedRuns
-from engine.operators.sortkeys import Keyed, SortKey, keyed_bytes, sort_words
+from engine.operators.sortkeys import Keyed, SortKey, sort_words
 from engine.operators.windowcalls import WindowCall
+from engine.operators.windowstreams import Stream
 from engine.operators.windowwork import WindowWork
 from engine.orders import PIECE, buckets, leading_words, starts
 from engine.parallel import pool_safe
@@ -27,7 +28,7 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.column import Column, Positions
-from storage.types import Type
+from storage.types import INT8, Type
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,15 @@ class Stage:
         """
         keys, width = self.calls[-1].keys, len(self.types)
         types = (*self.types, *(expression.type for expression in self.wanted))
-        grant = run.memory.grant()
         runs = SortedRuns(types, keys, run, owner)
-        held: list[Keyed] = []
         try:
-            for batch, found in parts:
-                mine = [found[self.wanted.index(key.expression)] for key in keys]
-                part = Batch((*batch.columns, *found), batch.rows), mine
-                held.append(part)
-                if not grant.room(keyed_bytes(part)):
-                    runs.add(held)
-                    held = []
-                    grant.release()
-            runs.add(held)
-            held = []
-            grant.release()
+            runs.fill(
+                (
+                    Batch((*batch.columns, *found), batch.rows),
+                    [found[self.wanted.index(k.expression)] for k in keys],
+                )
+                for batch, found in parts
+            )
             partition = len(self.calls[-1].partition)
             for whole in whole_partitions(runs.merged_with_keys(), len(types), partition, run):
                 rows = Batch(whole.columns[: len(types)], whole.rows)
@@ -74,8 +69,39 @@ class Stage:
                         list(batch.columns[width : len(types)]),
                     )
         finally:
-            grant.release()
             runs.close()
+
+    def streamed(self, parts: Iterable[Keyed], run: Run, owner: object) -> Iterator[Keyed]:
+        """`piecewise` of calls without partitions, all of one order: they stream.
+
+        Raises DiskFull, FileError, ConfigurationLimitExceeded.
+        """
+        width = len(self.types)
+        types = (*self.types, *(expression.type for expression in self.wanted))
+        # rows without an order stay in that in which they come
+        keys = self.calls[-1].order or (SortKey(Reference(0, INT8)),)
+        stream, runs = Stream(self.calls, run), SortedRuns(types, keys, run, owner)
+        try:
+            runs.fill(self._counted(parts, stream))
+            sorted_rows = runs.merged_with_keys()
+            pieces = whole_partitions(sorted_rows, len(types), len(keys), run)
+            for rows in pieces:
+                known = list(rows.columns[width : len(types)])
+                values = stream.values(dict(zip(self.wanted, known, strict=True)), rows.rows)
+                yield Batch((*rows.columns[:width], *values), rows.rows), known
+        finally:
+            runs.close()
+
+    def _counted(self, parts: Iterable[Keyed], stream: Stream) -> Iterator[Keyed]:
+        """The rows as they are sorted, once the stream has seen them."""
+        rows = 0
+        for batch, found in parts:
+            columns = dict(zip(self.wanted, found, strict=True))
+            stream.count(columns, batch.rows)
+            keys = [columns[key.expression] for key in self.calls[-1].order]
+            keys = keys or [Column(INT8, np.arange(rows, rows + batch.rows))]
+            rows += batch.rows
+            yield Batch((*batch.columns, *found), batch.rows), keys
 
     def valued(self, parts: Sequence[Keyed], run: Run) -> Iterator[Batch]:
         """Rows, among them all of each of their partitions, with their values."""

@@ -69,6 +69,20 @@ SPILLING = {
         "select i, rank() over (partition by n order by v), sum(v) over (partition by k), "
         "count(s) over (partition by n), lag(i) over (partition by k, n order by i) from t where i < 9000"
     ),
+    "places without partitions": (
+        "select i, row_number() over (order by i), rank() over w, dense_rank() over w, "
+        "percent_rank() over w, cume_dist() over w from t where i < 5000 "
+        "window w as (order by n desc, v / 1000)"
+    ),
+    "running sums": (
+        "select i, sum(v) over w, avg(d) over w, min(s) over w, max(n) over w, stddev(v::float8) over w, "
+        "count(n) filter (where k > 50) over (order by i rows unbounded preceding), sum(n) over () "
+        "from t where i < 3000 window w as (order by n desc, v / 1000)"
+    ),
+    "windows with and without partitions": (
+        "select i, bool_or(v > 99990) over (order by i), sum(k) over (partition by n order by i) "
+        "from t where i < 4000"
+    ),
     "sort": "select i, s, d from t order by n desc, s, i",
     "sort by text": 'select s, k, i from t order by s collate "C" desc, v % 10',
     "sort by numeric": "select d, n, i from t order by n nulls first, d desc",
