@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.wholekeys import is_whole
 from storage import kernels
@@ -20,17 +22,31 @@ from storage.encodings.runcolumn import RunColumn
 from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
 from storage.kernels.plain.totals import Source
 from storage.segments.coded import CodedColumn, Dictionary
-from storage.types import Type
+from storage.types import Form, Type
 
 _WORD = 1 << 62
 _TABLE = 1 << 12  # a table of so many numbers is made for any batch
+_MUCH = 8  # a dictionary of more values for each row is not looked at for its rows
+_TRIED = 64  # rows that are compared first
 
 
 def number(columns: Sequence[Column], rows: int) -> tuple[Positions, Positions]:
-    """(group of each row, first row of each group). Without columns all rows are one group."""
+    """(group of each row, first row of each group). Without columns all rows are one group.
+
+    Texts come last: where the other columns' groups have each one text, as those of a customer's number have
+    his name, it is enough to see that they do.
+    """
     if not columns:
         return np.zeros(rows, np.int64), np.zeros(min(rows, 1), np.int64)
-    return _combined([_numbers(column.spread(rows)) for column in columns], rows)
+    columns = [column.spread(rows) for column in columns]
+    texts = [column for column in columns if _is_text(column)]
+    if not texts or len(texts) == len(columns):
+        return _combined([_numbers(column) for column in columns], rows)
+    groups, firsts = _combined([_numbers(column) for column in columns if not _is_text(column)], rows)
+    texts = [column for column in texts if not _is_one(column, groups, firsts)]
+    if not texts:
+        return groups, firsts
+    return _combined([_Numbers(groups, len(firsts), firsts), *map(_numbers, texts)], rows)
 
 
 def number_keys(keys: Sequence[Key], rows: int) -> tuple[Positions, Positions]:
@@ -70,7 +86,7 @@ def _combined(parts: Sequence[_Numbers], rows: int) -> tuple[Positions, Position
 
 def _numbers(column: Column) -> _Numbers:
     """The numbers of a column's values: of a coded one its codes, without a look at its rows' values."""
-    if isinstance(column, CodedColumn):
+    if isinstance(column, CodedColumn) and len(column.dictionary) <= len(column) * _MUCH:
         return _marked(_code_numbers(column), column.valid)
     if isinstance(column, RunColumn) and is_whole(column.type):
         groups, firsts = kernels.group_words(column.runs.astype(np.int64, copy=False).view(np.uint64))
@@ -93,7 +109,7 @@ def coded_numbers(columns: Sequence[Column]) -> list[tuple[Source, int]] | None:
     found: list[tuple[Source, int]] = []
     groups = 1
     for column in columns:
-        if not isinstance(column, CodedColumn):
+        if not isinstance(column, CodedColumn) or len(column.dictionary) > len(column):
             return None
         own, count = _equal_codes(column.dictionary)
         if own is None and column.valid is None and isinstance(column, PackedCodes):
@@ -105,6 +121,37 @@ def coded_numbers(columns: Sequence[Column]) -> list[tuple[Source, int]] | None:
         if groups > _TABLE:
             return None
     return found
+
+
+def _is_text(column: Column) -> bool:
+    """Whether a column's values are texts or bytes, and not codes of a few of them."""
+    if isinstance(column, CodedColumn) and len(column.dictionary) <= len(column):
+        return False
+    return column.type.form in (Form.TEXT, Form.BYTES)
+
+
+def _is_one(column: Column, groups: Positions, firsts: Positions) -> bool:
+    """Whether all rows of a group have one value, byte by byte, or are null."""
+    if len(firsts) == len(groups):
+        return True
+    heads = firsts[groups]
+    rows = np.flatnonzero(heads != np.arange(len(heads)))
+    heads = heads[rows]
+    if column.valid is not None:
+        there = column.valid[rows]
+        if (there != column.valid[heads]).any():
+            return False
+        rows, heads = rows[there], heads[there]
+    values = column.values if not isinstance(column, CodedColumn) else column.dictionary.column.values
+    if isinstance(column, CodedColumn):
+        rows, heads = column.codes[rows], column.codes[heads]
+        unlike = np.flatnonzero(rows != heads)
+        rows, heads = rows[unlike], heads[unlike]
+    for part in (slice(_TRIED), slice(_TRIED, None)):  # where they differ, a few tell
+        one, other = values.take(pa.array(rows[part])), values.take(pa.array(heads[part]))
+        if not pc.all(pc.equal(one, other), min_count=0).as_py():
+            return False
+    return True
 
 
 def _code_numbers(column: CodedColumn) -> _Numbers:

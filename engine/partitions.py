@@ -23,7 +23,7 @@ from storage.batch import Batch
 from storage.column import Array, Column, Positions
 from storage.indexes.comparable import Words, column_keys, hash_keys
 from storage.scratch import Extent, ScratchFile
-from storage.segments.coded import CodedColumn
+from storage.segments.coded import CodedColumn, written_out
 from storage.types import Type
 
 BITS = 6
@@ -33,6 +33,7 @@ LEVELS = 4
 LAST = LEVELS - 1
 """The level whose parts are not dealt out again."""
 _SALT = 77
+_MUCH = 8  # a dictionary of more values for each row is not hashed for its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ def _hashes(column: Column) -> Words:
     if not isinstance(column, CodedColumn):
         return hash_keys(column_keys(column), len(column), _SALT)
     known = column.dictionary.memo.get("hashes")
+    if known is None and len(column.dictionary) > _MUCH * len(column):
+        return hash_keys(column_keys(written_out(column)), len(column), _SALT)
     if known is None:
         values = column.dictionary.column
         known = column.dictionary.memo["hashes"] = hash_keys(column_keys(values), len(values), _SALT)

@@ -11,7 +11,7 @@ import numpy as np
 from engine.counters import timed
 from engine.groups import KeyIndex, number
 from engine.nodes import Reference
-from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.base import Operator, Task, bundled, tasks_of
 from engine.operators.sortedruns import SortedRuns
 from engine.operators.sortkeys import SortKey
 from engine.parallel import pool_safe, prepare
@@ -144,7 +144,8 @@ class Distinct:
         keys = self.keys or ()
         prepare(run, *keys)
         if pool_safe(*keys):
-            tasks = (partial(self._task, task, run) for task in tasks_of(self.child, run))
+            below = bundled(tasks_of(self.child, run), self.child.types)
+            tasks = (partial(self._task, task, run) for task in below)
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part

@@ -29,7 +29,7 @@ from engine.operators.groups import (
 )
 from engine.operators.largegroups import Earlier, LargeGroups, Taken
 from engine.operators.rows import spread_over
-from engine.partitions import LAST, PARTS, Dealt, Partitions, key_hashes, parts_of
+from engine.partitions import LAST, Dealt, Partitions, key_hashes, parts_of
 from engine.pool import WORKERS, ordered
 from engine.run import Run
 from storage.batch import Batch
@@ -38,6 +38,7 @@ from storage.indexes.comparable import Words
 from storage.types import BOOL, Type
 
 _AT_ONCE = 2 * WORKERS
+_FEW_ROWS = 1 << 14  # as many partitions as have no more are grouped at once
 
 
 class ManyGroups:
@@ -81,12 +82,13 @@ class ManyGroups:
     def _finished(self, partitions: Partitions, before: Positions) -> Iterator[Batch]:
         """The groups of these partitions; `before` are those groups until then that belong to one of them."""
         homes = parts_of(self._hashes[before], partitions.level)
-        for first in range(0, PARTS, _AT_ONCE):
-            numbers = range(first, min(first + _AT_ONCE, PARTS))
-            stuck = [n for n in numbers if partitions.is_stuck(n)]
-            large = [n for n in numbers if partitions.is_large(n, _AT_ONCE)]
-            small = sorted({*numbers} - {*stuck} - {*large})
-            tasks = (partial(self._grouped, partitions, n, before[homes == n]) for n in small)
+        several = list(_together(partitions))
+        for first in range(0, len(several), _AT_ONCE):
+            at_once = several[first : first + _AT_ONCE]
+            stuck = [ns[0] for ns in at_once if partitions.is_stuck(ns[0])]
+            large = [ns[0] for ns in at_once if partitions.is_large(ns[0], _AT_ONCE)]
+            small = [ns for ns in at_once if ns[0] not in (*stuck, *large)]
+            tasks = (partial(self._grouped, partitions, ns, before[np.isin(homes, ns)]) for ns in small)
             for batch in ordered(tasks, self._run):
                 if batch.rows:
                     yield batch
@@ -144,9 +146,9 @@ class ManyGroups:
         places[before] = codes
         return self._before.moved(index, places, count + len(places))
 
-    def _grouped(self, partitions: Partitions, n: int, before: Positions) -> Batch:
-        """The groups of a partition."""
-        batches = list(partitions.part(n))
+    def _grouped(self, partitions: Partitions, numbers: Sequence[int], before: Positions) -> Batch:
+        """The groups of some partitions."""
+        batches = [batch for n in numbers for batch in partitions.part(n)]
         if not batches and not len(before):
             return Batch.empty([*self._all_types, *(call.type for call in self._calls)])
         rows = Batch.concat(batches) if batches else Batch.empty(partitions.types)
@@ -185,6 +187,19 @@ class ManyGroups:
             groups = groups[given.mask]
         state.update(groups, given.arguments, count)
         return state
+
+
+def _together(partitions: Partitions) -> Iterator[list[int]]:
+    """The numbers of all partitions: those that are in memory and have few rows together."""
+    numbers: list[int] = []
+    rows = 0
+    for n, more in enumerate(partitions.rows.tolist()):
+        if numbers and (partitions.spilled or rows + more > _FEW_ROWS):
+            yield numbers
+            numbers, rows = [], 0
+        numbers.append(n)
+        rows += more
+    yield numbers
 
 
 def _types(calls: Calls) -> tuple[Type, ...]:

@@ -7,13 +7,15 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.late import bounded_rows, by_owner, is_wide
 from engine.pool import ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Mask, Positions
-from storage.types import Type
+from storage.segments.coded import CodedColumn, Dictionary
+from storage.types import Form, Type
 
 
 class Rows:
@@ -25,6 +27,7 @@ class Rows:
         self.count = int(self._ends[-1])
         columns = list(zip(*(batch.columns for batch in batches), strict=True))
         self._columns = [self._joined(list(parts)) for parts in columns]
+        self._dictionaries: dict[int, tuple[Dictionary, Mask | None]] = {}
 
     @staticmethod
     def _joined(parts: list[Column]) -> list[Column]:
@@ -45,14 +48,33 @@ class Rows:
         """The rows at these positions, column by column."""
         return tuple(self._gather(parts, rows) for parts in self._columns)
 
+    def references(self, rows: Positions) -> tuple[Column, ...]:
+        """The same, but texts as codes, which are their positions: nobody may ever look at them."""
+        return tuple(
+            self._reference(i, rows) if parts[0].type.form is Form.TEXT else self._gather(parts, rows)
+            for i, parts in enumerate(self._columns)
+        )
+
+    def _reference(self, index: int, rows: Positions) -> Column:
+        (column,) = self._columns[index]
+        if isinstance(column, CodedColumn):
+            return column.take(rows)
+        found = self._dictionaries.get(index)
+        if found is None:
+            there = column.valid
+            values = column if there is None else Column(column.type, pc.fill_null(column.values, ""))
+            found = self._dictionaries[index] = Dictionary(values, distinct=False), there
+        dictionary, valid = found
+        return CodedColumn(column.type, dictionary, rows, None if valid is None else valid[rows])
+
     def columns_or_null(self, rows: Positions) -> tuple[Column, ...]:
-        """The same, with nulls where a position is -1."""
+        """What `references` gives, with nulls where a position is -1."""
         missing = rows < 0
         if not missing.any():
-            return self.columns(rows)
+            return self.references(rows)
         if not self.count:
             return tuple(Column.nulls(parts[0].type, len(rows)) for parts in self._columns)
-        columns = self.columns(np.maximum(rows, 0))
+        columns = self.references(np.maximum(rows, 0))
         return tuple(without(column, ~missing) for column in columns)
 
     def _gather(self, parts: list[Column], rows: Positions) -> Column:
@@ -78,7 +100,7 @@ def spread_over(column: Column, mask: Mask) -> Column:
 
 def without(column: Column, kept: np.ndarray) -> Column:
     """The column with nulls where `kept` is false."""
-    if column.arrow:
+    if column.arrow and not isinstance(column, CodedColumn):
         positions = pa.array(np.arange(len(column)), mask=~kept)
         return Column(column.type, column.values.take(positions))
     valid = column.valid

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.late import held_bytes
-from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.base import Operator, Task, bundled, tasks_of
 from engine.orders import order_words
 from engine.parallel import pool_safe, prepare
 from engine.pool import ordered
@@ -39,7 +39,7 @@ def keyed(child: Operator, keys: Sequence[SortKey], run: Run) -> Iterator[Keyed]
             run.check()
             yield batch, key_columns(batch, keys, run)
         return
-    tasks = (partial(_keyed, task, keys, run) for task in tasks_of(child, run))
+    tasks = (partial(_keyed, task, keys, run) for task in bundled(tasks_of(child, run), child.types))
     for part in ordered(tasks, run):
         if part is not None:
             yield part

@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from engine.counters import timed
-from engine.operators.base import Operator, Task, given, tasks_of
+from engine.operators.base import Operator, Task, bundled, given, tasks_of
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
 from engine.operators.sort import Sort
@@ -69,7 +69,8 @@ class Top:
         expressions = [key.expression for key in self.keys]
         prepare(run, *expressions)
         if pool_safe(*expressions):
-            tasks = (partial(best.reduce, task) for task in tasks_of(self.child, run))
+            below = bundled(tasks_of(self.child, run), self.child.types)
+            tasks = (partial(best.reduce, task) for task in below)
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part

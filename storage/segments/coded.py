@@ -107,9 +107,12 @@ class CodedColumn(Column):
         joins = len(dictionaries) == 1 or (self.type.form in _JOINED and values * _SHARE <= rows)
         if len(coded) < len(columns) or not joins:
             return super()._joined(columns)
-        shared, tables = _united(self.type, dictionaries)
-        numbers = {id(dictionary): table for dictionary, table in zip(dictionaries, tables, strict=True)}
-        codes = np.concatenate([numbers[id(column.dictionary)][column.codes] for column in coded])
+        if len(dictionaries) == 1:
+            shared, codes = self.dictionary, np.concatenate([column.codes for column in coded])
+        else:
+            shared, tables = _united(self.type, dictionaries)
+            numbers = {id(dictionary): table for dictionary, table in zip(dictionaries, tables, strict=True)}
+            codes = np.concatenate([numbers[id(column.dictionary)][column.codes] for column in coded])
         masked = any(column.valid is not None for column in coded)
         valid = np.concatenate([column.is_valid() for column in coded]) if masked else None
         return CodedColumn(self.type, shared, codes, valid)
@@ -138,8 +141,6 @@ class CodedColumn(Column):
 
 def _united(type: Type, dictionaries: Sequence[Dictionary]) -> tuple[Dictionary, list[Positions]]:
     """One dictionary for several, and what each one's codes become."""
-    if len(dictionaries) == 1:
-        return dictionaries[0], [np.arange(len(dictionaries[0]))]
     encoded = pa.concat_arrays([dictionary.column.values for dictionary in dictionaries]).dictionary_encode()
     numbers = encoded.indices.to_numpy().astype(np.int64)
     ends = np.cumsum([len(dictionary) for dictionary in dictionaries])
