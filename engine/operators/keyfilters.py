@@ -25,7 +25,7 @@ from engine.run import Run
 from engine.seams import Expression
 from engine.wholekeys import FEW_WORDS, is_whole
 from storage import kernels
-from storage.column import Array, Column, Mask
+from storage.column import Array, Column, Mask, Positions
 from storage.definitions import ColumnDefinition
 from storage.encodings.runcolumn import RunColumn
 from storage.predicate import Compare, Comparison, Conjunction
@@ -74,20 +74,23 @@ class KeyFilter:
         """What zone maps may hold against the keys."""
         return Compare(column, Comparison.GE, self.low), Compare(column, Comparison.LE, self.high)
 
-    def among(self, column: Column) -> Mask:
-        """(rows,) where a column's value may be one of the keys."""
+    def among(self, column: Column) -> tuple[Positions, Column] | None:
+        """(the rows whose value may be one of the keys, the column there); None where all may."""
         if isinstance(column, RunColumn):
-            found = column.repeated(self._among(column.runs))
+            found = self._among(column.runs)
+            kept = None if found.all() else column.where(found)
         else:
             found = self._among(column.values)
-        if column.valid is not None:
-            found &= column.valid
+            if column.valid is not None:
+                found &= column.valid
+            rows = None if found.all() else np.flatnonzero(found)
+            kept = None if rows is None else (rows, column.take(rows))
         # threads may count over each other: it is only about the share
-        self.seen += len(found)
-        self.passed += int(np.count_nonzero(found))
+        self.seen += len(column)
+        self.passed += len(column) if kept is None else len(kept[0])
         if self.seen > _LOOKED_AT and self.passed > self.seen * _WORTH:
             self.idle = True
-        return found
+        return kept
 
     def _among(self, values: Array) -> Mask:
         values = values.astype(np.int64, copy=False)

@@ -32,12 +32,15 @@ from engine.operators.rows import spread_over
 from engine.partitions import LAST, Dealt, Partitions, key_hashes, parts_of
 from engine.pool import WORKERS, ordered
 from engine.run import Run
+from engine.wholekeys import is_whole
 from storage.batch import Batch
 from storage.column import Column, Positions
 from storage.indexes.comparable import Words
 from storage.types import BOOL, Type
 
 _AT_ONCE = 2 * WORKERS
+_KNOWN = 512  # groups that say whether a part of their keys is enough
+_MOST = 0.9  # of them
 _FEW_ROWS = 1 << 14  # as many partitions as have no more are grouped at once
 
 
@@ -55,7 +58,8 @@ class ManyGroups:
         self._before = before
         columns = before.key_columns()
         self._keys = [columns[i] for i in before.places]
-        self._hashes: Words = key_hashes(self._keys, before.count)
+        self._places = _telling(self._keys, before.count)
+        self._hashes: Words = key_hashes([self._keys[i] for i in self._places], before.count)
         self._types = tuple(column.type for column in self._keys)
         level = 0 if self._keys else LAST
         self._partitions = Partitions((*self._types, *_types(calls)), run, owner, level)
@@ -65,7 +69,7 @@ class ManyGroups:
         columns = [*keys]
         for call, each in zip(self._calls, given, strict=True):
             columns += _packed(call, each, rows)
-        return self._partitions.deal(Batch(tuple(columns), rows), keys)
+        return self._partitions.deal(Batch(tuple(columns), rows), [keys[i] for i in self._places])
 
     def add(self, rows: Dealt) -> None:
         """Take the rows of the next batch. Raises DiskFull, FileError, ConfigurationLimitExceeded."""
@@ -99,7 +103,7 @@ class ManyGroups:
 
     def _finer(self, partitions: Partitions, n: int, before: Positions) -> Iterator[Batch]:
         """The groups of a partition that is too large to be grouped at once."""
-        finer = partitions.finer(n, lambda batch: batch.columns[: len(self._keys)])
+        finer = partitions.finer(n, lambda batch: [batch.columns[i] for i in self._places])
         try:
             yield from self._finished(finer, before)
         finally:
@@ -187,6 +191,16 @@ class ManyGroups:
             groups = groups[given.mask]
         state.update(groups, given.arguments, count)
         return state
+
+
+def _telling(keys: Sequence[Column], count: int) -> list[int]:
+    """The places of the keys whose hashes deal rows out: whole numbers, if those tell most groups apart."""
+    whole = [i for i, key in enumerate(keys) if is_whole(key.type)]
+    if whole and len(whole) < len(keys) and count >= _KNOWN:
+        apart = len(number([keys[i] for i in whole], count)[1])
+        if apart >= count * _MOST:
+            return whole
+    return list(range(len(keys)))
 
 
 def _together(partitions: Partitions) -> Iterator[list[int]]:

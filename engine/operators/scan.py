@@ -8,8 +8,8 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -247,10 +247,11 @@ class Scan:
         removed = 0
         for each in filters:
             if rows.count and not each.idle:
-                mask = each.among(rows.column(rows.columns[each.index]))
-                if not mask.all():
-                    removed += rows.count - int(np.count_nonzero(mask))
-                    rows = rows.take(np.flatnonzero(mask))
+                definition = rows.columns[each.index]
+                kept = each.among(rows.column(definition))
+                if kept is not None:
+                    removed += rows.count - len(kept[0])
+                    rows = rows.take(kept[0], {definition.number: kept[1]})
         batch = self.survivors(rows, whole, test, run) if rows.count else None
         left = 0 if batch is None else batch.rows
         count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left - removed)
@@ -379,7 +380,8 @@ class Test:
 class ScanRows:
     """Rows of a morsel: at these positions, or (None) all from start to stop.
 
-    `columns` are those of the scan, as the snapshot defines them.
+    `columns` are those of the scan, as the snapshot defines them; `known` what is fetched already of the
+    rows, by attnum.
     """
 
     morsel: Morsel
@@ -387,6 +389,7 @@ class ScanRows:
     positions: Positions | None
     start: int
     stop: int
+    known: Mapping[int, Column] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -397,16 +400,19 @@ class ScanRows:
         """(count,) positions in the morsel."""
         return np.arange(self.start, self.stop) if self.positions is None else self.positions
 
-    def take(self, rows: Positions) -> ScanRows:
+    def take(self, rows: Positions, known: Mapping[int, Column] | None = None) -> ScanRows:
+        """Those of the rows; `known` is what is fetched already of them."""
         mine = rows + self.start if self.positions is None else self.positions[rows]
-        return ScanRows(self.morsel, self.columns, mine, 0, 0)
+        taken = {number: column.take(rows) for number, column in self.known.items()}
+        return ScanRows(self.morsel, self.columns, mine, 0, 0, taken | dict(known or {}))
 
     def slice(self, start: int, stop: int) -> ScanRows:
         if start == 0 and stop == self.count:
             return self
+        known = {number: column.slice(start, stop) for number, column in self.known.items()}
         if self.positions is None:
-            return ScanRows(self.morsel, self.columns, None, self.start + start, self.start + stop)
-        return ScanRows(self.morsel, self.columns, self.positions[start:stop], 0, 0)
+            return ScanRows(self.morsel, self.columns, None, self.start + start, self.start + stop, known)
+        return ScanRows(self.morsel, self.columns, self.positions[start:stop], 0, 0, known)
 
     def _asked(self) -> Positions | None:
         """What to ask the morsel for: None where all of it is meant."""
@@ -415,7 +421,8 @@ class ScanRows:
         return np.arange(self.start, self.stop)
 
     def column(self, definition: ColumnDefinition) -> Column:
-        return self.morsel.column(definition, self._asked())
+        known = self.known.get(definition.number)
+        return known if known is not None else self.morsel.column(definition, self._asked())
 
     def row_ids(self) -> Column:
         return Column(INT8, self.morsel.row_ids(self._asked()))

@@ -46,6 +46,15 @@ class RunColumn(Column):
         kernels.repeat_runs(found, self._ends, self._start, out)
         return out
 
+    def where(self, found: Mask) -> tuple[Positions, Column]:
+        """(the rows of the runs for which `found` is true, their values)."""
+        runs = np.flatnonzero(found)
+        begins = self.begins[runs]
+        lengths = np.minimum(self._ends[runs] - self._start, len(self)) - begins
+        before = np.cumsum(lengths) - lengths
+        rows = np.arange(int(lengths.sum())) + np.repeat(begins - before, lengths)
+        return rows, Column(self.type, np.repeat(self.runs[runs], lengths))
+
     @property
     def begins(self) -> Positions:
         """(runs,) the row that each run begins with."""

@@ -316,6 +316,10 @@ def test_runs_stay_so(type: Type) -> None:
     assert fresh().tolist() == items[100:]
     assert fresh().repeated(fresh().runs).tolist() == items[100:]
     assert fresh().runs.tolist() == [items[100:][i] for i in fresh().begins.tolist()]
+    found = fresh().runs != fresh().runs[0]
+    kept, values = fresh().where(found)
+    assert kept.tolist() == np.flatnonzero(fresh().repeated(found)).tolist()
+    assert values.tolist() == [items[100:][row] for row in kept.tolist()]
     assert fresh().slice(20, 300).slice(1, 250).tolist() == items[121:370]
     assert fresh().slice(20, 21).tolist() == items[120:121]
     assert fresh().slice(rows - 110, 99_999).tolist() == items[rows - 10 :]
