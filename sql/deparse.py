@@ -136,6 +136,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     subqueries.ArraySubquery: lambda n: "ARRAY(SubPlan)",
     subqueries.InSubquery: lambda n: f"({listed(n.operand)} {'NOT ' if n.negated else ''}IN (SubPlan))",
     subqueries.QuantifiedSubquery: lambda n: "(SubPlan comparison)",
+    subqueries.QuantifiedRows: lambda n: "(SubPlan comparison)",
     AggregateCall: _aggregate,
     Sampled: _sampled,
     SortKey: _sort_key,
