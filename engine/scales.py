@@ -16,8 +16,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from storage.column import MAX_SCALE, Positions
+from storage.column import Positions
 from storage.kernels.plain.programs import Code, Op
+from storage.numericunits import MAX_SCALE
 
 Instruction = tuple[int, int, int, int]
 

@@ -16,7 +16,7 @@ them for nothing, and `spread(rows)` writes them out. Batches hold none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -25,19 +25,15 @@ import pyarrow as pa
 
 from storage import lists
 from storage.errors import FeatureNotSupported
+from storage.numericunits import is_narrow, objects_of, units_of
 from storage.rowbytes import rows_of, strings_of
-from storage.types import BYTEA, NUMERIC, Form, Type, numeric_modifier
+from storage.types import BYTEA, Form, Type, numeric_modifier
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.int64]
 _VARYING = (pa.large_string(), pa.large_binary())
 _ARROW = (Form.TEXT, Form.BYTES, Form.LIST, Form.ROW)  # whose values are Arrow arrays
-
-MAX_SCALE = 18
-"""The finest scale that units are kept at."""
-_DIGITS = 18  # a numeric(p, s) of so many digits fits int64 whatever its values
-_EXACT = Context(prec=64)
 
 
 def arrow_type(type: Type) -> pa.DataType:
@@ -81,7 +77,7 @@ class Column:
     def scaled(
         cls, type: Type, units: Positions, scale: int, valid: Mask | None = None, *, constant: bool = False
     ) -> Column:
-        """A numeric column of `units` (rows,) int64, each worth 10^-scale, 0 <= scale <= MAX_SCALE."""
+        """A numeric column of `units` (rows,) int64, each worth 10^-scale, of a scale up to MAX_SCALE."""
         column = cls(type, None, valid, constant=constant)
         column._units = units
         column.scale = scale
@@ -92,7 +88,7 @@ class Column:
         """The values: numpy or Arrow, as the type's form says."""
         if self._values is None:
             assert self._units is not None
-            self._values = _objects(self._units, self.scale)
+            self._values = objects_of(self._units, self.scale)
         return self._values
 
     @property
@@ -215,7 +211,7 @@ class Column:
         """
         if self._units is not None or self.type.form is not Form.DECIMAL:
             return self
-        units = _units_of(self.values, self._valid)
+        units = units_of(self.values, self._valid)
         if units is None:
             return self
         return Column.scaled(self.type, *units, self._valid, constant=self.constant)
@@ -430,39 +426,6 @@ def taken(values: Array, rows: Positions | Mask) -> Array:
     """values[rows]: of positions by `take`, which needs a third of the time."""
     found: Array = values[rows] if rows.dtype == np.bool_ else values.take(rows, axis=0)
     return found
-
-
-def is_narrow(type: Type) -> bool:
-    """Whether every number of the type counts in int64 units: numeric(p, s) with p and s up to 18."""
-    if type.oid != NUMERIC.oid or type.modifier == -1:
-        return False
-    precision, scale = numeric_modifier(type)
-    return precision <= _DIGITS and 0 <= scale <= MAX_SCALE
-
-
-def _objects(units: Positions, scale: int) -> Array:
-    """Units as Decimals."""
-    values = np.empty(len(units), object)
-    values[:] = [Decimal(unit).scaleb(-scale, _EXACT) for unit in units.tolist()]
-    return values
-
-
-def _units_of(values: Array, valid: Mask | None) -> tuple[Positions, int] | None:
-    """(units, scale) of Decimals; None where they have not all one scale, or one does not fit."""
-    there = values if valid is None else values[valid]
-    if not len(there):
-        return None
-    exponent = there[0].as_tuple().exponent
-    if not isinstance(exponent, int) or not -MAX_SCALE <= exponent <= 0:
-        return None
-    found = [value.as_tuple() for value in there.tolist()]
-    if any(value.exponent != exponent or len(value.digits) > _DIGITS for value in found):
-        return None
-    units = np.zeros(len(values), np.int64)
-    units[slice(None) if valid is None else valid] = [
-        int(value.scaleb(-exponent, _EXACT)) for value in there.tolist()
-    ]
-    return units, -exponent
 
 
 def _with_nulls(values: pa.Array, valid: Mask) -> pa.Array:

@@ -20,10 +20,11 @@ from engine.forms.style import Style
 from engine.forms.utf8 import invalid_at
 from storage import kernels
 from storage import types as t
-from storage.column import Array, Column, Mask, Positions, is_narrow
+from storage.column import Array, Column, Mask, Positions
 from storage.errors import CharacterNotInRepertoire
 from storage.kernels.plain.fields import DIGITS
 from storage.kernels.plain.lines import ESCAPED
+from storage.numericunits import is_narrow
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import TEXT, Form, Type, numeric_modifier
 

@@ -22,7 +22,7 @@ from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
 from engine.lists import MOST_ELEMENTS, bounds, check_dimensions, count, first_of, lists
 from storage import kernels
-from storage.column import Column, is_narrow
+from storage.column import Column
 from storage.errors import (
     DatatypeMismatch,
     InternalError,
@@ -31,6 +31,7 @@ from storage.errors import (
     ProtocolViolation,
 )
 from storage.lists import Bounds, shaped
+from storage.numericunits import is_narrow
 from storage.rowbytes import content_of, strings_of
 from storage.types import (
     BITS,

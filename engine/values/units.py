@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from storage.column import MAX_SCALE, Array, Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions
+from storage.numericunits import MAX_SCALE
 from storage.types import NUMERIC, Type
 
 _LIMIT = 1 << 63
