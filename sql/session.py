@@ -48,6 +48,7 @@ from storage.errors import (
     UndefinedObject,
 )
 from storage.memory import reservations
+from storage.rights import roles_of
 from storage.segments.cache import cache
 from storage.transactions.locks import TableMode
 from storage.types import BY_OID, Type, array_of
@@ -418,10 +419,24 @@ class Session(ShortStatements):
         other = activity.sessions().get(pid)
         if other is None:
             return False
+        self._may_signal(other.session_user, terminate)
         if terminate and other.on_terminate is not None:
             other.on_terminate()
         other.cancel()
         return True
+
+    def _may_signal(self, user: str, terminate: bool) -> None:
+        """Raise InsufficientPrivilege where the user may not end what a session of another does."""
+        role = self.catalog.role(user)
+        if self.superuser or role is None or role.oid in roles_of(self.catalog, self.identity.role):
+            return
+        if role.superuser:
+            what = "terminate superuser process" if terminate else "cancel superuser query"
+            raise InsufficientPrivilege(f"must be a superuser to {what}")
+        what = "process is being terminated" if terminate else "query is being canceled"
+        raise InsufficientPrivilege(
+            f"must be a member of the role whose {what} or member of pg_signal_backend"
+        )
 
     def notify(self, channel: str, payload: str) -> None:
         """See engine.seams.SessionInfo."""

@@ -435,6 +435,7 @@ def call(host: Host, command: commands.Call, planned: Planned, parameters: Seque
     """CALL: a procedure's statements; its INOUT arguments come back as a row."""
     context = host.planner.context(ParameterTypes(planned.parameters, fixed=True), planned.text)
     found = procedure_call(command.query, context)
+    host.check_needs(context.needs.values())
     run = host.new_run(parameters)
     values = [value.evaluate(Batch((), 1), run).spread(1) for value in found.values]
     constants = [value.with_valid(value.valid, constant=True) for value in values]

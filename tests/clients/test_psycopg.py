@@ -270,6 +270,57 @@ def test_statement_timeout_by_options(reached: Reached) -> None:
             connection.execute("select pg_sleep(30)")
 
 
+def test_others_see_who_works(connection: Connection, reached: Reached) -> None:
+    state = "select state from pg_stat_activity where pid = %s"
+    with psycopg.connect(reached.url()) as other:
+        pid = other.info.backend_pid
+        assert connection.execute(state, (pid,)).fetchone() == ("idle",)
+        sleeping = threading.Thread(target=lambda: _canceled(other))
+        sleeping.start()
+        while connection.execute(state, (pid,)).fetchone() != ("active",):
+            pass
+        while connection.execute(state, (pid,)).fetchone() == ("active",):
+            connection.execute("select pg_cancel_backend(%s)", (pid,))
+        sleeping.join(30)
+        assert connection.execute(state, (pid,)).fetchone() == ("idle in transaction (aborted)",)
+
+
+def _canceled(connection: Connection) -> None:
+    with pytest.raises(errors.QueryCanceled):
+        connection.execute("select pg_sleep(30)")
+
+
+def test_a_role_that_is_no_superuser(connection: Connection, reached: Reached) -> None:
+    connection.execute(
+        "create role plain login; create table kept (a int primary key); insert into kept values (1)"
+    )
+    me = connection.info.backend_pid
+    with psycopg.connect(reached.url("plain"), autocommit=True, prepare_threshold=0) as other:
+        for _ in range(3):
+            with pytest.raises(errors.InsufficientPrivilege, match="permission denied for table kept"):
+                other.execute("select a from kept where a = %s", (1,))
+        connection.execute("grant select on kept to plain")
+        for _ in range(3):
+            assert other.execute("select a from kept where a = %s", (1,)).fetchone() == (1,)
+        connection.execute("revoke select on kept from plain")
+        with pytest.raises(errors.InsufficientPrivilege):
+            other.execute("select a from kept where a = %s", (1,))
+        with pytest.raises(errors.InsufficientPrivilege, match="must be a superuser to terminate"):
+            other.execute("select pg_terminate_backend(%s)", (me,))
+        told = other.execute("select query from pg_stat_activity where pid = %s", (me,)).fetchone()
+        assert told == ("<insufficient privilege>",)
+        with pytest.raises(errors.InsufficientPrivilege):
+            other.execute("set role glancedb")
+    with pytest.raises(psycopg.OperationalError, match="permission denied to set role"):
+        psycopg.connect(reached.url("plain"), options="-c role=glancedb")
+    with psycopg.connect(reached.url("plain"), options="-c session_authorization=glancedb") as other:
+        assert other.execute("select current_user::text").fetchone() == ("plain",)
+    connection.execute("revoke connect on database glancedb from public")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(reached.url("plain"))
+    connection.execute("grant connect on database glancedb to public; drop table kept; drop role plain")
+
+
 def test_terminating_a_backend(connection: Connection, reached: Reached) -> None:
     with psycopg.connect(reached.url(), autocommit=True) as other:
         connection.execute("select pg_terminate_backend(%s)", (other.info.backend_pid,))
