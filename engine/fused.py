@@ -39,7 +39,7 @@ from storage.types import (
     Type,
 )
 
-FEW_ROWS = 128  # below, a program costs more than it saves
+FEW_ROWS = 4  # below, a program costs more than it saves
 _WORTH = 2  # operations
 MOST = 48  # registers: a block of each stays in the second level of cache
 

@@ -18,11 +18,10 @@ from functools import cached_property, partial
 
 from engine.aggregates.registry import AggregateCall
 from engine.counters import timed
-from engine.fused import FEW_ROWS
 from engine.groups import number
 from engine.nodes import Reference
 from engine.operators.base import Operator, Selected, Selection, all_of, bundled, selections_of, tasks_of
-from engine.operators.fusedtotals import FusedTotals, fused_totals, is_many
+from engine.operators.fusedtotals import FEW_ROWS, FusedTotals, fused_totals, is_many
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
 from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups

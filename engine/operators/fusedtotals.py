@@ -34,6 +34,8 @@ from storage.kernels.plain.totals import Source, Totals
 from storage.segments.coded import CodedColumn
 from storage.types import NUMERIC
 
+# A batch of fewer rows is as soon aggregated call by call.
+FEW_ROWS = 128
 # A batch with so many groups, and more than one for each _SHARE rows, is not worth aggregating on its own.
 MANY = 8192
 _SHARE = 16

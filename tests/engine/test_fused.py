@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 
 from engine import tiers
 from engine.expressions import And, Call, Cast, Constant, Expression, InList, IsNull, Not, Or, Reference
-from engine.fused import FEW_ROWS, Fused, fuse
+from engine.fused import Fused, fuse
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, NumericValueOutOfRange
@@ -24,7 +24,7 @@ from storage.kernels.shapes import Shapes
 from storage.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, TEXT, Type
 from tests.engine.calls import run_with
 
-ROWS = FEW_ROWS + 3
+ROWS = 131
 COLUMNS = (INT2, INT4, INT8, FLOAT4, FLOAT8, BOOL, INT4)
 ITEMS: dict[str, list[Any]] = {
     "int2": [0, 1, -7, 32_767, -32_768],

@@ -337,7 +337,7 @@ def run_block(code, fixed, first, rows, valids, ints, floats, known):  # type: i
         if fixed[to]:
             if not first:
                 continue
-            n = BLOCK
+            n = ints.shape[1]
         if op >= AND:
             if valids:
                 _logic(op, n, ints[left], ints[right], known[left], known[right], ints[to], known[to])
@@ -372,9 +372,10 @@ def run_block(code, fixed, first, rows, valids, ints, floats, known):  # type: i
 def _run(code, loads, rows, kind, values, valids):  # type: ignore[no-untyped-def]
     """`loads`: (kind, address of the values, of the mask or 0, 1 where one value stands for all rows)."""
     count = len(loads)
-    ints = np.empty((count + len(code), BLOCK), np.int64)
+    size = min(BLOCK, rows)
+    ints = np.empty((count + len(code), size), np.int64)
     floats = ints.view(np.float64)
-    known = np.ones((count + len(code), BLOCK), np.uint8)
+    known = np.ones((count + len(code), size), np.uint8)
     fixed = fixed_registers(code, loads)
     for k in range(count):
         if fixed[k]:
