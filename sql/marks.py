@@ -79,10 +79,11 @@ class TypeName:
 
 @dataclass(frozen=True, slots=True)
 class PartMark:
-    """a.b in the list of columns of an INSERT: the column, then the field of it, and of that."""
+    """a.b[1] in the list of columns of an INSERT: the column, and the tokens of all of it."""
 
-    names: tuple[str, ...]
+    name: str
     position: int
+    tokens: tuple[Token, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,8 @@ class Snapshot(Protocol):
     """What one statement sees: the database at one commit number, and its transaction's own rows."""
 
     catalog: Catalog
+    command: int
+    """The number of the statement in its transaction; those that functions run on the way are later ones."""
 
     def table(self, oid: int) -> TableView: ...
 
@@ -156,11 +158,14 @@ class Transaction(Protocol):
         UniqueViolation for other keys, SerializationFailure.
         """
 
-    def made_now(self, table: int, row_ids: Positions) -> Mask:
-        """(n,) which of these rows the running statement has made."""
+    def made_since(self, table: int, row_ids: Positions, command: int) -> Mask:
+        """(n,) which of these rows the transaction has made, in this command or a later one."""
 
     def took(self, table: int, row_ids: Positions) -> Mask:
         """(n,) which of these rows the transaction itself has deleted or replaced."""
+
+    def took_since(self, table: int, row_ids: Positions, command: int) -> Mask:
+        """(n,) which of them in this command or a later one."""
 
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
         """Mark rows deleted; returns the ids that this call deleted (not those already gone).

@@ -47,7 +47,7 @@ class Delete(Writing):
                 keeper.deleted(Batch(batch.columns[:width], batch.rows).take(gone))
             return gone
 
-        for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run, self.beside):
+        for batch in each_target(self.child, self.table, RowMode.UPDATE, apply, run, self.beside, "deleted"):
             yield self._result(batch, run)
         if keeper is not None:
             keeper.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -21,10 +22,12 @@ from engine.parallel import root_memo
 from engine.run import Run
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
+from storage.errors import TriggeredDataChangeViolation
 from storage.transactions.locks import RowMode
 
 _NONE = np.zeros(0, np.int64)
 Apply = Callable[[Batch, Positions], Mask]
+Verb = Literal["updated", "deleted"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,12 @@ def each_target(
     apply: Apply,
     run: Run,
     beside: tuple[Beside, ...] = (),
+    verb: Verb = "updated",
 ) -> Iterator[Batch]:
     """Have `apply` change the rows of the child; gives those that it says it has changed, in their order.
 
     `apply` gets rows and their ids and tells which of them were still there to be changed. It holds changed
-    rows in `mode`.
+    rows in `mode`. Raises TriggeredDataChangeViolation for a row that a function changed on the way.
     """
     width = len(run.transaction.catalog.table(table).columns)
     seen: list[Positions] = []
@@ -61,6 +65,7 @@ def each_target(
         seen.append(ids)
         changed = apply(batch, ids)
         if not changed.all():
+            refuse_retaken(table, ids[~changed], verb, run)
             batch = _with_newest(child, width, table, mode, apply, batch, changed, run, beside)
         if batch.rows:
             yield batch
@@ -99,6 +104,19 @@ def _with_newest(
                 places.append(lost[[newest.tolist().index(row_id) for row_id in ids.tolist()]])
     order = np.argsort(np.concatenate(places), kind="stable")
     return Batch.concat(parts).take(order)
+
+
+def refuse_retaken(table: int, row_ids: Positions, verb: Verb, run: Run) -> None:
+    """Raises TriggeredDataChangeViolation where a later command of the transaction took one of these rows.
+
+    It was run by a function that the statement calls. Which change is to stay could not be said.
+    """
+    if run.transaction.took_since(table, row_ids, run.snapshot.command + 1).any():
+        raise TriggeredDataChangeViolation(
+            f"tuple to be {verb} was already modified by an operation triggered by the current command",
+            hint="Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other "
+            "rows.",
+        )
 
 
 def existing(table: int, row_ids: Positions, run: Run) -> list[Column]:

@@ -18,7 +18,7 @@ from engine.operators.base import Operator
 from engine.operators.constraints import Check, enforce
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
-from engine.operators.targets import existing
+from engine.operators.targets import existing, refuse_retaken
 from engine.operators.writing import Writing
 from engine.parallel import prepare
 from engine.run import Run
@@ -130,7 +130,7 @@ class Upsert(Writing):
         """DO UPDATE: (the new rows, which of those proposed made them, which have to be tried again)."""
         assert update is not None
         transaction = run.transaction
-        if transaction.made_now(self.table, row_ids).any():
+        if transaction.made_since(self.table, row_ids, run.snapshot.command).any():
             raise CardinalityViolation(
                 "ON CONFLICT DO UPDATE command cannot affect row a second time",
                 hint="Ensure that no rows proposed for insertion within the same command have duplicate "
@@ -151,6 +151,7 @@ class Upsert(Writing):
             table = transaction.catalog.table(self.table)
             enforce(table, self.not_null, self.checks, new, run)
             changed = transaction.update(self.table, row_ids[rows], new, mode)
+            refuse_retaken(self.table, row_ids[rows][changed == 0], "updated", run)
             assert (changed != 0).all(), "a row that is locked was changed by another"
             if keeper is not None:
                 keeper.updated(row_ids[rows], new, changed)

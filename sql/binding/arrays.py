@@ -105,6 +105,8 @@ def chain(tree: exp.Expression) -> list[exp.Bracket]:
 
 def not_subscriptable(type: Type, position: int) -> DatabaseError:
     """The error of brackets behind a value that has no parts."""
+    if type.oid == JSONB.oid:
+        return FeatureNotSupported("assigning to a part of a jsonb value is not supported", position=position)
     shown = "unknown" if type.oid == UNKNOWN.oid else type.base
     return DatatypeMismatch(
         f"cannot subscript type {shown} because it does not support subscripting",

@@ -41,8 +41,8 @@ def bind_insert(
     named = schema.expressions if isinstance(schema, exp.Schema) else None
     target = writing.target_of(schema.this if named is not None else schema, "insert into", context)
     table = target.table
-    columns = _columns(table, named)
-    target.need.want("a", written_columns(tree, target))
+    columns = _columns(table, named, context)
+    target.need.want("a", written_columns(tree, target, context))
     source = tree.args.get("expression")
     tables = writing.common_tables(tree, context, tables)
     if source is None:
@@ -82,17 +82,19 @@ def bind_insert(
     return operator, () if returned is None else returned.fields
 
 
-def _columns(table: Table, named: Sequence[exp.Expression] | None) -> list[ColumnDefinition]:
+def _columns(
+    table: Table, named: Sequence[exp.Expression] | None, context: BindContext
+) -> list[ColumnDefinition]:
     """The columns that are written, in the statement's order; of fields of columns, what stands for them."""
     if named is None:
         return list(table.columns)
     found: list[ColumnDefinition] = []
     for item in named:
         mark = mark_of(item, PartMark)
-        name = writing.name_of(item) if mark is None else mark.names[0]
+        name = writing.name_of(item) if mark is None else mark.name
         column = writing.column_of(table, name, writing.place(item))
         if mark is not None:
-            found.append(PartOfColumn.of(column, mark, -1 - len(found)))
+            found.append(PartOfColumn.of(column, mark, -1 - len(found), context.text))
             continue
         if column in found:
             raise DuplicateColumn(f'column "{name}" specified more than once', position=writing.place(item))
@@ -123,6 +125,14 @@ def _assembled(
     return assign(value, column, 0, context)
 
 
+def _bound_part(binding: Binding, part: PartOfColumn, tree: exp.Expression) -> Expression:
+    """What is written into a part of a column. Raises FeatureNotSupported for DEFAULT."""
+    if writing.is_default(tree):
+        what = "an array element" if isinstance(part.steps[-1], exp.Bracket) else "a subfield"
+        raise FeatureNotSupported(f"cannot set {what} to DEFAULT", position=position_of(tree))
+    return binding.bind(tree)
+
+
 def _too_few(name: exp.Expression) -> SqlSyntaxError:
     return SqlSyntaxError("INSERT has more target columns than expressions", position=writing.place(name))
 
@@ -133,13 +143,13 @@ def _is_plain_values(source: exp.Expression) -> bool:
     )
 
 
-def written_columns(tree: exp.Insert, target: Target) -> list[int]:
+def written_columns(tree: exp.Insert, target: Target, context: BindContext) -> list[int]:
     """The attnums of the columns that an INSERT gives values for."""
     named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
     source = tree.args.get("expression")
     if source is None:
         return []
-    columns = _columns(target.table, named)
+    columns = _columns(target.table, named, context)
     given = len(columns)
     if _is_plain_values(source) and source.expressions:
         first = source.expressions[0]
@@ -156,7 +166,7 @@ def inserted_row(
     """All columns of the table as MERGE's INSERT gives them."""
     table = target.table
     named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
-    columns = _columns(table, named)
+    columns = _columns(table, named, context)
     source = tree.args.get("expression")
     if source is None:
         return tuple(writing.default_of(column, context) for column in table.columns)
@@ -198,7 +208,10 @@ def _written_rows(
         cells = []
         for column in table.columns:
             if column.number in parts:
-                mine = [(part, binding.bind(items[written[part.number]])) for part in parts[column.number]]
+                mine = [
+                    (part, _bound_part(binding, part, items[written[part.number]]))
+                    for part in parts[column.number]
+                ]
                 cells.append(_assembled(column, mine, context))
                 continue
             item = items[written[column.number]] if column.number in written else None

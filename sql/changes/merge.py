@@ -80,7 +80,7 @@ def _action(
     then = when.args.get("then")
     match then:
         case exp.Insert():
-            target.need.want("a", written_columns(then, target))
+            target.need.want("a", written_columns(then, target, context))
             return Action(matched, "insert", condition, inserted_row(then, target, scope, context))
         case exp.Update():
             row = new_row(then, scope, old, target, context)

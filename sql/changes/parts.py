@@ -15,6 +15,7 @@ from engine.expressions import Expression
 from sql.binding import Binding, arrays, rows
 from sql.coerce import can_coerce
 from sql.marks import PartMark, position_of
+from sql.parse import parse_expression_tokens
 from storage.definitions import ColumnDefinition
 from storage.errors import DatatypeMismatch, SqlSyntaxError, UndefinedColumn
 from storage.types import Type
@@ -31,13 +32,30 @@ class PartOfColumn(ColumnDefinition):
     position: int = field(kw_only=True, default=0)
 
     @classmethod
-    def of(cls, whole: ColumnDefinition, mark: PartMark, number: int) -> PartOfColumn:
-        """The field that the names behind the column's lead to. Raises DatatypeMismatch, UndefinedColumn."""
-        type = whole.type
-        for name in mark.names[1:]:
-            type = field_of(type, whole.name, name, mark.position)
-        steps: list[Step] = [exp.Identifier(this=name, quoted=True) for name in mark.names[1:]]
+    def of(cls, whole: ColumnDefinition, mark: PartMark, number: int, text: str) -> PartOfColumn:
+        """The part that is written. Raises DatatypeMismatch, UndefinedColumn, SqlSyntaxError."""
+        _, steps = taken_apart(parse_expression_tokens(list(mark.tokens), text))
+        type = _part_type(whole, steps, mark.position)
         return cls(whole.name, type, number, whole=whole, steps=steps, position=mark.position)
+
+
+def _part_type(whole: ColumnDefinition, steps: list[Step], position: int) -> Type:
+    """The type of the part of a column that steps lead to."""
+    type, at = whole.type, 0
+    while at < len(steps):
+        step = steps[at]
+        if isinstance(step, exp.Identifier):
+            type = field_of(type, whole.name, step.this, position)
+            at += 1
+            continue
+        if type.element is None:
+            raise arrays.not_subscriptable(type, position)
+        sliced = False
+        while at < len(steps) and isinstance(steps[at], exp.Bracket):
+            sliced = sliced or any(isinstance(each, exp.Slice) for each in steps[at].expressions)
+            at += 1
+        type = type.base if sliced else type.element
+    return type
 
 
 def field_of(type: Type, column: str, name: str, position: int) -> Type:

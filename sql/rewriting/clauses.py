@@ -14,6 +14,8 @@ from storage.errors import SqlSyntaxError
 @word("default")
 def default(w: Writer, token: Token) -> bool:
     if w.word_at(1, "values"):
+        if w.mark_at(-1, ")"):
+            raise near(w.text, token)
         w.emit(T.DEFAULT, "DEFAULT", token)
     else:
         w.emit_mark(FunctionMark(("default",), token.position, "default"), token)

@@ -365,9 +365,8 @@ class Writer:
         previous = self.peek(-1)
         if after < len(self.tokens) and self.tokens[after].kind is Kind.STRING and self._typed(token):
             return
-        if self.frames[-1].kind == "columns" and len(names) > 1:
-            self.emit_mark(PartMark(tuple(names), token.position), token)
-            self.index = after
+        if self.frames[-1].kind == "columns" and (len(names) > 1 or self.mark_at(1, "[")):
+            self._part(token)
             return
         if called and previous is not None and previous.is_word("into"):
             called = False  # INSERT INTO t (a, b)
@@ -383,6 +382,19 @@ class Writer:
             return
         self.emit_name(token)
         self.index += 1
+
+    def _part(self, token: Token) -> None:
+        """A part of a column that an INSERT writes: a[1], b.c, up to the next comma of the list."""
+        start, depth = self.index, 0
+        while (here := self.peek(0)) is not None:
+            if here.is_mark("(") or here.is_mark("["):
+                depth += 1
+            elif (here.is_mark(")") or here.is_mark(",")) and not depth:
+                break
+            elif here.is_mark(")") or here.is_mark("]"):
+                depth -= 1
+            self.index += 1
+        self.emit_mark(PartMark(token.text, token.position, tuple(self.tokens[start : self.index])), token)
 
     def _typed(self, token: Token) -> bool:
         """A name and a string behind it: a constant of that type."""

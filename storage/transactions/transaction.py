@@ -253,22 +253,26 @@ class Transaction(Defining):
         self._database.bulk.consider(changes)
         return row_ids
 
-    def made_now(self, table: int, row_ids: Positions) -> Mask:
+    def made_since(self, table: int, row_ids: Positions, command: int) -> Mask:
         """See storage.seams.Transaction."""
         changes = self.changes.get(table)
         mask: Mask = np.zeros(len(row_ids), np.bool_)
         for rows in changes.inserted if changes is not None else ():
-            mask |= rows.positions(row_ids) >= rows.before(self._command)
+            mask |= rows.positions(row_ids) >= rows.before(command)
         return mask
 
     def took(self, table: int, row_ids: Positions) -> Mask:
         """See storage.seams.Transaction."""
+        return self.took_since(table, row_ids, 1)
+
+    def took_since(self, table: int, row_ids: Positions, command: int) -> Mask:
+        """See storage.seams.Transaction."""
         changes = self.changes.get(table)
-        gone = () if changes is None else changes.deleted
-        mask: Mask = np.array([row_id in gone for row_id in row_ids.tolist()], np.bool_)
+        gone = {} if changes is None else changes.deleted
+        mask: Mask = np.array([gone.get(i, (0, 0))[0] >= command for i in row_ids.tolist()], np.bool_)
         for rows in changes.inserted if changes is not None else ():
             at = rows.positions(row_ids)
-            mask[at >= 0] = rows.gone[at[at >= 0]] != 0
+            mask[at >= 0] = rows.gone[at[at >= 0]] >= command
         return mask
 
     def delete(self, table: int, row_ids: Positions, mode: RowMode = RowMode.UPDATE) -> Positions:
