@@ -157,10 +157,9 @@ def _zone(setting: Setting, value: str) -> str:
         minutes = int(clock[2]) * 60 + int(clock[3])
         return _offset(-minutes if clock[1] == "-" else minutes)
     try:
-        zone(value)
+        return zone(value).name
     except (DatabaseError, ValueError, LookupError, OSError):
         raise wrong from None
-    return value
 
 
 def _offset(minutes: int) -> str:

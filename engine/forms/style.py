@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +15,19 @@ from engine.seams import SessionInfo
 
 FEW = 16
 """So many values are written one by one: calls of array functions cost more than they do."""
+
+
+_POSIX = re.compile(r"(?:<[^>]*>|[A-Za-z]{3,})([+-]?)(\d{1,2})(?::(\d{2}))?")
+
+
+@lru_cache(100)
+def _zone(name: str) -> tzinfo:
+    """The zone of a TimeZone that the settings took: of a name, or so many hours west of Greenwich."""
+    posix = _POSIX.fullmatch(name)
+    if posix is None:
+        return ZoneInfo(name)
+    east = timedelta(hours=int(posix[2]), minutes=int(posix[3] or 0))
+    return timezone(east if posix[1] == "-" else -east)
 
 
 @dataclass(frozen=True)
@@ -31,9 +47,9 @@ class Style:
     now: int = 0
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> tzinfo:
         """The session's time zone."""
-        return ZoneInfo(self.time_zone)
+        return _zone(self.time_zone)
 
     @classmethod
     def of(cls, settings: Mapping[str, str], names: SessionInfo | None = None, now: int = 0) -> Style:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.forms.dayspellings import clock_last, day_of
 from engine.forms.intervals import rounded
 from engine.forms.style import FEW, Style
 from storage import kernels
@@ -26,13 +27,14 @@ from storage.errors import (
     InvalidTimeZone,
 )
 from storage.timetz import LIMIT, clock_of, packed, west_of
-from storage.types import TIMESTAMPTZ, Type
+from storage.types import DATE, TIMESTAMPTZ, Type
 
 DAY = 86_400_000_000
 EPOCH_DAYS = 10_957  # from 1970-01-01 to 2000-01-01
+MIN_DAYS, MAX_DAYS = -2_451_545, 2_145_031_948  # 4714-11-24 BC to 5874897-12-31
+MIN_MICROS, MAX_MICROS = MIN_DAYS * DAY, 9_223_371_331_199_999_999  # to the end of 294276
 DATE_LOW, DATE_HIGH = -(2**31), 2**31 - 1
 STAMP_LOW, STAMP_HIGH = -(2**63), 2**63 - 1
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 ABBREVIATIONS = {
     "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7,
     "utc": 0, "gmt": 0, "z": 0, "zulu": 0, "ut": 0, "wet": 0, "cet": 1, "cest": 2, "eet": 2, "eest": 3,
@@ -207,7 +209,7 @@ _PACKED_TIME = re.compile(r"(\d{2})(\d{2})(?:(\d{2})(\.\d*)?)?(?![\d:])()")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?(?:\s*([ap]m)\b)?", re.IGNORECASE)
 _ZONE = re.compile(
     r"\s*([+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*"
-    rf"|(?:{'|'.join(ABBREVIATIONS)})(?![a-z]))",
+    rf"|(?:gmt|utc)[+-]\d{{1,2}}|(?:{'|'.join(ABBREVIATIONS)})(?![a-z]))",
     re.IGNORECASE,
 )
 
@@ -219,6 +221,9 @@ def zone_of(name: str) -> tzinfo:
     lowered = name.strip().lower()
     if lowered in ABBREVIATIONS:
         return timezone(timedelta(hours=ABBREVIATIONS[lowered]))
+    posix = re.fullmatch(r"(?:gmt|utc)([+-])(\d{1,2})", lowered)
+    if posix:  # whose sign counts west of Greenwich
+        return zone_of(("-" if posix[1] == "+" else "+") + posix[2])
     offset = re.fullmatch(r"([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?", lowered)
     if offset:
         seconds = int(offset[2]) * 3600 + int(offset[3] or 0) * 60 + int(offset[4] or 0)
@@ -243,42 +248,27 @@ def _overflow(text: str, hint: str = "") -> DatetimeFieldOverflow:
     return DatetimeFieldOverflow(f'date/time field value out of range: "{text}"', hint=hint)
 
 
-def _days(type: Type, text: str, word: str, style: Style) -> tuple[int, str]:
-    """The day that `word` begins with, and the rest."""
-    iso = _ISO_DATE.match(word)
-    if iso:
-        return _checked_days(text, int(iso[1]), int(iso[2]), int(iso[3])), word[iso.end() :]
-    packed = re.match(r"(\d{4})(\d{2})(\d{2})(?!\d)", word)
-    if packed:
-        return _checked_days(text, int(packed[1]), int(packed[2]), int(packed[3])), word[packed.end() :]
-    numbers = re.match(r"(\d{1,4})[/.-](\d{1,2})[/.-](\d{1,4})", word)
-    if numbers:
-        a, b, c = int(numbers[1]), int(numbers[2]), int(numbers[3])
-        year, month, day = {"MDY": (c, a, b), "DMY": (c, b, a), "YMD": (a, b, c)}[style.date_order]
-        if year < 100:
-            year += 2000 if year < 70 else 1900
-        return _checked_days(text, year, month, day), word[numbers.end() :]
-    named = re.match(
-        r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?(?:([a-z]{3})[a-z]*\.?[\s-]+(\d{1,2})|(\d{1,2})[\s-]+([a-z]{3})[a-z]*)"
-        r"[\s,-]+(\d{4,6})",
-        word,
-        re.IGNORECASE,
-    )
-    if named:
-        month_name = (named[1] or named[4]).lower()
-        if month_name in _MONTHS:
-            day = int(named[2] or named[3])
-            days = _checked_days(text, int(named[5]), _MONTHS.index(month_name) + 1, day)
-            return days, word[named.end() :]
-    raise invalid_time(type, text)
+def _days(type: Type, text: str, word: str, style: Style, era: str) -> tuple[int, str]:
+    """The day that `word` begins with, and the rest. `era`: 'bc', 'ad' or ''."""
+    found = day_of(word, style.date_order, era=bool(era))
+    if found is None:
+        raise invalid_time(type, text)
+    year, month, day, end = found
+    if era == "bc":
+        year = 1 - year
+    elif year == 0 and not word.lower().startswith("j"):
+        raise _overflow(text)
+    days = _checked_days(text, year, month, day)
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        what = "date" if type.oid == DATE.oid else "timestamp"
+        raise DatetimeFieldOverflow(f'{what} out of range: "{text}"')
+    return days, word[end:]
 
 
 def _checked_days(text: str, year: int, month: int, day: int) -> int:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         raise _overflow(text, 'Perhaps you need a different "datestyle" setting.')
     try:
-        if year == 0:
-            raise ValueError
         return days_of(year, month, day)
     except (ValueError, OverflowError):
         raise _overflow(text) from None
@@ -291,7 +281,7 @@ def _clock(type: Type, text: str, word: str) -> tuple[int, str]:
         raise invalid_time(type, text)
     hour, minute, second = int(found[1]), int(found[2]), int(found[3] or 0)
     if found[5]:
-        if not 1 <= hour <= 12:
+        if hour > 12:
             raise _overflow(text)
         hour = hour % 12 + (12 if found[5].lower() == "pm" else 0)
     micros = round(float(found[4]) * 1e6) if found[4] and found[4] != "." else 0
@@ -303,37 +293,45 @@ def _clock(type: Type, text: str, word: str) -> tuple[int, str]:
 
 def _moment(type: Type, text: str, style: Style) -> tuple[int, int | None]:
     """(local microseconds since 2000, seconds east of UTC if a zone is written)."""
-    word = text.strip()
-    lowered = word.lower()
+    lowered = text.strip().lower()
     if lowered in _SPECIAL:
         return _special(lowered, style)
-    before = re.search(r"\s*\bbc\b$", lowered)
-    if before:
-        word = word[: before.start()]
-    days, rest = _days(type, text, word, style)
-    if before:
-        year, month, day = civil(days)
-        days = _checked_bc(text, year, month, day)
+    days, clock, offset = _parts(type, text, style)
+    return days * DAY + (clock or 0), offset
+
+
+def _parts(type: Type, text: str, style: Style) -> tuple[int, int | None, int | None]:
+    """(day, microseconds of the day if a time is written, seconds east of UTC if a zone is)."""
+    word = text.strip()
+    era = re.search(r"\s*\b(bc|ad)\b$", word, re.IGNORECASE)
+    if era:
+        word = word[: era.start()]
+    days, rest = _days(type, text, clock_last(word), style, era[1].lower() if era else "")
     rest = rest.lstrip()
-    if rest[:1] in ("T", "t"):
+    if rest[:1] in ("T", "t") and rest[1:2].isdigit():
         rest = rest[1:]
-    micros, offset = 0, None
+    if rest.lower() == "allballs":
+        return days, 0, 0
+    clock, offset = None, None
     if rest:
-        micros, rest = _clock(type, text, rest)
-        zone = _ZONE.match(rest)
+        zone = _ZONE.match(rest) if rest[:1].isalpha() else None
+        if zone is None:
+            clock, rest = _clock(type, text, rest)
+            zone = _ZONE.match(rest)
         if zone:
-            offset = offset_at(days * DAY + micros, _zone(text, zone[1]))
+            offset = offset_at(days * DAY + (clock or 0), _zone(text, zone[1]))
             rest = rest[zone.end() :]
     if rest.strip():
         raise invalid_time(type, text)
-    return days * DAY + micros, offset
+    return days, clock, offset
 
 
-def _checked_bc(text: str, year: int, month: int, day: int) -> int:
-    try:
-        return days_of(1 - year, month, day)
-    except ValueError:
-        raise _overflow(text) from None
+def _clock_of_day(type: Type, text: str, style: Style) -> tuple[int, int, int | None]:
+    """`_parts` of a text that must have a time."""
+    days, clock, offset = _parts(type, text, style)
+    if clock is None:
+        raise invalid_time(type, text)
+    return days, clock, offset
 
 
 def _special(word: str, style: Style) -> tuple[int, int | None]:
@@ -373,6 +371,8 @@ def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
             continue
         if word.lower() == "now":
             micros = _now(style)[0] % DAY
+        elif _ISO_DATE.match(word):
+            micros = _clock_of_day(type, text, style)[1]
         else:
             micros, _ = _clock_and_zone(type, text, word)
         values.append(rounded(micros, type.modifier))
@@ -410,8 +410,8 @@ def _read_timetz(type: Type, text: str, style: Style) -> tuple[int, int]:
         local, east = _now(style)
         return local % DAY, east
     if _ISO_DATE.match(word):
-        local, offset = _moment(type, text, style)
-        return local % DAY, east_of(local, style.zone) if offset is None else offset
+        days, clock, offset = _clock_of_day(type, text, style)
+        return clock, east_of(days * DAY + clock, style.zone) if offset is None else offset
     clock, zone = _clock_and_zone(type, text, word)
     if zone is None:
         return clock, east_today(clock, style)
@@ -474,7 +474,7 @@ def read_timestamp(type: Type, texts: list[str], style: Style) -> list[int]:
         local, offset = _moment(type, text, style)
         if type.oid == TIMESTAMPTZ.oid:
             local = to_utc(local, style.zone) if offset is None else local - offset * 1_000_000
-        if not STAMP_LOW < local < STAMP_HIGH:
+        if not MIN_MICROS <= local <= MAX_MICROS:
             raise DatetimeFieldOverflow(f'timestamp out of range: "{text}"')
         values.append(rounded(local, type.modifier))
     return values
