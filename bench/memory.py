@@ -184,8 +184,7 @@ def read_bytes(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """What a process and its threads have computed, of all cores, kernel included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(~pid << 3 | 2)  # Linux's number of that process's clock
 
 
 def forget(folder: Path) -> None:

@@ -50,7 +50,7 @@ _SOME = 32
 # is read. Every so many segments they are tried again. Of the first segment, if it has so many rows, a sample
 # of its first ones tells: to ask the codes of all rows in vain takes longer than to read the vectors.
 _OPEN_SHARE, _TRIED_AGAIN = 0.125, 16
-_SAMPLED, _SAMPLE = 1 << 14, 128
+_SAMPLED, _SPAN, _SAMPLE = 1 << 12, 1 << 14, 128
 
 
 _NONE = np.zeros(0, np.int64)
@@ -327,7 +327,7 @@ class Search:
 
     def _sample(self, part: _Part) -> float:
         """About which share of a part's rows its codes leave open, by some rows of its first cell."""
-        rows = np.linspace(0, min(part.rows, _SAMPLED) - 1, _SAMPLE).astype(np.int64)
+        rows = np.linspace(0, min(part.rows, _SPAN) - 1, _SAMPLE).astype(np.int64)
         shares = []
         for question, codes in part.codes:
             asked, first = question.asked, range(min(codes.cells, 1))
