@@ -1,7 +1,7 @@
 """LIKE, SIMILAR TO and regular expressions: the operators and the regexp functions.
 
-A constant pattern over a column runs in Arrow (its substring searches and RE2), everything else in
-Python's `re`, one compiled pattern a distinct text.
+A constant pattern over a column is looked for by a kernel where only `%` is special in it, else it runs in
+Arrow (RE2); everything else in Python's `re`, one compiled pattern a distinct text.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.functions.compare import truth
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
 from engine.values.regex import Pattern, translate
+from storage import kernels
 from storage.column import Column, Mask
 from storage.errors import InvalidEscapeSequence, InvalidParameterValue
 from storage.types import BOOL, BPCHAR, BYTEA, INT4, NAME, TEXT, array_of
@@ -49,6 +50,8 @@ def _like_body(pattern: str) -> str:
 def _like(column: Column, pattern: Column, ignore_case: bool) -> Mask:
     if pattern.constant and not column.constant:
         text = pattern.values[0].as_py()
+        if not ignore_case and "%" in text and not {*text} & {"_", "\\"}:
+            return _has_parts(column.values, text)
         if "\\" not in text:
             return truth(pc.match_like(column.values, pattern=text, ignore_case=ignore_case))
         body = f"(?s{'i' if ignore_case else ''})\\A{_like_body(text)}\\z"
@@ -57,6 +60,17 @@ def _like(column: Column, pattern: Column, ignore_case: bool) -> Mask:
     pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
     found = [like_regex(p, ignore_case).fullmatch(t) is not None for t, p in pairs]
     return np.array(found, np.bool_)
+
+
+def _has_parts(texts: pa.Array, pattern: str) -> Mask:
+    """LIKE by a pattern whose only special characters are `%`; any mask under nulls."""
+    first, *middle, last = (part.encode() for part in pattern.split("%"))
+    parts = [first, *filter(None, middle), last]
+    _, ends, content = texts.buffers()
+    offsets = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+    sizes = np.cumsum([len(part) for part in parts])
+    return kernels.match_parts(offsets, data, np.frombuffer(b"".join(parts), np.uint8), sizes)
 
 
 def _matches(column: Column, pattern: Column, flags: str) -> Mask:

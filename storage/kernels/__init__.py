@@ -70,6 +70,7 @@ from storage.kernels.plain.sums import largest as largest
 from storage.kernels.plain.sums import smallest as smallest
 from storage.kernels.plain.sums import sum_floats as sum_floats
 from storage.kernels.plain.sums import sum_integers as sum_integers
+from storage.kernels.plain.texts import match_parts as match_parts
 from storage.kernels.plain.totals import total_program as total_program
 from storage.kernels.plain.units import parse_fields as parse_fields
 from storage.kernels.plain.units import unit_fields as unit_fields

@@ -1,0 +1,122 @@
+"""Twin of plain.texts: the first and the last byte of a part are looked for in 32 places at once.
+
+Places where both stand are few, and there the bytes between are compared. See Mula: SIMD-friendly algorithms
+for substring searching, 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from storage.kernels.plain.texts import Bytes, Integers, Mask
+
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_ENDS = types.Array(types.int64, 1, "C", readonly=True)
+_U = np.uint64
+_LANES, _ZERO, _ONE = _U(32), _U(0), _U(1)
+_NOWHERE = _U(0xFFFF_FFFF_FFFF_FFFF)
+_WORD, _I32 = ir.IntType(64), ir.IntType(32)
+_VECTOR = ir.VectorType(ir.IntType(8), 32)
+
+
+def _splat(builder: Any, value: Any) -> Any:
+    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, 32), [0] * 32))
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def _hits(typing: Any, data: Any, at: Any, behind: Any, head: Any, tail: Any) -> Any:
+    """Bit i says whether data[at + i] is `head` and data[at + i + behind] is `tail`."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, at, behind, head, tail = args
+        begin = context.make_array(signature.args[0])(context, builder, array).data
+        begin = builder.add(builder.ptrtoint(begin, _WORD), at)
+        found = None
+        for address, byte in ((begin, head), (builder.add(begin, behind), tail)):
+            values = builder.load(builder.inttoptr(address, _VECTOR.as_pointer()), align=1)
+            equal = builder.icmp_unsigned("==", values, _splat(builder, byte))
+            found = equal if found is None else builder.and_(found, equal)
+        return builder.zext(builder.bitcast(found, _I32), _WORD)
+
+    return types.uint64(data, at, behind, head, tail), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def _lowest(typing: Any, word: Any) -> Any:
+    """The place of the lowest bit that is set."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), build
+
+
+@njit(types.boolean(_BYTES, types.uint64, _BYTES, types.uint64, types.uint64), nogil=True, cache=True)
+def _stands(data, at, parts, first, size):  # type: ignore[no-untyped-def]
+    same = _ZERO
+    while same < size and data[at + same] == parts[first + same]:
+        same += _ONE
+    return same == size
+
+
+@njit(
+    types.uint64(_BYTES, types.uint64, types.uint64, _BYTES, types.uint64, types.uint64),
+    nogil=True,
+    cache=True,
+)
+def _find(data, start, stop, parts, first, size):  # type: ignore[no-untyped-def]
+    if size == _ZERO:
+        return start
+    if stop < start + size:
+        return _NOWHERE
+    head, tail, behind = parts[first], parts[first + size - _ONE], size - _ONE
+    at, limit = start, stop - behind  # places where it may begin
+    if limit - at < _LANES:
+        while at < limit:
+            if data[at] == head and _stands(data, at, parts, first, size):
+                return at + size
+            at += _ONE
+        return _NOWHERE
+    while True:
+        bits = _hits(data, at, behind, head, tail)
+        while bits != _ZERO:
+            place = at + _lowest(bits)
+            if _stands(data, place, parts, first, size):
+                return place + size
+            bits &= bits - _ONE
+        at += _LANES
+        if at >= limit:
+            return _NOWHERE
+        at = min(at, limit - _LANES)
+
+
+@njit(types.void(_ENDS, _BYTES, _BYTES, _ENDS, types.boolean[::1]), nogil=True, cache=True)
+def _match(offsets, data, parts, ends, out):  # type: ignore[no-untyped-def]
+    last = len(ends) - 1
+    head, tail = _U(ends[0]), _U(ends[last] - ends[last - 1])
+    for row in range(len(out)):
+        start, stop = _U(offsets[row]), _U(offsets[row + 1])
+        found = stop - start >= head + tail and _stands(data, start, parts, _ZERO, head)
+        if found:
+            found = _stands(data, stop - tail, parts, _U(ends[last - 1]), tail)
+        at, stop = start + head, stop - tail
+        for part in range(1, last):
+            if not found:
+                break
+            first = _U(ends[part - 1])
+            at = _find(data, at, stop, parts, first, _U(ends[part]) - first)
+            found = at != _NOWHERE
+        out[row] = found
+
+
+def match_parts(offsets: Integers, data: Bytes, parts: Bytes, ends: Integers) -> Mask:
+    """See plain.texts.match_parts."""
+    out = np.empty(max(len(offsets) - 1, 0), np.bool_)
+    _match(np.ascontiguousarray(offsets), data, parts, ends, out)
+    return out

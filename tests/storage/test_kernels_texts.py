@@ -1,0 +1,50 @@
+"""The texts family: each twin against a search in Python."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.kernels.compiled import texts as compiled
+from storage.kernels.plain import texts as plain
+
+TEXTS = st.lists(
+    st.one_of(
+        st.text("ab", max_size=12),
+        st.text("ab", min_size=30, max_size=90),
+        st.text(max_size=10),
+        st.builds(lambda a, b, c: "x" * a + "ab" * b + "x" * c, *[st.integers(0, 70)] * 3),
+    ),
+    max_size=12,
+)
+PARTS = st.lists(
+    st.one_of(st.text("ab", max_size=3), st.just("aba" * 12), st.text(max_size=2)), min_size=2, max_size=4
+)
+
+
+def holds(text: bytes, first: bytes, middle: list[bytes], last: bytes) -> bool:
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, stop = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, stop)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@given(TEXTS, PARTS, st.integers(0, 5))
+def test_parts_in_their_order(twin: ModuleType, texts: list[str], parts: list[str], before: int) -> None:
+    raw, (first, *middle, last) = [text.encode() for text in texts], [part.encode() for part in parts]
+    offsets = before + np.cumsum([0, *map(len, raw)])
+    data = np.frombuffer(b"a" * before + b"".join(raw) + b"b", np.uint8)
+    pieces = [first, *middle, last]
+    given_parts = np.frombuffer(b"".join(pieces), np.uint8)
+    found = twin.match_parts(offsets, data, given_parts, np.cumsum([len(piece) for piece in pieces]))
+    assert found.tolist() == [holds(text, first, middle, last) for text in raw]
