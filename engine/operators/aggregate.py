@@ -234,12 +234,14 @@ class _Groupings:
             self._split_up()
         left = [grouping for grouping in self.all if grouping.many is None]
         sizes = {grouping.places: grouping.whole.nbytes for grouping in left}
-        dealing = [grouping for grouping in left if grouping.may_go_aside]
+        large = [
+            grouping for grouping in left if 2 * len(left) * sizes[grouping.places] >= sum(sizes.values())
+        ]
+        dealing = [grouping for grouping in large if grouping.may_go_aside]
         if not dealing:
             self._grant.require(max(sum(sizes.values()) - self._grant.held, 0), self._plan.explain())
         for grouping in dealing:
-            if 2 * len(left) * sizes[grouping.places] >= sum(sizes.values()):
-                grouping.deal()
+            grouping.deal()
 
     def _split_up(self) -> None:
         """From now on each set is grouped for itself."""
