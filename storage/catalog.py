@@ -174,7 +174,7 @@ class Catalog:
     @cached_property
     def default_acls(self) -> Mapping[tuple[int, int, str], DefaultAcl]:
         """Default privileges, by (OID of the role, of the schema or 0, kind)."""
-        return {(g.role, g.schema, g.kind): g for g in self.grants.values() if isinstance(g, DefaultAcl)}
+        return {(g.role, g.schema, g.about): g for g in self.grants.values() if isinstance(g, DefaultAcl)}
 
     def extension(self, name: str) -> Extension | None:
         """The extension of this name, if it was made."""

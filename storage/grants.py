@@ -48,19 +48,20 @@ def acl_name(object: int, number: int) -> str:
 class DefaultAcl:
     """ALTER DEFAULT PRIVILEGES: the list of objects that `role` makes, in `schema` (0: in any).
 
-    `kind` is that of pg_default_acl: r, S, f, T or n. In a schema, `items` come on top of the others.
+    `about` is the kind of object, by the letters of pg_default_acl: r, S, f, T or n. In a schema, `items`
+    come on top of the others.
     """
 
     oid: int
     role: int
     schema: int
-    kind: str
+    about: str
     items: tuple[AclItem, ...]
 
     @property
     def name(self) -> str:
         """What no two of them have."""
-        return default_name(self.role, self.schema, self.kind)
+        return default_name(self.role, self.schema, self.about)
 
 
 def default_name(role: int, schema: int, kind: str) -> str:

@@ -97,7 +97,7 @@ def _granted(host: Host, grant: Grant) -> str:
         words = {"r": "relations", "S": "sequences", "f": "functions", "T": "types", "n": "schemas"}
         place = f" in schema {names.quoted(catalog.schemas[grant.schema].name)}" if grant.schema else ""
         by = names.quoted(catalog.roles[grant.role].name)
-        return f"privileges for default privileges on new {words[grant.kind]} belonging to role {by}{place}"
+        return f"privileges for default privileges on new {words[grant.about]} belonging to role {by}{place}"
     assert isinstance(grant, Acl)
     if grant.object == DATABASE_OID:
         return f"privileges for database {names.quoted(host.database)}"

@@ -31,7 +31,7 @@ def pg_default_acl(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
                 "oid": grant.oid,
                 "defaclrole": grant.role,
                 "defaclnamespace": grant.schema,
-                "defaclobjtype": ord(grant.kind),
+                "defaclobjtype": ord(grant.about),
                 "defaclacl": item_texts(catalog, grant.items),
             }
 
