@@ -277,7 +277,7 @@ def _unsealed() -> None:
         def ask() -> None:
             assert _run(session, text) == [(7,)]
 
-        beside = beside_reading([ask] * 7)
+        beside = beside_reading([ask] * 21)
     finally:
         database.close()
     rate = values.nbytes / beside.seconds / 1e9

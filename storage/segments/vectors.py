@@ -240,7 +240,7 @@ class Referred:
         """The rows at these places."""
         result = self._empty(len(places))
         raw = result.view(np.uint8)
-        some = _scattered([(self, places)])
+        some = _scattered([(self, places)]) if len(places) > 1 else None
         if some is not None:
             some.gather(raw)
             return result
