@@ -262,7 +262,7 @@ def _distances(
     low: Floats, high: Floats, q: float, c: float, norms: Floats, centres: Floats
 ) -> tuple[Floats, Floats]:
     """Bounds of the cosine distance from those of the product; without bounds where |x| may be 0."""
-    middle, loose = c * c + 2 * centres + norms**2, _GUARD * (c * c + norms**2)
+    middle, loose = c * c + 2 * centres + norms**2, _GUARD * (c * c + norms**2) + _UNDERFLOW
     short, long = np.sqrt(np.maximum(middle - loose, 0)) * q, np.sqrt(np.maximum(middle + loose, 0)) * q
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         most = np.where(high >= 0, high / short, high / long)

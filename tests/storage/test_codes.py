@@ -413,3 +413,17 @@ def test_one_long_row_blinds_nobody() -> None:
 def test_short_vectors_have_no_codes() -> None:
     assert Codes.build(np.zeros((10, 3), np.float32)) is None
     assert Codes.build(np.zeros((0, 512), np.float32)) is None
+
+
+def test_a_row_far_shorter_than_the_centroid_has_no_bound_of_its_cosine() -> None:
+    random = np.random.default_rng(3)
+    rows = 1e-26 * random.normal(size=(20, 64))
+    query = random.normal(size=64)
+    for way in (query, -query):
+        rows[5] = 1e-46 * way
+        codes = Codes.build(rows)
+        assert codes is not None
+        true = scores(Metric.COSINE, rows, query)
+        positions, low, high = codes.bounds(Question.of(Metric.COSINE, query), range(codes.cells))
+        assert (low <= true[positions]).all()
+        assert (true[positions] <= high).all()
