@@ -328,9 +328,16 @@ class _Select:
         if clause is None:
             return GroupedBy([], ())
         binding = self.binding.within(clause="GROUP BY", aggregates=None, windows=None, sets=False, rows=None)
-        return read(clause, lambda tree: self._group_key(tree, targets, binding))
+        meant: list[Target] = []
+        by = read(clause, lambda tree: self._group_key(tree, targets, binding, meant))
+        if by.sets:
+            _one_each(meant, position_of(clause))
+        return by
 
-    def _group_key(self, tree: exp.Expression, targets: list[Target], binding: Binding) -> Expression:
+    def _group_key(
+        self, tree: exp.Expression, targets: list[Target], binding: Binding, meant: list[Target]
+    ) -> Expression:
+        """A key; the target that it means, by place or name, is added to `meant`."""
         target = self._ordinal(tree, targets, "GROUP BY")
         if target is None:
             name = bare_name(tree)
@@ -338,6 +345,7 @@ class _Select:
                 target = _named(targets, name, "GROUP BY", position_of(tree))
         if target is None:
             return binding.value(tree)
+        meant.append(target)
         if target.tree is not None:
             # once more, for the rule that no aggregate may stand in a key
             binding.bind(target.tree)
@@ -483,6 +491,16 @@ def _window_column(expression: Expression, width: int) -> Expression | None:
     if isinstance(expression, WindowValue):
         return Reference(width + expression.index, expression.type)
     return None
+
+
+def _one_each(meant: list[Target], position: int) -> None:
+    """Refuse keys of grouping sets that are alike and mean several targets: each would be null by itself."""
+    for target in meant:
+        if any(other is not target and other.expression == target.expression for other in meant):
+            raise FeatureNotSupported(
+                f'grouping sets of several columns "{target.name}" of the same value are not supported',
+                position=position,
+            )
 
 
 def _named(targets: list[Target], name: str, clause: str, position: int) -> Target | None:

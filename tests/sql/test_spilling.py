@@ -15,6 +15,7 @@ from sql.session import Session
 from storage.database import Database
 from storage.errors import ConfigurationLimitExceeded, OutOfMemory, QueryCanceled
 from storage.memory import reservations
+from storage.segments.merger import Merger
 
 ROWS, BATCH = 30_000, 2_000
 TABLES = f"""
@@ -95,6 +96,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     with pytest.MonkeyPatch.context() as patch:
         for module in [m for m in sys.modules.values() if getattr(m, "BATCH_ROWS", None) is not None]:
             patch.setattr(module, "BATCH_ROWS", BATCH)
+        patch.setattr(Merger, "start", lambda _: None)  # sealed rows would come in fewer, larger batches
         database = Database.open(tmp_path_factory.mktemp("spilling") / "data")
         run(Session(database, "glancedb", "glancedb"), TABLES)
         yield database
