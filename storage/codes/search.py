@@ -351,7 +351,8 @@ def _foreseen(codes: Cells, asked: Asked, limit: Limit, op: Comparison, promised
     """A limit for the first task of a top-k: the k-th best bound of the rows that promise most."""
     if len(promised.slots) < limit.count:
         return limit.value
-    constants = _toward(asked, op, limit.value)
+    # other tasks may sharpen the limit meanwhile: the rows are to stay all, whatever it has come to
+    constants = _toward(asked, op, inf)
     left = left_of(codes, asked, constants, promised.slots)
     deepen(codes, asked, op, constants, left)
     low, high = intervals_of(codes, asked, left)

@@ -40,6 +40,11 @@ class Names:
     def name_of(self, kind: str, oid: int) -> str:
         return {16384: "t", 16385: 'other."a.b"'}.get(oid, str(oid))
 
+    def rights_on(
+        self, kind: str | None, oid: int, role: int, number: int = 0, *, options: bool
+    ) -> str | None:
+        return "ar" if oid == 16384 else None
+
 
 class Snapshot:
     """A snapshot of an empty database."""

@@ -112,6 +112,7 @@ class MemorySnapshot:
 
     tables: dict[int, MemoryTable]
     catalog: Any = field(default_factory=Catalog)
+    command: int = 1
 
     def table(self, oid: int) -> MemoryTable:
         return self.tables[oid]

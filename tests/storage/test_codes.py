@@ -215,6 +215,27 @@ def test_the_best_are_among_the_nearest(
     assert counting is None or counting[np.concatenate(found)].all()
 
 
+class Sharpened(Limit):
+    """A limit that another thread sharpens to `known` as soon as it has been looked at."""
+
+    known: float
+
+    @property
+    def value(self) -> float:
+        before, self._value = self._value, self.known
+        return before
+
+
+def test_a_limit_may_be_sharpened_while_the_first_one_is_sought() -> None:
+    random = np.random.default_rng(5)
+    rows, query = random.normal(size=(300, 70)).astype(np.float32), random.normal(size=70).astype(np.float32)
+    codes, question = Codes.build(rows), Question.of(Metric.DOT, query)
+    assert codes is not None
+    limit = Sharpened(4, True)
+    limit.known = 1e6  # better than any of these rows
+    assert not len(codes.nearest(question, limit, range(codes.cells)).positions)
+
+
 def test_what_promises_most_is_nearest() -> None:
     random = np.random.default_rng(9)
     rows = random.normal(size=(3000, 256)).astype(np.float32)
