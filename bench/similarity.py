@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psycopg
@@ -48,6 +49,7 @@ from storage.codes import Codes, Limit, Metric, Promise, Question
 from storage.column import Column
 from storage.database import Database
 from storage.predicate import Comparison
+from storage.segments.merger import Merger
 
 ROWS = int(os.environ.get("SIMILARITY_ROWS", "1000000"))
 SETS = os.environ.get("SIMILARITY_SETS", ",".join(vectors.SETS)).split(",")
@@ -265,21 +267,12 @@ def _unsealed() -> None:
     """Rows that are not sealed yet are read in full."""
     rows = min(ROWS, 200_000)
     values = np.random.default_rng(4).standard_normal((rows, DIMENSIONS), np.float32)
-    database = Database.open(None)
-    try:
-        session = Session(database, "glancedb", "glancedb", {})
-        _run(session, f"create table v (id bigint, image vector({DIMENSIONS}))")
-        _insert(database, values)
-        _run(session, f"create table asked (image vector({DIMENSIONS}))")
-        _run(session, f"insert into asked values ('[{','.join(map(str, values[7]))}]')")
-        text = f"select id from v where image <*> (select image from asked) > {0.9 * DIMENSIONS}"
-
-        def ask() -> None:
-            assert _run(session, text) == [(7,)]
-
-        beside = beside_reading([ask] * 21)
-    finally:
-        database.close()
+    with patch.object(Merger, "start"):  # which would seal them meanwhile
+        database = Database.open(None)
+        try:
+            beside = _asked_unsealed(database, values)
+        finally:
+            database.close()
     rate = values.nbytes / beside.seconds / 1e9
     table = Table(
         f"{rows} rows that are not sealed, threshold, {THREADS} threads",
@@ -288,6 +281,23 @@ def _unsealed() -> None:
     table.row("SQL in the process", beside.seconds * 1e3, rate, beside.share(values.nbytes))
     table.row("memory read", values.nbytes / beside.read / 1e6, beside.read, 1)
     table.print()
+
+
+def _asked_unsealed(database: Database, values: Vectors) -> Beside:
+    session = Session(database, "glancedb", "glancedb", {})
+    _run(session, f"create table v (id bigint, image vector({DIMENSIONS}))")
+    _insert(database, values)
+    _run(session, f"create table asked (image vector({DIMENSIONS}))")
+    _run(session, f"insert into asked values ('[{','.join(map(str, values[7]))}]')")
+    text = f"select id from v where image <*> (select image from asked) > {0.9 * DIMENSIONS}"
+
+    def ask() -> None:
+        assert _run(session, text) == [(7,)]
+
+    beside = beside_reading([ask] * 21)
+    table = next(table for table in database.catalog.tables() if table.name == "v")
+    assert database.store(table.oid).unsealed_rows == len(values)
+    return beside
 
 
 def _run(session: Session, text: str) -> list[tuple[Any, ...]]:
