@@ -90,9 +90,45 @@ for _scope, _schemas in (
     )
 
 # rows that a table view of the standard shows: what the user can see, system relations included
+_VISIBLE = "c.relkind IN ('r', 'v')"
 # the modifier of a column's type, which a domain says for itself
 _MODIFIER = "(CASE WHEN dt.typtype = 'd' THEN dt.typtypmod ELSE a.atttypmod END)"
-_VISIBLE = "c.relkind IN ('r', 'v')"
+_CHARACTER_SETS = """
+           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
+           NULL::name AS character_set_name, NULL::name AS collation_catalog,
+           NULL::name AS collation_schema, NULL::name AS collation_name,
+"""
+
+
+def _lengths(modifier: str) -> str:
+    """What the standard says of the length of a text type `t`, by the SQL of its modifier."""
+    return f"""
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {modifier} > 0
+                THEN {modifier} - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {modifier} > 0 THEN 4 * ({modifier} - 4)
+                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
+                END::int4 AS character_octet_length,
+    """
+
+
+def _precisions(modifier: str) -> str:
+    """What it says of the precision of a number, of a time, of an interval."""
+    return f"""
+           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
+                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
+                WHEN 'numeric' THEN CASE WHEN {modifier} > 0 THEN (({modifier} - 4) >> 16) & 65535 END
+                END::int4 AS numeric_precision,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
+                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
+           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
+                WHEN t.typname = 'numeric' AND {modifier} > 0 THEN ({modifier} - 4) & 2047
+                END::int4 AS numeric_scale,
+           CASE WHEN t.typname = 'date' THEN 0
+                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
+                THEN CASE WHEN {modifier} < 0 THEN 6 ELSE {modifier} END END::int4 AS datetime_precision,
+           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+    """
+
 
 sql_view(
     "information_schema",
@@ -153,27 +189,9 @@ sql_view(
            CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
                 WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0
-                THEN {_MODIFIER} - 4 END::int4 AS character_maximum_length,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0 THEN 4 * ({_MODIFIER} - 4)
-                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
-                END::int4 AS character_octet_length,
-           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
-                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
-                WHEN 'numeric' THEN CASE WHEN {_MODIFIER} > 0 THEN (({_MODIFIER} - 4) >> 16) & 65535 END
-                END::int4 AS numeric_precision,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
-                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
-                WHEN t.typname = 'numeric' AND {_MODIFIER} > 0 THEN ({_MODIFIER} - 4) & 2047
-                END::int4 AS numeric_scale,
-           CASE WHEN t.typname = 'date' THEN 0
-                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
-                THEN CASE WHEN {_MODIFIER} < 0 THEN 6 ELSE {_MODIFIER} END END::int4 AS datetime_precision,
-           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
-           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
-           NULL::name AS character_set_name, NULL::name AS collation_catalog,
-           NULL::name AS collation_schema, NULL::name AS collation_name, 
+           {_lengths(_MODIFIER)}
+           {_precisions(_MODIFIER)}
+           {_CHARACTER_SETS}
            CASE WHEN dt.typtype = 'd' THEN current_database() END::name AS domain_catalog,
            CASE WHEN dt.typtype = 'd' THEN dn.nspname END::name AS domain_schema,
            CASE WHEN dt.typtype = 'd' THEN dt.typname END::name AS domain_name,
@@ -216,27 +234,9 @@ sql_view(
            CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
                 WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0
-                THEN {_MODIFIER} - 4 END::int4 AS character_maximum_length,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {_MODIFIER} > 0 THEN 4 * ({_MODIFIER} - 4)
-                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
-                END::int4 AS character_octet_length,
-           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
-           NULL::name AS character_set_name, NULL::name AS collation_catalog,
-           NULL::name AS collation_schema, NULL::name AS collation_name,
-           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
-                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
-                WHEN 'numeric' THEN CASE WHEN {_MODIFIER} > 0 THEN (({_MODIFIER} - 4) >> 16) & 65535 END
-                END::int4 AS numeric_precision,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
-                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
-                WHEN t.typname = 'numeric' AND {_MODIFIER} > 0 THEN ({_MODIFIER} - 4) & 2047
-                END::int4 AS numeric_scale,
-           CASE WHEN t.typname = 'date' THEN 0
-                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
-                THEN CASE WHEN {_MODIFIER} < 0 THEN 6 ELSE {_MODIFIER} END END::int4 AS datetime_precision,
-           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+           {_lengths(_MODIFIER)}
+           {_CHARACTER_SETS}
+           {_precisions(_MODIFIER)}
            current_database()::name AS attribute_udt_catalog, nt.nspname AS attribute_udt_schema,
            t.typname AS attribute_udt_name, NULL::name AS scope_catalog, NULL::name AS scope_schema,
            NULL::name AS scope_name, NULL::int4 AS maximum_cardinality, a.attnum::name AS dtd_identifier,
@@ -254,31 +254,13 @@ sql_view(
 sql_view(
     "information_schema",
     "domains",
-    """
+    f"""
     SELECT current_database()::name AS domain_catalog, nd.nspname AS domain_schema, d.typname AS domain_name,
            CASE WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
                 ELSE 'USER-DEFINED' END::varchar AS data_type,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND d.typtypmod > 0
-                THEN d.typtypmod - 4 END::int4 AS character_maximum_length,
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND d.typtypmod > 0 THEN 4 * (d.typtypmod - 4)
-                WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
-                END::int4 AS character_octet_length,
-           NULL::name AS character_set_catalog, NULL::name AS character_set_schema,
-           NULL::name AS character_set_name, NULL::name AS collation_catalog,
-           NULL::name AS collation_schema, NULL::name AS collation_name,
-           CASE t.typname WHEN 'int2' THEN 16 WHEN 'int4' THEN 32 WHEN 'int8' THEN 64
-                WHEN 'float4' THEN 24 WHEN 'float8' THEN 53
-                WHEN 'numeric' THEN CASE WHEN d.typtypmod > 0 THEN ((d.typtypmod - 4) >> 16) & 65535 END
-                END::int4 AS numeric_precision,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8', 'float4', 'float8') THEN 2
-                WHEN t.typname = 'numeric' THEN 10 END::int4 AS numeric_precision_radix,
-           CASE WHEN t.typname IN ('int2', 'int4', 'int8') THEN 0
-                WHEN t.typname = 'numeric' AND d.typtypmod > 0 THEN (d.typtypmod - 4) & 2047
-                END::int4 AS numeric_scale,
-           CASE WHEN t.typname = 'date' THEN 0
-                WHEN t.typname IN ('time', 'timetz', 'timestamp', 'timestamptz', 'interval')
-                THEN CASE WHEN d.typtypmod < 0 THEN 6 ELSE d.typtypmod END END::int4 AS datetime_precision,
-           NULL::varchar AS interval_type, NULL::int4 AS interval_precision,
+           {_lengths("d.typtypmod")}
+           {_CHARACTER_SETS}
+           {_precisions("d.typtypmod")}
            d.typdefault::varchar AS domain_default,
            current_database()::name AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
            NULL::name AS scope_catalog, NULL::name AS scope_schema, NULL::name AS scope_name,
