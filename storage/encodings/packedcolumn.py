@@ -98,12 +98,7 @@ class PackedCodes(CodedColumn):
         self, type: Type, dictionary: Dictionary, packed: Packed, rows: range, valid: Mask | None = None
     ) -> None:
         # `codes` stays unset on purpose, as `_values` and `_valid` do: reading it arrives at __getattr__.
-        self.type = type
-        self.constant = False
-        self._units = None
-        self.scale = 0
-        self.dictionary = dictionary
-        self._mask = valid
+        self._begin(type, dictionary, valid)
         self._packed, self._rows = packed, rows
 
     def __getattr__(self, name: str) -> Any:

@@ -47,13 +47,17 @@ class CodedColumn(Column):
     def __init__(
         self, type: Type, dictionary: Dictionary, codes: Positions, valid: Mask | None = None
     ) -> None:
+        self._begin(type, dictionary, valid)
+        self.codes = codes
+
+    def _begin(self, type: Type, dictionary: Dictionary, valid: Mask | None) -> None:
+        """All but the codes."""
         # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__.
         self.type = type
         self.constant = False
         self._units = None
         self.scale = 0
         self.dictionary = dictionary
-        self.codes = codes
         self._mask = valid
 
     def __getattr__(self, name: str) -> Any:
