@@ -78,10 +78,19 @@ class TableView(Protocol):
     def estimated_rows(self) -> int:
         """About how many rows are visible: for planning."""
 
-    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[Morsel]:
+    def morsels(
+        self,
+        predicate: Conjunction = (),
+        *,
+        whole: bool = False,
+        asked: Collection[int] | None = None,
+        tasks: int = 1,
+    ) -> Iterator[Morsel]:
         """The table in row order, without the segments and blocks whose zone maps rule them out.
 
-        With `whole`, committed parts come undivided, however many rows they have.
+        With `whole`, committed parts come undivided, however many rows they have. `asked` are the attnums of
+        the columns that will be read: of a large table, of which more than so many `tasks` are made all the
+        same, morsels of few and narrow columns are longer.
         """
 
     def gather(self, definition: ColumnDefinition, places: Sequence[tuple[Morsel, Positions]]) -> Column:

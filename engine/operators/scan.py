@@ -22,6 +22,7 @@ from engine.operators.base import Operator, Selected, Selection, Task, all_of, g
 from engine.operators.bounds import Bound, conjunction_of
 from engine.operators.keyfilters import KeyFilter, filters_of
 from engine.parallel import pool_safe, prepare, root_memo
+from engine.pool import WORKERS
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -35,6 +36,8 @@ from storage.types import INT8, Type
 # A task over wide rows takes about this many bytes of them: some milliseconds, and enough tasks that
 # no thread is left with a long one at the end.
 TASK_BYTES = 32 << 20
+# A table is at least so many tasks, if it has the rows: no core is left with a long one at the end.
+TASKS = 4 * WORKERS
 # Wide rows that do not lie together are brought together in pieces that stay in cache.
 GATHER_BYTES = 2 << 20
 # From this share of a stretch on, rows that do not survive are better left in than taken out.
@@ -120,7 +123,7 @@ class Scan:
             skipped, blocks = view.skipped_blocks(skipping)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
         safe = pool_safe(self.condition)
-        for morsel in view.morsels(skipping):
+        for morsel in view.morsels(skipping, asked=self.numbers, tasks=TASKS):
             for task in self._parts(part, morsel, columns, predicate, (whole, rest), run, self, filters):
                 if safe:
                     yield task

@@ -9,7 +9,7 @@ parts, single rows as plain values (storage.rows), and joined when somebody read
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -213,8 +213,8 @@ class Block:
         """Blocks have no zone maps, but row ids that ascend."""
         return rowids.may_match(predicate, int(self._row_ids[start]), int(self._row_ids[stop - 1]))
 
-    def morsel_rows(self) -> int:
-        """How many rows make a morsel: wide rows fewer, and those of a block about as many each."""
+    def morsel_rows(self, asked: Collection[int] | None = None, most: int = BATCH_ROWS) -> int:
+        """See storage.segments.table.Part: those of a block have about as many rows each."""
         fitting = max(MORSEL_BYTES // max(self.nbytes // max(self.rows, 1), 1), 64)
         pieces = max(round(self.rows / fitting), 1)
         return max(min(BATCH_ROWS, -(-self.rows // pieces)), 1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,14 @@ from storage.segments.cache import portion
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
 from storage.segments.segmentfolder import stem
+from storage.segments.zones import ZONE_ROWS
 
 _log = logging.getLogger("glancedb.segments")
 
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
 MORSEL_BYTES, MORSEL_PART = 32 << 20, 32  # or, of a small buffer cache, one of so many parts
-MORSEL_ROWS = 65_536
+MOST_ROWS = 1 << 18  # of a morsel: what it costs however few its rows are, next to nothing beside them
 
 
 @dataclass(frozen=True)
@@ -217,12 +218,11 @@ class Sealed:
             return False
         return self.segment.may_match(predicate, start, stop)
 
-    def morsel_rows(self) -> int:
-        """How many rows make a morsel: wide rows fewer."""
-        fitting = max(
-            min(MORSEL_ROWS, portion(MORSEL_BYTES, MORSEL_PART) // max(self.segment.row_bytes, 1)), 64
-        )
-        return 1 << (fitting.bit_length() - 1)  # a power of two lies within one extent of wide rows
+    def morsel_rows(self, asked: Collection[int] | None = None, most: int = ZONE_ROWS) -> int:
+        """How many rows make a morsel, a power of two: see storage.segments.table.Part."""
+        width = self.segment.row_bytes if asked is None else self.segment.width(asked)
+        fitting = min(most, MOST_ROWS, portion(MORSEL_BYTES, MORSEL_PART) // max(width, 1))
+        return 1 << (max(fitting, 64).bit_length() - 1)  # which lies within one extent of wide rows
 
     def save(self, folder: Path, file: str) -> None:
         """Write the segment's file, and read from it from now on. Raises DiskFull or FileError."""

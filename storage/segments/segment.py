@@ -8,7 +8,7 @@ columns stand in files of their own (storage.segments.vectors).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -210,7 +210,7 @@ class Segment:
         self.sections = dict(sections or {})
         self._row_ids = row_ids
         self._ascending = ascending
-        self.row_bytes = sum(_row_bytes(column.type) for column in self.columns.values())
+        self.row_bytes = self.width(self.columns)
         """About how many bytes a row takes when it is decoded."""
 
     @classmethod
@@ -281,6 +281,11 @@ class Segment:
         if stored is None:
             return missing_column(definition, stop - start if rows is None else len(rows))
         return defined(stored.decode(start, stop, rows), definition)
+
+    def width(self, numbers: Iterable[int]) -> int:
+        """About how many bytes of a decoded row the columns with these attnums take."""
+        stored = (self.columns.get(number) for number in numbers)
+        return sum(_row_bytes(column.type) for column in stored if column is not None)
 
     def row_ids(self, start: int, stop: int, rows: Positions | None = None) -> Positions:
         """The relative row ids, likewise."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from storage.rows import Row, batch_of, nbytes
 from storage.segments.blocks import Block, cut
 from storage.segments.sealed import Sealed
 from storage.segments.tally import Tallies
+from storage.segments.zones import ZONE_ROWS
 from storage.transactions.locks import ROW_CONFLICTS, Locks
 
 _NONE = np.zeros(0, np.int64)
@@ -83,8 +84,8 @@ class Part(Protocol):
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool: ...
 
-    def morsel_rows(self) -> int:
-        """How many rows make a morsel here."""
+    def morsel_rows(self, asked: Collection[int] | None = None, most: int = ZONE_ROWS) -> int:
+        """How many rows make a morsel: `most`, or fewer where columns `asked` (None: all) are wide."""
 
 
 @dataclass

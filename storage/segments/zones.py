@@ -5,8 +5,8 @@ A block that cannot hold a row for `column op constant` is skipped unread. Bound
 up to 64 bytes. Of long bytes a prefix is kept: a lower bound is cut, an upper bound is cut and its last byte
 raised. A block with a NaN has no upper bound: NaN is greater than every number.
 
-ZONE_ROWS is a morsel: what is not skipped is scanned by the morsel anyway, and packed encodings know the
-bounds of each of their 1024 rows (storage.encodings.packed). Of a million rows of TPC-H's lineitem in the
+Blocks are of ZONE_ROWS: morsels are made of them (storage.transactions.snapshot), and packed encodings know
+the bounds of each of their 1024 rows (storage.encodings.packed). Of a million rows of TPC-H's lineitem in the
 order of l_shipdate, zones of 8,192 rows made the foot of the file 5 times as long and opening it 9 times as
 slow, and a scan for one day took 0.9 ms in place of 0.7.
 """

@@ -6,7 +6,7 @@ command of the same transaction made it; and not if an earlier command of it del
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from storage.segments.rowids import system_column
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
 from storage.segments.widerows import expect_rows, gathered_rows
+from storage.segments.zones import ZONE_ROWS
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnMorsel, OwnRows
 
@@ -110,13 +111,29 @@ class PartMorsel:
         first = self._start
         return PartMorsel(self._part, first + start, first + stop, self._commit, self._hidden)
 
-    def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
+    def pieces(
+        self, predicate: Conjunction = (), asked: Collection[int] | None = None, most: int = ZONE_ROWS
+    ) -> Iterator[Morsel]:
         """See storage.seams.Morsel."""
-        step = self._part.morsel_rows()
+        step = self._part.morsel_rows(asked, most)
         for start in range(self._start, self._stop, step):
-            stop = min(start + step, self._stop)
-            if not predicate or self._part.may_match(predicate, start, stop):
-                yield PartMorsel(self._part, start, stop, self._commit, self._hidden)
+            for first, end in self._matching(predicate, start, min(start + step, self._stop)):
+                yield PartMorsel(self._part, first, end, self._commit, self._hidden)
+
+    def _matching(self, predicate: Conjunction, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The stretches of rows start to stop, as long as they can be, that zone maps do not rule out."""
+        if not predicate:
+            yield start, stop
+            return
+        first = start
+        for block in range(start, stop, ZONE_ROWS):
+            end = min(block + ZONE_ROWS, stop)
+            if not self._part.may_match(predicate, block, end):
+                if first < block:
+                    yield first, block
+                first = end
+        if first < stop:
+            yield first, stop
 
 
 class TableView:
@@ -162,8 +179,16 @@ class TableView:
         """See storage.seams.TableView."""
         return sum(rows for _, rows in self._parts) + sum(stop - start for _, start, stop in self._own)
 
-    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[Morsel]:
+    def morsels(
+        self,
+        predicate: Conjunction = (),
+        *,
+        whole: bool = False,
+        asked: Collection[int] | None = None,
+        tasks: int = 1,
+    ) -> Iterator[Morsel]:
         """See storage.seams.TableView."""
+        most = max(self.estimated_rows // tasks, ZONE_ROWS)
         for part, rows in self._parts:
             if predicate and not part.may_match(predicate, 0, rows):
                 continue
@@ -171,7 +196,7 @@ class TableView:
             if whole:
                 yield morsel
             else:
-                yield from morsel.pieces(predicate)
+                yield from morsel.pieces(predicate, asked, most)
         for own, first, end in self._own:
             step = own.morsel_rows()
             for start in range(first, end, step):

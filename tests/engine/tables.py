@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +86,14 @@ class MemoryTable:
             for start in range(0, self.rows, morsel)
         ]
 
-    def morsels(self, predicate: Conjunction = (), *, whole: bool = False) -> Iterator[RowsMorsel]:
+    def morsels(
+        self,
+        predicate: Conjunction = (),
+        *,
+        whole: bool = False,
+        asked: Collection[int] | None = None,
+        tasks: int = 1,
+    ) -> Iterator[RowsMorsel]:
         return iter(self.parts)
 
     def located(self, row_ids: Positions) -> Iterator[tuple[RowsMorsel, Positions, Positions]]:
