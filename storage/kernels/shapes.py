@@ -140,13 +140,13 @@ def _compile(folder: Path, shapes: Sequence[Shape]) -> None:
 
 def _kernel(path: Path) -> Kernel:
     """The kernel of a source: out of the cache, or compiled now."""
-    importlib.import_module("numba").config.CACHE_DIR = str(choice.cache_folder())
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     # what numba keeps names the module, and looks it up among those that are imported
     module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with choice.caching(choice.cache_folder()):
+        spec.loader.exec_module(module)
     kernel: Kernel = module.run
     return kernel
 

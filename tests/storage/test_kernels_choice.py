@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
+import pytest
 from numba import types
 
 from storage import kernels
@@ -28,3 +32,18 @@ def test_no_thread_finds_a_kernel_that_numba_does_not_know_yet() -> None:
                         assert thing.typingctx.tm.check_compatible(formal.copy(readonly=False), formal)
                 seen += 1
     assert seen > 20
+
+
+def test_a_family_is_compiled_anew_with_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "kernels"
+    shutil.copytree(choice._HERE, here, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, path in {"_HERE": here, "_PLAIN": here / "plain", "_COMPILED": here / "compiled"}.items():
+        monkeypatch.setattr(choice, name, path)
+    before = {family: choice.family_folder(family) for family in choice.FAMILIES}
+    with (here / "compiled" / "lanes.py").open("a") as file:
+        file.write("# changed\n")
+    changed = {family for family in choice.FAMILIES if choice.family_folder(family) != before[family]}
+    assert {"packing", "floats", "runs", "totals"} <= changed
+    assert not {"texts", "signs", "group"} & changed
