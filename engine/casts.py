@@ -60,19 +60,21 @@ def convert(column: Column, target: Type, run: Run | Style | None, *, explicit: 
             return found
     style = style_of(run)
     same = column.type.oid == target.oid and not (target.element or target).is_row
-    converted = column if same else _changed(column, target, style)
+    if same and target.element is not None:
+        same = target.modifier in (-1, column.type.modifier)  # which is that of each element
+    converted = column if same else _changed(column, target, style, explicit)
     result = _modified(converted, target, explicit)
     result.constant = column.constant
     return result
 
 
-def _changed(column: Column, target: Type, style: Style) -> Column:
+def _changed(column: Column, target: Type, style: Style, explicit: bool) -> Column:
     """The column as `target` without its modifier, where source and target differ."""
     source = column.type
     if source.is_row and target.is_row:
-        return _row(column, target, style)
+        return _row(column, target, style, explicit)
     if source.element is not None and target.element is not None:
-        return _array(column, target, style)
+        return _array(column, target, style, explicit)
     if source.oid in _TEXTS and target.oid in _TEXTS:
         return _text_to_text(column, target)
     special = _SPECIAL.get((source.oid, target.oid)) or _by_family(source, target)
@@ -110,20 +112,20 @@ def _to_text(column: Column, target: Type, style: Style) -> Column:
     return _text_to_text(forms.text_of(column, style), target)
 
 
-def _array(column: Column, target: Type, style: Style) -> Column:
+def _array(column: Column, target: Type, style: Style, explicit: bool) -> Column:
     assert target.element is not None
-    inner = target.element if target.modifier == -1 else target.element.of(target.modifier)
     _, elements = lists(column)
-    return like(column, convert(elements, inner, style).spread(len(elements)), target.base)
+    converted = convert(elements, target.element, style, explicit=explicit)
+    return like(column, converted.spread(len(elements)), target.base)
 
 
-def _row(column: Column, target: Type, style: Style) -> Column:
+def _row(column: Column, target: Type, style: Style, explicit: bool) -> Column:
     """Rows field by field. `sql.coerce` has seen to it that there are as many fields, and their casts."""
     assert target.attributes is not None
     if target.attributes == column.type.attributes:
         return column.retype(target)
     pairs = zip(fields_of(column), target.attributes, strict=True)
-    fields = [convert(field, attribute.type, style) for field, attribute in pairs]
+    fields = [convert(field, attribute.type, style, explicit=explicit) for field, attribute in pairs]
     return row_column(target, len(column), fields, column.valid)
 
 

@@ -113,6 +113,7 @@ class Extreme:
     arguments: tuple[Expression, ...]
     type: Type
     greatest: bool
+    before: str  # id of the operator that says whether a value beats another
 
     @property
     def children(self) -> tuple[Expression, ...]:
@@ -123,11 +124,9 @@ class Extreme:
         constant = all(column.constant for column in columns)
         rows = 1 if constant else batch.rows
         columns = [column.spread(rows) if not constant else column for column in columns]
-        name = self.type.declared
-        before = f"operator {'>' if self.greatest else '<'}({name},{name})"
         best = columns[0]
         for column in columns[1:]:
-            wins = true_rows(call(before, (column, best), rows, run, BOOL), rows)
+            wins = true_rows(call(self.before, (column, best), rows, run, BOOL), rows)
             wins = (wins | ~best.is_valid())[:rows] & column.is_valid()
             parts = [(np.flatnonzero(wins), column.take(wins)), (np.flatnonzero(~wins), best.take(~wins))]
             best = gather(self.type, parts, rows)

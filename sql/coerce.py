@@ -350,7 +350,7 @@ def common_type(types: Sequence[Type], what: str, positions: Sequence[int] = ())
         if not best.preferred and can_coerce(best, type) and not can_coerce(type, best):
             best = type
     modifiers = {t.modifier for t, _ in known if t.oid == best.oid}
-    same = all(t.oid == best.oid for t, _ in known) and len(modifiers) == 1
+    same = len(known) == len(types) and all(t.oid == best.oid for t, _ in known) and len(modifiers) == 1
     if len(known) < len(types) or any(t.catalog_oid != best.catalog_oid for t, _ in known):
         best = best.plain
     return best if same else best.base

@@ -1,7 +1,8 @@
 """Polymorphic signatures: what anyelement, anyarray and their kin stand for, by the arguments of a call.
 
 Those of the family `any` agree exactly; those of the family `anycompatible` are what the arguments have in
-common, to which each is cast. In either, the element of an array is the family's element.
+common, to which each is cast. In either, the element of an array is the family's element. Modifiers do not
+matter, and a call gives none.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def bound(
 def _element_of(declared: Type, type: Type) -> Type | None:
     """The element that an argument tells of; None where it does not fit what is declared."""
     if declared.oid in _ARRAYS:
-        return type.element
+        return None if type.element is None else type.element.base
     if declared.oid in _RANGES:
         return SUBTYPES.get(_range(type).oid)
     if (declared.oid in _NONARRAYS and type.is_array) or (declared.oid == ANYENUM.oid and not type.is_enum):
@@ -147,5 +148,5 @@ def _result(declared: Type, family: _Family | None) -> Type:
         return family.element
     array = family.array
     if array is not None and array.element is not None and array.element.oid == family.element.oid:
-        return array
+        return array.base  # a call gives values of any length
     return array_of(family.element)

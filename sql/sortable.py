@@ -30,6 +30,12 @@ def must_equal(type: Type, position: int) -> None:
         )
 
 
+def must_compare(type: Type) -> None:
+    """Raises UndefinedFunction for a type of which no value is the greatest."""
+    if not _compares("<", type):
+        raise UndefinedFunction(f"could not identify a comparison function for type {type.base}")
+
+
 def must_count_once(type: Type, position: int) -> None:
     """Raises UndefinedFunction for a type that DISTINCT in an aggregate does not take."""
     must_equal(type, position)

@@ -149,6 +149,8 @@ class Type:
         """The type with PostgreSQL's typmod `modifier`."""
         if self.oid in VECTORS:
             return replace(self, modifier=modifier, form=Form.ROWS if modifier >= 0 else Form.BYTES)
+        if self.element is not None:
+            return replace(self, modifier=modifier, element=self.element.of(modifier))
         return replace(self, modifier=modifier)
 
     @property

@@ -24,7 +24,7 @@ from sql.coerce import can_coerce, coerce, common_type
 from sql.context import BindContext
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
-from sql.sortable import must_count_once, must_order
+from sql.sortable import must_compare, must_count_once, must_order
 from sql.typenames import ALIASES, named
 from storage.errors import (
     FeatureNotSupported,
@@ -283,7 +283,10 @@ def _coalesce(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressi
 
 def _extreme(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     arguments = _common(binding, mark, trees)
-    return Extreme(arguments, _one_type(arguments), mark.name == "greatest")
+    type, greatest = _one_type(arguments), mark.name == "greatest"
+    must_compare(type)
+    before = resolve_operator(">" if greatest else "<", (type, type), mark.position)
+    return Extreme(arguments, type, greatest, before.id)
 
 
 def _one_type(arguments: Sequence[Expression]) -> Type:

@@ -149,8 +149,10 @@ def test_distinction_and_nullif() -> None:
 
 def test_extremes() -> None:
     left, right = Column.of(INT4, [1, None, 3, None]), Column.of(INT4, [2, 2, 1, None])
-    assert evaluate(Extreme((X, Y), INT4, greatest=True), left, right) == [2, 2, 3, None]
-    assert evaluate(Extreme((X, Y, constant(INT4, 0)), INT4, greatest=False), left, right) == [0, 0, 0, 0]
+    assert evaluate(Extreme((X, Y), INT4, True, "operator >(int4,int4)"), left, right) == [2, 2, 3, None]
+    assert evaluate(
+        Extreme((X, Y, constant(INT4, 0)), INT4, False, "operator <(int4,int4)"), left, right
+    ) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("items", [(1, 2), (1, 2, 3, 4), (1, None, 3, 7)])
