@@ -144,6 +144,44 @@ class GatheredColumn(Unfetched):
         return GatheredColumn(type, [part.retype(type) for part in self._parts], self._rows)
 
 
+class Unread(Unfetched):
+    """So many rows of a column that nobody asks for: nulls to who does."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, type: Type, rows: int) -> None:
+        super().__init__(type)
+        self._rows = rows
+
+    def _fetch(self) -> Column:
+        return Column.nulls(self.type, self._rows)
+
+    def _joined(self, columns: Sequence[Column]) -> Column:
+        if all(isinstance(column, Unread) for column in columns):
+            return Unread(self.type, sum(map(len, columns)))
+        return super()._joined(columns)
+
+    @property
+    def nbytes(self) -> int:
+        """None."""
+        return 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def take(self, rows: Positions | Mask) -> Column:
+        """As many rows."""
+        return Unread(self.type, int(np.count_nonzero(rows)) if rows.dtype == np.bool_ else len(rows))
+
+    def slice(self, start: int, stop: int) -> Column:
+        """As many rows."""
+        return Unread(self.type, max(min(stop, self._rows) - start, 0))
+
+    def retype(self, type: Type) -> Column:
+        """As many rows of another type."""
+        return Unread(type, self._rows)
+
+
 def by_owner(owner: Positions, rows: Positions) -> Iterator[tuple[int, Positions]]:
     """(each owner, its rows), of rows that are sorted by owner."""
     if not len(owner):
@@ -158,7 +196,9 @@ def together(batches: Sequence[Batch]) -> Batch:
     rows = sum(batch.rows for batch in batches)
     columns: list[Column] = []
     for parts in zip(*(batch.columns for batch in batches), strict=True):
-        if any(isinstance(part, Unfetched) and not is_fetched(part) for part in parts):
+        if all(isinstance(part, Unread) for part in parts):
+            columns.append(Unread(parts[0].type, rows))
+        elif any(isinstance(part, Unfetched) and not is_fetched(part) for part in parts):
             columns.append(GatheredColumn(parts[0].type, parts, np.arange(rows)))
         else:
             columns.append(Column.concat(parts))

@@ -79,6 +79,7 @@ class Get(_OverNone):
     row_ids: bool = False
     condition: Expression | None = None  # over the columns at `positions`
     slot: int = 0  # see engine.operators.scan: of those with row ids
+    unread: frozenset[int] = frozenset()  # the columns, by place, that nothing but the condition asks for
 
     @property
     def types(self) -> tuple[Type, ...]:

@@ -114,6 +114,7 @@ def _get(node: logical.Get, planning: Planning) -> Operator:
         _fused(rest),
         node.row_ids,
         node.slot,
+        node.unread,
     )
     similar = terms(node.condition, types)
     if not similar:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from engine.counters import count
-from engine.late import LateColumn, is_fetched, is_wide, row_bytes
+from engine.late import LateColumn, Unread, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
 from engine.operators.base import Operator, Selected, Selection, Task, all_of, given, pooled
 from engine.operators.bounds import Bound, conjunction_of
@@ -25,6 +25,7 @@ from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import WORKERS
 from engine.run import Run
 from engine.seams import Expression
+from storage import kernels
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition
@@ -57,6 +58,7 @@ class Scan:
     says that they meet the bounds. `row_ids` appends the row's id as INT8. A scan with row ids is one whose
     rows are locked or changed; `slot` tells such scans of a statement apart. While a row is re-evaluated, the
     statement's memo holds the only versions that the scan may give, visible or not, under `only(slot)`.
+    Nobody asks for the output columns `unread`, so they are not read for it.
     """
 
     table: int
@@ -68,6 +70,7 @@ class Scan:
     rest: Expression | None = None
     row_ids: bool = False
     slot: int = 0
+    unread: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if self.row_ids and len(self.types) == len(self.numbers):
@@ -213,7 +216,8 @@ class Scan:
         test = _open_test(whole.morsel, predicate, tests)
         mask = likely(whole, predicate)
         if filters or test.wide or (mask is not None and test.condition is not None):
-            return all_of(partial(self._part, whole, predicate, tests, run, owner, filters))()
+            batch = self._survivors_of(whole, mask, test, run, owner, filters)
+            return None if batch is None else Selected(batch, None)
         fetched: dict[int, Column] = {}
         if test.condition is not None:
             fetched = self._tested(whole, test)
@@ -225,8 +229,9 @@ class Scan:
         if not left:
             return None
         assert mask is not None
-        rows = whole.take(np.flatnonzero(mask))
-        return Selected(self.fetch(rows, {i: column.take(mask) for i, column in fetched.items()}), None)
+        kept = kernels.true_rows(mask, 0)
+        taken = {i: column.take(kept) for i, column in fetched.items() if i not in self.unread}
+        return Selected(self.fetch(whole.take(kept), taken), None)
 
     def _part(
         self,
@@ -238,15 +243,25 @@ class Scan:
         filters: Sequence[KeyFilter],
     ) -> Batch | None:
         """The surviving rows of a stretch of a morsel."""
-        morsel = whole.morsel
-        mask = likely(whole, predicate)
-        positions = None if mask is None else np.flatnonzero(mask) + whole.start
+        test = _open_test(whole.morsel, predicate, tests)
+        return self._survivors_of(whole, likely(whole, predicate), test, run, owner, filters)
+
+    def _survivors_of(
+        self,
+        whole: ScanRows,
+        mask: Mask | None,
+        test: Test,
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
+    ) -> Batch | None:
+        """Those that are `likely`, by the mask (None: all), pass the filters and the test."""
+        positions = None if mask is None else kernels.true_rows(mask, whole.start)
         found = whole.count if positions is None else len(positions)
         if not found:
             count(run, owner, 0, 1, Rows_Removed_by_Filter=whole.count)
             return None
-        test = _open_test(morsel, predicate, tests)
-        rows = whole if positions is None else ScanRows(morsel, whole.columns, positions, 0, 0)
+        rows = whole if positions is None else ScanRows(whole.morsel, whole.columns, positions, 0, 0)
         removed = 0
         for each in filters:
             if rows.count and not each.idle:
@@ -285,14 +300,16 @@ class Scan:
             mask = self._true(fetched, rows.count, test, run)
         if mask.all():
             return rows, fetched
-        left = {}
+        left, kept = {}, kernels.true_rows(mask, 0)
         for i, column in fetched.items():
+            if i in self.unread:
+                continue
             if i not in test.wide:
-                left[i] = column.take(mask)
+                left[i] = column.take(kept)
             elif rows.positions is not None and is_fetched(column):
                 # gathered: whoever asks for what is left of it need not do so again
-                left[i] = Column(column.type, column.values, column.valid).take(mask)
-        return rows.take(np.flatnonzero(mask)), left
+                left[i] = Column(column.type, column.values, column.valid).take(kept)
+        return rows.take(kept), left
 
     def passing_together(
         self, view: TableView, several: Sequence[ScanRows], test: Test, run: Run
@@ -351,8 +368,12 @@ class Scan:
     def fetch(self, rows: ScanRows, fetched: dict[int, Column]) -> Batch:
         """All output columns of these rows; `fetched` are there already."""
         columns = [
-            fetched[i] if i in fetched else self._column(rows, i, late=i < len(self.numbers))
-            for i in range(len(self.types))
+            Unread(type, rows.count)
+            if i in self.unread
+            else fetched[i]
+            if i in fetched
+            else self._column(rows, i, late=i < len(self.numbers))
+            for i, type in enumerate(self.types)
         ]
         return Batch(tuple(columns), rows.count)
 
@@ -434,7 +455,7 @@ class ScanRows:
 def candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
     """The positions that are visible and not ruled out; None where all from start to stop are."""
     mask = likely(ScanRows(morsel, (), None, start, stop), predicate)
-    return None if mask is None else np.flatnonzero(mask) + start
+    return None if mask is None else kernels.true_rows(mask, start)
 
 
 def likely(rows: ScanRows, predicate: Conjunction) -> Mask | None:

@@ -85,7 +85,9 @@ def _get(node: logical.Get, wanted: set[int]) -> tuple[Node, Places]:
     if node.row_ids:
         places[width] = len(kept)
     positions = tuple(node.positions[i] for i in kept)
-    return replace(node, positions=positions, condition=_moved(node.condition, places)), places
+    unread = frozenset(places[i] for i in kept if i not in wanted)
+    condition = _moved(node.condition, places)
+    return replace(node, positions=positions, condition=condition, unread=unread), places
 
 
 def _project(node: logical.Project, wanted: set[int]) -> tuple[Node, Places]:

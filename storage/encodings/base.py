@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from storage.column import Array, Column, Mask, Positions
 from storage.errors import DataCorrupted
+from storage.kernels.plain.terms import Term
 from storage.predicate import Comparison
 from storage.types import Type
 
@@ -78,6 +79,13 @@ class Encoded(Protocol):
         """What `read` needs besides the buffers, as JSON's values."""
 
     def buffers(self) -> Sequence[Bytes]: ...
+
+
+class Packing(Protocol):
+    """Encoded values that lie in packed blocks."""
+
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """What `select` says, as a term, so that several columns are tried in one pass; None: it is none."""
 
 
 class Encoding(Protocol):

@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from storage.column import Array, Column, Mask, Positions, arrow_type
 from storage.encodings import leaves
 from storage.encodings.base import Bytes, Encoded, compare, describe, raw
-from storage.encodings.packed import Packed
+from storage.encodings.packed import Packed, selected
 from storage.encodings.packedcolumn import PackedCodes
+from storage.kernels.plain.terms import Term
 from storage.order import Sorted, is_float, matching, order_key
 from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn, Dictionary
@@ -71,27 +72,28 @@ class Codes:
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Finds the matching codes, then looks for those."""
+        term = self.term(op, value)
+        return None if term is None else selected(term, start, stop)
+
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """See Packing."""
         if is_float(self._type):
-            return self._codes.taken(compare(self.dictionary.column.values, op, value), start, stop, None)
+            table = compare(self.dictionary.column.values, op, value)
+            return self._codes.within(0, self._count - 1, table=table)
         stretches = self._stretches(op, value)
         if stretches is None:
             return None
-        if len(stretches) > 2:
-            table = np.zeros(self._count, np.bool_)
-            for first, last in stretches:
-                table[first:last] = True
-            return self._codes.taken(table, start, stop, None)
-        mask = np.zeros(max(stop - start, 0), np.bool_)
+        if len(stretches) < 2:
+            first, last = stretches[0] if stretches else (0, 0)
+            return self._codes.within(first, last - 1)
+        low, high = stretches[0][0], stretches[-1][1]
+        table = np.zeros(high - low, np.bool_)
         for first, last in stretches:
-            mask |= self._codes.within(first, last - 1, start, stop)
-        return mask
+            table[first - low : last - low] = True
+        return self._codes.within(low, high - 1, table=table)
 
     def _stretches(self, op: Comparison, value: Any) -> list[tuple[int, int]] | None:
-        """The codes that match; None where storage knows no order. Other morsels ask for the same."""
-        asked = self.dictionary.memo.get("asked")
-        if asked is not None and asked[0] is op and asked[1] is value:
-            known: list[tuple[int, int]] = asked[2]
-            return known
+        """The codes that match, ascending; None where storage knows no order."""
         key = order_key(self._type)
         if key is None:
             return None
@@ -100,9 +102,7 @@ class Codes:
         wanted = key(value) if op is not Comparison.IN else tuple(map(key, value))
         if op is Comparison.IN and len(value) > _MANY:
             keys = [key(item) for item in values.tolist()]
-        found = matching(keys, op, wanted)
-        self.dictionary.memo["asked"] = op, value, found
-        return found
+        return matching(keys, op, wanted)
 
     @property
     def exact(self) -> bool:

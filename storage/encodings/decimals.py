@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context, Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from storage.column import Column, Mask, Positions
-from storage.encodings.base import Bytes, Encoded
+from storage.encodings.base import Bytes, Encoded, Packing
 from storage.encodings.frames import Frames
 from storage.encodings.packedcolumn import PackedColumn
+from storage.kernels.plain.terms import Term
 from storage.predicate import Comparison
 from storage.types import Type
 
@@ -50,14 +51,24 @@ class Decimals:
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Moves the constant, not the rows."""
-        if op is Comparison.IN:
-            items = [in_units(Comparison.EQ, item, self._scale) for item in value]
-            wanted = tuple(item[1] for item in items if isinstance(item, tuple))
-            return self.units.select(op, wanted, start, stop)
-        moved = in_units(op, value, self._scale)
+        moved = self._moved(op, value)
         if isinstance(moved, bool):
             return np.full(stop - start, moved)
         return self.units.select(*moved, start, stop)
+
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """See Packing."""
+        moved = self._moved(op, value)
+        if isinstance(moved, bool) or not hasattr(self.units, "term"):
+            return None
+        return cast(Packing, self.units).term(*moved)
+
+    def _moved(self, op: Comparison, value: Any) -> tuple[Comparison, Any] | bool:
+        """The comparison as one of units, or its answer where that is one for all."""
+        if op is not Comparison.IN:
+            return in_units(op, value, self._scale)
+        items = [in_units(Comparison.EQ, item, self._scale) for item in value]
+        return op, tuple(item[1] for item in items if isinstance(item, tuple))
 
     @property
     def exact(self) -> bool:

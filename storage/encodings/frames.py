@@ -12,6 +12,7 @@ from storage.column import Column, Mask, Positions
 from storage.encodings.base import Bytes, Proportional
 from storage.encodings.packed import Packed, as_integers, dtype_of
 from storage.encodings.packedcolumn import PackedColumn
+from storage.kernels.plain.terms import Term
 from storage.order import is_integer
 from storage.predicate import Comparison
 from storage.types import Type
@@ -39,6 +40,10 @@ class Frames(Proportional):
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Compares distances, in the packed blocks; a block out of reach is not looked at."""
         return self.packed.select(op, value, start, stop)
+
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """See Packing."""
+        return self.packed.term(op, value)
 
     @property
     def exact(self) -> bool:

@@ -18,6 +18,7 @@ from storage import kernels
 from storage.column import Array, Mask, Positions, taken
 from storage.encodings.base import Bytes, flat
 from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
+from storage.kernels.plain.terms import Term
 from storage.kernels.plain.totals import Blocks
 from storage.predicate import Comparison
 from storage.types import Type
@@ -25,7 +26,7 @@ from storage.types import Type
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
-_FEW = 8  # so many items of an IN are looked for one after the other
+_TABLE = 1 << 16  # items of an IN that lie so close together are looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +74,38 @@ class Packed:
         """The sum of values start to stop in two halves, see storage.kernels.plain.packing.total_blocks."""
         return kernels.total_blocks(self.words, self.offsets, self.widths, self.bases, start, stop)
 
-    def within(self, low: int, high: int, start: int, stop: int) -> Mask:
-        """Where low <= value <= high, of rows start to stop."""
-        out = np.empty(max(stop - start, 0), np.bool_)
+    def within(self, low: int, high: int, *, inside: bool = True, table: Mask | None = None) -> Term:
+        """low <= value <= high, and what a table says: see storage.kernels.plain.terms."""
         if low > MOST or high < LEAST or low > high:
-            out[:] = False
-        else:
-            low, high = max(low, LEAST), min(high, MOST)
-            kernels.select_blocks(self.words, self.offsets, self.widths, self.bases, start, low, high, out)
-        return out
+            low, high, table = 0, -1, None
+        low, high = max(int(low), LEAST), min(int(high), MOST)
+        return Term(self.words, self.offsets, self.widths, self.bases, low, high, inside, table)
 
-    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
-        """See Encoded: of integers, without writing them out."""
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """See Packing: of integers, without writing them out."""
         match op:
-            case Comparison.EQ:
-                return self.within(value, value, start, stop)
-            case Comparison.NE:
-                return ~self.within(value, value, start, stop)
+            case Comparison.EQ | Comparison.NE:
+                return self.within(value, value, inside=op is Comparison.EQ)
             case Comparison.LT | Comparison.LE:
-                return self.within(LEAST, value - (op is Comparison.LT), start, stop)
+                return self.within(LEAST, value - (op is Comparison.LT))
             case Comparison.GT | Comparison.GE:
-                return self.within(value + (op is Comparison.GT), MOST, start, stop)
-            case Comparison.IN if len(value) <= _FEW:
-                mask = np.zeros(max(stop - start, 0), np.bool_)
-                for item in value:
-                    mask |= self.within(item, item, start, stop)
-                return mask
-            case Comparison.IN:
-                return np.isin(self.decode(start, stop, None, np.int64), np.array(value, np.int64))
+                return self.within(value + (op is Comparison.GT), MOST)
+            case Comparison.IN if value and max(value) - min(value) < _TABLE:
+                low, high = min(value), max(value)
+                table = np.zeros(high - low + 1, np.bool_)
+                table[np.array(value, np.int64) - low] = True
+                return self.within(low, high, table=table)
             case _:
                 return None
+
+    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
+        """See Encoded."""
+        term = self.term(op, value)
+        if term is not None:
+            return selected(term, start, stop)
+        if op is Comparison.IN:
+            return np.isin(self.decode(start, stop, None, np.int64), np.array(value, np.int64))
+        return None
 
     @classmethod
     def of(cls, values: Integers) -> Packed:
@@ -125,6 +128,13 @@ class Packed:
         widths = buffers[2]
         offsets = kernels.block_offsets(widths, rows)
         return cls(buffers[0].view(np.uint64), buffers[1].view(np.int64), widths, offsets, rows)
+
+
+def selected(term: Term, start: int, stop: int) -> Mask:
+    """Where a term is true, of rows start to stop."""
+    out = np.empty(max(stop - start, 0), np.bool_)
+    kernels.select_terms([term], [], start, out)
+    return out
 
 
 def in_blocks(values: Integers) -> Integers:

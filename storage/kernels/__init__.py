@@ -45,7 +45,6 @@ from storage.kernels.plain.members import set_bits as set_bits
 from storage.kernels.plain.members import set_bloom as set_bloom
 from storage.kernels.plain.packing import block_offsets as block_offsets
 from storage.kernels.plain.packing import pack_blocks as pack_blocks
-from storage.kernels.plain.packing import select_blocks as select_blocks
 from storage.kernels.plain.packing import total_blocks as total_blocks
 from storage.kernels.plain.packing import undelta_at as undelta_at
 from storage.kernels.plain.packing import undelta_blocks as undelta_blocks
@@ -70,6 +69,8 @@ from storage.kernels.plain.sums import largest as largest
 from storage.kernels.plain.sums import smallest as smallest
 from storage.kernels.plain.sums import sum_floats as sum_floats
 from storage.kernels.plain.sums import sum_integers as sum_integers
+from storage.kernels.plain.terms import select_terms as select_terms
+from storage.kernels.plain.terms import true_rows as true_rows
 from storage.kernels.plain.texts import match_parts as match_parts
 from storage.kernels.plain.totals import total_program as total_program
 from storage.kernels.plain.units import parse_fields as parse_fields

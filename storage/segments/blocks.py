@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Positions
 from storage.definitions import ColumnDefinition, KeyColumns
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
@@ -201,13 +201,8 @@ class Block:
         row_ids = self._row_ids[start:stop]
         return row_ids if rows is None else row_ids[rows]
 
-    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
+    def selector(self, predicate: Conjunction) -> None:
         """Plain arrays know no more than the engine's own evaluation."""
-        return None
-
-    def decides(self, predicate: Conjunction) -> bool:
-        """Never: see `select`."""
-        return False
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """Blocks have no zone maps, but row ids that ascend."""

@@ -21,7 +21,7 @@ from typing import Any
 import crc32c
 import numpy as np
 
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Positions
 from storage.definitions import ColumnDefinition, KeyColumns
 from storage.durability import files
 from storage.errors import DataCorrupted
@@ -33,6 +33,7 @@ from storage.segments.cache import portion
 from storage.segments.segment import Segment
 from storage.segments.segmentfile import damage
 from storage.segments.segmentfolder import stem
+from storage.segments.selector import Selector
 from storage.segments.zones import ZONE_ROWS
 
 _log = logging.getLogger("glancedb.segments")
@@ -204,13 +205,9 @@ class Sealed:
         """See storage.segments.table.Part."""
         return self.segment.row_ids(start, stop, rows) + self.base
 
-    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
+    def selector(self, predicate: Conjunction) -> Selector:
         """See storage.segments.table.Part."""
-        return self.segment.select(predicate, start, stop)
-
-    def decides(self, predicate: Conjunction) -> bool:
-        """See storage.segments.table.Part."""
-        return self.segment.decides(predicate)
+        return self.segment.selector(predicate)
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """See storage.segments.table.Part."""

@@ -26,6 +26,7 @@ from storage.segments.coded import CodedColumn, decoded_bytes
 from storage.segments.distincts import distinct_values
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
 from storage.segments.segmentfile import Content, SegmentFile, StoredBuffer
+from storage.segments.selector import Loaded, Selector
 from storage.segments.vectors import Referred
 from storage.segments.zones import (
     ZONE_ROWS,
@@ -40,7 +41,6 @@ from storage.segments.zones import (
 from storage.types import BOOL, INT8, Form, Type
 
 T = TypeVar("T")
-Loaded = tuple[Encoded, Mask | None]
 RowIdOrder = tuple[Positions, Positions | None]
 _ZERO = Decimal(0)
 
@@ -113,23 +113,6 @@ class SegmentColumn:
             return column
         mask = valid[start:stop] if rows is None else taken(valid[start:stop], rows)
         return column.with_valid(None if mask.all() else mask)
-
-    def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
-        """Where `column op value` may hold; None: no help."""
-        encoded, valid = self.loaded()
-        if op is Comparison.IS_NULL:
-            return None if valid is None else ~valid[start:stop]
-        mask = None if op is Comparison.IS_NOT_NULL else encoded.select(op, value, start, stop)
-        if valid is None:
-            return mask
-        return valid[start:stop] if mask is None else mask & valid[start:stop]
-
-    def decides(self, op: Comparison) -> bool:
-        """Whether `select` says exactly where `column op value` holds."""
-        encoded, valid = self.loaded()
-        if op is Comparison.IS_NULL:
-            return valid is not None
-        return op is Comparison.IS_NOT_NULL or encoded.exact
 
     def may_match(self, op: Comparison, value: Any, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zones."""
@@ -292,20 +275,11 @@ class Segment:
         values: Positions = self._row_ids.decode(start, stop, rows).values
         return values
 
-    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None:
-        """(stop - start,) false where the encoded form rules a row out; None: no help."""
-        mask: Mask | None = None
-        for term in predicate:
-            stored = self.columns.get(term.column.number)
-            part = None if stored is None else stored.select(term.op, term.value, start, stop)
-            if part is not None:
-                mask = part if mask is None else mask & part
-        return mask
-
-    def decides(self, predicate: Conjunction) -> bool:
-        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
-        stored = [self.columns.get(term.column.number) for term in predicate]
-        return all(c is not None and c.decides(t.op) for c, t in zip(stored, predicate, strict=True))
+    def selector(self, predicate: Conjunction) -> Selector:
+        """What tries the predicate on the encoded form. Raises DataCorrupted."""
+        columns = {term.column.number: self.columns.get(term.column.number) for term in predicate}
+        loaded = {number: None if c is None else c.loaded() for number, c in columns.items()}
+        return Selector((loaded[term.column.number], term.op, term.value) for term in predicate)
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
         """Whether rows start to stop may hold a match, by the zone maps."""

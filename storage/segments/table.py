@@ -16,13 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.batch import Batch
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Positions
 from storage.definitions import ColumnDefinition, KeyColumns, Table
 from storage.indexes.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.predicate import Conjunction
 from storage.rows import Row, batch_of, nbytes
 from storage.segments.blocks import Block, cut
 from storage.segments.sealed import Sealed
+from storage.segments.selector import Selector
 from storage.segments.tally import Tallies
 from storage.segments.zones import ZONE_ROWS
 from storage.transactions.locks import ROW_CONFLICTS, Locks
@@ -77,10 +78,8 @@ class Part(Protocol):
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions: ...
 
-    def select(self, predicate: Conjunction, start: int, stop: int) -> Mask | None: ...
-
-    def decides(self, predicate: Conjunction) -> bool:
-        """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
+    def selector(self, predicate: Conjunction) -> Selector | None:
+        """What tries the predicate on the encoded form; None: no help. Raises DataCorrupted."""
 
     def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool: ...
 

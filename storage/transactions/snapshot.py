@@ -22,6 +22,7 @@ from storage.predicate import Conjunction
 from storage.seams import Found, Morsel
 from storage.segments.coding import codes_of
 from storage.segments.rowids import system_column
+from storage.segments.selector import Selector
 from storage.segments.table import Part, Store
 from storage.segments.tally import Tallies
 from storage.segments.widerows import expect_rows, gathered_rows
@@ -36,15 +37,46 @@ class Stores(Protocol):
     def store(self, table: int) -> Store: ...
 
 
+class _Asked:
+    """What the morsels of one part were last asked to select: made once for all of them."""
+
+    __slots__ = ("_last", "_part")
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._last: tuple[Conjunction, Selector | None] | None = None
+
+    def selector(self, predicate: Conjunction) -> Selector | None:
+        """See storage.segments.table.Part. Threads may make it twice."""
+        last = self._last
+        if last is None or last[0] is not predicate:
+            last = self._last = predicate, self._part.selector(predicate)
+        return last[1]
+
+
 class PartMorsel:
     """Rows start to stop of a part, as of a commit."""
 
-    __slots__ = ("_commit", "_hidden", "_part", "_start", "_stop", "rows")
+    __slots__ = ("_asked", "_commit", "_hidden", "_part", "_start", "_stop", "rows")
 
-    def __init__(self, part: Part, start: int, stop: int, commit: int, hidden: Positions | None) -> None:
+    def __init__(
+        self,
+        part: Part,
+        start: int,
+        stop: int,
+        commit: int,
+        hidden: Positions | None,
+        asked: _Asked | None = None,
+    ) -> None:
+        """`asked` is shared by morsels of one part."""
         self._part, self._start, self._stop = part, start, stop
         self._commit, self._hidden = commit, hidden
+        self._asked = asked or _Asked(part)
         self.rows = stop - start
+
+    def _of(self, start: int, stop: int) -> PartMorsel:
+        """Rows start to stop of the part."""
+        return PartMorsel(self._part, start, stop, self._commit, self._hidden, self._asked)
 
     def visible(self) -> Mask | None:
         """See storage.seams.Morsel."""
@@ -81,11 +113,13 @@ class PartMorsel:
 
     def select(self, predicate: Conjunction) -> Mask | None:
         """See storage.seams.Morsel."""
-        return self._part.select(predicate, self._start, self._stop)
+        selector = self._asked.selector(predicate)
+        return None if selector is None else selector.select(self._start, self._stop)
 
     def decides(self, predicate: Conjunction) -> bool:
         """See storage.seams.Morsel."""
-        return self._part.decides(predicate)
+        selector = self._asked.selector(predicate)
+        return selector is not None and selector.exact
 
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
@@ -108,8 +142,7 @@ class PartMorsel:
 
     def slice(self, start: int, stop: int) -> PartMorsel:
         """See storage.seams.Morsel."""
-        first = self._start
-        return PartMorsel(self._part, first + start, first + stop, self._commit, self._hidden)
+        return self._of(self._start + start, self._start + stop)
 
     def pieces(
         self, predicate: Conjunction = (), asked: Collection[int] | None = None, most: int = ZONE_ROWS
@@ -118,7 +151,7 @@ class PartMorsel:
         step = self._part.morsel_rows(asked, most)
         for start in range(self._start, self._stop, step):
             for first, end in self._matching(predicate, start, min(start + step, self._stop)):
-                yield PartMorsel(self._part, first, end, self._commit, self._hidden)
+                yield self._of(first, end)
 
     def _matching(self, predicate: Conjunction, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The stretches of rows start to stop, as long as they can be, that zone maps do not rule out."""

@@ -91,25 +91,6 @@ def test_packed_codes_are_looked_up(twin: ModuleType, count: int, form: type, da
 @pytest.mark.parametrize("twin", TWINS)
 @quick
 @given(packed(), st.data())
-def test_packed_values_are_selected(
-    twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
-) -> None:
-    values = drawn[0]
-    if data.draw(st.booleans(), "as booleans"):
-        values = values & 1
-    some = Packed.of(values)
-    near = st.sampled_from(values.tolist())
-    bound = st.one_of(near, st.integers(-(2**63), 2**63 - 1), st.sampled_from([-(2**63), 2**63 - 1, 0]))
-    low, high = sorted((data.draw(bound), data.draw(bound)))
-    start = data.draw(st.integers(0, len(values)))
-    out = np.empty(len(values) - start, np.bool_)
-    twin.select_blocks(*_arrays(some), start, low, high, out)
-    assert out.tolist() == [low <= value <= high for value in values[start:].tolist()]
-
-
-@pytest.mark.parametrize("twin", TWINS)
-@quick
-@given(packed(), st.data())
 def test_packed_values_are_summed(
     twin: ModuleType, drawn: tuple[np.ndarray, Packed], data: st.DataObject
 ) -> None:

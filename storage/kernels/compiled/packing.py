@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from storage.kernels.compiled.lanes import compare_block, expand_block, sum_block, total_block, unpack_block
+from storage.kernels.compiled.lanes import expand_block, sum_block, total_block, unpack_block
 from storage.kernels.plain.packing import (
     BLOCK,
     LANES,
     Array,
     Integers,
-    Mask,
     Widths,
     Words,
     block_offsets,
@@ -28,7 +27,6 @@ from storage.kernels.plain.sums import LOW
 __all__ = [
     "block_offsets",
     "pack_blocks",
-    "select_blocks",
     "total_blocks",
     "undelta_at",
     "undelta_blocks",
@@ -166,36 +164,6 @@ def _undelta_rows(words, offsets, widths, bases, firsts, rows, out, aside):  # t
         out[i] = aside[within]
 
 
-@njit(types.void(*BITS, types.uint64, types.int64, types.int64, types.uint8[::1]), nogil=True, cache=True)
-def _select(words, offsets, widths, bases, start, low, high, out):  # type: ignore[no-untyped-def]
-    aside = np.empty(BLOCK, np.uint8)
-    count, row, done = _U(len(out)), start, _ZERO
-    while done < count:
-        block, within = row // _BLOCK, row % _BLOCK
-        wanted = min(_BLOCK - within, count - done)
-        at, width, base = offsets[block], _U(widths[block]), np.int64(bases[block])
-        reach = _ALL >> (_WORD - width) if width > _ZERO else _ZERO
-        # the block's values lie between base and base + reach, which may be beyond int64
-        if high < base or (low > base and _U(low) - _U(base) > reach):
-            fill(_ZERO, wanted, out, done)
-        elif low <= base and _U(high) - _U(base) >= reach:
-            fill(_ONE, wanted, out, done)
-        else:
-            least = _U(low) - _U(base) if low > base else _ZERO
-            span = _U(high) - _U(base) - least
-            whole = within == _ZERO and wanted % _LANES == _ZERO
-            to, here = (out, done) if whole else (aside, _ZERO)
-            if width == _ONE and (not whole or wanted == _BLOCK):
-                # one of 0 and 1 is looked for, or the block would be decided
-                expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, to, here)
-            else:
-                compare_block(words, at, width, rows_of(within + wanted), least, span, to, here)
-            if not whole:
-                copy(aside, within, wanted, out, done)
-        done += wanted
-        row += wanted
-
-
 @njit(types.UniTuple(types.int64, 2)(*BITS, types.uint64, types.uint64), nogil=True, cache=True)
 def _total(words, offsets, widths, bases, start, stop):  # type: ignore[no-untyped-def]
     aside = np.empty(BLOCK, np.int64)
@@ -330,20 +298,6 @@ def total_blocks(
         words, ints_of(offsets), widths, ints_of(bases), _U(start), _U(max(start, stop))
     )
     return found
-
-
-def select_blocks(
-    words: Words,
-    offsets: Integers,
-    widths: Widths,
-    bases: Integers,
-    start: int,
-    low: int,
-    high: int,
-    out: Mask,
-) -> None:
-    """See plain.packing.select_blocks."""
-    _select(words, ints_of(offsets), widths, ints_of(bases), _U(start), low, high, out.view(np.uint8))
 
 
 def undelta_blocks(words, offsets, widths, bases, firsts, start, out):  # type: ignore[no-untyped-def]

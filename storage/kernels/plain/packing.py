@@ -127,25 +127,6 @@ def total_blocks(
     return int((values >> 32).sum()), int((values & 0xFFFF_FFFF).sum())
 
 
-def select_blocks(
-    words: Words,
-    offsets: Integers,
-    widths: Widths,
-    bases: Integers,
-    start: int,
-    low: int,
-    high: int,
-    out: Mask,
-) -> None:
-    """Where low <= value <= high, of the rows from `start` on, into `out`.
-
-    No value is beyond int64, as it may be where a sum is meant modulo 2**64.
-    """
-    values = np.empty(len(out), np.int64)
-    unpack_blocks(words, offsets, widths, bases, start, values)
-    out[:] = (values >= low) & (values <= high)
-
-
 def undelta_blocks(
     words: Words,
     offsets: Integers,

@@ -1,0 +1,164 @@
+"""Twins of plain.terms: a block of rows at a time, the terms one after the other as long as a row is left.
+
+What a block's base and width decide of a term is not unpacked, and a block that a term rules out as a whole
+is not looked at for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+from storage.kernels.compiled.lanes import compare_block, expand_block, unpack_block
+from storage.kernels.compiled.packing import fill, rows_of
+from storage.kernels.compiled.programs import i8, u1
+from storage.kernels.plain.packing import BLOCK, LANES, Integers, Mask
+from storage.kernels.plain.terms import Term
+
+_U = np.uint64
+_ZERO, _ONE, _WORD = _U(0), _U(1), _U(64)
+_ALL = _U(0xFFFF_FFFF_FFFF_FFFF)
+_LANES, _BLOCK = _U(LANES), _U(BLOCK)
+_NONE, _EVERY, _OPEN = 0, 1, 2  # of a block's rows: what is known of a term without unpacking
+_TABLE = types.Array(types.int64, 2, "C", readonly=True)
+_PLACES = types.Array(types.int64, 1, "C", readonly=True)
+_BYTES = types.uint8[::1]
+_WORDS, _OFFSETS, _WIDTHS, _BASES, _COUNT, _LOW, _HIGH, _INSIDE, _LOOKED_UP = range(9)
+"""The numbers of a term: addresses, how many blocks, bounds, whether inside, the table's address or 0."""
+
+
+@njit(types.int64(_PLACES, types.uint64), nogil=True, cache=True)
+def _decided(term, block):  # type: ignore[no-untyped-def]
+    """What is known of a block."""
+    base = i8(term[_BASES], term[_COUNT])[block]
+    width = _U(u1(term[_WIDTHS], term[_COUNT])[block])
+    low, high = term[_LOW], term[_HIGH]
+    reach = _ALL >> (_WORD - width) if width > _ZERO else _ZERO
+    # the block's values lie between base and base + reach, which may be beyond int64
+    found = _OPEN
+    if low > high or high < base or (low > base and _U(low) - _U(base) > reach):
+        found = _NONE
+    elif not term[_LOOKED_UP]:
+        if low <= base and _U(high) - _U(base) >= reach:
+            found = _EVERY
+    elif width == _ZERO:
+        found = _EVERY if u1(term[_LOOKED_UP], high - low + 1)[base - low] else _NONE
+    if found == _OPEN or term[_INSIDE]:
+        return found
+    return _NONE if found == _EVERY else _EVERY
+
+
+@njit(types.void(_PLACES, types.uint64, types.uint64, _BYTES, types.uint64[::1]), nogil=True, cache=True)
+def _compare(term, block, values, out, codes):  # type: ignore[no-untyped-def]
+    """What a term says of so many values, up to a whole row, of a block that is open."""
+    count = term[_COUNT]
+    offsets = i8(term[_OFFSETS], count + 1)
+    at, base = _U(offsets[block]), i8(term[_BASES], count)[block]
+    words = i8(term[_WORDS], offsets[count]).view(np.uint64)
+    width = _U(u1(term[_WIDTHS], count)[block])
+    low, high = term[_LOW], term[_HIGH]
+    least = _U(low) - _U(base) if low > base else _ZERO
+    if term[_LOOKED_UP]:
+        span = _U(high) - _U(low)
+        table = u1(term[_LOOKED_UP], high - low + 1)
+        unpack_block(words, at, width, rows_of(values), _U(base) - _U(low), codes, _ZERO)
+        for i in range(values):
+            out[i] = table[codes[i]] if codes[i] <= span else 0
+    elif width == _ONE and values == _BLOCK:
+        # one of 0 and 1 is looked for, or the block would be decided
+        expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, out, _ZERO)
+    else:
+        compare_block(words, at, width, rows_of(values), least, _U(high) - _U(base) - least, out, _ZERO)
+    if not term[_INSIDE]:
+        for i in range(values):
+            out[i] ^= 1
+
+
+@njit(inline="always")
+def _meet(out, done, other, within, wanted):  # type: ignore[no-untyped-def]
+    """Leave in out[done:] what is true in other[within:], too; how many of so many rows."""
+    left = _U(0)
+    for i in range(wanted):
+        found = out[done + i] & other[within + i]
+        out[done + i] = found
+        left += _U(found)
+    return left
+
+
+@njit(types.void(_TABLE, _PLACES, types.uint64, _BYTES), nogil=True, cache=True)
+def _select(terms, masks, start, out):  # type: ignore[no-untyped-def]
+    """`masks` are addresses."""
+    aside, codes = np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.uint64)
+    known = np.empty(len(terms), np.int64)
+    count, row, done = _U(len(out)), start, _ZERO
+    while done < count:
+        block, within = row // _BLOCK, row % _BLOCK
+        wanted = min(_BLOCK - within, count - done)
+        left = wanted
+        for t in range(len(terms)):
+            known[t] = _decided(terms[t], block)
+            if known[t] == _NONE:
+                left = _ZERO
+        fill(1 if left > _ZERO else 0, wanted, out, done)
+        for t in range(len(terms)):
+            if left > _ZERO and known[t] == _OPEN:
+                _compare(terms[t], block, within + wanted, aside, codes)
+                left = _meet(out, done, aside, within, wanted)
+        for m in range(len(masks)):
+            if left > _ZERO:
+                left = _meet(out, done, u1(masks[m] + np.int64(done), np.int64(wanted)), _ZERO, wanted)
+        done += wanted
+        row += wanted
+
+
+@njit(types.int64[::1](types.Array(types.uint8, 1, "C", readonly=True), types.int64), nogil=True, cache=True)
+def _true(mask, first):  # type: ignore[no-untyped-def]
+    rows, count = len(mask), np.int64(0)
+    for i in range(rows):
+        count += mask[i]
+    out = np.empty(count + 1, np.int64)  # what is written behind the last one is no part of it
+    found = np.int64(0)
+    whole = rows // 8
+    words = mask[: 8 * whole].view(np.uint64)
+    for word in range(whole):
+        if words[word]:
+            for i in range(8 * word, 8 * word + 8):
+                out[found] = first + i
+                found += mask[i]
+    for i in range(8 * whole, rows):
+        out[found] = first + i
+        found += mask[i]
+    return out[:count]
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _described(term: Term) -> Any:
+    """The numbers of a term, and the arrays that addresses point to."""
+    if term.described is None:
+        arrays = [np.ascontiguousarray(a) for a in (term.words, term.offsets, term.widths, term.bases)]
+        table = None if term.table is None else np.ascontiguousarray(term.table)
+        looked_up = 0 if table is None else _address(table)
+        bounds = (term.low, term.high, int(term.inside))
+        numbers = (*map(_address, arrays), len(term.widths), *bounds, looked_up)
+        term.described = np.array(numbers, np.int64), (*arrays, table)
+    return term.described[0]
+
+
+def select_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, out: Mask) -> None:
+    """See plain.terms.select_terms."""
+    given = [np.ascontiguousarray(mask) for mask in masks]  # named, so that what addresses point to stays
+    numbers = np.array([_described(term) for term in terms], np.int64).reshape(-1, _LOOKED_UP + 1)
+    places = np.array([_address(mask) for mask in given], np.int64)
+    _select(numbers, places, _U(start), out.view(np.uint8))
+
+
+def true_rows(mask: Mask, first: int) -> Integers:
+    """See plain.terms.true_rows."""
+    found: Integers = _true(np.ascontiguousarray(mask).view(np.uint8), first)
+    return found
