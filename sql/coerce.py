@@ -200,7 +200,7 @@ def _coerced(
         return Cast(expression, target, letter == "e")
     if not can_coerce(source, target, letter):
         raise CannotCoerce(f"cannot cast type {source.base} to {target.base}", position=position)
-    return fold_cast(Cast(expression, target, letter == "e"), context, position)
+    return fold_cast(Cast(expression, target, letter == "e"), context)
 
 
 def _as_row(
@@ -289,7 +289,7 @@ def _check_readable(cast: Cast, context: BindContext, position: int) -> None:
     raise refused.at(position)
 
 
-def fold_cast(cast: Cast, context: BindContext, position: int) -> Expression:
+def fold_cast(cast: Cast, context: BindContext) -> Expression:
     """A cast of a constant between types that depend on no session, done now."""
     argument = cast.argument
     if not isinstance(argument, Constant):
@@ -297,7 +297,8 @@ def fold_cast(cast: Cast, context: BindContext, position: int) -> Expression:
     source, target = argument.type, cast.type
     fixed = _IMMUTABLE_INPUT | _BINARY_INPUT
     if source.oid in fixed and target.oid in fixed:
-        return _evaluated(cast, context, position, key=(source, target, id(argument.value)))
+        # what its value cannot be is told without a place, as of a value that no constant gave
+        return _evaluated(cast, context, 0, key=(source, target, id(argument.value)))
     return cast
 
 

@@ -150,10 +150,14 @@ class ExpressionTexts:
             case "position":
                 return f"POSITION({self.expression(arguments[0])} IN {self.expression(arguments[1])})"
             case "substring":
-                return f"SUBSTRING({self.expression(arguments[0])} FOR {self.expression(arguments[1])})"
+                return f"SUBSTRING({self._worded(arguments, side)})"
             case "trim":
-                *characters, text = [self.expression(argument) for argument in arguments]
-                return f"TRIM({' '.join([side.upper(), *characters])} FROM {text})"
+                side, _, first = side.partition(" ")
+                texts = [self.expression(argument) for argument in arguments]
+                characters, texts = (texts[:1], texts[1:]) if first else ([], texts)
+                return f"TRIM({' '.join([side.upper(), *characters])} FROM {', '.join(texts)})"
+            case "collation":
+                return f"COLLATION FOR ({self.expression(arguments[0])})"
         if mark.name == "extract" and mark.names == ("extract",) and len(arguments) == 2:
             part = mark_of(arguments[0], Literal)
             if part is not None:
@@ -162,6 +166,12 @@ class ExpressionTexts:
         made = self._resolved.functions.get(id(tree))
         name = name if made is None else self._function(made)
         return f"{name}({self._arguments(arguments)})"
+
+    def _worded(self, arguments: Sequence[exp.Expression], words: str) -> str:
+        """Arguments with words before all but the first; SIMILAR has an ESCAPE behind it."""
+        said = words.upper().replace("SIMILAR", "SIMILAR ESCAPE").split()
+        first, *rest = (self.expression(argument) for argument in arguments)
+        return " ".join([first, *(f"{word} {text}" for word, text in zip(said, rest, strict=True))])
 
     def _function(self, oid: int) -> str:
         """The name of a function of the catalog."""

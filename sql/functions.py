@@ -75,7 +75,7 @@ class _Candidates:
 def resolve_function(name: str, arguments: Sequence[Type], position: int, shown: str = "") -> Choice:
     """The function for these arguments. Raises UndefinedFunction, AmbiguousFunction."""
     candidates = _candidates("function", name, len(arguments))
-    chosen = _choose(candidates, arguments)
+    chosen = _choose(candidates, arguments, position)
     if chosen is None:
         raise _missing("function", _call(shown or name, arguments), position)
     return chosen
@@ -84,7 +84,7 @@ def resolve_function(name: str, arguments: Sequence[Type], position: int, shown:
 def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Choice:
     """The aggregate for these arguments."""
     candidates = _candidates("aggregate", name, len(arguments))
-    chosen = _choose(candidates, arguments)
+    chosen = _choose(candidates, arguments, position)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
     if isinstance(chosen.overload, Aggregate) and chosen.overload.direct is not None:
@@ -94,7 +94,7 @@ def resolve_aggregate(name: str, arguments: Sequence[Type], position: int) -> Ch
 
 def resolve_window(name: str, arguments: Sequence[Type], position: int) -> Choice:
     """The window function for these arguments."""
-    chosen = _choose(_candidates("window", name, len(arguments)), arguments)
+    chosen = _choose(_candidates("window", name, len(arguments)), arguments, position)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
     return chosen
@@ -102,7 +102,7 @@ def resolve_window(name: str, arguments: Sequence[Type], position: int) -> Choic
 
 def resolve_ordered_set(name: str, arguments: Sequence[Type], position: int) -> tuple[Choice, int]:
     """(the ordered-set aggregate for these arguments, how many of them are direct ones)."""
-    chosen = _choose(_candidates("aggregate", name, len(arguments)), arguments)
+    chosen = _choose(_candidates("aggregate", name, len(arguments)), arguments, position)
     if chosen is None:
         raise _missing("function", _call(name, arguments), position)
     assert isinstance(chosen.overload, Aggregate)
@@ -220,7 +220,7 @@ def _with_exact(candidates: Sequence[Candidate]) -> _Candidates:
     return _Candidates(tuple(candidates), exact)
 
 
-def _choose(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
+def _choose(candidates: _Candidates, types: Sequence[Type], position: int = 0) -> Choice | None:
     exact = _exact(candidates, types) or _exact(candidates, _as_packed(types))
     if exact is not None:
         return exact
@@ -233,6 +233,7 @@ def _choose(candidates: _Candidates, types: Sequence[Type]) -> Choice | None:
         raise AmbiguousFunction(
             f"function {_call(usable[0].overload.name, types)} is not unique",
             hint="Could not choose a best candidate function. You might need to add explicit type casts.",
+            position=position,
         )
     return _bound(usable[0], types)
 

@@ -9,7 +9,7 @@ from sql.marks import CollationMark, FunctionMark, TypeName, mark_of
 from sql.typenames import ALIASES
 
 UNNAMED = "?column?"
-_TRIMS = {"trim leading": "ltrim", "trim trailing": "rtrim", "trim both": "btrim", "": "btrim"}
+_TRIMS = {"leading": "ltrim", "trailing": "rtrim"}
 
 
 def label(tree: exp.Expression) -> str:
@@ -27,6 +27,9 @@ def _label(tree: exp.Expression) -> tuple[str, int]:
             return (name, 2) if isinstance(name, str) else ("", 0)
         case exp.Anonymous():
             return _call(tree)
+        case exp.Is():
+            mark = mark_of(tree.expression, FunctionMark)
+            return ("", 0) if mark is None or tree.args.get("negate") else (mark.names[0], 2)
         case exp.Filter() | exp.Paren() | exp.Window() | exp.WithinGroup():
             return _label(tree.this)
         case exp.Dot():
@@ -77,7 +80,7 @@ def _call(tree: exp.Anonymous) -> tuple[str, int]:
     if mark.form == "keyword":
         return mark.names[0], 2
     if mark.name == "trim":
-        return _TRIMS.get(mark.form, "btrim"), 2
+        return _TRIMS.get("".join(mark.form.split()[1:2]), "btrim"), 2
     return mark.name, 2
 
 

@@ -58,6 +58,12 @@ def set_byte(column: Column, index: Column, value: Column) -> Column:
     return each(one, column, index, value, type=BYTEA)
 
 
+@scalar("btrim", [BYTEA, BYTEA], BYTEA)
+def btrim(column: Column, trimmed: Column) -> Column:
+    """Without the bytes of a set at both ends."""
+    return each(bytes.strip, column, trimmed, type=BYTEA)
+
+
 @scalar("ltrim", [BYTEA, BYTEA], BYTEA)
 def ltrim(column: Column, trimmed: Column) -> Column:
     """Without the bytes of a set at its start."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import uuid
@@ -14,14 +13,11 @@ import numpy as np
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from storage.column import Column
-from storage.errors import (
-    ArraySubscriptError,
-    CharacterNotInRepertoire,
-    InvalidParameterValue,
-    UntranslatableCharacter,
-)
+from storage.errors import ArraySubscriptError, InvalidParameterValue, InvalidTextRepresentation
 from storage.types import BINARY, BYTEA, INT4, TEXT, UUID
 
+_SIX_BITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64 = re.compile("[A-Za-z0-9+/]*={0,2}")
 _ESCAPE = re.compile(rb"\\(\\|[0-3][0-7]{2})")
 
 
@@ -49,22 +45,41 @@ def _unhex(text: str) -> bytes:
 
 def _unbase64(text: str) -> bytes:
     symbols = "".join(text.split())
+    if len(symbols) % 4 == 0 and _BASE64.fullmatch(symbols):
+        return base64.b64decode(symbols)
+    return _unbase64_slowly(symbols)
+
+
+def _unbase64_slowly(symbols: str) -> bytes:
+    """What is not written as usual: PostgreSQL takes `=` in the middle of a group, and says what is wrong."""
+    out, group, place, padding = bytearray(), 0, 0, 0
     for symbol in symbols:
-        if not (symbol.isascii() and symbol.isalnum()) and symbol not in "+/=":
-            raise InvalidParameterValue(f'invalid symbol "{symbol}" found while decoding base64 sequence')
-    try:
-        return base64.b64decode(symbols, validate=True)
-    except binascii.Error:
+        if symbol == "=":
+            if not padding:
+                if place not in (2, 3):
+                    raise InvalidParameterValue('unexpected "=" while decoding base64 sequence')
+                padding = place - 1
+            six = 0
+        else:
+            six = _SIX_BITS.find(symbol)
+            if six < 0:
+                raise InvalidParameterValue(f'invalid symbol "{symbol}" found while decoding base64 sequence')
+        group, place = group << 6 | six, place + 1
+        if place == 4:
+            out += group.to_bytes(3, "big")[: padding or 3]
+            group = place = 0
+    if place:
         raise InvalidParameterValue(
             "invalid base64 end sequence",
             hint="Input data is missing padding, is truncated, or is otherwise corrupted.",
-        ) from None
+        )
+    return bytes(out)
 
 
 def _unescape(text: str) -> bytes:
     raw = text.encode()
     if "\\" in _ESCAPE.sub(b"", raw).decode(errors="replace"):
-        raise InvalidParameterValue("invalid input syntax for type bytea")
+        raise InvalidTextRepresentation("invalid input syntax for type bytea")
     return _ESCAPE.sub(lambda m: b"\\" if m[1] == b"\\" else bytes([int(m[1], 8)]), raw)
 
 
@@ -122,46 +137,6 @@ def decode(column: Column, encoding: Column) -> Column:
 def md5_of_text(column: Column) -> Column:
     """The MD5 hash in hexadecimal."""
     return each(lambda t: hashlib.md5(t.encode(), usedforsecurity=False).hexdigest(), column)
-
-
-@scalar("convert_to", [TEXT, TEXT], BYTEA)
-def convert_to(column: Column, encoding: Column) -> Column:
-    """Text in an encoding."""
-
-    def one(text: str, name: str) -> bytes:
-        try:
-            return text.encode(_codec(name))
-        except UnicodeEncodeError as error:
-            letter = text[error.start]
-            raise UntranslatableCharacter(
-                f"character with byte sequence {' '.join(f'0x{b:02x}' for b in letter.encode())} in encoding "
-                f'"UTF8" has no equivalent in encoding "{name.upper()}"'
-            ) from None
-
-    return each(one, column, encoding, type=BYTEA)
-
-
-@scalar("convert_from", [BYTEA, TEXT], TEXT)
-def convert_from(column: Column, encoding: Column) -> Column:
-    """The text that bytes of an encoding stand for."""
-
-    def one(raw: bytes, name: str) -> str:
-        try:
-            return raw.decode(_codec(name))
-        except UnicodeDecodeError as error:
-            raise CharacterNotInRepertoire(
-                f'invalid byte sequence for encoding "{name.upper()}": 0x{raw[error.start]:02x}'
-            ) from None
-
-    return each(one, column, encoding)
-
-
-def _codec(name: str) -> str:
-    codecs = {"utf8": "utf-8", "unicode": "utf-8", "latin1": "latin-1", "latin9": "iso8859-15"}
-    codec = codecs.get(re.sub(r"[-_ ]", "", name.lower()))
-    if codec is None:
-        raise InvalidParameterValue(f'invalid destination encoding name "{name}"')
-    return codec
 
 
 @scalar("gen_random_uuid", [], UUID, volatility="v", rows=True)

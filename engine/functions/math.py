@@ -14,6 +14,7 @@ from engine.functions.registry import operator, scalar
 from engine.values import decimals, units
 from storage.column import Array, Column
 from storage.errors import (
+    DivisionByZero,
     InvalidArgumentForLogarithm,
     InvalidArgumentForPower,
     InvalidArgumentForWidthBucket,
@@ -25,8 +26,10 @@ from storage.types import FLOAT8, INT4, INT8, NUMERIC, TEXT, VOID, Type
 _NEGATIVE_ROOT = "cannot take square root of a negative number"
 
 
-def _each_float(function: Callable[[Array], Array], finite: bool = False) -> Callable[[Column], Column]:
-    """A function of one float; `finite`: infinity is no argument of it."""
+def _each_float(
+    function: Callable[[Array], Array], finite: bool = False, endless: bool = False
+) -> Callable[[Column], Column]:
+    """A function of one float; `finite`: infinity is no argument of it, `endless`: it may become infinite."""
 
     def apply(column: Column) -> Column:
         values = column.values
@@ -34,7 +37,7 @@ def _each_float(function: Callable[[Array], Array], finite: bool = False) -> Cal
             raise NumericValueOutOfRange("input is out of range")
         with np.errstate(all="ignore"):
             result = function(values)
-        if (np.isinf(result) & ~np.isinf(values)).any():
+        if not endless and (np.isinf(result) & ~np.isinf(values)).any():
             raise NumericValueOutOfRange("value out of range: overflow")
         return Column(FLOAT8, result)
 
@@ -60,25 +63,36 @@ for _name, _function in (
     ("trunc", np.trunc),
     ("round", np.rint),
     ("cbrt", np.cbrt),
-    ("sign", np.sign),
+    ("sign", lambda v: np.nan_to_num(np.sign(v))),
     ("degrees", np.degrees),
     ("radians", np.radians),
-    ("exp", np.exp),
-    ("sinh", np.sinh),
-    ("cosh", np.cosh),
     ("tanh", np.tanh),
     ("asinh", np.arcsinh),
     ("atan", np.arctan),
 ):
     scalar(_name, [FLOAT8], FLOAT8)(_each_float(_function))
+scalar("sinh", [FLOAT8], FLOAT8)(_each_float(np.sinh, endless=True))
+scalar("cosh", [FLOAT8], FLOAT8)(_each_float(np.cosh, endless=True))
 scalar("sin", [FLOAT8], FLOAT8)(_each_float(np.sin, finite=True))
 scalar("cos", [FLOAT8], FLOAT8)(_each_float(np.cos, finite=True))
 scalar("tan", [FLOAT8], FLOAT8)(_each_float(np.tan, finite=True))
-scalar("cot", [FLOAT8], FLOAT8)(_each_float(lambda v: 1 / np.tan(v), finite=True))
+scalar("cot", [FLOAT8], FLOAT8)(_each_float(lambda v: 1 / np.tan(v), finite=True, endless=True))
 scalar("asin", [FLOAT8], FLOAT8)(_within(np.arcsin, -1, 1))
 scalar("acos", [FLOAT8], FLOAT8)(_within(np.arccos, -1, 1))
 scalar("acosh", [FLOAT8], FLOAT8)(_within(np.arccosh, 1, math.inf))
 operator("||/", [FLOAT8], FLOAT8)(_each_float(np.cbrt))
+
+
+@scalar("exp", [FLOAT8], FLOAT8)
+@scalar("dexp", [FLOAT8], FLOAT8)
+def exp(column: Column) -> Column:
+    """e raised to the number."""
+    values = column.values
+    with np.errstate(all="ignore"):
+        result = np.exp(values)
+    if ((result == 0) & np.isfinite(values)).any():
+        raise NumericValueOutOfRange("value out of range: underflow")
+    return Column(FLOAT8, checked_floats(result, values, values, products=False))
 
 
 @scalar("sqrt", [FLOAT8], FLOAT8)
@@ -114,7 +128,7 @@ def power(base: Column, exponent: Column) -> Column:
     a, b = base.values, exponent.values
     if ((a == 0) & (b < 0)).any():
         raise InvalidArgumentForPower("zero raised to a negative power is undefined")
-    if ((a < 0) & np.isfinite(a) & np.isfinite(b) & (b != np.floor(b))).any():
+    if ((a < 0) & np.isfinite(b) & (b != np.floor(b))).any():
         raise InvalidArgumentForPower(
             "a negative number raised to a non-integer power yields a complex result"
         )
@@ -149,7 +163,8 @@ def setseed(seed: Column) -> Column:
     global _GENERATOR
     for value in seed.values.tolist():
         if not -1 <= value <= 1:
-            raise InvalidParameterValue(f"setseed parameter {value:g} is out of allowed range [-1,1]")
+            shown = "NaN" if math.isnan(value) else f"{value:g}".replace("inf", "Infinity")
+            raise InvalidParameterValue(f"setseed parameter {shown} is out of allowed range [-1,1]")
         _GENERATOR = np.random.default_rng(random.Random(value).getrandbits(64))
     return Column.of(VOID, [""] * len(seed))
 
@@ -208,7 +223,7 @@ def numeric_trunc_to(column: Column, digits: Column) -> Column:
 
 
 def _scale(digits: int) -> int:
-    return max(min(digits, 2_000), -2_000)
+    return max(min(digits, 16_383), -decimals.MAX_DIGITS - 1)
 
 
 def _displayed(value: Decimal, digits: int) -> Decimal:
@@ -328,10 +343,14 @@ def numeric_log_base(base: Column, column: Column) -> Column:
 def _numeric_log(base: Decimal, value: Decimal) -> Decimal:
     if base.is_nan() or value.is_nan():
         return decimals.NAN
-    _numeric_logarithm(base)
-    _numeric_logarithm(value)
+    for part in (base, value) if base.is_finite() and value.is_finite() else sorted((base, value)):
+        _numeric_logarithm(part)
+    if base.is_infinite():
+        return decimals.NAN if value.is_infinite() else Decimal(0)
     if value.is_infinite():
         return value
+    if base == 1:
+        raise DivisionByZero("division by zero")
     context = _context(60)
     result = context.divide(context.ln(value), context.ln(base))
     shown = max(decimals.scale_of(base), decimals.scale_of(value))
@@ -346,12 +365,15 @@ def numeric_exp(column: Column) -> Column:
     return decimals.each(_numeric_exp, column)
 
 
+_MAX_EXPONENT = 6_000  # of e
+
+
 def _numeric_exp(value: Decimal) -> Decimal:
     if value.is_nan():
         return value
     if value.is_infinite():
         return value if value > 0 else Decimal(0)
-    if abs(value) >= 3 * decimals.MAX_DIGITS:
+    if abs(value) >= _MAX_EXPONENT:
         if value < 0:
             return decimals.rounded(Decimal(0), 1_000)
         raise NumericValueOutOfRange("value overflows numeric format")
@@ -369,14 +391,15 @@ def numeric_power(base: Column, exponent: Column) -> Column:
 
 
 def _numeric_power(base: Decimal, exponent: Decimal) -> Decimal:
+    if not base.is_finite() or not exponent.is_finite():
+        return _endless_power(base, exponent)
     if base == 1 or exponent == 0:
         shown = max(decimals.scale_of(base), decimals.scale_of(exponent))
         return decimals.rounded(Decimal(1), max(16, shown))
-    if base.is_nan() or exponent.is_nan():
-        return decimals.NAN
     if base.is_zero() and exponent < 0:
         raise InvalidArgumentForPower("zero raised to a negative power is undefined")
-    whole = exponent.is_infinite() or exponent == exponent.to_integral_value()
+    whole = exponent == exponent.to_integral_value()
+    counted = whole and -(2**31) <= exponent < 2**31
     if base < 0 and not whole:
         raise InvalidArgumentForPower(
             "a negative number raised to a non-integer power yields a complex result"
@@ -384,20 +407,40 @@ def _numeric_power(base: Decimal, exponent: Decimal) -> Decimal:
     if base.is_zero():
         shown = max(decimals.scale_of(base), decimals.scale_of(exponent))
         return decimals.rounded(Decimal(0), max(16, shown))
-    if base.is_infinite() or exponent.is_infinite():
-        return decimals.EXACT.power(base, exponent)
     digits = float(exponent) * math.log10(abs(base)) if base else 0.0
     if digits >= decimals.MAX_DIGITS:
         raise NumericValueOutOfRange("value overflows numeric format")
     if digits < -1_100:
-        return decimals.rounded(Decimal(0), 1_000)
+        return decimals.rounded(Decimal(0), max(16, decimals.scale_of(base)) if counted else 1_000)
     scale = decimals.scale_of(base)
-    if whole:
+    if counted:
         scale = min(max(16, scale), 1_000)
     else:
         scale = min(max(16 - int(digits), scale, decimals.scale_of(exponent)), 1_000)
     context = _context(int(max(digits, 0)) + scale + 20)
     return decimals.rounded(context.power(base, exponent), scale)
+
+
+def _endless_power(base: Decimal, exponent: Decimal) -> Decimal:
+    """base raised to exponent where one of them is infinite or NaN."""
+    if base == 1 or exponent == 0:
+        return Decimal(1)
+    if base.is_nan() or exponent.is_nan():
+        return decimals.NAN
+    if base.is_zero() and exponent < 0:
+        raise InvalidArgumentForPower("zero raised to a negative power is undefined")
+    if exponent.is_infinite():
+        size = abs(base)
+        if size == 1:
+            return Decimal(1)
+        return Decimal("Infinity") if (size > 1) is (exponent > 0) else Decimal(0)
+    if base < 0 and exponent != exponent.to_integral_value():
+        raise InvalidArgumentForPower(
+            "a negative number raised to a non-integer power yields a complex result"
+        )
+    if exponent < 0:
+        return Decimal(0)
+    return Decimal("-Infinity") if base < 0 and exponent % 2 == 1 else Decimal("Infinity")
 
 
 @scalar("factorial", [INT8], NUMERIC)
@@ -455,11 +498,21 @@ def width_bucket(value: Column, low: Column, high: Column, count: Column) -> Col
     """The number of the bucket, of `count` equal ones between two bounds, that holds the value."""
     if (count.values <= 0).any():
         raise InvalidArgumentForWidthBucket("count must be greater than zero")
-    if (low.values == high.values).any():
+    v, a, b, n = value.values, low.values, high.values, count.values.astype(np.int64)
+    if np.isnan([v, a, b]).any():
+        raise InvalidArgumentForWidthBucket("operand, lower bound, and upper bound cannot be NaN")
+    if np.isinf([a, b]).any():
+        raise InvalidArgumentForWidthBucket("lower and upper bounds must be finite")
+    if (a == b).any():
         raise InvalidArgumentForWidthBucket("lower bound cannot equal upper bound")
-    share = (value.values - low.values) / (high.values - low.values)
-    buckets = np.clip(np.floor(share * count.values) + 1, 0, count.values + 1)
-    return Column(INT4, buckets.astype(np.int32))
+    rising = a < b
+    before, behind = np.where(rising, v < a, v > a), np.where(rising, v >= b, v <= b)
+    if (behind & (n == 2**31 - 1)).any():
+        raise NumericValueOutOfRange("integer out of range")
+    inside = np.where(before | behind, a, v)
+    share = (inside / 2 - a / 2) / (b / 2 - a / 2)  # halves: the width may be beyond a float
+    buckets = np.minimum((n * share).astype(np.int64), n - 1) + 1
+    return Column(INT4, np.where(before, 0, np.where(behind, n + 1, buckets)).astype(np.int32))
 
 
 for _type in (INT4, INT8):

@@ -21,7 +21,7 @@ from engine.functions.text import each
 from engine.values.regex import Pattern, translate
 from storage import kernels
 from storage.column import Column, Mask
-from storage.errors import InvalidEscapeSequence, InvalidParameterValue
+from storage.errors import InvalidEscapeSequence, InvalidParameterValue, InvalidUseOfEscapeCharacter
 from storage.types import BOOL, BPCHAR, BYTEA, INT4, NAME, TEXT, array_of
 
 TEXTS = array_of(TEXT)
@@ -162,15 +162,41 @@ def similar_to_escape(pattern: Column, *escape: Column) -> Column:
     return each(_similar, pattern, *escape)
 
 
+@scalar("similar_escape", [TEXT, TEXT], TEXT, strict=False)
+def similar_escape(pattern: Column, escape: Column) -> Column:
+    """A SIMILAR TO pattern as a regular expression; an escape of null is a backslash."""
+    return each(lambda p, e: None if p is None else _similar(p, "\\" if e is None else e), pattern, escape)
+
+
 def _similar(pattern: str, escape: str = "\\") -> str:
+    parts = similar_parts(pattern, escape)
+    if len(parts) == 1:
+        return f"^(?:{parts[0]})$"
+    before, wanted, *behind = parts
+    return f"^(?:{before}){{1,1}}?({wanted}" + (f"){{1,1}}(?:{behind[0]}" if behind else "") + ")$"
+
+
+@lru_cache(1_000)
+def similar_parts(pattern: str, escape: str) -> tuple[str, ...]:
+    """A SIMILAR TO pattern as regular expressions: one, or the two or three that escaped quotes part."""
     if len(escape) > 1:
         raise InvalidEscapeSequence(
             "invalid escape string", hint="Escape string must be empty or one character."
         )
-    out, inside, after = ["^(?:"], False, False
+    parts: list[str] = []
+    out: list[str] = []
+    inside = after = False
     for letter in pattern:
         if after:
-            out.append(f"\\{letter}" if not letter.isalnum() else letter)
+            if letter != '"' or inside:
+                out.append("\\" + letter)
+            elif len(parts) == 2:
+                raise InvalidUseOfEscapeCharacter(
+                    "SQL regular expression may not contain more than two escape-double-quote separators"
+                )
+            else:
+                parts.append("".join(out))
+                out = []
             after = False
         elif escape and letter == escape:
             after = True
@@ -182,7 +208,27 @@ def _similar(pattern: str, escape: str = "\\") -> str:
             inside = True
         else:
             out.append({"%": ".*", "_": ".", "(": "(?:"}.get(letter) or _plain(letter))
-    return "".join(out) + ")$"
+    return (*parts, "".join(out))
+
+
+@scalar("substring", [TEXT, TEXT, TEXT], TEXT)
+def substring_similar(column: Column, pattern: Column, escape: Column) -> Column:
+    """What a text has between the escaped quotes of a SIMILAR TO pattern; null where it is not like it."""
+    return each(_similar_substring, column, pattern, escape)
+
+
+def _similar_substring(text: str, pattern: str, escape: str) -> str | None:
+    """The shortest start that fits the first part, then the longest that fits the second."""
+    parts = similar_parts(pattern, escape)
+    if len(parts) == 1:
+        return text if translate(_similar(pattern, escape)).compiled.search(text) else None
+    before, wanted, behind = (translate(f"^(?:{part})$").compiled for part in (*parts, "")[:3])
+    for start in range(len(text) + 1):
+        if before.search(text[:start]):
+            for end in range(len(text), start - 1, -1):
+                if behind.search(text[end:]) and wanted.search(text[start:end]):
+                    return text[start:end]
+    return None
 
 
 def _plain(letter: str) -> str:
@@ -274,8 +320,8 @@ def _pieces(text: str, pattern: Pattern) -> Iterator[str]:
     yield text[start:]
 
 
-def _split(text: str, pattern: str, flags: str = "") -> list[str]:
-    no_g(flags, "regexp_split_to_array")
+def _split(text: str, pattern: str, flags: str = "", *, function: str = "regexp_split_to_array") -> list[str]:
+    no_g(flags, function)
     return list(_pieces(text, translate(pattern, flags)))
 
 
@@ -290,7 +336,8 @@ def regexp_split_to_array(column: Column, pattern: Column, *flags: Column) -> Co
 @scalar("regexp_split_to_table", [TEXT, TEXT, TEXT], TEXT, returns_set=True)
 def regexp_split_to_table(column: Column, pattern: Column, *flags: Column) -> Column:
     """The pieces between the matches, a row each."""
-    return Column.of(TEXT, _split(*(c.tolist()[0] for c in (column, pattern, *flags))))
+    given = (c.tolist()[0] for c in (column, pattern, *flags))
+    return Column.of(TEXT, _split(*given, function="regexp_split_to_table"))
 
 
 def _substring(text: str, pattern: str) -> str | None:

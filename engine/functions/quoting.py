@@ -9,14 +9,16 @@ from importlib import resources
 from typing import Any
 
 from engine import forms
+from engine.casts import convert
 from engine.functions.registry import scalar
 from engine.functions.text import each
 from engine.run import Run
 from storage.column import Column
-from storage.errors import InvalidParameterValue, NullValueNotAllowed
-from storage.types import ANY, ANYELEMENT, BOOL, CHAR, NAME, TEXT, array_of
+from storage.errors import InvalidParameterValue, NullValueNotAllowed, NumericValueOutOfRange
+from storage.types import ANY, ANYELEMENT, BOOL, CHAR, INT4, NAME, TEXT, array_of
 
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*\Z")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_HIGHEST = (1 << 31) - 1
 _KINDS = {
     "U": "unreserved",
     "C": "unreserved (cannot be function or type name)",
@@ -113,25 +115,46 @@ def format_text(template: str, values: Sequence[str | None]) -> str:
             )
         size = 0
         if width is not None and width.startswith("*"):
-            at = int(width_number) - 1 if width_number else following
+            at = _place(width_number) if width_number else following
             following = at + 1
             text = _argument(values, at)
-            size = int(text) if text is not None else 0
+            size = 0 if text is None else _width(text)
         elif width is not None:
-            size = int(width)
+            size = _number(width)
         if kind not in "sIL":
             raise InvalidParameterValue(
                 f'unrecognized format() type specifier "{kind}"', hint='For a single "%" use "%%".'
             )
-        if number == "0":
-            raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
-        at = int(number) - 1 if number else following
+        at = _place(number) if number else following
         following = at + 1
         text = _formatted(kind, _argument(values, at))
         left = bool(minus) or size < 0
         out.append(text.ljust(abs(size)) if left else text.rjust(size))
     out.append(template[start:])
     return "".join(out)
+
+
+def _number(digits: str) -> int:
+    """A width or an argument's number in a template."""
+    if int(digits) > _HIGHEST:
+        raise NumericValueOutOfRange("number is out of range")
+    return int(digits)
+
+
+def _place(digits: str) -> int:
+    """Which argument a number means, from 0."""
+    number = _number(digits)
+    if number == 0:
+        raise InvalidParameterValue("format specifies argument 0, but arguments are numbered from 1")
+    return number - 1
+
+
+def _width(text: str) -> int:
+    """A width that an argument gives, as an integer's text."""
+    size = int(convert(Column.of(TEXT, [text]), INT4, None).values[0])
+    if size < -_HIGHEST:
+        raise NumericValueOutOfRange("number is out of range")
+    return size
 
 
 def _argument(values: Sequence[str | None], at: int) -> str | None:
@@ -164,19 +187,29 @@ NAMES = array_of(TEXT)
 
 def split_identifiers(text: str, strict: bool = True) -> list[str]:
     """The parts of a qualified name as it would be written in SQL; InvalidParameterValue if it is none."""
+
+    def wrong(detail: str = "") -> InvalidParameterValue:
+        return InvalidParameterValue(f'string is not a valid identifier: "{text}"', detail=detail)
+
     parts: list[str] = []
     rest = text.strip()
     while True:
         match = re.match(r'"((?:[^"]|"")*)"|([^\W\d][\w$]*)', rest)
-        if not match or match[1] == "":
-            raise InvalidParameterValue(f'string is not a valid identifier: "{text}"')
+        if not match:
+            if rest.startswith('"'):
+                raise wrong("String has unclosed double quotes.")
+            if rest.startswith("."):
+                raise wrong('No valid identifier before ".".')
+            raise wrong('No valid identifier after ".".' if parts else "")
+        if match[1] == "":
+            raise wrong("Quoted identifier must not be empty.")
         parts.append(match[2].lower() if match[1] is None else match[1].replace('""', '"'))
         rest = rest[match.end() :].lstrip()
         if not rest.startswith("."):
             break
         rest = rest[1:].lstrip()
     if rest and strict:
-        raise InvalidParameterValue(f'string is not a valid identifier: "{text}"')
+        raise wrong()
     return parts
 
 

@@ -257,19 +257,6 @@ def encoding() -> Column:
 _ENCODINGS = {0: "SQL_ASCII", 6: "UTF8", 8: "LATIN1", 16: "LATIN9"}
 
 
-@scalar("pg_encoding_to_char", [INT4], NAME, volatility="s")
-def pg_encoding_to_char(number: Column) -> Column:
-    """The name of an encoding."""
-    return each(lambda n: _ENCODINGS.get(n, ""), number, type=NAME)
-
-
-@scalar("pg_char_to_encoding", [NAME], INT4, volatility="s")
-def pg_char_to_encoding(name: Column) -> Column:
-    """The number of an encoding, -1 if unknown."""
-    numbers = {text.lower().replace("-", "").replace("_", ""): n for n, text in _ENCODINGS.items()}
-    return each(lambda t: numbers.get(t.lower().replace("-", "").replace("_", ""), -1), name, type=INT4)
-
-
 @scalar("pg_reload_conf", [], BOOL, volatility="v")
 def pg_reload_conf() -> Column:
     """Read the configuration file again: false, for settings are read at start."""

@@ -17,7 +17,7 @@ from engine.functions.compare import truth
 from engine.functions.registry import operator, scalar
 from engine.run import Run
 from storage.column import Column
-from storage.errors import InvalidParameterValue, ProgramLimitExceeded, SubstringError
+from storage.errors import InvalidParameterValue, NumericValueOutOfRange, ProgramLimitExceeded, SubstringError
 from storage.types import (
     ANYNONARRAY,
     BOOL,
@@ -30,6 +30,7 @@ from storage.types import (
 )
 
 _MAX_BYTES = 1 << 30
+_LOWEST, _HIGHEST = -(1 << 31), (1 << 31) - 1
 
 
 def each(function: Callable[..., Any], *columns: Column, type: Type = TEXT) -> Column:
@@ -53,8 +54,8 @@ for _name in ("length", "char_length", "character_length"):
         _arrow(lambda values: pc.utf8_length(pc.utf8_rtrim(values, " ")), INT4)
     )
 scalar("length", [BYTEA], INT4, total=True)(_arrow(pc.binary_length, INT4))
-scalar("octet_length", [TEXT], INT4, total=True)(_arrow(pc.binary_length, INT4))
-scalar("octet_length", [BYTEA], INT4, total=True)(_arrow(pc.binary_length, INT4))
+for _type in (TEXT, BPCHAR, BYTEA):
+    scalar("octet_length", [_type], INT4, total=True)(_arrow(pc.binary_length, INT4))
 scalar("bit_length", [TEXT], INT4, total=True)(_arrow(lambda v: pc.multiply(pc.binary_length(v), 8), INT4))
 scalar("bit_length", [BYTEA], INT4, total=True)(_arrow(lambda v: pc.multiply(pc.binary_length(v), 8), INT4))
 
@@ -160,7 +161,7 @@ def left(column: Column, count: Column) -> Column:
 @scalar("right", [TEXT, INT4], TEXT)
 def right(column: Column, count: Column) -> Column:
     """The last characters; with a negative count, all but the first."""
-    return each(lambda t, n: t[-n:] if n else "", column, count)
+    return each(lambda t, n: t[-n:] if n and n != _LOWEST else t if n else "", column, count)
 
 
 def _limited(length: int) -> int:
@@ -325,9 +326,11 @@ def _character(code: int) -> str:
     if code == 0:
         raise ProgramLimitExceeded("null character not permitted")
     if code < 0:
-        raise ProgramLimitExceeded("character number must be positive")
-    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        raise InvalidParameterValue("character number must be positive")
+    if code > 0x10FFFF:
         raise ProgramLimitExceeded(f"requested character too large for encoding: {code}")
+    if 0xD800 <= code < 0xE000:
+        raise ProgramLimitExceeded(f"requested character not valid for encoding: {code}")
     return chr(code)
 
 
@@ -339,8 +342,10 @@ def overlay(column: Column, new: Column, start: Column, *length: Column) -> Colu
     def one(text: str, new: str, start: int, count: int | None = None) -> str:
         if start <= 0:
             raise SubstringError("negative substring length not allowed")
-        stop = start - 1 + (len(new) if count is None else count)
-        return text[: start - 1] + new + text[max(stop, 0) :]
+        stop = start + (len(new) if count is None else count)
+        if stop > _HIGHEST:
+            raise NumericValueOutOfRange("integer out of range")
+        return text[: start - 1] + new + text[max(stop - 1, 0) :]
 
     return each(one, column, new, start, *length)
 

@@ -58,7 +58,7 @@ def _unescaped(text: str) -> str:
             )
         number = int(code, 16)
         if number == 0 or number > 0x10FFFF:
-            raise SqlSyntaxError("invalid Unicode code point: " + code)
+            raise InvalidParameterValue("invalid Unicode code point: " + code)
         return chr(number)
 
     joined = _ESCAPE.sub(one, text)

@@ -10,10 +10,10 @@ PostgreSQL the longest: a test for a match cannot tell, a replacement can.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from storage.errors import InvalidParameterValue, InvalidRegularExpression
+from storage.errors import FeatureNotSupported, InvalidParameterValue, InvalidRegularExpression
 
 _CLASSES = {
     "alpha": "a-zA-Z",
@@ -31,6 +31,21 @@ _CLASSES = {
     "word": "a-zA-Z0-9_",
     "ascii": "\\x00-\\x7f",
 }
+# POSIX's names of characters that are no letters, with their codes
+_NAMES = """
+    NUL:0 SOH:1 STX:2 ETX:3 EOT:4 ENQ:5 ACK:6 alert:7 BEL:7 backspace:8 BS:8 tab:9 HT:9
+    newline:10 LF:10 vertical-tab:11 VT:11 form-feed:12 FF:12 carriage-return:13 CR:13 SO:14 SI:15 DLE:16
+    DC1:17 DC2:18 DC3:19 DC4:20 NAK:21 SYN:22 ETB:23 CAN:24 EM:25 SUB:26 ESC:27 IS4:28 FS:28 IS3:29 GS:29
+    IS2:30 RS:30 IS1:31 US:31 space:32 exclamation-mark:33 quotation-mark:34 number-sign:35 dollar-sign:36
+    percent-sign:37 ampersand:38 apostrophe:39 left-parenthesis:40 right-parenthesis:41 asterisk:42
+    plus-sign:43 comma:44 hyphen:45 hyphen-minus:45 period:46 full-stop:46 slash:47 solidus:47 zero:48
+    one:49 two:50 three:51 four:52 five:53 six:54 seven:55 eight:56 nine:57 colon:58 semicolon:59
+    less-than-sign:60 equals-sign:61 greater-than-sign:62 question-mark:63 commercial-at:64
+    left-square-bracket:91 backslash:92 reverse-solidus:92 right-square-bracket:93 circumflex:94
+    circumflex-accent:94 underscore:95 low-line:95 grave-accent:96 left-brace:123 left-curly-bracket:123
+    vertical-line:124 right-brace:125 right-curly-bracket:125 tilde:126 DEL:127
+"""
+_ELEMENTS = {name: chr(int(code)) for name, code in (pair.split(":") for pair in _NAMES.split())}
 _SHORTHANDS = {"d": "0-9", "s": " \\t-\\r", "w": "a-zA-Z0-9_"}
 _CONTROLS = {
     "a": "\\x07",
@@ -65,6 +80,10 @@ _WORDS = {
 }
 
 
+# of {m,n}; PostgreSQL's own limit of the counts
+_COUNTS, _UNCLOSED, _MOST = re.compile(r"(\d+)(,(\d*))?\}"), re.compile(r"\d+(,\d*)?\Z"), 255
+
+
 def _wrong(words: str) -> InvalidRegularExpression:
     return InvalidRegularExpression(f"invalid regular expression: {words}")
 
@@ -81,22 +100,20 @@ class Pattern:
 @lru_cache(1_000)
 def translate(pattern: str, flags: str = "") -> Pattern:
     """The pattern under PostgreSQL's flags; InvalidRegularExpression where it is none."""
-    ignore_case, newlines, expanded, literal = _flags(flags)
-    every = "g" in flags
+    options, every = _flags(_Options(), flags), "g" in flags
     if pattern.startswith("***="):
-        pattern, literal = pattern[4:], True
+        pattern, options = pattern[4:], replace(options, literal=True)
     elif pattern.startswith("***:"):
         pattern = pattern[4:]
-    if literal:
+    embedded = None if options.literal else _EMBEDDED.match(pattern)
+    if embedded:
+        pattern = pattern[embedded.end() :]
+        options = _flags(options, embedded[1], embedded=True)
+    if options.literal:
         body, portable = re.escape(pattern), True
     else:
-        options = re.match(r"\(\?([bceimnpqstwx]+)\)", pattern)
-        if options:
-            pattern = pattern[options.end() :]
-            more = _flags(options[1], embedded=True)
-            ignore_case, newlines, expanded = more[0] or ignore_case, more[1] or newlines, more[2] or expanded
-        body, portable = _Translation(pattern, newlines, expanded).run()
-    python_flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+        body, portable = _Translation(pattern, options).run()
+    python_flags = re.DOTALL | (re.IGNORECASE if options.ignore_case else 0)
     try:
         compiled = re.compile(body, python_flags)
     except re.error as error:
@@ -105,41 +122,59 @@ def translate(pattern: str, flags: str = "") -> Pattern:
     except (OverflowError, RecursionError):
         raise _wrong("regular expression is too complex") from None
     re2 = None
-    if portable and not newlines:
-        re2 = f"(?s{'i' if ignore_case else ''})" + body.replace("(?a:", "(?:").replace("\\Z", "\\z")
+    if portable and not (options.anchors or options.dots):
+        re2 = f"(?s{'i' if options.ignore_case else ''})" + body.replace("(?a:", "(?:").replace("\\Z", "\\z")
     return Pattern(compiled, re2, every)
 
 
-def _flags(flags: str, embedded: bool = False) -> tuple[bool, bool, bool, bool]:
-    ignore_case = newlines = expanded = literal = False
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What flags say of a pattern."""
+
+    ignore_case: bool = False
+    anchors: bool = False  # ^ and $ stand at line ends, too
+    dots: bool = False  # . and [^...] take no line end
+    expanded: bool = False
+    literal: bool = False
+
+
+_EMBEDDED = re.compile(r"\(\?([a-z]+)\)")
+_FLAGS: dict[str, dict[str, bool]] = {
+    "i": {"ignore_case": True},
+    "c": {"ignore_case": False},
+    "n": {"anchors": True, "dots": True},
+    "m": {"anchors": True, "dots": True},
+    "p": {"anchors": False, "dots": True},
+    "w": {"anchors": True, "dots": False},
+    "s": {"anchors": False, "dots": False},
+    "x": {"expanded": True},
+    "t": {"expanded": False},
+    "q": {"literal": True},
+}
+
+
+def _flags(options: _Options, flags: str, embedded: bool = False) -> _Options:
+    """The options that flags make of others."""
     for flag in flags:
-        match flag:
-            case "i":
-                ignore_case = True
-            case "c":
-                ignore_case = False
-            case "n" | "m":
-                newlines = True
-            case "s" | "t" | "e" | "b":
-                newlines = newlines and flag != "s"
-            case "x":
-                expanded = True
-            case "q":
-                literal = True
-            case "g" if not embedded:
-                pass
-            case _:
-                raise InvalidParameterValue(f'invalid regular expression option: "{flag}"')
-    return ignore_case, newlines, expanded, literal
+        if flag in _FLAGS:
+            options = replace(options, **_FLAGS[flag])
+        elif flag in "be":  # e means a basic one as well: PostgreSQL takes both bits away
+            raise FeatureNotSupported("basic regular expressions are not supported")
+        elif embedded:
+            raise _wrong("invalid embedded option")
+        elif flag != "g":
+            raise InvalidParameterValue(f'invalid regular expression option: "{flag}"')
+    return options
 
 
 class _Translation:
     """One pass over a pattern."""
 
-    def __init__(self, pattern: str, newlines: bool, expanded: bool) -> None:
+    def __init__(self, pattern: str, options: _Options) -> None:
         self.pattern = pattern
-        self.newlines = newlines
-        self.expanded = expanded
+        self.anchors = options.anchors
+        self.dots = options.dots
+        self.expanded = options.expanded
         self.at = 0
         self.out: list[str] = []
         self.portable = True
@@ -157,13 +192,13 @@ class _Translation:
             elif letter == "(":
                 self._group()
             elif letter == "$":
-                self.out.append("(?=\\n|\\Z)" if self.newlines else "\\Z")
+                self.out.append("(?=\\n|\\Z)" if self.anchors else "\\Z")
             elif letter == "^":
-                self.out.append("(?m:^)" if self.newlines else "\\A")
-            elif letter == "." and self.newlines:
+                self.out.append("(?m:^)" if self.anchors else "\\A")
+            elif letter == "." and self.dots:
                 self.out.append("[^\\n]")
-            elif letter == "{" and not pattern[self.at : self.at + 1].isdigit():
-                self.out.append("\\{")
+            elif letter == "{":
+                self._counts()
             elif letter == "+" and self.out and self.out[-1] in ("*", "+", "?", "}"):
                 raise _wrong("quantifier operand invalid")
             elif self.expanded and letter.isspace():
@@ -174,6 +209,21 @@ class _Translation:
             else:
                 self.out.append(letter)
         return "".join(self.out), self.portable
+
+    def _counts(self) -> None:
+        """{m}, {m,} or {m,n} behind an atom; else a brace as it is."""
+        rest = self.pattern[self.at :]
+        if not rest[:1].isdigit():
+            self.out.append("\\{")
+            return
+        found = _COUNTS.match(rest)
+        if not found:
+            raise _wrong("braces {} not balanced" if _UNCLOSED.match(rest) else "invalid repetition count(s)")
+        low, high = int(found[1]), int(found[3] or found[1])
+        if max(low, high) > _MOST or high < low:
+            raise _wrong("invalid repetition count(s)")
+        self.out += ["{", found[0][:-1], "}"]
+        self.at += found.end()
 
     def _group(self) -> None:
         rest = self.pattern[self.at :]
@@ -248,7 +298,7 @@ class _Translation:
         if pattern.startswith("^", self.at):
             self.at += 1
             parts.append("^")
-            if self.newlines:
+            if self.dots:
                 parts.append("\\n")
         first = True
         while True:
@@ -271,9 +321,10 @@ class _Translation:
                 if special[2] not in _CLASSES:
                     raise _wrong("invalid character class")
                 return _CLASSES[special[2]]
-            if len(special[2]) != 1:
+            element = _ELEMENTS.get(special[2], special[2])
+            if len(element) != 1:
                 raise _wrong("invalid collating element")
-            return _in_brackets(special[2])
+            return _in_brackets(element)
         letter = pattern[self.at]
         self.at += 1
         if letter == "\\" and self.at < len(pattern):

@@ -11,22 +11,24 @@ from sqlglot import exp
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall
 from engine.composites import MakeRow
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf
+from engine.functions.quoting import quote_identifier
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding import routines
 from sql.binding.base import Binding, GroupingValue, binds
 from sql.binding.levels import aggregate_value, captured
-from sql.binding.literals import number
+from sql.binding.literals import cast_mark, number
 from sql.binding.rows import row_call
 from sql.binding.subqueries import array, exists
 from sql.coerce import can_coerce, coerce, common_type
 from sql.context import BindContext
 from sql.functions import Choice, resolve_aggregate, resolve_function, resolve_operator
-from sql.marks import FunctionMark, mark_of, position_of
+from sql.marks import CollationMark, FunctionMark, mark_of, position_of
 from sql.sortable import must_compare, must_count_once, must_order
 from sql.typenames import ALIASES, named
 from storage.errors import (
+    DatatypeMismatch,
     FeatureNotSupported,
     GroupingError,
     InvalidSchemaName,
@@ -35,7 +37,7 @@ from storage.errors import (
     UndefinedFunction,
     WrongObjectType,
 )
-from storage.types import BY_NAME, REGTYPE, UNKNOWN, Type, record
+from storage.types import BY_NAME, NAME, REGTYPE, TEXT, UNKNOWN, Type, record
 
 _SCHEMAS = frozenset(("pg_catalog", "public", "information_schema"))
 
@@ -317,11 +319,11 @@ def _typeof(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
 def _trim(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     """trim(side characters FROM text): btrim, ltrim or rtrim, with the text first."""
     bound = _plain(binding, mark, trees)
-    side = mark.form.partition(" ")[2]
+    _, side, first, *_ = (*mark.form.split(), "", "", "")
     name = {"leading": "ltrim", "trailing": "rtrim"}.get(side, "btrim")
-    if not side:
-        return call(binding, name, bound, mark.position)
-    return call(binding, name, [*bound[1:], bound[0]] if len(bound) == 2 else bound, mark.position)
+    if first:
+        bound = [*bound[1:], bound[0]]
+    return call(binding, name, bound, mark.position, f"pg_catalog.{name}")
 
 
 def _position(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
@@ -329,13 +331,36 @@ def _position(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressi
     bound = _plain(binding, mark, trees)
     if len(bound) != 2:
         raise SqlSyntaxError('syntax error at or near "position"', position=mark.position)
-    return call(binding, "position", [bound[1], bound[0]], mark.position)
+    return call(binding, "position", [bound[1], bound[0]], mark.position, "pg_catalog.position")
 
 
 def _substring(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
-    """substring(text FOR length)."""
+    """substring(text [FROM start] [FOR length]), in either order; substring(text SIMILAR x ESCAPE y)."""
     bound = _plain(binding, mark, trees)
-    return call(binding, "substring", [bound[0], number(binding, "1"), *bound[1:]], mark.position)
+    match mark.form:
+        case "substring for":
+            bound = [bound[0], number(binding, "1"), *bound[1:]]
+        case "substring for from":
+            bound = [bound[0], bound[2], bound[1]]
+    return call(binding, "substring", bound, mark.position, "pg_catalog.substring")
+
+
+def _collation_for(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
+    """pg_collation_for(x): the collation that comparisons of x would have."""
+    bound = _plain(binding, mark, trees)
+    if len(bound) != 1:
+        raise undefined("pg_collation_for", bound, mark.position)
+    type, tree = bound[0].type, trees[0].unnest()
+    said = cast_mark(tree) if isinstance(tree, exp.Cast) else None
+    name = '"C"' if type.base.single.oid == NAME.oid else '"default"'
+    if isinstance(said, CollationMark):
+        name = quote_identifier(said.names[-1])
+        name = name if name.startswith('"') else f'"{name}"'
+    elif type.oid == UNKNOWN.oid:
+        return Constant(binding.context.constant(TEXT, None))
+    elif type.base.single.category not in "SX":
+        raise DatatypeMismatch(f"collations are not supported by type {type.base}")
+    return Constant(binding.context.constant(TEXT, name))
 
 
 def _grouping(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
@@ -367,6 +392,7 @@ def _refused(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expressio
 _FORMS: dict[str, _Special] = {
     "array": array,
     "bound": _refused,
+    "collation": _collation_for,
     "default": _refused,
     "exists": exists,
     "position": _position,
@@ -380,6 +406,7 @@ _FORMS: dict[str, _Special] = {
 }
 _SPECIAL: dict[str, _Special] = {
     "coalesce": _coalesce,
+    "pg_collation_for": _collation_for,
     "greatest": _extreme,
     "grouping": _grouping,
     "least": _extreme,

@@ -147,9 +147,12 @@ def _array_for(element: Type, given: Type) -> Type:
 
 @binds(exp.Neg, arguments="this")
 def negative(binding: Binding, tree: exp.Neg) -> Expression:
-    literal = mark_of(tree.this, Literal)
+    inner, minuses = tree.this.unnest(), 1
+    while isinstance(inner, exp.Neg):
+        inner, minuses = inner.this.unnest(), minuses + 1
+    literal = mark_of(inner, Literal)
     if literal is not None and literal.token.kind is Kind.NUMBER:
-        return constant(binding, literal, "-")
+        return constant(binding, literal, "-" * (minuses % 2))
     return binding.operator("-", binding.bind(tree.this), position=position_of(tree))
 
 

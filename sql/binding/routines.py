@@ -87,7 +87,7 @@ def invocation(
     meant, choice = called.meant, called.choice
     if meant.spread and meant.arguments[-1].oid == ANY.oid and not values[-1].type.is_array:
         raise DatatypeMismatch(
-            "VARIADIC argument must be an array", position=position_of(tree.expressions[-1])
+            "VARIADIC argument must be an array", position=position_of(tree.expressions[-1].expression)
         )
     coerced = [binding.coerced(v, t, position) for v, t in zip(values, choice.arguments, strict=True)]
     if isinstance(meant.function, Overload) and meant.spread:

@@ -28,11 +28,11 @@ def framed(w: Writer, kind: str) -> None:
 
 @call("substring")
 def substring(w: Writer, place: int) -> None:
+    """The words between the arguments, in order, are the form: 'substring for from', 'substring similar'."""
     framed(w, "substring")
-    if w.inside_has("for") and not w.inside_has("from"):
-        w.set_form("substring for")
-    elif w.inside_has("similar"):
-        raise w.unsupported("SUBSTRING ... SIMILAR", w.tokens[place])
+    said = [word for word in ("from", "for", "similar") if w.inside_has(word)]
+    if said:
+        w.set_form(" ".join(("substring", *sorted(said, key=w.inside_at))))
 
 
 @call("position")
@@ -48,7 +48,7 @@ def overlay(w: Writer, place: int) -> None:
 
 @call("trim")
 def trim(w: Writer, place: int) -> None:
-    """trim([LEADING|TRAILING|BOTH] [characters] FROM x): side and characters come first."""
+    """trim([LEADING|TRAILING|BOTH] [characters] FROM x); the form says where characters come first."""
     framed(w, "trim")
     token = w.tokens[w.index] if w.index < len(w.tokens) else None
     side = "both"
@@ -57,9 +57,11 @@ def trim(w: Writer, place: int) -> None:
         w.index += 1
     elif not w.inside_has("from"):
         return
-    w.set_form(f"trim {side}")
     if w.word_at(0, "from"):
         w.index += 1
+        w.set_form(f"trim {side}")
+    else:
+        w.set_form(f"trim {side} from" if w.inside_has("from") else f"trim {side}")
 
 
 @call("normalize")

@@ -144,9 +144,14 @@ def current(w: Writer, token: Token) -> bool:
 
 @word("collation")
 def collation_for(w: Writer, token: Token) -> bool:
-    if w.word_at(1, "for"):
-        raise w.unsupported("COLLATION FOR", token)
-    return False
+    """COLLATION FOR (x), as a call."""
+    if not w.word_at(1, "for"):
+        return False
+    if not w.mark_at(2, "("):
+        raise near(w.text, w.peek(2))
+    w.emit_mark(FunctionMark(("pg_collation_for",), token.position, "collation"), token)
+    w.index += 2
+    return True
 
 
 @word("only")

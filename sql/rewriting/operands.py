@@ -146,6 +146,9 @@ def between(w: Writer, token: Token) -> bool:
 
 @word("similar")
 def similar(w: Writer, token: Token) -> bool:
+    if w.frames[-1].kind == "substring":
+        w.separate(token)
+        return True
     if not w.word_at(1, "to"):
         raise near(w.text, w.peek())
     w.emit(T.SIMILAR_TO, "SIMILAR TO", token)
@@ -157,6 +160,9 @@ def similar(w: Writer, token: Token) -> bool:
 def escape(w: Writer, token: Token) -> bool:
     if not w.operand:
         return False
+    if w.frames[-1].kind == "substring":
+        w.separate(token)
+        return True
     following = w.peek()
     if following is None or following.kind is not Kind.STRING:
         raise w.unsupported("ESCAPE with anything but a string constant", token)

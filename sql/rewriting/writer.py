@@ -449,17 +449,21 @@ class Writer:
 
     def inside_has(self, word: str) -> bool:
         """Whether this word stands inside the parenthesis that was just opened, and in no inner one."""
+        return self.inside_at(word) >= 0
+
+    def inside_at(self, word: str) -> int:
+        """The place of a word inside the parenthesis that was just opened, and in no inner one; -1: none."""
         depth, place = 0, self.index
         while place < len(self.tokens):
             token = self.tokens[place]
             if token.kind is Kind.PUNCTUATION:
                 depth += (token.text in "([") - (token.text in ")]")
                 if depth < 0:
-                    return False
+                    return -1
             elif depth == 0 and token.is_word(word):
-                return True
+                return place
             place += 1
-        return False
+        return -1
 
 
 def _with_place(written: ParserToken, token: Token) -> ParserToken:
