@@ -85,12 +85,12 @@ def _changed(column: Column, target: Type, style: Style, explicit: bool) -> Colu
     among = vectorcasts.cast_of(source, target)
     if among is not None:
         # how many bits an integer gives is for bit(n) to say
-        plain = target if target.oid == t.BIT.oid else target.base
+        plain = target if target.oid == t.BIT.oid and source.oid not in t.BITS else target.base
         return by_length(lambda rows: among(rows, plain), [column])
     if source.oid in _TEXTS:
         # varchar's and its kin's modifiers say what happens to too long text: see _modified
-        whole = target.form in (Form.ROWS, Form.LIST) or target.oid == t.INTERVAL.oid
-        plain = target if whole else target.base
+        written = source.oid == t.UNKNOWN.oid and target.oid == t.INTERVAL.oid  # it tells the unit
+        plain = target if written or target.form in (Form.ROWS, Form.LIST) else target.base
         return forms.parse_text(plain, column, style)
     raise CannotCoerce(f"cannot cast type {source.base} to {target.base}")
 
@@ -105,7 +105,7 @@ def _text_to_text(column: Column, target: Type) -> Column:
 
 
 def _to_text(column: Column, target: Type, style: Style) -> Column:
-    if column.type.oid == t.BOOL.oid:
+    if column.type.oid == t.BOOL.oid and target.oid != t.NAME.oid:
         words = np.where(column.values, "true", "false").tolist()
         items = [w if ok else None for w, ok in zip(words, column.is_valid().tolist(), strict=True)]
         return Column(target.base, pa.array(items, pa.large_string()))

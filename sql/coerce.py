@@ -263,7 +263,8 @@ def read_constant(
         return Constant(context.constant(target, text))
     # a written cast cuts what is too long, an assignment refuses it
     cut = letter == "e"
-    cast = Cast(Constant(context.constant(TEXT, text)), target, cut)
+    written = UNKNOWN if target.oid == INTERVAL.oid else TEXT
+    cast = Cast(Constant(context.constant(written, text)), target, cut)
     inner = target.single
     if inner.is_enum:
         context.depend(inner)

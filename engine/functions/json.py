@@ -17,7 +17,7 @@ from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValue
 from storage.types import ANY, ANYARRAY, ANYELEMENT, BOOL, INT4, JSON, JSONB, RECORD, TEXT, Type, array_of
 
 _TEXTS = array_of(TEXT)
-_NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric", "oid")
+_NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric")
 _MEMBER, _ELEMENT, _WALK = jsonvalue.member, jsonvalue.element, jsonvalue.walk
 
 
@@ -33,9 +33,16 @@ def _access(symbol: str, argument: Type, step: Callable[[str, Any], str | None],
         return each(lambda t, k: jsonvalue.as_text(step(t, k)), column, key)
 
 
+def _jsonb_element(text: str, index: int) -> str | None:
+    """As of an array: to PostgreSQL a jsonb that is neither array nor object is an array of itself."""
+    if jsonvalue.kind(text) in ("array", "object"):
+        return jsonvalue.element(text, index)
+    return text if index in (0, -1) else None
+
+
 for _type in (JSON, JSONB):
     _access("->", TEXT, _MEMBER, _type)
-    _access("->", INT4, _ELEMENT, _type)
+    _access("->", INT4, _ELEMENT if _type is JSON else _jsonb_element, _type)
     _access("#>", _TEXTS, _WALK, _type)
 
 

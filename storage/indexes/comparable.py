@@ -226,10 +226,15 @@ def _sparse_bytes(raw: bytes) -> bytes:
 
 
 def _spelt_strings(column: Column, make: Callable[[str], bytes]) -> pa.Array:
-    """Values that lie as texts as byte strings, each distinct text read once; empty under nulls."""
+    """Values that lie as texts as byte strings, each distinct text read once; empty under nulls.
+
+    So is the key of the empty text, which is no value of such a type, but stands under nulls in dictionaries.
+    """
     texts = column.values if column.valid is None else pc.if_else(pa.array(column.valid), column.values, None)
     encoded = texts.dictionary_encode()
-    known = pa.array([make(text) for text in encoded.dictionary.to_pylist()], pa.large_binary())
+    known = pa.array(
+        [make(text) if text else b"" for text in encoded.dictionary.to_pylist()], pa.large_binary()
+    )
     return known.take(encoded.indices)
 
 
