@@ -26,7 +26,7 @@ import pyarrow as pa
 from storage import lists
 from storage.errors import FeatureNotSupported
 from storage.numericunits import is_narrow, objects_of, units_of
-from storage.rowbytes import rows_of, strings_of
+from storage.rowbytes import rows_of, strings_at, strings_of
 from storage.types import BYTEA, Form, Type, numeric_modifier
 
 Array = npt.NDArray[Any]
@@ -133,9 +133,8 @@ class Column:
     def take(self, rows: Positions | Mask) -> Column:
         """The rows at these positions, or where this mask is true."""
         if isinstance(self._values, pa.Array):
-            if rows.dtype == np.bool_:
-                return Column(self.type, self._values.filter(pa.array(rows)))
-            return Column(self.type, self._values.take(pa.array(rows)))
+            places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
+            return Column(self.type, arrow_taken(self._values, places))
         valid = None if self._valid is None else taken(self._valid, rows)
         if self._units is not None:
             return Column.scaled(self.type, taken(self._units, rows), self.scale, valid)
@@ -428,10 +427,16 @@ def taken(values: Array, rows: Positions | Mask) -> Array:
     return found
 
 
+def arrow_taken(values: pa.Array, rows: Positions, valid: Mask | None = None) -> pa.Array:
+    """The values at `rows`, null where `valid` is false."""
+    if values.type in _VARYING:
+        return strings_at(values, rows, valid)
+    return values.take(pa.array(rows, mask=None if valid is None else ~valid))
+
+
 def _with_nulls(values: pa.Array, valid: Mask) -> pa.Array:
     """`values` with a null wherever `valid` is false."""
-    rows = np.where(valid, np.arange(len(values)), -1)
-    return values.take(pa.array(rows, mask=~valid))
+    return arrow_taken(values, np.arange(len(values)), valid)
 
 
 def _check_widths(widths: set[int], type: Type) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from storage import kernels
+
 Array = npt.NDArray[Any]
 Positions = npt.NDArray[np.int64]
 
@@ -30,6 +32,23 @@ def content_of(strings: pa.Array) -> tuple[Array, Positions]:
     spans = np.frombuffer(offsets, np.int64)[strings.offset : strings.offset + len(strings) + 1]
     content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
     return content, spans
+
+
+def strings_at(strings: pa.Array, rows: Positions, valid: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """The texts or byte strings of large_string or large_binary at `rows`, null where not `valid`.
+
+    Raises IndexError.
+    """
+    if strings.null_count:
+        there = np.asarray(strings.is_valid().to_numpy(zero_copy_only=False))[rows]
+        valid = there if valid is None else there & valid
+    bits = None
+    if valid is not None and not valid.all():
+        bits = pa.py_buffer(np.packbits(valid, bitorder="little"))
+        rows = np.where(valid, rows, -1)
+    content, spans = content_of(strings)
+    ends, data = kernels.take_texts(spans, content, rows)
+    return pa.Array.from_buffers(strings.type, len(rows), [bits, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
 def rows_of(strings: pa.Array) -> Array | None:

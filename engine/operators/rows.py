@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.late import bounded_rows, by_owner, is_wide
 from engine.pool import ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column, Mask, Positions
+from storage.column import Column, Mask, Positions, arrow_taken
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
@@ -101,7 +100,6 @@ def spread_over(column: Column, mask: Mask) -> Column:
 def without(column: Column, kept: np.ndarray) -> Column:
     """The column with nulls where `kept` is false."""
     if column.arrow and not isinstance(column, CodedColumn):
-        positions = pa.array(np.arange(len(column)), mask=~kept)
-        return Column(column.type, column.values.take(positions))
+        return Column(column.type, arrow_taken(column.values, np.arange(len(column)), kept))
     valid = column.valid
     return column.with_valid(kept if valid is None else kept & valid)

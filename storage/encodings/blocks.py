@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.column import Column, Mask, Positions, arrow_type
+from storage.column import Column, Mask, Positions, arrow_taken, arrow_type
 from storage.encodings.base import Bytes, Proportional, flat
 from storage.encodings.packed import Packed
 from storage.predicate import Comparison
@@ -73,7 +73,7 @@ class Blocks(Proportional):
         before = np.cumsum(np.where(touched, 0, np.diff(firsts))) if len(blocks) < len(touched) else None
         if before is not None:
             wanted = wanted - before[at]
-        return Column(self._type, self._array(blocks).take(pa.array(wanted)))
+        return Column(self._type, arrow_taken(self._array(blocks), wanted))
 
     def _row(self, row: int) -> pa.Array:
         """One row: of its block only the lengths before it are looked at."""

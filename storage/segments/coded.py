@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.column import Column, Mask, Positions, taken
+from storage.column import Column, Mask, Positions, arrow_taken, taken
 from storage.types import Form, Type
 
 _JOINED = (Form.TEXT, Form.BYTES)
@@ -63,11 +63,11 @@ class CodedColumn(Column):
     def __getattr__(self, name: str) -> Any:
         if name not in ("_values", "_valid"):
             raise AttributeError(name)
-        column = self.dictionary.column.take(self.codes)
-        if self._mask is not None:
-            column = column.with_valid(self._mask)
-        self._valid = None if column.arrow else self._mask
-        self._values = column.values
+        column = self.dictionary.column
+        if column.arrow:
+            self._valid, self._values = None, arrow_taken(column.values, self.codes, self._mask)
+        else:
+            self._valid, self._values = self._mask, column.take(self.codes).values
         return getattr(self, name)
 
     @property

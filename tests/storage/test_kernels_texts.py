@@ -48,3 +48,22 @@ def test_parts_in_their_order(twin: ModuleType, texts: list[str], parts: list[st
     given_parts = np.frombuffer(b"".join(pieces), np.uint8)
     found = twin.match_parts(offsets, data, given_parts, np.cumsum([len(piece) for piece in pieces]))
     assert found.tolist() == [holds(text, first, middle, last) for text in raw]
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@given(TEXTS, st.integers(0, 5), st.data())
+def test_texts_at_places(twin: ModuleType, texts: list[str], before: int, data: st.DataObject) -> None:
+    raw = [text.encode() for text in texts]
+    offsets = before + np.cumsum([0, *map(len, raw)])
+    content = np.frombuffer(b"a" * before + b"".join(raw), np.uint8)
+    rows = data.draw(st.lists(st.integers(-1, len(raw) - 1), max_size=40))
+    ends, found = twin.take_texts(offsets, content, np.array(rows, np.int64))
+    wanted = [raw[row] if row >= 0 else b"" for row in rows]
+    assert (found.tobytes(), ends.tolist()) == (b"".join(wanted), np.cumsum([0, *map(len, wanted)]).tolist())
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@pytest.mark.parametrize("row", [-2, 2, 1 << 40])
+def test_texts_that_are_not_there(twin: ModuleType, row: int) -> None:
+    with pytest.raises(IndexError):
+        twin.take_texts(np.array([0, 1, 2]), np.zeros(2, np.uint8), np.array([0, row]))

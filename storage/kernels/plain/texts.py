@@ -1,4 +1,7 @@
-"""Texts that hold others: what LIKE asks of UTF-8, where any number of characters is any number of bytes."""
+"""Texts: those at given places, and those that hold others, as LIKE asks.
+
+Text i is data[offsets[i] : offsets[i + 1]], in UTF-8: any number of characters is any number of bytes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def match_parts(offsets: Integers, data: Bytes, parts: Bytes, ends: Integers) -> Mask:
-    """(n,) which texts, i being data[offsets[i] : offsets[i + 1]], have all parts, in order, not overlapping.
+    """(n,) which texts have all parts, in order, not overlapping.
 
     Part k is parts[ends[k - 1] : ends[k]]. A text has to begin with the first and to end with the last, which
     may be empty; there are two at least.
@@ -24,3 +27,21 @@ def match_parts(offsets: Integers, data: Bytes, parts: Bytes, ends: Integers) ->
     texts = pa.Array.from_buffers(pa.large_binary(), max(len(offsets) - 1, 0), buffers)
     found = pc.match_substring_regex(texts, pattern=f"(?s)\\A{pattern}\\z")
     return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
+
+
+def take_texts(offsets: Integers, data: Bytes, rows: Integers) -> tuple[Integers, Bytes]:
+    """(the offsets, the bytes) of the texts at `rows`; row -1 is an empty text.
+
+    Raises IndexError for a row that is not there.
+    """
+    count = len(offsets) - 1
+    if len(rows) and not -1 <= int(rows.min()) <= int(rows.max()) < count:
+        raise IndexError(f"rows {rows.min()} to {rows.max()} of {count}")
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(data))]
+    texts = pa.Array.from_buffers(pa.large_binary(), count, buffers)
+    found = texts.take(pa.array(rows, mask=rows < 0))
+    _, ends, content = found.buffers()
+    return (
+        np.frombuffer(ends, np.int64, len(rows) + 1) if len(rows) else np.zeros(1, np.int64),
+        np.frombuffer(content, np.uint8) if content is not None and content.size else np.zeros(0, np.uint8),
+    )
