@@ -43,14 +43,17 @@ from storage.types import Type
 # Other conditions go first where encodings leave no more than this share of the rows.
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
-_MANY, _ENOUGH = 4096, 512
-# So many rows at a time the disk is told of.
-_SOME = 32
+_MANY = 4096
+# What is left of segments is looked at when it is so much, or when it is some and one of so many parts of the
+# table was asked meanwhile: so that little remains to be done when the last codes have been asked.
+_ENOUGH, _SOME, _STRIDES = 512, 16, 4
+# Of so many rows of a segment the disk is told at once; fewer are read by who looks at them.
+_EXPECTED = 32
 # Codes do not pay where they leave open more than this share of rows: then most of each extent of the vectors
 # is read. Every so many segments they are tried again. Of the first segment, if it has so many rows, a sample
-# of its first ones tells: to ask the codes of all rows in vain takes longer than to read the vectors.
+# tells: to ask the codes of all rows in vain takes longer than to read the vectors.
 _OPEN_SHARE, _TRIED_AGAIN = 0.125, 16
-_SAMPLED, _SPAN, _SAMPLE = 1 << 12, 1 << 14, 128
+_SAMPLED = 1 << 12
 
 
 _NONE = np.zeros(0, np.int64)
@@ -198,8 +201,8 @@ class Search:
     _promising: bool = False
     """Whether a sample has told that codes pay."""
     _requests: deque[Request] = field(default_factory=deque)
-    _expected: dict[int, list[tuple[Morsel, Positions]]] = field(default_factory=dict)
-    """Rows that the disk is to begin with, by the number of their column."""
+    _answers: list[tuple[bool, int, tuple[int, ...], int]] = field(default_factory=list)
+    """Of each answered request: whether a segment begins with it, rows, how many were decided, bytes."""
     view: TableView = field(init=False)
     predicate: Conjunction = field(init=False)
 
@@ -221,35 +224,34 @@ class Search:
         finally:
             for request in self._requests:
                 request.withdraw()
+            self._sums.add(self._answered_in_all())
 
     def _tasks(self) -> Iterator[Task]:
-        small: list[_Left] = []
-        rows = 0
-        lefts = (self._counted(left) for found in ordered(self._codes_tasks(), self.run) for left in found)
-        for part, found in groupby(lefts, _part_of):
-            left = _Left.joined(list(found))
-            if left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows):
-                if small:
-                    yield partial(self._survivors, small)
-                    small, rows = [], 0
+        gathered: list[_Left] = []
+        found, asked = 0, 0  # rows that are gathered, rows that were asked meanwhile
+        stride = self.view.estimated_rows // _STRIDES
+        lefts = (self._counted(left) for some in ordered(self._codes_tasks(), self.run) for left in some)
+        for part, pieces in groupby(lefts, _part_of):
+            left = _Left.joined(list(pieces))
+            plain = left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows)
+            many = left.count > _MANY
+            asked += left.rows
+            if left.count and not plain and not many:
+                gathered.append(left)
+                found += left.count
+            enough = found > _ENOUGH or (found >= _SOME and asked >= stride)
+            if gathered and (plain or many or enough):
+                yield partial(self._survivors, gathered)
+                gathered, found, asked = [], 0, 0
+            if plain:
                 yield from self._plain(part)
-                continue
-            if left.count > _MANY:
-                if small:
-                    yield partial(self._survivors, small)
-                    small, rows = [], 0
+            elif many:
                 yield from (
                     partial(self._survivors, [piece])
                     for piece in left.stretches(self.operator.plain.stretch(self._whole[0]))
                 )
-            elif left.count:
-                small.append(left)
-                rows += left.count
-                if rows > _ENOUGH:
-                    yield partial(self._survivors, small)
-                    small, rows = [], 0
-        if small:
-            yield partial(self._survivors, small)
+        if gathered:
+            yield partial(self._survivors, gathered)
 
     def _counted(self, left: _Left | _Work) -> _Left:
         """What is left, counted: so that no more codes are asked where they do not pay.
@@ -326,14 +328,11 @@ class Search:
         return replace(part, bounded=True, selected=np.flatnonzero(mask))
 
     def _sample(self, part: _Part) -> float:
-        """About which share of a part's rows its codes leave open, by some rows of its first cell."""
-        rows = np.linspace(0, min(part.rows, _SPAN) - 1, _SAMPLE).astype(np.int64)
-        shares = []
-        for question, codes in part.codes:
-            asked, first = question.asked, range(min(codes.cells, 1))
-            verdict = codes.decide(asked.question, asked.op, asked.threshold, first, rows)
-            shares.append(len(verdict.maybe) / max(sum(verdict.decided) + len(verdict.maybe), 1))
-        return min(shares)
+        """About which share of a part's rows its codes leave open."""
+        return min(
+            codes.open_share(question.asked.question, question.asked.op, question.asked.threshold)
+            for question, codes in part.codes
+        )
 
     def _coded(self, morsel: Morsel) -> _Part:
         found = []
@@ -365,29 +364,19 @@ class Search:
         assert work.request is not None
         assert work.cells is not None
         verdict = work.request.answer(self.run.check)
-        if 0 < len(verdict.maybe) <= _MANY:
-            self._expect(work.part.codes[0][0].definition, work.part.morsel, verdict.maybe)
-        first, *later = verdict.decided
+        if _EXPECTED <= len(verdict.maybe) <= _MANY:
+            self.view.expect(work.part.codes[0][0].definition, [(work.part.morsel, verdict.maybe)])
         rows = sum(verdict.decided) + len(verdict.maybe)
-        tally = Tally(
-            segments=int(work.cells.start == 0),
-            rows=rows,
-            decided=(first, *later),
-            code_bytes=verdict.nbytes,
-        )
-        self._sums.add(tally)
+        self._answers.append((work.cells.start == 0, rows, verdict.decided, verdict.nbytes))
         return _Left(work.part, verdict.sure, verdict.maybe, rows)
 
-    def _expect(self, definition: ColumnDefinition, morsel: Morsel, rows: Positions) -> None:
-        """Have the disk begin with these rows and those before them, if they are some: on one thread.
-
-        With the last few it begins when they are read, all of them then.
-        """
-        expected = self._expected.setdefault(definition.number, [])
-        expected.append((morsel, rows))
-        if sum(len(rows) for _, rows in expected) >= _SOME:
-            self.view.expect(definition, expected)
-            expected.clear()
+    def _answered_in_all(self) -> Tally:
+        """What requests have answered."""
+        if not self._answers:
+            return Tally()
+        firsts, rows, decided, nbytes = zip(*self._answers, strict=True)
+        depths = tuple(sum(depth) for depth in zip(*decided, strict=True))
+        return Tally(segments=sum(firsts), rows=sum(rows), decided=depths, code_bytes=sum(nbytes))
 
     def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
         rows = part.selected

@@ -22,6 +22,8 @@ from storage.seams import TableView
 
 # Rows whose codes make a task: some hundred microseconds to a millisecond of it.
 _LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
+# Tasks of a table that is not large, for each thread: none is left with a long one at the end.
+_TASKS = 4
 _QUICK = 0.001  # seconds
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class Beginning:
     @property
     def task_rows(self) -> int:
         """About how many rows' codes make a task."""
-        return min(max(self.view.estimated_rows // (8 * WORKERS), _LEAST_ROWS), _MOST_ROWS)
+        return min(max(self.view.estimated_rows // (_TASKS * WORKERS), _LEAST_ROWS), _MOST_ROWS)
 
 
 def begin(scan: Scan, run: Run, *expressions: Expression | None) -> Beginning | None:

@@ -122,10 +122,9 @@ class Left:
 
 
 def left_by_signs(
-    codes: Cells, asked: Asked, constants: Constants, cells: range, known: Counts | None = None
+    codes: Cells, asked: Asked, constants: Constants, spans: Positions, known: Counts | None = None
 ) -> Left:
-    """What signs leave of these cells; `known`: what the coarse planes of the only question counted there."""
-    spans = codes.spans[cells.start : cells.stop]
+    """What signs leave of these spans; `known`: what the coarse planes of the only question counted there."""
     questions, centroids = asked.coarse.shape[:2]
     numbers, slots, taken, counts, first = kernels.scan_signs(
         codes.signs,

@@ -166,6 +166,13 @@ class Cells:
         """(cells, 3) int64: first group, rows, centroid."""
         return np.ascontiguousarray(self.table[:, :3])
 
+    def sample(self, groups: int) -> Positions:
+        """(at most `groups`, 3) int64, as `spans`: some groups of all cells; at least one cell."""
+        some = np.linspace(0, len(self.signs) - 1, min(groups, len(self.signs))).astype(np.int64)
+        cells = np.searchsorted(self.table[:, 0], some, side="right") - 1
+        rows = np.minimum(self.table[cells, 1] - GROUP * (some - self.table[cells, 0]), GROUP)
+        return np.stack((some, rows, self.table[cells, 2]), axis=1)
+
     @property
     def rows(self) -> int:
         """How many rows have codes."""

@@ -22,6 +22,10 @@ class Codes(Cells):
         """See storage.codes.search.decide."""
         return search.decide(self, question, op, threshold, cells, rows)
 
+    def open_share(self, question: Question, op: Comparison, threshold: float) -> float:
+        """See storage.codes.search.open_share."""
+        return search.open_share(self, question, op, threshold)
+
     def pairs(
         self,
         questions: Sequence[Question],

@@ -34,6 +34,8 @@ Rows = Positions | Mask | None
 """Which rows of the segment count: ascending int64 positions, a mask over the segment, or all."""
 _SPARSE = 32
 """Positions are looked up one by one where fewer than one row in so many counts."""
+_SAMPLE = 16
+"""Groups of rows whose codes tell which share of a segment is left open."""
 _PROMISING = 4
 """Times the rows that are wanted: so many that promise most give the first limit of a top-k."""
 
@@ -145,7 +147,7 @@ def _left(
     if sparse is not None:
         left = left_of(codes, asked, constants, sparse)
     else:
-        left = left_by_signs(codes, asked, constants, cells, known)
+        left = left_by_signs(codes, asked, constants, codes.spans[cells.start : cells.stop], known)
         if rows is not None:
             left.keep(_counting(codes.positions(left.slots), rows))
     deepen(codes, asked, op, constants, left)
@@ -212,6 +214,22 @@ def _verdict(codes: Cells, left: Left, unsure: Positions) -> Verdict:
     positions = codes.positions(left.slots)
     sure, maybe = _ascending(positions[left.taken]), _ascending(unsure, positions[~left.taken])
     return Verdict(sure, maybe, _decided(left.decided), left.nbytes)
+
+
+def open_share(codes: Cells, question: Question, op: Comparison, threshold: float) -> float:
+    """About which share of the rows `decide` leaves open, by a few of them; 1 where it knows nothing of them.
+
+    Raises nothing.
+    """
+    if not question.usable or not isfinite(threshold) or not len(codes.centroids):
+        return 1.0
+    asked, spans = asked_of(codes, (question,)), codes.sample(_SAMPLE)
+    constants = asked.constants(op, threshold)
+    left = left_by_signs(codes, asked, constants, spans)
+    deepen(codes, asked, op, constants, left)
+    share = float(np.count_nonzero(~left.taken)) / int(spans[:, 1].sum())
+    unsure = len(codes.unsure) / (len(codes.unsure) + codes.rows)
+    return unsure + (1 - unsure) * share
 
 
 def pairs(
@@ -370,6 +388,7 @@ __all__ = [
     "bounds",
     "decide",
     "nearest",
+    "open_share",
     "pairs",
     "promise",
 ]

@@ -21,6 +21,8 @@ from storage.segments.coding import codes_of, elements_of, section_of
 from storage.segments.openfiles import OpenFiles
 from storage.segments.sealed import Sealed
 from storage.segments.segment import Section, Segment
+from storage.segments.vectors import AnyFile
+from storage.segments.widerows import referred
 from storage.types import INT8, TEXT, UUID, Type, binary, vector
 from tests.storage.rows import crashed, create, delete, insert, put, rows, update
 
@@ -46,6 +48,12 @@ def row(type: Type, number: int, salt: int = 0) -> tuple[Any, ...]:
 
 def parts(database: Database, table: int) -> list[Sealed]:
     return [part for part in database.store(table).parts if isinstance(part, Sealed)]
+
+
+def vector_files(part: Sealed, definition: ColumnDefinition) -> tuple[AnyFile, ...]:
+    column = referred(part, definition)
+    assert column is not None
+    return column.files
 
 
 def agree(database: Database, table: int) -> int:
@@ -205,6 +213,8 @@ def test_a_start_reads_codes_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             codes = codes_of(part, definition)
             assert codes is not None
             codes.finer[0].load()
+            (file,) = vector_files(part, definition)
+            file.checks.kept()
         database.close()
         return len(reads)
 
