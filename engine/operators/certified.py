@@ -7,8 +7,8 @@ the condition asks, is seen to for what is left.
 
 The work goes in two steps, both in the pool: tasks over the codes of some cells, whose verdicts come back in
 the order of the rows; and tasks over what they left. Between the two the statement's thread sees how much the
-codes leave open, and goes on plainly where they do not pay. The disk begins with the vectors of what is open
-while the codes of other cells are asked.
+codes leave open, and goes on plainly where they do not pay. What they leave is looked at, a little at a time,
+while the codes of other cells are asked, so that the disk and the memory are read at once.
 """
 
 from __future__ import annotations

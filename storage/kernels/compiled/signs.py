@@ -5,7 +5,8 @@ all lanes, and population count, which is one instruction where the processor ha
 of 16 floats, in plain.signs's order and without fast-math flags, so that both decide alike. What survives is
 written out; a group of which something survives the coarse planes is tested by the fine ones while it is in
 the cache. Measured in the cache on one thread of an AVX-512 machine, million rows/s, for 64, 256, 512, 1024
-and 1536 dimensions: 1280, 900, 630, 350, 280; so two threads are bound by memory from 512 dimensions on.
+and 1536 dimensions: 1280, 900, 630, 350, 280; so two threads are bound by memory from 512 dimensions on, and
+what is a few groups ahead is fetched before it is needed, which makes two threads a fifth faster there.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ from storage.kernels.plain.signs import (
 INDEX = ir.IntType(64)
 _INT = ir.IntType(32)
 _HALF = GROUP // 2
+_AHEAD = 5120
+"""Bytes: the processor fetches by itself what comes next, but for the rest of a page at most."""
 _WORDS = ir.VectorType(INDEX, _HALF)
 COUNTS = ir.VectorType(_INT, GROUP)
 FLOATS = ir.VectorType(ir.FloatType(), GROUP)
@@ -72,6 +75,16 @@ def float_of(value: float) -> Any:
     return ir.Constant(FLOATS, [value] * GROUP)
 
 
+def _soon(builder: Any, address: Any) -> None:
+    """Have the processor fetch what lies _AHEAD bytes after an address: reading beyond an end is no error."""
+    kinds = [ir.IntType(8).as_pointer(), _INT, _INT, _INT]
+    prefetch = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8"
+    )
+    read, used_once, data = _INT(0), _INT(0), _INT(1)
+    builder.call(prefetch, [at(builder, address, _AHEAD, ir.IntType(8)), read, used_once, data])
+
+
 def counts_of(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> Any:
     """The counts of a group: 16 integers of 32 bits."""
     popcount = cgutils.get_or_insert_function(
@@ -83,6 +96,8 @@ def counts_of(builder: Any, signs: Any, words: Any, planes: Any, bits: int) -> A
         row = builder.add(signs, builder.mul(loop.index, ir.Constant(INDEX, 8 * GROUP)))
         plane = builder.add(planes, builder.mul(loop.index, ir.Constant(INDEX, 8 * bits)))
         halves = [builder.load(at(builder, row, 8 * _HALF * half, _WORDS), align=8) for half in range(2)]
+        for half in range(2):
+            _soon(builder, builder.add(row, ir.Constant(INDEX, 8 * _HALF * half)))
         for bit in range(bits):
             digit = spread(builder, builder.load(at(builder, plane, 8 * bit, INDEX)), _HALF)
             for half in range(2):
