@@ -17,10 +17,8 @@ import pyarrow.compute as pc
 from engine.wholekeys import is_whole
 from storage import kernels
 from storage.column import Column, Mask, Positions
-from storage.encodings.packedcolumn import PackedCodes
 from storage.encodings.runcolumn import RunColumn
 from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
-from storage.kernels.plain.totals import Source
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
@@ -99,28 +97,6 @@ def _numbers(column: Column) -> _Numbers:
         return parts[0]
     groups, firsts = _combined(parts, len(column))
     return _Numbers(groups, len(firsts), firsts)
-
-
-def coded_numbers(columns: Sequence[Column]) -> list[tuple[Source, int]] | None:
-    """What numbers the values of these columns, and what they are below, as kernels take it.
-
-    None where a column has no codes, or there may be so many groups that a table of them is no good.
-    """
-    found: list[tuple[Source, int]] = []
-    groups = 1
-    for column in columns:
-        if not isinstance(column, CodedColumn) or len(column.dictionary) > len(column):
-            return None
-        own, count = _equal_codes(column.dictionary)
-        if own is None and column.valid is None and isinstance(column, PackedCodes):
-            found.append((column.blocks, count))
-        else:
-            numbers = _numbers(column)
-            found.append((numbers.numbers, numbers.limit))
-        groups *= found[-1][1]
-        if groups > _TABLE:
-            return None
-    return found
 
 
 def _is_text(column: Column) -> bool:

@@ -31,6 +31,20 @@ class ExactSums:
         self.rows = 0
         self.specials = np.zeros((0, 3), np.bool_)  # NaN, infinity, -infinity seen
 
+    @classmethod
+    def of_words(cls, low: Positions, high: Positions, base: int) -> ExactSums:
+        """Sums of two words each, the lower and the upper half, in units of 2^(base - 1075)."""
+        sums = cls()
+        sums.low, shift = divmod(base - 1075 + OFFSET, 32)
+        digits = (low & LOW, low >> 32 & LOW, high & LOW, high >> 32)
+        sums.limbs = np.zeros((len(low), 4), np.int64)
+        for at, digit in enumerate(digits):
+            sums.limbs[:, at] += digit << shift if at == 3 else digit << shift & LOW
+            if at < 3:
+                sums.limbs[:, at + 1] = digit << shift >> 32
+        sums.specials = np.zeros((len(low), 3), np.bool_)
+        return sums
+
     @property
     def count(self) -> int:
         return len(self.limbs)

@@ -77,6 +77,13 @@ class Folded(_Single):
         self.values = grown(self.values, count, self.neutral(self.values.dtype))
         self.seen = grown(self.seen, count)
 
+    def take_values(self, values: Array, seen: Array) -> None:
+        """Have a value in each group, where one was seen: of an empty state."""
+        self.count = len(values)
+        self.seen = seen
+        self.values = np.where(seen, values, 0).astype(self.result.dtype)
+        self.values[~seen] = self.neutral(self.values.dtype)
+
     def fold(self, groups: Positions, values: Array) -> None:
         """Fold each value into its group's, and mark the groups as seen."""
         raise NotImplementedError

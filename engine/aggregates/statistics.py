@@ -129,6 +129,11 @@ class Moments(Counting):
         for sums in self.sums:
             sums.grow(count)
 
+    def take_sums(self, rows: Positions, sums: list[ExactSums]) -> None:
+        """Have so many rows and these sums in each group: of an empty state."""
+        self.take_counts(rows)
+        self.sums = sums
+
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         super().add(groups, columns)
         y = columns[0].values.astype(np.float64)

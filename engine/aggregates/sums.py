@@ -312,6 +312,11 @@ class FloatSums(Counting):
         super().add(groups, columns)
         self.sums.add(groups, columns[0].values)
 
+    def take_sums(self, rows: Positions, sums: ExactSums) -> None:
+        """Have so many rows and these sums in each group: of an empty state."""
+        self.take_counts(rows)
+        self.sums = sums
+
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         super().merge(other, groups, count)
         self.sums.merge(other.sums, groups)

@@ -21,8 +21,9 @@ from engine.counters import timed
 from engine.groups import number
 from engine.nodes import Reference
 from engine.operators.base import Operator, Selected, Selection, all_of, bundled, selections_of, tasks_of
-from engine.operators.fusedtotals import FEW_ROWS, FusedTotals, fused_totals, is_many
+from engine.operators.fusedtotals import FusedTotals, fused_totals
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
+from engine.operators.grouptables import GroupTables, batch_part, is_many
 from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
@@ -33,8 +34,11 @@ from engine.run import Run
 from engine.seams import Expression
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column
+from storage.indexes.comparable import keys_of
 from storage.types import INT4, Type
 
+# A batch of fewer rows is as soon aggregated call by call.
+FEW_ROWS = 128
 # So many groups, or rows that are kept, are not counted against the budget.
 FEW = 512
 
@@ -87,6 +91,7 @@ class Aggregate:
         try:
             for rows in self._rows(groupings, run):
                 groupings.merge(rows)
+            groupings.merge_tables()
             for batch in self._results(groupings):
                 for first in range(0, batch.rows, BATCH_ROWS):
                     run.check()
@@ -126,7 +131,7 @@ class Aggregate:
                 found = selections_of(self.child, run)
             else:
                 found = map(all_of, bundled(tasks_of(self.child, run), self.child.types))
-            tasks = (partial(self._task, selection, groupings, run) for selection in found)
+            tasks = (partial(self._task, task, at, groupings, run) for at, task in enumerate(found))
             for part in ordered(tasks, run):
                 if part is not None:
                     yield part
@@ -142,6 +147,10 @@ class Aggregate:
         """The calls as one program, where they are such."""
         return None if self.sets else fused_totals(self.keys, self.calls)
 
+    def tables(self, run: Run) -> GroupTables | None:
+        """Tables of a run, where the calls are such that they have some."""
+        return None if self._fused is None else GroupTables(self._fused, run)
+
     def _expressions(self) -> Iterator[Expression]:
         yield from self.keys
         for call in self.calls:
@@ -152,13 +161,19 @@ class Aggregate:
             if call.direct is not None:
                 yield from call.direct.arguments
 
-    def _task(self, task: Selection, groupings: _Groupings, run: Run) -> _Rows | None:
+    def _task(self, task: Selection, at: int, groupings: _Groupings, run: Run) -> _Rows | None:
+        """What becomes of the rows of task number `at`; None: nothing is left to be merged."""
         found = task()
         if found is None or not found.batch.rows:
             return None
+        many = found.batch.rows >= FEW_ROWS
+        if groupings.tables is not None and (many or not groupings.tables.empty):
+            found = groupings.tables.left(found, at)
+            if found is None:
+                return None
         rows = _Rows(self, found, run)
-        if self._fused is not None and groupings.all[0].many is None and found.batch.rows >= FEW_ROWS:
-            part = self._fused.part(found.batch, found.mask, run)
+        if self._fused is not None and groupings.all[0].many is None and many:
+            part = batch_part(self._fused, found.rows(), run)
             if part is not None:
                 rows.parts = {groupings.all[0].places: part}
                 return rows
@@ -205,6 +220,7 @@ class _Groupings:
             for each in roots(self._sets)
         )
         self._split = alone
+        self.tables = plan.tables(run)
         self._grant = run.memory.grant()
         self._checked = FEW  # the size at which memory is looked at next
 
@@ -217,6 +233,12 @@ class _Groupings:
         if size >= self._checked:
             self._check()
             self._checked = max(self._size() * 5 // 4, FEW)
+
+    def merge_tables(self) -> None:
+        """Take the groups of the tables, when all batches have been taken."""
+        if self.tables is not None:
+            for part in self.tables.parts():
+                self.all[0].whole.merge(part)
 
     def parts(self, rows: _Rows) -> dict[Set, Part | Dealt | None]:
         """What becomes of a batch in each grouping. On a worker."""
@@ -265,6 +287,8 @@ class _Groupings:
     def close(self) -> None:
         """Forget all groups and rows."""
         self._grant.release()
+        if self.tables is not None:
+            self.tables.close()
         for grouping in self.all:
             grouping.close()
 
@@ -303,7 +327,8 @@ class _Grouping:
             result(call, given, groups, len(firsts), self._run)
             for call, given in zip(self._plan.calls, inputs, strict=True)
         ]
-        return Part([key.take(firsts) for key in keys], len(firsts), results)
+        columns = [key.take(firsts) for key in keys]
+        return Part(columns, len(firsts), results, keys_of(columns, len(firsts)))
 
     def merge(self, rows: _Rows, part: Part | Dealt | None) -> None:
         """Take the next batch. Raises DiskFull, FileError, ConfigurationLimitExceeded."""

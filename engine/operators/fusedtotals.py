@@ -1,12 +1,13 @@
-"""Fused totals: the groups of a batch, with their counts and sums, by one call of a kernel.
+"""Fused totals: what calls of an aggregation take of a row, as one program, and their states out of tables.
 
-What count, sum and avg of whole numbers and numerics take of a row is written as one program (engine.fused),
-in which an expression that several calls share stands once. A batch goes through it a block of rows at a time
-and into the sums, so that nothing is written out between the packed columns and the totals; rows that a scan
-has left in are passed over. Groups are numbered by the codes of the keys, or else before.
+Counts, sums and averages, extremes, and moments of whole numbers are written as one program (engine.fused),
+in which an expression that several calls share stands once, and as slots (storage.kernels.plain.totals) that
+gather its registers by group. A batch goes through it a block of rows at a time and into a table, so that
+nothing is written out between packed columns and totals; rows that a scan has left in are passed over.
 
-The states that come out are those of the calls: where a program has no answer, or there are more groups than
-a batch should have, the batch is evaluated as it was written.
+Tables outlive the batch, see engine.operators.grouptables; where the keys are not such that they can, a batch
+has a table of its own. The states that come out are those of the calls: where a program has no answer, or
+there are more groups than a batch should have, the batch is evaluated as it was written.
 """
 
 from __future__ import annotations
@@ -15,176 +16,218 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
+from engine.aggregates.exact import ExactSums
+from engine.aggregates.extremes import Folded
 from engine.aggregates.registry import BY_ID, AggregateCall, State
-from engine.aggregates.sums import Count, Counting, WholeSums
-from engine.fused import MOST, Program, Unfit
-from engine.groups import coded_numbers, number
-from engine.operators.groups import Origin, Part, begun, gathers
+from engine.aggregates.statistics import Moments
+from engine.aggregates.sums import Count, Counting, FloatSums, WholeSums
+from engine.fused import MOST, Fused, Program, Unfit
+from engine.nodes import Cast
+from engine.operators.groups import begun, gathers
 from engine.run import Run
-from engine.scales import Instruction, lowered
+from engine.scales import Instruction
 from engine.seams import Expression
-from storage import kernels
-from storage.batch import Batch
-from storage.column import Column, Mask, Positions
-from storage.encodings.packedcolumn import PackedColumn
-from storage.errors import DatabaseError, QueryCanceled
-from storage.kernels.plain.totals import Source, Totals
-from storage.segments.coded import CodedColumn
-from storage.types import NUMERIC
+from storage.column import Positions
+from storage.kernels.plain.programs import Op
+from storage.kernels.plain.sums import LOW
+from storage.kernels.plain.totals import GREATEST, LEAST, Gathered, Kind
+from storage.types import FLOAT4, FLOAT8, INT2, INT4
 
-# A batch of fewer rows is as soon aggregated call by call.
-FEW_ROWS = 128
-# A batch with so many groups, and more than one for each _SHARE rows, is not worth aggregating on its own.
-MANY = 8192
-_SHARE = 16
+_FLOATS = frozenset(t.oid for t in (FLOAT4, FLOAT8))
+_SMALL = frozenset(t.oid for t in (INT2, INT4))
+_EXTREMES = {"min": LEAST, "max": GREATEST}
+_UNIT = 1075  # the base at which what is gathered counts ones
 
 
-def is_many(groups: int, rows: int) -> bool:
-    """Whether a batch has too many groups to be aggregated on its own."""
-    return groups >= MANY and groups * _SHARE >= rows
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a table gathers of a register, where register `known` has a value; `base` of a TOP."""
+
+    kind: Kind
+    register: int
+    known: int
+    base: int = 0
 
 
 @dataclass(frozen=True)
 class FusedTotals:
     """The program of some calls over the columns that `inputs` give, by `keys`.
 
-    `places`: of each call the register that it adds up or counts; None: it counts rows.
+    `places`: of each call its slots; `counted`: of each call the register whose values it counts; None: it
+    counts rows.
     """
 
     keys: tuple[Expression, ...]
     calls: tuple[AggregateCall, ...]
     inputs: tuple[Expression, ...]
     code: tuple[Instruction, ...]
-    places: tuple[int | None, ...]
-
-    def part(self, batch: Batch, mask: Mask | None, run: Run) -> Part | None:
-        """The groups of a batch's rows, of those where the mask is true; None: no answer."""
-        try:
-            keys = [key.evaluate(batch, run).spread(batch.rows) for key in self.keys]
-            coded = coded_numbers(keys)
-            if coded is None and mask is not None:
-                return self.part(batch.take(mask), None, run)
-            columns = [node.evaluate(batch, run) for node in self.inputs]
-        except QueryCanceled:
-            raise
-        except DatabaseError:  # of a row that is left in, or of a constant's cast that no row needs
-            return None
-        numbers = coded
-        if numbers is None:
-            groups, firsts = number(keys, batch.rows)
-            if is_many(len(firsts), batch.rows):
-                return None
-            numbers = [(groups, len(firsts))]
-        found = self._totals(batch.rows, mask, numbers, columns)
-        if found is None:
-            return None
-        totals, scales = found
-        present = np.flatnonzero(totals.counts)
-        present = present[np.argsort(totals.firsts[present], kind="stable")]
-        firsts = totals.firsts[present]
-        results = [
-            _state(call, totals, None if place is None else self.sums.index(place), present, scale, run)
-            for call, place, scale in zip(self.calls, self.places, scales, strict=True)
-        ]
-        origin = _origin(keys, coded, present) if coded else None
-        return Part([key.take(firsts) for key in keys], len(present), results, origin)
+    slots: tuple[Slot, ...]
+    places: tuple[tuple[int, ...], ...]
+    counted: tuple[int | None, ...]
 
     @cached_property
-    def sums(self) -> list[int]:
-        """The registers that are added up."""
-        return list(dict.fromkeys(place for place in self.places if place is not None))
+    def registers(self) -> tuple[int, ...]:
+        """The registers whose values are counted where some are null."""
+        return tuple(dict.fromkeys(register for register in self.counted if register is not None))
 
-    def _totals(
+    def states(
+        self, found: Gathered, scales: Sequence[int], order: Positions | None, run: Run
+    ) -> list[State]:
+        """What each call has of groups, in this order of them.
+
+        `found` has the words of `slots` and then, if some values were null, of how many values each of
+        `registers` has; `scales`: of each register.
+        """
+        return [
+            self._state(call, places, register, found, scales, order, run)
+            for call, places, register in zip(self.calls, self.places, self.counted, strict=True)
+        ]
+
+    def _state(
         self,
-        rows: int,
-        mask: Mask | None,
-        numbers: Sequence[tuple[Source, int]],
-        columns: Sequence[Column],
-    ) -> tuple[Totals, list[int]] | None:
-        """The totals of `sums`, and the scale of what each call adds up; None: no answer."""
-        columns = [column.in_units() if column.constant else column for column in columns]
-        program = lowered(self.code, tuple(column.scale for column in columns))
-        if program is None or not all(map(_is_loaded, columns)):
-            return None
-        found = kernels.total_program(
-            program.code,
-            [*map(_source, columns), *program.powers],
-            [*(column.valid for column in columns), *(None for _ in program.powers)],
-            rows,
-            [source for source, _ in numbers],
-            [limit for _, limit in numbers],
-            mask,
-            [program.places[place][0] for place in self.sums],
-        )
-        if found is None:
-            return None
-        return found, [0 if place is None else program.places[place][1] for place in self.places]
+        call: AggregateCall,
+        places: Sequence[int],
+        register: int | None,
+        found: Gathered,
+        scales: Sequence[int],
+        order: Positions | None,
+        run: Run,
+    ) -> State:
+        def ordered(values: Positions) -> Positions:
+            return values.copy() if order is None else values[order]
+
+        counts = found.counts
+        if register is not None and len(found.slots) > len(self.slots):
+            counts = found.word(len(self.slots) + self.registers.index(register))
+        counts = ordered(counts)
+        state = begun(call, run)
+        if isinstance(state, Folded):
+            state.take_values(ordered(found.tops(places[0])), counts > 0)
+        elif isinstance(state, WholeSums):
+            high, low = _halves(found, places[0])
+            state.take_sums(counts, ordered(high), ordered(low), scales[self.slots[places[0]].register])
+        elif isinstance(state, FloatSums):
+            state.take_sums(counts, _exact(found, places[0], order))
+        elif isinstance(state, Moments):
+            state.take_sums(counts, [_exact(found, place, order) for place in places])
+        else:
+            assert isinstance(state, Counting)
+            state.take_counts(counts)
+        return state
 
 
-def _origin(keys: Sequence[Column], coded: Sequence[tuple[Source, int]], present: Positions) -> Origin:
-    dictionaries = tuple(key.dictionary for key in keys if isinstance(key, CodedColumn))
-    return Origin(dictionaries, tuple(limit for _, limit in coded), present)
+def _halves(found: Gathered, slot: int) -> tuple[Positions, Positions]:
+    """The sums of a slot as in kernels.plain.sums: of each its upper half, its lower 32 bits."""
+    low = found.word(slot)
+    high: Positions = low >> 32
+    if found.slots[slot, 0] == Kind.WIDE:
+        high = (high & LOW) + (found.word(slot, 1) << 32)
+    return high, low & LOW
 
 
-def _state(
-    call: AggregateCall, totals: Totals, at: int | None, present: Positions, scale: int, run: Run
-) -> State:
-    """What a call has of the groups that are present: sum number `at`, or None: their rows."""
-    state = begun(call, run)
-    assert isinstance(state, Counting)
-    counts = totals.counts[present] if at is None else totals.known[at][present]
-    if isinstance(state, WholeSums):
-        assert at is not None
-        state.take_sums(counts, totals.high[at][present], totals.low[at][present], scale)
+def _exact(found: Gathered, slot: int, order: Positions | None) -> ExactSums:
+    """The sums of a slot."""
+    low, base = found.word(slot), _UNIT
+    if found.slots[slot, 0] == Kind.SUM:
+        high = low >> 63
     else:
-        state.take_counts(counts)
-    return state
+        high = found.word(slot, 1)
+        base = int(found.slots[slot, 4]) if found.slots[slot, 0] == Kind.FLOAT else _UNIT
+    if order is not None:
+        low, high = low[order], high[order]
+    return ExactSums.of_words(low, high, base)
 
 
 def fused_totals(keys: tuple[Expression, ...], calls: tuple[AggregateCall, ...]) -> FusedTotals | None:
     """The program of these calls; None where one has no part in such."""
-    program = Program()
-    places: list[int | None] = []
+    writer = _Writer()
     try:
-        for call in calls:
-            if not _is_simple(call):
-                return None
-            places.append(_register(program, call.arguments[0]) if call.arguments else None)
+        found = [writer.call(call) for call in calls]
     except Unfit:
         return None
+    program = writer.program
     count = len(program.inputs)
     if not calls or count + len(program.code) > MOST:
         return None
-    registers = tuple(count - 1 - p if p is not None and p < 0 else p for p in places)
-    return FusedTotals(keys, calls, tuple(program.inputs), program.instructions(), registers)
+
+    def place(register: int) -> int:
+        return count - 1 - register if register < 0 else register
+
+    slots = tuple(Slot(s.kind, place(s.register), place(s.known), s.base) for s in writer.slots)
+    counted = tuple(None if register is None else place(register) for _, register in found)
+    places = tuple(each for each, _ in found)
+    return FusedTotals(keys, calls, tuple(program.inputs), program.instructions(), slots, places, counted)
 
 
-def _is_simple(call: AggregateCall) -> bool:
-    """Whether a call counts or sums up whole numbers or numerics of all rows."""
-    counts = issubclass(BY_ID[call.function].state, (Count, WholeSums))
-    return counts and call.filter is None and call.direct is None and not gathers(call)
+class _Writer:
+    """The program and the slots of calls, while they are written."""
+
+    def __init__(self) -> None:
+        self.program = Program()
+        self.slots: list[Slot] = []
+
+    def call(self, call: AggregateCall) -> tuple[tuple[int, ...], int | None]:
+        """A call's slots, and the register whose values it counts. Raises Unfit."""
+        state = BY_ID[call.function].state
+        if call.filter is not None or call.direct is not None or gathers(call):
+            raise Unfit
+        if issubclass(state, Moments):
+            return self._moments(call)
+        name = BY_ID[call.function].name
+        if issubclass(state, Folded):
+            if name not in _EXTREMES:
+                raise Unfit
+            kind = Kind.TOP_FLOAT if call.arguments[0].type.oid in _FLOATS else Kind.TOP
+            register = self._register(call.arguments[0])
+            return (self._slot(kind, register, register, _EXTREMES[name]),), register
+        if not issubclass(state, Count | WholeSums | FloatSums):
+            raise Unfit
+        if not call.arguments:
+            return (), None
+        register = self._register(call.arguments[0])
+        if issubclass(state, Count):
+            return (), register
+        kind = Kind.FLOAT if issubclass(state, FloatSums) else Kind.SUM
+        return (self._slot(kind, register, register),), register
+
+    def _moments(self, call: AggregateCall) -> tuple[tuple[int, ...], int | None]:
+        """Sums of whole numbers, their squares and products: see aggregates.statistics.Moments."""
+        arguments = [self._register(_whole(argument)) for argument in call.arguments]
+        pairs = [(y, y) for y in arguments]
+        if len(arguments) == 2:
+            y, x = arguments
+            pairs.append((x, y))
+        products = [self.program.put(Op.MULTIPLY, a, b, 8) for a, b in pairs]
+        known = products[-1]  # where both have a value
+        registers = [arguments[0], products[0], *arguments[1:], *products[1:]]
+        return tuple(self._slot(Kind.SUM, register, known) for register in registers), known
+
+    def _slot(self, kind: Kind, register: int, known: int, base: int = 0) -> int:
+        slot = Slot(kind, register, known, base)
+        if slot not in self.slots:
+            self.slots.append(slot)
+        return self.slots.index(slot)
+
+    def _register(self, argument: Expression) -> int:
+        """The register of a call's argument: what no instruction says is evaluated before, and loaded."""
+        program = self.program
+        before = len(program.inputs), len(program.code), dict(program.known)
+        try:
+            return program.write(argument)
+        except Unfit:
+            inputs, code, program.known = before
+            del program.inputs[inputs:], program.code[code:]
+            return program.read(argument)
 
 
-def _register(program: Program, argument: Expression) -> int:
-    """The register of a call's argument: what no instruction says is evaluated before, and loaded."""
-    before = len(program.inputs), len(program.code), dict(program.known)
-    try:
-        return program.write(argument)
-    except Unfit:
-        inputs, code, program.known = before
-        del program.inputs[inputs:], program.code[code:]
-        return program.read(argument)
-
-
-def _is_loaded(column: Column) -> bool:
-    """Whether a kernel can load a column: numerics in units only."""
-    return isinstance(column, PackedColumn) or column.type.oid != NUMERIC.oid or column.units is not None
-
-
-def _source(column: Column) -> Source:
-    if isinstance(column, PackedColumn):
-        return column.blocks
-    source: Source = column.values if column.units is None else column.units
-    return source
+def _whole(argument: Expression) -> Expression:
+    """What is cast to the float that an argument is, of whole numbers of 32 bits. Raises Unfit."""
+    if isinstance(argument, Fused):
+        argument = argument.original
+    if (
+        isinstance(argument, Cast)
+        and argument.argument.type.oid in _SMALL
+        and argument.type.oid == FLOAT8.oid
+    ):
+        return argument.argument
+    raise Unfit

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
@@ -24,12 +23,9 @@ from engine.run import Run
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Key, keys_of
-from storage.segments.coded import Dictionary
 from storage.types import INT8, Type
 
 Calls = Sequence[AggregateCall]
-_TABLES = 32  # of groups by codes
-_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,33 +61,20 @@ class Input:
     order: list[Column]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """How groups were told apart: by numbers below `limits` that codes in dictionaries stand for.
-
-    `numbers`: of each group, the one that its digits make.
-    """
-
-    dictionaries: tuple[Dictionary, ...]
-    limits: tuple[int, ...]
-    numbers: Positions
-
-
 class Part:
     """The groups of one batch: key columns of each, how many, and what each call has."""
 
-    __slots__ = ("_keys", "columns", "count", "origin", "results")
+    __slots__ = ("_keys", "columns", "count", "results")
 
     def __init__(
         self,
         columns: list[Column],
         count: int,
         results: Sequence[State | Gathered],
-        origin: Origin | None = None,
+        keys: list[Key] | None = None,
     ) -> None:
-        self.columns, self.count, self.results, self.origin = columns, count, results, origin
-        # those of an origin are seldom asked for
-        self._keys = keys_of(columns, count) if origin is None else None
+        self.columns, self.count, self.results = columns, count, results
+        self._keys = keys  # of a part that is the only one they are not asked for
 
     @property
     def keys(self) -> list[Key]:
@@ -205,26 +188,44 @@ class Whole:
         self._run = run
         mine = [types[i] for i in self.places]
         self._index = KeyIndex(mine)
-        self._known: dict[tuple[int, ...], tuple[tuple[Dictionary, ...], Positions]] = {}
         self._columns: list[list[Column]] = [[Column.of(type, [])] for type in mine]
         self._results: list[State | list[Gathered]] = [
             [] if gathers(call) else begun(call, run) for call in calls
         ]
+        self._fresh = True
+        self._only: Part | None = None  # all there is, not entered yet: perhaps nothing else comes
 
     @property
     def count(self) -> int:
         """How many groups there are."""
-        return self._index.count if self.places else 1
+        if not self.places:
+            return 1
+        return self._index.count if self._only is None else self._only.count
 
     @property
     def nbytes(self) -> int:
         """About how many bytes it holds."""
-        states = (vars(found) if isinstance(found, State) else found for found in self._results)
-        return self._index.nbytes + footprint(self._columns) + sum(footprint(state) for state in states)
+        found = self._results if self._only is None else self._only.results
+        states = (vars(each) if isinstance(each, State) else each for each in found)
+        columns = self._columns if self._only is None else self._only.columns
+        return self._index.nbytes + footprint(columns) + sum(footprint(state) for state in states)
 
     def merge(self, part: Part) -> None:
         """Add the groups of the next batch."""
-        codes, new = self._places(part)
+        if self._only is None and self._fresh:
+            self._only, self._fresh = part, False
+            return
+        self._enter()
+        self._add(part)
+
+    def _enter(self) -> None:
+        """Have the only part among the groups."""
+        if self._only is not None:
+            part, self._only = self._only, None
+            self._add(part)
+
+    def _add(self, part: Part) -> None:
+        codes, new = self._index.assign_distinct(part.keys, part.count)
         for parts, column in zip(self._columns, part.columns, strict=True):
             if len(new):
                 parts.append(column if len(new) == part.count else column.take(new))
@@ -236,26 +237,9 @@ class Whole:
                 assert isinstance(mine, State)
                 mine.merge(theirs, codes, self.count)
 
-    def _places(self, part: Part) -> tuple[Positions, Positions]:
-        """(which group each of a part's is, those of the part that are new)."""
-        if part.origin is None:
-            return self._index.assign_distinct(part.keys, part.count)
-        dictionaries, numbers = part.origin.dictionaries, part.origin.numbers
-        name = (*map(id, dictionaries), *part.origin.limits)
-        if name not in self._known:
-            if len(self._known) >= _TABLES:
-                self._known.clear()
-            # the dictionaries are kept, so that nothing else gets their ids
-            self._known[name] = dictionaries, np.full(prod(part.origin.limits), -1, np.int64)
-        table = self._known[name][1]
-        codes = table[numbers]
-        if (codes >= 0).all():
-            return codes, _NO_ROWS
-        table[numbers], new = self._index.assign_distinct(part.keys, part.count)
-        return table[numbers], new
-
     def rolled(self, places: Set) -> Whole:
         """The groups of fewer keys, merged from these."""
+        self._enter()
         whole = Whole(self._calls, places, self._types, self._run)
         mine = self.key_columns()
         columns = [mine[i] for i in whole.places]
@@ -266,6 +250,7 @@ class Whole:
 
     def moved(self, index: int, places: Positions, count: int) -> State | Gathered:
         """What call `index` has, group i as group `places[i]` of `count`."""
+        self._enter()
         call, found = self._calls[index], self._results[index]
         if isinstance(found, State):
             state = begun(call, self._run)
@@ -275,6 +260,8 @@ class Whole:
 
     def key_columns(self) -> dict[int, Column]:
         """The columns of the keys, by their places."""
+        if self._only is not None:
+            return dict(zip(self.places, self._only.columns, strict=True))
         self._columns = [[Column.concat(parts[1:] or parts)] for parts in self._columns]
         columns = dict(zip(self.places, (column for (column,) in self._columns), strict=True))
         self._columns = [[column.slice(0, 0), column] for (column,) in self._columns]
@@ -282,9 +269,12 @@ class Whole:
 
     def results(self, groups: Batch) -> list[Column]:
         """The value of each call of each group; `groups` has the columns of all keys."""
+        found: Sequence[State | Sequence[Gathered]] = self._results
+        if self._only is not None:
+            found = [each if isinstance(each, State) else [each] for each in self._only.results]
         return [
-            finished(call, found, groups, self.count, self._run)
-            for call, found in zip(self._calls, self._results, strict=True)
+            finished(call, each, groups, self.count, self._run)
+            for call, each in zip(self._calls, found, strict=True)
         ]
 
 

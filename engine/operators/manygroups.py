@@ -35,7 +35,6 @@ from engine.run import Run
 from engine.wholekeys import is_whole
 from storage.batch import Batch
 from storage.column import Column, Positions
-from storage.indexes.comparable import Words
 from storage.types import BOOL, Type
 
 _AT_ONCE = 2 * WORKERS
@@ -45,7 +44,7 @@ _FEW_ROWS = 1 << 14  # as many partitions as have no more are grouped at once
 
 
 class ManyGroups:
-    """The rows of one grouping from some batch on; `before` are the groups until then.
+    """The rows of one grouping from some batch on; `before` are the groups that are not made of them.
 
     `types` are those of all keys: of these the grouping has some, the others are null in its groups.
     """
@@ -56,13 +55,16 @@ class ManyGroups:
         self._run = run
         self._owner = owner
         self._before = before
-        columns = before.key_columns()
-        self._keys = [columns[i] for i in before.places]
+        self._hold()
         self._places = _telling(self._keys, before.count)
-        self._hashes: Words = key_hashes([self._keys[i] for i in self._places], before.count)
         self._types = tuple(column.type for column in self._keys)
         level = 0 if self._keys else LAST
         self._partitions = Partitions((*self._types, *_types(calls)), run, owner, level)
+
+    def _hold(self) -> None:
+        """Have the keys of the groups before."""
+        columns = self._before.key_columns()
+        self._keys = [columns[i] for i in self._before.places]
 
     def deal(self, keys: Sequence[Column], given: Sequence[Input], rows: int) -> Dealt:
         """A batch as `add` takes it: on any thread."""
@@ -76,7 +78,12 @@ class ManyGroups:
         self._partitions.add(rows)
 
     def finish(self) -> Iterator[Batch]:
-        """Keys and values of calls of all groups, partition by partition; once."""
+        """Keys and values of calls of all groups, partition by partition; once.
+
+        Groups may have come to those before since rows are dealt out.
+        """
+        self._hold()
+        self._hashes = key_hashes([self._keys[i] for i in self._places], self._before.count)
         yield from self._finished(self._partitions, np.arange(len(self._hashes)))
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
 _TABLE = 1 << 16  # items of an IN that lie so close together are looked up
+_BOUNDED = 61  # bits of values that blocks tell the bounds of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class Packed:
         out = np.empty(max(stop - start, 0), table.dtype)
         kernels.unpack_table(self.words, self.offsets, self.widths, self.bases, start, table, out)
         return out
+
+    def bounds(self, start: int, stop: int) -> tuple[int, int] | None:
+        """What no value from start to stop is below, and above, as blocks tell; None: none, or too wide."""
+        first, behind = start // BLOCK, -(-stop // BLOCK)
+        bases, widths = self.bases[first:behind], self.widths[first:behind]
+        if start >= stop or int(widths.max()) > _BOUNDED:
+            return None
+        least, most = int(bases.min()), int(bases.max())
+        if most > MOST >> 1:
+            return None
+        return least, int((bases + (np.int64(1) << widths.astype(np.int64)) - 1).max())
 
     def total(self, start: int, stop: int) -> tuple[int, int]:
         """The sum of values start to stop in two halves, see storage.kernels.plain.packing.total_blocks."""

@@ -52,6 +52,11 @@ class PackedColumn(Column):
         """The values, or units, still packed."""
         return self._packed.blocks(self._rows.start)
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """What no value, or unit, is below, and above; None: there are none, or nobody knows."""
+        return self._packed.bounds(self._rows.start, self._rows.stop)
+
     def total(self) -> tuple[int, int]:
         """The sum of all values, or units, in two halves: see Packed."""
         return self._packed.total(self._rows.start, self._rows.stop)

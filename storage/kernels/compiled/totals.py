@@ -1,8 +1,6 @@
-"""Twin of plain.totals: a block of rows at a time goes through the program and into the sums, in cache.
+"""Twin of plain.totals: a block of rows at a time goes through the program and into the table, in cache.
 
-A sum is gathered in one word as long as the magnitudes met so far cannot overflow it, and then goes on to
-its two halves. Few groups are added up in COPIES places in turn, so that the next row seldom waits for the
-one before. Rows outside the mask have a place of their own behind the groups, which nobody looks at.
+A block is taken whole or not at all: what its slots are to be given is looked at before any of it is.
 """
 
 from __future__ import annotations
@@ -24,20 +22,25 @@ from storage.kernels.compiled.programs import (
     run_block,
     u1,
 )
+from storage.kernels.plain import totals as plain
 from storage.kernels.plain.programs import Array, Code
-from storage.kernels.plain.sums import LOW
-from storage.kernels.plain.totals import Blocks, Mask, Source, Totals
+from storage.kernels.plain.totals import Added, Blocks, Digit, Kind, Mask, Source, Totals, Why
 
-_COPIES = 4
-_FEW = 512  # groups
-_ROOM = np.int64(1) << 62  # what a word may gather
-_LOW, _HALF = np.int64(LOW), np.int64(32)
+_U = np.uint64
+_ROOM, _SPAN, _INFINITE = np.int64(plain.ROOM), np.int64(plain.SPAN), np.int64(plain.INFINITE)
 _PLACES, _TABLE, _BYTES = types.int64[::1], types.int64[:, ::1], types.uint8[::1]
-_PACKED = 6  # numbers that describe packed blocks: see _unpack
+_DOUBLES, _INT = types.float64[::1], types.int64
+_LOADED, _PACKED = 4, 6  # numbers that describe a load, and packed blocks: see _unpack
 _NOTHING = np.zeros(1, np.int64)
+_MANTISSA, _TOP_BIT = np.int64((1 << 52) - 1), np.int64(1 << 52)
+_ONE, _LAST = _U(1), _U(63)
+_LEAST = np.int64(plain.LEAST)
+
+_KNOWN, _SUM, _WIDE, _FLOAT, _TOP, _TOP_FLOAT = (int(kind) for kind in Kind)
+_NO_ANSWER, _SPECIAL, _FULL, _BEYOND = (int(why) for why in list(Why)[1:])
 
 
-@njit(types.void(_PLACES, types.int64, types.int64, _PLACES, _PLACES), nogil=True, cache=True)
+@njit(types.void(_PLACES, _INT, _INT, _PLACES, _PLACES), nogil=True, cache=True)
 def _unpack(blocks, start, n, out, aside):  # type: ignore[no-untyped-def]
     """Values of packed blocks. `blocks`: addresses of words, offsets, widths, bases; how many; the first."""
     count = blocks[4]
@@ -47,23 +50,41 @@ def _unpack(blocks, start, n, out, aside):  # type: ignore[no-untyped-def]
     unpack_range(words, offsets, widths, bases, np.uint64(blocks[5] + start), out[:n], aside)
 
 
-@njit(types.void(_TABLE, types.int64, types.int64, _PLACES, _PLACES, _PLACES), nogil=True, cache=True)
-def _numbers(digits, start, n, out, value, aside):  # type: ignore[no-untyped-def]
-    """The groups of rows. `digits`: of each column its limit, its array's address or 0, its packed blocks."""
+@njit(types.void(_TABLE, _INT, _INT, _PLACES, _PLACES, _DOUBLES, _BYTES, _PLACES), nogil=True, cache=True)
+def _numbers(keys, start, n, out, value, floats, known, aside):  # type: ignore[no-untyped-def]
+    """The groups of rows. `keys`: of each its load, packed blocks, limit, base, and the address and the
+    length of its table, or zeros."""
     out[:n] = 0
-    for d in range(len(digits)):
-        limit = digits[d, 0]
-        if digits[d, 1]:
-            given = i8(digits[d, 1] + 8 * start, n)
-            for i in range(n):
-                out[i] = out[i] * limit + given[i]
+    for k in range(len(keys)):
+        if keys[k, _LOADED]:
+            _unpack(keys[k, _LOADED:], start, n, value, aside)
         else:
-            _unpack(digits[d, 2:], start, n, value, aside)
+            load_block(keys[k], start, n, value, floats, known)
+        limit, base = keys[k, _LOADED + _PACKED], keys[k, _LOADED + _PACKED + 1]
+        table, size = keys[k, _LOADED + _PACKED + 2], keys[k, _LOADED + _PACKED + 3]
+        if keys[k, 2]:
+            there = u1(keys[k, 2] + start, n)
+            for i in range(n):
+                value[i] = value[i] if there[i] else (0 if table else base)
+        if table:
+            found = i8(table, size)
+            for i in range(n):
+                value[i] = found[_U(value[i])]
+        else:
+            for i in range(n):
+                value[i] -= base
+        if keys[k, 2]:
+            there = u1(keys[k, 2] + start, n)
+            for i in range(n):
+                value[i] = value[i] if there[i] else limit - 1
+        if k == 0:
+            out[:n] = value[:n]
+        else:
             for i in range(n):
                 out[i] = out[i] * limit + value[i]
 
 
-@njit(types.void(_PLACES, types.int64, types.int64, types.int64, types.int64), nogil=True, cache=True)
+@njit(types.void(_PLACES, _INT, _INT, _INT, _INT), nogil=True, cache=True)
 def _place(numbers, n, groups, copies, mask):  # type: ignore[no-untyped-def]
     """Numbers of groups as places in `copies` tables of so many groups and one."""
     if mask:
@@ -72,20 +93,23 @@ def _place(numbers, n, groups, copies, mask):  # type: ignore[no-untyped-def]
             numbers[i] = numbers[i] if there[i] else groups
     if copies > 1:
         for i in range(n):
-            numbers[i] += (i & (_COPIES - 1)) * (groups + 1)
+            numbers[i] += (i & (copies - 1)) * (groups + 1)
 
 
-@njit(types.void(_PLACES, types.int64, types.int64, _PLACES, _PLACES), nogil=True, cache=True)
-def _count(places, start, n, firsts, counts):  # type: ignore[no-untyped-def]
+@njit(types.void(_PLACES, _INT, _INT, _INT, _PLACES, _PLACES), nogil=True, cache=True)
+def _count(places, n, first, width, firsts, words):  # type: ignore[no-untyped-def]
+    """Count rows, numbered from `first` on, above all before; places become those of their words."""
     for i in range(n):
-        at = places[i]
-        before = counts[at]
+        line = _U(places[i])
+        at = line * _U(width)
+        before = words[at]
         if before == 0:
-            firsts[at] = start + i
-        counts[at] = before + 1
+            firsts[line] = first + i
+        words[at] = before + 1
+        places[i] = np.int64(at)
 
 
-@njit(types.int64(_PLACES, types.int64), nogil=True, cache=True)
+@njit(types.int64(_PLACES, _INT), nogil=True, cache=True)
 def _magnitude(values, n):  # type: ignore[no-untyped-def]
     """A power of two, at most _ROOM, that is above all magnitudes; _ROOM where there is none."""
     bits = np.int64(0)
@@ -97,49 +121,130 @@ def _magnitude(values, n):  # type: ignore[no-untyped-def]
     return bound
 
 
-@njit(types.void(_PLACES, _PLACES, _PLACES), nogil=True, cache=True)
-def _settle(part, high, low):  # type: ignore[no-untyped-def]
-    """Move on what is gathered."""
-    for at in range(len(part)):
-        high[at] += part[at] >> _HALF
-        low[at] += part[at] & _LOW
-        part[at] = 0
-
-
-@njit(types.void(_PLACES, types.int64, _PLACES, _PLACES), nogil=True, cache=True)
-def _gather(places, n, values, part):  # type: ignore[no-untyped-def]
+@njit(types.Tuple((_INT, _INT, types.boolean))(_PLACES, _INT), nogil=True, cache=True)
+def _exponents(bits, n):  # type: ignore[no-untyped-def]
+    """(the least and the greatest exponent of floats that are not 0, whether one of those that are is -0)."""
+    least, most, minus = _INFINITE, np.int64(-1), np.int64(0)
     for i in range(n):
-        part[places[i]] += values[i]
+        exponent = (bits[i] >> 52) & _INFINITE
+        zero = (bits[i] << 1) == 0
+        minus |= np.int64(zero) & (bits[i] >> 63)
+        least = min(least, _INFINITE if zero else exponent)
+        most = max(most, np.int64(-1) if zero else exponent)
+    return least, most, minus != 0
 
 
-@njit(types.void(_PLACES, types.int64, _PLACES, _PLACES, _PLACES), nogil=True, cache=True)
-def _add(places, n, values, high, low):  # type: ignore[no-untyped-def]
+@njit(types.void(_PLACES, _INT, _INT, _PLACES, _PLACES), nogil=True, cache=True)
+def _fixed_point(bits, n, base, low, high):  # type: ignore[no-untyped-def]
+    """Floats in units of 2^(base - 1075), in two words."""
     for i in range(n):
-        at = places[i]
-        high[at] += values[i] >> _HALF
-        low[at] += values[i] & _LOW
+        exponent = (bits[i] >> 52) & _INFINITE
+        whole = _U((bits[i] & _MANTISSA) | _TOP_BIT) if exponent else _U(0)
+        shift, sign = _U(max(exponent - base, 0)), bits[i] >> 63
+        lower = np.int64(whole << shift)
+        low[i] = (lower ^ sign) - sign
+        # of minus a number all bits are turned, and one is added to the lower word
+        high[i] = (np.int64((whole >> _ONE) >> (_LAST - shift)) ^ sign) + (np.int64(lower == 0) & -sign)
 
 
-@njit(types.void(_PLACES, types.int64, _PLACES, _BYTES, _PLACES), nogil=True, cache=True)
-def _clear(places, n, values, known, counts):  # type: ignore[no-untyped-def]
-    """Count what is there, and make zeros of what is not."""
+@njit(types.void(_PLACES, _INT, _INT, _PLACES, _PLACES), nogil=True, cache=True)
+def _add(places, n, word, values, words):  # type: ignore[no-untyped-def]
     for i in range(n):
-        counts[places[i]] += known[i]
-        values[i] &= -np.int64(known[i])
+        words[_U(places[i] + word)] += values[i]
+
+
+@njit(types.void(_PLACES, _INT, _INT, _PLACES, _PLACES, _PLACES), nogil=True, cache=True)
+def _add_wide(places, n, word, low, high, words):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        at = _U(places[i] + word)
+        total = words[at] + low[i]
+        words[at] = total
+        words[at + _ONE] += high[i] + np.int64(_U(total) < _U(low[i]))
+
+
+@njit(types.void(_PLACES, _INT, _INT, _PLACES, _PLACES), nogil=True, cache=True)
+def _top(places, n, word, keys, words):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        at = _U(places[i] + word)
+        words[at] = np.int64(max(_U(words[at]), _U(keys[i])))
+
+
+@njit(types.void(_PLACES, _INT, _BYTES, _PLACES), nogil=True, cache=True)
+def _cleared(values, n, known, out):  # type: ignore[no-untyped-def]
+    """The values that are there, and zeros."""
+    for i in range(n):
+        out[i] = values[i] & -np.int64(known[i])
+
+
+@njit(types.void(_PLACES, _INT, _INT, _INT, types.boolean, _BYTES, _PLACES), nogil=True, cache=True)
+def _ordered(values, n, kind, base, valids, known, out):  # type: ignore[no-untyped-def]
+    """What a TOP compares."""
+    for i in range(n):
+        value = values[i] ^ ((values[i] >> 63) & _LEAST) if kind == _TOP_FLOAT else values[i]
+        out[i] = value ^ base
+    if valids:
+        _cleared(out, n, known, out)
 
 
 @njit(
-    types.boolean(
-        CODE, *(_TABLE,) * 3, *(types.int64,) * 3, types.boolean, _PLACES, *(_PLACES,) * 2, *(_TABLE,) * 3
+    types.boolean(_PLACES, _INT, _INT, types.boolean, _PLACES, _BYTES, _TABLE, _PLACES, _PLACES),
+    nogil=True,
+    cache=True,
+)
+def _ready(slot, at, n, valids, values, known, given, bounds, told):  # type: ignore[no-untyped-def]
+    """Make of values what a slot is given, given[0] and given[1]; whether it takes them."""
+    kind, base = slot[0], slot[4]
+    if kind == _KNOWN:
+        for i in range(n):
+            given[0, i] = np.int64(known[i])
+        return True
+    if kind == _TOP:
+        _ordered(values, n, kind, base, valids, known, given[0])
+        return True
+    bits = given[2]
+    if valids:
+        _cleared(values, n, known, bits)
+        values = bits
+    if kind == _SUM:
+        bound = _magnitude(values, n)
+        if bound > _ROOM // n or bounds[at] + bound * n > _ROOM:
+            told[0], told[1] = _FULL, at
+            return False
+        given[0, :n] = values[:n]
+        given[1, 0] = bound * n
+        return True
+    if kind == _WIDE:
+        for i in range(n):
+            given[0, i] = values[i]
+            given[1, i] = values[i] >> 63
+        return True
+    least, most, minus = _exponents(values, n)
+    if least == 0 or most == _INFINITE or (minus and kind == _TOP_FLOAT):
+        told[0], told[1] = _SPECIAL, at
+        return False
+    if kind == _TOP_FLOAT:
+        _ordered(values, n, kind, base, valids, known, given[0])
+        return True
+    if most >= 0 and (least < base or most > base + _SPAN):
+        told[0], told[1], told[2], told[3] = _BEYOND, at, least, most
+        return False
+    _fixed_point(values, n, base, given[0], given[1])
+    return True
+
+
+@njit(
+    types.int64(
+        CODE, *(_TABLE,) * 3, *(_INT,) * 6, types.boolean, _TABLE, _PLACES, _PLACES, _PLACES, _PLACES
     ),
     nogil=True,
     cache=True,
 )
 def _total(  # type: ignore[no-untyped-def]
-    code, loads, packed, digits, rows, groups, mask, valids, sums, firsts, counts, known, high, low
-):
-    """`packed`: of each load, packed blocks or zeros."""
-    count, copies = len(loads), len(counts) // (groups + 1)
+    code, loads, packed, keys, begin, rows, number, groups, copies, mask, valids, slots, firsts, words,
+    bounds, told
+):  # fmt: skip
+    """`packed`: of each load, packed blocks or zeros. Gives how many rows were taken; `told`: see Added."""
+    count, width = len(loads), len(words) // len(firsts)
     ints = np.empty((count + len(code), BLOCK), np.int64)
     floats = ints.view(np.float64)
     there = np.ones((count + len(code), BLOCK), np.uint8)
@@ -148,37 +253,35 @@ def _total(  # type: ignore[no-untyped-def]
         if fixed[k]:
             load_fixed(loads[k], ints[k], floats[k])
     places, value, aside = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    part, gathered = np.zeros(high.shape, np.int64), np.zeros(len(sums), np.int64)
-    for start in range(0, rows, BLOCK):
+    given, known = np.empty((len(slots), 3, BLOCK), np.int64), np.ones(BLOCK, np.uint8)
+    for start in range(begin, rows, BLOCK):
         n = min(BLOCK, rows - start)
         for k in range(count):
             if packed[k, 0]:
                 _unpack(packed[k], start, n, ints[k], aside)
             elif not fixed[k]:
                 load_block(loads[k], start, n, ints[k], floats[k], there[k])
-        if not run_block(code, fixed, start == 0, n, valids, ints, floats, there):
-            return False
-        _numbers(digits, start, n, places, value, aside)
+        if not run_block(code, fixed, start == begin, n, valids, ints, floats, there):
+            told[0] = _NO_ANSWER
+            return start
+        for s in range(len(slots)):
+            values, seen = ints[slots[s, 1]], there[slots[s, 2]]
+            if not _ready(slots[s], s, n, valids, values, seen, given[s], bounds, told):
+                return start
+        _numbers(keys, start, n, places, value, value.view(np.float64), known, aside)
         _place(places, n, groups, copies, mask + start if mask else 0)
-        _count(places, start, n, firsts, counts)
-        for s in range(len(sums)):
-            values = ints[sums[s]]
-            if valids:
-                value[:n] = values[:n]
-                values = value
-                _clear(places, n, values, there[sums[s]], known[s])
-            bound = _magnitude(values, n)
-            if bound > (_ROOM - gathered[s]) // n:
-                _settle(part[s], high[s], low[s])
-                gathered[s] = 0
-            if bound > _ROOM // n:
-                _add(places, n, values, high[s], low[s])
+        _count(places, n, number + start, width, firsts, words)
+        for s in range(len(slots)):
+            kind, word = slots[s, 0], slots[s, 3]
+            if kind == _SUM:
+                bounds[s] += given[s, 1, 0]
+            if kind in (_SUM, _KNOWN):
+                _add(places, n, word, given[s, 0], words)
+            elif kind in (_WIDE, _FLOAT):
+                _add_wide(places, n, word, given[s, 0], given[s, 1], words)
             else:
-                _gather(places, n, values, part[s])
-                gathered[s] += bound * n
-    for s in range(len(sums)):
-        _settle(part[s], high[s], low[s])
-    return True
+                _top(places, n, word, given[s, 0], words)
+    return rows
 
 
 def _described(source: Source) -> tuple[int, ...]:
@@ -189,58 +292,57 @@ def _described(source: Source) -> tuple[int, ...]:
     return (*addresses, len(source.widths), source.start)
 
 
-def total_program(
+def _contiguous(source: Source) -> Array:
+    return _NOTHING if isinstance(source, Blocks) else np.ascontiguousarray(source)
+
+
+def add_totals(
+    totals: Totals,
     code: Code,
     columns: Sequence[Source],
     valids: Sequence[Array | None],
     rows: int,
-    numbers: Sequence[Source],
-    limits: Sequence[int],
+    start: int,
+    number: int,
+    keys: Sequence[Digit],
     mask: Mask | None,
-    sums: Sequence[int],
-) -> Totals | None:
-    """See plain.totals.total_program."""
+) -> Added:
+    """See plain.totals.add_totals."""
     # named, so that what addresses point to stays
-    arrays = [_NOTHING if isinstance(each, Blocks) else np.ascontiguousarray(each) for each in columns]
+    arrays = [_contiguous(each) for each in columns]
     masks = [None if valid is None else np.ascontiguousarray(valid) for valid in valids]
-    given = [None if isinstance(each, Blocks) else np.ascontiguousarray(each) for each in numbers]
+    digits = [_contiguous(key.source) for key in keys]
+    there = [None if key.valid is None else np.ascontiguousarray(key.valid) for key in keys]
     seen = None if mask is None else np.ascontiguousarray(mask)
-    loads = loads_of(arrays, masks)
-    packed = np.array([_described(each) for each in columns], np.int64).reshape(-1, _PACKED)
-    loads[packed[:, 0] != 0, 3] = 0
-    digits = [
-        (limit, 0 if array is None else array.ctypes.data, *_described(source))
-        for limit, array, source in zip(limits, given, numbers, strict=True)
+    loads, packed = loads_of(arrays, masks), [_described(each) for each in columns]
+    described = [
+        (*load, *_described(key.source), key.limit, key.base, *_address(key.table))
+        for load, key in zip(loads_of(digits, there).tolist(), keys, strict=True)
     ]
-    groups = int(np.prod(limits, dtype=np.int64))
-    copies = _COPIES if groups <= _FEW else 1
-    shape, width = (len(sums), copies * (groups + 1)), copies * (groups + 1)
-    firsts, counts = np.full(width, -1), np.zeros(width, np.int64)
-    known, high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    nulls = any(each is not None for each in masks)
+    blocks = np.array(packed, np.int64).reshape(-1, _PACKED)
+    loads[blocks[:, 0] != 0, 3] = 0
+    told = np.zeros(4, np.int64)
     done = _total(
         code,
         loads,
-        packed,
-        np.array(digits, np.int64).reshape(-1, 2 + _PACKED),
+        blocks,
+        np.array(described, np.int64).reshape(-1, _LOADED + _PACKED + 4),
+        start,
         rows,
-        groups,
+        number,
+        totals.groups,
+        totals.copies,
         0 if seen is None else seen.ctypes.data,
-        nulls,
-        np.array(sums, np.int64),
-        firsts,
-        counts,
-        known,
-        high,
-        low,
+        any(each is not None for each in masks),
+        totals.slots,
+        totals.firsts,
+        totals.words.reshape(-1),
+        totals.bounds,
+        told,
     )
-    if not done:
-        return None
-    first = firsts.reshape(copies, -1)[:, :-1].view(np.uint64).min(axis=0).view(np.int64)
-    counted = counts.reshape(copies, -1)[:, :-1].sum(axis=0)
-    known, high, low = (
-        each.reshape(len(sums), copies, groups + 1)[:, :, :-1].sum(axis=1) for each in (known, high, low)
-    )
-    if not nulls:
-        known = np.broadcast_to(counted, known.shape)
-    return Totals(first, counted, known, high, low)
+    why, *more = told.tolist()
+    return Added(done, Why(why), *more)
+
+
+def _address(table: Array | None) -> tuple[int, int]:
+    return (0, 0) if table is None else (table.ctypes.data, len(table))
