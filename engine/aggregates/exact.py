@@ -45,6 +45,13 @@ class ExactSums:
         sums.specials = np.zeros((len(low), 3), np.bool_)
         return sums
 
+    def of_groups(self, groups: Positions) -> ExactSums:
+        """The sums of these groups."""
+        sums = ExactSums()
+        sums.limbs, sums.low, sums.rows = self.limbs[groups], self.low, self.rows
+        sums.specials = self.specials[groups]
+        return sums
+
     @property
     def count(self) -> int:
         return len(self.limbs)
@@ -161,6 +168,26 @@ class ExactSums:
         self._carry()
         shift = bits + 32 * self.low - OFFSET
         return [sum(limb << 32 * k for k, limb in enumerate(row)) << shift for row in self.limbs.tolist()]
+
+    def integers(self) -> Positions | None:
+        """The sums as int64; None where one is none."""
+        if not self.limbs.shape[1]:
+            return np.zeros(self.count, np.int64)
+        self._carry()
+        digits = self.limbs.T
+        first = OFFSET // 32 - self.low  # the digit that ones stand in
+        if digits[: max(first, 0)].any() or first < 0:
+            return None
+        low, high = (digits[k] if k < len(digits) else digits[0] * 0 for k in (first, first + 1))
+        # the last digit has the sign, and may be long
+        found: Positions = (low if first == len(digits) - 1 else low & LOW) + (high << 32)
+        signs = found >> 63
+        for k, digit in enumerate(digits[first + 1 :], first + 1):
+            last = k == len(digits) - 1
+            wanted = found >> 32 if k == first + 1 else signs
+            if (digit != (wanted if last else wanted & LOW)).any():
+                return None
+        return found
 
     def special(self) -> Array:
         """Groups that saw NaN or an infinity."""

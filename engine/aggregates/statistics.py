@@ -6,10 +6,10 @@ Sums of values, squares and products are exact; a quotient is taken once, in the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from engine.aggregates.registry import aggregate
 from engine.aggregates.sums import Counting
 from engine.frames import Pieces
 from engine.values import decimals
-from storage.column import Column, Positions
+from storage.column import Array, Column, Positions
 from storage.errors import NumericValueOutOfRange
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
 
@@ -118,6 +118,8 @@ class Moments(Counting):
     answer: Callable[..., float | None]
     """Of how many rows there are, what a unit is a part of, y and x in units, and y y, x x and x y in their
     squares."""
+    quick: ClassVar[Callable[..., tuple[Array, Array, Array]] | None] = None
+    """Of arrays of rows and of whole sums: the answers, where they are null, and which of these are sure."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -162,16 +164,34 @@ class Moments(Counting):
 
     def finish(self, count: int) -> Column:
         self.reserve(count)
-        special = np.logical_or.reduce([sums.special() for sums in self.sums])
-        lone = (self.sums[0], *self.sums[2:3])
-        squares = (self.sums[1], *self.sums[3:])
+        values, null, sure = self._quick(count)
+        left = np.flatnonzero(~sure)
+        for group, answer in zip(left.tolist(), self._answers(left), strict=True):
+            values[group], null[group] = answer or 0, answer is None
+        return Column(self.result, values, ~null if null.any() else None)
+
+    def _quick(self, count: int) -> tuple[Array, Array, Array]:
+        """The results, where they are null, and where both are for sure."""
+        assert self.result.dtype is not None
+        nothing = np.zeros(count, np.bool_)
+        if self.quick is not None and not any(sums.special().any() for sums in self.sums):
+            whole = [sums.integers() for sums in self.sums]
+            if not any(sums is None for sums in whole):
+                return type(self).quick(self.rows[:count], *whole)  # type: ignore[misc]
+        return np.zeros(count, self.result.dtype), nothing, nothing.copy()
+
+    def _answers(self, groups: Positions) -> Iterator[float | None]:
+        """The results of groups, one by one."""
+        if not len(groups):
+            return
+        mine = [sums.of_groups(groups) for sums in self.sums]
+        special = np.logical_or.reduce([sums.special() for sums in mine])
+        lone, squares = (mine[0], *mine[2:3]), (mine[1], *mine[3:])
         bits = max(*(sums.bits for sums in lone), *((sums.bits + 1) // 2 for sums in squares))
-        whole = [sums.whole(bits if sums in lone else 2 * bits) for sums in self.sums]
-        answers: list[float | None] = []
-        for group, rows in enumerate(self.rows[:count].tolist()):
-            answer = type(self).answer(rows, 1 << bits, *(sums[group] for sums in whole))
-            answers.append(math.nan if answer is not None and special[group] else answer)
-        return Column.of(self.result, answers)
+        whole = [sums.whole(bits if sums in lone else 2 * bits) for sums in mine]
+        for at, rows in enumerate(self.rows[groups].tolist()):
+            answer = type(self).answer(rows, 1 << bits, *(sums[at] for sums in whole))
+            yield math.nan if answer is not None and special[at] else answer
 
 
 _ROOT_BITS = 256
@@ -197,8 +217,11 @@ def _spread(sample: bool, root: bool) -> Callable[..., float | None]:
     return answer
 
 
-def _moments(name: str, doc: str, answer: Callable[..., float | None]) -> type[Moments]:
-    return type(name, (Moments,), {"answer": staticmethod(answer), "__doc__": doc})
+def _moments(
+    name: str, doc: str, answer: Callable[..., float | None], quick: Callable[..., Any] | None = None
+) -> type[Moments]:
+    given = {"answer": staticmethod(answer), "quick": quick and staticmethod(quick), "__doc__": doc}
+    return type(name, (Moments,), given)
 
 
 for _name, _sample, _root_taken in _FAMILY:
@@ -213,16 +236,23 @@ for _name, _sample, _root_taken in _FAMILY:
         aggregate(_name, [_type], FLOAT8)(_float)
 
 
-def _deviations(n: int, y: int, yy: int, x: int, xx: int, xy: int) -> tuple[int, int, int]:
+def _deviations(n: Any, y: Any, yy: Any, x: Any, xx: Any, xy: Any) -> tuple[Any, Any, Any]:
     """n times the sums of (x - mean)^2, (y - mean)^2 and their products, in squares of the unit."""
     return n * xx - x * x, n * yy - y * y, n * xy - x * y
 
 
-def _two(name: str, doc: str, least: int, answer: Callable[..., float | None], result: Type = FLOAT8) -> None:
+def _two(
+    name: str,
+    doc: str,
+    least: int,
+    answer: Callable[..., float | None],
+    result: Type = FLOAT8,
+    quick: Callable[..., Any] | None = None,
+) -> None:
     def checked(n: int, unit: int, *sums: int) -> float | None:
         return None if n < least else answer(n, unit, *sums)
 
-    aggregate(name, [FLOAT8, FLOAT8], result)(_moments(name, doc, checked))
+    aggregate(name, [FLOAT8, FLOAT8], result)(_moments(name, doc, checked, quick))
 
 
 def _correlation(n: int, unit: int, *sums: int) -> float | None:
@@ -234,6 +264,37 @@ def _correlation(n: int, unit: int, *sums: int) -> float | None:
     shift -= product.bit_length() // 2
     product, sxy = (product << 2 * shift, sxy << shift) if shift > 0 else (product, sxy)
     return _ratio(sxy, math.isqrt(product))
+
+
+_EXACT = float(1 << 53)
+_SURE = 2.0**-90  # what a quotient of two doubles each may be wrong by, and much more
+
+
+def _quick_correlation(
+    n: Positions, y: Positions, yy: Positions, x: Positions, xx: Positions, xy: Positions
+) -> tuple[Array, Array, Array]:
+    """`_correlation` of groups with sums below 2^53, in pairs of doubles: most are as good as rounded once.
+
+    A value is for sure where another within _SURE of the quotient would be rounded to the same double.
+    """
+    rows = n.astype(np.float64)
+    sure = (rows * xx < _EXACT) & (rows * yy < _EXACT)
+    sxx, syy, sxy = (np.where(sure, each, 1) for each in _deviations(n, y, yy, x, xx, xy))
+    null = (sxx == 0) | (syy == 0)
+    sxx, syy = (np.where(null, 1, each).astype(np.float64) for each in (sxx, syy))
+    over = sxy.astype(np.float64)
+    product, more = products(sxx, syy)
+    root = np.sqrt(product)
+    square, error = products(root, root)
+    rest = (product - square - (0 if error is None else error) + (0 if more is None else more)) / (2 * root)
+    value = over / root
+    back, error = products(value, root)
+    correction = (over - back - (0 if error is None else error) - value * rest) / root
+    rounded = value + correction
+    correction -= rounded - value
+    margin = np.abs(rounded) * _SURE
+    sure &= (rounded + (correction + margin) == rounded) & (rounded + (correction - margin) == rounded)
+    return rounded, null, sure
 
 
 def _slope(n: int, unit: int, *sums: int) -> float | None:
@@ -254,7 +315,7 @@ def _determination(n: int, unit: int, *sums: int) -> float | None:
     return _ratio(sxy * sxy, sxx * syy) if syy else 1.0
 
 
-_two("corr", "Correlation.", 1, _correlation)
+_two("corr", "Correlation.", 1, _correlation, quick=_quick_correlation)
 _two("covar_pop", "Covariance.", 1, lambda n, u, *s: _ratio(_deviations(n, *s)[2], n * n * u * u))
 _two(
     "covar_samp",

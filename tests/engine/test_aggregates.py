@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.aggregates import statistics
+from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import BY_ID, State, start
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -166,3 +168,48 @@ def test_vectors_and_intervals() -> None:
     assert over("avg(vector)", vectors, groups=[1, 1, 0], count=3) == [[0, 0], [2.0, 3.5], None]
     mean = over("avg(interval)", Column.of(INTERVAL, [(1, 0, 0), (0, 2, 10_800_000_000), (0, 0, 5_000_000)]))
     assert mean == (0, 10, 61_201_666_667)
+
+
+@given(st.lists(st.integers(-(1 << 120), 1 << 120), min_size=1, max_size=5), st.integers(0, 1100))
+def test_sums_of_two_words_are_the_numbers_they_stand_for(totals: list[int], base: int) -> None:
+    low = np.array([total & (1 << 64) - 1 for total in totals], np.uint64).view(np.int64)
+    high = np.array([total >> 64 for total in totals], np.int64)
+    sums = ExactSums.of_words(low, high, base)
+    assert sums.whole(1152) == [total << base + 77 for total in totals]
+    if base == 1075 and all(-(1 << 63) <= total < 1 << 63 for total in totals):
+        assert sums.integers().tolist() == totals  # type: ignore[union-attr]
+
+
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=5), st.booleans())
+def test_sums_that_are_whole_numbers(totals: list[int], parts: bool) -> None:
+    low = np.array(totals, np.int64)
+    sums = ExactSums.of_words(low, low >> 63, 1075)
+    if parts:
+        other = ExactSums()
+        other.grow(len(totals))
+        other.merge(sums, np.arange(len(totals)))
+        sums = other
+    found = sums.integers()
+    assert found is not None
+    assert found.tolist() == totals
+    sums.add(np.zeros(1, np.int64), np.array([0.5]))
+    assert sums.integers() is None
+
+
+def test_correlations_of_many_groups_are_those_of_each() -> None:
+    random = np.random.default_rng(5)
+    sizes = random.integers(0, 30, 3000)
+    groups = np.repeat(np.arange(3000), sizes)
+    y, x = (random.integers(low, high, len(groups)) for low, high in ((-9, 9), (-5, 200)))
+    x[groups % 7 == 0] = 3
+    x[groups % 11 == 0] *= 1 << 30
+    many = state("corr(float8,float8)", [FLOAT8, FLOAT8])
+    many.update(groups, [Column(FLOAT8, each.astype(np.float64)) for each in (y, x)], 3000)
+    wanted = []
+    for group in range(3000):
+        mine = groups == group
+        n, a, b = int(mine.sum()), y[mine].tolist(), x[mine].tolist()
+        products = sum(v * w for v, w in zip(a, b, strict=True))
+        sums = (sum(a), sum(v * v for v in a), sum(b), sum(v * v for v in b), products)
+        wanted.append(None if n < 1 else statistics._correlation(n, 1, *sums))
+    assert many.finish(3000).tolist() == wanted
