@@ -51,6 +51,31 @@ def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[li
     return words, absolute
 
 
+def order_word(column: Column, descending: bool, nulls_first: bool) -> tuple[Words, Mask | None] | None:
+    """(a word a row that sorts the column, the rows whose word is another value's, too, or None for none).
+
+    Words compare among columns of one type and, of numerics, one scale. None where one word is not enough:
+    where values are bytes, or objects.
+    """
+    keys = _order_keys(column)
+    words = keys[0].words
+    if len(keys) > 1 or words is None:
+        return None
+    dtype = column.type.dtype if column.units is None else None
+    if dtype is not None and dtype.kind in "ub":
+        words = words + np.uint64(1)  # these begin at 0
+    # the least and the greatest word are left to nulls, so that the values beside them share one
+    inside = np.clip(words, np.uint64(1), _LAST - np.uint64(1))
+    shared = None
+    if dtype is not None and dtype.kind == "i" and dtype.itemsize == words.itemsize:
+        shared = (inside == 1) | (inside == _LAST - np.uint64(1))
+    if descending:
+        inside = ~inside
+    if column.valid is not None:
+        inside[~column.valid] = 0 if nulls_first else _LAST
+    return inside, shared
+
+
 def _order_keys(column: Column) -> list[Key]:
     """The column's keys; of numerics in units those, which compare among units of one scale only."""
     if column.units is None:

@@ -231,6 +231,17 @@ class Top(_SameColumns):
 
 
 @dataclass(frozen=True)
+class PartitionTop(_SameColumns):
+    """At least the first rows of each partition, in the order of the child's: see the operator."""
+
+    partition: tuple[Expression, ...]
+    order: tuple[SortKey, ...]
+    count: Expression
+    less: int = 0
+    ties: bool = False
+
+
+@dataclass(frozen=True)
 class Distinct(_SameColumns):
     """Each row once, or the first of each value of `keys`."""
 

@@ -66,6 +66,9 @@ def physical(node: Node, planning: Planning) -> Operator:
             return operators.Sort(physical(node.child, planning), node.keys)
         case logical.Top():
             return _top(node, planning)
+        case logical.PartitionTop():
+            child = physical(node.child, planning)
+            return operators.PartitionTop(child, node.partition, node.order, node.count, node.less, node.ties)
         case logical.Limit():
             return operators.Limit(physical(node.child, planning), node.count, node.offset, node.ties)
         case logical.LockRows():

@@ -20,6 +20,7 @@ SWITCHES = {
     "join_ordering": "Orders joins, and chooses their sides, by cost.",
     "limit_pushdown": "Stops what stands below a LIMIT early.",
     "top_n": "Keeps the first rows only where a sort is cut short.",
+    "partition_top_n": "Keeps the first rows of partitions only where their numbers are asked for.",
     "column_pruning": "Reads only the columns that are asked for.",
     "runtime_filters": "Has scans drop rows whose keys a join does not hold.",
     "subplan_sharing": "Runs equal parts of a statement once.",

@@ -21,6 +21,7 @@ from engine.operators.merge import Action, Merge
 from engine.operators.nearest import Nearest
 from engine.operators.nothing import Nothing
 from engine.operators.onerow import OneRow
+from engine.operators.partitiontop import PartitionTop
 from engine.operators.project import Project
 from engine.operators.projectsets import ProjectSets
 from engine.operators.recursiveunion import RecursiveUnion
@@ -72,6 +73,7 @@ __all__ = [
     "Nothing",
     "OneRow",
     "Operator",
+    "PartitionTop",
     "Pipelined",
     "Project",
     "ProjectSets",

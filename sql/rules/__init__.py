@@ -3,7 +3,8 @@
 Each has a switch, the setting enable_<switch>, that turns it off: no rule changes what a query means. The
 order matters: constants first, so that filters can be seen through, and once more where subqueries came in as
 joins; filters go down, then what subqueries leave, and what follows from equal keys; joins are put in order
-when their conditions have arrived; columns are pruned when nothing else will ask for them.
+when their conditions have arrived; columns, and calls over windows, are pruned when nothing else will ask for
+them, which shows whose first rows are asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sql.rules.push_filters import push_filters
 from sql.rules.push_limits import push_limits
 from sql.rules.scalars import join_scalars
 from sql.rules.share import share
+from sql.rules.use_partition_top import use_partition_top
 from sql.rules.use_top import use_top
 
 
@@ -54,6 +56,7 @@ RULES: tuple[Rule, ...] = (
     Rule("top_n", use_top),
     Rule("column_pruning", prune_columns),
     _MERGE,
+    Rule("partition_top_n", use_partition_top),
     Rule("subplan_sharing", share),
 )
 

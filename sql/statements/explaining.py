@@ -168,6 +168,11 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str | l
             yield from _grouped(operator)
             if options.verbose and operator.calls:
                 yield "Calls", listed(operator.calls)
+        case operators.PartitionTop():
+            if operator.partition:
+                yield "Partition Key", [listed([key]) for key in operator.partition]
+            if operator.order:
+                yield "Sort Key", [listed([key]) for key in operator.order]
         case operators.Sort() | operators.Top():
             yield "Sort Key", [listed([key]) for key in operator.keys]
         case operators.Project():

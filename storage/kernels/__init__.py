@@ -35,6 +35,8 @@ from storage.kernels.plain.group import hash_bytes as hash_bytes
 from storage.kernels.plain.group import mix_words as mix_words
 from storage.kernels.plain.group import order_codes as order_codes
 from storage.kernels.plain.group import place_words as place_words
+from storage.kernels.plain.leaders import lead_rows as lead_rows
+from storage.kernels.plain.leaders import lead_words as lead_words
 from storage.kernels.plain.lines import count_byte as count_byte
 from storage.kernels.plain.lines import split_lines as split_lines
 from storage.kernels.plain.members import among_bits as among_bits
