@@ -18,7 +18,7 @@ from storage.column import Column, Mask, Positions
 from storage.encodings.runcolumn import RunColumn
 from storage.types import Form, Type
 
-FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
+_FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
 _MOST = 1 << 62  # packed numbers are below it
 
 Integers = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ class WholeKeys:
     lows: tuple[int, ...]
     spans: tuple[int, ...]
     count: int
-    table: _Bits | _Table
+    table: Bits | _Table
 
     @classmethod
     def of(cls, parts: Sequence[Sequence[Column]]) -> tuple[WholeKeys, Positions] | None:
@@ -80,6 +80,11 @@ class WholeKeys:
             numbers = found
         return cls(lows, spans, table.count, table), numbers
 
+    @property
+    def bits(self) -> Bits | None:
+        """The keys' numbers as a bit set, if they are one."""
+        return self.table if isinstance(self.table, Bits) else None
+
     def find(self, columns: Sequence[Column]) -> Positions:
         """(rows,) the number of each row's key, -1 where it is not here, or has a null."""
         if len(columns) == 1 and isinstance(columns[0], RunColumn):
@@ -95,7 +100,7 @@ class WholeKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bits:
+class Bits:
     """Numbers as a bit set from `low` on: see storage.kernels.plain.members."""
 
     low: int
@@ -119,15 +124,15 @@ class _Table:
         return kernels.find_words(self.slots, self.words, values.view(np.uint64))
 
 
-def _tabled(values: Integers, low: int, size: int) -> tuple[_Bits | _Table, Positions]:
+def _tabled(values: Integers, low: int, size: int) -> tuple[Bits | _Table, Positions]:
     """A table of numbers from `low` to below `low + size`, and the place of each in it."""
     words: Words
-    if (size + 63) // 64 <= max(len(values), FEW_WORDS):
+    if (size + 63) // 64 <= max(len(values), _FEW_WORDS):
         words = np.zeros((size + 63) // 64, np.uint64)
         kernels.set_bits(values, low, words)
         ranks = kernels.count_bits(words)
         count = int(ranks[-1]) + int(words[-1]).bit_count()
-        bits = _Bits(low, words, ranks, count)
+        bits = Bits(low, words, ranks, count)
         return bits, bits.find(values)
     numbers, firsts = kernels.group_words(values.view(np.uint64))
     words = values.view(np.uint64)[firsts]

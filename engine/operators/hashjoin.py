@@ -26,7 +26,7 @@ from engine.operators.rows import Rows
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes
 from engine.parallel import pool_safe, prepare
 from engine.partitions import PARTS, Dealt, Partitions
-from engine.pool import ordered
+from engine.pool import Ahead, ordered
 from engine.run import Run
 from engine.seams import Expression
 from engine.wholekeys import WholeKeys, is_whole, without_nulls
@@ -83,11 +83,11 @@ class HashJoin:
                 if not grant.room(keyed_bytes(part)):
                     yield from self._given(_InParts(self, run).batches(chain(held, rest)), run)
                     return
+            build = _Build(self, held)
             if self.kind not in _LEFT_ALONE:
                 keys = (columns for _, columns in held)
-                left = leave(self, self.left, self.left_keys, keys, run)
+                left = leave(self, self.left, self.left_keys, keys, build.whole, run)
                 count(run, self, Runtime_Filters=left)
-            build = _Build(self, held)
             held = []
             if not build.rows.count and self.kind not in _LEFT_ALONE:
                 return
@@ -145,28 +145,46 @@ class HashJoin:
 class _Build:
     """The right side: its rows, the numbers of their keys, and the rows sorted by these.
 
-    `single`: no two rows have the same key.
+    `single`: no two rows have the same key. `whole`: the keys, if they are packed whole numbers.
     """
 
     def __init__(self, join: HashJoin, right: Iterable[Keyed]) -> None:
         parts = list(right)
-        self.rows = Rows([batch for batch, _ in parts], join.right.types)
-        self._whole: WholeKeys | None = None
+        self.rows = Rows([batch for batch, _ in parts], join.right.types, Ahead())
+        self.whole: WholeKeys | None = None
         whole = None
         if parts and all(is_whole(key.type) for key in join.right_keys):
             whole = WholeKeys.of([columns for _, columns in parts])
         if whole is not None:
-            self._whole, codes = whole
-            keys = self._whole.count
+            self.whole, codes = whole
+            keys = self.whole.count
         else:
             self._index = KeyIndex([key.type for key in join.right_keys])
             numbers = [self._numbered(columns, batch.rows) for batch, columns in parts]
             codes = np.concatenate(numbers) if numbers else np.zeros(0, np.int64)
             keys = self._index.count
+        self.single = keys == len(codes) or keys == np.count_nonzero(codes >= 0)
+        if self.single:
+            self._order_single(codes, keys)
+        else:
+            self._order(codes, keys)
+        self.rows.wait()
+
+    def _order_single(self, codes: Positions, keys: int) -> None:
+        """`_right`: the row of each key."""
+        rows = np.arange(len(codes))
+        self._in_order = keys == len(codes) and bool((codes == rows).all())
+        # One place more, for rows without partners: number -1 is the last. Nulls are written there, too.
+        right = rows if self._in_order else np.empty(keys + 1, np.int64)
+        if not self._in_order:
+            right[codes] = rows
+            right[keys] = -1
+        self._right = right
+        self.order = right[:keys]
+
+    def _order(self, codes: Positions, keys: int) -> None:
+        """`order`: the rows sorted by their keys; where in it those of each key begin, how many they are."""
         starts, self.order = kernels.order_codes(codes, keys)
-        self.single = len(self.order) == keys
-        self._in_order = self.single and len(codes) == keys and bool((self.order == np.arange(keys)).all())
-        self._right = np.append(self.order, -1)
         # One place more, for rows without partners: number -1 is the last, and is empty.
         self._starts = np.append(starts, 0)
         self._sizes = np.append(np.diff(starts), 0)
@@ -198,17 +216,19 @@ class _Build:
     def partner(self, keys: list[Column], rows: int) -> Positions:
         """The right row that each row meets, -1 for none; `single` is true."""
         codes = self._codes(keys, rows)
-        return codes if self._in_order else self._right[codes]
+        return codes if self._in_order else self._right.take(codes)
 
     def partners(self, keys: list[Column], rows: int) -> tuple[Positions, Positions]:
         """Where in `order` each row's partners begin, and how many they are."""
         codes = self._codes(keys, rows)
-        return self._starts[codes], self._sizes[codes]
+        if self.single:
+            return codes, (codes >= 0).astype(np.int64)
+        return self._starts.take(codes), self._sizes.take(codes)
 
     def _codes(self, keys: list[Column], rows: int) -> Positions:
         """The number of each row's key, -1 where it is not here."""
-        if self._whole is not None:
-            return self._whole.find(keys)
+        if self.whole is not None:
+            return self.whole.find(keys)
         codes = self._index.find(keys, rows)
         valid = without_nulls(keys)
         if valid is not None:

@@ -23,7 +23,7 @@ from engine.nodes import Cast, Reference
 from engine.operators.base import Operator
 from engine.run import Run
 from engine.seams import Expression
-from engine.wholekeys import FEW_WORDS, is_whole
+from engine.wholekeys import WholeKeys, is_whole
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
 from storage.definitions import ColumnDefinition
@@ -32,6 +32,7 @@ from storage.predicate import Compare, Comparison, Conjunction
 
 SWITCH = "enable_runtime_filters"
 _MOST_WORDS = 1 << 22  # of a set
+_CACHED_WORDS = 1 << 17  # bits that stay in a core's cache are asked faster than a bloom filter
 _LOOKED_AT = 1 << 17  # rows after which it is known whether a set is worth asking
 _WORTH = 0.9  # the share of rows that it may let pass
 
@@ -106,11 +107,17 @@ def filters_of(scan: Operator, run: Run) -> Sequence[KeyFilter]:
 
 
 def leave(
-    join: Operator, probing: Operator, keys: Sequence[Expression], held: Iterable[Sequence[Column]], run: Run
+    join: Operator,
+    probing: Operator,
+    keys: Sequence[Expression],
+    held: Iterable[Sequence[Column]],
+    whole: WholeKeys | None,
+    run: Run,
 ) -> int:
     """Have the scans below `probing` give rows with these keys only; returns how many filters were left.
 
-    `keys` are over probing's rows, `held` are their values on the other side, batch by batch.
+    `keys` are over probing's rows, `held` are their values on the other side, batch by batch, and `whole` the
+    same as the join looks for them, where they are whole numbers.
     """
     if run.settings.get(SWITCH, "on") == "off":
         return 0
@@ -118,8 +125,13 @@ def leave(
     targets = [(place, target) for place, target in found if target is not None]
     batches: list[Sequence[Column]] = list(held) if targets else []
     left = 0
+    bits = None if whole is None or len(keys) > 1 else whole.bits
     for place, (scan, index) in targets:
-        filter = _of([columns[place] for columns in batches], index)
+        if whole is not None and bits is not None and len(bits.words) <= _MOST_WORDS:
+            high = bits.low + whole.spans[0] - 1
+            filter: KeyFilter | None = KeyFilter(index, bits.low, high, bits.words, True, whole.count)
+        else:
+            filter = _of([columns[place] for columns in batches], index)
         if filter is not None:
             run.memo.setdefault(("keys", id(scan)), {}).setdefault(id(join), []).append(filter)
             left += 1
@@ -161,7 +173,7 @@ def _of(columns: list[Column], index: int) -> KeyFilter | None:
     low, high = int(values.min()), int(values.max())
     bits = (high - low) // 64 + 1
     bloom = 1 << max(len(values) // 4, 1).bit_length()  # 16 bits a key and more
-    if bits <= max(4 * bloom, FEW_WORDS) and bits <= _MOST_WORDS:
+    if bits <= max(4 * bloom, _CACHED_WORDS) and bits <= _MOST_WORDS:
         words = np.zeros(bits, np.uint64)
         kernels.set_bits(values, low, words)
         return KeyFilter(index, low, high, words, True, len(values))

@@ -94,8 +94,10 @@ class Pairs:
         """The join's rows for a left batch of whose rows each meets one right row, or -1; None: none."""
         if self._kind in _HALVES and self._condition is None:
             return next(self._halves(batch, partner >= 0), None)
+        if self._kind == "left" and self._condition is None:
+            return Batch((*batch.columns, *self._right.columns_or_null(partner)), batch.rows)
         left = np.flatnonzero(partner >= 0)
-        right = partner if len(left) == batch.rows else partner[left]
+        right = partner if len(left) == batch.rows else partner.take(left)
         left, right, pairs = self._tested(batch, left, right, run)
         if self._met is not None:
             self._met[right] = True
@@ -163,4 +165,6 @@ class Pairs:
 
 
 def _is_range(rows: Positions, count: int) -> bool:
-    return len(rows) == count and bool((rows == np.arange(count)).all())
+    if len(rows) != count or (count and (rows[0] != 0 or rows[-1] != count - 1)):
+        return False
+    return bool((rows == np.arange(count)).all())

@@ -9,24 +9,40 @@ import numpy as np
 import pyarrow.compute as pc
 
 from engine.late import bounded_rows, by_owner, is_wide
-from engine.pool import ordered
+from engine.pool import Ahead, ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Mask, Positions, arrow_taken
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
+_MANY = 1 << 18  # rows whose columns are worth a task each
+
 
 class Rows:
     """Batches as one table, to be given out in another order. Wide columns stay with their batches."""
 
-    def __init__(self, batches: Sequence[Batch], types: Sequence[Type]) -> None:
+    def __init__(self, batches: Sequence[Batch], types: Sequence[Type], ahead: Ahead | None = None) -> None:
+        """`ahead` puts the columns of many rows together meanwhile: `wait` before they are asked for."""
         batches = batches or [Batch.empty(types)]
         self._ends = np.cumsum([batch.rows for batch in batches])
         self.count = int(self._ends[-1])
-        columns = list(zip(*(batch.columns for batch in batches), strict=True))
-        self._columns = [self._joined(list(parts)) for parts in columns]
+        columns = [list(parts) for parts in zip(*(batch.columns for batch in batches), strict=True)]
+        self._columns: list[list[Column]] = []
+        self._ahead: Ahead | None = None
+        if ahead is None or self.count < _MANY:
+            self._columns = [self._joined(parts) for parts in columns]
+        else:
+            self._ahead, self._width = ahead, len(columns)
+            for parts in columns:
+                ahead.begin(partial(self._joined, parts))
         self._dictionaries: dict[int, tuple[Dictionary, Mask | None]] = {}
+
+    def wait(self) -> None:
+        """Until all columns are there."""
+        if self._ahead is not None:
+            self._columns = [self._ahead.take() for _ in range(self._width)]
+            self._ahead = None
 
     @staticmethod
     def _joined(parts: list[Column]) -> list[Column]:
