@@ -14,13 +14,14 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from storage.batch import BATCH_ROWS, Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition, KeyColumns
 from storage.indexes.hashindex import HashIndex
 from storage.predicate import Conjunction
 from storage.rows import Row, batch_of
 from storage.segments import rowids
 from storage.segments.missing import Numbers, defined, missing_column
+from storage.segments.zones import ZONE_ROWS
 from storage.types import Type
 
 BLOCK_ROWS = 65_536
@@ -204,9 +205,11 @@ class Block:
     def selector(self, predicate: Conjunction) -> None:
         """Plain arrays know no more than the engine's own evaluation."""
 
-    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
+    def may_match(self, predicate: Conjunction) -> Mask:
         """Blocks have no zone maps, but row ids that ascend."""
-        return rowids.may_match(predicate, int(self._row_ids[start]), int(self._row_ids[stop - 1]))
+        rows = self.rows  # it may grow meanwhile
+        found = rowids.may_match(predicate, int(self._row_ids[0]), int(self._row_ids[rows - 1]))
+        return np.full(-(-rows // ZONE_ROWS), found)
 
     def morsel_rows(self, asked: Collection[int] | None = None, most: int = BATCH_ROWS) -> int:
         """See storage.segments.table.Part: those of a block have about as many rows each."""

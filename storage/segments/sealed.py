@@ -21,7 +21,7 @@ from typing import Any
 import crc32c
 import numpy as np
 
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition, KeyColumns
 from storage.durability import files
 from storage.errors import DataCorrupted
@@ -209,11 +209,12 @@ class Sealed:
         """See storage.segments.table.Part."""
         return self.segment.selector(predicate)
 
-    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
+    def may_match(self, predicate: Conjunction) -> Mask:
         """See storage.segments.table.Part."""
+        found = self.segment.may_match(predicate)
         if not rowids.may_match(predicate, self.first_row_id, self.last_row_id):
-            return False
-        return self.segment.may_match(predicate, start, stop)
+            found[:] = False
+        return found
 
     def morsel_rows(self, asked: Collection[int] | None = None, most: int = ZONE_ROWS) -> int:
         """How many rows make a morsel, a power of two: see storage.segments.table.Part."""

@@ -21,13 +21,14 @@ from storage.definitions import ColumnDefinition
 from storage.encodings.base import Bytes, Encoded
 from storage.encodings.codes import Codes
 from storage.errors import DataCorrupted
-from storage.predicate import Compare, Comparison, Conjunction
+from storage.predicate import Comparison, Conjunction
 from storage.segments.coded import CodedColumn, decoded_bytes
 from storage.segments.distincts import distinct_values
 from storage.segments.missing import Numbers, defined, missing_column, missing_zone
 from storage.segments.segmentfile import Content, SegmentFile, StoredBuffer
 from storage.segments.selector import Loaded, Selector
 from storage.segments.vectors import Referred
+from storage.segments.zonemap import ZoneMap
 from storage.segments.zones import (
     ZONE_ROWS,
     Zone,
@@ -66,6 +67,7 @@ class SegmentColumn:
         self.type = type
         self.zones = tuple(zones)
         self.zone = joined(self.zones)
+        self._map = ZoneMap(self.zones)
         self.tag = tag
         self.raw = raw
         self.nbytes = nbytes
@@ -114,13 +116,9 @@ class SegmentColumn:
         mask = valid[start:stop] if rows is None else taken(valid[start:stop], rows)
         return column.with_valid(None if mask.all() else mask)
 
-    def may_match(self, op: Comparison, value: Any, start: int, stop: int) -> bool:
-        """Whether rows start to stop may hold a match, by the zones."""
-        key = comparable(self.type, op, value)
-        if not self.zone.may_match(op, key):
-            return False
-        zones = self.zones[start // ZONE_ROWS : -(-stop // ZONE_ROWS)]
-        return any(zone.may_match(op, key) for zone in zones)
+    def may_match(self, op: Comparison, value: Any) -> Mask:
+        """(zones,) which blocks of ZONE_ROWS rows may hold a match."""
+        return self._map.may_match(op, comparable(self.type, op, value))
 
 
 class Section:
@@ -281,18 +279,17 @@ class Segment:
         loaded = {number: None if c is None else c.loaded() for number, c in columns.items()}
         return Selector((loaded[term.column.number], term.op, term.value) for term in predicate)
 
-    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool:
-        """Whether rows start to stop may hold a match, by the zone maps."""
-        return all(self._may_match(term, start, stop) for term in predicate)
-
-    def _may_match(self, term: Compare, start: int, stop: int) -> bool:
-        if term.column.number < 0:
-            return True  # it follows from row ids: see storage.segments.rowids
-        stored = self.columns.get(term.column.number)
-        if stored is None:
-            key = comparable(term.column.type, term.op, term.value)
-            return missing_zone(term.column).may_match(term.op, key)
-        return stored.may_match(term.op, term.value, start, stop)
+    def may_match(self, predicate: Conjunction) -> Mask:
+        """(blocks,) which blocks of ZONE_ROWS rows may hold a match, by the zone maps."""
+        found = np.ones(-(-self.rows // ZONE_ROWS), np.bool_)
+        for term in predicate:
+            stored = self.columns.get(term.column.number)
+            if stored is not None:
+                found &= stored.may_match(term.op, term.value)
+            elif term.column.number >= 0:  # else it follows from row ids: see storage.segments.rowids
+                key = comparable(term.column.type, term.op, term.value)
+                found &= missing_zone(term.column).may_match(term.op, key)
+        return found
 
     def write(self, path: Path) -> int:
         """Write the segment's file, whole and fsynced; its length. Raises DiskFull or FileError."""

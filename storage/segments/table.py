@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.batch import Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.definitions import ColumnDefinition, KeyColumns, Table
 from storage.indexes.hashindex import HashIndex, PendingKeys, RowIndex, hashed
 from storage.predicate import Conjunction
@@ -81,7 +81,8 @@ class Part(Protocol):
     def selector(self, predicate: Conjunction) -> Selector | None:
         """What tries the predicate on the encoded form; None: no help. Raises DataCorrupted."""
 
-    def may_match(self, predicate: Conjunction, start: int, stop: int) -> bool: ...
+    def may_match(self, predicate: Conjunction) -> Mask:
+        """Which blocks of ZONE_ROWS rows may hold a row that meets the predicate."""
 
     def morsel_rows(self, asked: Collection[int] | None = None, most: int = ZONE_ROWS) -> int:
         """How many rows make a morsel: `most`, or fewer where columns `asked` (None: all) are wide."""

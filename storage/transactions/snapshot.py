@@ -148,25 +148,37 @@ class PartMorsel:
         self, predicate: Conjunction = (), asked: Collection[int] | None = None, most: int = ZONE_ROWS
     ) -> Iterator[Morsel]:
         """See storage.seams.Morsel."""
+        yield from self.matching(self._part.may_match(predicate) if predicate else None, asked, most)
+
+    def matching(
+        self, blocks: Mask | None, asked: Collection[int] | None = None, most: int = ZONE_ROWS
+    ) -> Iterator[Morsel]:
+        """`pieces` of the part's blocks of ZONE_ROWS rows that may have a match (None: all)."""
         step = self._part.morsel_rows(asked, most)
         for start in range(self._start, self._stop, step):
-            for first, end in self._matching(predicate, start, min(start + step, self._stop)):
+            for first, end in _stretches(blocks, start, min(start + step, self._stop)):
                 yield self._of(first, end)
 
-    def _matching(self, predicate: Conjunction, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """The stretches of rows start to stop, as long as they can be, that zone maps do not rule out."""
-        if not predicate:
-            yield start, stop
-            return
-        first = start
-        for block in range(start, stop, ZONE_ROWS):
-            end = min(block + ZONE_ROWS, stop)
-            if not self._part.may_match(predicate, block, end):
-                if first < block:
-                    yield first, block
-                first = end
-        if first < stop:
-            yield first, stop
+
+def _stretches(blocks: Mask | None, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Rows start to stop in stretches, as long as they can be, without blocks of ZONE_ROWS that are false."""
+    if blocks is None or blocks[start // ZONE_ROWS : -(-stop // ZONE_ROWS)].all():
+        yield start, stop
+        return
+    first = start
+    for begin in range(start, stop, ZONE_ROWS):
+        end = min(begin + ZONE_ROWS, stop)
+        if not _any(blocks, begin, end):
+            if first < begin:
+                yield first, begin
+            first = end
+    if first < stop:
+        yield first, stop
+
+
+def _any(blocks: Mask, start: int, stop: int) -> bool:
+    """Whether rows start to stop are in a block of ZONE_ROWS that is true."""
+    return bool(blocks[start // ZONE_ROWS : -(-stop // ZONE_ROWS)].any())
 
 
 class TableView:
@@ -223,13 +235,14 @@ class TableView:
         """See storage.seams.TableView."""
         most = max(self.estimated_rows // tasks, ZONE_ROWS)
         for part, rows in self._parts:
-            if predicate and not part.may_match(predicate, 0, rows):
+            blocks = part.may_match(predicate) if predicate else None
+            if blocks is not None and not _any(blocks, 0, rows):
                 continue
             morsel = PartMorsel(part, 0, rows, self._commit, self._hidden)
             if whole:
                 yield morsel
             else:
-                yield from morsel.pieces(predicate, asked, most)
+                yield from morsel.matching(blocks, asked, most)
         for own, first, end in self._own:
             step = own.morsel_rows()
             for start in range(first, end, step):
@@ -285,19 +298,19 @@ class TableView:
         total = len(self._parts)
         if not predicate:
             return 0, total
-        return sum(not part.may_match(predicate, 0, rows) for part, rows in self._parts), total
+        return sum(not _any(part.may_match(predicate), 0, rows) for part, rows in self._parts), total
 
     def skipped_blocks(self, predicate: Conjunction = ()) -> tuple[int, int]:
         """See storage.seams.TableView."""
-        spans = [
-            (part, start, min(start + step, rows))
-            for part, rows in self._parts
-            for step in (part.morsel_rows(),)
-            for start in range(0, rows, step)
-        ]
-        if not predicate:
-            return 0, len(spans)
-        return sum(not part.may_match(predicate, start, stop) for part, start, stop in spans), len(spans)
+        skipped = total = 0
+        for part, rows in self._parts:
+            step = part.morsel_rows()
+            starts = range(0, rows, step)
+            total += len(starts)
+            if predicate:
+                blocks = part.may_match(predicate)
+                skipped += sum(not _any(blocks, start, min(start + step, rows)) for start in starts)
+        return skipped, total
 
 
 class Snapshot:

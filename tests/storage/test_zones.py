@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from storage.column import Column
 from storage.order import order_key
 from storage.predicate import Comparison
+from storage.segments.zonemap import ZoneMap
 from storage.segments.zones import PREFIX, Zone, comparable, joined, read_old_zone, read_zone, stated, zone_of
-from storage.types import BPCHAR, BYTEA, DATE, FLOAT8, INT4, INTERVAL, NUMERIC, TEXT, UUID, Type, binary
+from storage.types import BPCHAR, BYTEA, DATE, FLOAT8, INT4, INT8, INTERVAL, NUMERIC, TEXT, UUID, Type, binary
 from tests.storage.test_encodings import TESTS, VALUES, float_key
 
 
@@ -47,6 +48,24 @@ def test_no_match_is_skipped(case: tuple[Column, Comparison, Any]) -> None:
         assert known.may_match(op, comparable(column.type, op, value)) or not matches
         assert known.may_match(Comparison.IS_NULL, None) == (None in column.tolist())
     assert again == zone
+
+
+@given(cases())
+def test_zones_side_by_side(case: tuple[Column, Comparison, Any]) -> None:
+    column, op, value = case
+    zones = [zone_of(column.slice(i, i + 2)) for i in range(0, len(column), 2)]
+    known = ZoneMap(zones)
+    for asked, key in ((op, comparable(column.type, op, value)), (Comparison.IS_NULL, None)):
+        assert known.may_match(asked, key).tolist() == [zone.may_match(asked, key) for zone in zones]
+
+
+def test_zones_at_the_ends_of_their_type() -> None:
+    """The ends of int64 stand for bounds that are not known, and are bounds as well."""
+    ends = [-(2**63), 2**63 - 1]
+    zones = [zone_of(Column.of(INT8, [low, high])) for low in (*ends, 0) for high in (*ends, 0)]
+    for op in (op for op in TESTS if op is not Comparison.IN):
+        for key in (*ends, 0, ends[0] + 1, ends[1] - 1):
+            assert ZoneMap(zones).may_match(op, key).tolist() == [zone.may_match(op, key) for zone in zones]
 
 
 OUT_OF_REACH: list[tuple[Type, list[Any], Any]] = [
