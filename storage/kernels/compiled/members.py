@@ -38,7 +38,7 @@ def _among(values, low, words, out):  # type: ignore[no-untyped-def]
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _popcount(typing: Any, word: Any) -> Any:
+def popcount(typing: Any, word: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
 
@@ -50,7 +50,7 @@ def _count(words, out):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for i in range(len(words)):
         out[i] = total
-        total += np.int64(_popcount(words[i]))
+        total += np.int64(popcount(words[i]))
 
 
 @njit(types.void(_VALUES, types.int64, _READ, _RANKS, _OUT), nogil=True, cache=True)
@@ -61,7 +61,7 @@ def _rank(values, low, words, ranks, out):  # type: ignore[no-untyped-def]
         inside = place < room
         place = place if inside else _U(0)
         word, bit = words[place >> _SIX], _ONE << (place & _BITS)
-        code = ranks[place >> _SIX] + np.int64(_popcount(word & (bit - _ONE)))
+        code = ranks[place >> _SIX] + np.int64(popcount(word & (bit - _ONE)))
         out[i] = code if inside & (word & bit != 0) else -1
 
 

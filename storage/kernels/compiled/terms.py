@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit, types
 
 from storage.kernels.compiled.lanes import compare_block, expand_block, unpack_block
+from storage.kernels.compiled.members import popcount
 from storage.kernels.compiled.packing import fill, rows_of
 from storage.kernels.compiled.programs import i8, u1
 from storage.kernels.plain.packing import BLOCK, LANES, Integers, Mask
@@ -30,62 +31,66 @@ _WORDS, _OFFSETS, _WIDTHS, _BASES, _COUNT, _LOW, _HIGH, _INSIDE, _LOOKED_UP = ra
 """The numbers of a term: addresses, how many blocks, bounds, whether inside, the table's address or 0."""
 
 
-@njit(types.int64(_PLACES, types.uint64), nogil=True, cache=True)
-def _decided(term, block):  # type: ignore[no-untyped-def]
+@njit(types.int64(_TABLE, types.int64, types.uint64), nogil=True, cache=True)
+def _decided(terms, t, block):  # type: ignore[no-untyped-def]
     """What is known of a block."""
-    base = i8(term[_BASES], term[_COUNT])[block]
-    width = _U(u1(term[_WIDTHS], term[_COUNT])[block])
-    low, high = term[_LOW], term[_HIGH]
+    base = i8(terms[t, _BASES], terms[t, _COUNT])[block]
+    width = _U(u1(terms[t, _WIDTHS], terms[t, _COUNT])[block])
+    low, high = terms[t, _LOW], terms[t, _HIGH]
     reach = _ALL >> (_WORD - width) if width > _ZERO else _ZERO
     # the block's values lie between base and base + reach, which may be beyond int64
     found = _OPEN
     if low > high or high < base or (low > base and _U(low) - _U(base) > reach):
         found = _NONE
-    elif not term[_LOOKED_UP]:
+    elif not terms[t, _LOOKED_UP]:
         if low <= base and _U(high) - _U(base) >= reach:
             found = _EVERY
     elif width == _ZERO:
-        found = _EVERY if u1(term[_LOOKED_UP], high - low + 1)[base - low] else _NONE
-    if found == _OPEN or term[_INSIDE]:
+        found = _EVERY if u1(terms[t, _LOOKED_UP], high - low + 1)[base - low] else _NONE
+    if found == _OPEN or terms[t, _INSIDE]:
         return found
     return _NONE if found == _EVERY else _EVERY
 
 
-@njit(types.void(_PLACES, types.uint64, types.uint64, _BYTES, types.uint64[::1]), nogil=True, cache=True)
-def _compare(term, block, values, out, codes):  # type: ignore[no-untyped-def]
-    """What a term says of so many values, up to a whole row, of a block that is open."""
-    count = term[_COUNT]
-    offsets = i8(term[_OFFSETS], count + 1)
-    at, base = _U(offsets[block]), i8(term[_BASES], count)[block]
-    words = i8(term[_WORDS], offsets[count]).view(np.uint64)
-    width = _U(u1(term[_WIDTHS], count)[block])
-    low, high = term[_LOW], term[_HIGH]
+@njit(
+    types.void(_TABLE, types.int64, types.uint64, types.uint64, _BYTES, types.uint64, types.uint64[::1]),
+    nogil=True,
+    cache=True,
+)
+def _compare(terms, t, block, values, out, here, codes):  # type: ignore[no-untyped-def]
+    """What a term says of so many values, up to a whole row, of a block that is open, into out[here:]."""
+    count = terms[t, _COUNT]
+    offsets = i8(terms[t, _OFFSETS], count + 1)
+    at, base = _U(offsets[block]), i8(terms[t, _BASES], count)[block]
+    words = i8(terms[t, _WORDS], offsets[count]).view(np.uint64)
+    width = _U(u1(terms[t, _WIDTHS], count)[block])
+    low, high = terms[t, _LOW], terms[t, _HIGH]
     least = _U(low) - _U(base) if low > base else _ZERO
-    if term[_LOOKED_UP]:
+    if terms[t, _LOOKED_UP]:
         span = _U(high) - _U(low)
-        table = u1(term[_LOOKED_UP], high - low + 1)
+        table = u1(terms[t, _LOOKED_UP], high - low + 1)
         unpack_block(words, at, width, rows_of(values), _U(base) - _U(low), codes, _ZERO)
         for i in range(values):
-            out[i] = table[codes[i]] if codes[i] <= span else 0
+            out[here + i] = table[codes[i]] if codes[i] <= span else 0
     elif width == _ONE and values == _BLOCK:
         # one of 0 and 1 is looked for, or the block would be decided
-        expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, out, _ZERO)
+        expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, out, here)
     else:
-        compare_block(words, at, width, rows_of(values), least, _U(high) - _U(base) - least, out, _ZERO)
-    if not term[_INSIDE]:
+        compare_block(words, at, width, rows_of(values), least, _U(high) - _U(base) - least, out, here)
+    if not terms[t, _INSIDE]:
         for i in range(values):
-            out[i] ^= 1
+            out[here + i] ^= 1
 
 
 @njit(inline="always")
 def _meet(out, done, other, within, wanted):  # type: ignore[no-untyped-def]
-    """Leave in out[done:] what is true in other[within:], too; how many of so many rows."""
-    left = _U(0)
+    """Leave in out[done:] what is true in other[within:], too, of so many rows; whether there is any."""
+    left = np.uint8(0)
     for i in range(wanted):
         found = out[done + i] & other[within + i]
         out[done + i] = found
-        left += _U(found)
-    return left
+        left |= found
+    return left > 0
 
 
 @njit(types.void(_TABLE, _PLACES, types.uint64, _BYTES), nogil=True, cache=True)
@@ -97,18 +102,26 @@ def _select(terms, masks, start, out):  # type: ignore[no-untyped-def]
     while done < count:
         block, within = row // _BLOCK, row % _BLOCK
         wanted = min(_BLOCK - within, count - done)
-        left = wanted
+        left = True
         for t in range(len(terms)):
-            known[t] = _decided(terms[t], block)
-            if known[t] == _NONE:
-                left = _ZERO
-        fill(1 if left > _ZERO else 0, wanted, out, done)
+            known[t] = _decided(terms, t, block)
+            left = left and known[t] != _NONE
+        begun = False
         for t in range(len(terms)):
-            if left > _ZERO and known[t] == _OPEN:
-                _compare(terms[t], block, within + wanted, aside, codes)
+            if not left or known[t] != _OPEN:
+                continue
+            if not begun and within == _ZERO and wanted % _LANES == _ZERO:
+                _compare(terms, t, block, wanted, out, done, codes)
+            else:
+                if not begun:
+                    fill(1, wanted, out, done)
+                _compare(terms, t, block, within + wanted, aside, _ZERO, codes)
                 left = _meet(out, done, aside, within, wanted)
+            begun = True
+        if not begun:
+            fill(1 if left else 0, wanted, out, done)
         for m in range(len(masks)):
-            if left > _ZERO:
+            if left:
                 left = _meet(out, done, u1(masks[m] + np.int64(done), np.int64(wanted)), _ZERO, wanted)
         done += wanted
         row += wanted
@@ -116,13 +129,16 @@ def _select(terms, masks, start, out):  # type: ignore[no-untyped-def]
 
 @njit(types.int64[::1](types.Array(types.uint8, 1, "C", readonly=True), types.int64), nogil=True, cache=True)
 def _true(mask, first):  # type: ignore[no-untyped-def]
-    rows, count = len(mask), np.int64(0)
-    for i in range(rows):
+    rows = len(mask)
+    whole = rows // 8
+    words = mask[: 8 * whole].view(np.uint64)
+    count = np.int64(0)
+    for word in range(whole):
+        count += np.int64(popcount(words[word]))
+    for i in range(8 * whole, rows):
         count += mask[i]
     out = np.empty(count + 1, np.int64)  # what is written behind the last one is no part of it
     found = np.int64(0)
-    whole = rows // 8
-    words = mask[: 8 * whole].view(np.uint64)
     for word in range(whole):
         if words[word]:
             for i in range(8 * word, 8 * word + 8):
