@@ -207,6 +207,33 @@ def compare_block(
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no types
+def member_block(
+    typing: Any, words: Any, at: Any, width: Any, rows: Any, less: Any, members: Any, out: Any, here: Any
+) -> Any:
+    """Where distance - `less` is below 64, and the number of a bit of `members` that is set, as bytes."""
+    truths = ir.VectorType(ir.IntType(8), LANES)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        words, at, width, rows, less, members, out, here = args
+        begin = _address(context, builder, signature.args[0], words, at)
+        target = _Out(context, builder, signature.args[6], out, here)
+        mask, smallest, bits = _mask(builder, width), _splat(builder, less), _splat(builder, members)
+        last, one = _splat(builder, _word(63)), _splat(builder, _word(1))
+
+        def body(builder: Any, row: Any, found: Any) -> None:
+            places = builder.sub(builder.and_(found, mask), smallest)
+            near = builder.icmp_unsigned("<=", places, last)
+            bit = builder.trunc(builder.lshr(bits, builder.and_(places, last)), truths)
+            bit = builder.and_(bit, builder.trunc(one, truths))
+            target.store(builder, builder.and_(builder.zext(near, truths), bit), row)
+
+        _each_row(builder, begin, width, rows, body)
+        return context.get_dummy_value()
+
+    return types.void(words, at, width, rows, less, members, out, here), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no types
 def total_block(typing: Any, words: Any, at: Any, width: Any, rows: Any) -> Any:
     """The sum of the distances, modulo 2^64."""
 

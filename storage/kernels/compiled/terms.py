@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from storage.kernels.compiled.lanes import compare_block, expand_block, unpack_block
+from storage.kernels.compiled.lanes import compare_block, expand_block, member_block, unpack_block
 from storage.kernels.compiled.members import popcount
 from storage.kernels.compiled.packing import fill, rows_of
 from storage.kernels.compiled.programs import i8, u1
@@ -27,8 +27,9 @@ _NONE, _EVERY, _OPEN = 0, 1, 2  # of a block's rows: what is known of a term wit
 _TABLE = types.Array(types.int64, 2, "C", readonly=True)
 _PLACES = types.Array(types.int64, 1, "C", readonly=True)
 _BYTES = types.uint8[::1]
-_WORDS, _OFFSETS, _WIDTHS, _BASES, _COUNT, _LOW, _HIGH, _INSIDE, _LOOKED_UP = range(9)
-"""The numbers of a term: addresses, how many blocks, bounds, whether inside, the table's address or 0."""
+_WORDS, _OFFSETS, _WIDTHS, _BASES, _COUNT, _LOW, _HIGH, _INSIDE, _LOOKED_UP, _FEW = range(10)
+"""The numbers of a term: addresses, how many blocks, bounds, whether inside, and where there is a table its
+address, behind its end one more that is false, and its items as bits, 0 where there are more than 64."""
 
 
 @njit(types.int64(_TABLE, types.int64, types.uint64), nogil=True, cache=True)
@@ -66,12 +67,15 @@ def _compare(terms, t, block, values, out, here, codes):  # type: ignore[no-unty
     width = _U(u1(terms[t, _WIDTHS], count)[block])
     low, high = terms[t, _LOW], terms[t, _HIGH]
     least = _U(low) - _U(base) if low > base else _ZERO
-    if terms[t, _LOOKED_UP]:
+    if terms[t, _FEW]:
+        bits = _U(terms[t, _FEW])
+        member_block(words, at, width, rows_of(values), _U(low) - _U(base), bits, out, here)
+    elif terms[t, _LOOKED_UP]:
         span = _U(high) - _U(low)
-        table = u1(terms[t, _LOOKED_UP], high - low + 1)
+        table = u1(terms[t, _LOOKED_UP], high - low + 2)
         unpack_block(words, at, width, rows_of(values), _U(base) - _U(low), codes, _ZERO)
         for i in range(values):
-            out[here + i] = table[codes[i]] if codes[i] <= span else 0
+            out[here + i] = table[min(codes[i], span + _ONE)]
     elif width == _ONE and values == _BLOCK:
         # one of 0 and 1 is looked for, or the block would be decided
         expand_block(words, at, _ZERO if least == _ONE else _ALL, _ZERO, out, here)
@@ -127,6 +131,12 @@ def _select(terms, masks, start, out):  # type: ignore[no-untyped-def]
         row += wanted
 
 
+_GATHER = _U(0x0102_0408_1020_4080)
+"""Eight bytes of 0 or 1, the first one lowest, times this have them as bits in their highest byte."""
+_ORDERS = np.array([sorted(range(8), key=lambda i: not byte >> i & 1) for byte in range(256)], np.uint8)
+"""(256, 8) the numbers of a byte's set bits, lowest first, and then the others."""
+
+
 @njit(types.int64[::1](types.Array(types.uint8, 1, "C", readonly=True), types.int64), nogil=True, cache=True)
 def _true(mask, first):  # type: ignore[no-untyped-def]
     rows = len(mask)
@@ -137,13 +147,14 @@ def _true(mask, first):  # type: ignore[no-untyped-def]
         count += np.int64(popcount(words[word]))
     for i in range(8 * whole, rows):
         count += mask[i]
-    out = np.empty(count + 1, np.int64)  # what is written behind the last one is no part of it
+    out = np.empty(count + 8, np.int64)  # what is written behind the last one is no part of it
     found = np.int64(0)
     for word in range(whole):
         if words[word]:
-            for i in range(8 * word, 8 * word + 8):
-                out[found] = first + i
-                found += mask[i]
+            which = (words[word] * _GATHER) >> _U(56)
+            for i in range(8):
+                out[found + i] = first + 8 * word + _ORDERS[which, i]
+            found += np.int64(popcount(words[word]))
     for i in range(8 * whole, rows):
         out[found] = first + i
         found += mask[i]
@@ -158,18 +169,24 @@ def _described(term: Term) -> Any:
     """The numbers of a term, and the arrays that addresses point to."""
     if term.described is None:
         arrays = [np.ascontiguousarray(a) for a in (term.words, term.offsets, term.widths, term.bases)]
-        table = None if term.table is None else np.ascontiguousarray(term.table)
-        looked_up = 0 if table is None else _address(table)
+        looked_up = bits = 0
+        if term.table is not None:
+            table = np.append(term.table, np.False_)
+            arrays.append(table)
+            looked_up = _address(table)
+            if len(term.table) <= 64:
+                bits = sum(1 << place for place in np.flatnonzero(table).tolist())
+                bits -= (bits >> 63) << 64  # as int64
         bounds = (term.low, term.high, int(term.inside))
-        numbers = (*map(_address, arrays), len(term.widths), *bounds, looked_up)
-        term.described = np.array(numbers, np.int64), (*arrays, table)
+        numbers = (*map(_address, arrays[:4]), len(term.widths), *bounds, looked_up, bits)
+        term.described = np.array(numbers, np.int64), arrays
     return term.described[0]
 
 
 def select_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, out: Mask) -> None:
     """See plain.terms.select_terms."""
     given = [np.ascontiguousarray(mask) for mask in masks]  # named, so that what addresses point to stays
-    numbers = np.array([_described(term) for term in terms], np.int64).reshape(-1, _LOOKED_UP + 1)
+    numbers = np.array([_described(term) for term in terms], np.int64).reshape(-1, _FEW + 1)
     places = np.array([_address(mask) for mask in given], np.int64)
     _select(numbers, places, _U(start), out.view(np.uint8))
 
