@@ -149,11 +149,12 @@ def write_timestamp(column: Column, style: Style) -> pa.Array:
 
 def offset_at(micros: int, zone: tzinfo) -> int:
     """Seconds east of UTC in force in a zone at a moment."""
-    seconds = micros // 1_000_000
-    cycles, rest = divmod(seconds + EPOCH_DAYS * 86_400, 146_097 * 86_400)
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
-        seconds=rest if abs(cycles) > 4 else seconds + EPOCH_DAYS * 86_400
-    )
+    seconds = micros // 1_000_000 + EPOCH_DAYS * 86_400
+    cycles, rest = divmod(seconds, 146_097 * 86_400)
+    if cycles < -4:  # what `datetime` does not reach is long before clocks were set by zones
+        moment = datetime(2, 1, 1, tzinfo=UTC)
+    else:  # or as in the year some times 400 before, which has the same days
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=rest if cycles > 4 else seconds)
     offset = moment.astimezone(zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds())
 

@@ -125,9 +125,9 @@ def _moving(type: Type, sign: int) -> None:
     operator(symbol, [type, INTERVAL], result, volatility=volatility, run=zoned)(moved)
     if sign > 0:
 
-        def reverse(length: Column, column: Column, *run: Run) -> Column:
+        def reverse(length: Column, column: Column, **run: Run) -> Column:
             """A time so much later."""
-            return moved(column, length, *run)
+            return moved(column, length, **run)
 
         operator(symbol, [INTERVAL, type], result, volatility=volatility, run=zoned)(reverse)
 
