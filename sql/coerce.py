@@ -51,6 +51,7 @@ from storage.types import (
     INTERVAL,
     JSON,
     JSONB,
+    JSONPATH,
     MACADDR,
     MACADDR8,
     NAME,
@@ -86,6 +87,7 @@ _RANK = {"i": 0, "a": 1, "e": 2}
 _IMMUTABLE_INPUT = frozenset(
     t.oid
     for t in (
+        JSONPATH,
         MACADDR,
         MACADDR8,
         BOOL,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from engine.forms.numbers import invalid, numeric_text
 from engine.forms.style import Style
+from engine.values.jsonerrors import json_error
 from storage.column import Array, Column
 from storage.errors import (
     DataException,
@@ -224,19 +225,6 @@ def _too_deep() -> StatementTooComplex:
 
 def _refuse(word: str) -> Any:
     raise ValueError(word)
-
-
-def json_error(text: str) -> InvalidTextRepresentation:
-    """PostgreSQL's words for text that is no JSON."""
-    try:
-        _loads(text)
-        detail = ""
-    except json.JSONDecodeError as error:
-        word = re.match(r'[A-Za-z0-9_."-]+|.', text[error.pos :])
-        detail = f'Token "{word[0]}" is invalid.' if word else "The input string ended unexpectedly."
-    except ValueError as error:
-        detail = f'Token "{error}" is invalid.'
-    return InvalidTextRepresentation("invalid input syntax for type json", detail=detail)
 
 
 def read_json(type: Type, texts: list[str], style: Style) -> list[str]:

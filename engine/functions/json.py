@@ -83,6 +83,10 @@ def _array(text: str, verb: str, function: str) -> list[str]:
     kind = jsonvalue.kind(text)
     if kind == "array":
         return list(jsonvalue.elements(text))
+    if function.startswith("jsonb_array_elements"):
+        raise InvalidParameterValue(
+            f"cannot extract elements from {'an object' if kind == 'object' else 'a scalar'}"
+        )
     what = "non-array" if kind == "object" else "scalar"
     words = f"call {function} on" if function else verb
     raise InvalidParameterValue(f"cannot {words} a {what}")
@@ -92,6 +96,9 @@ def _object(text: str, function: str) -> list[tuple[str, str]]:
     kind = jsonvalue.kind(text)
     if kind != "object":
         what = "an array" if kind == "array" else "a scalar"
+        if function.startswith("json_each"):
+            what = "an array as an object" if kind == "array" else "a scalar"
+            raise InvalidParameterValue(f"cannot deconstruct {what}")
         if "each" in function:
             what = "a non-object"
         raise InvalidParameterValue(f"cannot call {function} on {what}")
@@ -258,7 +265,9 @@ for _type in (JSON, JSONB):
         return stored(_type, list(json_texts(column, run)))
 
 
-def _key(text: str | None, at: int) -> str:
+def _key(text: str | None, at: int, type: Type) -> str:
+    if text is None and type is JSONB:
+        raise InvalidParameterValue(f"argument {at + 1}: key must not be null")
     if text is None:
         raise InvalidParameterValue(f"argument {at + 1} cannot be null", hint="Object keys should be text.")
     return jsonvalue.quoted(text)
@@ -284,12 +293,16 @@ def json_build_object(type: Type, *columns: Column, run: Run) -> Column:
             "argument list must have even number of elements",
             hint=f"The arguments of {type.name}_build_object() must consist of alternating keys and values.",
         )
+    if any(
+        column.type.is_array or column.type.is_row or column.type.oid == JSON.oid for column in columns[::2]
+    ):
+        raise InvalidParameterValue("key value must be scalar, not array, composite, or json")
     keys = [forms.text_of(column, run).tolist() for column in columns[::2]]
     values = [json_texts(column, run) for column in columns[1::2]]
     rows: list[str | None] = []
     for row in range(len(columns[0])):
         pairs = zip(keys, values, strict=True)
-        items = (f"{_key(k[row], 2 * i)} : {v[row]}" for i, (k, v) in enumerate(pairs))
+        items = (f"{_key(k[row], 2 * i, type)} : {v[row]}" for i, (k, v) in enumerate(pairs))
         rows.append("{" + ", ".join(items) + "}")
     return stored(type, rows)
 

@@ -106,6 +106,8 @@ def _changed(text: str, path: Sequence[str | None], verb: str, change: Change) -
             change(value, where)
             break
         there = where in value if isinstance(value, dict) else 0 <= where < len(value)
+        if there and path[level] is None:
+            raise NullValueNotAllowed(f"path element at position {level + 1} is null")
         if not there or not isinstance(value[where], dict | list):
             break
         value = value[where]

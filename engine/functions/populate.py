@@ -24,15 +24,27 @@ from storage.types import ANYELEMENT, BOOL, JSON, JSONB, RECORD, TEXT, Type
 def _values(type: Type, texts: Sequence[str | None], path: str, run: Run) -> Column:
     """JSON texts, None where there is none, as values of a type."""
     given = [None if text is None or jsonvalue.kind(text) == "null" else text for text in texts]
-    if type.element is not None:
-        return _arrays(type, given, path, run)
-    if type.is_row:
-        rows = [None if text is None else _members(text, "populate_composite") for text in given]
-        return _rows(Column.nulls(type, len(rows)), rows, run)
+    if type.element is not None or type.is_row:
+        return _nested(type, given, path, run)
     if type.oid == JSON.oid:
         return Column.of(type, given)
     shown = given if type.oid == JSONB.oid else [jsonvalue.as_text(text) for text in given]
     return casts.convert(Column.of(TEXT, shown), type, run, explicit=False)
+
+
+def _nested(type: Type, given: Sequence[str | None], path: str, run: Run) -> Column:
+    """JSON texts as arrays or rows; a string is the text of one."""
+    spelled = [None if text is None or jsonvalue.kind(text) != "string" else text for text in given]
+    if any(text is not None for text in spelled):
+        rest = [None if spelt is not None else text for spelt, text in zip(spelled, given, strict=True)]
+        read = casts.convert(Column.of(TEXT, [*map(jsonvalue.as_text, spelled)]), type, run, explicit=False)
+        both = [_nested(type, rest, path, run), read.spread(len(given))]
+        places = [len(given) * (text is not None) + at for at, text in enumerate(spelled)]
+        return Column.concat(both).take(np.array(places))
+    if type.element is not None:
+        return _arrays(type, given, path, run)
+    rows = [None if text is None else _members(text, "populate_composite") for text in given]
+    return _rows(Column.nulls(type, len(rows)), rows, run)
 
 
 def _arrays(type: Type, texts: Sequence[str | None], path: str, run: Run) -> Column:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from engine.expressions import AssignElement, AssignSlice, Constant, Expression, MakeArray, Slice, Subscript
+from engine.jsonparts import AssignMember
 from engine.lists import check_dimensions
 from sql.binding.base import Binding, binds
 from sql.coerce import can_coerce, coerce, common_type
@@ -18,7 +19,7 @@ from storage.errors import (
     FeatureNotSupported,
     IndeterminateDatatype,
 )
-from storage.types import INT4, JSON, JSONB, UNKNOWN, Type, array_of
+from storage.types import INT4, JSONB, TEXT, UNKNOWN, Type, array_of
 
 
 @binds(exp.Array, arguments="expressions")
@@ -76,15 +77,14 @@ def subscript(binding: Binding, tree: exp.Bracket) -> Expression:
     brackets = chain(tree)
     value = binding.bind(brackets[0].this)
     position = position_of(tree)
-    if value.type.oid == JSONB.oid:
-        for bracket in brackets:
-            value = binding.operator("->", value, binding.bind(_only(bracket)), position=position)
-        return value
     return part(binding, value, brackets, position)
 
 
 def part(binding: Binding, value: Expression, brackets: list[exp.Bracket], position: int) -> Expression:
-    """The element or slice of an array that the brackets name."""
+    """The element or slice of an array, or the part of a jsonb value, that the brackets name."""
+    if value.type.base.oid == JSONB.oid:
+        steps, _ = _path(binding, brackets)
+        return binding.operator("#>", value, MakeArray(steps, array_of(TEXT)), position=position)
     element = value.type.element
     if element is None:
         raise not_subscriptable(value.type, position)
@@ -105,12 +105,9 @@ def chain(tree: exp.Expression) -> list[exp.Bracket]:
 
 def not_subscriptable(type: Type, position: int) -> DatabaseError:
     """The error of brackets behind a value that has no parts."""
-    if type.oid == JSONB.oid:
-        return FeatureNotSupported("assigning to a part of a jsonb value is not supported", position=position)
     shown = "unknown" if type.oid == UNKNOWN.oid else type.base
     return DatatypeMismatch(
         f"cannot subscript type {shown} because it does not support subscripting",
-        hint="Use the operators -> and ->>." if type.oid == JSON.oid else "",
         position=position,
     )
 
@@ -122,6 +119,34 @@ def _only(bracket: exp.Bracket) -> exp.Expression:
         )
     inside: exp.Expression = bracket.expressions[0]
     return inside
+
+
+def _path(binding: Binding, brackets: list[exp.Bracket]) -> tuple[tuple[Expression, ...], bool]:
+    """(the keys and places that lead to a part of a jsonb value, as texts; whether the first is a place)."""
+    steps, places = [], []
+    for bracket in brackets:
+        tree = _only(bracket)
+        if isinstance(tree, exp.Slice):
+            end = next(
+                (e for e in (tree.args.get("expression"), tree.args.get("this")) if e is not None), None
+            )
+            raise DatatypeMismatch("jsonb subscript does not support slices", position=position_of(end))
+        bound = binding.bind(tree)
+        for target in (INT4, TEXT):
+            if bound.type.oid != UNKNOWN.oid and can_coerce(bound.type, target, "i"):
+                break
+        else:
+            if bound.type.oid != UNKNOWN.oid:
+                raise DatatypeMismatch(
+                    f"subscript type {bound.type.base} is not supported",
+                    hint="jsonb subscript must be coercible to either integer or text.",
+                    position=position_of(tree),
+                )
+            target = TEXT
+        step = coerce(bound, target, "i", position_of(tree), binding.context)
+        places.append(target is INT4)
+        steps.append(coerce(step, TEXT, "e", position_of(tree), binding.context))
+    return tuple(steps), places[0]
 
 
 def read_subscripts(binding: Binding, brackets: list[exp.Bracket]) -> Subscripts:
@@ -168,20 +193,30 @@ def assigned(
     value: Expression,
     position: int,
 ) -> Expression:
-    """The array `old` of column `name` with `value` in the part that the brackets name."""
+    """The array or jsonb value `old` of column `name` with `value` in the part that the brackets name."""
+    place = position_of(brackets[-1])
+    if old.type.base.oid == JSONB.oid:
+        steps, places = _path(binding, brackets)
+        return AssignMember(old, steps, _fitting(binding, value, name, JSONB, position, place), places)
     element = old.type.element
     if element is None:
-        raise not_subscriptable(old.type, position_of(brackets[-1]))
+        raise not_subscriptable(old.type, place)
     found = read_subscripts(binding, brackets)
-    wanted = old.type.base if found.is_slice else element
+    value = _fitting(binding, value, name, old.type.base if found.is_slice else element, position, place)
+    if found.is_slice:
+        return AssignSlice(old, found.lowers, found.uppers, value)
+    return AssignElement(old, found.indices, value)
+
+
+def _fitting(
+    binding: Binding, value: Expression, name: str, wanted: Type, position: int, place: int
+) -> Expression:
+    """What is assigned to a part of column `name`, as the part's type."""
     if not can_coerce(value.type, wanted, "a"):
         raise DatatypeMismatch(
             f'subscripted assignment to "{name}" requires type {wanted.base} '
             f"but expression is of type {value.type.base}",
             hint="You will need to rewrite or cast the expression.",
-            position=position_of(brackets[-1]),
+            position=place,
         )
-    value = coerce(value, wanted, "a", position, binding.context)
-    if found.is_slice:
-        return AssignSlice(old, found.lowers, found.uppers, value)
-    return AssignElement(old, found.indices, value)
+    return coerce(value, wanted, "a", position, binding.context)

@@ -140,7 +140,7 @@ def gives_columns(tree: exp.Expression, context: BindContext) -> bool:
     if mark is None or mark.form:
         return False
     made = context.catalog.functions_named(mark.name)
-    return any(o.columns for o in FUNCTIONS.get(mark.name, ())) or any(
+    return any(len(o.columns) > 1 for o in FUNCTIONS.get(mark.name, ())) or any(
         function.row or len(function.outputs) > 1 for function in made
     )
 

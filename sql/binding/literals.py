@@ -109,7 +109,7 @@ def cast(binding: Binding, tree: exp.Cast) -> Expression:
     if isinstance(inner, exp.Array) and target.element is not None:
         return cast_constructor(binding, inner, target)
     expression = binding.bind(tree.this)
-    position = position_of(tree.this) if expression.type.oid == UNKNOWN.oid else mark.position
+    position = position_of(tree.this) if expression.type.oid == UNKNOWN.oid else mark.written or mark.position
     return coerce(expression, target, "e", position, binding.context)
 
 

@@ -18,7 +18,7 @@ from sql.marks import PartMark, position_of
 from sql.parse import parse_expression_tokens
 from storage.definitions import ColumnDefinition
 from storage.errors import DatatypeMismatch, SqlSyntaxError, UndefinedColumn
-from storage.types import Type
+from storage.types import JSONB, Type
 
 Step = exp.Bracket | exp.Identifier
 
@@ -47,6 +47,10 @@ def _part_type(whole: ColumnDefinition, steps: list[Step], position: int) -> Typ
         if isinstance(step, exp.Identifier):
             type = field_of(type, whole.name, step.this, position)
             at += 1
+            continue
+        if type.base.oid == JSONB.oid:
+            while at < len(steps) and isinstance(steps[at], exp.Bracket):
+                at += 1
             continue
         if type.element is None:
             raise arrays.not_subscriptable(type, position)

@@ -9,7 +9,7 @@ refused here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from sqlglot.tokenizer_core import Token as ParserToken
@@ -249,7 +249,8 @@ class Writer:
     def cast(self, token: Token) -> None:
         self.emit(T.DCOLON, "::", token)
         name, after = read_type(self.tokens, self.index + 1, self.text)
-        self.emit_mark(name, self.tokens[self.index + 1])
+        written = 0 if token.kind is Kind.WORD else token.position
+        self.emit_mark(replace(name, written=written), self.tokens[self.index + 1])
         self.index = after
 
     def _operator(self, token: Token) -> None:
