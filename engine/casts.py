@@ -90,8 +90,9 @@ def _changed(column: Column, target: Type, style: Style, explicit: bool) -> Colu
     if source.oid in _TEXTS:
         # varchar's and its kin's modifiers say what happens to too long text: see _modified
         written = source.oid == t.UNKNOWN.oid and target.oid == t.INTERVAL.oid  # it tells the unit
-        plain = target if written or target.form in (Form.ROWS, Form.LIST) else target.base
-        return forms.parse_text(plain, column, style)
+        plain = target if written or target.form is Form.ROWS else target.base
+        parsed = forms.parse_text(plain, column, style)
+        return parsed if target.element is None else _array(parsed, target, style, explicit)
     raise CannotCoerce(f"cannot cast type {source.base} to {target.base}")
 
 

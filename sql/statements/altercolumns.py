@@ -216,7 +216,7 @@ def _converted(
     context: BindContext,
 ) -> Expression:
     """The new value of each row, over the old ones."""
-    shown = f'column "{column.name}" cannot be cast automatically to type {format_type(type)}'
+    shown = f'column "{column.name}" cannot be cast automatically to type {type.base}'
     if action.using:
         tree = parse_expression_tokens(list(action.using), text)
         bound = bind_expression(tree, table_scope(table), context, "transform expressions")
@@ -241,8 +241,7 @@ def _check_default(column: ColumnDefinition, changed: ColumnDefinition, context:
         assign(bound, changed, 0, context)
     except (DatatypeMismatch, CannotCoerce):
         raise DatatypeMismatch(
-            f'default for column "{column.name}" cannot be cast automatically to type '
-            f"{format_type(changed.type)}"
+            f'default for column "{column.name}" cannot be cast automatically to type {changed.type.base}'
         ) from None
 
 
