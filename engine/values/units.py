@@ -8,6 +8,7 @@ charge of engine.values.decimals, whose results these are, digit by digit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from storage.types import NUMERIC, Type
 
 _LIMIT = 1 << 63
 _EXACT = 1 << 53  # every whole number up to it is a double
+_UNIT_DIGITS = 19  # of the largest unit
 _TENS = 22  # the largest power of ten that is a double
 
 Operands = tuple[Positions, Positions, int]
@@ -80,10 +82,48 @@ def multiply(left: Column, right: Column) -> Column | None:
 def compared(test: Callable[[Any, Any], Any], left: Column, right: Column) -> Mask | None:
     """One of numpy's comparisons, row by row; None: not in units."""
     operands = aligned(left, right)
-    if operands is None:
+    a, b = operands[:2] if operands is not None else _in_halves(left, right)
+    if a is None or b is None:
         return None
-    mask: Mask = test(operands[0], operands[1])
+    mask: Mask = test(a, b)
     return mask
+
+
+def _in_halves(left: Column, right: Column) -> tuple[Positions | None, Positions | None]:
+    """Both columns in halves of the coarser's units: what lies between two units is the half between them.
+
+    That keeps their order where the finer scale has no room for one of them. None: not in units.
+    """
+    scales = [column.scale for column in (left, right) if column.units is not None and not column.constant]
+    if not scales:
+        return None, None
+    return _halves(left, min(scales)), _halves(right, min(scales))
+
+
+def _halves(column: Column, scale: int) -> Positions | None:
+    if column.constant:
+        return _halves_of(column.item(0), scale)
+    units = column.units
+    if units is None or largest(units) >= _LIMIT // 2:
+        return None
+    if column.scale == scale:
+        return 2 * units
+    whole, rest = np.divmod(units, np.int64(10 ** (column.scale - scale)))
+    halves: Positions = 2 * whole + (rest != 0)
+    return halves
+
+
+def _halves_of(value: Decimal | None, scale: int) -> Positions | None:
+    """Of a constant; one beyond all units is the outermost half, which no column has."""
+    if value is None or not value.is_finite():
+        return None
+    if value.adjusted() > _UNIT_DIGITS:
+        half = -_LIMIT if value < 0 else _LIMIT
+    else:
+        numerator, denominator = value.as_integer_ratio()
+        whole, rest = divmod(numerator * 10**scale, denominator)
+        half = 2 * whole + (rest != 0)
+    return np.array([min(max(half, 1 - _LIMIT), _LIMIT - 1)], np.int64)
 
 
 def rounded(units: Positions, scale: int, to: int) -> Positions | None:

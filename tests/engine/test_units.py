@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,26 @@ def test_operators(symbol: str, pairs: list[tuple[int, int]], a: int, b: int, co
     name = f"operator {symbol}(numeric,numeric)"
     results = [shown(call, name, columns, len(pairs), RUN, type) for columns in zip(left, right, strict=True)]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("symbol", ["=", "<>", "<", "<=", ">", ">="])
+@given(
+    items=st.lists(units | st.integers(-(10**15), 10**15), min_size=1, max_size=5),
+    scale=scales,
+    near=st.integers(-3, 3),
+    digits=st.integers(1, 40),
+    other=st.none() | st.just(Decimal("NaN")) | st.decimals(allow_nan=False, allow_infinity=True),
+)
+def test_finer_constants(
+    symbol: str, items: list[int], scale: int, near: int, digits: int, other: Decimal | None
+) -> None:
+    """A constant with more digits than units have, beside the numbers themselves."""
+    columns = both(items, scale)
+    close = columns[1].item(0) + near * Decimal(10) ** -(scale + digits)
+    constant = Column(NUMERIC, np.array([close if other is None else other], object), constant=True)
+    name = f"operator {symbol}(numeric,numeric)"
+    counted, plain = (shown(call, name, (column, constant), len(items), RUN, BOOL) for column in columns)
+    assert counted == plain
 
 
 @given(
