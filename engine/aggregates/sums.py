@@ -15,8 +15,9 @@ from engine.frames import Pieces, differences
 from engine.mixedscales import MixedScales
 from engine.values import decimals
 from engine.values.intervals import divided
+from engine.values.units import quotients
 from storage import kernels
-from storage.column import Array, Column, Positions
+from storage.column import Array, Column, Mask, Positions
 from storage.encodings.packedcolumn import PackedColumn
 from storage.errors import DataException, NumericValueOutOfRange
 from storage.types import (
@@ -183,6 +184,23 @@ class SumBig(WholeSums):
         return decimals.decimals([Decimal(total) for total in self.totals(count)], valid)
 
 
+def averages(units: Positions | None, scale: int, rows: Positions, valid: Mask | None) -> Column | None:
+    """Sums of units over counts, as numeric; None: not in units."""
+    if units is None:
+        return None
+    if valid is not None:
+        units, rows = units[valid], rows[valid]
+    found = quotients(units, scale, rows)
+    if found is None:
+        return None
+    means, finer = found
+    if valid is not None:
+        spread = np.zeros(len(valid), np.int64)
+        spread[valid] = means
+        means = spread
+    return Column.scaled(NUMERIC, means, finer, valid)
+
+
 def means(totals: Sequence[Decimal], rows: Array) -> list[Decimal | None]:
     """Sums over counts, with the scale of a numeric quotient; None without rows."""
     pairs = zip(totals, rows.tolist(), strict=True)
@@ -196,8 +214,12 @@ class AverageWhole(WholeSums):
     """The mean, as numeric; null without values."""
 
     def finish(self, count: int) -> Column:
+        valid = self.some(count)
+        counted = averages(self.counted(count), 0, self.rows[:count], valid)
+        if counted is not None:
+            return counted
         totals = [Decimal(total) for total in self.totals(count)]
-        return decimals.decimals(means(totals, self.rows[:count]), self.some(count))
+        return decimals.decimals(means(totals, self.rows[:count]), valid)
 
 
 class DecimalSums(WholeSums):
@@ -294,6 +316,10 @@ class AverageDecimal(DecimalSums):
 
     def finish(self, count: int) -> Column:
         valid = self.some(count)
+        units = None if self.others else self.counted(count)
+        counted = averages(units, self.scale, self.rows[:count], valid)
+        if counted is not None:
+            return counted
         return decimals.decimals(means(self.sums(count), self.rows[:count]), valid)
 
 

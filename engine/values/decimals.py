@@ -22,7 +22,7 @@ EXACT = Context(prec=400_000, rounding=ROUND_HALF_UP, Emin=MIN_EMIN, Emax=MAX_EM
 NAN = Decimal("NaN")
 MAX_DIGITS = 131_072
 _MAX_SCALE = 1_000
-_MIN_SIGNIFICANT = 16
+MIN_SIGNIFICANT = 16
 
 
 def scale_of(value: Decimal) -> int:
@@ -87,7 +87,7 @@ def quotient_scale(a: Decimal, b: Decimal) -> int:
     """The display scale of a / b."""
     (weight_a, digit_a), (weight_b, digit_b) = _leading(a), _leading(b)
     weight = weight_a - weight_b - (digit_a <= digit_b)
-    return min(max(_MIN_SIGNIFICANT - weight * 4, scale_of(a), scale_of(b), 0), _MAX_SCALE)
+    return min(max(MIN_SIGNIFICANT - weight * 4, scale_of(a), scale_of(b), 0), _MAX_SCALE)
 
 
 def divide(a: Decimal, b: Decimal) -> Decimal:
