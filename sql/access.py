@@ -54,7 +54,7 @@ def _bound(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ...]) 
             return None if index is None else _in_array(numbers[index], types[index], array)
         case Call("operator ~~(text,text)", (left, pattern)):
             index = column_of(left, types)
-            if index is None or types[index].name not in _STRINGS or not _is_item(pattern):
+            if index is None or types[index].name not in _STRINGS or not is_constant(pattern):
                 return None
             return Bound(numbers[index], Comparison.GE, (pattern,), pattern=True)
         case _:
@@ -71,7 +71,7 @@ def _comparing(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ..
     index = column_of(left, types)
     if index is None:
         index, right, symbol = column_of(right, types), left, _FLIPPED[symbol]
-    if index is None or not _is_item(right):
+    if index is None or not is_constant(right):
         return None
     value = _as_type(right, types[index])
     if value is None and {right.type.oid, types[index].oid} == {DATE.oid, TIMESTAMP.oid}:
@@ -80,7 +80,7 @@ def _comparing(part: Expression, numbers: tuple[int, ...], types: tuple[Type, ..
 
 
 def _among_items(number: int, type: Type, items: tuple[Expression, ...]) -> Bound | None:
-    values = [_as_type(item, type) for item in items if _is_item(item)]
+    values = [_as_type(item, type) for item in items if is_constant(item)]
     known = [value for value in values if value is not None]
     return Bound(number, Comparison.IN, tuple(known)) if len(known) == len(items) else None
 
@@ -88,7 +88,7 @@ def _among_items(number: int, type: Type, items: tuple[Expression, ...]) -> Boun
 def _in_array(number: int, type: Type, array: Expression) -> Bound | None:
     """The bound of `column = ANY (array)`, where an array holds values as columns of the type do."""
     element = array.type.element
-    if element is None or not alike(type, element) or not _is_item(array):
+    if element is None or not alike(type, element) or not is_constant(array):
         return None
     if not (is_integer(element) or is_float(element) or element.form is Form.TEXT):
         return None
@@ -132,11 +132,6 @@ def _as_type(value: Expression, type: Type) -> Expression | None:
     if given.name in _STRINGS and base.name in _STRINGS and base.name != "name":  # which would cut it
         return Cast(value, base, False)
     return None
-
-
-def is_cheap(value: Expression) -> bool:
-    """Whether a bound's value is found without running a subquery."""
-    return not any(hasattr(node, "plan") for node in walk(value))
 
 
 # indexes
@@ -208,4 +203,5 @@ def _among(part: Expression, types: tuple[Type, ...]) -> tuple[int, Among] | Non
 
 
 def _is_item(value: Expression) -> bool:
-    return is_constant(value) and is_cheap(value)
+    """Whether an index can be asked for a value: a constant that is found without running a subquery."""
+    return is_constant(value) and not any(hasattr(node, "plan") for node in walk(value))

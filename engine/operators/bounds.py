@@ -28,10 +28,10 @@ _LAST = chr(0x10FFFF)
 class Bound:
     """Advice for zone maps and encodings: the table's column with attnum `number` `op` value.
 
-    `values` need no row (constants, parameters, outer columns) and have the column's type, or are a
-    timestamp for a date, or a date for a timestamp. There are several with IN, where `array` says that it
-    is one array of them; none with IS NULL and IS NOT NULL; else one. With `pattern` it is one of LIKE's:
-    what is said is how the column's text begins.
+    `values` need no row (constants, parameters, outer columns, subqueries that are run once) and have the
+    column's type, or are a timestamp for a date, or a date for a timestamp. There are several with IN, where
+    `array` says that it is one array of them; none with IS NULL and IS NOT NULL; else one. With `pattern` it
+    is one of LIKE's: what is said is how the column's text begins.
     """
 
     number: int
