@@ -8,6 +8,11 @@ function, as a cell of INSERT's VALUES; a number also as an operand of arithmeti
 stays. Ordinals, type modifiers, limits and what a cast or a type name
 follows or leads stay. Numbers are lifted with their type, strings without, so binding chooses as before.
 
+    (a = 1 AND x = 'F') OR (a = 2 AND x = 'F')      the same beside (a = 3 AND x = 'F') OR (a = 1 AND x = 'F')
+
+What a statement with OR compares one column with several times is one parameter, and that it is stands in
+the key: only so can planning see what the operands of OR have in common (sql.rules.factor).
+
 Where the lifted statement cannot be planned (GROUP BY f(a, 1) with f(a, 1) selected: the two are no longer
 the same) or a constant cannot be read as what it became, the statement goes the plain way, which also says
 where an error is.
@@ -43,11 +48,15 @@ _NO_CALL = RESERVED | COLUMN_NAMES | {"by"}  # ORDER BY (1)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A statement without its constants: its key, its tokens with parameters, the constants' tokens."""
+    """A statement without its constants: its key, its tokens with parameters, the constants' tokens.
+
+    `repeats`: some constants stand for others that are the same.
+    """
 
     key: Key
     tokens: tuple[Token, ...]
     literals: tuple[Token, ...]
+    repeats: bool = False
 
     @property
     def types(self) -> tuple[Type | None, ...]:
@@ -67,6 +76,8 @@ def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
     opened: list[str] = []
     values = False
     last: Token | None = None
+    numbers: dict[Key, int] | None = {} if _may_repeat(tokens) else None
+    repeats = False
     for place, token in enumerate(tokens):
         kind, text = token.kind, token.text
         if kind is Kind.PARAMETER or token.is_word(*_GROUPING):
@@ -79,17 +90,58 @@ def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
         elif kind is Kind.WORD and insert and not opened and text in ("values", "select", "returning"):
             values = text == "values"
         elif kind in (Kind.NUMBER, Kind.STRING, Kind.HEX) and _is_value(tokens, place, last, opened):
-            type = _type(token)
-            key.append("'" if type is None else type.oid)
-            literals.append(token)
-            token = Token(Kind.PARAMETER, str(len(literals)), token.start, token.end)
+            said = None if numbers is None else _comparison(tokens, place)
+            number = None if said is None or numbers is None else numbers.get(said)
+            if number is not None:
+                repeats = True
+                key.append(-number)
+            else:
+                type = _type(token)
+                key.append("'" if type is None else type.oid)
+                literals.append(token)
+                number = len(literals)
+                if said is not None and numbers is not None:
+                    numbers[said] = number
+            token = Token(Kind.PARAMETER, str(number), token.start, token.end)
             lifted.append(token)
             last = token
             continue
         key += (kind, text)
         lifted.append(token)
         last = token
-    return Shape(tuple(key), tuple(lifted), tuple(literals))
+    return Shape(tuple(key), tuple(lifted), tuple(literals), repeats)
+
+
+def _may_repeat(tokens: Sequence[Token]) -> bool:
+    """Whether constants that are the same may be one parameter: there is an OR, a name means one thing."""
+    selects = sum(token.is_word("select") for token in tokens)
+    alone = not tokens[0].is_word("with") and selects == tokens[0].is_word("select")
+    return alone and any(token.is_word("or") for token in tokens)
+
+
+def _comparison(tokens: Sequence[Token], place: int) -> Key | None:
+    """`column = constant`, with the constant at `place`, as what is the same wherever it stands; or None."""
+    if place < 2 or tokens[place - 1].kind is not Kind.OPERATOR:
+        return None
+    begin = place - 1
+    while begin > 0 and (tokens[begin - 1].kind is Kind.QUOTED or _is_name(tokens[begin - 1])):
+        begin -= 1
+        if begin > 0 and tokens[begin - 1].is_mark("."):
+            begin -= 1
+        else:
+            break
+    before = tokens[begin - 1] if begin else None
+    if (
+        begin == place - 1
+        or before is None
+        or not (before.is_mark("(") or before.is_word("and", "or", "where", "on"))
+    ):
+        return None
+    return tuple((token.kind, token.text) for token in tokens[begin : place + 1])
+
+
+def _is_name(token: Token) -> bool:
+    return token.kind is Kind.WORD and token.text not in RESERVED
 
 
 def _opens(last: Token | None) -> str:

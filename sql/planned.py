@@ -244,7 +244,7 @@ class Planner:
     def _keep_template(self, reading: Reading) -> None:
         """Have `short` find the plan of a text that was read."""
         parts = literals.split(reading.text)
-        if parts is None or reading.shape is None:
+        if parts is None or reading.shape is None or reading.shape.repeats:
             return
         template = literals.template_of(reading.text, parts[1], reading.shape)
         if template is not None:

@@ -33,6 +33,44 @@ def test_what_is_lifted(text: str, constants: list[str]) -> None:
     assert lifted(text) == constants
 
 
+@pytest.mark.parametrize(
+    ("condition", "constants", "repeats"),
+    [
+        ("(a = 1 and b = 'x') or (a = 2 and b = 'x')", ["1", "x", "2"], True),
+        ("t.b = 'x' and a > 1 or t.b = 'x' and a > 1", ["x", "1"], True),
+        ("(a = 1 and b = 'x') or (a = 1 and c = 'x')", ["1", "x", "x"], True),
+        ("(a = 1 and b = 'x') or (a = '1' and b <> 'x')", ["1", "x", "1", "x"], False),
+        ("c || b = 'x' or b = 'x'", ["x", "x"], False),
+        ("t.b = 'x' or u.b = 'x'", ["x", "x"], False),
+        ("b = 'x' and b = 'x'", ["x", "x"], False),
+        ("b = 'x' or a in (select a from u where b = 'x')", ["x", "x"], False),
+    ],
+)
+def test_what_is_one_parameter(condition: str, constants: list[str], repeats: bool) -> None:
+    shape = shape_of(lex(f"select a from t where {condition}"), ())
+    assert shape is not None
+    assert ([token.text for token in shape.literals], shape.repeats) == (constants, repeats)
+
+
+def test_names_of_two_scopes_are_not_one() -> None:
+    """What one column is compared with may have another type than what one of its name is."""
+    text = "with d as (delete from t where b = 'x' or a = 1 returning a) delete from u where b = 'x'"
+    shape = shape_of(lex(text), ())
+    assert shape is not None
+    assert not shape.repeats
+
+
+def test_what_repeats_is_in_the_key() -> None:
+    texts = [
+        f"select a from t where b = '{x}' and a = 1 or b = '{y}' and a = 2" for x, y in ("pp", "qq", "pq")
+    ]
+    first, second, other = (shape_of(lex(text), ()) for text in texts)
+    assert first is not None
+    assert second is not None
+    assert other is not None
+    assert first.key == second.key != other.key
+
+
 def test_statements_of_one_shape_have_one_key() -> None:
     first, second = (shape_of(lex(f"update t set a = a + {n} where b = {n}"), ()) for n in (5, 6))
     assert first is not None
