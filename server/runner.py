@@ -184,7 +184,10 @@ class Runner:
 
     def _wake(self) -> None:
         with self._lock:
-            wake, self._busy = not self._busy, True
+            wake = not self._busy
+            if wake and self.connection is not None:
+                self.connection.session.forget_cancel()
+            self._busy = True
         if wake:
             self._run_at_once()
 

@@ -223,7 +223,10 @@ class SessionSeam(Protocol):
         and rolled back, and the transaction fails as after an error of the session's."""
 
     def cancel(self) -> None:
-        """Ask the running statement to stop."""
+        """Ask what runs, or is about to, to stop: an error answers for it. Called from any thread."""
+
+    def forget_cancel(self) -> None:
+        """The session was idle: who asked to cancel then came too late. To be called before what is next runs."""
 
     def close(self) -> None:
         """The connection is gone: roll back, drop temporary things."""

@@ -175,9 +175,8 @@ class SessionTransaction(Asked):
         return modes
 
     def begin_statement(self) -> None:
-        """A statement begins: earlier cancels are over, its time runs."""
+        """A statement begins: its time runs. A cancel that came since its message did is for it."""
         transaction, modes = self.transaction, self._current_modes()
-        self._cancel.clear()
         limit = modes.statement_timeout
         self._cancel.deadline = transaction.deadline = time.monotonic() + limit if limit else None
         transaction.lock_timeout = modes.lock_timeout
@@ -342,9 +341,13 @@ class SessionTransaction(Asked):
 
     def fail(self) -> None:
         """See sql.outcome.SessionSeam: an error ended what ran."""
-        if not self.explicit:
+        if self.explicit:
+            self._fail_block()
+        else:
             self.rollback()
-            return
+        self.forget_cancel()
+
+    def _fail_block(self) -> None:
         if self._transaction is not None and self._transaction.waits_to_roll_back:
             about_to_wait()
         self._failed = True
@@ -382,6 +385,11 @@ class SessionTransaction(Asked):
             raise InFailedSqlTransaction(
                 "current transaction is aborted, commands ignored until end of transaction block"
             )
+
+    def forget_cancel(self) -> None:
+        """See sql.outcome.SessionSeam."""
+        if self._cancel.is_set:
+            self._cancel.clear()
 
     def cancel(self) -> None:
         """See sql.outcome.SessionSeam."""

@@ -305,6 +305,9 @@ class FakeSession:
     def cancel(self) -> None:
         self._cancel.set()
 
+    def forget_cancel(self) -> None:
+        self._cancel.clear()
+
     def close(self) -> None:
         self.closed = True
 
