@@ -30,7 +30,7 @@ def check_folder(folder: Path, quiet: bool) -> None:
             if not (quiet and finding.level == "ok"):
                 click.echo(f"{finding.level:8} {finding.path}: {finding.text}")
     except DatabaseError as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     click.echo(f"{files} files, {damaged} damaged")
     if damaged:
         sys.exit(1)
@@ -44,9 +44,13 @@ def restore(backup_folder: Path, folder: Path) -> None:
     try:
         report = backup.restore(backup_folder, folder, lambda: None)
     except DatabaseError as error:
-        raise _failed(error) from error
+        raise failed(error) from error
     click.echo(f"{report.files} files, {report.bytes / 1e6:.1f} MB restored into {folder}")
 
 
-def _failed(error: DatabaseError) -> click.ClickException:
-    return click.ClickException(error.message + (f"\nHINT: {error.hint}" if error.hint else ""))
+def failed(error: DatabaseError) -> click.ClickException:
+    """The error as the command line tells it."""
+    more = (("DETAIL", error.detail), ("HINT", error.hint))
+    return click.ClickException(
+        "\n".join([error.message, *(f"{word}: {text}" for word, text in more if text)])
+    )

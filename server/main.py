@@ -85,7 +85,9 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
         cache.limit = settings.buffer_bytes
         reservations.limit = settings.query_bytes
         database = Database.open(data, settings.policy)
-    except (ConfigError, DatabaseError, OSError) as error:
+    except DatabaseError as error:
+        raise folders.failed(error) from error
+    except (ConfigError, OSError) as error:
         raise click.ClickException(str(error)) from error
     try:
         _serve(database, data, settings)

@@ -226,7 +226,7 @@ class SessionSeam(Protocol):
         """Ask what runs, or is about to, to stop: an error answers for it. Called from any thread."""
 
     def forget_cancel(self) -> None:
-        """The session was idle: who asked to cancel then came too late. To be called before what is next runs."""
+        """The session was idle: who asked to cancel then came too late. Called before what is next runs."""
 
     def close(self) -> None:
         """The connection is gone: roll back, drop temporary things."""

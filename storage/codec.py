@@ -37,6 +37,7 @@ from storage.definitions import (
     View,
     ViewColumn,
 )
+from storage.errors import DataCorrupted
 from storage.grants import Acl, AclItem, DefaultAcl, Grant, Membership
 from storage.types import BY_OID, INT8, Attribute, Domain, Form, Type, array_of, composite, enum
 from storage.usertypes import CompositeType, DomainCheck, DomainType, EnumType, Label, UserType
@@ -125,7 +126,26 @@ def encode_definition(item: Definition) -> dict[str, Any]:
 
 
 def decode_definition(value: Mapping[str, Any]) -> Definition:
-    """The inverse of encode_definition."""
+    """The inverse of encode_definition, of bytes whose checksum is right.
+
+    Raises DataCorrupted for what only a newer server can have written.
+    """
+    try:
+        return _definition(value)
+    except (KeyError, TypeError, ValueError) as error:
+        raise newer(f'a definition of kind "{value.get("kind")}"') from error
+
+
+def newer(what: str) -> DataCorrupted:
+    """The error of whole files that hold what this version does not know."""
+    return DataCorrupted(
+        "database files are incompatible with server",
+        detail=f"A newer version wrote them: they hold {what} that this one cannot read.",
+        hint="Use the version of the server that wrote it.",
+    )
+
+
+def _definition(value: Mapping[str, Any]) -> Definition:
     fields = {name: item for name, item in value.items() if name != "kind"}
     match value["kind"]:
         case "table":

@@ -121,6 +121,13 @@ class Manifest:
                 f'"{path}" has format {body["format"]}, this server reads {_FORMAT}',
                 hint="Use the version of the server that wrote it.",
             )
+        try:
+            return cls._of(body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise codec.newer("a manifest") from error
+
+    @classmethod
+    def _of(cls, body: dict[str, Any]) -> Manifest:
         return cls(
             body["log"],
             body["commit"],

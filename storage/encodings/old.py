@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from storage import codec
 from storage.column import Column, Positions
 from storage.encodings.base import Bytes
 from storage.encodings.packed import dtype_of
@@ -55,5 +56,7 @@ _READERS: dict[str, Callable[[Type, dict[str, Any], Sequence[Bytes]], Column]] =
 
 
 def read(tag: str, type: Type, head: dict[str, Any], buffers: Sequence[Bytes]) -> Plain:
-    """Values in one of these layouts."""
+    """Values in one of these layouts. Raises DataCorrupted for a tag that none of them has."""
+    if tag not in _READERS:
+        raise codec.newer(f'a column of the encoding "{tag}"')
     return Plain(_READERS[tag](type, head, buffers))

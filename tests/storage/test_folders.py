@@ -11,15 +11,17 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import crc32c
 import pytest
 
-from storage import codec
+from storage import codec, encodings
 from storage.database import Database
 from storage.durability import log
 from storage.durability.replay import replay
 from storage.errors import DataCorrupted
+from storage.types import INT4
 from tests.storage.rows import crashed, create, put, rows
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,36 @@ def test_a_manifest_of_a_newer_format(tmp_path: Path) -> None:
     with pytest.raises(DataCorrupted, match="has format 99, this server reads") as caught:
         Database.open(tmp_path)
     assert caught.value.hint == "Use the version of the server that wrote it."
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "hologram", "oid": 99_999, "name": "h"},
+        {"kind": "role", "oid": 99_999, "name": "r", "superuser": False, "aura": 7},
+        {"kind": "view", "oid": 99_999, "name": "v"},
+    ],
+)
+def test_definitions_of_a_newer_version(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Of a format that is known: a server without this kind of thing cannot guess what it is."""
+    Database.open(tmp_path).close()
+    path = tmp_path / "manifest"
+    body = json.loads(path.read_bytes())
+    del body["crc32c"]
+    body["catalog"]["items"].append(change)
+    body["crc32c"] = crc32c.crc32c(codec.json_bytes(body))
+    path.write_bytes(codec.json_bytes(body))
+    with pytest.raises(DataCorrupted, match="database files are incompatible with server") as caught:
+        Database.open(tmp_path)
+    assert f'kind "{change["kind"]}"' in caught.value.detail
+    assert caught.value.hint == "Use the version of the server that wrote it."
+    assert path.read_bytes() == codec.json_bytes(body)
+
+
+def test_an_encoding_of_a_newer_version() -> None:
+    with pytest.raises(DataCorrupted, match="database files are incompatible with server") as caught:
+        encodings.read("entangled", INT4, {}, [])
+    assert 'the encoding "entangled"' in caught.value.detail
 
 
 def test_a_log_of_a_newer_format(tmp_path: Path) -> None:
