@@ -28,6 +28,7 @@ class BoundPortal:
     fields: tuple[Field, ...] | None
     start: Callable[[], Outcome]
     parameters: Sequence[Column] = ()
+    short: bool = True  # whether it may be begun on the event loop
     outcome: Outcome | None = None
     hold: bool = False  # a cursor that outlives its transaction
     held: bool = False  # it has outlived it

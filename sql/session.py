@@ -201,6 +201,7 @@ class Session(ShortStatements):
                 planned.fields,
                 lambda: self.run(planned, parameters),
                 parameters,
+                short=planned.plan is None or planned.plan.short,
                 statement=planned.text,
                 level=len(self.savepoints),
             )
@@ -225,6 +226,8 @@ class Session(ShortStatements):
     def execute(self, portal: str, limit: int = 0) -> Outcome:
         """See sql.outcome.SessionSeam."""
         bound = self.portal(portal)
+        if bound.outcome is None and not bound.short:
+            about_to_wait()  # a thread begins it
         with self.guard():
             if bound.outcome is not None:
                 self.begin_statement()  # it goes on

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from storage.column import Column
 from storage.types import (
+    BINARY,
     DATE,
     FLOAT4,
     FLOAT8,
@@ -53,6 +54,8 @@ _NULL = b"\xff\xff\xff\xff"
 
 def read_binary(type: Type, raw: bytes) -> Column | None:
     """A constant column of one value's binary form; None: not read here."""
+    if type.oid == BINARY.oid and len(raw) == type.modifier:
+        return Column(type, np.frombuffer(raw, np.uint8).reshape(1, -1), constant=True)
     value = binary_value(type, raw)
     return None if value is None else _column(type, value)
 

@@ -44,9 +44,9 @@ from storage.types import Type
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
 _MANY = 4096
-# What is left of segments is looked at when it is so much, or when it is some and one of so many parts of the
-# table was asked meanwhile: so that little remains to be done when the last codes have been asked.
-_ENOUGH, _SOME, _STRIDES = 512, 16, 4
+# What is left of segments makes a task when it is so much. Before that some is looked at each time when half of
+# the table's rest has been asked, so that little remains to be done when the last codes have been.
+_ENOUGH, _SOME = 512, 8
 # Of so many rows of a segment the disk is told at once; fewer are read by who looks at them.
 _EXPECTED = 32
 # Codes do not pay where they leave open more than this share of rows: then most of each extent of the vectors
@@ -57,6 +57,7 @@ _SAMPLED = 1 << 12
 
 
 _NONE = np.zeros(0, np.int64)
+_Survivors = Callable[[Sequence["_Left"]], Batch | None]
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,38 @@ class _Left:
                 yield _Left(part, pieces[0] - start, pieces[1] - start)
 
 
+@dataclass(slots=True, eq=False)
+class _Gathered:
+    """Few rows that are left of parts which follow one another, and what came of those before them.
+
+    `since`: how many rows of the table had been asked when some were last looked at.
+    """
+
+    lefts: list[_Left] = field(default_factory=list)
+    rows: int = 0
+    since: int = 0
+    met: list[Batch] = field(default_factory=list)
+
+    def look(self, survivors: _Survivors, asked: int) -> None:
+        """Look at them now: by the statement's thread, which would wait for codes."""
+        met = survivors(self.lefts)
+        if met is not None:
+            self.met.append(met)
+        self.lefts, self.rows, self.since = [], 0, asked
+
+    def tasks(self, survivors: _Survivors) -> Iterator[Task]:
+        """The rows of all that meet the condition, as one task, if there are any."""
+        if self.met or self.lefts:
+            yield partial(self._all, survivors)
+
+    def _all(self, survivors: _Survivors) -> Batch | None:
+        last = survivors(self.lefts) if self.lefts else None
+        met = self.met if last is None else [*self.met, last]
+        if len(met) > 1:
+            return together(met)
+        return met[0] if met else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
     """Some cells of a part, or all of it; whether its codes are to be asked.
@@ -210,6 +243,7 @@ class Search:
         scan, beginning = self.operator.plain, self.beginning
         self.view, self.predicate, self.columns = beginning.view, beginning.predicate, beginning.columns
         self._sums = Sums(self.view, self.owner, self.run)
+        self._rows = self.view.estimated_rows
         self._whole = beginning.tests(scan.condition, scan.rest)
         self._others = beginning.tests(self.operator.others, self.operator.rest)
 
@@ -227,22 +261,20 @@ class Search:
             self._sums.add(self._answered_in_all())
 
     def _tasks(self) -> Iterator[Task]:
-        gathered: list[_Left] = []
-        found, asked = 0, 0  # rows that are gathered, rows that were asked meanwhile
-        stride = self.view.estimated_rows // _STRIDES
+        found = _Gathered()
         lefts = (self._counted(left) for some in ordered(self._codes_tasks(), self.run) for left in some)
         for part, pieces in groupby(lefts, _part_of):
             left = _Left.joined(list(pieces))
             plain = left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows)
             many = left.count > _MANY
-            asked += left.rows
             if left.count and not plain and not many:
-                gathered.append(left)
-                found += left.count
-            enough = found > _ENOUGH or (found >= _SOME and asked >= stride)
-            if gathered and (plain or many or enough):
-                yield partial(self._survivors, gathered)
-                gathered, found, asked = [], 0, 0
+                found.lefts.append(left)
+                found.rows += left.count
+            if plain or many or found.rows > _ENOUGH:
+                yield from found.tasks(self._survivors)
+                found = _Gathered(since=self._asked)
+            elif found.rows >= _SOME and 2 * (self._asked - found.since) > self._rows - found.since:
+                found.look(self._survivors, self._asked)
             if plain:
                 yield from self._plain(part)
             elif many:
@@ -250,8 +282,7 @@ class Search:
                     partial(self._survivors, [piece])
                     for piece in left.stretches(self.operator.plain.stretch(self._whole[0]))
                 )
-        if gathered:
-            yield partial(self._survivors, gathered)
+        yield from found.tasks(self._survivors)
 
     def _counted(self, left: _Left | _Work) -> _Left:
         """What is left, counted: so that no more codes are asked where they do not pay.

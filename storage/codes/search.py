@@ -36,6 +36,8 @@ _SPARSE = 32
 """Positions are looked up one by one where fewer than one row in so many counts."""
 _SAMPLE = 16
 """Groups of rows whose codes tell which share of a segment is left open."""
+_FEW_OPEN = 1 / 32
+"""Finer planes are not asked of a sample of which signs leave no larger share open."""
 _PROMISING = 4
 """Times the rows that are wanted: so many that promise most give the first limit of a top-k."""
 
@@ -225,9 +227,10 @@ def open_share(codes: Cells, question: Question, op: Comparison, threshold: floa
         return 1.0
     asked, spans = asked_of(codes, (question,)), codes.sample(_SAMPLE)
     constants = asked.constants(op, threshold)
-    left = left_by_signs(codes, asked, constants, spans)
-    deepen(codes, asked, op, constants, left)
-    share = float(np.count_nonzero(~left.taken)) / int(spans[:, 1].sum())
+    rows, left = int(spans[:, 1].sum()), left_by_signs(codes, asked, constants, spans)
+    if len(left.slots) > _FEW_OPEN * rows:
+        deepen(codes, asked, op, constants, left)
+    share = float(np.count_nonzero(~left.taken)) / rows
     unsure = len(codes.unsure) / (len(codes.unsure) + codes.rows)
     return unsure + (1 - unsure) * share
 
