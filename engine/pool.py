@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -26,6 +28,9 @@ T = TypeVar("T")
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Tasks begun ahead of the consumer: enough that no worker idles while one batch is taken away.
 LOOK_AHEAD = 2 * WORKERS + 1
+MOST_AHEAD = 16 * WORKERS
+"""Tasks of `in_turn` that are begun ahead of the consumer."""
+_TURN = 0.01  # seconds that a worker takes tasks of one statement before it looks at those of others
 
 _inside = threading.local()
 _lock = threading.Lock()
@@ -69,6 +74,75 @@ def _pooled(tasks: Iterator[Callable[[], T]], run: Run) -> Iterator[T]:
 def _work(task: Callable[[], T], run: Run) -> T:
     run.check()
     return task()
+
+
+def in_turn(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
+    """`ordered` for tasks that are short and many: workers take them from one queue, without a way to the
+    pool and back for each, and do not stand still where the consumer takes its time.
+
+    So MOST_AHEAD tasks are begun before the first result is taken.
+    """
+    iterator = iter(tasks)
+    first = list(islice(iterator, 2))
+    if len(first) < 2 or WORKERS == 1 or on_worker():
+        yield from ordered(chain(first, iterator), run)
+        return
+    about_to_wait()
+    queue = _Queue()
+    ahead: deque[Future[T]] = deque()
+    try:
+        for task in chain(first, iterator):
+            ahead.append(queue.add(partial(_work, task, run)))
+            if len(ahead) == MOST_AHEAD:
+                result = ahead.popleft().result()
+                run.check()
+                yield result
+        while ahead:
+            result = ahead.popleft().result()
+            run.check()
+            yield result
+    finally:
+        begun = [future for future in ahead if not future.cancel()]
+        for future in begun:
+            future.exception()
+
+
+class _Queue:
+    """Tasks that workers take in turn; each for a while only, as other statements want them, too."""
+
+    def __init__(self) -> None:
+        self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._lock = threading.Lock()
+        self._workers = 0
+
+    def add(self, task: Callable[[], T]) -> Future[T]:
+        """Put a task at the end; its result."""
+        future: Future[T] = Future()
+        with self._lock:
+            self._tasks.append((task, future))
+            missing = self._workers < WORKERS
+            self._workers += missing
+        if missing:
+            _pool().submit(self._take)
+        return future
+
+    def _take(self) -> None:
+        end = time.perf_counter() + _TURN
+        while True:
+            with self._lock:
+                if not self._tasks:
+                    self._workers -= 1
+                    return
+                task, future = self._tasks.popleft()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(task())
+                except BaseException as error:
+                    future.set_exception(error)
+            del task, future
+            if time.perf_counter() > end:
+                _pool().submit(self._take)
+                return
 
 
 def _pool() -> ThreadPoolExecutor:

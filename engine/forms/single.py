@@ -54,7 +54,7 @@ _NULL = b"\xff\xff\xff\xff"
 
 def read_binary(type: Type, raw: bytes) -> Column | None:
     """A constant column of one value's binary form; None: not read here."""
-    if type.oid == BINARY.oid and len(raw) == type.modifier:
+    if type.oid == BINARY.oid and raw and type.modifier in (-1, len(raw)):
         return Column(type, np.frombuffer(raw, np.uint8).reshape(1, -1), constant=True)
     value = binary_value(type, raw)
     return None if value is None else _column(type, value)

@@ -13,6 +13,7 @@ while the codes of other cells are asked, so that the disk and the memory are re
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
 from engine.operators.scan import Scan, ScanRows
 from engine.operators.searching import Beginning, begin, cut, loading
-from engine.pool import on_worker, ordered
+from engine.pool import in_turn, on_worker
 from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
@@ -44,8 +45,8 @@ from storage.types import Type
 _SELECTIVE = 1 / 8
 # What is left of a segment goes in stretches of its own where it is more.
 _MANY = 4096
-# What is left of segments makes a task when it is so much. Before that some is looked at each time when half of
-# the table's rest has been asked, so that little remains to be done when the last codes have been.
+# What is left of segments makes a task when it is so much. Before that some is looked at each time when half
+# of the rest of the table has been asked, so that little remains to be done when the last codes have been.
 _ENOUGH, _SOME = 512, 8
 # Of so many rows of a segment the disk is told at once; fewer are read by who looks at them.
 _EXPECTED = 32
@@ -207,7 +208,8 @@ class _Gathered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """Some cells of a part, or all of it; whether its codes are to be asked.
+    """Some cells of a part, or all of it; whether its codes are to be asked, and whether that is to be tried
+    again although codes have not paid.
 
     `request`: the question, of all rows of the cells, where other statements may answer it with theirs.
     """
@@ -215,6 +217,7 @@ class _Work:
     part: _Part
     cells: range | None
     pays: bool
+    again: bool
     request: Request | None = None
 
 
@@ -228,11 +231,13 @@ class Search:
     questions: tuple[_Question, ...]
     run: Run
     nothing: bool = False
-    _asked: int = 0
-    _open: int = 0
+    _counts: tuple[int, int] = 0, 0
+    """(rows whose codes were asked, those that they left open)."""
     _share: float = 0.0
+    """Of the rows, what a sample says is left open."""
     _promising: bool = False
-    """Whether a sample has told that codes pay."""
+    """Whether it says that codes pay."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _requests: deque[Request] = field(default_factory=deque)
     _answers: list[tuple[bool, int, tuple[int, ...], int]] = field(default_factory=list)
     """Of each answered request: whether a segment begins with it, rows, how many were decided, bytes."""
@@ -261,10 +266,11 @@ class Search:
             self._sums.add(self._answered_in_all())
 
     def _tasks(self) -> Iterator[Task]:
-        found = _Gathered()
-        lefts = (self._counted(left) for some in ordered(self._codes_tasks(), self.run) for left in some)
+        found, seen = _Gathered(), 0
+        lefts = (self._answered(left) for some in in_turn(self._codes_tasks(), self.run) for left in some)
         for part, pieces in groupby(lefts, _part_of):
             left = _Left.joined(list(pieces))
+            seen += left.rows
             plain = left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows)
             many = left.count > _MANY
             if left.count and not plain and not many:
@@ -272,9 +278,9 @@ class Search:
                 found.rows += left.count
             if plain or many or found.rows > _ENOUGH:
                 yield from found.tasks(self._survivors)
-                found = _Gathered(since=self._asked)
-            elif found.rows >= _SOME and 2 * (self._asked - found.since) > self._rows - found.since:
-                found.look(self._survivors, self._asked)
+                found = _Gathered(since=seen)
+            elif found.rows >= _SOME and 2 * (seen - found.since) > self._rows - found.since:
+                found.look(self._survivors, seen)
             if plain:
                 yield from self._plain(part)
             elif many:
@@ -283,17 +289,6 @@ class Search:
                     for piece in left.stretches(self.operator.plain.stretch(self._whole[0]))
                 )
         yield from found.tasks(self._survivors)
-
-    def _counted(self, left: _Left | _Work) -> _Left:
-        """What is left, counted: so that no more codes are asked where they do not pay.
-
-        Of work that another statement is doing the answer is waited for.
-        """
-        if isinstance(left, _Work):
-            left = self._answered(left)
-        self._asked += left.rows
-        self._open += len(left.maybe)
-        return left
 
     def _plain(self, part: _Part) -> Iterator[Task]:
         """A part without codes, or one whose codes are not asked."""
@@ -314,14 +309,15 @@ class Search:
         for number, part in enumerate(parts, 1):
             if part.codes and self.predicate:
                 part = self._selected(part)
-            if part.codes and part.rows >= _SAMPLED and not self._asked and not self._promising:
+            if part.codes and part.rows >= _SAMPLED and not self._counts[0] and not self._promising:
                 self._share = self._sample(part)
                 self._promising = self._pays()
             whole = not part.codes or part.selected is not None or len(part.codes) > 1
             for cells in [None] if whole else cut(part.codes[0][1], part.rows, size):
-                pays = bool(part.codes) and (self._pays() or number % _TRIED_AGAIN == 0)
+                again = number % _TRIED_AGAIN == 0
+                pays = bool(part.codes) and (again or self._pays())
                 request = self._posted(part, cells) if pays and not whole else None
-                group.append(_Work(part, cells, pays, request))
+                group.append(_Work(part, cells, pays, again, request))
                 rows += (part.rows if cells is None else min(part.rows, size)) if pays else 0
                 if rows >= size:
                     yield partial(self._decided, group)
@@ -344,10 +340,15 @@ class Search:
         return request
 
     def _pays(self) -> bool:
-        """Whether codes leave open few enough rows."""
-        if self._asked:
-            self._share = self._open / self._asked
-        return self._share <= _OPEN_SHARE
+        """Whether codes leave open few enough rows, as far as is known: by those that were asked."""
+        asked, left = self._counts
+        return (left / asked if asked else self._share) <= _OPEN_SHARE
+
+    def _count(self, left: _Left) -> None:
+        """Take into account how many rows codes have left open."""
+        with self._lock:
+            asked, before = self._counts
+            self._counts = asked + left.rows, before + len(left.maybe)
 
     def _selected(self, part: _Part) -> _Part:
         """A part with the rows that the predicate leaves, if they are few."""
@@ -374,24 +375,30 @@ class Search:
         return _Part(morsel, tuple(found))
 
     def _decided(self, group: Sequence[_Work]) -> list[_Left | _Work]:
-        """What codes leave of each work: on a worker. Work that another one is doing comes back as it is."""
+        """What codes leave of each work: on a worker. Work that another one is doing comes back as it is.
+
+        Codes that have turned out not to pay since the work was made are not asked.
+        """
         found = list[_Left | _Work]()
-        sums = Tally()
         for work in group:
-            if not work.pays:
+            if not work.pays or not (work.again or self._pays()):
+                if work.request is not None:
+                    work.request.withdraw()
                 found.append(_Left(work.part, _NONE, _NONE, plainly=True))
             elif work.request is not None:
                 work.request.work()
-                found.append(work)
+                found.append(self._answered(work) if work.request.ended else work)
             else:
                 left, tally = self._verdict(work.part, work.cells)
-                sums += tally
+                self._sums.add(tally)
+                self._count(left)
                 found.append(left)
-        self._sums.add(sums)
         return found
 
-    def _answered(self, work: _Work) -> _Left:
-        """The answer to a request: on the statement's thread, which may wait."""
+    def _answered(self, work: _Left | _Work) -> _Left:
+        """What is left, also of work that another statement is doing: its answer is waited for."""
+        if isinstance(work, _Left):
+            return work
         assert work.request is not None
         assert work.cells is not None
         verdict = work.request.answer(self.run.check)
@@ -399,7 +406,9 @@ class Search:
             self.view.expect(work.part.codes[0][0].definition, [(work.part.morsel, verdict.maybe)])
         rows = sum(verdict.decided) + len(verdict.maybe)
         self._answers.append((work.cells.start == 0, rows, verdict.decided, verdict.nbytes))
-        return _Left(work.part, verdict.sure, verdict.maybe, rows)
+        left = _Left(work.part, verdict.sure, verdict.maybe, rows)
+        self._count(left)
+        return left
 
     def _answered_in_all(self) -> Tally:
         """What requests have answered."""

@@ -21,7 +21,7 @@ from storage.predicate import Conjunction
 from storage.seams import TableView
 
 # Rows whose codes make a task: some hundred microseconds to a millisecond of it.
-_LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 18
+_LEAST_ROWS, _MOST_ROWS = 1 << 15, 1 << 17
 # Tasks of a table that is not large, for each thread: none is left with a long one at the end.
 _TASKS = 4
 _QUICK = 0.001  # seconds

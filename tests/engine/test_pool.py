@@ -3,63 +3,85 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
 from engine import pool
-from engine.pool import LOOK_AHEAD, ordered
+from engine.pool import LOOK_AHEAD, MOST_AHEAD, in_turn, ordered
+from engine.run import Run
 from storage.errors import DivisionByZero, QueryCanceled
 from tests.engine.tables import run_over
 
+Each = Callable[[Iterable[Callable[[], Any]], Run], Iterator[Any]]
 
-def test_results_come_in_the_order_of_the_tasks() -> None:
+
+@pytest.fixture(params=[ordered, in_turn])
+def each(request: pytest.FixtureRequest) -> Each:
+    """What gives the results of tasks."""
+    found: Each = request.param
+    return found
+
+
+def test_results_come_in_the_order_of_the_tasks(each: Each) -> None:
     tasks = (partial(pow, i, 2) for i in range(500))
-    assert list(ordered(tasks, run_over())) == [i * i for i in range(500)]
+    assert list(each(tasks, run_over())) == [i * i for i in range(500)]
 
 
-def test_no_tasks_and_one_task() -> None:
-    assert list(ordered([], run_over())) == []
-    assert list(ordered([threading.get_ident], run_over())) == [threading.get_ident()]
+def test_no_tasks_and_one_task(each: Each) -> None:
+    assert list(each([], run_over())) == []
+    assert list(each([threading.get_ident], run_over())) == [threading.get_ident()]
 
 
-def test_an_error_comes_after_the_results_before_it() -> None:
+def test_an_error_comes_after_the_results_before_it(each: Each) -> None:
     def task(i: int) -> int:
         if i == 5:
             raise DivisionByZero("division by zero")
         return i
 
-    results = ordered((partial(task, i) for i in range(20)), run_over())
+    results = each((partial(task, i) for i in range(20)), run_over())
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(DivisionByZero):
         next(results)
 
 
-def test_closing_early_begins_nothing_more() -> None:
+def test_closing_early_begins_nothing_more(each: Each) -> None:
     begun = []
-    results = ordered((partial(begun.append, i) for i in range(10_000)), run_over())
+    results = each((partial(begun.append, i) for i in range(10_000)), run_over())
     next(results)
     results.close()  # type: ignore[attr-defined]  # a generator
     count = len(begun)
-    assert count <= LOOK_AHEAD + 2
+    assert count <= (LOOK_AHEAD if each is ordered else MOST_AHEAD) + 2
     assert len(begun) == count
 
 
-def test_a_cancelled_run_stops() -> None:
+def test_a_cancelled_run_stops(each: Each) -> None:
     run = run_over()
-    results = ordered((partial(int, i) for i in range(10_000)), run)
+    results = each((partial(int, i) for i in range(10_000)), run)
     next(results)
     run.cancel.set()
     with pytest.raises(QueryCanceled, match="canceling statement due to user request"):
         list(results)
 
 
-def test_tasks_inside_a_task_run_on_its_own_thread() -> None:
+def test_tasks_inside_a_task_run_on_its_own_thread(each: Each) -> None:
     run = run_over()
 
     def outer() -> set[int]:
-        inner = ordered([threading.get_ident] * 10, run)
+        inner = each([threading.get_ident] * 10, run)
         return {*inner, threading.get_ident()}
 
-    for threads in ordered([outer] * (4 * pool.WORKERS), run):
+    for threads in each([outer] * (4 * pool.WORKERS), run):
         assert len(threads) == 1
+
+
+def test_tasks_in_turn_do_not_wait_for_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it does with the first result, the others are worked at; and workers take turns."""
+    monkeypatch.setattr(pool, "_TURN", 0.0)
+    ends = [threading.Event() for _ in range(20)]
+    results = in_turn([end.set for end in ends], run_over())
+    next(results)
+    assert all(end.wait(10) for end in ends)
+    assert list(results) == [None] * 19
