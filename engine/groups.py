@@ -7,8 +7,10 @@ and set operations: a 64-bit hash finds the candidate, the keys themselves decid
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -167,6 +169,52 @@ def _marked(found: _Numbers, valid: Mask | None) -> _Numbers:
 def keys_at(columns: Sequence[Column], rows: Positions) -> list[Key]:
     """The keys of these columns at these rows."""
     return keys_of([column if column.constant else column.take(rows) for column in columns], len(rows))
+
+
+class Numbering:
+    """The values that dictionaries have, numbered from 0 as they come; any thread may ask.
+
+    Each dictionary is looked at once, and remembers which numbering it is in (memo "numbering"): whoever
+    begins with it goes on with that one. Dictionaries that nobody else keeps are forgotten.
+    """
+
+    def __init__(self, type: Type) -> None:
+        self._index = KeyIndex([type])
+        self._parts = [Column.of(type, [])]
+        self._tables: WeakKeyDictionary[Dictionary, Positions] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, dictionary: Dictionary) -> Numbering:
+        """One that has the values of a dictionary, or will."""
+        known: Numbering | None = dictionary.memo.get("numbering")
+        return cls(dictionary.column.type) if known is None or known.stale else known
+
+    @property
+    def stale(self) -> bool:
+        """Whether it has values of dictionaries that are gone."""
+        with self._lock:
+            return self._index.count > sum(map(len, self._tables.keys()))
+
+    def table(self, dictionary: Dictionary) -> tuple[Positions, int]:
+        """(the number of each code's value, how many values there are until now)."""
+        with self._lock:
+            table = self._tables.get(dictionary)
+            if table is None:
+                column = dictionary.column
+                table, new = self._index.assign([column], len(column))
+                self._parts.append(column if len(new) == len(column) else column.take(new))
+                self._tables[dictionary] = table
+                dictionary.memo["numbering"] = self
+            return table, self._index.count
+
+    @property
+    def column(self) -> Column:
+        """The values, by their numbers."""
+        with self._lock:
+            if len(self._parts) > 1:
+                self._parts = [Column.concat(self._parts if len(self._parts[0]) else self._parts[1:])]
+            return self._parts[0]
 
 
 class KeyIndex:

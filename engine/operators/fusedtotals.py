@@ -70,9 +70,7 @@ class FusedTotals:
         """The registers whose values are counted where some are null."""
         return tuple(dict.fromkeys(register for register in self.counted if register is not None))
 
-    def states(
-        self, found: Gathered, scales: Sequence[int], order: Positions | None, run: Run
-    ) -> list[State]:
+    def states(self, found: Gathered, scales: Sequence[int], order: Positions, run: Run) -> list[State]:
         """What each call has of groups, in this order of them.
 
         `found` has the words of `slots` and then, if some values were null, of how many values each of
@@ -90,22 +88,19 @@ class FusedTotals:
         register: int | None,
         found: Gathered,
         scales: Sequence[int],
-        order: Positions | None,
+        order: Positions,
         run: Run,
     ) -> State:
-        def ordered(values: Positions) -> Positions:
-            return values.copy() if order is None else values[order]
-
         counts = found.counts
         if register is not None and len(found.slots) > len(self.slots):
             counts = found.word(len(self.slots) + self.registers.index(register))
-        counts = ordered(counts)
+        counts = counts[order]
         state = begun(call, run)
         if isinstance(state, Folded):
-            state.take_values(ordered(found.tops(places[0])), counts > 0)
+            state.take_values(found.tops(places[0])[order], counts > 0)
         elif isinstance(state, WholeSums):
             high, low = _halves(found, places[0])
-            state.take_sums(counts, ordered(high), ordered(low), scales[self.slots[places[0]].register])
+            state.take_sums(counts, high[order], low[order], scales[self.slots[places[0]].register])
         elif isinstance(state, FloatSums):
             state.take_sums(counts, _exact(found, places[0], order))
         elif isinstance(state, Moments):
@@ -125,7 +120,7 @@ def _halves(found: Gathered, slot: int) -> tuple[Positions, Positions]:
     return high, low & LOW
 
 
-def _exact(found: Gathered, slot: int, order: Positions | None) -> ExactSums:
+def _exact(found: Gathered, slot: int, order: Positions) -> ExactSums:
     """The sums of a slot."""
     low, base = found.word(slot), _UNIT
     if found.slots[slot, 0] == Kind.SUM:
@@ -133,9 +128,7 @@ def _exact(found: Gathered, slot: int, order: Positions | None) -> ExactSums:
     else:
         high = found.word(slot, 1)
         base = int(found.slots[slot, 4]) if found.slots[slot, 0] == Kind.FLOAT else _UNIT
-    if order is not None:
-        low, high = low[order], high[order]
-    return ExactSums.of_words(low, high, base)
+    return ExactSums.of_words(low[order], high[order], base)
 
 
 def fused_totals(keys: tuple[Expression, ...], calls: tuple[AggregateCall, ...]) -> FusedTotals | None:

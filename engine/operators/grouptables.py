@@ -3,7 +3,7 @@
 Each worker adds its batches to a table of its own, in place; only in the end are the tables added up, and
 nothing is made, merged or looked up a batch. That takes keys whose values can be numbered before it is known
 which there are: whole numbers by their distance from the least one, texts by the codes of their dictionaries,
-which a run's _Values brings together. A group's number is made of its keys' ones as digits.
+which a Numbering brings together. A group's number is made of its keys' ones as digits.
 
 What the words of a table mean is its layout: the range of each key, the kind and base of each slot. A batch
 that does not fit the layout (a key beyond the range, a sum too large for its word) makes for a wider one; the
@@ -21,7 +21,7 @@ from math import prod
 
 import numpy as np
 
-from engine.groups import KeyIndex, number
+from engine.groups import Numbering, number
 from engine.operators.base import Selected
 from engine.operators.fusedtotals import FusedTotals
 from engine.operators.groups import Part
@@ -56,6 +56,8 @@ _FEW = 1 << 12  # groups that any rows may have
 _MOST = 1 << 20  # groups that a table has places for at most
 _ROWS = 4  # groups for each row
 _MUCH = 8  # a dictionary of more values for each row is not looked at for its rows
+_FAR = 1 << 62  # a range of values beyond might leave int64
+_FINE = 4  # bits of a range's width that its ends are as fine as
 _HEADROOM = 4  # powers of two that floats may be above the first ones
 _TASK = 32  # bits of a row's number that say which of its task's it is
 _LAYOUTS = 24  # when a run has had so many, batches are unlike each other
@@ -74,6 +76,13 @@ class _Range:
     base: int
     limit: int
     nulls: bool
+
+    @classmethod
+    def of(cls, least: int, most: int, nulls: bool) -> _Range:
+        """The range of values like these: somewhat wider, for others come soon."""
+        step = 1 << max((most - least).bit_length() - _FINE, 0)
+        base = least - least % step
+        return cls(base, most - most % step + step - base + nulls, nulls)
 
     def covers(self, other: _Range) -> bool:
         """Whether it has all numbers of another."""
@@ -171,34 +180,6 @@ class _Asked:
         )
 
 
-class _Values:
-    """The values of a key that dictionaries have, numbered as they come; any thread may ask."""
-
-    def __init__(self, type: Type) -> None:
-        self._index = KeyIndex([type])
-        self._parts = [Column.of(type, [])]
-        self._tables: dict[int, tuple[Dictionary, Positions]] = {}
-        self._lock = threading.Lock()
-
-    def table(self, dictionary: Dictionary) -> tuple[Positions, int]:
-        """(the number of each code's value, how many values there are until now)."""
-        with self._lock:
-            known = self._tables.get(id(dictionary))
-            if known is None:
-                column = dictionary.column
-                numbers, new = self._index.assign([column], len(column))
-                self._parts.append(column if len(new) == len(column) else column.take(new))
-                # the dictionary is kept, so that nothing else gets its id
-                known = self._tables[id(dictionary)] = dictionary, numbers
-            return known[1], self._index.count
-
-    @property
-    def column(self) -> Column:
-        """The values, by their numbers."""
-        self._parts = [Column.concat(self._parts[1:] or self._parts)]
-        return self._parts[0]
-
-
 class GroupTables:
     """The tables of one run of an aggregation. `left` is called by workers, `parts` when they are done."""
 
@@ -211,9 +192,7 @@ class GroupTables:
         self._layouts = 0
         self._mine: dict[int, tuple[_Layout, Totals]] = {}
         self._tables: list[tuple[_Layout, Totals]] = []
-        self._values: list[_Values | None] = [
-            _Values(key.type) if _has_codes(key.type) else None for key in plan.keys
-        ]
+        self._numberings: list[Numbering | None] = [None for _ in plan.keys]
         self._rows = 0
         self._closed = False
 
@@ -271,20 +250,26 @@ class GroupTables:
         """What numbers a key's values, and their range; None: nothing does."""
         valid = column.valid
         nulls = valid is not None
-        values = self._values[at]
-        if isinstance(column, CodedColumn):
-            known = len(column.dictionary) <= _MUCH * self._rows
-            if values is None or not known:
+        if isinstance(column, CodedColumn) and _has_codes(self._plan.keys[at].type):
+            if len(column.dictionary) > _MUCH * self._rows:
                 return None
-            table, count = values.table(column.dictionary)
+            table, count = self._numbering(at, column.dictionary).table(column.dictionary)
             source = column.blocks if isinstance(column, PackedCodes) else column.codes
             return source, table, valid, _Range(0, count + nulls, nulls)
         if not _is_direct(column.type) or not len(column):
             return None
         least, most = _bounds(column)
-        if most - least >= _MOST:
+        if most - least >= _MOST or max(-least, most) > _FAR:
             return None
-        return _source(column), None, valid, _Range(least, most - least + 1 + nulls, nulls)
+        return _source(column), None, valid, _Range.of(least, most, nulls)
+
+    def _numbering(self, at: int, dictionary: Dictionary) -> Numbering:
+        """What numbers a key's values: of all dictionaries alike."""
+        with self._lock:
+            found = self._numberings[at]
+            if found is None:
+                found = self._numberings[at] = Numbering.of(dictionary)
+            return found
 
     def _table(self, asked: _Asked) -> tuple[_Layout, Totals] | None:
         """This thread's table, of a layout that the batch fits; None: there is none."""
@@ -332,14 +317,14 @@ class GroupTables:
                 yield self._part(layout, found)
 
     def _part(self, layout: _Layout, found: Gathered) -> Part:
-        """The groups of a layout: in order of their first rows, unless they are many."""
-        order = np.argsort(found.firsts, kind="stable") if len(found.numbers) < MANY else None
-        numbers = found.numbers if order is None else found.numbers[order]
+        """The groups of a layout, in order of their first rows."""
+        order = np.argsort(found.firsts)
+        numbers = found.numbers[order]
         columns: list[Column] = []
-        keys = list(zip(self._plan.keys, layout.ranges, self._values, strict=True))
-        for key, mine, values in reversed(keys):
+        keys = list(zip(self._plan.keys, layout.ranges, self._numberings, strict=True))
+        for key, mine, numbering in reversed(keys):
             numbers, digits = np.divmod(numbers, mine.limit)
-            columns.append(_column(key.type, mine, digits, values))
+            columns.append(_column(key.type, mine, digits, numbering))
         columns.reverse()
         states = self._plan.states(found, layout.scales, order, self._run)
         return Part(columns, len(found.numbers), states)
@@ -415,7 +400,8 @@ def batch_part(plan: FusedTotals, batch: Batch, run: Run) -> Part | None:
         table = Totals.empty(layout.groups, layout.slots)
         added = asked.add(table, layout, 0, 0)
         if added.why is Why.DONE:
-            states = plan.states(gathered([table]), layout.scales, None, run)
+            found = gathered([table])
+            states = plan.states(found, layout.scales, found.numbers, run)
             columns = [key.take(firsts) for key in keys]
             return Part(columns, len(firsts), states, keys_of(columns, len(firsts)))
         layout = layout.changed(added) if added.why in (Why.FULL, Why.BEYOND) else None
@@ -443,13 +429,13 @@ def _bounds(column: Column) -> tuple[int, int]:
     return (int(values.min()), int(values.max())) if len(values) else (0, 0)
 
 
-def _column(type: Type, mine: _Range, digits: Positions, values: _Values | None) -> Column:
+def _column(type: Type, mine: _Range, digits: Positions, numbering: Numbering | None) -> Column:
     """The values of a key that digits stand for."""
     there = digits < mine.limit - 1 if mine.nulls else None
     if there is not None and there.all():
         there = None
-    if values is not None:
-        column = values.column
+    if numbering is not None:
+        column = numbering.column
         if there is None:
             return column.take(digits)
         return Column.concat([column, Column.nulls(type, 1)]).take(np.where(there, digits, len(column)))

@@ -28,7 +28,7 @@ from storage.predicate import Comparison
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import BPCHAR, Form, Type
 
-MOST_VALUES = 1 << 16
+MOST_VALUES = 1 << 18
 MOST_BYTES = 4 << 20  # a dictionary is decoded as a whole
 _SHARE = 1 / 4  # of the rows: more distinct values are no dictionary,
 _FEW = 16  # unless they are so few

@@ -28,7 +28,7 @@ class Dictionary:
     values, by a key of theirs; it lives as long as the dictionary.
     """
 
-    __slots__ = ("column", "distinct", "memo")
+    __slots__ = ("__weakref__", "column", "distinct", "memo")
 
     def __init__(self, column: Column, *, distinct: bool) -> None:
         self.column = column
