@@ -38,10 +38,10 @@ class Sequence:
         if stop <= start:
             return np.empty(0, dtype)
         first, last = self._first + start * step, self._first + (stop - 1) * step
-        if not step or not _LOW < last < _HIGH:
+        if abs(step) != 1 or not _LOW < last < _HIGH:
+            # of other steps numpy divides floats to know how many values there are
             return self._values(start, stop, np.arange(stop - start))
-        behind = last + (1 if step > 0 else -1)
-        return np.arange(first, behind, step, dtype=np.int64).astype(dtype, copy=False)
+        return np.arange(first, last + step, step, dtype=np.int64).astype(dtype, copy=False)
 
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """See Encoded."""

@@ -379,3 +379,12 @@ def test_an_encoding_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
         if encoding.encode(column) is not None:
             assert encoded.tag == encoding.tag
         assert same(encoded.decode(0, 30, None), column)
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(-(2**50), 2**50), st.integers(3, 3000))
+def test_sequences_have_all_their_values(first: int, step: int, rows: int) -> None:
+    values = [first + i * step for i in range(rows)]
+    encoded = encodings.BY_TAG["sequence"].encode(Column.of(INT8, values))
+    assert encoded is not None
+    assert encoded.decode(0, rows, None).tolist() == values
+    assert encoded.decode(1, rows - 1, None).tolist() == values[1:-1]
