@@ -215,11 +215,11 @@ class Whole:
         if self._only is None and self._fresh:
             self._only, self._fresh = part, False
             return
-        self._enter()
+        self.enter()
         self._add(part)
 
-    def _enter(self) -> None:
-        """Have the only part among the groups."""
+    def enter(self) -> None:
+        """Have the only part among the groups: before several threads ask for what calls have."""
         if self._only is not None:
             part, self._only = self._only, None
             self._add(part)
@@ -239,7 +239,7 @@ class Whole:
 
     def rolled(self, places: Set) -> Whole:
         """The groups of fewer keys, merged from these."""
-        self._enter()
+        self.enter()
         whole = Whole(self._calls, places, self._types, self._run)
         mine = self.key_columns()
         columns = [mine[i] for i in whole.places]
@@ -250,7 +250,7 @@ class Whole:
 
     def moved(self, index: int, places: Positions, count: int) -> State | Gathered:
         """What call `index` has, group i as group `places[i]` of `count`."""
-        self._enter()
+        self.enter()
         call, found = self._calls[index], self._results[index]
         if isinstance(found, State):
             state = begun(call, self._run)

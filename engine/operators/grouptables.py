@@ -93,6 +93,10 @@ class _Range:
         """The first number behind it."""
         return self.base + self.limit - self.nulls
 
+    def shared(self, other: _Range) -> int:
+        """How many numbers it has in common with another."""
+        return min(self.end, other.end) - max(self.base, other.base) + 1
+
     def widened(self, other: _Range) -> _Range:
         """A range of both; one that grows grows to twice its size at least, where it grows."""
         base, end = min(self.base, other.base), max(self.end, other.end)
@@ -125,6 +129,13 @@ class _Layout:
             self.scales == asked.scales
             and (self.nulls or not asked.nulls)
             and all(mine.covers(theirs) for mine, theirs in zip(self.ranges, asked.ranges, strict=True))
+        )
+
+    def strays(self, asked: _Asked) -> bool:
+        """Whether a batch has keys of its own: rows that are sorted by them have few groups in common."""
+        return self.groups > _FEW and any(
+            2 * mine.shared(theirs) < theirs.limit
+            for mine, theirs in zip(self.ranges, asked.ranges, strict=True)
         )
 
     def changed(self, found: Added) -> _Layout | None:
@@ -279,6 +290,9 @@ class GroupTables:
             return mine
         with self._lock:
             layout = self._layout
+            if layout is not None and layout.strays(asked):
+                self._closed = True
+                return None
             if layout is None or not layout.fits(asked):
                 layout = _grown(layout, asked, self._plan)
                 if layout.groups > min(max(_FEW, _ROWS * self._rows), _MOST):

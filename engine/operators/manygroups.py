@@ -63,6 +63,7 @@ class ManyGroups:
 
     def _hold(self) -> None:
         """Have the keys of the groups before."""
+        self._before.enter()
         columns = self._before.key_columns()
         self._keys = [columns[i] for i in self._before.places]
 
