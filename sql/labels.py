@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sql.binding.literals import cast_mark
-from sql.marks import CollationMark, FunctionMark, TypeName, mark_of
+from sql.marks import CollationMark, FunctionMark, OperatorMark, TypeName, mark_of
 from sql.typenames import ALIASES
 
 UNNAMED = "?column?"
@@ -27,6 +27,9 @@ def _label(tree: exp.Expression) -> tuple[str, int]:
             return (name, 2) if isinstance(name, str) else ("", 0)
         case exp.Anonymous():
             return _call(tree)
+        case exp.BitwiseAnd() if isinstance(tree.this, exp.BitwiseAnd):
+            symbol = mark_of(tree.this.expression, OperatorMark)
+            return ("overlaps", 2) if symbol is not None and symbol.symbol == "overlaps" else ("", 0)
         case exp.Is():
             mark = mark_of(tree.expression, FunctionMark)
             return ("", 0) if mark is None or tree.args.get("negate") else (mark.names[0], 2)

@@ -173,30 +173,39 @@ def _offset(minutes: int) -> str:
 
 
 _ORDERS = {"mdy": "MDY", "us": "MDY", "noneuro": "MDY", "nonuro": "MDY", "dmy": "DMY", "ymd": "YMD"}
+_STYLES = {"iso": "ISO", "sql": "SQL", "german": "German"}
 _ORDERS |= {"euro": "DMY", "european": "DMY"}
 
 
 def _date_style(setting: Setting, value: str) -> str:
-    """ISO and the order of fields; the styles that are not ISO are not there."""
-    order = ""
+    """The style and the order of fields; what is not said is blank, for Settings to keep it as it was."""
+    style = order = ""
+    conflict = InvalidParameterValue(
+        f'invalid value for parameter "{setting.name}": "{value}"',
+        detail='Conflicting "datestyle" specifications.',
+    )
     for word in (part.strip() for part in value.split(",")):
         key = word.lower()
-        if key in ("iso", "default"):
+        if key == "default":
+            style, order = style or "ISO", order or "MDY"
             continue
-        if key in ("sql", "postgres", "postgresql", "german"):
-            raise FeatureNotSupported(f"DateStyle {word} is not supported", hint="Use ISO.")
+        if key in _STYLES or key.startswith("postgres"):
+            named = _STYLES.get(key, "Postgres")
+            if style and style != named:
+                raise conflict
+            style = named
+            continue
         if key not in _ORDERS:
             raise InvalidParameterValue(
                 f'invalid value for parameter "{setting.name}": "{value}"',
                 detail=f'Unrecognized key word: "{word}".',
             )
         if order and order != _ORDERS[key]:
-            raise InvalidParameterValue(
-                f'invalid value for parameter "{setting.name}": "{value}"',
-                detail='Conflicting "datestyle" specifications.',
-            )
+            raise conflict
         order = _ORDERS[key]
-    return f"ISO, {order}" if order else "ISO, "  # the order that was, put in by Settings
+    if style == "German":
+        order = order or "DMY"
+    return f"{style}, {order}"
 
 
 def _encoding(setting: Setting, value: str) -> str:
@@ -405,9 +414,11 @@ class Settings:
         # PostgreSQL calls a setting what the statement calls it, but for those with a check of their own
         named = setting if setting.kind == "string" else replace(setting, name=name)
         shown = named.check(named, value)
-        if shown == "ISO, ":
-            shown += self.values["datestyle"].rpartition(" ")[2]
-        return setting.name.lower(), shown
+        key = setting.name.lower()
+        if key == "datestyle":
+            said, before = shown.split(", "), self.values[key].split(", ")
+            shown = ", ".join(new or old for new, old in zip(said, before, strict=True))
+        return key, shown
 
     def set(self, name: str, value: str, local: bool = False) -> str:
         """SET [LOCAL]; returns the value as shown."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.forms.style import Style
 from storage.column import Column
-from storage.errors import IntervalFieldOverflow, InvalidDatetimeFormat
+from storage.errors import DatetimeFieldOverflow, IntervalFieldOverflow, InvalidDatetimeFormat
 from storage.types import Type
 
 _DAY = 86_400_000_000
@@ -134,13 +134,20 @@ _UNITS = {spelled: unit for unit, names in _NAMES.items() for spelled in names.s
 _MONTHS = {"month": 1, "year": 12, "decade": 120, "century": 1_200, "millennium": 12_000}
 _MICROS = {"microsecond": 1, "millisecond": 1_000, "second": _SECOND, "minute": _MINUTE, "hour": _HOUR}
 _FIELD = re.compile(
-    r"(?P<time>[+-]?\d+:\d+(?::\d+)?(?:\.\d*)?)|(?P<years>[+-]?\d+-\d+)"
-    r"|(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))|(?P<word>[a-z][a-z0-9]*)",
+    r"(?P<time>(?:[+-]\s*)?\d+:\d+(?::\d+)?(?:\.\d*)?)(?![\d:.])|(?P<years>(?:[+-]\s*)?\d+-\d+)(?![\d-])"
+    r"|(?P<number>(?:[+-]\s*)?\d+(?:\.\d*)?|\.\d+)(?![\d.])|(?P<word>[a-z]+)",
 )
 _ISO = re.compile(
-    r"p((?:[+-]?(?:\d+\.?\d*|\.\d+)[ymwd])*)(?:t((?:[+-]?(?:\d+\.?\d*|\.\d+)[hms])+))?", re.ASCII
+    r"P((?:[+-]?(?:\d+\.?\d*|\.\d+)[YMWD])*)(?:T((?:[+-]?(?:\d+\.?\d*|\.\d+)[HMS])*))?", re.ASCII
 )
-_ISO_PART = re.compile(r"([+-]?[\d.]+)([a-z])")
+_ISO_PART = re.compile(r"([+-]?[\d.]+)([A-Z])")
+# ISO 8601's other form: P0001-02-03T04:05:06, P00010203T040506
+_ISO_OTHER = re.compile(
+    r"P(?:(?P<year>[+-]?\d+)(?:-(?P<month>[+-]?\d+)(?:-(?P<day>[+-]?\d+))?)?)?"
+    r"(?:T(?P<hour>[+-]?\d+)(?::(?P<minute>\d+)(?::(?P<second>\d+(?:\.\d*)?))?)?)?",
+    re.ASCII,
+)
+_ISO_PACKED = re.compile(r"P(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}(?:\.\d*)?))?", re.ASCII)
 # The bits of a range in a type's modifier, and the field that a bare number is in.
 _BITS = {
     1 << 1: "month",
@@ -198,7 +205,9 @@ class _Sum:
     def value(self, sign: int) -> tuple[int, int, int]:
         """(months, days, microseconds)."""
         months, days, micros = sign * self.months, sign * self.days, sign * self.micros
-        if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31 and -(2**63) <= micros < 2**63):
+        if not -(2**31) <= months < 2**31:
+            raise DatetimeFieldOverflow("interval out of range")
+        if not (-(2**31) <= days < 2**31 and -(2**63) <= micros < 2**63):
             raise _overflow(self.text)
         return months, days, micros
 
@@ -214,8 +223,8 @@ def _overflow(text: str) -> IntervalFieldOverflow:
 def _read(type: Type, text: str, style: Style) -> tuple[int, int, int]:
     word = text.strip().lower()
     mask = type.modifier >> 16 if type.modifier >= 0 else _FULL
-    if word.startswith("p"):
-        return fitted(type, _read_iso(text, word))
+    if text.lstrip().startswith("P"):
+        return fitted(type, _read_iso(text, text.strip()))
     fields = _fields(text, word)
     sign = 1
     if fields and fields[-1] == ("word", "ago"):
@@ -242,12 +251,12 @@ def _read(type: Type, text: str, style: Style) -> tuple[int, int, int]:
                 raise _overflow(text)
             total.once("year", "month")
             total.months += (-1 if field[0] == "-" else 1) * (int(years) * 12 + int(months))
-            unit = "day"
+            unit = "month"
         else:
             unit = unit or _last(mask)
             total.once(unit)
             total.add(unit, field)
-            unit = "day" if unit == "hour" else ""
+            unit = "day" if unit == "hour" else unit
     if fields[0][0] == "word":
         raise _invalid(text)
     return fitted(type, total.value(sign))
@@ -272,7 +281,7 @@ def _fields(text: str, word: str) -> list[tuple[str, str]]:
         if match is None:
             raise _invalid(text)
         kind = match.lastgroup or ""
-        found.append((kind, match[0]))
+        found.append((kind, "".join(match[0].split())))
         at = match.end()
     return found
 
@@ -301,14 +310,27 @@ def _last(mask: int) -> str:
 
 
 def _read_iso(text: str, word: str) -> tuple[int, int, int]:
-    found = _ISO.fullmatch(word)
-    if not found or word == "p":
-        raise _invalid(text)
     total = _Sum(text)
-    days = {"y": "year", "m": "month", "w": "week", "d": "day"}
-    for group, units in ((found[1], days), (found[2] or "", {})):
-        for number, letter in _ISO_PART.findall(group):
-            total.add(units.get(letter) or _UNITS[letter], number)
+    found = _ISO.fullmatch(word)
+    if word == "P":
+        raise _invalid(text)
+    if found:
+        days = {"Y": "year", "M": "month", "W": "week", "D": "day"}
+        for group, names in ((found[1], days), (found[2] or "", {})):
+            for number, letter in _ISO_PART.findall(group):
+                total.add(names.get(letter) or _UNITS[letter.lower()], number)
+        return total.value(1)
+    packed, other = _ISO_PACKED.fullmatch(word), _ISO_OTHER.fullmatch(word)
+    if packed:
+        units = ("year", "month", "day", "hour", "minute", "second")
+        parts = dict(zip(units, packed.groups(), strict=True))
+    elif other:
+        parts = other.groupdict()
+    else:
+        raise _invalid(text)
+    for unit, number in parts.items():
+        if number is not None:
+            total.add(unit, number)
     return total.value(1)
 
 

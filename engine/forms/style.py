@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.forms.datestyles import DateStyle
 from engine.run import Run
 from engine.seams import SessionInfo
 
@@ -17,7 +18,10 @@ FEW = 16
 """So many values are written one by one: calls of array functions cost more than they do."""
 
 
-_POSIX = re.compile(r"(?:<[^>]*>|[A-Za-z]{3,})([+-]?)(\d{1,2})(?::(\d{2}))?")
+_POSIX = re.compile(r"(?:<[^>]*>|[A-Za-z]{3,}|(?=[+-]))([+-]?)(\d{1,2})(?::(\d{2}))?")
+
+
+_STYLES: dict[str, DateStyle] = {"SQL": "SQL", "Postgres": "Postgres", "German": "German"}
 
 
 @lru_cache(100)
@@ -27,12 +31,14 @@ def _zone(name: str) -> tzinfo:
     if posix is None:
         return ZoneInfo(name)
     east = timedelta(hours=int(posix[2]), minutes=int(posix[3] or 0))
-    return timezone(east if posix[1] == "-" else -east)
+    offset = east if posix[1] == "-" else -east
+    named = re.match("<(.+)>", name)
+    return timezone(offset) if named is None else timezone(offset, named[1])
 
 
 @dataclass(frozen=True)
 class Style:
-    """DateStyle's field order, TimeZone, IntervalStyle, bytea_output, extra_float_digits.
+    """DateStyle and its field order, TimeZone, IntervalStyle, bytea_output, extra_float_digits.
 
     `names` resolves reg types; without it they are numbers. `now` is the transaction's start, for
     'now' and 'today', in microseconds since 2000-01-01 UTC.
@@ -45,6 +51,7 @@ class Style:
     extra_float_digits: int = 1
     names: SessionInfo | None = None
     now: int = 0
+    date_style: DateStyle = "ISO"
 
     @property
     def zone(self) -> tzinfo:
@@ -54,7 +61,7 @@ class Style:
     @classmethod
     def of(cls, settings: Mapping[str, str], names: SessionInfo | None = None, now: int = 0) -> Style:
         """The style of a session's settings, by their names in lower case."""
-        order = settings.get("datestyle", "ISO, MDY").rpartition(",")[2].strip().upper()
+        style, _, order = settings.get("datestyle", "ISO, MDY").partition(", ")
         return cls(
             order if order in ("MDY", "DMY", "YMD") else "MDY",
             settings.get("timezone", "UTC"),
@@ -63,7 +70,13 @@ class Style:
             int(settings.get("extra_float_digits", "1")),
             names,
             now,
+            _STYLES.get(style, "ISO"),
         )
+
+    @property
+    def iso(self) -> Style:
+        """The same with dates as ISO 8601 has them."""
+        return self if self.date_style == "ISO" else replace(self, date_style="ISO")
 
     def at(self, now: int) -> Style:
         """The same at another time; asked once a statement, so without dataclasses' ceremony."""

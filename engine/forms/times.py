@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.forms import datestyles
 from engine.forms.dayspellings import clock_last, day_of
 from engine.forms.intervals import rounded
 from engine.forms.style import FEW, Style
@@ -65,8 +67,10 @@ def _date_text(days: int) -> str:
 
 
 def write_date(column: Column, style: Style) -> pa.Array:
-    """YYYY-MM-DD; years before 1 and infinity one by one."""
+    """YYYY-MM-DD, or as DateStyle says; years before 1 and infinity one by one."""
     values = column.values
+    if style.date_style != "ISO":
+        return _each(column, partial(_styled_date, style))
     if len(values) <= FEW:
         return _each(column, _any_date)
     usual = (values > -730_000) & (values < 2_900_000)
@@ -139,7 +143,9 @@ def _usual(values: Array) -> Array:
 
 
 def write_timestamp(column: Column, style: Style) -> pa.Array:
-    """YYYY-MM-DD HH:MM:SS[.f]"""
+    """YYYY-MM-DD HH:MM:SS[.f], or as DateStyle says."""
+    if style.date_style != "ISO":
+        return _each(column, lambda value: _styled_stamp(style, value, None, ""))
     if len(column) <= FEW:
         return _each(column, _any_stamp)
     usual = _usual(column.values)
@@ -149,14 +155,18 @@ def write_timestamp(column: Column, style: Style) -> pa.Array:
 
 def offset_at(micros: int, zone: tzinfo) -> int:
     """Seconds east of UTC in force in a zone at a moment."""
+    offset = _moment_of(micros).astimezone(zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds())
+
+
+def _moment_of(micros: int) -> datetime:
+    """A moment of the same offsets as this one, of those that `datetime` reaches."""
     seconds = micros // 1_000_000 + EPOCH_DAYS * 86_400
     cycles, rest = divmod(seconds, 146_097 * 86_400)
-    if cycles < -4:  # what `datetime` does not reach is long before clocks were set by zones
-        moment = datetime(2, 1, 1, tzinfo=UTC)
-    else:  # or as in the year some times 400 before, which has the same days
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=rest if cycles > 4 else seconds)
-    offset = moment.astimezone(zone).utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
+    if cycles < -4:  # long before clocks were set by zones
+        return datetime(2, 1, 1, tzinfo=UTC)
+    # or as in the year some times 400 before, which has the same days
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=rest if cycles > 4 else seconds)
 
 
 def offsets_at(micros: Array, zone: tzinfo) -> Array:
@@ -164,6 +174,33 @@ def offsets_at(micros: Array, zone: tzinfo) -> Array:
     quarters, places = np.unique(micros // 900_000_000, return_inverse=True)
     known = [offset_at(int(quarter) * 900_000_000, zone) for quarter in quarters]
     return np.array(known, np.int64)[places.reshape(-1)]
+
+
+def _styled_date(style: Style, value: int) -> str:
+    infinite = _infinite(value, DATE_LOW, DATE_HIGH)
+    return infinite or datestyles.date_text(civil(value), style.date_style, style.date_order)
+
+
+def _styled_stamp(style: Style, value: int, zone: str | None, offset: str) -> str:
+    """A timestamp in a DateStyle that is not ISO; see datestyles.stamp_text."""
+    infinite = _infinite(value, STAMP_LOW, STAMP_HIGH)
+    if infinite is not None:
+        return infinite
+    days, micros = divmod(value, DAY)
+    shown, weekday = _time_text(micros), (days + 5) % 7
+    return datestyles.stamp_text(
+        civil(days), weekday, shown, zone, offset, style.date_style, style.date_order
+    )
+
+
+def _styled_instant(style: Style, value: int) -> str:
+    """A timestamptz in a DateStyle that is not ISO: with the zone's short name, if it has one."""
+    if value in (STAMP_LOW, STAMP_HIGH):
+        return _styled_stamp(style, value, None, "")
+    offset = offset_at(value, style.zone)
+    name = _moment_of(value).astimezone(style.zone).tzname()
+    named = None if name is None or name.startswith(("UTC+", "UTC-")) else name
+    return _styled_stamp(style, value + offset * 1_000_000, named, _offset_text(offset))
 
 
 def _offset_text(seconds: int) -> str:
@@ -175,7 +212,9 @@ def _offset_text(seconds: int) -> str:
 
 
 def write_timestamptz(column: Column, style: Style) -> pa.Array:
-    """As the session's zone has it, with the offset: 2026-11-23 10:00:00+01"""
+    """As the session's zone has it, with the offset: 2026-11-23 10:00:00+01, or as DateStyle says."""
+    if style.date_style != "ISO":
+        return _each(column, partial(_styled_instant, style))
     utc = style.time_zone.upper() in ("UTC", "ETC/UTC", "GMT")
 
     def any_stamp(value: int) -> str:
@@ -210,7 +249,7 @@ _PACKED_TIME = re.compile(r"(\d{2})(\d{2})(?:(\d{2})(\.\d*)?)?(?![\d:])()")
 _TIME = re.compile(r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(\.\d*)?)?(?:\s*([ap]m)\b)?", re.IGNORECASE)
 _ZONE = re.compile(
     r"\s*([+-]\d{1,2}(?::?\d{2})?(?::?\d{2})?|[A-Za-z_]+/[A-Za-z_/+-]+\d*"
-    rf"|(?:gmt|utc)[+-]\d{{1,2}}|(?:{'|'.join(ABBREVIATIONS)})(?![a-z]))",
+    rf"|(?:gmt|utc)[+-]\d{{1,2}}|[A-Za-z]{{3}}\d[A-Za-z]{{3}}(?![a-z])|(?:{'|'.join(ABBREVIATIONS)})(?![a-z]))",
     re.IGNORECASE,
 )
 
@@ -308,14 +347,18 @@ def _parts(type: Type, text: str, style: Style) -> tuple[int, int | None, int | 
     if era:
         word = word[: era.start()]
     days, rest = _days(type, text, clock_last(word), style, era[1].lower() if era else "")
-    rest = rest.lstrip()
+    spaced, rest = rest[:1].isspace(), rest.lstrip()
     if rest[:1] in ("T", "t") and rest[1:2].isdigit():
         rest = rest[1:]
+    elif spaced and re.match(r"at\s", rest, re.IGNORECASE):
+        rest = rest[2:].lstrip()
     if rest.lower() == "allballs":
         return days, 0, 0
     clock, offset = None, None
     if rest:
-        zone = _ZONE.match(rest) if rest[:1].isalpha() else None
+        zone = (
+            _ZONE.match(rest) if rest[0].isalpha() or rest[0] == "+" or (spaced and rest[0] == "-") else None
+        )
         if zone is None:
             clock, rest = _clock(type, text, rest)
             zone = _ZONE.match(rest)
@@ -352,7 +395,9 @@ def read_date(type: Type, texts: list[str], style: Style) -> list[int]:
         if word in ("infinity", "-infinity"):
             values.append(DATE_HIGH if word[0] == "i" else DATE_LOW)
         else:
-            values.append(_moment(type, text, style)[0] // DAY)
+            values.append(
+                _special(word, style)[0] // DAY if word in _SPECIAL else _parts(type, text, style)[0]
+            )
     return values
 
 
@@ -375,13 +420,17 @@ def read_time(type: Type, texts: list[str], style: Style) -> list[int]:
         elif _ISO_DATE.match(word):
             micros = _clock_of_day(type, text, style)[1]
         else:
-            micros, _ = _clock_and_zone(type, text, word)
+            micros, zone = _clock_and_zone(type, text, word)
+            if zone is not None and zone.utcoffset(None) is None:
+                raise invalid_time(type, text)
         values.append(rounded(micros, type.modifier))
     return values
 
 
 def _clock_and_zone(type: Type, text: str, word: str) -> tuple[int, tzinfo | None]:
     """Microseconds of a time of day, and the zone behind it if one is written."""
+    if word[:1] in ("T", "t") and word[1:2].isdigit():
+        word = word[1:]
     micros, rest = _clock(type, text, word)
     zone = _ZONE.fullmatch(rest) if rest.strip() else None
     if rest.strip() and zone is None:

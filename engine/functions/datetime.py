@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.forms import text_of
+from engine.forms.dayspellings import MONTHS
 from engine.functions.compare import SYMBOLS
 from engine.functions.interval import single_unit
 from engine.functions.registry import Volatility, operator, scalar
@@ -53,6 +54,22 @@ def statement_timestamp(run: Run) -> Column:
 def clock_timestamp(rows: int) -> Column:
     """Now."""
     return Column.of(TIMESTAMPTZ, [clock()] * rows)
+
+
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+@scalar("timeofday", [], TEXT, volatility="v", run=True)
+def timeofday(run: Run) -> Column:
+    """Now as a text: Wed Feb 26 13:59:10.123456 2020 EST."""
+    now, zone = np.array([clock()], np.int64), session_zone(run)
+    days, micros = divmod(int(zone.local(now)[0]), DAY)
+    year, month, day = (int(part[0]) for part in calendar.civil(np.array([days])))
+    seconds, rest = divmod(micros, SECOND)
+    shown = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:06d}"
+    name = MONTHS[month - 1].capitalize()
+    text = f"{_WEEKDAYS[(days + 5) % 7]} {name} {day:02d} {shown} {year} {zone.abbreviation(now)[0]}"
+    return Column.of(TEXT, [text])
 
 
 def _local_now(run: Run) -> int:
@@ -425,8 +442,19 @@ def make_timestamptz_at(*columns: Column) -> Column:
     """The instant of fields by a zone's clock."""
     local = _made(columns[:6])
     names = columns[6].tolist()
-    instants = [zone(name).utc(local[i : i + 1])[0] for i, name in enumerate(names)]
+    instants = [_written_zone(name).utc(local[i : i + 1])[0] for i, name in enumerate(names)]
     return Column(TIMESTAMPTZ, np.array(instants, np.int64))
+
+
+def _written_zone(name: str) -> Zone:
+    """A zone as dates are written with it: the sign of an offset counts east, unlike in TimeZone."""
+    if name[:1].isdigit():
+        raise InvalidParameterValue(
+            f'invalid input syntax for type numeric time zone: "{name}"',
+            hint='Numeric time zones must have "-" or "+" as first character.',
+        )
+    opposite = {"+": "-", "-": "+"}.get(name[:1])
+    return zone(name) if opposite is None else zone(opposite + name[1:])
 
 
 def _bins(type: Type) -> None:

@@ -10,7 +10,7 @@ from engine.functions.registry import operator, scalar
 from engine.values.calendar import DAY
 from engine.values.intervals import divided, fields, interval, scaled
 from storage.column import Array, Column
-from storage.errors import DatetimeFieldOverflow, InvalidParameterValue
+from storage.errors import DatetimeFieldOverflow, FeatureNotSupported
 from storage.types import BOOL, FLOAT8, INT4, INTERVAL
 
 
@@ -127,5 +127,5 @@ def single_unit(values: Array) -> Array:
     """Microseconds of intervals without months, for date_bin."""
     months, days, micros = fields(values)
     if months.any():
-        raise InvalidParameterValue("timestamps cannot be binned into intervals containing months or years")
+        raise FeatureNotSupported("timestamps cannot be binned into intervals containing months or years")
     return np.asarray(days * DAY + micros)

@@ -192,7 +192,7 @@ def json_texts(column: Column, run: Run, between: str = ",") -> list[str]:
         return [t if ok else "null" for t, ok in zip(rows, column.is_valid(), strict=True)]
     if column.type.is_row:
         return row_texts(column, run)
-    texts = forms.text_of(column, run).tolist()
+    texts = forms.text_of(column, forms.style_of(run).iso).tolist()
     match column.type.name:
         case "json" | "jsonb":
             return ["null" if t is None else t for t in texts]

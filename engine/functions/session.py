@@ -179,6 +179,13 @@ def pg_sleep_for(length: Column, run: Run) -> Column:
     return pg_sleep(Column(FLOAT8, seconds), run=run)
 
 
+@scalar("pg_sleep_until", [TIMESTAMPTZ], VOID, volatility="v", run=True)
+def pg_sleep_until(moment: Column, run: Run) -> Column:
+    """Wait until a time."""
+    now = time.time() - EPOCH_SECONDS
+    return pg_sleep(Column(FLOAT8, np.maximum(moment.values / 1e6 - now, 0)), run=run)
+
+
 @scalar("txid_current", [], INT8, volatility="s", run=True)
 @scalar("pg_current_xact_id", [], INT8, volatility="s", run=True)
 def txid_current(run: Run) -> Column:

@@ -200,7 +200,9 @@ def _interval_field(unit: str, column: Column) -> tuple[Array, int]:
     ages = {"decade": 10, "century": 100, "millennium": 1000}
     if unit in ages:
         return np.sign(years) * (np.abs(years) // ages[unit]), 0
-    return {"day": days, "month": month, "quarter": month // 3 + 1, "year": years}[unit], 0
+    return {"day": days, "month": month, "quarter": np.sign(month) * (np.abs(month) // 3) + 1, "year": years}[
+        unit
+    ], 0
 
 
 def _time_field(unit: str, column: Column) -> tuple[Array, int]:
@@ -305,7 +307,11 @@ def _declare(type: Type) -> None:
 
     @scalar("date_part", [TEXT, type], FLOAT8, volatility=volatility, constants=True, run=True)
     def date_part(units: Column, column: Column, run: Run) -> Column:
-        """A field of a date or time, as float8."""
+        """A field of a date or time, as float8; a date has those of its midnight."""
+        if type is DATE:
+            column = Column(
+                TIMESTAMP, calendar.date_micros(column.values), column.valid, constant=column.constant
+            )
         return _by_unit(units, column, lambda unit, part: _float(unit, part, run))
 
 

@@ -75,7 +75,8 @@ def apply(
         every = quantifier[0] == "all"
         return quantified(binding, symbol, left, quantifier[1], every=every, position=position)
     if symbol == "overlaps":
-        return call(binding, symbol, rows.overlaps(binding, left, right, position), position)
+        arguments = rows.overlaps(binding, left, right, position)
+        return call(binding, symbol, arguments, position, "pg_catalog.overlaps")
     items, others = rows.row_items(left), rows.row_items(right)
     if items is not None and others is not None:
         return rows.compared(binding, symbol, items, others, position)
