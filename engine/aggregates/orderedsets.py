@@ -1,6 +1,7 @@
 """Ordered-set aggregates: percentile_cont, percentile_disc, mode; hypothetical-set ones: rank and its kin.
 
-An ordered set's rows come sorted within their group, without nulls. A hypothetical set's rows come in any
+An ordered set's rows come sorted within their group, without nulls; of values of fixed width percentiles are
+found without that (engine.aggregates.selection). A hypothetical set's rows come in any
 order; how many would stand before and beside the hypothetical row is counted by comparing order words of
 both. Direct arguments have one row a group and come before `finish`.
 
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from engine.aggregates.collect import Collected
 from engine.aggregates.registry import HYPOTHETICAL, aggregate
+from engine.aggregates.selection import Selection, is_selectable
 from engine.functions.calls import call
 from engine.groups import number
 from engine.lists import list_column, lists
@@ -37,24 +39,52 @@ class _Percentiles(Collected):
     strict: ClassVar[bool] = True
     picks: ClassVar[bool] = True
 
+    @classmethod
+    def needs_order(cls, arguments: Sequence[Type]) -> bool:
+        return not is_selectable(arguments[-1])
+
     def prepare(self) -> None:
         super().prepare()
+        type = self.arguments[-1]
+        self.selection = Selection(type, self.run) if is_selectable(type) else None
         self.offsets: Array | None = None  # of the rows that `expect` speaks of
         self.wanted = np.zeros(0, np.int64)  # the places whose values are kept, ascending
         self.seen = 0
 
     def expect(self, rows: Positions) -> None:
         self.offsets = np.append(0, np.cumsum(rows))
+        self.wanted = self._asked(self.offsets, len(rows))
+
+    def _asked(self, offsets: Array, count: int) -> Positions:
+        """The places whose values are asked for, ascending, of groups whose rows stand at `offsets`."""
         asked: list[Positions] = []
 
         def noted(places: Positions) -> Column:
             asked.append(places)
             return Column.nulls(self.arguments[-1], len(places))
 
-        self._answers(self.offsets, noted, len(rows))
-        self.wanted = np.unique(np.concatenate([*asked, self.wanted]))
+        self._answers(offsets, noted, count)
+        return np.unique(np.concatenate([*asked, np.zeros(0, np.int64)]))
+
+    def _selected(self, selection: Selection, count: int) -> Column:
+        """The results, of rows that came in any order."""
+        offsets = selection.offsets(count)
+        wanted = self._asked(offsets, count)
+        groups = np.searchsorted(offsets, wanted, side="right") - 1
+        descending = bool(self.directions) and self.directions[0][0]
+        there = offsets[groups] + offsets[groups + 1] - 1 - wanted if descending else wanted
+        order = np.argsort(there)
+        values = selection.at(there[order], count)
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return self._answers(
+            offsets, lambda places: values.take(back[np.searchsorted(wanted, places)]), count
+        )
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
+        if self.offsets is None and self.selection is not None:
+            self.selection.add(groups, columns[-1], self.count)
+            return
         if self.offsets is None:
             super().add(groups, columns)
             return
@@ -64,7 +94,20 @@ class _Percentiles(Collected):
         if len(rows):
             super().add(groups[rows], [column.take(rows) for column in columns])
 
+    def merge(self, other: Any, groups: Positions, count: int) -> None:
+        super().merge(other, groups, count)
+        if self.selection is not None:
+            self.selection.merge(other.selection, groups)
+
+    def rows_kept(self) -> tuple[Positions, Sequence[Column]]:
+        if self.selection is None or self.offsets is not None:
+            return super().rows_kept()
+        groups, column = self.selection.rows()
+        return groups, [column]
+
     def finish(self, count: int) -> Column:
+        if self.offsets is None and self.selection is not None:
+            return self._selected(self.selection, count)
         if self.offsets is None:
             offsets, (values,) = self.ordered(count)
             return self._answers(offsets, values.take, count)

@@ -41,7 +41,8 @@ class State:
         self.result = result
         self.run = run
         self.count = 0
-        # of an ordered-set aggregate, before `finish` or `expect`: its direct arguments, one row a group
+        # of an ordered-set aggregate, before `finish` or `expect`: its direct arguments, one row a group, and
+        # (descending, nulls first) of each key of its order
         self.direct: Sequence[Column] = ()
         self.directions: Sequence[tuple[bool, bool]] = ()
         self.prepare()
@@ -63,6 +64,11 @@ class State:
                 columns = [column.take(valid) for column in columns]
         if len(groups):
             self.add(groups, columns)
+
+    @classmethod
+    def needs_order(cls, arguments: Sequence[Type]) -> bool:
+        """Whether an ordered aggregate of such arguments takes its rows in order only."""
+        return True
 
     def expect(self, rows: Positions) -> None:
         """All rows that are added will come sorted, by group and then by the call's order, `rows[g]` of group

@@ -86,7 +86,13 @@ class Part:
 
 def gathers(call: AggregateCall) -> bool:
     """Whether a call needs all its rows together."""
-    return call.distinct or (bool(call.order) and BY_ID[call.function].ordered)
+    return call.distinct or (bool(call.order) and _needs_order(call))
+
+
+def _needs_order(call: AggregateCall) -> bool:
+    """Whether the order of a call's rows changes its answer, and the call does not see to that itself."""
+    found = BY_ID[call.function]
+    return found.ordered and found.state.needs_order([argument.type for argument in call.arguments])
 
 
 def keeps_rows(call: AggregateCall) -> bool:
@@ -158,7 +164,8 @@ def give_direct(call: AggregateCall, state: State, groups: Batch, count: int, ru
     if call.direct is not None:
         given = (argument.evaluate(groups, run) for argument in call.direct.arguments)
         state.direct = [column.spread(count) for column in given]
-        state.directions = call.direct.directions
+        order = tuple((key.descending, key.nulls_first) for key in call.order)
+        state.directions = call.direct.directions or order
 
 
 def joined(parts: Sequence[Gathered]) -> Gathered:

@@ -128,7 +128,7 @@ class LargeGroups:
         rows = _Sorting(call, self.count, self._run, self._owner)
         try:
             before = self._earlier.found(i, self._places, self.count)
-            rows.add(gathered(before) if isinstance(before, State) else before)
+            rows.add(_kept(call, *before.rows_kept()) if isinstance(before, State) else before)
             for taken in self._batches():
                 codes = self._index.find(taken.keys, taken.rows)
                 rows.add(self._rows(call, taken.given[i], codes))
@@ -150,13 +150,12 @@ class LargeGroups:
             assert isinstance(found, Gathered)
             return found
         groups = codes if given.mask is None else codes[given.mask]
-        return Gathered(groups, [column.spread(len(groups)) for column in given.arguments], [])
+        return _kept(call, groups, [column.spread(len(groups)) for column in given.arguments])
 
 
-def gathered(state: State) -> Gathered:
-    """The rows of a state that keeps them."""
-    groups, columns = state.rows_kept()
-    return Gathered(groups, list(columns), [])
+def _kept(call: AggregateCall, groups: Positions, arguments: Sequence[Column]) -> Gathered:
+    """Rows of a call that gathers none: what an ordered set is in the order of are its arguments."""
+    return Gathered(groups, list(arguments), list(arguments) if call.order else [])
 
 
 class _Sorting:

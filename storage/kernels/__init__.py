@@ -62,6 +62,7 @@ from storage.kernels.plain.reading import read_rows as read_rows
 from storage.kernels.plain.rotation import encode_signs as encode_signs
 from storage.kernels.plain.rotation import rotate_rows as rotate_rows
 from storage.kernels.plain.runs import repeat_runs as repeat_runs
+from storage.kernels.plain.selection import select_places as select_places
 from storage.kernels.plain.signs import count_signs as count_signs
 from storage.kernels.plain.signs import scan_signs as scan_signs
 from storage.kernels.plain.stamps import stamp_texts as stamp_texts
