@@ -1,4 +1,5 @@
-"""Whole keys: join keys that are whole numbers (integers, dates, times, OIDs), and their places in a table.
+"""Whole keys: join keys that are whole numbers (integers, dates, times, OIDs; numerics by their units), and
+their places in a table.
 
 Several keys are packed into one number, as digits of the width of each one's range. Where these numbers lie
 close together they are a bit set, and the bits before a number's say which it is; else they stand in a hash
@@ -20,6 +21,7 @@ from storage.types import Form, Type
 
 _FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
 _MOST = 1 << 62  # packed numbers are below it
+_LARGEST, _DIGITS = (1 << 63) - 1, 19  # of units
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -28,6 +30,11 @@ Words = npt.NDArray[np.uint64]
 def is_whole(type: Type) -> bool:
     """Whether values of `type` are whole numbers, equal where these are."""
     return type.form is Form.FIXED and type.dtype is not None and type.dtype.kind in "iu"
+
+
+def is_countable(type: Type) -> bool:
+    """Whether values of `type` are whole numbers, or may be in units of some scale."""
+    return is_whole(type) or type.form is Form.DECIMAL
 
 
 def without_nulls(columns: Sequence[Column]) -> Mask | None:
@@ -41,8 +48,12 @@ def without_nulls(columns: Sequence[Column]) -> Mask | None:
 
 @dataclass(frozen=True, slots=True)
 class WholeKeys:
-    """`count` distinct keys of some columns, numbered from 0; `lows` and `spans` are the columns' ranges."""
+    """`count` distinct keys of some columns, numbered from 0; `lows` and `spans` are the columns' ranges.
 
+    `scales` are those of numerics, in whose units they are counted, and 0 of whole numbers.
+    """
+
+    scales: tuple[int, ...]
     lows: tuple[int, ...]
     spans: tuple[int, ...]
     count: int
@@ -52,9 +63,14 @@ class WholeKeys:
     def of(cls, parts: Sequence[Sequence[Column]]) -> tuple[WholeKeys, Positions] | None:
         """(the keys of batches of rows, the number of each row's key, -1 with a null).
 
-        None where the columns' ranges are too wide to be packed. The columns are of whole numbers.
+        None where the columns' ranges are too wide to be packed, or numerics have no units. The types are
+        countable.
         """
-        columns = [_joined(column) for column in zip(*parts, strict=True)]
+        found = [_counted(column) for column in zip(*parts, strict=True)]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            return None
+        columns = [values for values, _ in known]
         masks = [without_nulls(part) for part in parts]
         valid = None
         if any(mask is not None for mask in masks):
@@ -75,10 +91,10 @@ class WholeKeys:
         packed, low = _packed(columns, lows, spans), lows[0] if len(lows) == 1 else 0
         table, numbers = _tabled(packed, low, size)
         if valid is not None:
-            found = np.full(len(valid), -1, np.int64)
-            found[valid] = numbers
-            numbers = found
-        return cls(lows, spans, table.count, table), numbers
+            spread = np.full(len(valid), -1, np.int64)
+            spread[valid] = numbers
+            numbers = spread
+        return cls(tuple(scale for _, scale in known), lows, spans, table.count, table), numbers
 
     @property
     def bits(self) -> Bits | None:
@@ -89,9 +105,13 @@ class WholeKeys:
         """(rows,) the number of each row's key, -1 where it is not here, or has a null."""
         if len(columns) == 1 and isinstance(columns[0], RunColumn):
             return columns[0].repeated(self.table.find(columns[0].runs.astype(np.int64, copy=False)))
-        values = [_values(column) for column in columns]
+        valid, values = without_nulls(columns), []
+        for column, scale in zip(columns, self.scales, strict=True):
+            each, whole = _asked(column, scale)
+            values.append(each)
+            if whole is not None:
+                valid = whole if valid is None else valid & whole
         found = self.table.find(_packed(values, self.lows, self.spans))
-        valid = without_nulls(columns)
         if len(values) > 1:
             for each, low, span in zip(values, self.lows, self.spans, strict=True):
                 inside = (each - np.int64(low)).view(np.uint64) < np.uint64(span)
@@ -151,9 +171,53 @@ def _packed(columns: Sequence[Integers], lows: Sequence[int], spans: Sequence[in
     return packed
 
 
-def _joined(columns: Sequence[Column]) -> Integers:
-    values = [_values(column) for column in columns]
-    return values[0] if len(values) == 1 else np.concatenate(values)
+def _counted(parts: Sequence[Column]) -> tuple[Integers, int] | None:
+    """(a column's numbers, the scale that they count in); None: not all are in units."""
+    if parts[0].type.form is not Form.DECIMAL:
+        values = [_values(column) for column in parts]
+        return values[0] if len(values) == 1 else np.concatenate(values), 0
+    columns = [column.in_units() for column in parts]
+    scale = max((column.scale for column in columns if column.units is not None), default=0)
+    units = []
+    for column in columns:
+        if column.units is None and column.is_valid().any():
+            return None
+        found, fits = _asked(column, scale)
+        if fits is not None and not (fits | ~column.is_valid()).all():
+            return None
+        units.append(found)
+    return np.concatenate(units), scale
+
+
+def _asked(column: Column, scale: int) -> tuple[Integers, Mask | None]:
+    """(the numbers of a column, of numerics in units of `scale`; which of them are whole, None: all)."""
+    if column.type.form is not Form.DECIMAL:
+        return _values(column), None
+    column = column.in_units()
+    units, digits = column.units, scale - column.scale
+    if units is None:
+        return _one_by_one(column, scale)
+    if digits > 0:
+        most = _LARGEST // 10**digits
+        fits = (units >= -most) & (units <= most)
+        return np.where(fits, units, 0) * np.int64(10**digits), fits
+    if digits < 0:
+        whole, rest = np.divmod(units, np.int64(10**-digits))
+        return whole, rest == 0
+    return units, None
+
+
+def _one_by_one(column: Column, scale: int) -> tuple[Integers, Mask]:
+    """`_asked` of numerics of several scales, or without units."""
+    units, whole = np.zeros(len(column), np.int64), np.zeros(len(column), np.bool_)
+    for row, value in enumerate(column.tolist()):
+        if value is None or not value.is_finite() or value.adjusted() > _DIGITS:
+            continue
+        numerator, denominator = value.as_integer_ratio()
+        unit, rest = divmod(numerator * 10**scale, denominator)
+        if not rest and abs(unit) <= _LARGEST:
+            units[row], whole[row] = unit, True
+    return units, whole
 
 
 def _values(column: Column) -> Integers:

@@ -29,7 +29,7 @@ from engine.partitions import PARTS, Dealt, Partitions
 from engine.pool import Ahead, ordered
 from engine.run import Run
 from engine.seams import Expression
-from engine.wholekeys import WholeKeys, is_whole, without_nulls
+from engine.wholekeys import WholeKeys, is_countable, without_nulls
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Column, Positions
@@ -145,7 +145,7 @@ class HashJoin:
 class _Build:
     """The right side: its rows, the numbers of their keys, and the rows sorted by these.
 
-    `single`: no two rows have the same key. `whole`: the keys, if they are packed whole numbers.
+    `single`: no two rows have the same key. `whole`: the keys, if they are whole numbers.
     """
 
     def __init__(self, join: HashJoin, right: Iterable[Keyed]) -> None:
@@ -153,7 +153,7 @@ class _Build:
         self.rows = Rows([batch for batch, _ in parts], join.right.types, Ahead())
         self.whole: WholeKeys | None = None
         whole = None
-        if parts and all(is_whole(key.type) for key in join.right_keys):
+        if parts and all(is_countable(key.type) for key in join.right_keys):
             whole = WholeKeys.of([columns for _, columns in parts])
         if whole is not None:
             self.whole, codes = whole

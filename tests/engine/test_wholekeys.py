@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from engine.pool import LOOK_AHEAD, ordered
 from engine.wholekeys import WholeKeys
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column
-from storage.types import INT2, INT8, TEXT
+from storage.types import INT2, INT8, NUMERIC, TEXT
 from tests.engine.tables import run_over
 
 FAR = st.one_of(st.integers(-3, 3), st.integers(-(1 << 63), (1 << 63) - 1), st.none())
@@ -53,6 +54,41 @@ def test_single_keys(rows: list[tuple[int | None, ...]], asked: list[tuple[int |
 @given(PAIRS, PAIRS)
 def test_pairs_of_keys(rows: list[tuple[int | None, ...]], asked: list[tuple[int | None, ...]]) -> None:
     check(rows, asked, 2)
+
+
+NUMBERS = st.lists(
+    st.none()
+    | st.decimals(-30, 30, places=1)
+    | st.integers(-300, 300).map(lambda unit: Decimal(unit).scaleb(-2))
+    | st.sampled_from([Decimal("NaN"), Decimal("1e30"), Decimal("1e-9"), Decimal(9 * 10**17)]),
+    max_size=12,
+)
+
+
+HELD = st.tuples(st.integers(0, 3), st.lists(st.none() | st.integers(-300, 300), max_size=12))
+
+
+@given(st.lists(HELD, min_size=1, max_size=3), st.lists(NUMBERS, max_size=3))
+def test_numerics_of_any_scale(
+    held: list[tuple[int, list[int | None]]], asked: list[list[Decimal | None]]
+) -> None:
+    """Equal numerics meet whatever the scales of their batches are."""
+    parts = [[None if n is None else Decimal(n).scaleb(-scale) for n in items] for scale, items in held]
+    rows = [row for part in parts for row in part]
+    found = WholeKeys.of([[Column.of(NUMERIC, part)] for part in parts])
+    assert found is not None
+    keys, numbers = found
+    known = {row: number for row, number in zip(rows, numbers.tolist(), strict=True) if row is not None}
+    assert sorted(set(known.values())) == list(range(keys.count))
+    for batch in [*asked, *parts, rows]:
+        expected = [known.get(each, -1) if each is not None and each.is_finite() else -1 for each in batch]
+        for column in (Column.of(NUMERIC, batch), Column.of(NUMERIC, batch).in_units()):
+            assert keys.find([column]).tolist() == expected
+
+
+@pytest.mark.parametrize("items", [["1.0", "1.00"], ["NaN"], ["1e30"]])
+def test_numerics_without_units(items: list[str]) -> None:
+    assert WholeKeys.of([[Column.of(NUMERIC, list(map(Decimal, items)))]]) is None
 
 
 @pytest.mark.parametrize("step", [1, 1000, 1 << 40])
