@@ -5,6 +5,7 @@ few, and there the bytes between are compared. See Mula: SIMD-friendly algorithm
 2016.
 
 Taking: a short text is one load and one store of 16 bytes; those behind its end are overwritten by the next.
+A longer one is several.
 """
 
 from __future__ import annotations
@@ -164,8 +165,12 @@ def _put(data, starts, ends, out):  # type: ignore[no-untyped-def]
         if end - at <= _SHORT and start <= last:
             _copy(out, at, data, start)
         else:
-            for byte in range(end - at):
-                out[at + byte] = data[start + byte]
+            behind = start - at
+            while at < end and at + behind <= last:
+                _copy(out, at, data, at + behind)
+                at += _SHORT
+            for place in range(at, end):
+                out[place] = data[place + behind]
         at = end
 
 
