@@ -362,7 +362,7 @@ class Search:
     def _sample(self, part: _Part) -> float:
         """About which share of a part's rows its codes leave open."""
         return min(
-            codes.open_share(question.asked.question, question.asked.op, question.asked.threshold)
+            codes.shares(question.asked.question, question.asked.op, question.asked.threshold)[1]
             for question, codes in part.codes
         )
 

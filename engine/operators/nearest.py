@@ -55,7 +55,7 @@ _SPARSE = 1 / 8
 # Codes do not pay where they leave more than this share of the rows: so many of so many parts of a table that
 # is not small are asked first.
 _OPEN_SHARE = 0.3
-_SAMPLE, _SAMPLED_PARTS, _SMALL = 128, 8, 1 << 14
+_SAMPLE, _SAMPLED_PARTS, _SMALL = 256, 4, 1 << 14
 
 
 @dataclass(frozen=True)
@@ -280,11 +280,18 @@ class _Search:
         parts = {work.part.number: work for work in works}
         some = list(parts.values())[:: max(len(parts) // _SAMPLED_PARTS, 1)]
         op = Comparison.GE if limit.descending else Comparison.LE
-        asked, passed = 0, 0
+        asked, passed, enough = 0, 0.0, _OPEN_SHARE * _SAMPLE * len(some)
         for work in some:
-            rows, codes = _spread(work.rows, work.part.morsel.rows, _SAMPLE), work.codes
-            verdict = codes.decide(self.order.question, op, limit.value, range(codes.cells), rows)
-            asked, passed = asked + len(rows), passed + len(verdict.sure) + len(verdict.maybe)
+            if passed > enough:  # whatever the others leave
+                return False
+            codes = work.codes
+            if work.rows is None:
+                count, left = _SAMPLE, _SAMPLE * sum(codes.shares(self.order.question, op, limit.value))
+            else:
+                rows = _spread(work.rows, _SAMPLE)
+                verdict = codes.decide(self.order.question, op, limit.value, range(codes.cells), rows)
+                count, left = len(rows), len(verdict.sure) + len(verdict.maybe)
+            asked, passed = asked + count, passed + left
         return passed <= _OPEN_SHARE * asked
 
     def _promising(self, group: Sequence[_Work]) -> None:
@@ -495,10 +502,8 @@ class _Search:
             yield from rows.given(order[skip:], self.run)
 
 
-def _spread(rows: Positions | Mask | None, count: int, some: int) -> Positions:
-    """At most so many of the rows that are meant of `count`, spread over them."""
-    if rows is None:
-        return np.unique(np.linspace(0, count - 1, some).astype(np.int64))
+def _spread(rows: Positions | Mask, some: int) -> Positions:
+    """At most so many of the rows that are meant, spread over them."""
     positions = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows.astype(np.int64, copy=False)
     return positions[:: -(-len(positions) // some)] if len(positions) else positions
 

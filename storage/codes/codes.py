@@ -22,9 +22,9 @@ class Codes(Cells):
         """See storage.codes.search.decide."""
         return search.decide(self, question, op, threshold, cells, rows)
 
-    def open_share(self, question: Question, op: Comparison, threshold: float) -> float:
-        """See storage.codes.search.open_share."""
-        return search.open_share(self, question, op, threshold)
+    def shares(self, question: Question, op: Comparison, threshold: float) -> tuple[float, float]:
+        """See storage.codes.search.shares."""
+        return search.shares(self, question, op, threshold)
 
     def pairs(
         self,

@@ -218,21 +218,21 @@ def _verdict(codes: Cells, left: Left, unsure: Positions) -> Verdict:
     return Verdict(sure, maybe, _decided(left.decided), left.nbytes)
 
 
-def open_share(codes: Cells, question: Question, op: Comparison, threshold: float) -> float:
-    """About which share of the rows `decide` leaves open, by a few of them; 1 where it knows nothing of them.
+def shares(codes: Cells, question: Question, op: Comparison, threshold: float) -> tuple[float, float]:
+    """About which share of the rows certainly meets `score op threshold`, and which `decide` leaves open.
 
-    Raises nothing.
+    By a few rows of all cells; (0, 1) where nothing is known of any. Raises nothing.
     """
     if not question.usable or not isfinite(threshold) or not len(codes.centroids):
-        return 1.0
+        return 0.0, 1.0
     asked, spans = asked_of(codes, (question,)), codes.sample(_SAMPLE)
     constants = asked.constants(op, threshold)
     rows, left = int(spans[:, 1].sum()), left_by_signs(codes, asked, constants, spans)
     if len(left.slots) > _FEW_OPEN * rows:
         deepen(codes, asked, op, constants, left)
-    share = float(np.count_nonzero(~left.taken)) / rows
-    unsure = len(codes.unsure) / (len(codes.unsure) + codes.rows)
-    return unsure + (1 - unsure) * share
+    taken = int(np.count_nonzero(left.taken))
+    known = codes.rows / (codes.rows + len(codes.unsure))
+    return known * taken / rows, 1 - known + known * (len(left.slots) - taken) / rows
 
 
 def pairs(
@@ -391,7 +391,7 @@ __all__ = [
     "bounds",
     "decide",
     "nearest",
-    "open_share",
     "pairs",
     "promise",
+    "shares",
 ]

@@ -169,6 +169,32 @@ def test_thresholds(
         check_threshold(codes, metric, rows, query, op, float(threshold))
 
 
+@settings(max_examples=50)
+@given(tables(), st.sampled_from(list(Metric)), st.sampled_from(list(OPS)), st.integers(0, 2**32))
+def test_shares_are_those_of_the_verdict(
+    table: tuple[np.ndarray, np.ndarray], metric: Metric, op: Comparison, seed: int
+) -> None:
+    """Of rows that are so few that the sample has all of them."""
+    rows, query = table
+    codes = Codes.build(rows)
+    assert codes is not None
+    true = scores(metric, rows, query)
+    known = true[np.isfinite(true)]
+    threshold = float(np.random.default_rng(seed).choice(known)) if len(known) else 0.0
+    question = Question.of(metric, query)
+    verdict = codes.decide(question, op, threshold, range(codes.cells))
+    sure, left = codes.shares(question, op, threshold)
+    if not question.usable or not len(codes.centroids):
+        assert (sure, left) == (0, 1)
+        return
+    total = codes.rows + len(codes.unsure)
+    assert sure <= len(verdict.sure) / total + 1e-9
+    assert left >= len(verdict.maybe) / total - 1e-9
+    if len(verdict.sure) + len(verdict.maybe) - len(codes.unsure) > codes.rows / 32:
+        assert sure == pytest.approx(len(verdict.sure) / total)
+        assert left == pytest.approx(len(verdict.maybe) / total)
+
+
 @settings(max_examples=100)
 @given(
     tables(),
