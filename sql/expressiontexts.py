@@ -226,8 +226,12 @@ class ExpressionTexts:
         mark = mark_of(inner.expression, OperatorMark) if isinstance(inner, exp.BitwiseAnd) else None
         if mark is None:
             raise cannot(tree)
-        symbol = f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol.upper()
-        return f"{self.expression(inner.this)} {symbol} {self.expression(tree.expression)}"
+        return f"{self.expression(inner.this)} {_symbol(mark)} {self.expression(tree.expression)}"
+
+    def _prefixed(self, tree: exp.BitwiseNot) -> str:
+        mark = mark_of(tree.args.get("symbol"), OperatorMark)
+        assert mark is not None
+        return f"{_symbol(mark)} {self.expression(tree.this)}"
 
     def _is(self, tree: exp.Is) -> str:
         mark = mark_of(tree.expression, FunctionMark)
@@ -286,6 +290,10 @@ class ExpressionTexts:
         return ":".join("" if end is None else self.expression(end) for end in ends)
 
 
+def _symbol(mark: OperatorMark) -> str:
+    return f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol.upper()
+
+
 _SPELLED = ("grouping", "rollup", "cube")
 _WRITERS: dict[type, Callable[[ExpressionTexts, Any], str]] = {
     exp.Null: lambda w, t: "NULL",
@@ -306,7 +314,7 @@ _WRITERS: dict[type, Callable[[ExpressionTexts, Any], str]] = {
     exp.Slice: ExpressionTexts._slice,
     exp.Tuple: lambda w, t: f"({w.listed(t.expressions)})",
     exp.Neg: lambda w, t: f"- {w.expression(t.this)}",
-    exp.BitwiseNot: lambda w, t: f"~ {w.expression(t.this)}",
+    exp.BitwiseNot: ExpressionTexts._prefixed,
     exp.Not: lambda w, t: f"NOT {w.expression(t.this)}",
     exp.BitwiseAnd: ExpressionTexts._marked,
     exp.Is: ExpressionTexts._is,

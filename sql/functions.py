@@ -18,7 +18,14 @@ from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS, WindowFunction
 from sql.coerce import can_coerce
 from sql.polymorphic import bound
-from storage.errors import AmbiguousFunction, DatabaseError, UndefinedFunction, WrongObjectType
+from sql.unsupported import UNSUPPORTED
+from storage.errors import (
+    AmbiguousFunction,
+    DatabaseError,
+    FeatureNotSupported,
+    UndefinedFunction,
+    WrongObjectType,
+)
 from storage.types import (
     BINARY,
     BYTEA,
@@ -156,6 +163,9 @@ def _call(name: str, arguments: Sequence[Type]) -> str:
 
 
 def _missing(kind: str, call: str, position: int, count: int = 2) -> DatabaseError:
+    name = call.partition("(")[0]
+    if kind == "function" and name in UNSUPPORTED and name not in FUNCTIONS:
+        return FeatureNotSupported(f"function {name} is not supported", position=position)
     message = f"operator does not exist: {call}" if kind == "operator" else f"function {call} does not exist"
     types, casts = ("type", "an explicit type cast") if count == 1 else ("types", "explicit type casts")
     return UndefinedFunction(

@@ -12,7 +12,7 @@ from engine.functions.populate import DEFINED
 from engine.functions.registry import BY_ID, FUNCTIONS
 from engine.operators import FunctionScan, OneRow, RowsFrom
 from engine.operators import Project as ProjectOperator
-from sql.binding import Binding
+from sql.binding import Binding, routines
 from sql.binding.calls import call
 from sql.context import BindContext
 from sql.expressions import transform
@@ -59,15 +59,25 @@ def bind_rows(binding: Binding, tree: exp.Anonymous, defined: Definitions = ()) 
         ):
             return RowFunction(value, _fields(value.type), fields=True)
         return RowFunction(value, ())
-    arguments = [binding.within(sets=False).bind(argument) for argument in tree.expressions]
-    bound = call(binding.within(whole_rows=True), mark.name, arguments, mark.position)
-    assert isinstance(bound, Call)
+    bound = _called(binding, tree, mark)
     overload = BY_ID[bound.function]
     columns = tuple(
         ScopeColumn(name, bound.type if type.oid == ANYELEMENT.oid else type)
         for name, type in overload.columns
     )
     return RowFunction(bound, columns)
+
+
+def _called(binding: Binding, tree: exp.Anonymous, mark: FunctionMark) -> Call:
+    """A built-in function's call; its arguments may be named, but give no rows."""
+    inner = binding.within(sets=False)
+    if any(isinstance(argument, exp.Kwarg) for argument in tree.expressions):
+        bound = routines.invocation(inner, mark, tree)
+    else:
+        arguments = [inner.bind(argument) for argument in tree.expressions]
+        bound = call(binding.within(whole_rows=True), mark.name, arguments, mark.position)
+    assert isinstance(bound, Call)
+    return bound
 
 
 def _fields(type: Type) -> tuple[ScopeColumn, ...]:
@@ -81,9 +91,7 @@ def _defined(binding: Binding, tree: exp.Anonymous, mark: FunctionMark, defined:
             'a column definition list is required for functions returning "record"',
             position=mark.position,
         )
-    arguments = [binding.within(sets=False).bind(argument) for argument in tree.expressions]
-    bound = call(binding, mark.name, arguments, mark.position)
-    assert isinstance(bound, Call)
+    bound = _called(binding, tree, mark)
     row = record(defined)
     base = Constant(Column.scalar(row, None))
     made = Call(DEFINED[bound.function], (base, *bound.arguments), row)

@@ -54,9 +54,13 @@ class FunctionMark:
         return self.names[-1]
 
 
+PREFIX = "prefix"
+"""The form of the mark that stands where an operator has no left operand."""
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorMark:
-    """A binary operator other than those that the parser knows as PostgreSQL does."""
+    """An operator other than those that the parser knows as PostgreSQL does."""
 
     symbol: str
     position: int

@@ -18,6 +18,7 @@ from sqlglot.parsers.postgres import PostgresParser
 from sql.commands import Command, parse_command
 from sql.marks import FunctionMark, Mark, position_of
 from sql.merging import Parsers, parse_merge, refuse_in_with
+from sql.prefixes import put_in_order
 from sql.rewrite import MARK, NAME, Rewritten, rewrite
 from sql.rewriting.commontables import Cycle
 from sql.tokens import Kind, Token, lex, near
@@ -132,7 +133,8 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         raise near(text, tokens[0])
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
-    return _completed(restore(tree, rewritten), rewritten, text)
+    restored = restore(tree, rewritten)
+    return _completed(put_in_order(restored) if rewritten.prefixes else restored, rewritten, text)
 
 
 def _completed(tree: exp.Expression, rewritten: Rewritten, text: str) -> exp.Expression:

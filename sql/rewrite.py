@@ -5,6 +5,7 @@ identifier that stands for a mark (see sql.marks); what PostgreSQL spells in a g
 a plain form:
 
     v <*> q > 0.7                v & <*> & q > 0.7       (operators of one precedence, left to right)
+    ~ q | 7                      {} & ~ & q & | & 7      (before their only operand: behind an empty one)
     CAST(x AS int[])             (x) :: int[]
     date '2026-01-01'            '2026-01-01' :: date
     x COLLATE "C"                x :: C                  (a collation's mark)
@@ -48,6 +49,7 @@ class Rewritten:
     closed: bool  # every parenthesis is, and no comma ends the statement
     overriding: Mapping[int, str]  # 'system' or 'user', by the number of the INSERT
     clauses: Mapping[int, tuple[Search | Cycle, ...]]  # by the number of the query of WITH
+    prefixes: bool  # an operator stands before its only operand: see sql.prefixes
 
 
 def rewrite(tokens: list[Token], text: str) -> Rewritten:
@@ -56,5 +58,11 @@ def rewrite(tokens: list[Token], text: str) -> Rewritten:
     writer.run()
     open_end = writer.comma is not None or len(writer.frames) > 1
     return Rewritten(
-        writer.out, writer.marks, writer.operand, not open_end, writer.overriding, writer.clauses
+        writer.out,
+        writer.marks,
+        writer.operand,
+        not open_end,
+        writer.overriding,
+        writer.clauses,
+        writer.prefixes,
     )

@@ -21,7 +21,12 @@ from engine.functions.text import each
 from engine.values.regex import Pattern, translate
 from storage import kernels
 from storage.column import Column, Mask
-from storage.errors import InvalidEscapeSequence, InvalidParameterValue, InvalidUseOfEscapeCharacter
+from storage.errors import (
+    FeatureNotSupported,
+    InvalidEscapeSequence,
+    InvalidParameterValue,
+    InvalidUseOfEscapeCharacter,
+)
 from storage.types import BOOL, BPCHAR, BYTEA, INT4, NAME, TEXT, array_of
 
 TEXTS = array_of(TEXT)
@@ -114,6 +119,12 @@ for _type in (TEXT, NAME, BPCHAR):
         operator(_symbol, [_type, TEXT], BOOL, constants=True)(_tester(_test, _option, _negated))
 scalar("like", [TEXT, TEXT], BOOL, constants=True)(_tester(_like, False, False))
 scalar("notlike", [TEXT, TEXT], BOOL, constants=True)(_tester(_like, False, True))
+
+
+@operator("@@", [TEXT, TEXT], BOOL)
+def text_search(text: Column, query: Column) -> Column:
+    """Whether a text has what a query of text search asks for; there is none."""
+    raise FeatureNotSupported("text search is not supported")
 
 
 def _bytes_like(column: Column, pattern: Column, _: Any) -> Mask:

@@ -6,7 +6,9 @@ is 22023. Of several privileges one is enough.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from engine.functions.registry import scalar
@@ -17,7 +19,13 @@ from engine.seams import Kind
 from engine.values.decimals import rounded
 from storage.column import Column
 from storage.definitions import DATABASE_OID, ColumnDefinition, Table, View, ViewColumn
-from storage.errors import InvalidCatalogName, InvalidParameterValue, UndefinedColumn, UndefinedObject
+from storage.errors import (
+    InvalidCatalogName,
+    InvalidParameterValue,
+    NumericValueOutOfRange,
+    UndefinedColumn,
+    UndefinedObject,
+)
 from storage.grants import PUBLIC_ROLE
 from storage.rights import KINDS, NAMES, RIGHTS, default_items, is_superuser, item_texts, roles_of
 from storage.types import (
@@ -352,6 +360,41 @@ def pretty_size(size: int) -> str:
             unit += 1
         size = (size + 1) // 2
     return f"{sign}{size} {_UNITS[unit]}"
+
+
+_SIZE = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([A-Za-z]*)\s*", re.IGNORECASE)
+_FACTORS = {
+    "": 1,
+    "bytes": 1,
+    "kb": 1 << 10,
+    "mb": 1 << 20,
+    "gb": 1 << 30,
+    "tb": 1 << 40,
+    "pb": 1 << 50,
+}
+
+
+@scalar("pg_size_bytes", [TEXT], INT8)
+def pg_size_bytes(size: Column) -> Column:
+    """The bytes that a size with a unit is: 1.5 GB."""
+
+    def one(text: str) -> int:
+        found = _SIZE.fullmatch(text)
+        if found is None:
+            raise InvalidParameterValue(f'invalid size: "{text}"')
+        factor = _FACTORS.get(found[2].lower())
+        if factor is None:
+            raise InvalidParameterValue(
+                f'invalid size: "{text}"',
+                detail=f'Invalid size unit: "{found[2]}".',
+                hint='Valid units are "bytes", "kB", "MB", "GB", "TB", and "PB".',
+            )
+        count = int(rounded(Decimal(found[1]) * factor, 0))
+        if not -(1 << 63) <= count < 1 << 63:
+            raise NumericValueOutOfRange("bigint out of range")
+        return count
+
+    return each(one, size, type=INT8)
 
 
 @scalar("pg_size_pretty", [INT8], TEXT)

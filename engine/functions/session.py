@@ -186,6 +186,12 @@ def pg_sleep_until(moment: Column, run: Run) -> Column:
     return pg_sleep(Column(FLOAT8, np.maximum(moment.values / 1e6 - now, 0)), run=run)
 
 
+@scalar("pg_notification_queue_usage", [], FLOAT8, volatility="v")
+def pg_notification_queue_usage() -> Column:
+    """How full the queue of notifications is: it grows as it has to."""
+    return Column.of(FLOAT8, [0.0])
+
+
 @scalar("txid_current", [], INT8, volatility="s", run=True)
 @scalar("pg_current_xact_id", [], INT8, volatility="s", run=True)
 def txid_current(run: Run) -> Column:

@@ -157,9 +157,13 @@ def negative(binding: Binding, tree: exp.Neg) -> Expression:
     return binding.operator("-", binding.bind(tree.this), position=position_of(tree))
 
 
-@binds(exp.BitwiseNot, arguments="this")
-def tilde(binding: Binding, tree: exp.BitwiseNot) -> Expression:
-    return binding.operator("~", binding.bind(tree.this), position=position_of(tree))
+@binds(exp.BitwiseNot, arguments="this symbol")
+def prefixed(binding: Binding, tree: exp.BitwiseNot) -> Expression:
+    """Any other operator before its only operand: see sql.prefixes."""
+    mark = mark_of(tree.args.get("symbol"), OperatorMark)
+    assert mark is not None
+    _check_schema(binding, mark)
+    return binding.operator(mark.symbol, binding.bind(tree.this), position=mark.position)
 
 
 @binds(exp.Not, arguments="this")

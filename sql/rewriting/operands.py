@@ -184,9 +184,7 @@ def operator_word(w: Writer, token: Token) -> bool:
     symbol = w.peek(place)
     if symbol is None or symbol.kind is not Kind.OPERATOR or not w.mark_at(place + 1, ")"):
         raise near(w.text, symbol)
-    if not w.operand:
-        raise w.unsupported("a prefix operator written with OPERATOR()", token)
-    w.binary(OperatorMark(symbol.text, symbol.position, schema), token)
+    w.other_operator(OperatorMark(symbol.text, symbol.position, schema), token)
     w.index += place + 2
     return True
 

@@ -16,7 +16,7 @@ from sqlglot.tokenizer_core import Token as ParserToken
 from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import RESERVED, TYPE_OR_FUNCTION, words
-from sql.marks import FunctionMark, Literal, Mark, OperatorMark, ParameterMark, PartMark, TypeName
+from sql.marks import PREFIX, FunctionMark, Literal, Mark, OperatorMark, ParameterMark, PartMark, TypeName
 from sql.tokens import Kind, Token, near
 from sql.typenames import read_interval_modifiers, read_type, starts_type
 from storage.errors import DatabaseError, FeatureNotSupported, SqlSyntaxError
@@ -88,6 +88,7 @@ class Writer:
         self.overriding: dict[int, str] = {}  # OVERRIDING, by the INSERT's number: 'system', 'user'
         self.common = 0  # queries of WITH so far
         self.clauses: dict[int, tuple[Any, ...]] = {}  # SEARCH and CYCLE, by the query's number
+        self.prefixes = False  # whether an operator stands before its only operand
         self.begins = -1  # where the statement stands that the last WITH is for
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
@@ -264,13 +265,16 @@ class Writer:
             self.emit(_NATIVE[symbol], symbol, token)
             if binary:
                 self.out[-1] = _with_place(self.out[-1], token)
-        elif self.operand:
-            self.binary(OperatorMark(symbol, token.position), token)
-        elif symbol == "~":
-            self.emit(T.TILDE, symbol, token)
         else:
-            raise self.unsupported(f"the prefix operator {symbol}", token)
+            self.other_operator(OperatorMark(symbol, token.position), token)
         self.index += 1
+
+    def other_operator(self, mark: OperatorMark, token: Token) -> None:
+        """Any operator that is not the parser's; before its only operand it stands behind an empty one."""
+        if not self.operand:
+            self.emit_mark(FunctionMark(("",), token.position, PREFIX), token)
+            self.prefixes = True
+        self.binary(mark, token)
 
     def binary(self, mark: OperatorMark, token: Token) -> None:
         self.emit(T.AMP, "&", token)

@@ -104,7 +104,6 @@ def test_what_the_parser_would_let_pass(text: str, position: int) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("SELECT @ a", "prefix operator @"),
         ("SELECT a IS JSON", "IS JSON"),
     ],
 )
