@@ -28,14 +28,14 @@ from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
 from engine.operators.scan import Scan, ScanRows
 from engine.operators.searching import Beginning, begin, cut, loading
+from engine.operators.verdicts import ColumnTerm, Gathered, Left, Part, Work, part_of
 from engine.pool import in_turn, on_worker
 from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
 from storage.batch import Batch
-from storage.codes import Codes, Request
+from storage.codes import Request
 from storage.column import Column, Positions
-from storage.definitions import ColumnDefinition
 from storage.predicate import Conjunction
 from storage.seams import Morsel, TableView
 from storage.segments.tally import Tally
@@ -58,7 +58,6 @@ _SAMPLED = 1 << 12
 
 
 _NONE = np.zeros(0, np.int64)
-_Survivors = Callable[[Sequence["_Left"]], Batch | None]
 
 
 @dataclass(frozen=True)
@@ -106,119 +105,10 @@ class CertifiedScan:
                 return Search(self, owner, beginning, (), run, nothing=True)
             if isinstance(answer, Asked):
                 definition = table.definition(self.plain.numbers[term.column])
-                questions.append(_Question(definition, answer))
+                questions.append(ColumnTerm(definition, answer))
         if not questions:
             return None
         return Search(self, owner, beginning, tuple(questions), run)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A term that codes of a column can be asked."""
-
-    definition: ColumnDefinition
-    asked: Asked
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """A part of the table, and the codes of it that fit the questions.
-
-    `bounded`: the predicate has been tried on its encoded form, and `selected` are the few rows that it left.
-    """
-
-    morsel: Morsel
-    codes: tuple[tuple[_Question, Codes], ...]
-    bounded: bool = False
-    selected: Positions | None = None
-
-    @property
-    def rows(self) -> int:
-        return self.morsel.rows
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Left:
-    """What the codes of some cells of a part leave: rows that meet the terms, rows that may.
-
-    Both are ascending positions, of `rows` rows that were asked. `plainly`: codes do not pay for this part.
-    """
-
-    part: _Part
-    sure: Positions
-    maybe: Positions
-    rows: int = 0
-    plainly: bool = False
-
-    @property
-    def count(self) -> int:
-        return len(self.sure) + len(self.maybe)
-
-    @classmethod
-    def joined(cls, pieces: Sequence[_Left]) -> _Left:
-        """What is left of a part, of the pieces of its cells."""
-        if len(pieces) == 1:
-            return pieces[0]
-        sure = np.sort(np.concatenate([piece.sure for piece in pieces]))
-        maybe = np.sort(np.concatenate([piece.maybe for piece in pieces]))
-        rows = sum(piece.rows for piece in pieces)
-        return cls(pieces[0].part, sure, maybe, rows, any(piece.plainly for piece in pieces))
-
-    def stretches(self, rows: int) -> Iterator[_Left]:
-        """The same in stretches of so many rows of the part, without those that nothing is left of."""
-        for start in range(0, self.part.rows, rows):
-            stop = min(start + rows, self.part.rows)
-            pieces = [p[slice(*np.searchsorted(p, (start, stop)))] for p in (self.sure, self.maybe)]
-            if len(pieces[0]) + len(pieces[1]):
-                part = replace(self.part, morsel=self.part.morsel.slice(start, stop))
-                yield _Left(part, pieces[0] - start, pieces[1] - start)
-
-
-@dataclass(slots=True, eq=False)
-class _Gathered:
-    """Few rows that are left of parts which follow one another, and what came of those before them.
-
-    `since`: how many rows of the table had been asked when some were last looked at.
-    """
-
-    lefts: list[_Left] = field(default_factory=list)
-    rows: int = 0
-    since: int = 0
-    met: list[Batch] = field(default_factory=list)
-
-    def look(self, survivors: _Survivors, asked: int) -> None:
-        """Look at them now: by the statement's thread, which would wait for codes."""
-        met = survivors(self.lefts)
-        if met is not None:
-            self.met.append(met)
-        self.lefts, self.rows, self.since = [], 0, asked
-
-    def tasks(self, survivors: _Survivors) -> Iterator[Task]:
-        """The rows of all that meet the condition, as one task, if there are any."""
-        if self.met or self.lefts:
-            yield partial(self._all, survivors)
-
-    def _all(self, survivors: _Survivors) -> Batch | None:
-        last = survivors(self.lefts) if self.lefts else None
-        met = self.met if last is None else [*self.met, last]
-        if len(met) > 1:
-            return together(met)
-        return met[0] if met else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Work:
-    """Some cells of a part, or all of it; whether its codes are to be asked, and whether that is to be tried
-    again although codes have not paid.
-
-    `request`: the question, of all rows of the cells, where other statements may answer it with theirs.
-    """
-
-    part: _Part
-    cells: range | None
-    pays: bool
-    again: bool
-    request: Request | None = None
 
 
 @dataclass(eq=False)
@@ -228,7 +118,7 @@ class Search:
     operator: CertifiedScan
     owner: Operator
     beginning: Beginning
-    questions: tuple[_Question, ...]
+    questions: tuple[ColumnTerm, ...]
     run: Run
     nothing: bool = False
     _counts: tuple[int, int] = 0, 0
@@ -266,10 +156,10 @@ class Search:
             self._sums.add(self._answered_in_all())
 
     def _tasks(self) -> Iterator[Task]:
-        found, seen = _Gathered(), 0
+        found, seen = Gathered(), 0
         lefts = (self._answered(left) for some in in_turn(self._codes_tasks(), self.run) for left in some)
-        for part, pieces in groupby(lefts, _part_of):
-            left = _Left.joined(list(pieces))
+        for part, pieces in groupby(lefts, part_of):
+            left = Left.joined(list(pieces))
             seen += left.rows
             plain = left.plainly or (part.selected is None and len(left.maybe) > _OPEN_SHARE * part.rows)
             many = left.count > _MANY
@@ -278,7 +168,7 @@ class Search:
                 found.rows += left.count
             if plain or many or found.rows > _ENOUGH:
                 yield from found.tasks(self._survivors)
-                found = _Gathered(since=seen)
+                found = Gathered(since=seen)
             elif found.rows >= _SOME and 2 * (seen - found.since) > self._rows - found.since:
                 found.look(self._survivors, seen)
             if plain:
@@ -290,7 +180,7 @@ class Search:
                 )
         yield from found.tasks(self._survivors)
 
-    def _plain(self, part: _Part) -> Iterator[Task]:
+    def _plain(self, part: Part) -> Iterator[Task]:
         """A part without codes, or one whose codes are not asked."""
         self._sums.add(Tally(plain=part.rows))
         scan = self.operator.plain
@@ -299,10 +189,10 @@ class Search:
 
     # over codes
 
-    def _codes_tasks(self) -> Iterator[Callable[[], list[_Left | _Work]]]:
+    def _codes_tasks(self) -> Iterator[Callable[[], list[Left | Work]]]:
         """Cells of parts in tasks of bearable size, in the order of the parts."""
         size = self.beginning.task_rows
-        group: list[_Work] = []
+        group: list[Work] = []
         rows = 0
         morsels = self.view.morsels(self.predicate, whole=True)
         parts = loading((partial(self._coded, morsel) for morsel in morsels), self.run)
@@ -317,7 +207,7 @@ class Search:
                 again = number % _TRIED_AGAIN == 0
                 pays = bool(part.codes) and (again or self._pays())
                 request = self._posted(part, cells) if pays and not whole else None
-                group.append(_Work(part, cells, pays, again, request))
+                group.append(Work(part, cells, pays, again, request))
                 rows += (part.rows if cells is None else min(part.rows, size)) if pays else 0
                 if rows >= size:
                     yield partial(self._decided, group)
@@ -327,7 +217,7 @@ class Search:
         if group:
             yield partial(self._decided, group)
 
-    def _posted(self, part: _Part, cells: range | None) -> Request | None:
+    def _posted(self, part: Part, cells: range | None) -> Request | None:
         """The question of some cells, left for whoever comes to them first; None where nobody may wait."""
         if cells is None or on_worker():
             return None
@@ -344,13 +234,13 @@ class Search:
         asked, left = self._counts
         return (left / asked if asked else self._share) <= _OPEN_SHARE
 
-    def _count(self, left: _Left) -> None:
+    def _count(self, left: Left) -> None:
         """Take into account how many rows codes have left open."""
         with self._lock:
             asked, before = self._counts
             self._counts = asked + left.rows, before + len(left.maybe)
 
-    def _selected(self, part: _Part) -> _Part:
+    def _selected(self, part: Part) -> Part:
         """A part with the rows that the predicate leaves, if they are few."""
         mask = part.morsel.select(self.predicate)
         if mask is None:
@@ -359,32 +249,32 @@ class Search:
             return part
         return replace(part, bounded=True, selected=np.flatnonzero(mask))
 
-    def _sample(self, part: _Part) -> float:
+    def _sample(self, part: Part) -> float:
         """About which share of a part's rows its codes leave open."""
         return min(
             codes.shares(question.asked.question, question.asked.op, question.asked.threshold)[1]
             for question, codes in part.codes
         )
 
-    def _coded(self, morsel: Morsel) -> _Part:
+    def _coded(self, morsel: Morsel) -> Part:
         found = []
         for question in self.questions:
             codes = morsel.codes(question.definition)
             if codes is not None and codes.dimensions == question.asked.question.dimensions:
                 found.append((question, codes))
-        return _Part(morsel, tuple(found))
+        return Part(morsel, tuple(found))
 
-    def _decided(self, group: Sequence[_Work]) -> list[_Left | _Work]:
+    def _decided(self, group: Sequence[Work]) -> list[Left | Work]:
         """What codes leave of each work: on a worker. Work that another one is doing comes back as it is.
 
         Codes that have turned out not to pay since the work was made are not asked.
         """
-        found = list[_Left | _Work]()
+        found = list[Left | Work]()
         for work in group:
             if not work.pays or not (work.again or self._pays()):
                 if work.request is not None:
                     work.request.withdraw()
-                found.append(_Left(work.part, _NONE, _NONE, plainly=True))
+                found.append(Left(work.part, _NONE, _NONE, plainly=True))
             elif work.request is not None:
                 work.request.work()
                 found.append(self._answered(work) if work.request.ended else work)
@@ -395,9 +285,9 @@ class Search:
                 found.append(left)
         return found
 
-    def _answered(self, work: _Left | _Work) -> _Left:
+    def _answered(self, work: Left | Work) -> Left:
         """What is left, also of work that another statement is doing: its answer is waited for."""
-        if isinstance(work, _Left):
+        if isinstance(work, Left):
             return work
         assert work.request is not None
         assert work.cells is not None
@@ -406,7 +296,7 @@ class Search:
             self.view.expect(work.part.codes[0][0].definition, [(work.part.morsel, verdict.maybe)])
         rows = sum(verdict.decided) + len(verdict.maybe)
         self._answers.append((work.cells.start == 0, rows, verdict.decided, verdict.nbytes))
-        left = _Left(work.part, verdict.sure, verdict.maybe, rows)
+        left = Left(work.part, verdict.sure, verdict.maybe, rows)
         self._count(left)
         return left
 
@@ -418,7 +308,7 @@ class Search:
         depths = tuple(sum(depth) for depth in zip(*decided, strict=True))
         return Tally(segments=sum(firsts), rows=sum(rows), decided=depths, code_bytes=sum(nbytes))
 
-    def _verdict(self, part: _Part, cells: range | None) -> tuple[_Left, Tally]:
+    def _verdict(self, part: Part, cells: range | None) -> tuple[Left, Tally]:
         rows = part.selected
         sure = _NONE
         asked_rows, later = 0, [0]
@@ -448,11 +338,11 @@ class Search:
         first = max(asked_rows - len(maybe) - sum(later), 0)
         whole = cells is None or cells.start == 0
         tally = Tally(segments=int(whole), rows=asked_rows, decided=(first, *later), code_bytes=code_bytes)
-        return _Left(part, sure, maybe, asked_rows), tally
+        return Left(part, sure, maybe, asked_rows), tally
 
     # over what they left
 
-    def _survivors(self, lefts: Sequence[_Left]) -> Batch | None:
+    def _survivors(self, lefts: Sequence[Left]) -> Batch | None:
         """The rows that meet the whole condition, of some parts: on a worker."""
         if len(lefts) > 1 and not self.predicate:
             return self._few(lefts)
@@ -461,7 +351,7 @@ class Search:
             return None
         return batches[0] if len(batches) == 1 else together(batches)
 
-    def _few(self, lefts: Sequence[_Left]) -> Batch | None:
+    def _few(self, lefts: Sequence[Left]) -> Batch | None:
         """The same of a few rows of each part, where storage decides nothing: tested together."""
         scan = self.operator.plain
         met: list[list[Positions]] = [[] for _ in lefts]
@@ -495,7 +385,7 @@ class Search:
         self._sums.add(Tally(full=full, full_bytes=full * width))
         count(self.run, self.owner, met, 1, Rows_Removed_by_Filter=left - met)
 
-    def _met(self, left: _Left) -> Batch | None:
+    def _met(self, left: Left) -> Batch | None:
         rows, fetched = self._meeting(left)
         return self.operator.plain.fetch(rows, fetched) if rows.count else None
 
@@ -511,7 +401,7 @@ class Search:
         self._sums.add(tally)
         return self._meeting(left)[0].numbers
 
-    def _meeting(self, left: _Left) -> tuple[ScanRows, dict[int, Column]]:
+    def _meeting(self, left: Left) -> tuple[ScanRows, dict[int, Column]]:
         """The rows among these that are seen and meet the condition; what was fetched of them for it."""
         scan, morsel = self.operator.plain, left.part.morsel
         test = 1 if left.part.bounded and morsel.decides(self.predicate) else 0
@@ -529,7 +419,3 @@ class Search:
             positions.sort()
             fetched = {}
         return ScanRows(morsel, self.columns, positions, 0, 0), fetched
-
-
-def _part_of(left: _Left) -> _Part:
-    return left.part

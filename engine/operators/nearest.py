@@ -23,6 +23,7 @@ from engine.certificates import Sums
 from engine.counters import timed
 from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task
+from engine.operators.candidates import Found, Kept, Open, Part, Work
 from engine.operators.certified import CertifiedScan, Search
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
@@ -35,8 +36,7 @@ from engine.pool import ordered
 from engine.run import Run
 from engine.similarity import Ranking, Term, ranking
 from storage.batch import Batch
-from storage.codes import Codes, Promise
-from storage.column import Array, Column, Mask, Positions
+from storage.column import Column, Mask, Positions
 from storage.predicate import Compare, Comparison, Conjunction
 from storage.seams import Morsel
 from storage.segments.tally import Tally
@@ -108,71 +108,10 @@ class Nearest:
         found = loading((partial(morsel.codes, definition) for morsel in morsels), run)
         for number, (morsel, codes) in enumerate(zip(morsels, found, strict=True)):
             fit = codes is not None and codes.dimensions == wanted
-            parts.append(_Part(number, morsel, codes if fit else None))
+            parts.append(Part(number, morsel, codes if fit else None))
         if all(part.codes is None for part in parts):
             return None
         return _Search(self, beginning, order, tuple(parts), run, inner), skip
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """A part of the table by its place among them, and its codes."""
-
-    number: int
-    morsel: Morsel
-    codes: Codes | None
-
-
-@dataclass(slots=True, eq=False)
-class _Work:
-    """Some cells of a part, the rows of them that count (None: all), and what was found of them before.
-
-    `known`: whether `rows` are known yet; those that a condition leaves are found by a worker. `looked`: the
-    ascending positions of those that have been looked at.
-    """
-
-    part: _Part
-    codes: Codes
-    cells: range
-    rows: Positions | Mask | None
-    known: bool
-    promised: Promise | None = None
-    looked: Positions = field(default_factory=lambda: np.empty(0, np.int64))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """Rows that were looked at: their columns, sort keys, parts and places in these."""
-
-    batch: Batch
-    keys: list[Column]
-    parts: Positions
-    places: Positions
-
-    def take(self, rows: Positions | Mask) -> _Kept:
-        keys = [key.take(rows) for key in self.keys]
-        return _Kept(self.batch.take(rows), keys, self.parts[rows], self.places[rows])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Open:
-    """Rows that may be among the first, their parts, and the best score that each can have."""
-
-    parts: Positions
-    positions: Positions
-    best: Array
-
-    def take(self, rows: Positions | Mask) -> _Open:
-        return _Open(self.parts[rows], self.positions[rows], self.best[rows])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What a task gives: rows looked at, rows left open, and how many had codes."""
-
-    kept: list[_Kept]
-    opened: list[_Open]
-    rows: int
 
 
 @dataclass(eq=False)
@@ -182,10 +121,10 @@ class _Search:
     operator: Nearest
     beginning: Beginning
     order: Ranking
-    parts: tuple[_Part, ...]
+    parts: tuple[Part, ...]
     run: Run
     inner: Search | None
-    _kept: list[_Kept] = field(default_factory=list)
+    _kept: list[Kept] = field(default_factory=list)
     _rows: int = 0
     _depths: int = 1
     _foreseen: bool = False
@@ -216,7 +155,7 @@ class _Search:
         self._foresee(works)
         if not self._pays([work for group in works for work in group]):
             return False
-        asked, left = 0, list[_Open]()
+        asked, left = 0, list[Open]()
         for found in ordered(self._tasks(works), self.run):
             self._keep(found.kept)
             asked += found.rows
@@ -225,29 +164,29 @@ class _Search:
 
     # looking for what may be among the first
 
-    def _works(self) -> list[list[_Work]]:
+    def _works(self) -> list[list[Work]]:
         """The cells of parts with codes, by tasks."""
         size, conditional = self.beginning.task_rows, self.operator.scan.condition is not None
-        works, rows = [list[_Work]()], 0
+        works, rows = [list[Work]()], 0
         for part in self.parts:
             if part.codes is None:
                 continue
             seen = None if conditional else part.morsel.visible()
             pieces = [range(part.codes.cells)] if conditional else cut(part.codes, part.morsel.rows, size)
             for cells in pieces:
-                works[-1].append(_Work(part, part.codes, cells, seen, known=not conditional))
+                works[-1].append(Work(part, part.codes, cells, seen, known=not conditional))
                 rows += part.morsel.rows if conditional else min(part.morsel.rows, size)
                 if rows >= size:
                     works.append([])
                     rows = 0
         return works if works[-1] else works[:-1]
 
-    def _foresee(self, works: Sequence[Sequence[_Work]]) -> None:
+    def _foresee(self, works: Sequence[Sequence[Work]]) -> None:
         """Look at the rows that promise most of all parts, so that the limit begins near its end."""
         wanted = self.order.limit.count
         if (len(works) < 2 and self.view.estimated_rows < _SMALL) or wanted > _FORESEEN:
             return
-        rows, some = 0, list[Sequence[_Work]]()
+        rows, some = 0, list[Sequence[Work]]()
         for group in works:
             rows += sum(work.part.morsel.rows for work in group)
             if rows <= _PROMISED:
@@ -268,7 +207,7 @@ class _Search:
         self._keep(self._look_at(looks))
         self._foreseen = True
 
-    def _pays(self, works: Sequence[_Work]) -> bool:
+    def _pays(self, works: Sequence[Work]) -> bool:
         """Whether codes leave few enough rows open, by a sample: true where the limit is not known yet.
 
         It has been foreseen by the signs alone, which costs a twentieth of a plain scan; the finer planes of
@@ -294,7 +233,7 @@ class _Search:
             asked, passed = asked + count, passed + left
         return passed <= _OPEN_SHARE * asked
 
-    def _promising(self, group: Sequence[_Work]) -> None:
+    def _promising(self, group: Sequence[Work]) -> None:
         """Find the rows of some cells that promise most: on a worker."""
         limit = self.order.limit
         for work in group:
@@ -304,7 +243,7 @@ class _Search:
                 self.order.question, limit.descending, limit.count, work.cells, work.rows
             )
 
-    def _count(self, work: _Work) -> None:
+    def _count(self, work: Work) -> None:
         """Have the work know which of its rows are seen and meet the condition."""
         if work.known:
             return
@@ -314,7 +253,7 @@ class _Search:
             work.rows = np.zeros(rows, np.bool_)
             work.rows[positions] = True
 
-    def _tasks(self, works: Sequence[Sequence[_Work]]) -> Iterator[Callable[[], _Found]]:
+    def _tasks(self, works: Sequence[Sequence[Work]]) -> Iterator[Callable[[], Found]]:
         for group in works:
             yield partial(self._coded, group)
         scan = self.operator.scan
@@ -327,22 +266,22 @@ class _Search:
                     ):
                         yield partial(self._plainly, part, task)
 
-    def _plainly(self, part: _Part, task: Task) -> _Found:
+    def _plainly(self, part: Part, task: Task) -> Found:
         """A stretch without codes: its own first rows."""
         batch = task()
         if batch is None or not batch.rows:
-            return _Found([], [], 0)
+            return Found([], [], 0)
         keys = key_columns(batch, self._keys, self.run)
         if batch.rows > self._wanted:
             kept = np.flatnonzero(first_rows(sort_words(self._keys, keys), self._wanted))
             batch, keys = batch.take(kept), [key.take(kept) for key in keys]
         self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
         places = np.arange(batch.rows)
-        return _Found([_Kept(batch, keys, np.full(batch.rows, part.number), places)], [], 0)
+        return Found([Kept(batch, keys, np.full(batch.rows, part.number), places)], [], 0)
 
-    def _coded(self, group: Sequence[_Work]) -> _Found:
+    def _coded(self, group: Sequence[Work]) -> Found:
         """Cells of parts with codes: a few rows looked at, and what is open then."""
-        kept, opened = list[_Kept](), list[_Open]()
+        kept, opened = list[Kept](), list[Open]()
         asked = 0
         tally = Tally()
         for work in group:
@@ -364,7 +303,7 @@ class _Search:
                 opening = self.order.open(best[_FIRST:])
                 positions, best = positions[_FIRST:][opening], best[_FIRST:][opening]
             if len(positions):
-                opened.append(_Open(np.full(len(positions), part.number), positions, best))
+                opened.append(Open(np.full(len(positions), part.number), positions, best))
             decided = list(found.decided)
             decided[-1] += len(found.positions) - int(known.sum()) - looked - len(positions)
             # rows that were looked at before count as such, whatever codes say of them
@@ -372,7 +311,7 @@ class _Search:
             first = int(work.cells.start == 0)
             tally += Tally(segments=first, rows=count, decided=tuple(decided), code_bytes=found.nbytes)
         self._sums.add(tally)
-        return _Found(kept, opened, asked)
+        return Found(kept, opened, asked)
 
     def _counting(self, morsel: Morsel) -> Positions:
         """The rows that are seen and meet the condition."""
@@ -380,7 +319,7 @@ class _Search:
             return self.inner.qualifying(morsel)
         return self.operator.scan.qualifying(morsel, self.columns, self.predicate, self.tests, self.run)
 
-    def _look(self, places: Sequence[tuple[_Part, Positions]]) -> _Kept:
+    def _look(self, places: Sequence[tuple[Part, Positions]]) -> Kept:
         """Rows of some parts, at ascending positions, in full: what their keys really are."""
         batch = together(
             [
@@ -396,9 +335,9 @@ class _Search:
         keys = key_columns(batch, self._keys, self.run)
         self.order.limit.offer(self.order.scores(batch, keys[0], self.run))
         self._sums.add(Tally(full=len(positions), full_bytes=len(positions) * self._width))
-        return _Kept(batch, keys, parts, positions)
+        return Kept(batch, keys, parts, positions)
 
-    def _look_at(self, places: Sequence[tuple[_Part, Positions]]) -> list[_Kept]:
+    def _look_at(self, places: Sequence[tuple[Part, Positions]]) -> list[Kept]:
         """Rows of several parts, at ascending positions, in full: the disk begins with all of them."""
         definition = self.columns[self.operator.term.column]
         self.view.expect(definition, [(part.morsel, positions) for part, positions in places])
@@ -408,11 +347,11 @@ class _Search:
 
     # the rest, best first
 
-    def _looked(self, left: Sequence[_Open], asked: int) -> bool:
+    def _looked(self, left: Sequence[Open], asked: int) -> bool:
         """Whether all that may be among the first has been looked at: false where it is too much."""
         if not left:
             return True
-        opened = _Open(
+        opened = Open(
             np.concatenate([part.parts for part in left]),
             np.concatenate([part.positions for part in left]),
             np.concatenate([part.best for part in left]),
@@ -459,17 +398,17 @@ class _Search:
                 self._keep([self._null(part, some)])
                 found += len(some)
 
-    def _null(self, part: _Part, positions: Positions) -> _Kept:
+    def _null(self, part: Part, positions: Positions) -> Kept:
         at = self.operator.term.column
         scan = self.operator.scan
         nothing = Column.nulls(scan.types[at], len(positions))
         batch = scan.fetch(ScanRows(part.morsel, self.columns, positions, 0, 0), {at: nothing})
         keys = key_columns(batch, self._keys, self.run)
-        return _Kept(batch, keys, np.full(len(positions), part.number), positions)
+        return Kept(batch, keys, np.full(len(positions), part.number), positions)
 
     # what was looked at
 
-    def _keep(self, kept: Sequence[_Kept]) -> None:
+    def _keep(self, kept: Sequence[Kept]) -> None:
         """Take rows, those without codes in their order; now and then only the first of all are kept."""
         for rows in kept:
             if self.parts[int(rows.parts[0])].codes is None:
@@ -479,7 +418,7 @@ class _Search:
             self._kept.append(rows)
         if sum(rows.batch.rows for rows in self._kept) > 2 * self._wanted + _NULLS:
             order, whole = self._order()
-            merged = _Kept(
+            merged = Kept(
                 Batch(whole.columns(order), len(order)),
                 [Column.concat(c).take(order) for c in zip(*(k.keys for k in self._kept), strict=True)],
                 np.concatenate([k.parts for k in self._kept])[order],
