@@ -19,6 +19,7 @@ import numpy as np
 
 from engine.counters import count
 from engine.groups import KeyIndex
+from engine.memory import Grant
 from engine.operators.base import Operator, Task, bundled, given, pooled, tasks_of
 from engine.operators.keyfilters import leave, withdraw
 from engine.operators.pairs import Kind, Pairs, join_types
@@ -75,7 +76,7 @@ class HashJoin:
         """The left side's tasks, each followed by the join where a row has one partner at most."""
         held: list[Keyed] = []
         withdraw(self, self.left, self.left_keys, run)
-        grant = run.memory.grant()
+        grant, build = run.memory.grant(), None
         rest = keyed(self.right, tuple(SortKey(key) for key in self.right_keys), run)
         try:
             for part in rest:
@@ -83,7 +84,7 @@ class HashJoin:
                 if not grant.room(keyed_bytes(part)):
                     yield from self._given(_InParts(self, run).batches(chain(held, rest)), run)
                     return
-            build = _Build(self, held)
+            build = _Build(self, held, grant)
             if self.kind not in _LEFT_ALONE:
                 keys = (columns for _, columns in held)
                 left = leave(self, self.left, self.left_keys, keys, build.whole, run)
@@ -95,7 +96,10 @@ class HashJoin:
             prepare(run, *self.left_keys, self.residual)
             yield from self._probing(build, pairs, run)
         finally:
-            grant.release()
+            if build is None:
+                grant.release()
+            else:  # its last tasks may not have run yet
+                build.rows.keep()
 
     def _probing(self, build: _Build, pairs: Pairs, run: Run) -> Iterator[Task]:
         """What comes of the left rows, and after them."""
@@ -148,9 +152,9 @@ class _Build:
     `single`: no two rows have the same key. `whole`: the keys, if they are whole numbers.
     """
 
-    def __init__(self, join: HashJoin, right: Iterable[Keyed]) -> None:
+    def __init__(self, join: HashJoin, right: Iterable[Keyed], grant: Grant | None = None) -> None:
         parts = list(right)
-        self.rows = Rows([batch for batch, _ in parts], join.right.types, Ahead())
+        self.rows = Rows([batch for batch, _ in parts], join.right.types, Ahead(), grant)
         self.whole: WholeKeys | None = None
         whole = None
         if parts and all(is_countable(key.type) for key in join.right_keys):

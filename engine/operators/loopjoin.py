@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from engine.counters import timed
+from engine.late import held_bytes
 from engine.operators.base import Operator, Task, tasks_of
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
@@ -44,9 +45,23 @@ class LoopJoin:
         yield from timed(run, self, self._joined(run))
 
     def _joined(self, run: Run) -> Iterator[Batch]:
-        right = Rows([batch for batch in self.right.batches(run) if batch.rows], self.right.types)
-        if not right.count and self.kind not in ("left", "full", "anti"):
-            return
+        grant, right = run.memory.grant(), None
+        held: list[Batch] = []
+        try:
+            for batch in self.right.batches(run):
+                grant.require(held_bytes(batch.columns), self.explain())
+                held.append(batch)
+            right = Rows([batch for batch in held if batch.rows], self.right.types, grant=grant)
+            held = []
+            if right.count or self.kind in ("left", "full", "anti"):
+                yield from self._probed(right, run)
+        finally:
+            if right is None:
+                grant.release()
+            else:
+                right.keep()
+
+    def _probed(self, right: Rows, run: Run) -> Iterator[Batch]:
         pairs = Pairs(self.kind, right, self.condition, self.left.types)
         prepare(run, self.condition)
         if pool_safe(self.condition):

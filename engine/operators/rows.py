@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from engine.late import bounded_rows, by_owner, is_wide
+from engine.memory import Grant
 from engine.pool import Ahead, ordered
 from engine.run import Run
 from storage.batch import BATCH_ROWS, Batch
@@ -22,8 +23,18 @@ _MANY = 1 << 18  # rows whose columns are worth a task each
 class Rows:
     """Batches as one table, to be given out in another order. Wide columns stay with their batches."""
 
-    def __init__(self, batches: Sequence[Batch], types: Sequence[Type], ahead: Ahead | None = None) -> None:
-        """`ahead` puts the columns of many rows together meanwhile: `wait` before they are asked for."""
+    def __init__(
+        self,
+        batches: Sequence[Batch],
+        types: Sequence[Type],
+        ahead: Ahead | None = None,
+        grant: Grant | None = None,
+    ) -> None:
+        """`ahead` puts the columns of many rows together meanwhile: `wait` before they are asked for.
+
+        Texts are given as references to the rows only under a `grant` that counts them, for references may
+        outlive who holds the rows: see `keep`.
+        """
         batches = batches or [Batch.empty(types)]
         self._ends = np.cumsum([batch.rows for batch in batches])
         self.count = int(self._ends[-1])
@@ -36,6 +47,7 @@ class Rows:
             self._ahead, self._width = ahead, len(columns)
             for parts in columns:
                 ahead.begin(partial(self._joined, parts))
+        self._grant = grant
         self._dictionaries: dict[int, tuple[Dictionary, Mask | None]] = {}
 
     def wait(self) -> None:
@@ -43,6 +55,17 @@ class Rows:
         if self._ahead is not None:
             self._columns = [self._ahead.take() for _ in range(self._width)]
             self._ahead = None
+
+    def keep(self) -> None:
+        """Give back of the grant all but the bytes of texts: those when no reference to them is left."""
+        texts = sum(
+            column.nbytes
+            for parts in self._columns
+            for column in parts
+            if column.type.form is Form.TEXT and not isinstance(column, CodedColumn)
+        )
+        if self._grant is not None:
+            self._grant.give(max(self._grant.held - texts, 0))
 
     @staticmethod
     def _joined(parts: list[Column]) -> list[Column]:
@@ -65,6 +88,8 @@ class Rows:
 
     def references(self, rows: Positions) -> tuple[Column, ...]:
         """The same, but texts as codes, which are their positions: nobody may ever look at them."""
+        if self._grant is None:
+            return self.columns(rows)
         return tuple(
             self._reference(i, rows) if parts[0].type.form is Form.TEXT else self._gather(parts, rows)
             for i, parts in enumerate(self._columns)
@@ -79,6 +104,7 @@ class Rows:
             there = column.valid
             values = column if there is None else Column(column.type, pc.fill_null(column.values, ""))
             found = self._dictionaries[index] = Dictionary(values, distinct=False), there
+            found[0].memo["grant"] = self._grant
         dictionary, valid = found
         return CodedColumn(column.type, dictionary, rows, None if valid is None else valid[rows])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.memory import Memory
 from engine.nodes import Call, Constant, Outer, Reference
 from engine.operators import (
     Distinct,
@@ -28,6 +30,7 @@ from engine.operators import (
 )
 from engine.seams import Expression
 from storage.column import Column
+from storage.memory import Reservations
 from storage.types import BOOL, FLOAT8, INT4, INT8, TEXT, Type, binary
 from tests.engine.tables import MemoryTable, Source, rows_of, run_over
 
@@ -195,6 +198,29 @@ def test_left_join_keeps_the_order_of_the_left_rows() -> None:
     assert [row[1] for row in rows_of(plan)] == [
         str(i) for i in range(40) for _ in range(2 if i % 5 == 3 else 1)
     ]
+
+
+@pytest.mark.parametrize("repeated", [1, 2])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_texts_that_a_join_refers_to_are_counted_until_nobody_does(repeated: int, hashed: bool) -> None:
+    left = Source(TYPES, tuple((i, "l") for i in range(40)), 7)
+    right = Source(TYPES, tuple((i % 40, "r" * 100) for i in range(40 * repeated)))
+    plan: HashJoin | LoopJoin = HashJoin("inner", left, right, (A,), (A,))
+    if not hashed:
+        plan = LoopJoin("inner", left, right, compare("=", A, Reference(2, INT4)))
+    server = Reservations(1 << 30)
+    run = replace(run_over(), memory=Memory(server=server))
+    batches = list(plan.batches(run))
+    assert 4000 * repeated <= server.held <= 8000 * repeated
+    kept = batches[0].columns[1]
+    del batches
+    assert server.held == 0, kept
+    batches = list(plan.batches(run))
+    referring = batches[-1].columns[3]
+    del batches
+    assert server.held >= 4000 * repeated
+    del referring
+    assert server.held == 0
 
 
 @pytest.mark.parametrize("kind", ["inner", "full"])
