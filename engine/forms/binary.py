@@ -296,7 +296,7 @@ def numeric_bytes(value: Decimal) -> bytes:
     if value.is_nan():
         return struct.pack(">HhHH", 0, 0, 0xC000, 0)
     if value.is_infinite():
-        return struct.pack(">HhHH", 0, 0, 0xF000 if value < 0 else 0xD000, 0)
+        return struct.pack(">HhHH", 0, 0, 0xF000 if value < 0 else 0xD000, 32)
     sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
     scale = max(-exponent, 0)
