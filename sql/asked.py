@@ -41,7 +41,8 @@ class Asked(SessionInfo):
         """Raises what SET raises for a wrong setting."""
         self.store = database
         self.login = user  # who was let in: what SET SESSION AUTHORIZATION may do is this role's
-        self.settings = Settings(settings)
+        role = database.catalog.role(user)
+        self.settings = Settings({**dict(() if role is None else role.settings), **settings})
         self.settings.begin_with("session_authorization", user)
         self._identity: tuple[Mapping[str, str], Catalog, Identity] | None = None  # and what it is made of
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of

@@ -93,6 +93,9 @@ def decode_type(parts: Any) -> Type:
 def encode_definition(item: Definition) -> dict[str, Any]:
     """A definition as JSON's values, with its kind."""
     kind = next(kind for kind, of in _KINDS.items() if isinstance(item, of))
+    if isinstance(item, Role) and not item.settings:
+        fields = {name: value for name, value in asdict(item).items() if name != "settings"}
+        return {"kind": kind} | fields  # as before there were any
     if isinstance(item, Table):
         fields = {name: getattr(item, name) for name in Table.__dataclass_fields__}
         fields["columns"] = [_encode_column(column) for column in item.columns]
@@ -157,6 +160,8 @@ def _definition(value: Mapping[str, Any]) -> Definition:
             fields["options"] = tuple((key, option) for key, option in fields["options"])
             if "materialized" in fields:
                 fields["materialized"] = Materialized(**_tuples(fields["materialized"]))
+        case "role":
+            fields["settings"] = _tuple(fields.get("settings", []))
         case "view":
             fields["columns"] = tuple(
                 ViewColumn(**column | {"type": decode_type(column["type"])}) for column in fields["columns"]

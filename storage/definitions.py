@@ -314,6 +314,7 @@ class Role:
     createrole: bool = False
     connections: int = -1  # CONNECTION LIMIT, kept by name only
     until: int | None = None  # VALID UNTIL of the password: microseconds since 2000-01-01 UTC
+    settings: tuple[tuple[str, str], ...] = ()  # what its sessions begin with, as SET takes them
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlanca
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
 from sql.commands.renaming import ChangeOwner, Rename, SetSchema
-from sql.commands.roles import CreateRole
+from sql.commands.roles import AlterRoleSetting, CreateRole
 from sql.commands.schemas import CreateSchema
 from sql.commands.sequences import AlterSequence, CreateSequence
 from sql.commands.settings import Discard, Reset, SetConstraints, SetSetting, SetTransaction, Show
@@ -107,6 +107,7 @@ __all__ = [
     "AlterComposite",
     "AlterConstraint",
     "AlterFunction",
+    "AlterRoleSetting",
     "AlterSequence",
     "AlterTable",
     "AlterType",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sql.commands.base import Command, Name, unsupported
 from sql.commands.renaming import Rename
+from sql.commands.settings import SetSetting, read_set, setting_name
 from sql.reading import Reader
 
 
@@ -22,6 +23,15 @@ class CreateRole(Command):
     within: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     admins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlterRoleSetting(Command):
+    """ALTER ROLE name SET setting = values; None: RESET. '' as the setting: RESET ALL."""
+
+    name: str
+    setting: str
+    values: tuple[str, ...] | None
 
 
 _SWITCHES = ("superuser", "createdb", "createrole", "inherit", "login")
@@ -44,6 +54,18 @@ def alter_role(reader: Reader) -> Command:
     name = reader.name()
     if reader.word("rename", "to"):
         return Rename("role", (name,), False, reader.name())
+    if reader.word("in", "database"):
+        raise unsupported(reader, "ALTER ROLE ... IN DATABASE")
+    changes = reader.one_of("set", "reset")
+    if changes and name == "all" and not reader.tokens[start].text.startswith('"'):
+        raise unsupported(reader, "ALTER ROLE ALL")
+    if changes == "set":
+        given = read_set(reader)
+        if not isinstance(given, SetSetting) or given.local:
+            raise reader.wrong()
+        return AlterRoleSetting(name, given.name, given.values)
+    if changes == "reset":
+        return AlterRoleSetting(name, "" if reader.word("all") else setting_name(reader), None)
     reader.index = start
     return _role(reader, {}, alter=True)
 

@@ -58,7 +58,8 @@ def _set_constraints(reader: Reader) -> Command:
     return SetConstraints(names, when == "deferred")
 
 
-def _set(reader: Reader) -> Command:
+def read_set(reader: Reader) -> Command:
+    """SET, from what stands behind it."""
     if reader.word("transaction"):
         if reader.word("snapshot"):
             raise FeatureNotSupported("SET TRANSACTION SNAPSHOT is not supported")
@@ -94,7 +95,8 @@ def _zone(reader: Reader) -> tuple[str, ...] | None:
     return value_or_default(reader)
 
 
-def _setting_name(reader: Reader) -> str:
+def setting_name(reader: Reader) -> str:
+    """The name of a setting, which may be several words."""
     if reader.word("time", "zone"):
         return "timezone"
     if reader.word("transaction", "isolation", "level"):
@@ -109,11 +111,11 @@ def _show(reader: Reader) -> Command:
         return MergeStatus(reader.qualified())
     if reader.word("plancache"):
         return ShowPlancache()
-    return Show(_setting_name(reader))
+    return Show(setting_name(reader))
 
 
 def _reset(reader: Reader) -> Command:
-    return Reset(_setting_name(reader))
+    return Reset(setting_name(reader))
 
 
 def _discard(reader: Reader) -> Command:
@@ -124,7 +126,7 @@ def _discard(reader: Reader) -> Command:
 
 
 READERS: dict[str, Callable[[Reader], Command]] = {
-    "set": _set,
+    "set": read_set,
     "show": _show,
     "reset": _reset,
     "discard": _discard,

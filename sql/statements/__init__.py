@@ -115,6 +115,7 @@ RUN: dict[type[Command], Callable[[Host, Any, str], Outcome]] = {
     commands.DropDomainCheck: domains.drop_check,
     commands.RenameDomainCheck: domains.rename_check,
     commands.ValidateDomainCheck: domains.validate_check,
+    commands.AlterRoleSetting: roles.alter_role_setting,
     commands.CreateRole: roles.create_role,
     commands.Grant: grants.grant,
     commands.GrantRole: roles.grant_role,
@@ -187,6 +188,8 @@ def _writes(command: Command) -> str:
             return "ALTER EXTENSION"
         case commands.CreateRole(alter=alter):
             return "ALTER ROLE" if alter else "CREATE ROLE"
+        case commands.AlterRoleSetting():
+            return "ALTER ROLE"
         case commands.Grant(revoke=revoke):
             return "REVOKE" if revoke else "GRANT"
         case commands.GrantRole(revoke=revoke):

@@ -158,10 +158,13 @@ def set_setting(host: Host, command: commands.SetSetting) -> Outcome:
         host.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
     if command.values is None:
         return reset(host, commands.Reset(command.name), "SET")
-    quoted = command.name.lower() == "search_path"
-    value = ", ".join(_listed(v) if quoted else v for v in command.values)
-    host.set_setting(command.name, value, local)
+    host.set_setting(command.name, listed(command.name, command.values), local)
     return done("SET")
+
+
+def listed(setting: str, values: Sequence[str]) -> str:
+    """The values of a SET as one text."""
+    return ", ".join(map(_listed, values) if setting.lower() == "search_path" else values)
 
 
 def _listed(name: str) -> str:

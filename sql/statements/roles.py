@@ -11,7 +11,8 @@ from scramp import ScramMechanism
 from engine.forms import parse_text
 from sql import commands
 from sql.outcome import Outcome
-from sql.statements.control import done
+from sql.settings import find
+from sql.statements.control import done, listed
 from sql.statements.host import Host
 from sql.statements.owned import must_own_nothing
 from sql.statements.places import owner, role_named
@@ -101,6 +102,29 @@ def _alter(host: Host, command: commands.CreateRole) -> Outcome:
     if not _may_manage(host) and not own_password:
         raise InsufficientPrivilege("permission denied")
     host.transaction.define(replace(role, **_fields(host, command)))
+    return done("ALTER ROLE")
+
+
+def alter_role_setting(host: Host, command: commands.AlterRoleSetting, text: str) -> Outcome:
+    """ALTER ROLE ... SET and RESET: what the role's sessions begin with."""
+    role = host.catalog.roles[role_named(host, command.name)]
+    if role.superuser and not host.superuser:
+        raise InsufficientPrivilege(
+            "must be superuser to alter superuser roles or change superuser attribute"
+        )
+    if not _may_manage(host) and role.oid != owner(host):
+        raise InsufficientPrivilege("permission denied")
+    settings = dict(role.settings)
+    if not command.setting:
+        settings = {}
+    else:
+        key = find(command.setting).name
+        if command.values is None:
+            settings.pop(key, None)
+        else:
+            settings[key] = listed(key, command.values)
+            host.settings.checked(key, settings[key])
+    host.transaction.define(replace(role, settings=tuple(settings.items())))
     return done("ALTER ROLE")
 
 

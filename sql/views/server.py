@@ -9,7 +9,7 @@ from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog
-from storage.definitions import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG
+from storage.definitions import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG, Role
 from storage.rights import acl_texts
 
 
@@ -49,10 +49,23 @@ def pg_authid(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         }
 
 
+def _settings(role: Role) -> list[str] | None:
+    """What ALTER ROLE ... SET has said, as name=value."""
+    return [f"{name}={value}" for name, value in role.settings] or None
+
+
+@view("pg_catalog", "pg_db_role_setting")
+def pg_db_role_setting(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
+    for role in catalog.roles.values():
+        if role.settings:
+            yield {"setdatabase": 0, "setrole": role.oid, "setconfig": _settings(role)}
+
+
 @view("pg_catalog", "pg_roles")
 def pg_roles(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for row in pg_authid(catalog, session):
-        yield {**row, "rolpassword": "********"}
+        settings = _settings(catalog.roles[row["oid"]])
+        yield {**row, "rolpassword": "********", "rolconfig": settings}
 
 
 def _users(catalog: Catalog) -> Iterable[Row]:
@@ -66,6 +79,7 @@ def _users(catalog: Catalog) -> Iterable[Row]:
                 "userepl": False,
                 "usebypassrls": role.superuser,
                 "passwd": "********",
+                "useconfig": _settings(role),
             }
 
 
