@@ -229,7 +229,7 @@ class GroupTables:
         self._rows += batch.rows
         asked = self._asked(batch, mask)
         done = 0
-        while asked is not None and done < batch.rows:
+        while asked is not None and done < batch.rows and not self._closed:
             found = self._table(asked)
             if found is None:
                 break
