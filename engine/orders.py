@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from engine.pool import ordered
 from engine.run import Run
+from storage import kernels
 from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Key, Words, column_keys
 from storage.types import INT8
@@ -160,11 +161,9 @@ def buckets(words: Words, run: Run) -> Iterator[Positions]:
 
 def _dealt(words: Words, borders: Words, start: int) -> tuple[Positions, Positions]:
     """(a piece's rows by bucket, where each bucket ends)."""
-    bucket = np.searchsorted(borders, words[start : start + PIECE], side="right")
-    order = np.argsort(bucket.astype(np.uint16), kind="stable")
-    ends = np.zeros(len(borders) + 2, np.int64)
-    np.cumsum(np.bincount(bucket, minlength=len(borders) + 1), out=ends[1:])
-    return order + start, ends
+    order, ends = kernels.deal_words(words[start : start + PIECE], borders)
+    order += start
+    return order, ends
 
 
 def _sorted_piece(words: Sequence[Words]) -> Positions:

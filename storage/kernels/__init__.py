@@ -12,6 +12,7 @@ from storage.kernels.plain.buckets import chain_words as chain_words
 from storage.kernels.plain.buckets import probe_buckets as probe_buckets
 from storage.kernels.plain.buckets import probe_chains as probe_chains
 from storage.kernels.plain.checksums import checksum_rows as checksum_rows
+from storage.kernels.plain.dealing import deal_words as deal_words
 from storage.kernels.plain.dot import cosine as cosine
 from storage.kernels.plain.dot import dot as dot
 from storage.kernels.plain.dot import l1 as l1
