@@ -26,6 +26,11 @@ class WindowFrame:
     exclude: Literal["", "current row", "group", "ties"] = ""
     key: Expression | None = None
 
+    @property
+    def offsets(self) -> tuple[Expression, ...]:
+        """The offsets of its bounds."""
+        return tuple(bound.offset for bound in (self.start, self.end) if bound.offset is not None)
+
 
 DEFAULT_FRAME = WindowFrame()
 

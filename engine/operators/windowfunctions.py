@@ -22,7 +22,8 @@ from storage.types import ANYCOMPATIBLE, ANYELEMENT, FLOAT8, INT4, INT8, Type
 
 @dataclass(frozen=True)
 class Place:
-    """What a call sees: the layout of its window, its frames, its arguments in the window's order."""
+    """What a call sees: the layout of its window, its frames, if it asks for them, and its arguments in the
+    window's order."""
 
     layout: Layout
     pieces: Pieces
@@ -43,20 +44,26 @@ class WindowFunction:
     evaluate: Evaluate
     oid: int
     doc: str
+    sees_frames: bool
 
 
 WINDOW_FUNCTIONS: dict[str, list[WindowFunction]] = {}
 BY_ID: dict[str, WindowFunction] = {}
 
 
-def window(name: str, arguments: Sequence[Type], result: Type, oid: int) -> Callable[[Evaluate], Evaluate]:
-    """Declare a signature of window function `name`, with PostgreSQL's OID; decorators stack."""
+def window(
+    name: str, arguments: Sequence[Type], result: Type, oid: int, *, frames: bool = False
+) -> Callable[[Evaluate], Evaluate]:
+    """Declare a signature of window function `name`, with PostgreSQL's OID; decorators stack.
+
+    `frames`: what it gives depends on the frames of the rows.
+    """
 
     def declare(evaluate: Evaluate) -> Evaluate:
         id = f"{name}({','.join(t.name for t in arguments)})"
         assert id not in BY_ID, f"{id} is declared twice"
         doc = (evaluate.__doc__ or "").strip()
-        row = WindowFunction(id, name, tuple(arguments), result, evaluate, oid, doc)
+        row = WindowFunction(id, name, tuple(arguments), result, evaluate, oid, doc, frames)
         BY_ID[id] = row
         WINDOW_FUNCTIONS.setdefault(name, []).append(row)
         return evaluate
@@ -163,21 +170,21 @@ def _at(column: Column, rows: Positions, there: Mask) -> Column:
     return found if there.all() else without(found, there)
 
 
-@window("first_value", [ANYELEMENT], ANYELEMENT, 3112)
+@window("first_value", [ANYELEMENT], ANYELEMENT, 3112, frames=True)
 def _first_value(place: Place) -> Column:
     """The value of the frame's first row."""
     rows = nth_rows(place.pieces, np.zeros(place.layout.rows, np.int64))
     return _at(place.arguments[0], rows, rows >= 0)
 
 
-@window("last_value", [ANYELEMENT], ANYELEMENT, 3113)
+@window("last_value", [ANYELEMENT], ANYELEMENT, 3113, frames=True)
 def _last_value(place: Place) -> Column:
     """The value of the frame's last row."""
     rows = nth_rows(place.pieces, sizes(place.pieces) - 1)
     return _at(place.arguments[0], rows, rows >= 0)
 
 
-@window("nth_value", [ANYELEMENT, INT4], ANYELEMENT, 3114)
+@window("nth_value", [ANYELEMENT, INT4], ANYELEMENT, 3114, frames=True)
 def _nth_value(place: Place) -> Column:
     """The value of the frame's row of that number, from 1. Raises InvalidArgumentForNthValue."""
     values, wanted = place.arguments

@@ -118,7 +118,7 @@ class Stage:
 
     def _dealt(self, columns: Mapping[Expression, Column], rows: int, run: Run) -> Iterator[Positions] | None:
         """Rows in buckets that have whole partitions, in the order of the last window; None: they stay."""
-        offsets = (bound.offset for call in self.calls for bound in (call.frame.start, call.frame.end))
+        offsets = (offset for call in self.calls for offset in call.frame.offsets)
         partitions = {frozenset(call.partition) for call in self.calls}
         if rows <= PIECE or len(partitions) > 1 or not pool_safe(*offsets):
             return None
@@ -137,12 +137,11 @@ class Stage:
     ) -> Iterator[Batch]:
         """The rows at these places, whose expressions are `columns`, with their values, in order."""
         work = WindowWork(columns, len(places), run)
-        values = [work.values(call) for call in self.calls]
-        order = work.ordering(self.calls[-1]).order
+        ordering = work.ordering(self.calls[-1])
+        values = [work.values(call, ordering) for call in self.calls]
         at = 0
-        for batch in rows.given(places[order], run):
-            there = order[at : at + batch.rows]
-            added = tuple(column.take(there) for column in values)
+        for batch in rows.given(places[ordering.order], run):
+            added = tuple(column.slice(at, at + batch.rows) for column in values)
             yield Batch((*batch.columns, *added), batch.rows)
             at += batch.rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,11 +23,17 @@ from storage.column import Column, Mask, Positions
 
 @dataclass(frozen=True)
 class Ordering:
-    """Rows in a window's order, where each of them then stands, and the layout of what they make."""
+    """Rows in a window's order, and the layout of what they make."""
 
     order: Positions
-    places: Positions
     layout: Layout
+
+    @cached_property
+    def places(self) -> Positions:
+        """(rows,) where each row stands in the order."""
+        places = np.empty(len(self.order), np.int64)
+        places[self.order] = np.arange(len(self.order))
+        return places
 
 
 class WindowWork:
@@ -56,24 +63,24 @@ class WindowWork:
         width = sum(len(found) for found in words[: len(call.partition)])
         partitions = starts(flat[:width], order)
         peers = partitions | starts(flat[width:], order)
-        places = np.empty(self._rows, np.int64)
-        places[order] = np.arange(self._rows)
-        return Ordering(order, places, Layout(partitions, peers))
+        return Ordering(order, Layout(partitions, peers))
 
-    def values(self, call: WindowCall) -> Column:
-        """The call's value of each row, in the order in which rows came."""
+    def values(self, call: WindowCall, wanted: Ordering) -> Column:
+        """The call's value of each row, in the order that is wanted."""
         self._run.check()
         ordering = self.ordering(call)
         arguments = [self._columns[e].take(ordering.order) for e in call.arguments]
         function = windowfunctions.BY_ID.get(call.function)
-        pieces = self._pieces(call, ordering)
+        # a frame's offsets are looked at whether or not the function looks at the frame
+        needed = function is None or function.sees_frames or bool(call.frame.offsets)
+        pieces = self._pieces(call, ordering) if needed else ()
         if function is not None:
             place = windowfunctions.Place(ordering.layout, pieces, arguments)
             found = function.evaluate(place)
         else:
             kept = self._filter(call, ordering)
             found = aggregated(call.function, arguments, call.type, kept, pieces, self._run)
-        return found.take(ordering.places)
+        return found if ordering is wanted else found.take(ordering.places[wanted.order])
 
     def _filter(self, call: WindowCall, ordering: Ordering) -> Mask | None:
         if call.filter is None:
