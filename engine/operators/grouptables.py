@@ -385,12 +385,19 @@ def asked_of(
     columns: list[Column],
 ) -> _Asked | None:
     """A batch with these keys and inputs as tables take it; None: the program is none for such columns."""
-    columns = [column.in_units() if column.constant else column for column in columns]
+    columns = [_loadable(column, rows) for column in columns]
     program = lowered(plan.code, tuple(column.scale for column in columns))
     if program is None or not all(map(_is_loaded, columns)):
         return None
     scales = tuple(scale for _, scale in program.places)
     return _Asked(rows, mask, sources, ranges, columns, program, scales)
+
+
+def _loadable(column: Column, rows: int) -> Column:
+    """A constant in units, or as so many nulls: a kernel takes one value for all rows, but no mask for it."""
+    if not column.constant:
+        return column
+    return column.in_units() if column.valid is None else column.spread(rows)
 
 
 def batch_part(plan: FusedTotals, batch: Batch, run: Run) -> Part | None:
