@@ -17,8 +17,9 @@ from engine.functions.calls import call
 from engine.nodes import may_fail, narrow
 from engine.run import Run
 from engine.seams import Expression
+from storage import kernels
 from storage.batch import Batch
-from storage.column import Column, Mask
+from storage.column import Column, Mask, Positions
 from storage.segments.coded import CodedColumn
 from storage.types import BOOL, Form, Type
 
@@ -28,39 +29,41 @@ _FEW = 1 / 8
 
 def _logic(operands: tuple[Expression, ...], decided: bool, batch: Batch, run: Run) -> Column:
     """AND (decided False) and OR (decided True): a row is decided by the first operand of that value."""
-    if not operands:
-        return Column.scalar(BOOL, not decided)
-    rows = batch.rows
-    values = np.full(rows, not decided)
-    valid = np.ones(rows, np.bool_)
+    rows = left = batch.rows  # left: those that no operand has decided so far
+    sure = unknown = np.zeros(rows, np.bool_)  # the others; those of which some operand is null
     constants = True
-    open_rows = np.arange(rows)
     for operand in operands:
-        narrowed = len(open_rows) < rows and (len(open_rows) < rows * _FEW or may_fail(operand))
-        part = operand.evaluate(narrow(batch, (operand,), open_rows) if narrowed else batch, run)
+        narrowed = left < rows and (left < rows * _FEW or may_fail(operand))
+        where = kernels.true_rows(~sure, 0) if narrowed else None
+        part = operand.evaluate(batch if where is None else narrow(batch, (operand,), where), run)
         if part.constant:
             value, known = bool(part.values[0]), bool(part.is_valid()[0])
             if known and value == decided:
                 return part if constants else Column.scalar(BOOL, decided)
             if not known:
-                valid[open_rows] = False
-                constants = False
+                unknown, constants = np.ones(rows, np.bool_), False
             continue
         constants = False
-        here, known_here = part.values, part.is_valid()
-        if not narrowed and len(open_rows) < rows:
-            here, known_here = here[open_rows], known_here[open_rows]
-        hit = known_here & (here == decided)
-        valid[open_rows[~known_here]] = False
-        values[open_rows[hit]] = decided
-        valid[open_rows[hit]] = True
-        if hit.any():
-            open_rows = open_rows[~hit]
-            if not len(open_rows):
-                break
+        hit, valid = part.values if decided else ~part.values, part.valid
+        if valid is not None:
+            hit, unknown = hit & valid, unknown | _spread(~valid, where, rows)
+        sure = sure | _spread(hit, where, rows)
+        left = rows - int(np.count_nonzero(sure))
+        if not left:
+            break
     if constants:
         return Column.scalar(BOOL, not decided)
-    return Column(BOOL, values, None if valid.all() else valid)
+    known_rows = sure | ~unknown
+    return Column(BOOL, sure if decided else ~sure, None if known_rows.all() else known_rows)
+
+
+def _spread(mask: Mask, where: Positions | None, rows: int) -> Mask:
+    """A mask of the rows `where` (None: all) as one of all rows, false elsewhere."""
+    if where is None:
+        return mask
+    spread = np.zeros(rows, np.bool_)
+    spread[where] = mask
+    return spread
 
 
 class _Condition:

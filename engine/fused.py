@@ -69,7 +69,7 @@ class Fused:
         if batch.rows < FEW_ROWS:
             return self.original.evaluate(batch, run)
         try:
-            columns = [node.evaluate(batch, run) for node in self.inputs]
+            columns = [given(node, batch, run) for node in self.inputs]
         except QueryCanceled:
             raise
         except DatabaseError:  # of a constant's cast: perhaps no row needs it
@@ -99,6 +99,19 @@ class Fused:
         if exact:
             return Column.scaled(self.type, found, program.scale, valid)
         return Column(self.type, found, valid)
+
+
+def given(node: Expression, batch: Batch, run: Run) -> Column:
+    """What an input of a program gives. The cast of a constant, a step in units, is made once a run."""
+    if not isinstance(node, Cast):
+        return node.evaluate(batch, run)
+    name = ("input", id(node))
+    known: Column | None = run.memo.get(name)
+    if known is None:
+        known = node.evaluate(batch, run)
+        if known.constant:
+            known = run.memo[name] = known.in_units()
+    return known
 
 
 def _is_null(column: Column) -> bool:

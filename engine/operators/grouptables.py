@@ -21,6 +21,7 @@ from math import prod
 
 import numpy as np
 
+from engine.fused import given
 from engine.groups import Numbering, number
 from engine.operators.base import Selected
 from engine.operators.fusedtotals import FusedTotals
@@ -248,7 +249,7 @@ class GroupTables:
             found = [self._key(at, key) for at, key in enumerate(keys)]
             if any(each is None for each in found):
                 return None
-            columns = [node.evaluate(batch, self._run) for node in self._plan.inputs]
+            columns = [given(node, batch, self._run) for node in self._plan.inputs]
         except QueryCanceled:
             raise
         except DatabaseError:  # of a row that is left in, or of a constant's cast that no row needs
@@ -407,7 +408,7 @@ def batch_part(plan: FusedTotals, batch: Batch, run: Run) -> Part | None:
         groups, firsts = number(keys, batch.rows)
         if is_many(len(firsts), batch.rows):
             return None
-        columns = [node.evaluate(batch, run) for node in plan.inputs]
+        columns = [given(node, batch, run) for node in plan.inputs]
     except QueryCanceled:
         raise
     except DatabaseError:  # of a constant's cast that no row needs

@@ -27,6 +27,7 @@ _NONE, _EVERY, _OPEN = 0, 1, 2  # of a block's rows: what is known of a term wit
 _TABLE = types.Array(types.int64, 2, "C", readonly=True)
 _PLACES = types.Array(types.int64, 1, "C", readonly=True)
 _BYTES = types.uint8[::1]
+_OUT = types.int64[::1]
 _WORDS, _OFFSETS, _WIDTHS, _BASES, _COUNT, _LOW, _HIGH, _INSIDE, _LOOKED_UP, _FEW = range(10)
 """The numbers of a term: addresses, how many blocks, bounds, whether inside, and where there is a table its
 address, behind its end one more that is false, and its items as bits, 0 where there are more than 64."""
@@ -137,17 +138,12 @@ _ORDERS = np.array([sorted(range(8), key=lambda i: not byte >> i & 1) for byte i
 """(256, 8) the numbers of a byte's set bits, lowest first, and then the others."""
 
 
-@njit(types.int64[::1](types.Array(types.uint8, 1, "C", readonly=True), types.int64), nogil=True, cache=True)
-def _true(mask, first):  # type: ignore[no-untyped-def]
+@njit(types.void(types.Array(types.uint8, 1, "C", readonly=True), types.int64, _OUT), nogil=True, cache=True)
+def _true(mask, first, out):  # type: ignore[no-untyped-def]
+    """`out` has room for seven more, which are written behind the last one."""
     rows = len(mask)
     whole = rows // 8
     words = mask[: 8 * whole].view(np.uint64)
-    count = np.int64(0)
-    for word in range(whole):
-        count += np.int64(popcount(words[word]))
-    for i in range(8 * whole, rows):
-        count += mask[i]
-    out = np.empty(count + 8, np.int64)  # what is written behind the last one is no part of it
     found = np.int64(0)
     for word in range(whole):
         if words[word]:
@@ -158,7 +154,6 @@ def _true(mask, first):  # type: ignore[no-untyped-def]
     for i in range(8 * whole, rows):
         out[found] = first + i
         found += mask[i]
-    return out[:count]
 
 
 def _address(array: Any) -> int:
@@ -193,5 +188,8 @@ def select_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, out: 
 
 def true_rows(mask: Mask, first: int) -> Integers:
     """See plain.terms.true_rows."""
-    found: Integers = _true(np.ascontiguousarray(mask).view(np.uint8), first)
-    return found
+    count = int(np.count_nonzero(mask))
+    out = np.empty(count + 7, np.int64)
+    if count:
+        _true(np.ascontiguousarray(mask).view(np.uint8), first, out)
+    return out[:count]
