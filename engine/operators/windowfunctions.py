@@ -118,17 +118,21 @@ def _cume_dist(place: Place) -> Column:
 def _ntile(place: Place) -> Column:
     """The bucket of the row, from 1, when the partition is cut into so many that are as equal as may be.
 
-    The first row of a partition says how many; null: no numbers in it. Raises InvalidArgumentForNtile.
+    The first row of a partition that is not null says how many, and those before it have no number. Raises
+    InvalidArgumentForNtile.
     """
     layout, wanted = place.layout, place.arguments[0]
-    first, valid = layout.first, wanted.valid
-    buckets = wanted.values.astype(np.int64)[first]
-    there = None if valid is None else valid[first]
+    here, first, there = np.arange(layout.rows), layout.first, None
+    if wanted.valid is not None:
+        known = np.where(wanted.valid, here, layout.rows)
+        first = np.minimum.accumulate(known[::-1])[::-1][first]
+        there = here >= first
+    buckets = wanted.values.astype(np.int64)[np.minimum(first, layout.rows - 1)]
     if (buckets[slice(None) if there is None else there] <= 0).any():
         raise InvalidArgumentForNtile("argument of ntile must be greater than zero")
     buckets = np.maximum(buckets, 1)
-    number = _number(layout) - 1
-    size, larger = np.divmod(layout.last - first, buckets)  # `larger` buckets have a row more
+    number = here - first
+    size, larger = np.divmod(layout.last - layout.first, buckets)  # `larger` buckets have a row more
     edge = larger * (size + 1)
     tile = np.where(number < edge, number // (size + 1), larger + (number - edge) // np.maximum(size, 1))
     return Column(INT4, (tile + 1).astype(np.int32), there)
