@@ -2,7 +2,8 @@
 
 A piece ends where a group of peers ends. Of the rows before it is known how many they were, in how many
 groups of peers, and each aggregate's state; so calls stream that look at the places of rows only, and
-aggregates whose frames begin with the partition, and end with it or at the current row.
+aggregates whose frames begin with the partition, and end with it or at the current row. lag of one row needs
+the last row's argument of the piece before.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ def streams(call: WindowCall) -> bool:
     """Whether a call without PARTITION BY needs not all rows at once."""
     function = windowfunctions.BY_ID.get(call.function)
     if function is not None:
-        return not function.arguments and (bool(call.order) or function.name == "row_number")
+        by_place = not function.arguments or _is_lag(call)
+        return by_place and (bool(call.order) or function.name == "row_number")
     frame = call.frame
     begins = frame.start.kind == "unbounded preceding"
     ends = frame.end.kind in ("current row", "unbounded following")
     return begins and ends and not frame.exclude and not BY_ID[call.function].state.keeps_rows
+
+
+def _is_lag(call: WindowCall) -> bool:
+    """Whether a call is lag of one row: it is the last row before a piece that the first one needs."""
+    return call.function == "lag(anyelement)"
 
 
 class Stream:
@@ -45,6 +52,7 @@ class Stream:
         self._calls = calls
         self._run = run
         self._rows = self._before = self._groups = 0
+        self._last: dict[int, Column] = {}  # of lag the last row's argument
         self._states = [
             None if call.function in windowfunctions.BY_ID else self._begun(call) for call in calls
         ]
@@ -73,15 +81,25 @@ class Stream:
         peers = starts(words, np.arange(rows))
         layout = Excerpt(none, peers, self._before, self._groups, self._rows)
         found = [
-            self._places(call, layout) if state is None else self._aggregated(i, call, state, columns, layout)
+            self._places(i, call, columns, layout)
+            if state is None
+            else self._aggregated(i, call, state, columns, layout)
             for i, (call, state) in enumerate(zip(self._calls, self._states, strict=True))
         ]
         self._before += rows
         self._groups += int(peers.sum())
         return found
 
-    def _places(self, call: WindowCall, layout: Excerpt) -> Column:
+    def _places(self, i: int, call: WindowCall, columns: Columns, layout: Excerpt) -> Column:
+        if _is_lag(call):
+            return self._lagged(i, columns[call.arguments[0]], layout.rows)
         return windowfunctions.BY_ID[call.function].evaluate(windowfunctions.Place(layout, (), ()))
+
+    def _lagged(self, i: int, values: Column, rows: int) -> Column:
+        """Each row's value one row further on; null before the first row of all."""
+        before = self._last.get(i, Column.nulls(values.type, 1))
+        self._last[i] = values.slice(rows - 1, rows)
+        return Column.concat([before, values.slice(0, rows - 1)])
 
     def _aggregated(
         self, i: int, call: WindowCall, state: State, columns: Columns, layout: Excerpt
