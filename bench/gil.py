@@ -73,7 +73,9 @@ def _looked_at(spy: Path, folder: Path, tables: str, text: str) -> tuple[float, 
         subprocess.run(record, check=True, capture_output=True)
         child.stdin.close()
         cores, seconds = (float(figure) for figure in child.stdout.readline().split())
-    found = sum(int(line.rpartition(" ")[2]) for line in looks.read_text().splitlines())
+    # a name that was read while it changed may have a line's end in it
+    counts = [line.rpartition(" ")[2] for line in looks.read_text(errors="replace").splitlines()]
+    found = sum(int(count) for count in counts if count.isdecimal())
     return found / (SECONDS * RATE), cores, seconds
 
 
