@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bench.process import ready
 from bench.table import Table
 from bench.timing import median_seconds, memory_read
 from engine.aggregates import registry
@@ -140,7 +141,7 @@ def _rate(work: Callable[[], None], nbytes: int, times: int) -> float:
 
 def main() -> None:
     """Print the table."""
-    kernels.warm(wait=True)
+    ready()
     cores = os.cpu_count() or 1
     read = memory_read()
     table = Table(

@@ -12,12 +12,12 @@ from typing import Any
 import numexpr
 import numpy as np
 
+from bench.process import ready
 from bench.table import Table
 from bench.timing import median_seconds
 from engine.expressions import And, Call, Constant, Expression, Reference
 from engine.fused import Fused, fuse
 from engine.run import Run
-from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.kernels.plain import programs as plain
@@ -90,7 +90,7 @@ WORKS: Works = {
 
 def main() -> None:
     """Print the table."""
-    kernels.warm(wait=True)
+    ready()
     numexpr.set_num_threads(1)
     random = np.random.default_rng(1)
     columns = {

@@ -7,12 +7,12 @@ import struct
 import numpy as np
 import pyarrow as pa
 
+from bench.process import ready
 from bench.table import Table
 from bench.timing import median_seconds
 from engine import formats, forms
 from engine.formats import CopyFormat
 from server import rows
-from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.types import FLOAT8, INT8, TEXT, TIMESTAMP
@@ -45,7 +45,7 @@ def _python(texts: list[list[str]]) -> bytes:
 
 def main() -> None:
     """Print the table."""
-    kernels.warm(wait=True)
+    ready()
     batch = _batch()
     pieces = [batch.slice(at, at + 65_536) for at in range(0, ROWS, 65_536)]
     texts = [forms.text_of(column).tolist() for column in batch.columns]

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 
 from bench.h2oai import answer, load
+from bench.process import ready
 from bench.questions import GROUPS, JOINS, group_rows, join_rows
 from bench.table import Table
 from sql.session import Session
-from storage import kernels
 from storage.database import Database
 
 ROWS = int(os.environ.get("GIL_ROWS", "10000000"))
@@ -81,7 +81,7 @@ def _looked_at(spy: Path, folder: Path, tables: str, text: str) -> tuple[float, 
 
 def _ask(folder: Path, text: str) -> None:
     """Ask until the input ends; then print how many cores were busy, and the seconds a query."""
-    kernels.warm(wait=True)
+    ready()
     database = Database.open(folder)
     session = Session(database, "glancedb", "glancedb")
     for _ in answer(session, text):

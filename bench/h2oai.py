@@ -22,12 +22,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from bench.process import ready
 from bench.questions import GROUPS, JOINS, Tables, group_rows, join_rows
 from bench.table import Table
 from engine.late import fetched
 from sql.outcome import Rows
 from sql.session import Session
-from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.database import Database
@@ -56,7 +56,7 @@ Ask = Callable[[str], int]
 
 def main() -> None:
     """Print the tables."""
-    kernels.warm(wait=True)
+    ready()
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)
     for title, questions, make in (("group by", GROUPS, group_rows), ("join", JOINS, join_rows)):
         tables = make(ROWS)

@@ -34,6 +34,7 @@ import psycopg
 
 from bench import server, vectors
 from bench.peers import THREADS
+from bench.process import ready
 from bench.scale import codes_alone
 from bench.table import Table
 from bench.vectors import DIMENSIONS, Vectors
@@ -52,7 +53,7 @@ _TEXT = f"SELECT id FROM v WHERE DOT_PRODUCT(image, %b) > {ABOVE}"
 
 def main() -> None:
     """Print the table."""
-    kernels.warm(wait=True)
+    ready()
     rows = int(TIMES * BUDGET) // (4 * DIMENSIONS)
     config = f"shared_buffers = '{(BUDGET - OWN) >> 10}kB'\n"
     with tempfile.TemporaryDirectory(prefix="glancedb-memory-") as name:

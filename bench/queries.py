@@ -13,12 +13,12 @@ from pathlib import Path
 import asyncpg
 import numpy as np
 
+from bench.process import ready
 from bench.table import Table
 from bench.timing import best_rate, memory_read
 from glancedb.client import Client
 from server.config import Config
 from server.listener import Server
-from storage import kernels
 from storage.database import Database
 
 ROWS, DIMENSIONS = 200_000, 1024
@@ -34,7 +34,7 @@ def main() -> None:
     """Print the table."""
     vectors = np.random.default_rng(1).standard_normal((ROWS, DIMENSIONS), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    kernels.warm(wait=True)
+    ready()
     with tempfile.TemporaryDirectory() as folder:
         database = Database.open(Path(folder))
         try:

@@ -21,12 +21,12 @@ import asyncpg
 
 from bench import server, vectors
 from bench.peers import THREADS
+from bench.process import ready
 from bench.queries import DDL, THRESHOLD, TOP
 from bench.table import Table
 from bench.timing import memory_read
 from bench.vectors import Vectors
 from glancedb.client import Client
-from storage import kernels
 from storage.codes import Codes, Metric, Question
 from storage.database import Database
 from storage.predicate import Comparison
@@ -38,7 +38,7 @@ ABOVE = 0.9
 
 def main() -> None:
     """Print the table."""
-    kernels.warm(wait=True)
+    ready()
     blocks, queries = vectors.SETS["clustered"](ROWS)
     with tempfile.TemporaryDirectory(prefix="glancedb-scale-") as name:
         data = Path(name) / "data"

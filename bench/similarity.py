@@ -37,6 +37,7 @@ import psycopg
 
 from bench import peers, server, vectors
 from bench.peers import THREADS, Ids, Peer
+from bench.process import ready
 from bench.table import Table
 from bench.timing import Beside, beside_reading, median_seconds
 from bench.vectors import DIMENSIONS, Vectors, VectorSet
@@ -86,7 +87,7 @@ class Touched:
 
 def main() -> None:
     """Print the tables."""
-    kernels.warm(wait=True)
+    ready()
     _encoding()
     _unsealed()
     for name in SETS:

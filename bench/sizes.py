@@ -10,8 +10,8 @@ import duckdb
 import numpy as np
 
 from bench import tpchdata
+from bench.process import ready
 from bench.table import Table
-from storage import kernels
 from storage.segments.segment import Segment
 
 SEGMENT_ROWS = 1 << 20
@@ -19,7 +19,7 @@ SEGMENT_ROWS = 1 << 20
 
 def main() -> None:
     """Print the tables."""
-    kernels.warm(wait=True)
+    ready()
     with tempfile.TemporaryDirectory() as folder:
         totals = [(name, *_ours(name, Path(folder)), _theirs(name, Path(folder))) for name in TABLES]
     table = Table("whole files, MB", ("table", "ours", "DuckDB", "of DuckDB", "million values/s encoded"))

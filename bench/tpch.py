@@ -162,15 +162,15 @@ def _timed(run: Callable[[str], Any], text: str) -> tuple[float, float, Any]:
 
 
 def _glancedb() -> System:
+    from bench.process import ready
     from engine import forms
     from sql.outcome import Rows
     from sql.session import Session
-    from storage import kernels
     from storage.database import Database
     from storage.memory import reservations
     from storage.segments.cache import cache
 
-    kernels.warm(wait=True)
+    ready()
     cache.limit = int(_CACHE * MEMORY * (1 << 30)) or 4 << 30
     reservations.limit = int(_STATEMENTS * MEMORY * (1 << 30)) or reservations.limit
     with tempfile.TemporaryDirectory(prefix="glancedb-tpch-") as name, ExitStack() as stack:
