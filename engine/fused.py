@@ -86,7 +86,8 @@ class Fused:
         if program is None or any(c.type.oid == NUMERIC.oid and c.units is None for c in columns):
             return None
         values = [column.values if column.units is None else column.units for column in columns]
-        valids = [column.valid for column in columns]
+        # one value for all rows has no mask: a kernel would look for one of as many rows
+        valids = [None if column.constant else column.valid for column in columns]
         values += program.powers
         valids += [None] * len(program.powers)
         exact = self.type.oid == NUMERIC.oid

@@ -17,6 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from engine import tiers
 from engine.expressions import And, Call, Cast, Constant, Expression, InList, IsNull, Not, Or, Reference
 from engine.fused import Fused, fuse
+from storage import kernels
 from storage.batch import Batch
 from storage.column import Column
 from storage.errors import DatabaseError, NumericValueOutOfRange
@@ -229,3 +230,18 @@ def test_both_tiers_answer_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert len(tiers.SHAPES.ready) == (mode == "compile")
     assert answers["compile"] == answers["interpret"] == answers["interpret_first"]
     assert None not in tiers.SHAPES.ready.values()
+
+
+def test_one_value_for_all_rows_is_not_looked_for_behind_itself() -> None:
+    """An outer row's value is a part of a longer column, and so is its mask."""
+    kernels.warm(wait=True)
+    longer, valid = np.arange(ROWS + 1.0), np.arange(ROWS + 1) % 3 != 2
+    one = Constant(Column(FLOAT8, longer[1:2], valid[1:2], constant=True))
+    values = np.linspace(-3, 3, ROWS)
+    sum_ = Call("operator +(float8,float8)", (reference(4), one), FLOAT8)
+    fused = fuse(Call("operator *(float8,float8)", (sum_, one), FLOAT8))
+    assert isinstance(fused, Fused)
+    columns = tuple(Column(t, values) if t is FLOAT8 else Column.nulls(t, ROWS) for t in COLUMNS)
+    answer = fused.evaluate(Batch(columns, ROWS), run_with())
+    assert answer.valid is None
+    assert answer.values.tolist() == (values + 1).tolist()
