@@ -26,7 +26,6 @@ from storage.segments.rewrite import make
 from storage.segments.sealed import Sealed
 from storage.segments.segmentfolder import SegmentFolder
 from storage.segments.sources import Source
-from storage.segments.warming import warm
 from storage.transactions.changes import TableChanges
 from storage.transactions.ownrows import OwnRows
 from storage.waiting import about_to_wait
@@ -97,7 +96,6 @@ class Bulk:
         with cache.lend(sum(rows.nbytes for rows in lot)):
             made = [part for _, part in make(lot[0].table, sources, 0, self._folder)]
         trim()
-        warm([(lot[0].table, made)])
         return made
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Codes that a query is about to want, in memory before it comes: after a start, a load and a rewriting.
+"""Codes that a query is about to want, in memory before it comes: after a start, and after a rewriting.
 
 A start reads no file, so the first query would find the codes of a large table on disk. A thread of low
 priority reads them into the buffer cache, as long as that has room; it pushes nothing out. The signs of all
