@@ -170,8 +170,8 @@ def _glancedb() -> System:
     from storage.memory import reservations
     from storage.segments.cache import cache
 
-    ready()
     cache.limit = int(_CACHE * MEMORY * (1 << 30)) or 4 << 30
+    ready()
     reservations.limit = int(_STATEMENTS * MEMORY * (1 << 30)) or reservations.limit
     with tempfile.TemporaryDirectory(prefix="glancedb-tpch-") as name, ExitStack() as stack:
         database = stack.enter_context(closing(Database.open(Path(name))))

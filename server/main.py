@@ -83,6 +83,7 @@ def serve(data: Path, file: Path | None, verbose: bool, **flags: Any) -> None:
     try:
         settings = _configured(file, {name: value for name, value in flags.items() if value is not None})
         cache.limit = settings.buffer_bytes
+        settle(cache.limit)
         reservations.limit = settings.query_bytes
         database = Database.open(data, settings.policy)
     except DatabaseError as error:
