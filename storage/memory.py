@@ -41,9 +41,10 @@ def memory(nbytes: int) -> npt.NDArray[np.uint8]:
 def settle(buffers: int = 0) -> None:
     """Have malloc give freed memory back: for a process of ours, before it has threads.
 
-    Pieces of 4 MB are mapped one by one, as `memory` does, and threads share heaps, two a core. The end of
-    a heap goes back when 8 MB of it are free, or a thirty-second part of the `buffers` that the server has,
-    up to 32 MB: the arrays of a morsel come and go, and each page that went back is a fault to get again.
+    Pieces of 4 MB, of a large server 8, are mapped one by one, as `memory` does, and threads share heaps,
+    two a core. The end of a heap goes back when 8 MB of it are free, or a thirty-second part of the
+    `buffers` that the server has, up to 32 MB: the arrays of a morsel, 4 MB a column where it is long, come
+    and go, and each page that went back is a fault to get again.
     With 8 MB a join of ten million rows had 85,000 faults, two thirds of its time, with 32 MB none; but
     after a load of a gigabyte 8 MB leave 40 MB where 120 stayed. May be asked again, for other `buffers`.
     Where the C library is not GNU's nothing is done.
@@ -51,7 +52,7 @@ def settle(buffers: int = 0) -> None:
     tune = getattr(_LIBRARY, "mallopt", None)
     if tune is not None:
         for parameter, value in (
-            (_MMAP_THRESHOLD, _LARGE),
+            (_MMAP_THRESHOLD, min(max(_LARGE, buffers // 128), 2 * _LARGE)),
             (_TRIM_THRESHOLD, min(max(2 * _LARGE, buffers // 32), 8 * _LARGE)),
             (_ARENA_MAX, 2 * (os.cpu_count() or 1)),
         ):

@@ -41,7 +41,7 @@ _log = logging.getLogger("glancedb.segments")
 _MAGIC = b"GDBGONE1"
 _HEAD = struct.Struct("<8sQ")
 MORSEL_BYTES, MORSEL_PART = 32 << 20, 32  # or, of a small buffer cache, one of so many parts
-MOST_ROWS = 1 << 18  # of a morsel: what it costs however few its rows are, next to nothing beside them
+MOST_ROWS = 1 << 19  # of a morsel: what it costs however few its rows are, next to nothing beside them
 
 
 @dataclass(frozen=True)
