@@ -105,7 +105,7 @@ class Leaders:
             self._places[before + 1 :] = self._places[1 : len(self._places) - before]
             self._places[1 : before + 1] = LAST_PLACE
             self._low = low
-        numbers = values.astype(np.int64) - (self._low - 1)
+        numbers = values.astype(np.int64) - self._low + 1  # in that order: no number is below the lowest
         return numbers if valid is None else np.where(valid, numbers, 0)
 
     def _has_room(self, partitions: int) -> bool:
