@@ -14,7 +14,7 @@ from engine.seams import Expression
 from engine.values import jsonvalue
 from storage.batch import Batch
 from storage.column import Column
-from storage.errors import InvalidParameterValue, InvalidTextRepresentation, NullValueNotAllowed
+from storage.errors import InvalidParameterValue, NullValueNotAllowed
 from storage.types import JSONB, Type
 
 
@@ -79,15 +79,10 @@ def _put(root: Any, steps: Sequence[str], new: Any) -> None:
 
 
 def _place(items: list[Any], step: str, level: int) -> int:
-    try:
-        at = int(step)
-    except ValueError:
-        raise InvalidTextRepresentation(
-            f'path element at position {level} is not an integer: "{step}"'
-        ) from None
-    if at < -len(items):
-        raise InvalidParameterValue(f"path element at position {level} is out of range: {at}")
-    return at + len(items) if at < 0 else at
+    at = jsonvalue.place(items, step, level)
+    if at < 0:
+        raise InvalidParameterValue(f"path element at position {level} is out of range: {at - len(items)}")
+    return at
 
 
 def _made(steps: Sequence[str], new: Any) -> Any:

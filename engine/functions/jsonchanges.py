@@ -9,7 +9,7 @@ from engine.functions.registry import operator, scalar
 from engine.functions.text import each
 from engine.values import jsonvalue
 from storage.column import Column
-from storage.errors import InvalidParameterValue, InvalidTextRepresentation, NullValueNotAllowed
+from storage.errors import InvalidParameterValue, NullValueNotAllowed
 from storage.types import BOOL, INT4, JSONB, TEXT, array_of
 
 _TEXTS = array_of(TEXT)
@@ -81,17 +81,6 @@ def jsonb_without_keys(column: Column, keys: Column) -> Column:
     return each(one, column, keys, type=JSONB)
 
 
-def _place(value: list[Any], step: str, level: int) -> int:
-    """Where a path's step leads in an array: below 0 or at least its length where nothing is."""
-    try:
-        at = int(step)
-    except ValueError:
-        raise InvalidTextRepresentation(
-            f'path element at position {level} is not an integer: "{step}"'
-        ) from None
-    return at + len(value) if at < 0 else at
-
-
 def _changed(text: str, path: Sequence[str | None], verb: str, change: Change) -> str:
     """The value after a change of what the path ends at; as it is where the path leads nowhere."""
     root = jsonvalue.parse(text)
@@ -101,7 +90,7 @@ def _changed(text: str, path: Sequence[str | None], verb: str, change: Change) -
     for level, step in enumerate(path, 1):
         if step is None:
             raise NullValueNotAllowed(f"path element at position {level} is null")
-        where: Any = step if isinstance(value, dict) else _place(value, step, level)
+        where: Any = step if isinstance(value, dict) else jsonvalue.place(value, step, level)
         if level == len(path):
             change(value, where)
             break

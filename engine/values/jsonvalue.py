@@ -7,7 +7,7 @@ in order of length and bytes, a blank behind each comma and colon, numbers as nu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -129,6 +129,20 @@ def element(text: str, index: int) -> str | None:
     items = list(elements(text))
     at = index if index >= 0 else len(items) + index
     return items[at] if 0 <= at < len(items) else None
+
+
+def place(items: Sequence[Any], step: str, level: int) -> int:
+    """Where a path's step leads in an array: below 0 or at least its length where nothing is.
+
+    Raises InvalidTextRepresentation where the step, the path's `level`-th, is no number.
+    """
+    try:
+        at = int(step)
+    except ValueError:
+        raise InvalidTextRepresentation(
+            f'path element at position {level} is not an integer: "{step}"'
+        ) from None
+    return at + len(items) if at < 0 else at
 
 
 def walk(text: str, path: list[str | None]) -> str | None:
