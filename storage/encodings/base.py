@@ -68,6 +68,9 @@ class Encoded(Protocol):
     def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
         """Values start to stop, or of the positions `rows` counted from start."""
 
+    def item(self, row: int) -> Any:
+        """The value of one row, as Column.tolist gives it: what a lookup by key asks for."""
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Where `value op constant` may hold, tried on the encoded form; None: no help."""
 
@@ -107,7 +110,19 @@ class Encoding(Protocol):
         """The inverse of `head` and `buffers`; the buffers are aligned to 8 bytes."""
 
 
-class Proportional:
+class Stretched:
+    """Encodings that have no shorter way to one value than to decode a stretch of one row."""
+
+    def decode(self, start: int, stop: int, rows: Positions | None) -> Column:
+        """See Encoded."""
+        raise NotImplementedError
+
+    def item(self, row: int) -> Any:
+        """See Encoded."""
+        return self.decode(row, row + 1, None).item(0)
+
+
+class Proportional(Stretched):
     """Encodings whose size grows with the rows."""
 
     weight: ClassVar[float] = 1.0

@@ -70,6 +70,10 @@ class Codes:
             return PackedCodes(self._type, self.dictionary, self._codes, range(start, max(start, stop)))
         return CodedColumn(self._type, self.dictionary, self._codes.decode(start, stop, rows, np.int64))
 
+    def item(self, row: int) -> Any:
+        """See Encoded."""
+        return self.dictionary.column.item(self._codes.item(row))
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Finds the matching codes, then looks for those."""
         term = self.term(op, value)

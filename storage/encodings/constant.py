@@ -39,6 +39,10 @@ class Constant:
             return Column(column.type, np.repeat(column.values, count))
         return CodedColumn(column.type, self._dictionary, np.zeros(count, np.int64))
 
+    def item(self, row: int) -> Any:
+        """See Encoded."""
+        return self._dictionary.column.item(0)
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""
         column = self._dictionary.column

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from storage.column import Column, Mask, Positions
-from storage.encodings.base import Bytes, Encoded, Packing
+from storage.encodings.base import Bytes, Encoded, Packing, Stretched
 from storage.encodings.frames import Frames
 from storage.encodings.packedcolumn import PackedColumn
 from storage.kernels.plain.terms import Term
@@ -26,7 +26,7 @@ _ABOVE = (Comparison.GT, Comparison.GE, Comparison.NE)
 _LIMIT = 1 << 63
 
 
-class Decimals:
+class Decimals(Stretched):
     """Units of 10^-scale, encoded as bigints."""
 
     prefix: ClassVar[str] = "decimal-"

@@ -15,7 +15,7 @@ from storage.encodings.packedcolumn import PackedColumn
 from storage.kernels.plain.terms import Term
 from storage.order import is_integer
 from storage.predicate import Comparison
-from storage.types import Type
+from storage.types import BOOL, Type
 
 
 class Frames(Proportional):
@@ -36,6 +36,11 @@ class Frames(Proportional):
         if rows is None:
             return PackedColumn(self._type, self.packed, range(start, max(start, stop)))
         return Column(self._type, self.packed.decode(start, stop, rows, dtype_of(self._type)))
+
+    def item(self, row: int) -> int | bool:
+        """See Encoded."""
+        value = self.packed.item(row)
+        return bool(value) if self._type.oid == BOOL.oid else value
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """Compares distances, in the packed blocks; a block out of reach is not looked at."""

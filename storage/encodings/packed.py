@@ -17,7 +17,7 @@ import numpy.typing as npt
 from storage import kernels
 from storage.column import Array, Mask, Positions, taken
 from storage.encodings.base import Bytes, flat
-from storage.kernels.plain.packing import BLOCK, Integers, Widths, Words
+from storage.kernels.plain.packing import BLOCK, LANES, Integers, Widths, Words
 from storage.kernels.plain.terms import Term
 from storage.kernels.plain.totals import Blocks
 from storage.predicate import Comparison
@@ -62,6 +62,23 @@ class Packed:
         out = np.empty(max(stop - start, 0), dtype)
         kernels.unpack_blocks(self.words, self.offsets, self.widths, self.bases, start, out)
         return out if rows is None else taken(out, rows)
+
+    def item(self, row: int) -> int:
+        """One value, by the arithmetic that storage.kernels.plain.packing tells: a call of a kernel takes
+        longer.
+        """
+        block, within = divmod(row, BLOCK)
+        place, lane = divmod(within, LANES)
+        value, width = int(self.bases[block]), int(self.widths[block])
+        if not width:
+            return value
+        skipped, shift = divmod(place * width, 64)
+        at = int(self.offsets[block]) + skipped * LANES + lane
+        distance = int(self.words[at]) >> shift
+        if shift + width > 64:
+            distance |= int(self.words[at + LANES]) << 64 - shift
+        value += distance & (1 << width) - 1
+        return value if value <= MOST else value - (1 << 64)
 
     def taken(self, table: Array, start: int, stop: int, rows: Positions | None) -> Array:
         """`table[value]` of the values that `decode` gives; the table's elements have 1, 2, 4 or 8 bytes."""

@@ -38,6 +38,10 @@ class Plain:
         column = self._column.slice(start, stop)
         return column if rows is None else column.take(rows)
 
+    def item(self, row: int) -> Any:
+        """See Encoded."""
+        return self._column.item(row)
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""
         type = self._column.type

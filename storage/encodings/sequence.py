@@ -47,6 +47,10 @@ class Sequence:
         """See Encoded."""
         return Column(self._type, self._values(start, stop, rows))
 
+    def item(self, row: int) -> int:
+        """See Encoded."""
+        return self._first + row * self._step
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded: by bisection."""
         step = self._step

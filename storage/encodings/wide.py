@@ -17,7 +17,7 @@ import numpy as np
 
 from storage import checksums, kernels
 from storage.column import Array, Column, Mask, Positions
-from storage.encodings.base import Bytes, Stored, flat
+from storage.encodings.base import Bytes, Stored, Stretched, flat
 from storage.kernels.plain.checksums import Checksums
 from storage.memory import memory
 from storage.predicate import Comparison
@@ -41,7 +41,7 @@ def extent_rows(row_bytes: int) -> int:
     return 1 << max((EXTENT_BYTES // row_bytes).bit_length() - 1, 0)
 
 
-class Wide:
+class Wide(Stretched):
     """A column of wide rows in memory, as it was given."""
 
     tag: ClassVar[str] = "wide"
@@ -100,7 +100,7 @@ class Wide:
         return cls(Column(type, buffers[0].view(type.dtype).reshape(head["shape"])))
 
 
-class StoredWide:
+class StoredWide(Stretched):
     """A column of wide rows in a file."""
 
     tag: ClassVar[str] = Wide.tag

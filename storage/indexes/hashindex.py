@@ -22,6 +22,7 @@ from storage.column import Column, Positions
 from storage.definitions import KeyColumns, Table
 from storage.indexes.comparable import Key, Words, hash_keys, keys_of
 from storage.indexes.onekey import SALT
+from storage.kernels.plain.buckets import position_bits
 from storage.segments.segment import Section
 from storage.types import CIDR, INET, JSONB, Type
 
@@ -100,6 +101,21 @@ class HashIndex(NamedTuple):
     def probe(self, hashes: Words) -> tuple[Positions, Positions]:
         """(which of `hashes`, position of a row that may have it)."""
         return kernels.probe_buckets(self.heads, self.entries, self.rows, hashes)
+
+    def rows_of(self, hash: int) -> list[int]:
+        """The positions of rows that may have a hash: `probe` of one, which a call of a kernel takes longer
+        for. The meaning is storage.kernels.plain.buckets's.
+        """
+        bits = (len(self.heads) - 1).bit_length() - 1
+        at = hash >> 64 - bits
+        head = int(self.heads[at])
+        if not head >> (hash & 31) & 1:
+            return []
+        low = position_bits(self.rows)
+        width, mask = 32 - low, (1 << low) - 1
+        tag = hash >> 64 - bits - width & (1 << width) - 1
+        entries = self.entries[head >> 32 : int(self.heads[at + 1]) >> 32].tolist()
+        return [entry & mask for entry in entries if entry >> low == tag]
 
 
 def sections_of(table: Table, columns: Mapping[int, Column], rows: int) -> dict[str, Section]:

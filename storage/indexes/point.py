@@ -10,8 +10,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-import numpy as np
-
 from storage.definitions import KeyColumns, Table
 from storage.indexes.lookup import part_index, write_index
 from storage.indexes.onekey import OneHash, hash_of
@@ -65,6 +63,5 @@ class PointKey:
             if at >= 0:
                 yield parts[place], at
         for part in sealed:
-            _, positions = part_index(part, self.table, self.columns).probe(np.array((hash,), np.uint64))
-            for at in positions.tolist():
+            for at in part_index(part, self.table, self.columns).rows_of(hash):
                 yield part, at

@@ -152,6 +152,10 @@ class Cache:
             with self._lock:
                 self._loading.pop(key, None)
 
+    def keep(self, key: Key, value: Any, nbytes: int) -> None:
+        """Have a `modest` entry of what is made without waiting: that it is not there says nothing."""
+        self._put(key, value, nbytes, modest=True)
+
     def _put(self, key: Key, value: Any, nbytes: int, modest: bool) -> None:
         with self._lock:
             self._drop_gone()

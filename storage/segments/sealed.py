@@ -198,8 +198,8 @@ class Sealed:
 
     def values(self, definitions: Sequence[ColumnDefinition], at: int) -> Row:
         """See storage.segments.table.Part."""
-        rows = np.array((at,), np.int64)
-        return tuple([self.column(definition, 0, self.rows, rows).item(0) for definition in definitions])
+        item = self.segment.item
+        return tuple([item(definition, at) for definition in definitions])
 
     def row_ids_of(self, start: int, stop: int, rows: Positions | None) -> Positions:
         """See storage.segments.table.Part."""

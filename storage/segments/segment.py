@@ -116,6 +116,11 @@ class SegmentColumn:
         mask = valid[start:stop] if rows is None else taken(valid[start:stop], rows)
         return column.with_valid(None if mask.all() else mask)
 
+    def item(self, row: int) -> Any:
+        """The value of one row, as Column.tolist gives it."""
+        encoded, valid = self.loaded()
+        return encoded.item(row) if valid is None or valid[row] else None
+
     def may_match(self, op: Comparison, value: Any) -> Mask:
         """(zones,) which blocks of ZONE_ROWS rows may hold a match."""
         return self._map.may_match(op, comparable(self.type, op, value))
@@ -262,6 +267,13 @@ class Segment:
         if stored is None:
             return missing_column(definition, stop - start if rows is None else len(rows))
         return defined(stored.decode(start, stop, rows), definition)
+
+    def item(self, definition: ColumnDefinition, row: int) -> Any:
+        """A row's value in a column of a plain type (storage.rows): it is the same under any type that a
+        column may be defined with.
+        """
+        stored = self.columns.get(definition.number)
+        return definition.missing if stored is None else stored.item(row)
 
     def width(self, numbers: Iterable[int]) -> int:
         """About how many bytes of a decoded row the columns with these attnums take."""

@@ -39,7 +39,7 @@ import numpy.typing as npt
 
 from storage import checksums, codec
 from storage.column import Array, Column, Mask, Positions
-from storage.encodings.base import Bytes, Stored, flat
+from storage.encodings.base import Bytes, Stored, Stretched, flat
 from storage.encodings.wide import StoredWide, Wide
 from storage.errors import DataCorrupted
 from storage.memory import memory
@@ -141,7 +141,7 @@ def open_vectors(path: Path, nbytes: int, rows: int) -> VectorFile:
         return found
 
 
-class Referred:
+class Referred(Stretched):
     """A column whose rows stand in vector files: see storage.encodings.base.Encoded."""
 
     tag: ClassVar[str] = "vectors"

@@ -19,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from storage.definitions import KeyColumns, Table
 from storage.durability.records import RowRecord
 from storage.indexes.lookup import part_index, write_index
@@ -85,8 +83,7 @@ class RowTable:
             ):
                 return False
             for part in store.sealed:
-                asked, _ = part_index(part, self.table, columns).probe(np.array((hash,), np.uint64))
-                if len(asked):
+                if part_index(part, self.table, columns).rows_of(hash):
                     return False
         return True
 

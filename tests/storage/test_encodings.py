@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 
 from storage import encodings, kernels
 from storage.column import Column
-from storage.encodings import ENCODINGS, leaves
+from storage.encodings import ENCODINGS, blocks, leaves
 from storage.encodings.base import Encoded
+from storage.encodings.blocks import BLOCK_BYTES
 from storage.encodings.packedcolumn import PackedColumn
 from storage.encodings.runcolumn import RunColumn
 from storage.encodings.runs import Runs
 from storage.order import order_key
 from storage.predicate import Comparison
+from storage.segments.cache import Cache
 from storage.segments.coded import CodedColumn
 from storage.types import (
     BOOL,
@@ -186,6 +189,39 @@ def test_any_rows_come_back(twin: None, encoding: Any, data: st.DataObject) -> N
     assert same(encoded.decode(start, stop, rows), column.slice(start, stop).take(rows))
     every = np.arange(stop - start)
     assert same(encoded.decode(start, stop, every), column.slice(start, stop))
+
+
+@each_encoding
+@quick
+@given(st.data())
+def test_any_one_row_comes_back(twin: None, encoding: Any, data: st.DataObject) -> None:
+    drawn = _drawn(data, encoding)
+    if drawn is None:
+        return
+    column, encoded = drawn
+    items = column.tolist()
+    rows = data.draw(st.lists(st.integers(0, len(column) - 1), min_size=1, max_size=20))
+    assert repr([encoded.item(row) for row in rows]) == repr([items[row] for row in rows])
+
+
+def test_a_decoded_block_of_texts_is_kept_for_the_next_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Cache(BLOCK_BYTES * 3)
+    monkeypatch.setattr(blocks, "cache", kept)
+    texts = [f"text {n}" for n in range(40_000)]
+    encoded = blocks.Blocks.encode(Column.of(TEXT, texts))
+    assert encoded is not None
+    for row in (0, 1, 39_999, 20_000, 0, 39_998):
+        assert encoded.item(row) == texts[row]
+    assert 0 < kept.nbytes <= kept.limit
+    kept.limit = 0
+    assert encoded.item(7) == texts[7]
+    assert kept.nbytes == 0
+    kept.limit = BLOCK_BYTES * 3
+    assert encoded.item(7) == texts[7]
+    assert kept.nbytes
+    del encoded
+    gc.collect()
+    assert kept.nbytes == 0
 
 
 TESTS: dict[Comparison, Callable[[Any, Any], bool]] = {

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.indexes.hashindex import HashIndex
 from storage.kernels.compiled import buckets as compiled
 from storage.kernels.plain import buckets as plain
 
@@ -36,6 +37,15 @@ def test_rows_in_buckets_are_found(
     true = {(i, p) for i, h in enumerate(asked.tolist()) for p in positions.tolist() if hashes[p] == h}
     assert true <= set(found)
     assert pairs(plain.probe_buckets(*built[0], len(hashes), asked)) == found
+
+
+@given(words, words, st.lists(st.booleans(), min_size=60, max_size=60))
+def test_one_hash_finds_what_a_probe_finds(hashes: np.ndarray, more: np.ndarray, kept: list[bool]) -> None:
+    positions = np.flatnonzero(kept[: len(hashes)])
+    index = HashIndex(*plain.bucket_rows(hashes[positions], positions, len(hashes)), len(hashes))
+    for hash in [*more.tolist(), *hashes.tolist()]:
+        _, found = index.probe(np.array((hash,), np.uint64))
+        assert index.rows_of(hash) == found.tolist()
 
 
 def test_what_is_not_in_buckets_is_seldom_found() -> None:
