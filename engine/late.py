@@ -26,7 +26,7 @@ WIDE = 64
 class Unfetched(Column):
     """A column whose values are fetched when they are first looked at."""
 
-    __slots__ = ()
+    __slots__ = ("_whole",)
 
     def __init__(self, type: Type) -> None:
         # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__
@@ -36,12 +36,20 @@ class Unfetched(Column):
         self.scale = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("_values", "_valid"):
+        if name == "_whole":
+            self._whole = self._fetch()
+        elif name in ("_values", "_valid"):
+            column = self.whole
+            self._valid = None if column.arrow else column.valid
+            self._values = column.values
+        else:
             raise AttributeError(name)
-        column = self._fetch()
-        self._valid = None if column.arrow else column.valid
-        self._values = column.values
         return getattr(self, name)
+
+    @property
+    def whole(self) -> Column:
+        """The column fetched, in the form that storage gives it: coded, it may be, of another type's name."""
+        return self._whole
 
     def _fetch(self) -> Column:
         raise NotImplementedError

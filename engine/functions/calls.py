@@ -7,7 +7,7 @@ put over its result. Where the only argument that varies is coded, it is given t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,11 @@ import numpy as np
 from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.functions.registry import BY_ID, Overload
+from engine.late import Unfetched
 from engine.run import Run
 from storage.column import Column, Mask
 from storage.segments.coded import CodedColumn
-from storage.types import Type
+from storage.types import Form, Type
 
 
 def call(function: str, columns: Sequence[Column], rows: int, run: Run, type: Type) -> Column:
@@ -52,18 +53,30 @@ def _by_value(
     if len(varying) != 1 or overload.volatility != "i" or overload.rows:
         return None
     number = varying[0]
-    coded = columns[number]
+    varied = columns[number]
+    coded = varied.whole if isinstance(varied, Unfetched) else varied
     if not isinstance(coded, CodedColumn):
+        return None
+    if coded.type != varied.type:
         return None
     constants = (*columns[:number], *columns[number + 1 :])
     name = None
     if not overload.run:
-        name = (overload.id, number, tuple((c.type.oid, repr(c.tolist()[0])) for c in constants))
+        name = (overload.id, number, tuple((c.type.oid, _said(c)) for c in constants))
 
     def work(values: Column) -> Column:
         return _strict(overload, (*columns[:number], values, *columns[number + 1 :]), len(values), run, type)
 
     return by_value(coded, work, name)
+
+
+def _said(constant: Column) -> Hashable:
+    """What tells a constant that is not null from all others of its type."""
+    if constant.type.form is Form.ROWS:
+        return bytes(constant.values[:1].tobytes())
+    if constant.type.form is Form.BYTES:  # written out, a vector takes longer than a look at many others
+        return bytes(constant.values[0].as_py())
+    return repr(constant.tolist()[0])
 
 
 def _invoke(overload: Overload, columns: Sequence[Column], rows: int, run: Run) -> Column:
