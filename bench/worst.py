@@ -1,7 +1,7 @@
 """Certified scans where codes cannot pay, against the plain scan of the same rows in the same run.
 
 A plan that asks codes is to do no worse than the one that reads every vector by more than a tenth. So rows
-are made that nothing can be said of (noise around the threshold, rows that are all equal), rows that look
+are made that nothing can be said of (noise around the threshold, rows that are equal), rows that look
 well at first (the first segments, the first half of each segment), and thresholds that every row or no row
 passes. Queries are asked in turn with `enable_certified_scan` on and off; the answers have to be the same.
 The second ratio is that of the fastest runs, the third that of the least that the server computed for one:
@@ -57,6 +57,13 @@ def _noise(count: int, rng: np.random.Generator) -> Vectors:
 
 def _equal(count: int, rng: np.random.Generator) -> Vectors:
     return np.repeat(_noise(1, np.random.default_rng(0)), count, axis=0)
+
+
+def _alike(count: int, rng: np.random.Generator) -> Vectors:
+    """Equal ones, but for a few: those are not kept as one value."""
+    rows = _equal(count, rng)
+    rows[::4096] = _noise(len(rows[::4096]), rng)
+    return rows
 
 
 def _far(count: int, rng: np.random.Generator) -> Vectors:
@@ -123,6 +130,12 @@ CASES = (
     Case("noise, all or none pass", _noise, _other, (_ABOVE.format(-2), _ABOVE.format(2), _BELOW.format(3))),
     Case(
         "all rows equal", _equal, _first, (_ABOVE.format(1), _ABOVE.format(0.999), _BELOW.format(1e-9), _BEST)
+    ),
+    Case(
+        "nearly all rows equal",
+        _alike,
+        lambda rows: rows[1],
+        (_ABOVE.format(1), _ABOVE.format(0.999), _BELOW.format(1e-9), _BEST),
     ),
     Case("all rows at the threshold", _near, _axis, (_ABOVE.format(0.5), _BELOW.format(1.0), _BEST)),
     Case("all but the first segments", _later, _axis, (_ABOVE.format(0.5),)),

@@ -57,8 +57,11 @@ class Morsel(Protocol):
     def slice(self, start: int, stop: int) -> Morsel:
         """Rows start to stop as a morsel of their own: what is read of it, is read of these only."""
 
-    def pieces(self, predicate: Conjunction = ()) -> Iterator[Morsel]:
-        """The same rows as morsels of the usual size, without those whose zone maps rule them out."""
+    def pieces(self, predicate: Conjunction = (), asked: Collection[int] | None = None) -> Iterator[Morsel]:
+        """The same rows as morsels of the usual size, without those whose zone maps rule them out.
+
+        `asked` are the attnums of the columns that will be read.
+        """
 
 
 Found = tuple[Morsel, Positions, Positions]

@@ -106,9 +106,8 @@ class CertifiedScan:
             if isinstance(answer, Asked):
                 definition = table.definition(self.plain.numbers[term.column])
                 questions.append(ColumnTerm(definition, answer))
-        if not questions:
-            return None
-        return Search(self, owner, beginning, tuple(questions), run)
+        search = Search(self, owner, beginning, tuple(questions), run)
+        return search if search.pays_at_all() else None
 
 
 @dataclass(eq=False)
@@ -142,10 +141,21 @@ class Search:
         self._whole = beginning.tests(scan.condition, scan.rest)
         self._others = beginning.tests(self.operator.others, self.operator.rest)
 
+    def pays_at_all(self) -> bool:
+        """Whether any part has codes that fit the questions, which is seen by the first that has. Counts the
+        rows where none has."""
+        morsels = self.view.morsels(self.predicate, whole=True)
+        found = self.nothing or any(self._coded(morsel).codes for morsel in morsels)
+        if not found:
+            self._sums.add(Tally(scans=1, skipped=self._skipped(), plain=self._rows))
+        return found
+
+    def _skipped(self) -> int:
+        return self.view.skipped(self.predicate)[0] if self.predicate else 0
+
     def tasks(self) -> Iterator[Task]:
         """The tasks over what codes leave."""
-        skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
-        self._sums.add(Tally(scans=1, skipped=skipped))
+        self._sums.add(Tally(scans=1, skipped=self._skipped()))
         if self.nothing:
             return
         try:
@@ -184,7 +194,7 @@ class Search:
         """A part without codes, or one whose codes are not asked."""
         self._sums.add(Tally(plain=part.rows))
         scan = self.operator.plain
-        for piece in part.morsel.pieces(self.predicate):
+        for piece in part.morsel.pieces(self.predicate, scan.numbers):
             yield from scan.tasks(piece, self.columns, self.predicate, self._whole, self.run, self.owner)
 
     # over codes

@@ -41,6 +41,7 @@ from storage.predicate import Compare, Comparison, Conjunction
 from storage.seams import Morsel
 from storage.segments.tally import Tally
 from storage.types import Type
+from storage.waiting import about_to_wait
 
 # Rows that a task looks at in full at once, to sharpen the limit; and such of the end.
 _FIRST, _PIECE = 16, 256
@@ -50,6 +51,8 @@ _MOST_ROWS, _MOST_SHARE = 1024, 1 / 16
 # Rows that are wanted, and rows of the table, of which the most promising ones are sought before all else:
 # four bytes of each are remembered meanwhile.
 _FORESEEN, _PROMISED = 1024, 1 << 24
+# A first look at the signs of no more rows is done before workers have been told of it.
+_ALONE = 1 << 18
 # Rows that count are positions where they are no larger share.
 _SPARSE = 1 / 8
 # Codes do not pay where they leave more than this share of the rows: so many of so many parts of a table that
@@ -191,8 +194,13 @@ class _Search:
             rows += sum(work.part.morsel.rows for work in group)
             if rows <= _PROMISED:
                 some.append(group)
-        for _ in ordered((partial(self._promising, group) for group in some), self.run):
-            pass
+        if rows <= _ALONE:
+            about_to_wait()
+            for group in some:
+                self._promising(group)
+        else:
+            for _ in ordered((partial(self._promising, group) for group in some), self.run):
+                pass
         promised = [(work, work.promised) for group in some for work in group if work.promised is not None]
         if not promised:
             return
@@ -260,7 +268,7 @@ class _Search:
         for part in self.parts:
             if part.codes is None:
                 self._sums.add(Tally(plain=part.morsel.rows))
-                for piece in part.morsel.pieces(self.predicate):
+                for piece in part.morsel.pieces(self.predicate, scan.numbers):
                     for task in scan.tasks(
                         piece, self.columns, self.predicate, self.tests, self.run, self.operator
                     ):

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 
 from storage.column import Column, Positions
 from storage.definitions import ColumnDefinition, Table
+from storage.encodings.constant import Constant
 from storage.encodings.wide import is_wide
 from storage.indexes.hashindex import sections_of
 from storage.memory import trim
@@ -264,6 +265,8 @@ class _Building:
                     coding.see(np.arange(target.rows), column)
                 if number in self._in_keys:
                     keys[number] = column
+            if columns[number].tag == Constant.tag:
+                coding = None  # one value is looked at sooner than its code
             section = None if coding is None else coding.section()
             if coding is not None and coding.near is not None:
                 self._folder.centroids[self._table.oid, number] = coding.near

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -243,6 +243,8 @@ class OwnMorsel:
         """See storage.seams.Morsel."""
         return OwnMorsel(self._rows, self._start + start, self._start + stop, self._command)
 
-    def pieces(self, predicate: Conjunction = ()) -> Iterator[OwnMorsel]:
+    def pieces(
+        self, predicate: Conjunction = (), asked: Collection[int] | None = None
+    ) -> Iterator[OwnMorsel]:
         """See storage.seams.Morsel: it is of the usual size."""
         yield self

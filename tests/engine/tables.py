@@ -60,7 +60,9 @@ class RowsMorsel:
         seen = None if self.seen is None else self.seen[start:stop]
         return RowsMorsel(columns, stop - start, self.first + start, seen, self.fetched)
 
-    def pieces(self, predicate: Conjunction = ()) -> Iterator[RowsMorsel]:
+    def pieces(
+        self, predicate: Conjunction = (), asked: Collection[int] | None = None
+    ) -> Iterator[RowsMorsel]:
         yield self
 
 

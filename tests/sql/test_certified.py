@@ -389,9 +389,10 @@ def test_an_order_that_codes_cannot_decide_is_seen_before_it_is_asked(
     monkeypatch.setattr(nearest, "_SMALL", 16)
     client = Client()
     try:
-        one = f"[{','.join(['1'] * DIMENSIONS)}]"
+        one, half = (f"[{','.join([number] * DIMENSIONS)}]" for number in ("1", "0.5"))
         client.run(f"CREATE TABLE f (id int, v vector({DIMENSIONS}))")
-        client.run(f"INSERT INTO f SELECT g, '{one}' FROM generate_series(1, 1000) g")
+        client.run(f"INSERT INTO f SELECT g, '{one}' FROM generate_series(1, 999) g")
+        client.run(f"INSERT INTO f VALUES (1000, '{half}')")
         client.seal("f")
         for key in (f"v <-> '{one}'", f"v <#> '{one}'", f"v <=> '{one}' DESC"):
             statement = f"SELECT id FROM f ORDER BY {key} LIMIT 3"
@@ -399,6 +400,26 @@ def test_an_order_that_codes_cannot_decide_is_seen_before_it_is_asked(
             shown = dict(line.strip().split(": ", 1) for line in lines if ": " in line)
             assert (shown["Rows Searched"], shown["Rows Without Codes"]) == ("0", "1000")
             assert client.run(statement) == [("1",), ("2",), ("3",)]
+    finally:
+        client.close()
+
+
+def test_vectors_that_are_all_alike_have_no_codes_and_one_score() -> None:
+    client = Client()
+    try:
+        one = f"[{','.join(['1'] * DIMENSIONS)}]"
+        client.run(f"CREATE TABLE f (id int, v vector({DIMENSIONS}))")
+        client.run(f"INSERT INTO f SELECT g, '{one}' FROM generate_series(1, 1000) g")
+        client.seal("f")
+        (part,) = client.database.store(client.table("f").oid).parts
+        assert codes_of(part, client.table("f").columns[1]) is None
+        for text in (
+            f"SELECT id FROM f ORDER BY v <#> '{one}' LIMIT 3",
+            f"SELECT count(*) FROM f WHERE v <-> '{one}' < 1",
+            f"SELECT count(*) FROM f WHERE v <*> '{one}' > {DIMENSIONS}",
+        ):
+            certified, plain = client.both(text)
+            assert certified == plain
     finally:
         client.close()
 
