@@ -22,6 +22,7 @@ from typing import assert_never
 
 from engine.forms.style import Style
 from server import messages, parameters, responses, rows
+from server.bindshapes import BindShape
 from server.copying import CopyRows, Incoming
 from server.frames import Frame
 from server.messages import (
@@ -81,6 +82,9 @@ _DESCRIBE, _EXECUTE, _SYNC = (Describe.tag, b"P\0"), (Execute.tag, bytes(5)), (S
 _SYNCHRONY = ProtocolViolation("terminating connection because protocol synchronization was lost")
 
 
+_SHAPES = 256  # that a connection keeps
+
+
 class _Lost(Exception):
     """The client sends what nobody can make sense of: the connection ends after this error."""
 
@@ -103,6 +107,7 @@ class Connection:
         self._copy: Incoming | None = None
         self._outcomes: Iterator[Outcome] | None = None  # the rest of a Query that waits for COPY's data
         self._formats: dict[str, tuple[int, ...]] = {}  # of the results of portals
+        self._shapes: dict[bytes, BindShape] = {}  # of each statement's last Bind, by its name
 
     @property
     def copying(self) -> bool:
@@ -185,26 +190,70 @@ class Connection:
             return None
         if self._skipping or self._copy is not None:
             return None
+        body = inbox[0][1]
         try:
-            bind = messages.read(*inbox[0])
-            assert isinstance(bind, Bind)
-            short = None if bind.portal else self.session.short(bind.statement)
-            if short is None:
-                return None
-            formats = parameters.result_formats(bind, short)
-            done = None
-            if short.single is not None:
-                done = self.session.single(short, parameters.values(bind, short, self.session.style))
-            if done is None:
-                done = self.session.once(short, parameters.columns(bind, short, self.session.style))
+            answer = self._again(body, described)
+            if answer is None:
+                answer = self._first(body, described)
         except Exception:
             return None
+        return None if answer is None else (answer, execute + 2)
+
+    def _again(self, body: bytes, described: bool) -> Iterator[Piece] | None:
+        """The answer to a Bind like one that was seen before, and so on; None as `series`."""
+        shape = self._shapes.get(body[1 : body.find(b"\0", 1)])
+        values = None if shape is None else shape.read(body)
+        if shape is None or values is None:
+            return None
+        short = self.session.short(shape.statement)
+        if short is None or not shape.is_of(short):
+            return None
+        head = _head(short, shape.formats, described)
+        done = (self.session.once if short.single is None else self.session.single)(short, values)
         if done is None:
             return None
-        head = [responses.BIND_COMPLETE]
-        if described:
-            head.append(_description(short, formats))
-        return self._once(short, done, head, formats, bind.tag), execute + 2
+        whole = self._whole(shape, done, head)
+        return iter((whole,)) if whole is not None else self._once(short, done, head, shape.formats, Bind.tag)
+
+    def _first(self, body: bytes, described: bool) -> Iterator[Piece] | None:
+        """Likewise of any Bind."""
+        bind = messages.read(Bind.tag, body)
+        assert isinstance(bind, Bind)
+        short = None if bind.portal else self.session.short(bind.statement)
+        if short is None:
+            return None
+        formats = parameters.result_formats(bind, short)
+        head = _head(short, formats, described)
+        if len(self._shapes) >= _SHAPES:
+            self._shapes.clear()
+        self._shapes[bind.statement.encode()] = BindShape(bind, body, short, formats)
+        done = None
+        if short.single is not None:
+            done = self.session.single(short, parameters.values(bind, short, self.session.style))
+        if done is None:
+            done = self.session.once(short, parameters.columns(bind, short, self.session.style))
+        return None if done is None else self._once(short, done, head, formats, bind.tag)
+
+    def _whole(self, shape: BindShape, done: Once, head: Sequence[bytes]) -> bytes | None:
+        """What `_once` gives, where nothing has to be waited for, and nothing else to be told."""
+        session = self.session
+        if session.pending is not None or not session.quiet:
+            return None
+        parts = [*head]
+        try:
+            if done.row is not None:
+                frame = shape.frame(done.row)
+                if frame is None:
+                    return None
+                parts.append(frame)
+                self._metrics.rows += 1
+            for batch in done.batches:
+                parts += self._frames(batch, shape.formats, session.style)
+        except Exception:
+            return None  # it has run, and is not run again: `_once` tells what is wrong
+        parts += responses.command_complete(done.tag), responses.ready(session.status)
+        self._rest()
+        return b"".join(parts)
 
     def _query_once(self, text: str) -> Iterator[Piece] | None:
         """A Query that is one short statement, likewise."""
@@ -419,12 +468,15 @@ class Connection:
         yield from self._notices()
         yield from self._changes()
         yield from self.news()
-        status = self.session.status
-        if status == "I":
+        self._rest()
+        yield responses.ready(self.session.status)
+
+    def _rest(self) -> None:
+        """What comes next is the client's turn."""
+        if self.session.status == "I":
             self._formats.clear()  # portals end with their transaction
         self.waiting = True
         self.session.rest()
-        yield responses.ready(status)
 
     def news(self) -> list[bytes]:
         """What the client is told unasked, outside transactions."""
@@ -438,6 +490,12 @@ class Connection:
     def _changes(self) -> Iterator[bytes]:
         for name, value in self.session.parameter_changes().items():
             yield responses.parameter_status(name, value)
+
+
+def _head(short: Short, formats: tuple[int, ...], described: bool) -> list[bytes]:
+    """What stands before the rows of a Bind, perhaps Describe, and Execute."""
+    bound = responses.BIND_COMPLETE
+    return [bound, _description(short, formats)] if described else [bound]
 
 
 def _description(short: Short, formats: tuple[int, ...]) -> bytes:

@@ -7,7 +7,6 @@ either the stream cannot be followed any more, so the connection ends.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 from server.messages import (
     BY_TAG,
@@ -29,10 +28,10 @@ Frame = tuple[int, bytes]  # tag, body
 
 
 class Frames:
-    """`feed` what comes; `packet` cuts untagged packets, `password` and `messages` tagged ones."""
+    """`packet` cuts untagged packets and `password` tagged ones of what was fed, `messages` of what comes."""
 
     def __init__(self, largest: int) -> None:
-        self._largest = largest
+        self._most = {tag: largest if tag in _LARGE_TAGS else SMALL for tag in BY_TAG}
         self._data = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -84,19 +83,33 @@ class Frames:
         del data[: length + 1]
         return body
 
-    def messages(self) -> Iterator[Frame]:
-        """The whole messages that are there, in order. What is left is cut off the front at the end."""
-        data, at, end = self._data, 0, len(self._data)
+    def messages(self, data: bytes, into: list[Frame]) -> None:
+        """Put the whole messages that are there with `data`, in order, into a list; the rest is kept.
+
+        Raises ProtocolViolation behind those that can be followed.
+        """
+        kept = self._data
+        source: bytes | memoryview = data
+        if kept:
+            kept += data
+            source = memoryview(kept)
+        at, end = 0, len(source)
         try:
             while end - at >= 5:
-                tag, length = _HEAD.unpack_from(data, at)
-                if tag not in BY_TAG:
-                    raise ProtocolViolation(f"invalid frontend message type {tag}")
-                if not 4 <= length <= (self._largest if tag in _LARGE_TAGS else SMALL):
+                tag, length = _HEAD.unpack_from(source, at)
+                most = self._most.get(tag, -1)
+                if not 4 <= length <= most:
+                    if most < 0:
+                        raise ProtocolViolation(f"invalid frontend message type {tag}")
                     raise ProtocolViolation("invalid message length")
-                if end - at <= length:
-                    return
-                yield tag, bytes(memoryview(data)[at + 5 : at + 1 + length])
-                at += length + 1
+                stop = at + 1 + length
+                if stop > end:
+                    break
+                into.append((tag, bytes(source[at + 5 : stop])))
+                at = stop
         finally:
-            del data[:at]
+            if isinstance(source, memoryview):
+                source.release()
+                del kept[:at]
+            elif at < end:
+                kept += source[at:]

@@ -111,11 +111,12 @@ class Link(asyncio.Protocol):
         try:
             if self._channel is not None:
                 data = self._deciphered(self._channel, data)
-            self._frames.feed(data)
             if self._runner is None:
+                self._frames.feed(data)
                 self._enter()
+                data = b""
             if self._runner is not None:
-                self._pass_on(self._runner)
+                self._pass_on(self._runner, data)
         except DatabaseError as error:
             self._fail(error)
         except ssl.SSLError as error:
@@ -229,12 +230,12 @@ class Link(asyncio.Protocol):
         self._hub.admitted[self._pid] = self
         return Connection(session, self._key, self._hub.metrics)
 
-    def _pass_on(self, runner: Runner) -> None:
+    def _pass_on(self, runner: Runner, data: bytes) -> None:
         """Messages to the runner."""
         frames: list[Frame] = []
         broken: ProtocolViolation | None = None
         try:
-            frames.extend(self._frames.messages())
+            self._frames.messages(data, frames)
         except ProtocolViolation as error:
             broken = error
         if frames:

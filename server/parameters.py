@@ -45,7 +45,7 @@ def _read(message: Bind, prepared: Prepared | Short, style: Style, read: _Reader
             f"bind message supplies {count} parameters, "
             f'but prepared statement "{message.statement}" requires {len(prepared.parameters)}'
         )
-    formats = _spread(message.formats, count)
+    formats = spread(message.formats, count)
     name = f'portal "{message.portal}"' if message.portal else "unnamed portal"
     found = []
     for number, (type, value) in enumerate(zip(prepared.parameters, message.parameters, strict=True)):
@@ -72,11 +72,11 @@ def result_formats(message: Bind, prepared: Prepared | Short) -> tuple[int, ...]
         )
     for format in message.results:
         _check(format)
-    return _spread(message.results, count)
+    return spread(message.results, count)
 
 
-def _spread(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """None: text; one: for all; else one each."""
+def spread(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """One each of so many, from what a message gives: none (text), one for all, or one each."""
     if not formats:
         return (0,) * count
     return formats * count if len(formats) == 1 else formats

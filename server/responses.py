@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
+from typing import Literal
 
 from sql.outcome import Field, Notice, Notification
 from storage.errors import DatabaseError
@@ -35,11 +37,13 @@ def _text(value: str) -> bytes:
     return value.replace("\0", "").encode(errors="replace") + b"\0"
 
 
-def ready(status: str) -> bytes:
+@cache
+def ready(status: Literal["I", "T", "E"]) -> bytes:
     """ReadyForQuery: 'I' idle, 'T' in a transaction, 'E' in a failed one."""
     return b"Z\0\0\0\5" + status.encode()
 
 
+@lru_cache(256)
 def command_complete(tag: str) -> bytes:
     """CommandComplete: 'SELECT 3'."""
     return _message(b"C", _text(tag))

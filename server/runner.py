@@ -128,8 +128,9 @@ class Runner:
     def feed(self, frames: list[Frame]) -> bool:
         """Messages of the client. False: read no more for now."""
         with self._lock:
-            self._inbox.extend(frames)
-            self._inbox_bytes += sum(len(body) + 5 for _, body in frames)
+            for frame in frames:
+                self._inbox.append(frame)
+                self._inbox_bytes += len(frame[1]) + 5
             self._full = full = self._inbox_bytes >= INBOX_BYTES
         self._wake()
         return not full
@@ -229,7 +230,7 @@ class Runner:
             self._threads.start(self._run)
 
     def _short_turns(self, connection: Connection) -> None:
-        end = time.perf_counter() + TURN_SECONDS
+        end = 0.0
         while True:
             if self._answer is None and not self._begin_at_once(connection):
                 return
@@ -246,14 +247,18 @@ class Runner:
                     self._write(self._taken_out(), None)
                     if self._park():
                         return
-                if time.perf_counter() > end and self._inbox:
+                if not self._inbox:
+                    continue
+                now = time.perf_counter()
+                end = end or now + TURN_SECONDS
+                if now > end:
                     self._outlet.call(self._go_on)
                     return
 
     def _begin_at_once(self, connection: Connection) -> bool:
         """Begin with the next message. False: there is none, or a thread has it."""
         try:
-            if self._series(connection):
+            if self._inbox and self._series(connection):
                 return True
         except WouldBlock:
             self._to_thread()
@@ -287,7 +292,8 @@ class Runner:
         self._on_thread = False
         with self._lock:
             for _ in range(count):
-                self._taken(False)
+                self._inbox_bytes -= len(self._inbox.popleft()[1]) + 5
+            self._read_on()
         return True
 
     def _is_short(self, connection: Connection) -> bool:
@@ -464,10 +470,14 @@ class Runner:
             body = b"".join(parts)
             taken = size + 5 * len(parts)
         self._inbox_bytes -= taken
+        self._read_on()
+        return tag, body
+
+    def _read_on(self) -> None:
+        """Some of the inbox has been taken: there may be room for more."""
         if self._full and self._inbox_bytes < INBOX_BYTES // 2:
             self._full = False
             self._outlet.resume()
-        return tag, body
 
     def _send(self, out: list[bytes], idle: IdleLimit | None) -> None:
         with self._lock:

@@ -111,6 +111,11 @@ class Mailbox:
         with _LOCK:
             return sorted(name for name, boxes in _LISTENERS.get(self._database, {}).items() if self in boxes)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has come since the last call of `take`."""
+        return not self._come
+
     def take(self) -> list[Notification]:
         """What has come since the last call."""
         found = []

@@ -231,6 +231,10 @@ class SessionSeam(Protocol):
     def close(self) -> None:
         """The connection is gone: roll back, drop temporary things."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether none of the following three has anything to tell."""
+
     def notices(self) -> list[Notice]:
         """Notices since the last call."""
 

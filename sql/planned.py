@@ -8,7 +8,7 @@ not change result type'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -82,6 +82,7 @@ class Planned:
     given: tuple[Type | None, ...] | None = None  # of a prepared statement
     path: tuple[str, ...] = ()
     checked: Catalog | None = None  # the catalog that `plan` was last held against
+    seen: tuple[Mapping[str, str], Catalog] | None = None  # settings and catalog that `path` last held for
     notes: dict[Any, Any] = field(default_factory=dict)  # see sql.outcome.Short
     single: InsertRow | FindRow | None = None  # the same plan for one row
     uses: Uses = field(default_factory=Uses)
@@ -317,14 +318,25 @@ class Planner:
         if planned.given is not None and _shape(fresh.fields) != _shape(planned.fields):
             raise FeatureNotSupported("cached plan must not change result type")
         planned.statement, planned.plan, planned.fields = statement, fresh.plan, fresh.fields
-        planned.path, planned.checked, planned.notes = fresh.path, None, {}
+        planned.path, planned.checked, planned.seen, planned.notes = fresh.path, None, None, {}
         planned.single, planned.allowed = fresh.single, None
 
     def is_fresh(self, planned: Planned) -> bool:
         """Whether `refresh` has nothing to do."""
         if planned.plan is None or planned.plan.volatile:
             return False
-        return planned.path == tuple(self._home.search_path(True)) and self.is_current(planned)
+        return self._has_path(planned) and self.is_current(planned)
+
+    def _has_path(self, planned: Planned) -> bool:
+        """Whether names are looked for where they were: settings and catalog say, which a change replaces."""
+        values, catalog = self._home.settings.values, self._home.catalog
+        seen = planned.seen
+        if seen is not None and seen[0] is values and seen[1] is catalog:
+            return True
+        if planned.path != tuple(self._home.search_path(True)):
+            return False
+        planned.seen = values, catalog
+        return True
 
     def is_current(self, planned: Planned) -> bool:
         """Whether a plan is the one that would be made now.

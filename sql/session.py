@@ -359,6 +359,11 @@ class Session(ShortStatements):
             return
         self._notices.append(Notice(severity, sqlstate, message, detail, hint))
 
+    @property
+    def quiet(self) -> bool:
+        """See sql.outcome.SessionSeam."""
+        return not self._notices and self.mailbox.empty and self._reported is self.settings.values
+
     def notices(self) -> list[Notice]:
         """See sql.outcome.SessionSeam."""
         found, self._notices = self._notices, []

@@ -54,9 +54,9 @@ class ShortStatements(SessionTransaction):
     def short(self, statement: str) -> Planned | None:
         """See sql.outcome.SessionSeam."""
         planned = self.prepared.get(statement)
-        if planned is None or not planned.short or not self._is_allowed(planned):
+        if planned is None or not self._stands_alone or not planned.short:
             return None
-        return planned if self._stands_alone and self.planner.is_fresh(planned) else None
+        return planned if self._is_allowed(planned) and self.planner.is_fresh(planned) else None
 
     def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
         """See sql.outcome.SessionSeam."""

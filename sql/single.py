@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.functions.registry import BY_ID
 from engine.nodes import Call, Cast, Constant, Parameter, Reference
@@ -52,8 +52,7 @@ class Drawer(Protocol):
     def drew(self, sequence: int, value: int) -> None: ...
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """What the cells of a row are made of: the statement's parameters, its time, who draws from sequences."""
 
     values: Sequence[Any]

@@ -8,6 +8,8 @@ word the errors.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,20 @@ def binary_value(type: Type, raw: bytes) -> Any:
     return _string(type, raw) if type.oid in _TEXTS else None
 
 
+def value_reader(type: Type, format: int) -> Callable[[bytes], Any]:
+    """`text_value` or `binary_value`, of one type."""
+    form = _BINARY.get(type.oid) if format else None
+    if form is None:
+        return partial(binary_value if format else text_value, type)
+    unpack, size = form.unpack, form.size
+    return lambda raw: unpack(raw)[0] if len(raw) == size else None
+
+
+def column_reader(type: Type, format: int) -> Callable[[bytes], Column | None]:
+    """`read_text` or `read_binary`, of one type."""
+    return partial(read_binary if format else read_text, type)
+
+
 def read_text(type: Type, raw: bytes) -> Column | None:
     """A constant column of one value's text form; None: not read here."""
     value = text_value(type, raw)
@@ -81,6 +97,26 @@ def text_value(type: Type, raw: bytes) -> Any:
         number = raw[1:] if raw[:1] == b"-" else raw
         return int(raw) if number.isdigit() and len(number) <= digits else None
     return _string(type, raw) if type.oid in _TEXTS else None
+
+
+def field_writer(type: Type, format: int) -> Callable[[Any], bytes] | None:
+    """`plain_field` of one type, of values that are not null; None: not written here."""
+    if type.oid in _TEXTS:
+        return _text_field
+    if format:
+        pack = _FIELDS.get(type.oid)
+        return None if pack is None else partial(pack.pack, pack.size - 4)
+    return _digits_field if type.oid in _DIGITS else None
+
+
+def _text_field(value: str) -> bytes:
+    raw = value.encode()
+    return _LENGTH.pack(len(raw)) + raw
+
+
+def _digits_field(value: int) -> bytes:
+    raw = b"%d" % value
+    return _LENGTH.pack(len(raw)) + raw
 
 
 def _string(type: Type, raw: bytes) -> str | None:
@@ -105,16 +141,7 @@ def field(column: Column, format: int) -> bytes | None:
 
 def plain_field(type: Type, value: Any, format: int) -> bytes | None:
     """A plain value as a field, likewise."""
-    raw: bytes
     if value is None:
         return _NULL
-    if type.oid in _TEXTS:
-        raw = value.encode()
-    elif format:
-        pack = _FIELDS.get(type.oid)
-        return None if pack is None else pack.pack(pack.size - 4, value)
-    elif type.oid in _DIGITS:
-        raw = b"%d" % value
-    else:
-        return None
-    return _LENGTH.pack(len(raw)) + raw
+    write = field_writer(type, format)
+    return None if write is None else write(value)

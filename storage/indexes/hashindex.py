@@ -233,6 +233,8 @@ class RowIndex:
 
     def row_ids(self, hash: int) -> list[int]:
         """Those of rows that have a hash, the newest first."""
+        if not self._chains.count:
+            return []
         with self._lock:
             return [int(self._row_ids[entry]) for entry in self._chains.entries(hash)]
 

@@ -57,32 +57,43 @@ def columns_of(part: Part, table: Table, columns: KeyColumns, rows: Positions | 
     return [part.column(table.definition(number), 0, part.rows, rows) for number in columns.numbers]
 
 
-def part_index(part: Part, table: Table, columns: KeyColumns) -> HashIndex:
-    """The index of a part's rows: out of its file, or made when it is first asked for."""
-    index = part.indexes.get(columns)
-    if index is None and isinstance(part, Sealed):
-        # not kept here: the buffer cache holds it, and lets it go
-        section = part.segment.sections.get(columns.name)
-        index = None if section is None else HashIndex.read(section, version_of(table, columns))
-        if index is not None:
-            return index
-    if index is None:
-        if part.rows > LONG:
-            about_to_wait()
-        key = hashed(columns_of(part, table, columns, None), part.rows, columns.nulls)
-        index = part.indexes[columns] = HashIndex.of(key)
-    return index
+class PartIndexes:
+    """The indexes of a table's parts over one key: what finding them takes, worked out once."""
+
+    __slots__ = ("_columns", "_name", "_table", "_version")
+
+    def __init__(self, table: Table, columns: KeyColumns) -> None:
+        self._table, self._columns = table, columns
+        self._name, self._version = columns.name, version_of(table, columns)
+
+    def of(self, part: Part) -> HashIndex:
+        """The index of a part's rows: out of its file, or made when it is first asked for."""
+        if isinstance(part, Sealed):
+            # not kept here: the buffer cache holds it, and lets it go
+            section = part.segment.sections.get(self._name)
+            stored = None if section is None else HashIndex.read(section, self._version)
+            if stored is not None:
+                return stored
+        index = part.indexes.get(self._columns)
+        if index is None:
+            if part.rows > LONG:
+                about_to_wait()
+            columns = columns_of(part, self._table, self._columns, None)
+            key = hashed(columns, part.rows, self._columns.nulls)
+            index = part.indexes[self._columns] = HashIndex.of(key)
+        return index
 
 
 def _candidates(
     store: Store, table: Table, columns: KeyColumns, parts: Sequence[Part], hashes: Words
 ) -> Iterator[Hits]:
     blocks: list[Block] = []
+    indexes = PartIndexes(table, columns)
     for part in parts:
         if isinstance(part, Block):
             blocks.append(part)
             continue
-        asked, positions = part_index(part, table, columns).probe(hashes)
+        asked, positions = indexes.of(part).probe(hashes)
         if len(asked):
             yield Hits(part, asked, positions)
     if not blocks:
@@ -92,7 +103,7 @@ def _candidates(
         # The index knows the blocks that are the store's now: those that a merge took are asked one by one.
         left = [block for block in blocks if block.left]
     for block in left:
-        asked, positions = part_index(block, table, columns).probe(hashes)
+        asked, positions = indexes.of(block).probe(hashes)
         if len(asked):
             yield Hits(block, asked, positions)
     yield from _located(blocks, *index.probe(hashes))

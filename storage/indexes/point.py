@@ -7,11 +7,11 @@ commit sees of them, if it is still the newest afterwards.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from storage.definitions import KeyColumns, Table
-from storage.indexes.lookup import part_index, write_index
+from storage.indexes.lookup import PartIndexes, write_index
 from storage.indexes.onekey import OneHash, hash_of
 from storage.rows import Row, is_plain
 from storage.segments.blocks import Block
@@ -28,6 +28,7 @@ class PointKey:
         self.table = table
         self.columns = columns
         self._hash = hash
+        self._indexes = PartIndexes(table, columns)
         self._width = len(columns.numbers)
         self._definitions = tuple(table.definition(number) for number in (*columns.numbers, *numbers))
 
@@ -42,26 +43,31 @@ class PointKey:
     def find(self, store: Store, commit: int, key: Row) -> Row | None:
         """The values of the row that `commit` sees with this key, if there is one. Raises WouldBlock."""
         hash = self._hash(key)
-        for part, at in self._candidates(store, commit, hash):
-            if part.sees(commit, at):
-                values = part.values(self._definitions, at)
-                if values[: self._width] == key:
-                    return values[self._width :]
-        return None
-
-    def _candidates(self, store: Store, commit: int, hash: int) -> Iterator[tuple[Part, int]]:
         with store.lock:
             parts, sealed = store.parts, store.sealed
             if store.parts_at(commit) is not parts:  # a truncation is on its way to the disk
                 raise WouldBlock
-            row_ids = write_index(store, self.table, self.columns).row_ids(hash)
+            row_ids: list[int] = []
+            if len(sealed) < len(parts):
+                row_ids = write_index(store, self.table, self.columns).row_ids(hash)
         for row_id in row_ids:
             # the blocks stand behind the sealed ones, in the order of their row ids
             place = bisect_right(parts, row_id, len(sealed), key=_FIRST) - 1
             block = parts[place] if place >= len(sealed) else None
             at = block.position(row_id) if isinstance(block, Block) else -1
-            if at >= 0:
-                yield parts[place], at
+            row = self._seen(parts[place], at, commit, key) if at >= 0 else None
+            if row is not None:
+                return row
         for part in sealed:
-            for at in part_index(part, self.table, self.columns).rows_of(hash):
-                yield part, at
+            for at in self._indexes.of(part).rows_of(hash):
+                row = self._seen(part, at, commit, key)
+                if row is not None:
+                    return row
+        return None
+
+    def _seen(self, part: Part, at: int, commit: int, key: Row) -> Row | None:
+        """The values of a row, if `commit` sees it and it has the key."""
+        if not part.sees(commit, at):
+            return None
+        values = part.values(self._definitions, at)
+        return values[self._width :] if values[: self._width] == key else None

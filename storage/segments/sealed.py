@@ -193,8 +193,10 @@ class Sealed:
 
     def sees(self, commit: int, at: int) -> bool:
         """See storage.segments.table.Part."""
-        gone, born = self.gone_in(at, at + 1), self.born_in(at, at + 1)
-        return (born is None or bool(born[0] <= commit)) and (gone is None or not 0 < gone[0] <= commit)
+        if self._damage is not None:
+            raise self._damage
+        gone, born = self._gone, self._born
+        return (born is None or bool(born[at] <= commit)) and (gone is None or not 0 < gone[at] <= commit)
 
     def values(self, definitions: Sequence[ColumnDefinition], at: int) -> Row:
         """See storage.segments.table.Part."""

@@ -122,8 +122,11 @@ class Locks:
         """Whether nobody at all has asked for a mode that conflicts, nor anybody waits."""
         if thing in self.queues:
             return False
+        held = self.held.get(thing)
+        if not held:
+            return True
         mask = self._conflicts[mode]
-        return not any(modes & mask for modes in self.held.get(thing, {}).values())
+        return not any(modes & mask for modes in held.values())
 
     def holders(self, party: Holder, thing: Thing, mode: int) -> list[Holder]:
         """The others whose modes conflict."""

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 
 from storage.definitions import KeyColumns, Table
 from storage.durability.records import RowRecord
-from storage.indexes.lookup import part_index, write_index
+from storage.indexes.lookup import PartIndexes, write_index
 from storage.indexes.onekey import OneHash, hash_of
 from storage.rows import Row, is_plain
 from storage.segments.table import Store
@@ -44,7 +44,8 @@ class RowTable:
         self.table = table
         self.record = RowRecord(table)
         self._keys = keys
-        self._unique = tuple(dict.fromkeys(unique.columns for unique in table.unique_keys))
+        unique = dict.fromkeys(key.columns for key in table.unique_keys)
+        self._unique = tuple((columns, PartIndexes(table, columns)) for columns in unique)
 
     @classmethod
     def of(cls, table: Table) -> RowTable | None:
@@ -73,7 +74,7 @@ class RowTable:
 
         The caller holds the store's lock. Raises WouldBlock.
         """
-        for columns in self._unique:
+        for columns, indexes in self._unique:
             hash = hashes[columns]
             if hash is None:
                 continue
@@ -83,7 +84,7 @@ class RowTable:
             ):
                 return False
             for part in store.sealed:
-                if part_index(part, self.table, columns).rows_of(hash):
+                if indexes.of(part).rows_of(hash):
                     return False
         return True
 

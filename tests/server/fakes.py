@@ -314,6 +314,10 @@ class FakeSession:
     def notifications(self) -> list[Notification]:
         return []
 
+    @property
+    def quiet(self) -> bool:
+        return not self._notices and not self._changed
+
     def notices(self) -> list[Notice]:
         notices, self._notices = self._notices, []
         return notices
