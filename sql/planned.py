@@ -433,7 +433,7 @@ class Planner:
                 return (Field("QUERY PLAN", TEXT),)
             case commands.Backup():
                 return tuple(Field(name, INT8) for name in commands.BACKUP_COLUMNS)
-            case commands.Fetch(name, _, move) if not move and name in self._home.portals:
+            case commands.Fetch(name, move=False) if name in self._home.portals:
                 return self._home.portals[name].fields
             case commands.Call(query=query):
                 found = procedure_call(query, self.context(ParameterTypes(parameters), ""))

@@ -1,7 +1,8 @@
 """Portals: bound statements that can be read a part at a time.
 
 A portal's rows are one iterator that lives from its first reading to its end; `take` cuts them at a row
-count, so a FETCH and an Execute with a limit may stop inside a batch. What gives no rows runs once. A portal
+count, so a FETCH and an Execute with a limit may stop inside a batch. A cursor that may go back, or outlives
+its transaction, keeps its rows in a spool. What gives no rows runs once. A portal
 whose reading failed is dead: its name stays taken until its transaction, or the savepoint it was made
 under, is gone.
 """
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import GeneratorType
 
+from engine.spool import Spool
 from sql.outcome import Empty, Field, Outcome, Rows
 from storage.batch import Batch
 from storage.column import Column
@@ -35,7 +37,11 @@ class BoundPortal:
     binary: bool = False  # DECLARE BINARY
     statement: str = ""
     level: int = 0  # of savepoints that it was made under
+    scroll: bool = False  # a cursor that may go back
+    spool: Spool | None = None
+    place: int = 0  # the row, counted from 1, that was given last; one more than there are: beyond the end
     dead: bool = False
+    ended: bool = False  # all rows have been given, and asked for more
     _left: Batch | None = field(default=None, repr=False)
     _batches: Iterator[Batch] | None = field(default=None, repr=False)
 
@@ -48,7 +54,7 @@ class BoundPortal:
         if self.dead or not (self.outcome is None or isinstance(self.outcome, Rows | Empty)):
             raise ObjectNotInPrerequisiteState(f'portal "{self.name}" cannot be run')
         if self.outcome is None:
-            with self._dying():
+            with self.dying():
                 self.outcome = self.start()
             if isinstance(self.outcome, Rows) and self._batches is None:
                 self.read(self.outcome.batches)
@@ -56,23 +62,38 @@ class BoundPortal:
 
     def take(self, count: int | None) -> Iterator[Batch]:
         """The next `count` rows (None: all that are left)."""
+        if self.spool is not None:
+            yield from self._spooled(self.spool, count)
+            return
         if self._batches is None:
             self.begin()
         assert self._batches is not None
         while count is None or count > 0:
-            with self._dying():
+            with self.dying():
                 batch = self._left if self._left is not None else next(self._batches, None)
             self._left = None
             if batch is None:
+                self.ended = True
                 return
             if count is not None and batch.rows > count:
                 batch, self._left = batch.slice(0, count), batch.slice(count, batch.rows)
             if count is not None:
                 count -= batch.rows
+            self.place += batch.rows
             yield batch
 
+    def _spooled(self, spool: Spool, count: int | None) -> Iterator[Batch]:
+        """`take` from a spool."""
+        first, last = self.place + 1, None if count is None else self.place + count
+        about_to_wait()
+        with self.dying():
+            there = spool.reach(last)
+        self.place = last if there and last is not None else spool.rows + 1
+        yield from spool.forward(first, spool.rows if last is None else last)
+
     @contextmanager
-    def _dying(self) -> Iterator[None]:
+    def dying(self) -> Iterator[None]:
+        """What fails inside leaves the portal dead."""
         try:
             yield
         except WouldBlock:  # it is begun again
@@ -84,8 +105,9 @@ class BoundPortal:
     def materialise(self) -> None:
         """Read everything now: the transaction is about to end."""
         about_to_wait()
-        if self._batches is not None:
-            self._batches = iter(list(self.take(None)))
+        if self.spool is not None:
+            with self.dying():
+                self.spool.reach(None)
         self.held = True
 
     def die(self) -> None:
@@ -95,6 +117,8 @@ class BoundPortal:
 
     def close(self) -> None:
         """Let go of what the rows hold."""
+        if self.spool is not None:
+            self.spool.close()
         _close(self._batches)
         _close(getattr(self.outcome, "batches", None))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -32,7 +33,8 @@ class LineWriter:
         if not self._format.header:
             return b""
         names = [Column.of(TEXT, [name]) for name in self._format.names]
-        return self.framed(Batch(tuple(names), 1), 0)[0].tobytes()
+        plain = LineWriter(replace(self._format, force_quote=frozenset()), self._style)
+        return plain.framed(Batch(tuple(names), 1), 0)[0].tobytes()
 
     def write(self, batch: Batch) -> bytes:
         """A line a row."""

@@ -68,7 +68,7 @@ from sql.commands.grants import DefaultPrivileges, Grant, GrantRole, ReassignOwn
 from sql.commands.indexes import CreateIndex, RenameIndex
 from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlancache, Truncate
 from sql.commands.objects import Comment, Drop
-from sql.commands.prepared import CloseCursor, Deallocate, Declare, Execute, Fetch, Prepare
+from sql.commands.prepared import CloseCursor, Deallocate, Declare, Direction, Execute, Fetch, Prepare
 from sql.commands.renaming import ChangeOwner, Rename, SetSchema
 from sql.commands.roles import AlterRoleSetting, CreateRole
 from sql.commands.schemas import CreateSchema
@@ -139,6 +139,7 @@ __all__ = [
     "Deallocate",
     "Declare",
     "DefaultPrivileges",
+    "Direction",
     "Discard",
     "DomainCheckClause",
     "DomainDefault",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from sql.commands.base import Command
 from sql.reading import Reader
@@ -38,11 +39,21 @@ class Declare(Command):
     body: tuple[Token, ...]
 
 
+class Direction(Enum):
+    """Where FETCH and MOVE go: so many rows on or back, or to one row, counted from an end or from here."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    ABSOLUTE = "absolute"
+    RELATIVE = "relative"
+
+
 @dataclass(frozen=True)
 class Fetch(Command):
     """FETCH and MOVE. `count` of None: ALL."""
 
     name: str
+    direction: Direction
     count: int | None
     move: bool = False
 
@@ -113,20 +124,42 @@ def _move(reader: Reader) -> Command:
     return _fetched(reader, move=True)
 
 
+_ONE = {
+    "next": (Direction.FORWARD, 1),
+    "prior": (Direction.BACKWARD, 1),
+    "first": (Direction.ABSOLUTE, 1),
+    "last": (Direction.ABSOLUTE, -1),
+}
+
+
 def _fetched(reader: Reader, move: bool) -> Command:
-    count: int | None = 1
-    backward = reader.one_of("backward", "prior", "first", "last", "absolute", "relative")
-    if backward:
-        raise FeatureNotSupported(f"FETCH {backward.upper()} is not supported: cursors only go forward")
-    reader.one_of("next", "forward")
-    if reader.word("all"):
-        count = None
-    elif reader.token is not None and (reader.token.kind is Kind.NUMBER or reader.token.text == "-"):
-        count = reader.integer()
-    if count is not None and count < 0:
-        raise FeatureNotSupported("FETCH BACKWARD is not supported: cursors only go forward")
+    direction, count = Direction.FORWARD, _counted(reader)
+    if count == ():
+        word = reader.one_of(*_ONE)
+        if word:
+            direction, number = _ONE[word]
+            count = (number,)
+        else:
+            word = reader.one_of("absolute", "relative", "forward", "backward")
+            direction = Direction(word) if word else direction
+            count = _counted(reader, all=direction in (Direction.FORWARD, Direction.BACKWARD))
+            if count == () and word in ("absolute", "relative"):
+                raise reader.wrong()
     reader.one_of("from", "in")
-    return Fetch(reader.name(), count, move)
+    rows = count[0] if count else 1
+    if rows is not None and rows < 0 and direction in (Direction.FORWARD, Direction.BACKWARD):
+        back = direction is Direction.FORWARD
+        direction, rows = Direction.BACKWARD if back else Direction.FORWARD, -rows
+    return Fetch(reader.name(), direction, rows, move)
+
+
+def _counted(reader: Reader, *, all: bool = True) -> tuple[int | None, ...]:
+    """A number of rows, (None,) for ALL, () where there is none."""
+    if all and reader.word("all"):
+        return (None,)
+    token = reader.token
+    signed = token is not None and (token.kind is Kind.NUMBER or token.text in ("-", "+"))
+    return (reader.integer(),) if signed else ()
 
 
 def _close(reader: Reader) -> Command:

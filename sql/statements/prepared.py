@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from engine.expressions import Expression
+from engine.spool import Spool
 from sql import commands
 from sql.bind import bind_expression
 from sql.coerce import coerce
@@ -16,6 +17,7 @@ from sql.planned import Planned
 from sql.portals import BoundPortal
 from sql.reading import Reader
 from sql.scope import Frame, Scope
+from sql.scrolling import moved
 from sql.statements.control import done
 from sql.statements.host import Host
 from sql.tokens import Token
@@ -111,8 +113,11 @@ def declare(
         hold=command.hold,
         binary=command.binary,
         level=len(host.savepoints),
+        scroll=command.scroll,
     )
     portal.read(rows.batches)
+    if command.scroll or command.hold:
+        portal.spool = Spool(rows.batches, host.new_run(()).memory)
     host.portals[command.name] = portal
     return done("DECLARE CURSOR")
 
@@ -123,10 +128,9 @@ def _query(tokens: Sequence[Token], text: str) -> Statement:
     return parse_statement(list(tokens), text)
 
 
-def _fetched(portal: BoundPortal, count: int | None) -> Rows:
+def _fetched(portal: BoundPortal, taken: Iterator[Batch]) -> Rows:
     assert portal.fields is not None
     total = 0
-    taken = portal.take(count)
     first = next(taken, None)  # what fails at once fails before the rows are described
 
     def batches() -> Iterator[Batch]:
@@ -139,12 +143,13 @@ def _fetched(portal: BoundPortal, count: int | None) -> Rows:
 
 
 def fetch(host: Host, command: commands.Fetch, text: str) -> Outcome:
-    """FETCH and MOVE, forward."""
+    """FETCH and MOVE."""
     portal = _cursor(host, command.name)
+    taken = moved(portal, command.direction, command.count)
     if command.move:
-        moved = sum(batch.rows for batch in portal.take(command.count))
-        return Done(lambda: f"MOVE {moved}")
-    return _fetched(portal, command.count)
+        passed = sum(batch.rows for batch in taken)
+        return Done(lambda: f"MOVE {passed}")
+    return _fetched(portal, taken)
 
 
 def _cursor(host: Host, name: str) -> BoundPortal:

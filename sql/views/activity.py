@@ -130,8 +130,8 @@ def pg_cursors(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "name": name,
             "statement": portal.statement,
             "is_holdable": portal.hold,
-            "is_binary": False,
-            "is_scrollable": False,
+            "is_binary": portal.binary,
+            "is_scrollable": portal.scroll,
         }
 
 
