@@ -192,6 +192,10 @@ class _Asked:
         )
 
 
+_Key = tuple[Source, Positions | None, Mask | None, _Range]
+"""What numbers a key's values: where they stand, of codes what those are, which are there, and the range."""
+
+
 class GroupTables:
     """The tables of one run of an aggregation. `left` is called by workers, `parts` when they are done."""
 
@@ -246,19 +250,41 @@ class GroupTables:
         """A batch as tables take it; None: they do not."""
         try:
             keys = [key.evaluate(batch, self._run).spread(batch.rows) for key in self._plan.keys]
-            found = [self._key(at, key) for at, key in enumerate(keys)]
-            if any(each is None for each in found):
+            ready = self._keys(keys)
+            if ready is None:
                 return None
             columns = [given(node, batch, self._run) for node in self._plan.inputs]
         except QueryCanceled:
             raise
         except DatabaseError:  # of a row that is left in, or of a constant's cast that no row needs
             return None
-        ready = [each for each in found if each is not None]
         sources = [(source, table, valid) for source, table, valid, _ in ready]
         return asked_of(self._plan, batch.rows, mask, sources, tuple(r for *_, r in ready), columns)
 
-    def _key(self, at: int, column: Column) -> tuple[Source, Positions | None, Mask | None, _Range] | None:
+    def _keys(self, columns: list[Column]) -> list[_Key] | None:
+        """What numbers the keys; None: nothing does, or they make too many groups.
+
+        To number the values of a large dictionary may take longer than all else: it comes last.
+        """
+        found: dict[int, _Key] = {}
+        groups = 1
+        sizes = [len(column.dictionary) if isinstance(column, CodedColumn) else 0 for column in columns]
+        for at in sorted(range(len(columns)), key=sizes.__getitem__):
+            key = self._key(at, columns[at])
+            if key is None:
+                return None
+            groups *= key[3].limit
+            if groups > self._most:
+                return None
+            found[at] = key
+        return [found[at] for at in range(len(columns))]
+
+    @property
+    def _most(self) -> int:
+        """How many groups a table may have places for, by the rows until now."""
+        return min(max(_FEW, _ROWS * self._rows), _MOST)
+
+    def _key(self, at: int, column: Column) -> _Key | None:
         """What numbers a key's values, and their range; None: nothing does."""
         valid = column.valid
         nulls = valid is not None
@@ -296,7 +322,7 @@ class GroupTables:
                 return None
             if layout is None or not layout.fits(asked):
                 layout = _grown(layout, asked, self._plan)
-                if layout.groups > min(max(_FEW, _ROWS * self._rows), _MOST):
+                if layout.groups > self._most:
                     return None
                 self._layout = layout
                 self._layouts += 1

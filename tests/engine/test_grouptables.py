@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -127,6 +128,23 @@ def test_groups_of_tables_come_in_order_of_appearance() -> None:
         row[0] for row in rows_of(Aggregate(Scan(1, "t", (1,), (INT4,)), (K,), CALLS[:1]), run_over(table))
     ]
     assert found == list(dict.fromkeys(keys.tolist()))
+
+
+def test_no_dictionary_is_numbered_where_the_other_keys_have_too_many_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def asked(self: Numbering, dictionary: Dictionary) -> None:
+        raise AssertionError("a dictionary is numbered for no table")
+
+    monkeypatch.setattr(Numbering, "table", asked)
+    random = np.random.default_rng(5)
+    numbers = random.integers(0, 1 << 40, 3000)
+    texts = coded(Column.of(TEXT, [f"t{n}" for n in numbers % 7]))
+    table = MemoryTable([texts, Column(INT8, numbers)], 1000)
+    key, other = Reference(0, TEXT), Reference(1, INT8)
+    plan = Aggregate(Scan(1, "t", (1, 2), (TEXT, INT8)), (key, other), CALLS[:1])
+    found = rows_of(plan, run_over(table))
+    assert sorted(found) == sorted((f"t{n % 7}", n, 1) for n in numbers.tolist())
 
 
 def test_a_numbering_goes_with_its_dictionaries() -> None:
