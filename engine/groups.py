@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from engine.wholekeys import is_whole
 from storage import kernels
 from storage.column import Column, Mask, Positions
 from storage.encodings.runcolumn import RunColumn
 from storage.indexes.comparable import Key, Words, column_keys, hash_keys, key_count, keys_of, same_rows
+from storage.rowbytes import same_strings
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
@@ -126,8 +125,7 @@ def _is_one(column: Column, groups: Positions, firsts: Positions) -> bool:
         unlike = np.flatnonzero(rows != heads)
         rows, heads = rows[unlike], heads[unlike]
     for part in (slice(_TRIED), slice(_TRIED, None)):  # where they differ, a few tell
-        one, other = values.take(pa.array(rows[part])), values.take(pa.array(heads[part]))
-        if not pc.all(pc.equal(one, other), min_count=0).as_py():
+        if not same_strings(values, rows[part], values, heads[part]).all():
             return False
     return True
 

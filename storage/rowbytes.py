@@ -51,6 +51,15 @@ def strings_at(strings: pa.Array, rows: Positions, valid: npt.NDArray[np.bool_] 
     return pa.Array.from_buffers(strings.type, len(rows), [bits, pa.py_buffer(ends), pa.py_buffer(data)])
 
 
+def same_strings(one: pa.Array, rows: Positions, other: pa.Array, places: Positions) -> npt.NDArray[np.bool_]:
+    """Whether the string of `one` at each of `rows` is that of `other` at the same one of `places`, byte by
+    byte; nulls count as what stands under them. Raises IndexError.
+    """
+    content, spans = content_of(one)
+    theirs, ends = (content, spans) if other is one else content_of(other)
+    return kernels.same_texts(spans, content, rows, ends, theirs, places)
+
+
 def rows_of(strings: pa.Array) -> Array | None:
     """(rows, bytes) uint8 of byte strings of one length, zeros under nulls; None where lengths differ."""
     if not len(strings):

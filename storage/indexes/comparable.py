@@ -37,7 +37,7 @@ from storage.column import Array, Column, Mask, Positions, fields_of
 from storage.decimals import decimal_bytes, unit_strings
 from storage.indexes.spelt import jsonb_bytes, network_bytes
 from storage.lists import bounds_of, items_of
-from storage.rowbytes import content_of, strings_of
+from storage.rowbytes import content_of, same_strings, strings_of
 from storage.types import BITS, BPCHAR, CIDR, INET, JSONB, NUMRANGES, SPARSEVEC, UUID, Form, Type
 
 Words = npt.NDArray[np.uint64]
@@ -311,8 +311,7 @@ def same_rows(left: Sequence[Key], left_rows: Positions, right: Sequence[Key], r
         if a.words is not None and b.words is not None:
             mask &= a.words[left_rows] == b.words[right_rows]
         else:
-            ours, theirs = a.strings.take(pa.array(left_rows)), b.strings.take(pa.array(right_rows))
-            mask &= np.asarray(pc.equal(ours, theirs).to_numpy(zero_copy_only=False))
+            mask &= same_strings(a.strings, left_rows, b.strings, right_rows)
         if a.valid is not None or b.valid is not None:
             mask &= a.is_valid()[left_rows] == b.is_valid()[right_rows]
     return mask

@@ -76,6 +76,7 @@ from storage.kernels.plain.sums import sum_integers as sum_integers
 from storage.kernels.plain.terms import select_terms as select_terms
 from storage.kernels.plain.terms import true_rows as true_rows
 from storage.kernels.plain.texts import match_parts as match_parts
+from storage.kernels.plain.texts import same_texts as same_texts
 from storage.kernels.plain.texts import take_texts as take_texts
 from storage.kernels.plain.totals import add_totals as add_totals
 from storage.kernels.plain.units import parse_fields as parse_fields

@@ -67,3 +67,42 @@ def test_texts_at_places(twin: ModuleType, texts: list[str], before: int, data: 
 def test_texts_that_are_not_there(twin: ModuleType, row: int) -> None:
     with pytest.raises(IndexError):
         twin.take_texts(np.array([0, 1, 2]), np.zeros(2, np.uint8), np.array([0, row]))
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@given(TEXTS, TEXTS, st.integers(0, 5), st.data())
+def test_texts_that_are_alike(
+    twin: ModuleType, texts: list[str], others: list[str], before: int, data: st.DataObject
+) -> None:
+    both, pairs = [], []
+    for each in (texts, [*others, *texts]):
+        raw = [text.encode() for text in each]
+        content = np.frombuffer(b"a" * before + b"".join(raw), np.uint8)
+        places = data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=30)) if raw else []
+        both.append((before + np.cumsum([0, *map(len, raw)]), content, raw))
+        pairs.append(places)
+    count = min(map(len, pairs))
+    rows, places = (np.array(each[:count], np.int64) for each in pairs)
+    found = twin.same_texts(*both[0][:2], rows, *both[1][:2], places)
+    wanted = [both[0][2][a] == both[1][2][b] for a, b in zip(rows, places, strict=True)]
+    assert found.tolist() == wanted
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 16, 23, 80])
+def test_texts_that_differ_in_one_byte(twin: ModuleType, size: int) -> None:
+    texts = [b"x" * size, *(b"x" * at + b"y" + b"x" * (size - at - 1) for at in range(size))]
+    offsets, content = np.cumsum([0, *map(len, texts)]), np.frombuffer(b"".join(texts), np.uint8)
+    rows = np.arange(len(texts))
+    found = twin.same_texts(offsets, content, rows, offsets, content, np.zeros(len(texts), np.int64))
+    assert found.tolist() == [True, *[False] * size]
+    assert twin.same_texts(offsets, content, rows, offsets, content, rows).all()
+
+
+@pytest.mark.parametrize("twin", [plain, compiled], ids=["plain", "compiled"])
+@pytest.mark.parametrize("row", [-1, 2, 1 << 40])
+def test_alike_to_texts_that_are_not_there(twin: ModuleType, row: int) -> None:
+    offsets, content, there = np.array([0, 1, 2]), np.zeros(2, np.uint8), np.array([0])
+    for rows, places in ((there, np.array([row])), (np.array([row]), there)):
+        with pytest.raises(IndexError):
+            twin.same_texts(offsets, content, rows, offsets, content, places)

@@ -1,4 +1,4 @@
-"""Texts: those at given places, and those that hold others, as LIKE asks.
+"""Texts: those at given places, which of them are alike, and those that hold others, as LIKE asks.
 
 Text i is data[offsets[i] : offsets[i + 1]], in UTF-8: any number of characters is any number of bytes.
 """
@@ -45,3 +45,24 @@ def take_texts(offsets: Integers, data: Bytes, rows: Integers) -> tuple[Integers
         np.frombuffer(ends, np.int64, len(rows) + 1) if len(rows) else np.zeros(1, np.int64),
         np.frombuffer(content, np.uint8) if content is not None and content.size else np.zeros(0, np.uint8),
     )
+
+
+def same_texts(
+    offsets: Integers, data: Bytes, rows: Integers, others: Integers, more: Bytes, places: Integers
+) -> Mask:
+    """(n,) whether the text at each of `rows` is the one at the same one of `places` of other texts.
+
+    `others` and `more` are the offsets and bytes of these. Raises IndexError for one that is not there.
+    """
+    texts = []
+    for ends, content, wanted in ((offsets, data, rows), (others, more, places)):
+        if len(wanted) and int(wanted.min()) < 0:
+            raise IndexError(f"row {wanted.min()}")
+        begins, taken = take_texts(ends, content, wanted)
+        buffers = [
+            None,
+            pa.py_buffer(np.ascontiguousarray(begins)),
+            pa.py_buffer(np.ascontiguousarray(taken)),
+        ]
+        texts.append(pa.Array.from_buffers(pa.large_binary(), len(wanted), buffers))
+    return np.asarray(pc.equal(*texts).to_numpy(zero_copy_only=False), np.bool_)
