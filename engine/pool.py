@@ -5,7 +5,8 @@ tasks (a plan inside an expression) runs those at once on its own thread, and wh
 pg_sleep, the log) is kept off the pool by `engine.parallel.pool_safe`.
 
 `ordered` gives results in the order of the tasks, with a bounded number of them ahead of the consumer,
-so that a slow consumer stops the work and an early close drops it.
+so that a slow consumer stops the work and an early close drops it. Workers take a run's tasks from one queue
+in turn; that one of them has ended is told the consumer only if it has something to do then.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from engine.run import Run
 from storage.waiting import about_to_wait
@@ -42,107 +42,173 @@ def ordered(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
 
     Closing the iterator drops what has not begun and waits for what has.
     """
+    return _in_order(tasks, run, LOOK_AHEAD, LOOK_AHEAD)
+
+
+def in_turn(tasks: Iterable[Callable[[], T]], run: Run, results: int = MOST_AHEAD) -> Iterator[T]:
+    """`ordered` for tasks that are short and many: workers do not stand still where the consumer takes its
+    time, and it is not woken for each None.
+
+    So MOST_AHEAD tasks are begun before the first result is taken; none while `results` wait that are not
+    None.
+    """
+    return _in_order(tasks, run, MOST_AHEAD, results)
+
+
+def _in_order(tasks: Iterable[Callable[[], T]], run: Run, ahead: int, results: int) -> Iterator[T]:
     iterator = iter(tasks)
     first = list(islice(iterator, 2))
-    if len(first) < 2 or WORKERS == 1 or getattr(_inside, "worker", False):
+    if len(first) < 2 or WORKERS == 1 or on_worker():
         for task in chain(first, iterator):
             run.check()
             yield task()
         return
-    yield from _pooled(chain(first, iterator), run)
-
-
-def _pooled(tasks: Iterator[Callable[[], T]], run: Run) -> Iterator[T]:
     about_to_wait()
-    pool = _pool()
-    ahead: deque[Future[T]] = deque()
+    queue: _Queue[T] = _Queue(run, ahead, results)
     try:
-        for task in islice(tasks, LOOK_AHEAD):
-            ahead.append(pool.submit(_work, task, run))
-        while ahead:
-            result = ahead.popleft().result()
+        rest = chain(first, iterator)
+        while True:
+            queue.fill(rest)
+            taken = queue.take()
+            if not taken:
+                return
             run.check()
-            for task in islice(tasks, 1):
-                ahead.append(pool.submit(_work, task, run))
-            yield result
+            for result in taken:
+                if result.error is not None:
+                    raise result.error
+                yield cast(T, result.value)
     finally:
-        begun = [future for future in ahead if not future.cancel()]
-        for future in begun:
-            future.exception()
+        queue.close()
 
 
-def _work(task: Callable[[], T], run: Run) -> T:
-    run.check()
-    return task()
+class _Result:
+    """What came of a task."""
 
-
-def in_turn(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
-    """`ordered` for tasks that are short and many: workers take them from one queue, without a way to the
-    pool and back for each, and do not stand still where the consumer takes its time.
-
-    So MOST_AHEAD tasks are begun before the first result is taken.
-    """
-    iterator = iter(tasks)
-    first = list(islice(iterator, 2))
-    if len(first) < 2 or WORKERS == 1 or on_worker():
-        yield from ordered(chain(first, iterator), run)
-        return
-    about_to_wait()
-    queue = _Queue()
-    ahead: deque[Future[T]] = deque()
-    try:
-        for task in chain(first, iterator):
-            ahead.append(queue.add(partial(_work, task, run)))
-            if len(ahead) == MOST_AHEAD:
-                result = ahead.popleft().result()
-                run.check()
-                yield result
-        while ahead:
-            result = ahead.popleft().result()
-            run.check()
-            yield result
-    finally:
-        begun = [future for future in ahead if not future.cancel()]
-        for future in begun:
-            future.exception()
-
-
-class _Queue:
-    """Tasks that workers take in turn; each for a while only, as other statements want them, too."""
+    __slots__ = ("done", "error", "value")
 
     def __init__(self) -> None:
-        self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody is in a hurry for it."""
+        return self.value is None and self.error is None
+
+
+class _Queue(Generic[T]):
+    """Tasks that workers take in turn; each for a while only, as other statements want them, too.
+
+    There is one lock, and one wake-up of the consumer for all that it can then take: a task must not cost
+    several ways between threads, each of which waits for the interpreter.
+    """
+
+    def __init__(self, run: Run, ahead: int, results: int) -> None:
+        """Of `ahead` tasks at most whose results are not taken, `results` of them not None."""
+        self._run, self._ahead, self._most = run, ahead, results
         self._lock = threading.Lock()
-        self._workers = 0
+        self._tasks: deque[tuple[Callable[[], T], _Result]] = deque()
+        self._results: deque[_Result] = deque()  # not taken yet, in the order of their tasks
+        self._quiet = 0  # of them so many at the front are done and None
+        self._held = 0  # so many are done and not None
+        self._workers = self._running = 0
+        self._more = True  # whether there may be tasks that are not among these
+        self._asleep = False
+        self._wake = threading.Lock()
+        self._wake.acquire()
 
-    def add(self, task: Callable[[], T]) -> Future[T]:
-        """Put a task at the end; its result."""
-        future: Future[T] = Future()
+    def fill(self, tasks: Iterator[Callable[[], T]]) -> None:
+        """Take tasks in. On the consumer's thread, as `take` and `close` are."""
+        while self._more and len(self._results) < self._ahead:
+            task = next(tasks, None)
+            if task is None:
+                self._more = False
+                return
+            with self._lock:
+                result = _Result()
+                self._results.append(result)
+                self._tasks.append((task, result))
+            self._hire()
+
+    def take(self) -> list[_Result]:
+        """Wait for results, in the order of the tasks: some that are None, or one more at their end.
+
+        None at all where there are no more tasks.
+        """
+        self._sleep(self._has_news)
+        taken: list[_Result] = []
         with self._lock:
-            self._tasks.append((task, future))
-            missing = self._workers < WORKERS
-            self._workers += missing
-        if missing:
-            _pool().submit(self._take)
-        return future
+            while self._results and self._results[0].done and (not taken or taken[-1].quiet):
+                taken.append(self._results.popleft())
+            self._quiet = 0
+            self._held -= bool(taken) and not taken[-1].quiet
+        self._hire()
+        return taken
 
-    def _take(self) -> None:
-        end = time.perf_counter() + _TURN
+    def close(self) -> None:
+        """Drop what has not begun, wait for what has."""
+        with self._lock:
+            self._tasks.clear()
+        self._sleep(lambda: not self._running)
+
+    def _hire(self) -> None:
+        """Have as many workers as there is work for."""
+        with self._lock:
+            wanted = min(WORKERS - self._workers, len(self._tasks)) if self._held < self._most else 0
+            self._workers += wanted
+        for _ in range(wanted):
+            _pool().submit(self._work)
+
+    def _sleep(self, over: Callable[[], bool]) -> None:
+        """Until it is over, as is looked at whenever a task has come to its end."""
         while True:
             with self._lock:
-                if not self._tasks:
+                if over():
+                    return
+                self._over, self._asleep = over, True
+            self._wake.acquire()
+
+    def _has_news(self) -> bool:
+        """Whether the consumer has something to do: with a result, or tasks to take in."""
+        results = self._results
+        while self._quiet < len(results) and results[self._quiet].done and results[self._quiet].quiet:
+            self._quiet += 1
+        if self._quiet == len(results):
+            return True
+        return results[self._quiet].done or (self._more and 2 * self._quiet >= self._ahead)
+
+    def _work(self) -> None:
+        """Take tasks. On a worker."""
+        end = time.perf_counter() + _TURN
+        result: _Result | None = None
+        while True:
+            with self._lock:
+                if result is not None:
+                    self._done(result)
+                if not self._tasks or self._held >= self._most:
                     self._workers -= 1
                     return
-                task, future = self._tasks.popleft()
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(task())
-                except BaseException as error:
-                    future.set_exception(error)
-            del task, future
-            if time.perf_counter() > end:
-                _pool().submit(self._take)
-                return
+                if result is not None and time.perf_counter() > end:
+                    break
+                task, result = self._tasks.popleft()
+                self._running += 1
+            try:
+                self._run.check()
+                result.value = task()
+            except BaseException as error:
+                result.error = error
+            del task
+        _pool().submit(self._work)
+
+    def _done(self, result: _Result) -> None:
+        """A task has come to its end."""
+        result.done = True
+        self._running -= 1
+        self._held += not result.quiet
+        if self._asleep and self._over():
+            self._asleep = False
+            self._wake.release()
 
 
 def _pool() -> ThreadPoolExecutor:

@@ -28,7 +28,7 @@ from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
 from engine.partitions import Dealt
-from engine.pool import ordered
+from engine.pool import LOOK_AHEAD, in_turn
 from engine.rollups import Set, rolled_up, roots
 from engine.run import Run
 from engine.seams import Expression
@@ -132,7 +132,7 @@ class Aggregate:
             else:
                 found = map(all_of, bundled(tasks_of(self.child, run), self.child.types))
             tasks = (partial(self._task, task, at, groupings, run) for at, task in enumerate(found))
-            for part in ordered(tasks, run):
+            for part in in_turn(tasks, run, LOOK_AHEAD):
                 if part is not None:
                     yield part
             return

@@ -19,7 +19,7 @@ from typing import Protocol, cast
 
 from engine.counters import timed
 from engine.late import bounded, bounded_rows, together
-from engine.pool import LOOK_AHEAD, ordered
+from engine.pool import MOST_AHEAD, ordered
 from engine.run import Run
 from storage.batch import Batch
 from storage.column import Mask
@@ -85,7 +85,7 @@ def bundled(tasks: Iterable[Task], types: Sequence[Type]) -> Iterator[Task]:
     """Tasks that give few rows of these types as fewer tasks that give more: a batch takes its time, too.
 
     How many become one depends on what those before gave whose results a consumer has taken for sure
-    (engine.pool.ordered), so batches do not depend on how threads happen to run.
+    (engine.pool.in_turn), so batches do not depend on how threads happen to run.
     """
     iterator, enough = iter(tasks), bounded_rows(types) // 2
     sizes: list[int] = []
@@ -102,7 +102,7 @@ _LOOKED_AT = 8  # bundles whose rows are taken for those to come
 
 def _size(sizes: Sequence[int], rows: Sequence[int | None], enough: int) -> int:
     """Of how many tasks the next bundle is made."""
-    end = len(rows) - LOOK_AHEAD + 1
+    end = len(rows) - MOST_AHEAD + 1
     begin = max(end - _LOOKED_AT, 0)
     known = [count for count in rows[begin : max(end, 0)] if count is not None]
     if not known or len(known) < end - begin:

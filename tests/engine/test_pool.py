@@ -85,3 +85,29 @@ def test_tasks_in_turn_do_not_wait_for_the_consumer(monkeypatch: pytest.MonkeyPa
     next(results)
     assert all(end.wait(10) for end in ends)
     assert list(results) == [None] * 19
+
+
+def test_workers_stop_where_many_results_wait() -> None:
+    """But not for those that are None; and they go on once the others are taken."""
+    begun = []
+
+    def task(i: int) -> int | None:
+        begun.append(i)
+        return None if i % 2 else i
+
+    results = in_turn((partial(task, i) for i in range(1000)), run_over(), results=2)
+    assert next(results) == 0
+    assert len(begun) <= 2 * (2 + 1 + pool.WORKERS)
+    assert [result for result in results if result is not None] == list(range(2, 1000, 2))
+
+
+def test_none_is_told_with_what_comes_after() -> None:
+    ends = [threading.Event() for _ in range(3)]
+    results = in_turn(
+        [lambda: None, ends[0].wait, lambda: None, ends[1].wait, *[lambda: None] * 9], run_over()
+    )
+    ends[0].set()
+    assert next(results) is None
+    assert next(results) is True
+    ends[1].set()
+    assert list(results) == [None, True, *[None] * 9]
