@@ -8,7 +8,6 @@ left out; in strict mode each of these is an error. An error inside a predicate 
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -423,9 +422,8 @@ def _pattern(pattern: str, flags: str) -> Callable[[str], Any]:
     if "q" in flags:
         text = pattern.lower() if "i" in flags else pattern
         return lambda value: text in (value.lower() if "i" in flags else value)
-    body = regex.translate(pattern, "n" if "m" in flags else "").compiled.pattern
-    options = (re.IGNORECASE if "i" in flags else 0) | (re.DOTALL if "s" in flags else 0)
-    return re.compile(body, options).search
+    newlines = {"": "p", "m": "n", "s": "s", "ms": "w"}["".join([flag for flag in "ms" if flag in flags])]
+    return regex.translate(pattern, newlines + ("i" if "i" in flags else "")).test
 
 
 def _compare(symbol: str, left: Any, right: Any, zones: Zones) -> Truth:

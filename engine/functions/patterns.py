@@ -1,14 +1,15 @@
 """LIKE, SIMILAR TO and regular expressions: the operators and the regexp functions.
 
 A constant pattern over a column is looked for by a kernel where only `%` is special in it, else it runs in
-Arrow (RE2); everything else in Python's `re`, one compiled pattern a distinct text.
+Arrow (RE2); everything else a text at a time (`engine.values.regex`), one pattern read a distinct text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from engine.functions.compare import truth
 from engine.functions.registry import operator, scalar
 from engine.functions.text import each
-from engine.values.regex import Pattern, translate
+from engine.values.regex import Match, Pattern, translate
 from storage import kernels
 from storage.column import Column, Mask
 from storage.errors import (
@@ -86,11 +87,10 @@ def _matches(column: Column, pattern: Column, flags: str) -> Mask:
                 return truth(pc.match_substring_regex(column.values, pattern=translated.re2))
             except pa.ArrowInvalid:  # beyond RE2's limits (repetition counts, size)
                 pass
-        search = translated.compiled.search
-        return np.array([search(t) is not None for t in column.tolist()], np.bool_)
+        return np.array([translated.test(t) for t in column.tolist()], np.bool_)
     rows = max(len(column), len(pattern))
     pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
-    found = [translate(p, flags).compiled.search(t) is not None for t, p in pairs]
+    found = [translate(p, flags).test(t) for t, p in pairs]
     return np.array(found, np.bool_)
 
 
@@ -230,40 +230,46 @@ def substring_similar(column: Column, pattern: Column, escape: Column) -> Column
 
 def _similar_substring(text: str, pattern: str, escape: str) -> str | None:
     """The shortest start that fits the first part, then the longest that fits the second."""
-    parts = similar_parts(pattern, escape)
-    if len(parts) == 1:
-        return text if translate(_similar(pattern, escape)).compiled.search(text) else None
-    before, wanted, behind = (translate(f"^(?:{part})$").compiled for part in (*parts, "")[:3])
-    for start in range(len(text) + 1):
-        if before.search(text[:start]):
-            for end in range(len(text), start - 1, -1):
-                if behind.search(text[end:]) and wanted.search(text[start:end]):
-                    return text[start:end]
-    return None
+    translated = translate(_similar(pattern, escape))
+    match = translated.search(text)
+    return None if match is None else match[1 if translated.groups else 0]
 
 
 def _plain(letter: str) -> str:
     return "\\" + letter if letter in "\\.^$" else letter
 
 
-def replacement(text: str) -> Callable[[re.Match[str]], str]:
-    """What \\1, \\& and \\\\ stand for in regexp_replace's last argument."""
-    pieces = re.split(r"\\(.)", text, flags=re.DOTALL)
+def replaced(text: str, pattern: Pattern, new: str, start: int, number: int) -> str:
+    """With the match of a number from a place on replaced; number 0: with every match."""
+    literals = _pieces_of(new)
+    found: Iterable[Match | None] = (
+        pattern.finditer(text, start) if number != 1 else [pattern.search(text, start)]
+    )
+    if number > 1:
+        found = islice(found, number - 1, number)
+    out, end = [], 0
+    for match in found:
+        if match is None:
+            return text
+        out += [text[end : match.start()], literals[0]]
+        for code, rest in zip(literals[1::2], literals[2::2], strict=True):
+            out += [_meant(code, match, pattern.groups), rest]
+        end = match.end()
+    return "".join([*out, text[end:]])
 
-    def build(match: re.Match[str]) -> str:
-        out = [pieces[0]]
-        for code, rest in zip(pieces[1::2], pieces[2::2], strict=True):
-            if code == "&":
-                out.append(match[0])
-            elif code.isdigit() and code != "0":
-                number = int(code)
-                out.append((match[number] or "") if number <= (match.re.groups or 0) else "")
-            else:
-                out.append("\\" if code == "\\" else "\\" + code)
-            out.append(rest)
-        return "".join(out)
 
-    return build
+@lru_cache(1_000)
+def _pieces_of(new: str) -> list[str]:
+    """A replacement's text, and between its pieces the letters that stand behind a backslash."""
+    return re.split(r"\\(.)", new, flags=re.DOTALL)
+
+
+def _meant(code: str, match: Match, groups: int) -> str:
+    if code == "&":
+        return match[0] or ""
+    if code in "123456789":
+        return (match[int(code)] or "") if int(code) <= groups else ""
+    return "\\" if code == "\\" else "\\" + code
 
 
 def _replace(text: str, pattern: str, new: str, flags: str = "") -> str:
@@ -274,7 +280,7 @@ def _replace(text: str, pattern: str, new: str, flags: str = "") -> str:
             "cast the fourth argument to integer explicitly.",
         )
     translated = translate(pattern, flags)
-    return translated.compiled.sub(replacement(new), text, 0 if translated.every else 1)
+    return replaced(text, translated, new, 0, 0 if translated.every else 1)
 
 
 @scalar("regexp_replace", [TEXT, TEXT, TEXT], TEXT)
@@ -284,8 +290,8 @@ def regexp_replace(column: Column, pattern: Column, new: Column, *flags: Column)
     return each(_replace, column, pattern, new, *flags)
 
 
-def _groups(match: re.Match[str]) -> list[str | None]:
-    return list(match.groups()) if match.re.groups else [match[0]]
+def _groups(match: Match, groups: int) -> list[str | None]:
+    return [match[number] for number in range(1, groups + 1)] or [match[0]]
 
 
 def no_g(flags: str, function: str) -> None:
@@ -298,8 +304,9 @@ def no_g(flags: str, function: str) -> None:
 
 def _match(text: str, pattern: str, flags: str = "") -> list[str | None] | None:
     no_g(flags, "regexp_match")
-    match = translate(pattern, flags).compiled.search(text)
-    return None if match is None else _groups(match)
+    translated = translate(pattern, flags)
+    match = translated.search(text)
+    return None if match is None else _groups(match, translated.groups)
 
 
 @scalar("regexp_match", [TEXT, TEXT], TEXTS)
@@ -314,14 +321,14 @@ def regexp_match(column: Column, pattern: Column, *flags: Column) -> Column:
 def regexp_matches(column: Column, pattern: Column, *flags: Column) -> Column:
     """A row for the first match (flag g: for every match)."""
     translated = translate(*(c.tolist()[0] for c in (pattern, *flags)))
-    found = translated.compiled.finditer(column.tolist()[0])
-    rows = [_groups(match) for match in found]
+    found = translated.finditer(column.tolist()[0])
+    rows = [_groups(match, translated.groups) for match in found]
     return Column.of(TEXTS, rows if translated.every else rows[:1])
 
 
 def _pieces(text: str, pattern: Pattern) -> Iterator[str]:
     start = 0
-    for match in pattern.compiled.finditer(text):
+    for match in pattern.finditer(text):
         if match.end() == match.start() and match.start() in (0, len(text)):
             continue
         if match.end() == match.start() == start:
@@ -352,8 +359,9 @@ def regexp_split_to_table(column: Column, pattern: Column, *flags: Column) -> Co
 
 
 def _substring(text: str, pattern: str) -> str | None:
-    match = translate(pattern).compiled.search(text)
-    return None if match is None else match[1 if match.re.groups else 0]
+    translated = translate(pattern)
+    match = translated.search(text)
+    return None if match is None else match[1 if translated.groups else 0]
 
 
 @scalar("substring", [TEXT, TEXT], TEXT)
@@ -369,7 +377,7 @@ def regexp_like(column: Column, pattern: Column, *flags: Column) -> Column:
 
     def one(text: str, pattern: str, flags: str = "") -> bool:
         no_g(flags, "regexp_like")
-        return translate(pattern, flags).compiled.search(text) is not None
+        return translate(pattern, flags).test(text)
 
     return each(one, column, pattern, *flags, type=BOOL)
 
@@ -384,6 +392,6 @@ def regexp_count(column: Column, pattern: Column, *rest: Column) -> Column:
         if start <= 0:
             raise InvalidParameterValue(f'invalid value for parameter "start": {start}')
         no_g(flags, "regexp_count")
-        return sum(1 for _ in translate(pattern, flags).compiled.finditer(text, start - 1))
+        return sum(1 for _ in translate(pattern, flags).finditer(text, start - 1))
 
     return each(one, column, pattern, *rest, type=INT4)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from itertools import islice
 
-from engine.functions.patterns import no_g, replacement
+from engine.functions.patterns import no_g, replaced
 from engine.functions.registry import scalar
 from engine.functions.text import each
-from engine.values.regex import translate
+from engine.values.regex import Match, Pattern, translate
 from storage.column import Column
 from storage.errors import InvalidParameterValue
 from storage.types import INT4, TEXT
@@ -20,16 +18,12 @@ def _checked(name: str, value: int, lowest: int, highest: int | None = None) -> 
         raise InvalidParameterValue(f'invalid value for parameter "{name}": {value}')
 
 
-def _matches(text: str, pattern: str, start: int, flags: str) -> Iterator[re.Match[str]]:
-    return translate(pattern, flags).compiled.finditer(text, start - 1)
-
-
-def _nth(function: str, text: str, pattern: str, start: int, number: int, flags: str) -> re.Match[str] | None:
+def _nth(function: str, text: str, pattern: Pattern, start: int, number: int, flags: str) -> Match | None:
     """The match of this number from a place on."""
     _checked("start", start, 1)
     _checked("n", number, 1)
     no_g(flags, function)
-    return next(islice(_matches(text, pattern, start, flags), number - 1, None), None)
+    return next(islice(pattern.finditer(text, start - 1), number - 1, None), None)
 
 
 @scalar("regexp_instr", [TEXT, TEXT, INT4, INT4, INT4, TEXT, INT4], INT4, defaults=5)
@@ -43,8 +37,9 @@ def regexp_instr(column: Column, pattern: Column, *options: Column) -> Column:
         _checked("n", number, 1)
         _checked("endoption", end, 0, 1)
         _checked("subexpr", part, 0)
-        match = _nth("regexp_instr", text, pattern, start, number, flags)
-        if match is None or part > match.re.groups or match.start(part) < 0:
+        translated = translate(pattern, flags)
+        match = _nth("regexp_instr", text, translated, start, number, flags)
+        if match is None or part > translated.groups or match.start(part) < 0:
             return 0
         return (match.end(part) if end else match.start(part)) + 1
 
@@ -61,8 +56,9 @@ def regexp_substr(column: Column, pattern: Column, *options: Column) -> Column:
         _checked("start", start, 1)
         _checked("n", number, 1)
         _checked("subexpr", part, 0)
-        match = _nth("regexp_substr", text, pattern, start, number, flags)
-        return None if match is None or part > match.re.groups else match[part]
+        translated = translate(pattern, flags)
+        match = _nth("regexp_substr", text, translated, start, number, flags)
+        return None if match is None or part > translated.groups else match[part]
 
     return each(one, column, pattern, *options)
 
@@ -75,12 +71,6 @@ def regexp_replace_from(column: Column, pattern: Column, new: Column, *options: 
         _checked("start", start, 1)
         wanted = (0 if "g" in flags else 1) if number is None else number
         _checked("n", wanted, 0)
-        made = replacement(new)
-        out, end = [], 0
-        for at, match in enumerate(_matches(text, pattern, start, flags.replace("g", "")), 1):
-            if wanted in (0, at):
-                out += [text[end : match.start()], made(match)]
-                end = match.end()
-        return "".join([*out, text[end:]])
+        return replaced(text, translate(pattern, flags.replace("g", "")), new, start - 1, wanted)
 
     return each(one, column, pattern, new, *options)

@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from engine.functions.patterns import like_regex
 from engine.functions.quoting import format_text, quote_identifier, quote_string, split_identifiers
 from engine.values.regex import translate
+from engine.values.regexagreement import agrees
+from engine.values.regexmatch import Expression
+from engine.values.regextext import python_text
+from engine.values.regextree import Options, read
 from storage.column import Column
 from storage.errors import DatabaseError, InvalidRegularExpression
 from storage.types import BYTEA, INT4, TEXT, Type
@@ -138,10 +142,37 @@ def test_any_pattern_translates_or_is_refused(pattern: str) -> None:
         translated = translate(pattern)
     except InvalidRegularExpression:
         return
-    assert isinstance(translated.compiled, re.Pattern)
     column = Column.of(TEXT, ["ab", "a.b"])
-    by_row = [translated.compiled.search(t) is not None for t in ("ab", "a.b")]
+    by_row = [translated.test(t) for t in ("ab", "a.b")]
     assert apply("operator ~(text,text)", column, (TEXT, pattern), rows=2) == by_row
+
+
+_LETTERS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", "^", "$", "\\y"])
+_PATTERNS = st.recursive(
+    _LETTERS,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=4).map("".join),
+        st.lists(inner, min_size=2, max_size=3).map(lambda parts: f"(?:{'|'.join(parts)})"),
+        inner.map(lambda part: f"({part})"),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{1,2}", "*?", "+?", "??"])).map(
+            lambda pair: f"(?:{pair[0]}){pair[1]}"
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+@given(_PATTERNS, st.text("ab", max_size=8))
+def test_where_a_pattern_matches_is_the_same_for_re_and_for_the_automata(pattern: str, value: str) -> None:
+    node, groups = read(pattern, Options())
+    found = Expression(node).find(value, 0)
+    assert (found is not None) == (re.search(python_text(node), value, re.DOTALL) is not None)
+    if not agrees(node):
+        return
+    compiled = re.search(python_text(node), value, re.DOTALL)
+    if found is not None and compiled is not None:
+        places = [(found.start(n), found.end(n)) for n in range(groups + 1)]
+        assert places == [compiled.span(n) for n in range(groups + 1)]
 
 
 def test_quoting() -> None:
