@@ -2,7 +2,8 @@
 
 A float that is the nearest one to n / 10**e for an n below 2**53 comes back bit for bit from that division,
 so n is packed as in frames, with one e for each block of rows. What does not come back (more digits, NaN,
-infinity, -0) is kept beside. The idea is ALP's (Afroozeh, Kuffó, Boncz: ALP, Adaptive Lossless
+infinity, -0) is kept beside. Where nothing is, and all blocks have one e, a comparison with a value is one with
+an n, and nothing is decoded for it. The idea is ALP's (Afroozeh, Kuffó, Boncz: ALP, Adaptive Lossless
 floating-Point Compression, SIGMOD 2023), with a division in place of its two factors: it is exact for
 every n, and at 4 values an instruction it still decodes faster than memory takes the result.
 
@@ -20,7 +21,9 @@ not worth a reader's waiting.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,15 +32,18 @@ import numpy.typing as npt
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions, taken
 from storage.encodings.base import Bytes, Proportional, compare, flat, raw
-from storage.encodings.packed import Packed, dtype_of
+from storage.encodings.packed import LEAST, MOST, Packed, dtype_of, selected
 from storage.kernels.plain.floats import POWERS
 from storage.kernels.plain.packing import BLOCK, Integers
+from storage.kernels.plain.terms import Term
 from storage.order import is_float
 from storage.predicate import Comparison
 from storage.types import Type
 
 _DENSE = 1 / 8  # from this share of a stretch on, rows are decoded with those between them
 _EXACT = float(1 << 53)
+_NUMBERS = range(-(1 << 53) + 1, 1 << 53)  # what n may be
+_FEW = 64  # n that are one value are looked up for IN
 _TRIED = 1024  # values that say which exponents are tried
 _CANDIDATES = 3
 _KEPT = 1 / 8  # of more values than this share, other encodings take less
@@ -84,14 +90,47 @@ class Floats(Proportional):
         values[self._places[first:last].astype(np.int64) - start] = self._kept[first:last]
         return values if rows is None else taken(values, rows)
 
+    @cached_property
+    def _exponent(self) -> int | None:
+        """The exponent of all blocks, where no row is kept beside: then values are in the order of their n."""
+        first = int(self._exponents[0]) if len(self._exponents) and not len(self._places) else None
+        return first if first is not None and bool((self._exponents == first).all()) else None
+
+    def term(self, op: Comparison, value: Any) -> Term | None:
+        """See Packing: what is said of values, said of their n."""
+        if self._exponent is None:
+            return None
+        wide, exponent = dtype_of(self._type).itemsize == 8, self._exponent
+        if op is Comparison.IN:
+            spans = [_span(item, exponent, wide) for item in value]
+            if any(behind - first > _FEW for first, behind in spans):
+                return None
+            numbers = tuple(n for span in spans for n in range(*span))
+            return self._packed.term(op, numbers) if numbers else self._packed.within(0, -1)
+        first, behind = _span(value, exponent, wide)
+        match op:
+            case Comparison.EQ | Comparison.NE:
+                return self._packed.within(first, behind - 1, inside=op is Comparison.EQ)
+            case Comparison.LT | Comparison.LE:
+                return self._packed.within(LEAST, (first if op is Comparison.LT else behind) - 1)
+            case Comparison.GT | Comparison.GE:
+                return self._packed.within(behind if op is Comparison.GT else first, MOST)
+            case _:
+                return None
+
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """See Encoded."""
+        term = self.term(op, value)
+        if term is not None:
+            return selected(term, start, stop)
+        if op is Comparison.IN and self.exact:
+            value = tuple(item for item in value if item == item)  # there is no NaN
         return compare(self._values(start, stop, None), op, value)
 
     @property
     def exact(self) -> bool:
-        """See Encoded."""
-        return False
+        """See Encoded: where NaN may be, `compare` lets it pass."""
+        return self._exponent is not None
 
     def head(self) -> dict[str, Any]:
         """See Encoded."""
@@ -140,6 +179,24 @@ class Floats(Proportional):
         """See Encoding."""
         packed = Packed.read(head["rows"], buffers)
         return cls(type, packed, buffers[3], buffers[4].view(np.uint32), buffers[5].view(dtype_of(type)))
+
+
+@lru_cache(1024)
+def _span(value: float, exponent: int, wide: bool) -> tuple[int, int]:
+    """The n of the first value that is not below `value`, and of the first above it; NaN is above all.
+
+    Rounding keeps the order, so the values of rising n never fall: as float8 where `wide`, else as float4.
+    """
+    if value != value:
+        return _NUMBERS.stop, _NUMBERS.stop
+    power = float(POWERS[exponent])
+
+    def decoded(n: int) -> float:
+        found = n / power
+        return found if wide else float(np.float32(found))
+
+    first, behind = bisect_left(_NUMBERS, value, key=decoded), bisect_right(_NUMBERS, value, key=decoded)
+    return _NUMBERS.start + first, _NUMBERS.start + behind
 
 
 def _scaled(values: Array, exponent: int) -> tuple[Integers, Mask]:

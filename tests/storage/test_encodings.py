@@ -17,6 +17,7 @@ from storage.column import Column
 from storage.encodings import ENCODINGS, blocks, leaves
 from storage.encodings.base import Encoded
 from storage.encodings.blocks import BLOCK_BYTES
+from storage.encodings.floats import Floats
 from storage.encodings.packedcolumn import PackedColumn
 from storage.encodings.runcolumn import RunColumn
 from storage.encodings.runs import Runs
@@ -273,6 +274,31 @@ def test_select_is_true(twin: None, encoding: Any, op: Comparison, data: st.Data
     assert not missed
     if encoded.exact:
         assert mask.tolist() == truth
+
+
+@quick
+@given(st.sampled_from([FLOAT4, FLOAT8]), st.integers(0, 22), st.sampled_from([10, 2**24, 2**53]), st.data())
+def test_floats_of_few_places_are_told_by_their_integers(
+    type: Type, places: int, most: int, data: st.DataObject
+) -> None:
+    """Just those that meet a comparison with one of them, its neighbours, or anything else."""
+    integers = np.random.default_rng(data.draw(st.integers(0, 99))).integers(1 - most, most, 1500)
+    column = Column(type, (integers / 10.0**places).astype(type.dtype))
+    encoded = Floats.encode(column)
+    if encoded is None or not encoded.exact:
+        return
+    one = column.values[data.draw(st.integers(0, 1499))]
+    near = [one, np.nextafter(one, type.dtype.type(np.inf)), np.nextafter(one, type.dtype.type(-np.inf))]
+    constants = [*map(float, near), 0.0, -0.0, np.inf, -np.inf, np.nan, 1e300 if type is FLOAT8 else 1e30]
+    op = data.draw(st.sampled_from(list(TESTS)))
+    value: Any = data.draw(st.sampled_from(constants))
+    wanted: Any = float_key(value)
+    if op is Comparison.IN:
+        value = tuple(data.draw(st.lists(st.sampled_from(constants), max_size=5)))
+        wanted = [float_key(item) for item in value]
+    mask = encoded.select(op, value, 7, 1400)
+    assert mask is not None
+    assert mask.tolist() == [TESTS[op](float_key(item), wanted) for item in column.tolist()[7:1400]]
 
 
 @quick
