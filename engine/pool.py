@@ -28,8 +28,8 @@ T = TypeVar("T")
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # Tasks begun ahead of the consumer: enough that no worker idles while one batch is taken away.
 LOOK_AHEAD = 2 * WORKERS + 1
-MOST_AHEAD = 16 * WORKERS
-"""Tasks of `in_turn` that are begun ahead of the consumer."""
+FAR_AHEAD, MOST_AHEAD = 4 * WORKERS, 16 * WORKERS
+"""The same of short tasks, whose results are few or None; and of those that hold no rows, either."""
 _TURN = 0.01  # seconds that a worker takes tasks of one statement before it looks at those of others
 
 _inside = threading.local()
@@ -37,25 +37,13 @@ _lock = threading.Lock()
 _executor: ThreadPoolExecutor | None = None
 
 
-def ordered(tasks: Iterable[Callable[[], T]], run: Run) -> Iterator[T]:
+def ordered(tasks: Iterable[Callable[[], T]], run: Run, ahead: int = LOOK_AHEAD) -> Iterator[T]:
     """The tasks' results in their order. An error comes at the place of its task.
 
-    Closing the iterator drops what has not begun and waits for what has.
+    So many tasks are begun `ahead` of the result that is taken: the more, the shorter they are, lest workers
+    stand still where the consumer takes its time. It is not woken for each None. Closing the iterator drops
+    what has not begun and waits for what has.
     """
-    return _in_order(tasks, run, LOOK_AHEAD, LOOK_AHEAD)
-
-
-def in_turn(tasks: Iterable[Callable[[], T]], run: Run, results: int = MOST_AHEAD) -> Iterator[T]:
-    """`ordered` for tasks that are short and many: workers do not stand still where the consumer takes its
-    time, and it is not woken for each None.
-
-    So MOST_AHEAD tasks are begun before the first result is taken; none while `results` wait that are not
-    None.
-    """
-    return _in_order(tasks, run, MOST_AHEAD, results)
-
-
-def _in_order(tasks: Iterable[Callable[[], T]], run: Run, ahead: int, results: int) -> Iterator[T]:
     iterator = iter(tasks)
     first = list(islice(iterator, 2))
     if len(first) < 2 or WORKERS == 1 or on_worker():
@@ -64,7 +52,7 @@ def _in_order(tasks: Iterable[Callable[[], T]], run: Run, ahead: int, results: i
             yield task()
         return
     about_to_wait()
-    queue: _Queue[T] = _Queue(run, ahead, results)
+    queue: _Queue[T] = _Queue(run, ahead)
     try:
         rest = chain(first, iterator)
         while True:
@@ -104,14 +92,13 @@ class _Queue(Generic[T]):
     several ways between threads, each of which waits for the interpreter.
     """
 
-    def __init__(self, run: Run, ahead: int, results: int) -> None:
-        """Of `ahead` tasks at most whose results are not taken, `results` of them not None."""
-        self._run, self._ahead, self._most = run, ahead, results
+    def __init__(self, run: Run, ahead: int) -> None:
+        """Of `ahead` tasks at most whose results are not taken."""
+        self._run, self._ahead = run, ahead
         self._lock = threading.Lock()
         self._tasks: deque[tuple[Callable[[], T], _Result]] = deque()
         self._results: deque[_Result] = deque()  # not taken yet, in the order of their tasks
         self._quiet = 0  # of them so many at the front are done and None
-        self._held = 0  # so many are done and not None
         self._workers = self._running = 0
         self._more = True  # whether there may be tasks that are not among these
         self._asleep = False
@@ -142,8 +129,6 @@ class _Queue(Generic[T]):
             while self._results and self._results[0].done and (not taken or taken[-1].quiet):
                 taken.append(self._results.popleft())
             self._quiet = 0
-            self._held -= bool(taken) and not taken[-1].quiet
-        self._hire()
         return taken
 
     def close(self) -> None:
@@ -155,7 +140,7 @@ class _Queue(Generic[T]):
     def _hire(self) -> None:
         """Have as many workers as there is work for."""
         with self._lock:
-            wanted = min(WORKERS - self._workers, len(self._tasks)) if self._held < self._most else 0
+            wanted = min(WORKERS - self._workers, len(self._tasks))
             self._workers += wanted
         for _ in range(wanted):
             _pool().submit(self._work)
@@ -186,7 +171,7 @@ class _Queue(Generic[T]):
             with self._lock:
                 if result is not None:
                     self._done(result)
-                if not self._tasks or self._held >= self._most:
+                if not self._tasks:
                     self._workers -= 1
                     return
                 if result is not None and time.perf_counter() > end:
@@ -205,7 +190,6 @@ class _Queue(Generic[T]):
         """A task has come to its end."""
         result.done = True
         self._running -= 1
-        self._held += not result.quiet
         if self._asleep and self._over():
             self._asleep = False
             self._wake.release()

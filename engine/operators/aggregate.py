@@ -12,15 +12,27 @@ the groups take more memory than they may, each set goes on for itself, with gro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from engine.aggregates.registry import AggregateCall
+import numpy as np
+
+from engine.aggregates.registry import BY_ID, AggregateCall
+from engine.aggregates.sums import Count
 from engine.counters import timed
 from engine.groups import number
 from engine.nodes import Reference
-from engine.operators.base import Operator, Selected, Selection, all_of, bundled, selections_of, tasks_of
+from engine.operators.base import (
+    Operator,
+    Selected,
+    Selection,
+    all_of,
+    bundled,
+    counts_of,
+    selections_of,
+    tasks_of,
+)
 from engine.operators.fusedtotals import FusedTotals, fused_totals
 from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
 from engine.operators.grouptables import GroupTables, batch_part, is_many
@@ -28,7 +40,7 @@ from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
 from engine.partitions import Dealt
-from engine.pool import LOOK_AHEAD, in_turn
+from engine.pool import FAR_AHEAD, ordered
 from engine.rollups import Set, rolled_up, roots
 from engine.run import Run
 from engine.seams import Expression
@@ -87,6 +99,9 @@ class Aggregate:
         yield from timed(run, self, self._groups(run))
 
     def _groups(self, run: Run) -> Iterator[Batch]:
+        if self._counts:
+            yield self._counted(run)
+            return
         groupings = _Groupings(self, run)
         try:
             for rows in self._rows(groupings, run):
@@ -98,6 +113,28 @@ class Aggregate:
                     yield batch.slice(first, first + BATCH_ROWS)
         finally:
             groupings.close()
+
+    @cached_property
+    def _counts(self) -> bool:
+        """Whether nothing is asked but how many rows there are."""
+        return (
+            bool(self.calls)
+            and not (self.keys or self.sets or self.groupings)
+            and all(
+                issubclass(BY_ID[call.function].state, Count)
+                and not (call.arguments or call.order or call.distinct or call.filter or call.direct)
+                for call in self.calls
+            )
+        )
+
+    def _counted(self, run: Run) -> Batch:
+        """The one group, where nothing but its rows is counted."""
+        found: list[int] = []
+        tasks = (partial(_append, found, task) for task in counts_of(self.child, run))
+        for _ in ordered(tasks, run, FAR_AHEAD):
+            pass
+        run.check()
+        return Batch(tuple(Column(call.type, np.array([sum(found)])) for call in self.calls), 1)
 
     def _results(self, groupings: _Groupings) -> Iterator[Batch]:
         """The rows of each set; those of one that is named twice come together."""
@@ -124,15 +161,14 @@ class Aggregate:
 
     def _rows(self, groupings: _Groupings, run: Run) -> Iterator[_Rows]:
         """The batches, evaluated, and grouped by each of the sets that are grouped by."""
-        expressions = list(self._expressions())
-        prepare(run, *expressions)
-        if pool_safe(*expressions):
+        prepare(run, *self._expressions)
+        if self._safe:
             if self._fused is not None:
                 found = selections_of(self.child, run)
             else:
                 found = map(all_of, bundled(tasks_of(self.child, run), self.child.types))
             tasks = (partial(self._task, task, at, groupings, run) for at, task in enumerate(found))
-            for part in in_turn(tasks, run, LOOK_AHEAD):
+            for part in ordered(tasks, run, FAR_AHEAD):
                 if part is not None:
                     yield part
             return
@@ -151,7 +187,16 @@ class Aggregate:
         """Tables of a run, where the calls are such that they have some."""
         return None if self._fused is None else GroupTables(self._fused, run)
 
-    def _expressions(self) -> Iterator[Expression]:
+    @cached_property
+    def _safe(self) -> bool:
+        return pool_safe(*self._expressions)
+
+    @cached_property
+    def _expressions(self) -> tuple[Expression, ...]:
+        return tuple(self._evaluated())
+
+    def _evaluated(self) -> Iterator[Expression]:
+        """All that is evaluated for a row."""
         yield from self.keys
         for call in self.calls:
             yield from call.arguments
@@ -179,6 +224,11 @@ class Aggregate:
                 return rows
         rows.parts = groupings.parts(rows)
         return rows
+
+
+def _append(found: list[int], task: Callable[[], int]) -> None:
+    """Have a task's result among those found, in any order: nobody is woken for it."""
+    found.append(task())
 
 
 class _Rows:

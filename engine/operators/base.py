@@ -19,7 +19,7 @@ from typing import Protocol, cast
 
 from engine.counters import timed
 from engine.late import bounded, bounded_rows, together
-from engine.pool import MOST_AHEAD, ordered
+from engine.pool import FAR_AHEAD, ordered
 from engine.run import Run
 from storage.batch import Batch
 from storage.column import Mask
@@ -71,6 +71,12 @@ class Selecting(Protocol):
     def selections(self, run: Run) -> Iterator[Selection]: ...
 
 
+class Counted(Protocol):
+    """An operator that knows how many rows it has sooner than which."""
+
+    def counts(self, run: Run) -> Iterator[Callable[[], int]]: ...
+
+
 def tasks_of(operator: Operator, run: Run) -> Iterator[Task]:
     """An operator's rows as tasks: its own, or its batches, which then are there already."""
     # A look at the attribute: isinstance of a protocol takes longer than a small statement.
@@ -85,7 +91,7 @@ def bundled(tasks: Iterable[Task], types: Sequence[Type]) -> Iterator[Task]:
     """Tasks that give few rows of these types as fewer tasks that give more: a batch takes its time, too.
 
     How many become one depends on what those before gave whose results a consumer has taken for sure
-    (engine.pool.in_turn), so batches do not depend on how threads happen to run.
+    (engine.pool.ordered), so batches do not depend on how threads happen to run.
     """
     iterator, enough = iter(tasks), bounded_rows(types) // 2
     sizes: list[int] = []
@@ -102,7 +108,7 @@ _LOOKED_AT = 8  # bundles whose rows are taken for those to come
 
 def _size(sizes: Sequence[int], rows: Sequence[int | None], enough: int) -> int:
     """Of how many tasks the next bundle is made."""
-    end = len(rows) - MOST_AHEAD + 1
+    end = len(rows) - FAR_AHEAD + 1
     begin = max(end - _LOOKED_AT, 0)
     known = [count for count in rows[begin : max(end, 0)] if count is not None]
     if not known or len(known) < end - begin:
@@ -124,6 +130,24 @@ def selections_of(operator: Operator, run: Run) -> Iterator[Selection]:
         yield from cast(Selecting, operator).selections(run)
         return
     yield from map(all_of, bundled(tasks_of(operator, run), operator.types))
+
+
+def counts_of(operator: Operator, run: Run) -> Iterator[Callable[[], int]]:
+    """How many rows an operator has, as tasks: as it knows it, or by its rows."""
+    if hasattr(operator, "counts"):
+        yield from cast(Counted, operator).counts(run)
+        return
+    yield from map(rows_of, tasks_of(operator, run))
+
+
+def rows_of(task: Task) -> Callable[[], int]:
+    """How many rows a task gives."""
+    return partial(_rows_of, task)
+
+
+def _rows_of(task: Task) -> int:
+    batch = task()
+    return 0 if batch is None else batch.rows
 
 
 def all_of(task: Task) -> Selection:

@@ -26,10 +26,11 @@ from engine.certificates import Sums
 from engine.counters import count
 from engine.late import row_bytes, together
 from engine.operators.base import Operator, Task, pooled
-from engine.operators.scan import Scan, ScanRows
+from engine.operators.scan import Scan
+from engine.operators.scanrows import ScanRows
 from engine.operators.searching import Beginning, begin, cut, loading
 from engine.operators.verdicts import ColumnTerm, Gathered, Left, Part, Work, part_of
-from engine.pool import in_turn, on_worker
+from engine.pool import MOST_AHEAD, on_worker, ordered
 from engine.run import Run
 from engine.seams import Expression
 from engine.similarity import Asked, Term, asked
@@ -167,7 +168,11 @@ class Search:
 
     def _tasks(self) -> Iterator[Task]:
         found, seen = Gathered(), 0
-        lefts = (self._answered(left) for some in in_turn(self._codes_tasks(), self.run) for left in some)
+        lefts = (
+            self._answered(left)
+            for some in ordered(self._codes_tasks(), self.run, MOST_AHEAD)
+            for left in some
+        )
         for part, pieces in groupby(lefts, part_of):
             left = Left.joined(list(pieces))
             seen += left.rows

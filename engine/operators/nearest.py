@@ -27,7 +27,8 @@ from engine.operators.candidates import Found, Kept, Open, Part, Work
 from engine.operators.certified import CertifiedScan, Search
 from engine.operators.limit import limits
 from engine.operators.rows import Rows
-from engine.operators.scan import Scan, ScanRows
+from engine.operators.scan import Scan
+from engine.operators.scanrows import ScanRows
 from engine.operators.searching import Beginning, begin, cut, loading
 from engine.operators.sortkeys import key_columns, sort_words
 from engine.operators.top import Top, first_rows

@@ -8,9 +8,9 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ import numpy as np
 from engine.counters import count
 from engine.late import LateColumn, Unread, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
-from engine.operators.base import Operator, Selected, Selection, Task, all_of, given, pooled
+from engine.operators.base import Operator, Selected, Selection, Task, all_of, given, pooled, rows_of
 from engine.operators.bounds import Bound, conjunction_of
 from engine.operators.keyfilters import KeyFilter, filters_of
+from engine.operators.scanrows import ScanRows, Test, candidates, likely, open_test
 from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import WORKERS
 from engine.run import Run
@@ -96,9 +97,15 @@ class Scan:
 
     def selections(self, run: Run) -> Iterator[Selection]:
         """See engine.operators.base.Selecting."""
-        if self.row_ids or not pool_safe(self.condition):
+        if self.row_ids or not self._safe:
             return map(all_of, self.morsels(run))
         return self._morsels(run, self._selected)
+
+    def counts(self, run: Run) -> Iterator[Callable[[], int]]:
+        """See engine.operators.base.Counted."""
+        if self.row_ids or not self._safe:
+            return map(rows_of, self.morsels(run))
+        return self._morsels(run, self._count)
 
     def _morsels(self, run: Run, part: Part) -> Iterator[Callable[[], Any]]:
         """What `part` makes of each morsel."""
@@ -107,8 +114,8 @@ class Scan:
         if advice is None:
             return
         predicate, complete = advice
-        whole = self.test(self.condition)
-        rest = self.test(self.rest) if predicate and complete else whole
+        whole, open = self._tests
+        rest = open if predicate and complete else whole
         prepare(run, self.condition)
         columns = tuple(view.table.definition(number) for number in self.numbers)
         wanted = root_memo(run).get(only(self.slot)) if self.row_ids else None
@@ -125,10 +132,9 @@ class Scan:
             count(run, self, Segments_Skipped=skipped, Segments=segments)
             skipped, blocks = view.skipped_blocks(skipping)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
-        safe = pool_safe(self.condition)
         for morsel in view.morsels(skipping, asked=self.numbers, tasks=TASKS):
             for task in self._parts(part, morsel, columns, predicate, (whole, rest), run, self, filters):
-                if safe:
+                if self._safe:
                     yield task
                 else:
                     run.check()
@@ -189,6 +195,15 @@ class Scan:
                 found.append(self.passing(rows, whole, test, run)[0].numbers + start)
         return np.concatenate(found)
 
+    @cached_property
+    def _safe(self) -> bool:
+        return pool_safe(self.condition)
+
+    @cached_property
+    def _tests(self) -> tuple[Test, Test]:
+        """Of the condition, and of the rest of it."""
+        return self.test(self.condition), self.test(self.rest)
+
     def test(self, condition: Expression | None) -> Test:
         """A condition over the output columns, with what it reads."""
         read: set[int] = set()
@@ -203,6 +218,25 @@ class Scan:
         width = sum(row_bytes(self.types[i]) for i in test.wide)
         return max(TASK_BYTES // width, 64) if width else 1 << 62
 
+    def _count(
+        self,
+        whole: ScanRows,
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
+    ) -> int:
+        """How many rows of a stretch of a morsel survive."""
+        test = open_test(whole.morsel, predicate, tests)
+        mask = likely(whole, predicate)
+        if filters or test.condition is not None:
+            batch = self._survivors_of(whole, mask, test, run, owner, filters)
+            return 0 if batch is None else batch.rows
+        left = whole.count if mask is None else int(np.count_nonzero(mask))
+        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
+        return left
+
     def _selected(
         self,
         whole: ScanRows,
@@ -213,7 +247,7 @@ class Scan:
         filters: Sequence[KeyFilter],
     ) -> Selected | None:
         """A stretch of a morsel, with the rows that do not survive if they are few."""
-        test = _open_test(whole.morsel, predicate, tests)
+        test = open_test(whole.morsel, predicate, tests)
         mask = likely(whole, predicate)
         if filters or test.wide or (mask is not None and test.condition is not None):
             batch = self._survivors_of(whole, mask, test, run, owner, filters)
@@ -243,7 +277,7 @@ class Scan:
         filters: Sequence[KeyFilter],
     ) -> Batch | None:
         """The surviving rows of a stretch of a morsel."""
-        test = _open_test(whole.morsel, predicate, tests)
+        test = open_test(whole.morsel, predicate, tests)
         return self._survivors_of(whole, likely(whole, predicate), test, run, owner, filters)
 
     def _survivors_of(
@@ -389,88 +423,3 @@ class Scan:
 def only(slot: int) -> tuple[str, int]:
     """The key of the statement's memo under which the ids stand that a re-evaluated scan may give."""
     return ("only", slot)
-
-
-@dataclass(frozen=True, slots=True)
-class Test:
-    """A condition, the output columns that it reads, and those of them that are wide."""
-
-    condition: Expression | None
-    read: tuple[int, ...]
-    wide: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ScanRows:
-    """Rows of a morsel: at these positions, or (None) all from start to stop.
-
-    `columns` are those of the scan, as the snapshot defines them; `known` what is fetched already of the
-    rows, by attnum.
-    """
-
-    morsel: Morsel
-    columns: tuple[ColumnDefinition, ...]
-    positions: Positions | None
-    start: int
-    stop: int
-    known: Mapping[int, Column] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        return self.stop - self.start if self.positions is None else len(self.positions)
-
-    @property
-    def numbers(self) -> Positions:
-        """(count,) positions in the morsel."""
-        return np.arange(self.start, self.stop) if self.positions is None else self.positions
-
-    def take(self, rows: Positions, known: Mapping[int, Column] | None = None) -> ScanRows:
-        """Those of the rows; `known` is what is fetched already of them."""
-        mine = rows + self.start if self.positions is None else self.positions[rows]
-        taken = {number: column.take(rows) for number, column in self.known.items()}
-        return ScanRows(self.morsel, self.columns, mine, 0, 0, taken | dict(known or {}))
-
-    def slice(self, start: int, stop: int) -> ScanRows:
-        if start == 0 and stop == self.count:
-            return self
-        known = {number: column.slice(start, stop) for number, column in self.known.items()}
-        if self.positions is None:
-            return ScanRows(self.morsel, self.columns, None, self.start + start, self.start + stop, known)
-        return ScanRows(self.morsel, self.columns, self.positions[start:stop], 0, 0, known)
-
-    def _asked(self) -> Positions | None:
-        """What to ask the morsel for: None where all of it is meant."""
-        if self.positions is not None or self.stop - self.start == self.morsel.rows:
-            return self.positions
-        return np.arange(self.start, self.stop)
-
-    def column(self, definition: ColumnDefinition) -> Column:
-        known = self.known.get(definition.number)
-        return known if known is not None else self.morsel.column(definition, self._asked())
-
-    def row_ids(self) -> Column:
-        return Column(INT8, self.morsel.row_ids(self._asked()))
-
-
-def candidates(morsel: Morsel, predicate: Conjunction, start: int, stop: int) -> Positions | None:
-    """The positions that are visible and not ruled out; None where all from start to stop are."""
-    mask = likely(ScanRows(morsel, (), None, start, stop), predicate)
-    return None if mask is None else kernels.true_rows(mask, start)
-
-
-def likely(rows: ScanRows, predicate: Conjunction) -> Mask | None:
-    """Which rows of a stretch are visible and not ruled out; None: all."""
-    mask = rows.morsel.visible()
-    if predicate:
-        found = rows.morsel.select(predicate)
-        if found is not None:
-            mask = found if mask is None else mask & found
-    if mask is None:
-        return None
-    mask = mask[rows.start : rows.stop]
-    return None if mask.all() else mask
-
-
-def _open_test(morsel: Morsel, predicate: Conjunction, tests: tuple[Test, Test]) -> Test:
-    """What is still to be tested of rows that `likely` says yes to."""
-    return tests[1] if tests[0] is not tests[1] and morsel.decides(predicate) else tests[0]

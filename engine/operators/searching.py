@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from engine.certificates import enabled
 from engine.operators.bounds import conjunction_of
-from engine.operators.scan import Scan, Test, only
+from engine.operators.scan import Scan, only
+from engine.operators.scanrows import Test
 from engine.parallel import pool_safe, prepare, root_memo
 from engine.pool import LOOK_AHEAD, WORKERS, ordered
 from engine.run import Run

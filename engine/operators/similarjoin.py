@@ -23,7 +23,8 @@ from engine.operators.bounds import conjunction_of
 from engine.operators.loopjoin import LoopJoin
 from engine.operators.pairs import Pairs
 from engine.operators.rows import Rows
-from engine.operators.scan import Scan, ScanRows, Test
+from engine.operators.scan import Scan
+from engine.operators.scanrows import ScanRows, Test
 from engine.operators.searching import loading
 from engine.parallel import pool_safe, prepare
 from engine.pool import ordered

@@ -2,8 +2,8 @@
 
 A float that is the nearest one to n / 10**e for an n below 2**53 comes back bit for bit from that division,
 so n is packed as in frames, with one e for each block of rows. What does not come back (more digits, NaN,
-infinity, -0) is kept beside. Where nothing is, and all blocks have one e, a comparison with a value is one with
-an n, and nothing is decoded for it. The idea is ALP's (Afroozeh, Kuffó, Boncz: ALP, Adaptive Lossless
+infinity, -0) is kept beside. Where nothing is, and all blocks have one e, a comparison with a value is one
+with an n, and nothing is decoded for it. The idea is ALP's (Afroozeh, Kuffó, Boncz: ALP, Adaptive Lossless
 floating-Point Compression, SIGMOD 2023), with a division in place of its two factors: it is exact for
 every n, and at 4 values an instruction it still decodes faster than memory takes the result.
 
@@ -92,7 +92,7 @@ class Floats(Proportional):
 
     @cached_property
     def _exponent(self) -> int | None:
-        """The exponent of all blocks, where no row is kept beside: then values are in the order of their n."""
+        """The exponent of all blocks, where no row is kept beside: then values are in their n's order."""
         first = int(self._exponents[0]) if len(self._exponents) and not len(self._places) else None
         return first if first is not None and bool((self._exponents == first).all()) else None
 

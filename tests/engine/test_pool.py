@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine import pool
-from engine.pool import LOOK_AHEAD, MOST_AHEAD, in_turn, ordered
+from engine.pool import LOOK_AHEAD, MOST_AHEAD, ordered
 from engine.run import Run
 from storage.errors import DivisionByZero, QueryCanceled
 from tests.engine.tables import run_over
@@ -18,7 +18,7 @@ from tests.engine.tables import run_over
 Each = Callable[[Iterable[Callable[[], Any]], Run], Iterator[Any]]
 
 
-@pytest.fixture(params=[ordered, in_turn])
+@pytest.fixture(params=[ordered, partial(ordered, ahead=MOST_AHEAD)])
 def each(request: pytest.FixtureRequest) -> Each:
     """What gives the results of tasks."""
     found: Each = request.param
@@ -77,33 +77,19 @@ def test_tasks_inside_a_task_run_on_its_own_thread(each: Each) -> None:
         assert len(threads) == 1
 
 
-def test_tasks_in_turn_do_not_wait_for_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_begun_ahead_do_not_wait_for_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it does with the first result, the others are worked at; and workers take turns."""
     monkeypatch.setattr(pool, "_TURN", 0.0)
     ends = [threading.Event() for _ in range(20)]
-    results = in_turn([end.set for end in ends], run_over())
+    results = ordered([end.set for end in ends], run_over(), MOST_AHEAD)
     next(results)
     assert all(end.wait(10) for end in ends)
     assert list(results) == [None] * 19
 
 
-def test_workers_stop_where_many_results_wait() -> None:
-    """But not for those that are None; and they go on once the others are taken."""
-    begun = []
-
-    def task(i: int) -> int | None:
-        begun.append(i)
-        return None if i % 2 else i
-
-    results = in_turn((partial(task, i) for i in range(1000)), run_over(), results=2)
-    assert next(results) == 0
-    assert len(begun) <= 2 * (2 + 1 + pool.WORKERS)
-    assert [result for result in results if result is not None] == list(range(2, 1000, 2))
-
-
 def test_none_is_told_with_what_comes_after() -> None:
     ends = [threading.Event() for _ in range(3)]
-    results = in_turn(
+    results = ordered(
         [lambda: None, ends[0].wait, lambda: None, ends[1].wait, *[lambda: None] * 9], run_over()
     )
     ends[0].set()

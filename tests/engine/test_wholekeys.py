@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.operators.base import Task, bundled
 from engine.operators.base import given as there
-from engine.pool import MOST_AHEAD, ordered
+from engine.pool import FAR_AHEAD, ordered
 from engine.wholekeys import WholeKeys
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column
@@ -117,6 +117,6 @@ def test_bundles_give_the_rows_in_order(sizes: list[int]) -> None:
 
 def test_small_batches_become_fewer() -> None:
     batches = list(ordered(bundled(tasks([500] * 400), [INT8, TEXT]), run_over()))
-    assert len(batches) <= MOST_AHEAD + 400 // 8 + 1
+    assert len(batches) <= FAR_AHEAD + 400 // 8 + 1
     # and large ones stay alone
     assert len(list(ordered(bundled(tasks([BATCH_ROWS] * 40), [INT8]), run_over()))) == 40
