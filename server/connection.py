@@ -82,7 +82,10 @@ _DESCRIBE, _EXECUTE, _SYNC = (Describe.tag, b"P\0"), (Execute.tag, bytes(5)), (S
 _SYNCHRONY = ProtocolViolation("terminating connection because protocol synchronization was lost")
 
 
+_UNNAMED = b"\0\0"  # what the Bind of the unnamed portal to the unnamed statement begins with
+_LONGEST = 8192  # bytes of a Parse that is known again
 _SHAPES = 256  # that a connection keeps
+_BOUND = "bound"  # a note of a statement that was bound once: the next time it is worth a shape
 
 
 class _Lost(Exception):
@@ -107,6 +110,7 @@ class Connection:
         self._copy: Incoming | None = None
         self._outcomes: Iterator[Outcome] | None = None  # the rest of a Query that waits for COPY's data
         self._formats: dict[str, tuple[int, ...]] = {}  # of the results of portals
+        self._parsed: bytes | None = None  # the Parse that the unnamed statement is of, if it is known
         self._shapes: dict[bytes, BindShape] = {}  # of each statement's last Bind, by its name
 
     @property
@@ -154,8 +158,7 @@ class Connection:
                 self._outcomes = self.session.simple(message.text)
                 yield from self._go_on()
             case Parse():
-                self.session.prepare(message.name, message.text, message.types)
-                yield responses.PARSE_COMPLETE
+                yield self._parse(message)
             case Bind():
                 yield self._bind(message)
             case Describe():
@@ -181,26 +184,37 @@ class Connection:
     def series(self, inbox: Sequence[Frame]) -> tuple[Iterator[Piece], int] | None:
         """Answer the Bind, perhaps Describe, Execute and Sync that come next as one, if nothing needs more.
 
-        Gives the answer, and to how many messages; None: they have to be received one by one, and nothing
-        was done. Inside of `at_once` only; raises WouldBlock, with nothing done.
+        Before them may stand the Parse that the unnamed statement is of already. Gives the answer, and to
+        how many messages; None: they have to be received one by one, and nothing was done. Inside of
+        `at_once` only; raises WouldBlock, with nothing done.
         """
-        described = len(inbox) > 3 and inbox[1] == _DESCRIBE
-        execute = 2 if described else 1
+        bind = 1 if inbox[0][0] == Parse.tag else 0
+        described = len(inbox) > bind + 3 and inbox[bind + 1] == _DESCRIBE
+        execute = bind + 2 if described else bind + 1
         if len(inbox) < execute + 2 or inbox[execute] != _EXECUTE or inbox[execute + 1] != _SYNC:
             return None
-        if self._skipping or self._copy is not None:
+        tag, body = inbox[bind]
+        if tag != Bind.tag or self._skipping or self._copy is not None:
             return None
-        body = inbox[0][1]
+        if bind and (inbox[0][1] != self._parsed or not body.startswith(_UNNAMED)):
+            return None
+        head = [responses.PARSE_COMPLETE, responses.BIND_COMPLETE] if bind else [responses.BIND_COMPLETE]
         try:
-            answer = self._again(body, described)
+            answer = self._again(body, head, described)
             if answer is None:
-                answer = self._first(body, described)
+                answer = self._first(body, head, described)
         except Exception:
             return None
-        return None if answer is None else (answer, execute + 2)
+        if answer is None:
+            return None
+        self._metrics.statements += 1
+        return answer, execute + 2
 
-    def _again(self, body: bytes, described: bool) -> Iterator[Piece] | None:
-        """The answer to a Bind like one that was seen before, and so on; None as `series`."""
+    def _again(self, body: bytes, head: list[bytes], described: bool) -> Iterator[Piece] | None:
+        """The answer to a Bind like one that was seen before, and so on; None as `series`.
+
+        `head` is what comes before the description.
+        """
         shape = self._shapes.get(body[1 : body.find(b"\0", 1)])
         values = None if shape is None else shape.read(body)
         if shape is None or values is None:
@@ -208,14 +222,15 @@ class Connection:
         short = self.session.short(shape.statement)
         if short is None or not shape.is_of(short):
             return None
-        head = _head(short, shape.formats, described)
+        if described:
+            head = [*head, _description(short, shape.formats)]
         done = (self.session.once if short.single is None else self.session.single)(short, values)
         if done is None:
             return None
         whole = self._whole(shape, done, head)
         return iter((whole,)) if whole is not None else self._once(short, done, head, shape.formats, Bind.tag)
 
-    def _first(self, body: bytes, described: bool) -> Iterator[Piece] | None:
+    def _first(self, body: bytes, head: list[bytes], described: bool) -> Iterator[Piece] | None:
         """Likewise of any Bind."""
         bind = messages.read(Bind.tag, body)
         assert isinstance(bind, Bind)
@@ -223,10 +238,13 @@ class Connection:
         if short is None:
             return None
         formats = parameters.result_formats(bind, short)
-        head = _head(short, formats, described)
-        if len(self._shapes) >= _SHAPES:
-            self._shapes.clear()
-        self._shapes[bind.statement.encode()] = BindShape(bind, body, short, formats)
+        if described:
+            head = [*head, _description(short, formats)]
+        if short.notes.get(_BOUND):
+            if len(self._shapes) >= _SHAPES:
+                self._shapes.clear()
+            self._shapes[bind.statement.encode()] = BindShape(bind, body, short, formats)
+        short.notes[_BOUND] = True
         done = None
         if short.single is not None:
             done = self.session.single(short, parameters.values(bind, short, self.session.style))
@@ -360,6 +378,16 @@ class Connection:
             finally:
                 self.session.settle()
 
+    def _parse(self, message: Parse) -> bytes:
+        if message.name:
+            self.session.prepare(message.name, message.text, message.types)
+            return responses.PARSE_COMPLETE
+        self._parsed = None
+        self.session.prepare("", message.text, message.types)
+        body = message.write()[5:] if len(message.text) <= _LONGEST else b""
+        self._parsed = body if len(body) <= _LONGEST else None
+        return responses.PARSE_COMPLETE
+
     def _bind(self, message: Bind) -> bytes:
         prepared = self.session.describe(message.statement)
         columns = parameters.columns(message, prepared, self.session.style)
@@ -490,12 +518,6 @@ class Connection:
     def _changes(self) -> Iterator[bytes]:
         for name, value in self.session.parameter_changes().items():
             yield responses.parameter_status(name, value)
-
-
-def _head(short: Short, formats: tuple[int, ...], described: bool) -> list[bytes]:
-    """What stands before the rows of a Bind, perhaps Describe, and Execute."""
-    bound = responses.BIND_COMPLETE
-    return [bound, _description(short, formats)] if described else [bound]
 
 
 def _description(short: Short, formats: tuple[int, ...]) -> bytes:

@@ -29,7 +29,7 @@ from server import responses
 from server.connection import Connection, Piece
 from server.frames import Frame
 from server.idle import IdleLimit, idle_limit
-from server.messages import Bind, CopyData, Terminate
+from server.messages import Bind, CopyData, Parse, Terminate
 from server.metrics import Metrics
 from server.threads import Threads
 from sql.outcome import Pending
@@ -42,6 +42,8 @@ SEND_BYTES = 64 << 10  # answers are sent when they have grown to this, or when 
 OUTPUT_BYTES = 2 << 20  # on their way to the socket: above, the answer is parked
 INBOX_BYTES = 8 << 20  # not answered yet: above, nothing more is read
 COPY_BYTES = 4 << 20  # of CopyData that are taken at once
+
+_BEGINNING = (Bind.tag, Parse.tag)  # of messages that may be answered as one
 
 SHORT_BYTES = 16 << 10  # of a message that may be begun on the loop
 TURN_SECONDS = 0.002  # of the loop's time that one connection takes before it lets others
@@ -282,7 +284,7 @@ class Runner:
 
     def _series(self, connection: Connection) -> bool:
         """Begin with several messages that can be answered as one, if the next ones are."""
-        if not self._is_short(connection) or self._inbox[0][0] != Bind.tag:
+        if not self._is_short(connection) or self._inbox[0][0] not in _BEGINNING:
             return False
         with at_once:
             found = connection.series(self._inbox)

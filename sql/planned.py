@@ -260,8 +260,13 @@ class Planner:
         """A statement that has just these parameters."""
         return self._planned(statement, ParameterTypes(parameters, fixed=True), text)
 
-    def known(self, given: Sequence[Type | None], text: str) -> Planned | None:
-        """A statement as it was prepared before from this text, if its plan still holds."""
+    def known(self, given: Sequence[Type | None], text: str, before: Planned | None = None) -> Planned | None:
+        """A statement as it was prepared before from this text, if its plan still holds: `before` itself, if
+        it is that.
+        """
+        again = before is not None and before.text == text and before.given == tuple(given)
+        if before is not None and again and self.is_fresh(before):
+            return before
         kept = self._kept.get(self._key(given, text))
         if kept is None or not self.is_current(kept):
             return None

@@ -147,12 +147,11 @@ class Session(ShortStatements):
     def prepare(self, name: str, text: str, parameter_oids: Sequence[int]) -> None:
         """See sql.outcome.SessionSeam."""
         with self.guard():
-            if not name:
-                self.prepared.pop("", None)  # whatever comes of the new one
-            elif name in self.prepared:
+            before = None if name else self.prepared.pop("", None)  # gone, whatever comes of the new one
+            if name and name in self.prepared:
                 raise DuplicatePreparedStatement(f'prepared statement "{name}" already exists')
             types = [_given_type(oid, self.catalog) for oid in parameter_oids]
-            known = None if self._failed else self.planner.known(types, text)
+            known = None if self._failed else self.planner.known(types, text, before)
             if known is not None:
                 self.prepared[name] = known
                 return

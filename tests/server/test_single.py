@@ -80,7 +80,8 @@ class Side:
         self.session = Session(self.database, "glancedb", "glancedb")
         self.session.defers_commits = True
         self.connection = Connection(self.session, b"")
-        self.series = 0  # that were answered as one
+        self.as_one = True  # whether several messages may be answered as one
+        self.series = 0  # that were
         self.logged: list[bytes] = []  # but records of sequences, which may be told of a value twice
         log = self.database._log
         assert log is not None
@@ -105,7 +106,8 @@ class Side:
         while inbox:
             with at_once:
                 try:
-                    found = self.connection.series(inbox) if inbox[0][0] == Bind.tag else None
+                    begins = self.as_one and inbox[0][0] in (Bind.tag, Parse.tag)
+                    found = self.connection.series(inbox) if begins else None
                 except WouldBlock:
                     found = None
             pieces, taken = found or (self.connection.receive(*inbox[0]), 1)
