@@ -53,11 +53,10 @@ def _by_value(
     if len(varying) != 1 or overload.volatility != "i" or overload.rows:
         return None
     number = varying[0]
-    varied = columns[number]
-    coded = varied.whole if isinstance(varied, Unfetched) else varied
-    if not isinstance(coded, CodedColumn):
-        return None
-    if coded.type != varied.type:
+    coded = columns[number]
+    if isinstance(coded, Unfetched) and coded.type.form is Form.ROWS:  # others have no value under a null
+        coded = coded.whole
+    if not isinstance(coded, CodedColumn) or coded.type != columns[number].type:
         return None
     constants = (*columns[:number], *columns[number + 1 :])
     name = None

@@ -34,6 +34,8 @@ BLOCK_BYTES = 64 << 10
 _LEVEL = 3  # of Zstandard
 _CLEARLY = 0.8  # Zstandard is slower to decode: it has to be smaller than LZ4 by a fifth
 _POOR = 0.9  # what does not become smaller than this is not worth decoding
+_EQUAL_BYTES = ("text", "varchar", "name", "bytea")
+"""Types whose values are equal where their bytes are: 1.0 and 1.00, as bounds of a range, are otherwise."""
 _CODECS = {"lz4": pa.Codec("lz4_raw"), "zstd": pa.Codec("zstd", _LEVEL)}
 
 Integers = npt.NDArray[np.int64]
@@ -149,7 +151,7 @@ class Blocks(Proportional):
 
     def select(self, op: Comparison, value: Any, start: int, stop: int) -> Mask | None:
         """An equal text is equally long: all that is known without decompressing."""
-        if self._type.form is not Form.BYTES and self._type.name not in ("text", "varchar", "name"):
+        if self._type.name not in _EQUAL_BYTES:
             return None
         match op:
             case Comparison.EQ:

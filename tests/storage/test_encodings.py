@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from storage import encodings, kernels
 from storage.column import Column
 from storage.encodings import ENCODINGS, blocks, leaves
 from storage.encodings.base import Encoded
-from storage.encodings.blocks import BLOCK_BYTES
+from storage.encodings.blocks import BLOCK_BYTES, Blocks
 from storage.encodings.floats import Floats
 from storage.encodings.packedcolumn import PackedColumn
 from storage.encodings.runcolumn import RunColumn
@@ -38,10 +39,13 @@ from storage.types import (
     INT8,
     INTERVAL,
     NUMERIC,
+    NUMRANGE,
     OID,
     TEXT,
     TIMESTAMP,
     UUID,
+    VARBIT,
+    VECTOR,
     Type,
     array_of,
     binary,
@@ -418,6 +422,15 @@ def test_texts_are_compressed_in_blocks() -> None:
     rows = np.array([0, 39_999, 20_000, 20_000, 7])
     assert encoded.decode(0, 40_000, rows).tolist() == [items[row] for row in rows]
     assert encoded.decode(100, 40_000, rows[-1:]).tolist() == [items[107]]
+
+
+@pytest.mark.parametrize("type", [VECTOR, NUMRANGE, VARBIT])
+def test_values_that_are_equal_by_other_than_their_bytes_are_not_told_by_lengths(type: Type) -> None:
+    raw = pa.array([b"\x00" * 40] * 2000, pa.large_binary())
+    encoded = Blocks.encode(Column(type, raw))
+    assert encoded is not None
+    assert encoded.select(Comparison.EQ, "[1,2)", 0, 2000) is None
+    assert encoded.select(Comparison.IN, ([1.0, 2.0],), 0, 2000) is None
 
 
 def test_what_comes_from_a_dictionary_is_coded() -> None:
