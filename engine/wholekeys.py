@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Column, Mask, Positions
+from storage.encodings.packedcolumn import PackedColumn
 from storage.encodings.runcolumn import RunColumn
 from storage.types import Form, Type
 
@@ -100,6 +101,21 @@ class WholeKeys:
     def bits(self) -> Bits | None:
         """The keys' numbers as a bit set, if they are one."""
         return self.table if isinstance(self.table, Bits) else None
+
+    def partners(self, columns: Sequence[Column], held: Positions | None) -> tuple[Positions, Mask, int]:
+        """(each row's key's number, or `held[number]`, 0 where it is not here; where it is; how many)."""
+        column = columns[0]
+        direct = len(columns) == 1 and is_whole(column.type) and not isinstance(column, RunColumn)
+        rows = len(column)
+        if not direct or self.bits is None or column.valid is not None:
+            found = self.find(columns)
+            met = found >= 0
+            found = np.maximum(found, 0)
+            return found if held is None else held.take(found), met, int(np.count_nonzero(met))
+        source = column.blocks if isinstance(column, PackedColumn) else _values(column)
+        out, met = np.empty(rows, np.int64), np.empty(rows, np.bool_)
+        bits = self.bits
+        return out, met, kernels.find_partners(source, bits.low, bits.words, bits.ranks, held, out, met)
 
     def find(self, columns: Sequence[Column]) -> Positions:
         """(rows,) the number of each row's key, -1 where it is not here, or has a null."""

@@ -26,6 +26,8 @@ from storage.column import Mask
 from storage.types import Type
 
 Task = Callable[[], Batch | None]
+LEFT_IN = 0.4
+"""From this share of the rows on, those that an operator drops are better left in than taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,17 @@ def bundled(tasks: Iterable[Task], types: Sequence[Type]) -> Iterator[Task]:
         yield partial(_bundle, several, rows, len(rows) - 1)
 
 
+def bundled_selections(selections: Iterable[Selection], types: Sequence[Type]) -> Iterator[Selection]:
+    """The same of selections: what becomes one with others has only its own rows."""
+    iterator, enough = iter(selections), bounded_rows(types) // 2
+    sizes: list[int] = []
+    rows: list[int | None] = []
+    while several := list(islice(iterator, _size(sizes, rows, enough))):
+        sizes.append(len(several))
+        rows.append(None)
+        yield partial(_bundle_selections, several, rows, len(rows) - 1)
+
+
 _MOST_TASKS = 8  # in a bundle
 _LOOKED_AT = 8  # bundles whose rows are taken for those to come
 
@@ -122,6 +135,22 @@ def _bundle(tasks: Sequence[Task], rows: list[int | None], place: int) -> Batch 
     if len(batches) < 2:
         return batches[0] if batches else None
     return together(batches)
+
+
+def _bundle_selections(
+    selections: Sequence[Selection], rows: list[int | None], place: int
+) -> Selected | None:
+    if len(selections) == 1:
+        found = selections[0]()
+        rows[place] = 0 if found is None else found.batch.rows
+        return found
+    batch = _bundle([partial(_own_rows, each) for each in selections], rows, place)
+    return None if batch is None else Selected(batch, None)
+
+
+def _own_rows(selection: Selection) -> Batch | None:
+    found = selection()
+    return None if found is None else found.rows()
 
 
 def selections_of(operator: Operator, run: Run) -> Iterator[Selection]:

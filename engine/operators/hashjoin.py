@@ -10,17 +10,31 @@ their keys (engine.partitions), and one partition of the one is joined with that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
 from engine.counters import count
 from engine.groups import KeyIndex
+from engine.late import is_wide
 from engine.memory import Grant
-from engine.operators.base import Operator, Task, bundled, given, pooled, tasks_of
+from engine.operators.base import (
+    Operator,
+    Selected,
+    Selection,
+    Task,
+    all_of,
+    bundled,
+    bundled_selections,
+    given,
+    pooled,
+    selections_of,
+    tasks_of,
+)
 from engine.operators.keyfilters import leave, withdraw
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
@@ -33,8 +47,10 @@ from engine.seams import Expression
 from engine.wholekeys import WholeKeys, is_countable, without_nulls
 from storage import kernels
 from storage.batch import Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.types import Type
+
+Found = TypeVar("Found", Task, Selection)
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,22 @@ class HashJoin:
 
     def morsels(self, run: Run) -> Iterator[Task]:
         """The left side's tasks, each followed by the join where a row has one partner at most."""
+        return self._tasks(run, self._probing, _same)
+
+    def selections(self, run: Run) -> Iterator[Selection]:
+        """See engine.operators.base.Selecting: the left rows that meet nobody may stay in."""
+        whole = self.kind == "inner" and self.residual is None and not any(map(is_wide, self.types))
+        if not whole or not pool_safe(*self.left_keys):
+            return map(all_of, bundled(self.morsels(run), self.types))
+        return self._tasks(run, self._selecting, all_of)
+
+    def _tasks(
+        self,
+        run: Run,
+        probing: Callable[[_Build, Pairs, Run], Iterator[Found]],
+        form: Callable[[Task], Found],
+    ) -> Iterator[Found]:
+        """Hold the right side; then what `probing` makes of the left one, or what comes of both in parts."""
         held: list[Keyed] = []
         withdraw(self, self.left, self.left_keys, run)
         grant, build = run.memory.grant(), None
@@ -82,7 +114,7 @@ class HashJoin:
             for part in rest:
                 held.append(part)
                 if not grant.room(keyed_bytes(part)):
-                    yield from self._given(_InParts(self, run).batches(chain(held, rest)), run)
+                    yield from map(form, self._given(_InParts(self, run).batches(chain(held, rest)), run))
                     return
             build = _Build(self, held, grant)
             if self.kind not in _LEFT_ALONE:
@@ -94,7 +126,7 @@ class HashJoin:
                 return
             pairs = Pairs(self.kind, build.rows, self.residual, self.left.types)
             prepare(run, *self.left_keys, self.residual)
-            yield from self._probing(build, pairs, run)
+            yield from probing(build, pairs, run)
         finally:
             if build is None:
                 grant.release()
@@ -120,6 +152,24 @@ class HashJoin:
         probed = (each for batches in ordered(probes, run) for each in batches)
         yield from self._given(chain(probed, pairs.rest(run)), run)
 
+    def _selecting(self, build: _Build, pairs: Pairs, run: Run) -> Iterator[Selection]:
+        """`_probing`, with rows that meet nobody left in where a row has one partner at most."""
+        if not build.single:
+            yield from map(all_of, self._probing(build, pairs, run))
+            return
+        for task in bundled_selections(selections_of(self.left, run), self.left.types):
+            yield partial(self._selected, task, build, pairs, run)
+
+    def _selected(self, task: Selection, build: _Build, pairs: Pairs, run: Run) -> Selected | None:
+        left = task()
+        if left is None or not left.batch.rows:
+            return None
+        found = pairs.selected(left, *build.partner(self._keys(left.batch, run), left.batch.rows))
+        if found is not None and run.counters is not None:
+            rows = found.batch.rows if found.mask is None else int(np.count_nonzero(found.mask))
+            count(run, self, rows, 1)
+        return found
+
     def _given(self, batches: Iterable[Batch], run: Run) -> Iterator[Task]:
         """Batches that are there already."""
         for batch in batches:
@@ -131,7 +181,7 @@ class HashJoin:
         batch = task()
         if batch is None or not batch.rows:
             return None
-        found = pairs.single(batch, build.partner(self._keys(batch, run), batch.rows), run)
+        found = pairs.single(batch, *build.partner(self._keys(batch, run), batch.rows), run)
         if found is not None:
             count(run, self, found.rows, 1)
         return found
@@ -175,16 +225,14 @@ class _Build:
         self.rows.wait()
 
     def _order_single(self, codes: Positions, keys: int) -> None:
-        """`_right`: the row of each key."""
+        """`order`: the row of each key."""
         rows = np.arange(len(codes))
         self._in_order = keys == len(codes) and bool((codes == rows).all())
-        # One place more, for rows without partners: number -1 is the last. Nulls are written there, too.
-        right = rows if self._in_order else np.empty(keys + 1, np.int64)
+        self.order = rows
         if not self._in_order:
+            right = np.empty(keys + 1, np.int64)  # one place more, for nulls: number -1 is the last
             right[codes] = rows
-            right[keys] = -1
-        self._right = right
-        self.order = right[:keys]
+            self.order = right[:keys]
 
     def _order(self, codes: Positions, keys: int) -> None:
         """`order`: the rows sorted by their keys; where in it those of each key begin, how many they are."""
@@ -206,7 +254,7 @@ class _Build:
     def output(self, batch: Batch, keys: list[Column], pairs: Pairs, run: Run) -> Iterable[Batch]:
         """What comes of left rows with these keys: there already, or where it is much, as it is asked for."""
         if self.single:
-            found = pairs.single(batch, self.partner(keys, batch.rows), run)
+            found = pairs.single(batch, *self.partner(keys, batch.rows), run)
             return () if found is None else (found,)
         starts, counts = self.partners(keys, batch.rows)
         result = pairs.of(batch, starts, counts, self.order, run)
@@ -217,10 +265,15 @@ class _Build:
         starts, counts = self.partners(keys, batch.rows)
         return pairs.of(batch, starts, counts, self.order, run)
 
-    def partner(self, keys: list[Column], rows: int) -> Positions:
-        """The right row that each row meets, -1 for none; `single` is true."""
-        codes = self._codes(keys, rows)
-        return codes if self._in_order else self._right.take(codes)
+    def partner(self, keys: list[Column], rows: int) -> tuple[Positions, Mask, int]:
+        """(the right row each row meets, any row for none; which meet one; how many). `single` is true."""
+        held = self.order if len(self.order) and not self._in_order else None
+        if self.whole is not None:
+            return self.whole.partners(keys, held)
+        found = self._codes(keys, rows)
+        met = found >= 0
+        found = np.maximum(found, 0)
+        return found if held is None else held.take(found), met, int(np.count_nonzero(met))
 
     def partners(self, keys: list[Column], rows: int) -> tuple[Positions, Positions]:
         """Where in `order` each row's partners begin, and how many they are."""
@@ -238,6 +291,10 @@ class _Build:
         if valid is not None:
             codes[~valid] = -1
         return codes
+
+
+def _same(task: Task) -> Task:
+    return task
 
 
 _LEFT_ALONE: tuple[Kind, ...] = ("left", "full", "anti")

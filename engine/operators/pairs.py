@@ -13,9 +13,11 @@ from typing import Literal
 import numpy as np
 
 from engine.nodes import true_rows
+from engine.operators.base import LEFT_IN, Selected
 from engine.operators.rows import Rows
 from engine.run import Run
 from engine.seams import Expression
+from storage import kernels
 from storage.batch import BATCH_ROWS, Batch
 from storage.column import Column, Mask, Positions
 from storage.types import Type
@@ -90,14 +92,17 @@ class Pairs:
             nothing = np.zeros(0, np.int64)
             yield self._with_alone(batch, nothing, nothing, np.flatnonzero(~met))
 
-    def single(self, batch: Batch, partner: Positions, run: Run) -> Batch | None:
-        """The join's rows for a left batch of whose rows each meets one right row, or -1; None: none."""
+    def single(self, batch: Batch, partner: Positions, met: Mask, count: int, run: Run) -> Batch | None:
+        """The join's rows for a left batch; None: none.
+
+        `count` of its rows have `met` one right row each, their partner; of the others it is any row.
+        """
         if self._kind in _HALVES and self._condition is None:
-            return next(self._halves(batch, partner >= 0), None)
+            return next(self._halves(batch, met), None)
         if self._kind == "left" and self._condition is None:
-            return Batch((*batch.columns, *self._right.columns_or_null(partner)), batch.rows)
-        left = np.flatnonzero(partner >= 0)
-        right = partner if len(left) == batch.rows else partner.take(left)
+            return Batch((*batch.columns, *self._right.columns_where(partner, met)), batch.rows)
+        left = kernels.true_rows(met, 0)
+        right = partner if count == batch.rows else partner.take(left)
         left, right, pairs = self._tested(batch, left, right, run)
         if self._met is not None:
             self._met[right] = True
@@ -114,6 +119,25 @@ class Pairs:
         if not len(left):
             return None
         return pairs if pairs is not None else self._joined(batch, left, right)
+
+    def selected(self, found: Selected, partner: Positions, met: Mask, count: int) -> Selected | None:
+        """`single` of an inner join without a condition: `count` rows have `met` the right row `partner`.
+
+        The others, of which partner is any row, are left in where they are few.
+        """
+        batch = found.batch
+        if found.mask is not None:
+            met &= found.mask
+            count = int(np.count_nonzero(met))
+        if not count:
+            return None
+        mask: Mask | None = met
+        if count == batch.rows:
+            mask = None
+        elif count < LEFT_IN * batch.rows:
+            kept = kernels.true_rows(met, 0)
+            batch, partner, mask = batch.take(kept), partner.take(kept), None
+        return Selected(Batch((*batch.columns, *self._right.references(partner)), batch.rows), mask)
 
     def _tested(
         self, batch: Batch, left: Positions, right: Positions, run: Run

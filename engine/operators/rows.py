@@ -110,13 +110,15 @@ class Rows:
 
     def columns_or_null(self, rows: Positions) -> tuple[Column, ...]:
         """What `references` gives, with nulls where a position is -1."""
-        missing = rows < 0
-        if not missing.any():
+        return self.columns_where(np.maximum(rows, 0), rows >= 0)
+
+    def columns_where(self, rows: Positions, there: Mask) -> tuple[Column, ...]:
+        """What `references` gives, with nulls where `there` is false."""
+        if there.all():
             return self.references(rows)
         if not self.count:
             return tuple(Column.nulls(parts[0].type, len(rows)) for parts in self._columns)
-        columns = self.references(np.maximum(rows, 0))
-        return tuple(without(column, ~missing) for column in columns)
+        return tuple(without(column, there) for column in self.references(rows))
 
     def _gather(self, parts: list[Column], rows: Positions) -> Column:
         if len(parts) == 1:

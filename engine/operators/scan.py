@@ -18,7 +18,7 @@ import numpy as np
 from engine.counters import count
 from engine.late import LateColumn, Unread, is_fetched, is_wide, row_bytes
 from engine.nodes import Reference, true_rows, walk
-from engine.operators.base import Operator, Selected, Selection, Task, all_of, given, pooled, rows_of
+from engine.operators.base import LEFT_IN, Operator, Selected, Selection, Task, all_of, given, pooled, rows_of
 from engine.operators.bounds import Bound, conjunction_of
 from engine.operators.keyfilters import KeyFilter, filters_of
 from engine.operators.scanrows import ScanRows, Test, candidates, likely, open_test
@@ -42,8 +42,6 @@ TASK_BYTES = 32 << 20
 TASKS = 4 * WORKERS
 # Wide rows that do not lie together are brought together in pieces that stay in cache.
 GATHER_BYTES = 2 << 20
-# From this share of a stretch on, rows that do not survive are better left in than taken out.
-_MOST = 0.4
 # From this share of a stretch on, all its wide rows are read where they lie, wanted or not.
 _DENSE = 0.6
 
@@ -249,6 +247,7 @@ class Scan:
         """A stretch of a morsel, with the rows that do not survive if they are few."""
         test = open_test(whole.morsel, predicate, tests)
         mask = likely(whole, predicate)
+        filters = [each for each in filters if not each.idle]
         if filters or test.wide or (mask is not None and test.condition is not None):
             batch = self._survivors_of(whole, mask, test, run, owner, filters)
             return None if batch is None else Selected(batch, None)
@@ -258,7 +257,7 @@ class Scan:
             mask = self._true(fetched, whole.count, test, run)
         left = whole.count if mask is None else int(np.count_nonzero(mask))
         count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
-        if left >= _MOST * whole.count:
+        if left >= LEFT_IN * whole.count:
             return Selected(self.fetch(whole, fetched), None if left == whole.count else mask)
         if not left:
             return None

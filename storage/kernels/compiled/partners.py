@@ -1,0 +1,70 @@
+"""Twins of plain.partners: a block of keys at a time, unpacked in cache."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+
+from storage.kernels.compiled.members import popcount
+from storage.kernels.compiled.packing import BITS, ints_of, unpack_range
+from storage.kernels.plain.members import Integers, Mask, Words
+from storage.kernels.plain.packing import BLOCK
+from storage.kernels.plain.partners import Source
+from storage.kernels.plain.totals import Blocks
+
+_U = np.uint64
+_ZERO, _ONE, _SIX, _BITS = _U(0), _U(1), _U(6), _U(63)
+_READ = types.Array(types.uint64, 1, "C", readonly=True)
+_NUMBERS = types.Array(types.int64, 1, "C", readonly=True)
+_OUT, _MET = types.int64[::1], types.boolean[::1]
+_SET = (types.int64, _READ, _NUMBERS, _NUMBERS, _OUT, _MET)
+_NONE = np.zeros(0, np.int64)
+
+
+@njit(inline="always")
+def _find(values, count, low, words, ranks, held, out, met, here):  # type: ignore[no-untyped-def]
+    """Of so many values into out[here:] and met[here:]; how many are met."""
+    room, found = _U(64) * _U(len(words)), _ZERO
+    for i in range(count):
+        place = _U(values[i]) - _U(low)
+        inside = place < room
+        place = place if inside else _ZERO
+        word, bit = words[place >> _SIX], _ONE << (place & _BITS)
+        there = inside & (word & bit != _ZERO)
+        rank = ranks[place >> _SIX] + np.int64(popcount(word & (bit - _ONE)))
+        out[here + i] = rank if there else 0
+        met[here + i] = there
+        found += _U(there)
+    if len(held):
+        for i in range(count):
+            out[here + i] = held[_U(out[here + i])] if met[here + i] else 0
+    return found
+
+
+@njit(types.uint64(_READ, *_SET), nogil=True, cache=True)
+def _plain(values, low, words, ranks, held, out, met):  # type: ignore[no-untyped-def]
+    return _find(values, _U(len(out)), low, words, ranks, held, out, met, _ZERO)
+
+
+@njit(types.uint64(*BITS, types.uint64, *_SET), nogil=True, cache=True)
+def _packed(bits, offsets, widths, bases, start, low, words, ranks, held, out, met):  # type: ignore[no-untyped-def]
+    values, aside = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    rows, done, found = _U(len(out)), _ZERO, _ZERO
+    while done < rows:
+        # to the end of a block of the source: those that follow are unpacked whole
+        count = min(_U(BLOCK) - (start + done) % _U(BLOCK), rows - done)
+        unpack_range(bits, offsets, widths, bases, start + done, values[:count], aside)
+        found += _find(values, count, low, words, ranks, held, out, met, done)
+        done += count
+    return found
+
+
+def find_partners(
+    source: Source, low: int, words: Words, ranks: Integers, held: Integers | None, out: Integers, met: Mask
+) -> int:
+    """See plain.partners.find_partners."""
+    given = (low, words, ranks, _NONE if held is None else held, out, met)
+    if isinstance(source, Blocks):
+        bits = (source.words, ints_of(source.offsets), source.widths, ints_of(source.bases))
+        return int(_packed(*bits, _U(source.start), *given))
+    return int(_plain(ints_of(source), *given))
