@@ -21,6 +21,7 @@ from storage.encodings.runcolumn import RunColumn
 from storage.types import Form, Type
 
 _FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
+_TABLE = 1 << 16  # keys from the smallest to the largest: a table of so many stays in cache
 _MOST = 1 << 62  # packed numbers are below it
 _LARGEST, _DIGITS = (1 << 63) - 1, 19  # of units
 
@@ -102,8 +103,23 @@ class WholeKeys:
         """The keys' numbers as a bit set, if they are one."""
         return self.table if isinstance(self.table, Bits) else None
 
-    def partners(self, columns: Sequence[Column], held: Positions | None) -> tuple[Positions, Mask, int]:
-        """(each row's key's number, or `held[number]`, 0 where it is not here; where it is; how many)."""
+    def partner_table(self, held: Positions) -> Positions | None:
+        """A table of `held[number]` for `partners`; None: the keys are too far apart, or are several."""
+        bits, span = self.bits, self.spans[0]
+        if bits is None or len(self.spans) > 1 or span > _TABLE:
+            return None
+        table = np.full(span + 1, -1)
+        places = np.flatnonzero(np.unpackbits(bits.words.view(np.uint8), bitorder="little"))
+        table[places] = held
+        return table
+
+    def partners(
+        self, columns: Sequence[Column], held: Positions | None, table: Positions | None
+    ) -> tuple[Positions, Mask, int]:
+        """(each row's key's number, or `held[number]`, 0 where it is not here; where it is; how many).
+
+        `table` is what `partner_table` has made of `held`.
+        """
         column = columns[0]
         direct = len(columns) == 1 and is_whole(column.type) and not isinstance(column, RunColumn)
         rows = len(column)
@@ -115,6 +131,8 @@ class WholeKeys:
         source = column.blocks if isinstance(column, PackedColumn) else _values(column)
         out, met = np.empty(rows, np.int64), np.empty(rows, np.bool_)
         bits = self.bits
+        if table is not None:
+            return out, met, kernels.look_up_partners(source, bits.low, table, out, met)
         return out, met, kernels.find_partners(source, bits.low, bits.words, bits.ranks, held, out, met)
 
     def find(self, columns: Sequence[Column]) -> Positions:

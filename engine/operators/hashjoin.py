@@ -233,6 +233,7 @@ class _Build:
             right = np.empty(keys + 1, np.int64)  # one place more, for nulls: number -1 is the last
             right[codes] = rows
             self.order = right[:keys]
+        self._table = None if self.whole is None else self.whole.partner_table(self.order)
 
     def _order(self, codes: Positions, keys: int) -> None:
         """`order`: the rows sorted by their keys; where in it those of each key begin, how many they are."""
@@ -269,7 +270,7 @@ class _Build:
         """(the right row each row meets, any row for none; which meet one; how many). `single` is true."""
         held = self.order if len(self.order) and not self._in_order else None
         if self.whole is not None:
-            return self.whole.partners(keys, held)
+            return self.whole.partners(keys, held, self._table)
         found = self._codes(keys, rows)
         met = found >= 0
         found = np.maximum(found, 0)

@@ -55,6 +55,7 @@ from storage.kernels.plain.packing import unpack_at as unpack_at
 from storage.kernels.plain.packing import unpack_blocks as unpack_blocks
 from storage.kernels.plain.packing import unpack_table as unpack_table
 from storage.kernels.plain.partners import find_partners as find_partners
+from storage.kernels.plain.partners import look_up_partners as look_up_partners
 from storage.kernels.plain.planes import deepen_signs as deepen_signs
 from storage.kernels.plain.planes import quantise as quantise
 from storage.kernels.plain.programs import run_program as run_program

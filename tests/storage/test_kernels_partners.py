@@ -42,3 +42,10 @@ def test_partners_are_found(twin: ModuleType, data: st.DataObject) -> None:
     assert found == sum(each is not None for each in wanted)
     assert met.tolist() == [each is not None for each in wanted]
     assert out.tolist() == [each or 0 for each in wanted]
+
+    table = np.full(int(keys[-1]) + 2, -1)
+    table[keys] = np.arange(len(keys)) if held is None else held
+    again, there = np.full(stop - start, -7), np.zeros(stop - start, np.bool_)
+    assert twin.look_up_partners(source, low, table, again, there) == found
+    assert again.tolist() == out.tolist()
+    assert there.tolist() == met.tolist()

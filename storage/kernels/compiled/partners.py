@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 
@@ -18,6 +20,7 @@ _READ = types.Array(types.uint64, 1, "C", readonly=True)
 _NUMBERS = types.Array(types.int64, 1, "C", readonly=True)
 _OUT, _MET = types.int64[::1], types.boolean[::1]
 _SET = (types.int64, _READ, _NUMBERS, _NUMBERS, _OUT, _MET)
+_LOOKED_UP = (types.int64, _NUMBERS, _OUT, _MET)
 _NONE = np.zeros(0, np.int64)
 
 
@@ -38,6 +41,35 @@ def _find(values, count, low, words, ranks, held, out, met, here):  # type: igno
     if len(held):
         for i in range(count):
             out[here + i] = held[_U(out[here + i])] if met[here + i] else 0
+    return found
+
+
+@njit(inline="always")
+def _look(values, count, low, table, out, met, here):  # type: ignore[no-untyped-def]
+    """The same by a table."""
+    last, missed = _U(len(table) - 1), np.int64(0)
+    for i in range(count):
+        found = table[min(_U(values[i]) - _U(low), last)]
+        out[here + i] = max(found, np.int64(0))
+        met[here + i] = found >= 0
+        missed += found >> 63
+    return count + _U(missed)
+
+
+@njit(types.uint64(_READ, *_LOOKED_UP), nogil=True, cache=True)
+def _plain_looked_up(values, low, table, out, met):  # type: ignore[no-untyped-def]
+    return _look(values, _U(len(out)), low, table, out, met, _ZERO)
+
+
+@njit(types.uint64(*BITS, types.uint64, *_LOOKED_UP), nogil=True, cache=True)
+def _packed_looked_up(bits, offsets, widths, bases, start, low, table, out, met):  # type: ignore[no-untyped-def]
+    values, aside = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    rows, done, found = _U(len(out)), _ZERO, _ZERO
+    while done < rows:
+        count = min(_U(BLOCK) - (start + done) % _U(BLOCK), rows - done)
+        unpack_range(bits, offsets, widths, bases, start + done, values[:count], aside)
+        found += _look(values, count, low, table, out, met, done)
+        done += count
     return found
 
 
@@ -65,6 +97,17 @@ def find_partners(
     """See plain.partners.find_partners."""
     given = (low, words, ranks, _NONE if held is None else held, out, met)
     if isinstance(source, Blocks):
-        bits = (source.words, ints_of(source.offsets), source.widths, ints_of(source.bases))
-        return int(_packed(*bits, _U(source.start), *given))
+        return int(_packed(*_blocks(source), *given))
     return int(_plain(ints_of(source), *given))
+
+
+def look_up_partners(source: Source, low: int, table: Integers, out: Integers, met: Mask) -> int:
+    """See plain.partners.look_up_partners."""
+    if isinstance(source, Blocks):
+        return int(_packed_looked_up(*_blocks(source), low, table, out, met))
+    return int(_plain_looked_up(ints_of(source), low, table, out, met))
+
+
+def _blocks(source: Blocks) -> tuple[Any, ...]:
+    bits = (source.words, ints_of(source.offsets), source.widths, ints_of(source.bases))
+    return (*bits, _U(source.start))
