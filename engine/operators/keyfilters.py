@@ -5,7 +5,7 @@ and right joins) the scan need not give them. When the held side is complete, th
 each of its probing keys comes from, unchanged (`origin` of the operators between), and leaves there the
 smallest and the largest key and a set of them: bits where the keys lie close together, else a bloom filter.
 The scan skips segments and blocks by zone maps, then rows by the set, before it evaluates what is left of its
-condition. A set that lets nearly all rows pass is not asked again.
+condition. A set that lets most rows pass is not asked again.
 
 Filters stand in the run's memo, under the scan: plans are shared by runs, and hold nothing of them.
 """
@@ -34,7 +34,7 @@ SWITCH = "enable_runtime_filters"
 _MOST_WORDS = 1 << 22  # of a set
 _CACHED_WORDS = 1 << 17  # bits that stay in a core's cache are asked faster than a bloom filter
 _LOOKED_AT = 1 << 17  # rows after which it is known whether a set is worth asking
-_WORTH = 0.9  # the share of rows that it may let pass
+_WORTH = 0.75  # the share of rows that it may let pass: the join itself drops a few sooner
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
