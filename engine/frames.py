@@ -12,8 +12,10 @@ two.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,16 @@ class Layout:
     @property
     def rows(self) -> int:
         return len(self.partitions)
+
+    @property
+    def total(self) -> int:
+        """How many rows all partitions have."""
+        return self.rows
+
+    @cached_property
+    def here(self) -> Positions:
+        """(rows,) the position of each row."""
+        return np.arange(self.rows)
 
     @cached_property
     def partition(self) -> Positions:
@@ -68,49 +80,68 @@ class Layout:
     @cached_property
     def peer_first(self) -> Positions:
         """(rows,) where each row's peers begin."""
-        return self.borders[self.group]
+        return self.begin_of(self.group)
 
     @cached_property
     def peer_last(self) -> Positions:
         """(rows,) the first row behind each row's peers."""
-        return self.borders[self.group + 1]
+        return self.begin_of(self.group + 1)
+
+    def begin_of(self, groups: Positions) -> Positions:
+        """Where groups of peers begin; one before the first begins with it, one behind the last ends it."""
+        borders = self.borders
+        return borders[np.clip(groups, 0, len(borders) - 1)]
 
 
 @dataclass(frozen=True)
 class Excerpt(Layout):
-    """Some rows of the one partition of `total` rows, whole groups of peers: `before` rows of it come before,
-    in `groups` groups of peers. Places count from the first of these rows."""
+    """Some rows of one partition, whose positions count from the partition's first row: `before` rows come
+    before these, and `groups` groups of peers have begun there. `begins` is `begin_of` of the partition."""
 
     before: int
     groups: int
-    total: int
+    all_rows: int
+    begins: Callable[[Positions], Positions]
+
+    @property
+    def total(self) -> int:
+        return self.all_rows
+
+    @cached_property
+    def here(self) -> Positions:
+        return np.arange(self.before, self.before + self.rows)
+
+    @cached_property
+    def group(self) -> Positions:
+        return np.cumsum(self.peers, dtype=np.int64) + (self.groups - 1)
 
     @cached_property
     def first(self) -> Positions:
-        return np.full(self.rows, -self.before)
+        return np.zeros(self.rows, np.int64)
 
     @cached_property
     def last(self) -> Positions:
-        return np.full(self.rows, self.total - self.before)
+        return np.full(self.rows, self.all_rows)
 
     @cached_property
     def first_group(self) -> Positions:
-        return np.full(self.rows, -self.groups)
+        return np.zeros(self.rows, np.int64)
+
+    def begin_of(self, groups: Positions) -> Positions:
+        return self.begins(groups)
 
 
 def by_rows(layout: Layout, distance: int, *, end: bool) -> Positions:
     """(rows,) where frames begin, or end, that many rows behind each row; before it if negative."""
-    distance = max(min(distance, layout.rows), -layout.rows - 1)
-    places: Positions = np.arange(layout.rows) + (distance + end)
+    distance = max(min(distance, layout.total), -layout.total - 1)
+    places: Positions = layout.here + (distance + end)
     return np.clip(places, layout.first, layout.last)
 
 
 def by_groups(layout: Layout, distance: int, *, end: bool) -> Positions:
     """(rows,) where frames begin, or end, that many groups behind each row's; before it if negative."""
-    distance = max(min(distance, layout.rows), -layout.rows - 1)
-    behind = layout.borders
-    places = behind[np.clip(layout.group + (distance + end), 0, len(behind) - 1)]
-    return np.clip(places, layout.first, layout.last)
+    distance = max(min(distance, layout.total), -layout.total - 1)
+    return np.clip(layout.begin_of(layout.group + (distance + end)), layout.first, layout.last)
 
 
 def excluded(layout: Layout, start: Positions, end: Positions, what: str) -> Pieces:
@@ -118,7 +149,7 @@ def excluded(layout: Layout, start: Positions, end: Positions, what: str) -> Pie
     end = np.maximum(start, end)
     if not what:
         return ((start, end),)
-    here = np.arange(layout.rows)
+    here = layout.here
     if what == "current row":
         low, high = here, here + 1
     else:
@@ -158,6 +189,44 @@ def apart(pieces: Pieces) -> bool:
     """Whether each frame is one range that begins behind the end of the one before."""
     start, end = pieces[0]
     return len(pieces) == 1 and bool((start[1:] >= end[:-1]).all())
+
+
+def varying(pieces: Pieces, size: int = 1, rows: int | None = None) -> list[tuple[int, int]]:
+    """Where frames differ: ranges of positions, ascending; a row outside of them is in all frames or in none.
+
+    The ranges are parts of `rows` rows, whole pages of `size` rows; each border lies in or behind one.
+    """
+    zones: list[tuple[int, int]] = []
+    for low, high in sorted((int(border.min()), int(border.max())) for piece in pieces for border in piece):
+        low, high = low // size * size, -(-high // size) * size
+        if rows is not None:
+            high = min(high, rows)
+        if zones and low <= zones[-1][1]:
+            low, high = zones[-1][0], max(high, zones[-1][1])
+            zones.pop()
+        zones.append((low, high))
+    return zones
+
+
+def common(pieces: Pieces, zones: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges between zones of `varying` whose rows are in all frames."""
+    gaps = [(low, high) for (_, low), (high, _) in pairwise(zones)]
+    return [
+        (low, high) for low, high in gaps if any(start[0] <= low and end[0] >= high for start, end in pieces)
+    ]
+
+
+def within(pieces: Pieces, zones: Sequence[tuple[int, int]]) -> Pieces:
+    """Frames over the rows of zones of `varying`, put one behind another."""
+    lows = np.array([low for low, _ in zones])
+    lengths = np.array([high - low for low, high in zones])
+    shift = np.cumsum(lengths) - lengths - lows
+
+    def moved(border: Positions) -> Positions:
+        places: Positions = border + shift[np.searchsorted(lows, border, side="right") - 1]
+        return places
+
+    return tuple((moved(start), moved(end)) for start, end in pieces)
 
 
 def rows_of(pieces: Pieces, first: int, stop: int) -> tuple[Positions, Positions]:

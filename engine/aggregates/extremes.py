@@ -46,23 +46,18 @@ from storage.types import (
 )
 
 
-class _Single(State):
-    """One of the values a group, or what they are folded to."""
-
-    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
-        """By what is before as a row in front."""
-        column, first = columns[0], before.finish(1)
-        if column.valid is not None:
-            places, column = places[column.valid], column.take(column.valid)
-        ends = np.searchsorted(places, np.arange(rows), side="right")
-        if first.is_valid().all():
-            column, ends = Column.concat([first.retype(column.type), column]), ends + 1
-        found = self.slide([column], len(column), ((np.zeros(rows, np.int64), ends),))
-        assert found is not None
-        return found
+def _with_core(column: Column, pieces: Pieces, core: Any) -> tuple[Column, Pieces]:
+    """Values and frames with what is in all of the frames as one more value, where there is one."""
+    if core is None:
+        return column, pieces
+    value, frames = core.finish(1), len(pieces[0][0])
+    if not value.is_valid().all():
+        return column, pieces
+    here = np.full(frames, len(column))
+    return Column.concat([column, value.retype(column.type)]), (*pieces, (here, here + 1))
 
 
-class Folded(_Single):
+class Folded(State):
     """One number a group, folded by what takes any order of rows."""
 
     def prepare(self) -> None:
@@ -92,8 +87,9 @@ class Folded(_Single):
         """Values (rows,) folded over frames."""
         raise NotImplementedError
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
-        found = self.over(columns[0].values, pieces)
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
+        column, pieces = _with_core(columns[0], pieces, core)
+        found = self.over(column.values, pieces)
         seen = sizes(pieces) > 0
         return Column(self.result, found, None if seen.all() else seen)
 
@@ -242,7 +238,7 @@ def _key(type: Type) -> Callable[[Any], Any]:
     return (lambda text: text.rstrip(" ")) if type.name == "bpchar" else _plain
 
 
-class Kept(_Single):
+class Kept(State):
     """One Python value a group; of numerics in units, one a batch."""
 
     largest: ClassVar[bool]
@@ -286,10 +282,11 @@ class Kept(_Single):
             if old is None or ((new > old) if largest else (new < old)):
                 items[group], keys[group] = item, new
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
         """By the places of the values in their order, of equal ones the first."""
-        words, _ = order_words(columns[0], self.largest, False)
-        return _chosen(columns[0], sorted_rows(words, self.run), pieces)
+        column, pieces = _with_core(columns[0], pieces, core)
+        words, _ = order_words(column, self.largest, False)
+        return _chosen(column, sorted_rows(words, self.run), pieces)
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
@@ -344,8 +341,9 @@ class AnyValue(Kept):
         items = columns[0].tolist()
         self._keep(groups.tolist(), items, items)
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
-        return _chosen(columns[0], np.arange(rows), pieces)
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
+        column, pieces = _with_core(columns[0], pieces, core)
+        return _chosen(column, np.arange(len(column)), pieces)
 
     def _keep(self, groups: list[int], values: list[Any], found: list[Any]) -> None:
         for group, item in zip(groups, values, strict=True):

@@ -100,28 +100,13 @@ class State:
         """The results of groups 0 to `count`, one row each."""
         raise NotImplementedError
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
         """The results of frames over `rows` rows, where they are had without adding each frame's rows anew.
 
-        The state is an empty one and used up by it; `columns` are as for `add`. None: there is no such way.
+        What `core`, a state of one group, has gathered counts for every frame. The state is an empty one and
+        used up by it; `columns` are as for `add`. None: there is no such way.
         """
         return None
-
-    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
-        """The results after each of `rows` rows, of these and of what `before`, a state of one group, has.
-
-        `columns` are as for `update`; row i of them stands at `places[i]`, ascending. Uses the state up.
-        """
-        self.merge(before, np.zeros(1, np.int64), 1)
-        ends = np.searchsorted(places, np.arange(rows), side="right").tolist()
-        here, parts, done = np.zeros(1, np.int64), [], 0
-        for end in ends:
-            if end > done:
-                self.run.check()
-                self.update(here, [column.slice(done, end) for column in columns], 1)
-                done = end
-            parts.append(self.finish(1).take(here))
-        return Column.concat(parts)
 
 
 @dataclass(frozen=True)

@@ -59,27 +59,20 @@ class Counting(State):
         self.reserve(count)
         np.add.at(self.rows, groups[: other.count], other.rows)
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
-        """A group a row, then their differences."""
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
+        """A group a row and one for the core, then their differences."""
+        groups, count = rows + (core is not None), len(pieces[0][0])
+        self.reserve(groups)
         if rows:
-            self.update(np.arange(rows), columns, rows)
+            self.update(np.arange(rows), columns, groups)
+        if core is not None:
+            self.merge(core, np.full(1, rows), groups)
+            pieces = (*pieces, (np.full(count, rows), np.full(count, groups)))
         if not self.slides():
             return None
-        count = len(pieces[0][0])
         self.over(pieces)
         self.count = count
         return self.finish(count)
-
-    def running(self, before: Any, places: Positions, columns: Sequence[Column], rows: int) -> Column:
-        """What is before, then a group a row, then their differences."""
-        groups = type(self)(self.arguments, self.result, self.run)
-        groups.update(places + 1, columns, rows + 1)
-        groups.merge(before, np.zeros(1, np.int64), rows + 1)
-        if not groups.slides():
-            return super().running(before, places, columns, rows)
-        groups.over(((np.zeros(rows, np.int64), np.arange(2, rows + 2)),))
-        groups.count = rows
-        return groups.finish(rows)
 
     def slides(self) -> bool:
         """Whether all that was added can be taken away again."""
@@ -445,7 +438,7 @@ class SumVector(Counting):
         super().grow(count)
         self.starts, self.widths = grown(self.starts, count), grown(self.widths, count)
 
-    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces) -> Column | None:
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
         return None  # a row's sums take many times the row's own bytes
 
     def slides(self) -> bool:

@@ -5,10 +5,8 @@ and where a group of peers (rows that are equal in the order) begins, follows fr
 these (engine.frames, engine.operators.windowframes). The values of each call are made in that order and put
 back to the rows. Rows come out in the order of the last call's window, as PostgreSQL's do.
 
-Where rows take more memory than they may, calls of the same partitions are a stage of their own
-(engine.operators.windowstages): the rows of one, with its values, are those of the next. So are calls
-without partitions that have one order, if they stream (engine.operators.windowstreams); else all rows are
-needed.
+Where rows take more memory than they may, calls of the same partitions and order are a stage of their own
+(engine.operators.windowstages): the rows of one, with its values, are those of the next.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from engine.operators.base import Operator
 from engine.operators.sortkeys import Keyed, SortKey, keyed, keyed_bytes
 from engine.operators.windowcalls import WindowCall
 from engine.operators.windowstages import Stage
-from engine.operators.windowstreams import streams
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -60,9 +57,6 @@ class Window:
                 parts.append(part)
                 if grant.room(keyed_bytes(part)):
                     continue
-                if not all(call.partition or streams(call) for call in self.calls):
-                    grant.require(keyed_bytes(part), self.explain())
-                    continue
                 grant.release()
                 yield from self._by_stages(chain(parts, rest), wanted, run)
                 return
@@ -72,7 +66,7 @@ class Window:
             grant.release()
 
     def _by_stages(self, parts: Iterable[Keyed], wanted: tuple[Expression, ...], run: Run) -> Iterator[Batch]:
-        """The same by way of temporary files, partitions after partitions: those of the last call at last."""
+        """The same by way of temporary files, stage after stage: that of the last call at last."""
         stages: dict[object, list[int]] = {}
         for i, call in enumerate(self.calls):
             stages.setdefault(_stage(call), []).append(i)
@@ -81,7 +75,7 @@ class Window:
         for numbers in (*stages.values(), last):
             calls = tuple(self.calls[i] for i in numbers)
             stage = Stage(calls, types, wanted)
-            parts = (stage.piecewise if calls[0].partition else stage.streamed)(parts, run, self)
+            parts = stage.piecewise(parts, run, self)
             types = (*types, *(call.type for call in calls))
             made += numbers
         width = len(self.child.types)
@@ -91,5 +85,5 @@ class Window:
 
 
 def _stage(call: WindowCall) -> object:
-    """What calls of one stage have in common: their partitions or, without any, their order."""
-    return frozenset(call.partition) or call.order
+    """What calls of one stage have in common."""
+    return frozenset(call.partition), call.order

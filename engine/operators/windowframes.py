@@ -49,6 +49,35 @@ class RangeKey:
     descending: bool
     nulls_first: bool
 
+    def search(self, layout: Layout, wanted: Column, run: Run, *, right: bool) -> Positions:
+        """The place of each row's value among the keys of its partition; `right`: behind keys like it."""
+        return self.among(alike(self.column, wanted), wanted, run, right=right, partition=layout.partition)
+
+    def among(
+        self, keys: Column, wanted: Column, run: Run, *, right: bool, partition: Positions | None = None
+    ) -> Positions:
+        """The place of each value among sorted keys of its type, of one partition or of row i's."""
+        words, _ = order_words(Column.concat([keys, wanted]), self.descending, self.nulls_first)
+        order = sorted_rows(words, run)
+        new = np.zeros(len(order), np.bool_)
+        for word in words:
+            ordered = word[order]
+            new[1:] |= ordered[1:] != ordered[:-1]
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.cumsum(new)
+        if partition is not None:
+            ranks += np.tile(partition * len(order), 2)
+        known, mine = ranks[: len(keys)], ranks[len(keys) :]
+        places: Positions = np.searchsorted(known, mine, side="right" if right else "left")
+        return places
+
+
+def alike(keys: Column, wanted: Column) -> Column:
+    """Keys in the type of what is looked for among them."""
+    if keys.type.oid == wanted.type.oid:
+        return keys
+    return Column(wanted.type, keys.values.astype(wanted.values.dtype), keys.valid)
+
 
 def border(
     layout: Layout,
@@ -81,7 +110,7 @@ def border(
 
 def _current(layout: Layout, mode: str, end: bool) -> Positions:
     if mode == "rows":
-        return np.arange(layout.rows) + end
+        return layout.here + end
     return layout.peer_last if end else layout.peer_first
 
 
@@ -142,23 +171,9 @@ def _by_values(
     layout: Layout, key: RangeKey, bounds: _Values, run: Run, *, backward: bool, end: bool
 ) -> Positions:
     """The place of each bound among the keys of its row's partition."""
-    keys = key.column
-    if keys.type.oid != bounds.column.type.oid:
-        keys = Column(bounds.column.type, keys.values.astype(bounds.column.values.dtype), keys.valid)
-    both = Column.concat([keys, bounds.column])
-    words, _ = order_words(both, key.descending, key.nulls_first)
-    order = sorted_rows(words, run)
-    new = np.zeros(len(order), np.bool_)
-    for word in words:
-        ordered = word[order]
-        new[1:] |= ordered[1:] != ordered[:-1]
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.cumsum(new)
-    ranks += np.tile(layout.partition * len(order), 2)
-    known, wanted = ranks[: layout.rows], ranks[layout.rows :]
-    places: Positions = np.searchsorted(known, wanted, side="right" if end else "left")
+    places = key.search(layout, bounds.column, run, right=end)
     if bounds.beyond is not None and bounds.beyond.any() and end is backward:
         # no key lies so far: not even those at the end of the type's range
-        other = np.searchsorted(known, wanted, side="left" if end else "right")
+        other = key.search(layout, bounds.column, run, right=not end)
         places = np.where(bounds.beyond, other, places)
     return places

@@ -29,6 +29,20 @@ class Place:
     pieces: Pieces
     arguments: Sequence[Column]
 
+    def taken(self, number: int, rows: Positions) -> Column:
+        """The values of an argument at these positions."""
+        return self.arguments[number].take(rows)
+
+    def known_from(self, number: int) -> Positions:
+        """(rows,) the position of the first value of an argument, in each row's partition or behind it, that
+        is not null; that behind all rows if there is none."""
+        layout, valid = self.layout, self.arguments[number].valid
+        if valid is None:
+            return layout.first
+        known = np.where(valid, layout.here, layout.rows)
+        first: Positions = np.minimum.accumulate(known[::-1])[::-1][layout.first]
+        return first
+
 
 Evaluate = Callable[[Place], Column]
 
@@ -78,7 +92,7 @@ def _row_number(place: Place) -> Column:
 
 
 def _number(layout: Layout) -> Positions:
-    numbers: Positions = np.arange(layout.rows) - layout.first + 1
+    numbers: Positions = layout.here - layout.first + 1
     return numbers
 
 
@@ -121,21 +135,18 @@ def _ntile(place: Place) -> Column:
     The first row of a partition that is not null says how many, and those before it have no number. Raises
     InvalidArgumentForNtile.
     """
-    layout, wanted = place.layout, place.arguments[0]
-    here, first, there = np.arange(layout.rows), layout.first, None
-    if wanted.valid is not None:
-        known = np.where(wanted.valid, here, layout.rows)
-        first = np.minimum.accumulate(known[::-1])[::-1][first]
-        there = here >= first
-    buckets = wanted.values.astype(np.int64)[np.minimum(first, layout.rows - 1)]
-    if (buckets[slice(None) if there is None else there] <= 0).any():
+    layout = place.layout
+    first = place.known_from(0)
+    there: Mask = layout.here >= first
+    buckets = place.taken(0, np.minimum(first, layout.total - 1)).values.astype(np.int64)
+    if (buckets[there] <= 0).any():
         raise InvalidArgumentForNtile("argument of ntile must be greater than zero")
     buckets = np.maximum(buckets, 1)
-    number = here - first
+    number = layout.here - first
     size, larger = np.divmod(layout.last - layout.first, buckets)  # `larger` buckets have a row more
     edge = larger * (size + 1)
     tile = np.where(number < edge, number // (size + 1), larger + (number - edge) // np.maximum(size, 1))
-    return Column(INT4, (tile + 1).astype(np.int32), there)
+    return Column(INT4, (tile + 1).astype(np.int32), None if there.all() else there)
 
 
 @window("lag", [ANYELEMENT], ANYELEMENT, 3106)
@@ -156,21 +167,23 @@ def _lead(place: Place) -> Column:
 
 def _shifted(place: Place, sign: int) -> Column:
     """The values at a distance; a null distance gives null."""
-    layout, (values, *rest) = place.layout, place.arguments
-    here = np.arange(layout.rows)
+    layout, rest = place.layout, place.arguments[1:]
     distance: Array = rest[0].values.astype(np.int64) if rest else np.ones(layout.rows, np.int64)
     known = rest[0].is_valid() if rest else np.ones(layout.rows, np.bool_)
-    target = here + sign * distance
+    target = layout.here + sign * distance
     inside = (target >= layout.first) & (target < layout.last)
     if len(rest) < 2:
-        return _at(values, target, inside & known)
-    both = Column.concat([values, rest[1]])
-    return _at(both, np.where(inside, target, here + layout.rows), known)
+        return _at(place, target, inside & known)
+    found = place.taken(0, np.where(inside, target, 0))
+    if not inside.all():
+        at = np.arange(layout.rows)
+        found = Column.concat([found, rest[1]]).take(np.where(inside, at, at + layout.rows))
+    return found if known.all() else without(found, known)
 
 
-def _at(column: Column, rows: Positions, there: Mask) -> Column:
-    """The values at `rows`, null where there is none."""
-    found = column.take(np.where(there, rows, 0))
+def _at(place: Place, rows: Positions, there: Mask) -> Column:
+    """The values of the first argument at `rows`, null where there is none."""
+    found = place.taken(0, np.where(there, rows, 0))
     return found if there.all() else without(found, there)
 
 
@@ -178,23 +191,23 @@ def _at(column: Column, rows: Positions, there: Mask) -> Column:
 def _first_value(place: Place) -> Column:
     """The value of the frame's first row."""
     rows = nth_rows(place.pieces, np.zeros(place.layout.rows, np.int64))
-    return _at(place.arguments[0], rows, rows >= 0)
+    return _at(place, rows, rows >= 0)
 
 
 @window("last_value", [ANYELEMENT], ANYELEMENT, 3113, frames=True)
 def _last_value(place: Place) -> Column:
     """The value of the frame's last row."""
     rows = nth_rows(place.pieces, sizes(place.pieces) - 1)
-    return _at(place.arguments[0], rows, rows >= 0)
+    return _at(place, rows, rows >= 0)
 
 
 @window("nth_value", [ANYELEMENT, INT4], ANYELEMENT, 3114, frames=True)
 def _nth_value(place: Place) -> Column:
     """The value of the frame's row of that number, from 1. Raises InvalidArgumentForNthValue."""
-    values, wanted = place.arguments
+    wanted = place.arguments[1]
     known = wanted.is_valid()
     number = wanted.values.astype(np.int64)
     if (number[known] <= 0).any():
         raise InvalidArgumentForNthValue("argument of nth_value must be greater than zero")
     rows = nth_rows(place.pieces, np.where(known, number - 1, -1))
-    return _at(values, rows, rows >= 0)
+    return _at(place, rows, rows >= 0)

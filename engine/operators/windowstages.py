@@ -2,7 +2,8 @@
 
 Where the rows are all there, many of them are dealt out to buckets by the first of the partitions' keys, each
 of which the pool then takes on its own; buckets come in the order of their keys. Where they take more memory
-than they may, they go to temporary files, sorted, and come back some partitions at a time.
+than they may, they go to temporary files, sorted, and come back some partitions at a time, or, if one
+partition takes so much, page by page (engine.operators.windowstreams).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.operators.rows import Rows
 from engine.operators.sortedruns import SortedRuns
 from engine.operators.sortkeys import Keyed, SortKey, sort_words
 from engine.operators.windowcalls import WindowCall
-from engine.operators.windowstreams import Stream
+from engine.operators.windowstreams import Partition
 from engine.operators.windowwork import WindowWork
 from engine.orders import PIECE, buckets, leading_words, starts
 from engine.parallel import pool_safe
@@ -27,7 +28,7 @@ from engine.pool import ordered
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
-from storage.column import Column, Positions
+from storage.column import Column, Mask, Positions
 from storage.types import INT8, Type
 
 
@@ -45,21 +46,19 @@ class Stage:
     def piecewise(self, parts: Iterable[Keyed], run: Run, owner: object) -> Iterator[Keyed]:
         """The rows, with values, and what is wanted of them, by way of temporary files.
 
-        All calls have the same partitions. Raises DiskFull, FileError, ConfigurationLimitExceeded.
+        All calls have the same partitions and order. Raises DiskFull, FileError, ConfigurationLimitExceeded.
         """
-        keys, width = self.calls[-1].keys, len(self.types)
-        types = (*self.types, *(expression.type for expression in self.wanted))
+        width, types = len(self.types), (*self.types, *(expression.type for expression in self.wanted))
+        # rows without an order stay in that in which they come
+        keys = self.calls[-1].keys or (SortKey(Reference(0, INT8)),)
         runs = SortedRuns(types, keys, run, owner)
         try:
-            runs.fill(
-                (
-                    Batch((*batch.columns, *found), batch.rows),
-                    [found[self.wanted.index(k.expression)] for k in keys],
-                )
-                for batch, found in parts
-            )
+            runs.fill(self._with_keys(parts))
             partition = len(self.calls[-1].partition)
             for whole in whole_partitions(runs.merged_with_keys(), len(types), partition, run):
+                if not isinstance(whole, Batch):
+                    yield from Partition(self.calls, types, self.wanted, run, owner).valued(whole)
+                    continue
                 rows = Batch(whole.columns[: len(types)], whole.rows)
                 known = list(rows.columns[width:])
                 for batch in Stage(self.calls, types, self.wanted).valued([(rows, known)], run):
@@ -71,34 +70,11 @@ class Stage:
         finally:
             runs.close()
 
-    def streamed(self, parts: Iterable[Keyed], run: Run, owner: object) -> Iterator[Keyed]:
-        """`piecewise` of calls without partitions, all of one order: they stream.
-
-        Raises DiskFull, FileError, ConfigurationLimitExceeded.
-        """
-        width = len(self.types)
-        types = (*self.types, *(expression.type for expression in self.wanted))
-        # rows without an order stay in that in which they come
-        keys = self.calls[-1].order or (SortKey(Reference(0, INT8)),)
-        stream, runs = Stream(self.calls, run), SortedRuns(types, keys, run, owner)
-        try:
-            runs.fill(self._counted(parts, stream))
-            sorted_rows = runs.merged_with_keys()
-            pieces = whole_partitions(sorted_rows, len(types), len(keys), run)
-            for rows in pieces:
-                known = list(rows.columns[width : len(types)])
-                values = stream.values(dict(zip(self.wanted, known, strict=True)), rows.rows)
-                yield Batch((*rows.columns[:width], *values), rows.rows), known
-        finally:
-            runs.close()
-
-    def _counted(self, parts: Iterable[Keyed], stream: Stream) -> Iterator[Keyed]:
-        """The rows as they are sorted, once the stream has seen them."""
+    def _with_keys(self, parts: Iterable[Keyed]) -> Iterator[Keyed]:
+        """The rows, what is wanted of them behind, and what they are sorted by."""
         rows = 0
         for batch, found in parts:
-            columns = dict(zip(self.wanted, found, strict=True))
-            stream.count(columns, batch.rows)
-            keys = [columns[key.expression] for key in self.calls[-1].order]
+            keys = [found[self.wanted.index(key.expression)] for key in self.calls[-1].keys]
             keys = keys or [Column(INT8, np.arange(rows, rows + batch.rows))]
             rows += batch.rows
             yield Batch((*batch.columns, *found), batch.rows), keys
@@ -146,26 +122,52 @@ class Stage:
             at += batch.rows
 
 
-def whole_partitions(batches: Iterable[Batch], first: int, count: int, run: Run) -> Iterator[Batch]:
+def whole_partitions(
+    batches: Iterator[Batch], first: int, count: int, run: Run
+) -> Iterator[Batch | Iterator[Batch]]:
     """Sorted rows in pieces that hold whole partitions, whose keys are `count` columns from `first` on.
 
-    A piece is about as large as an operator may be, or one partition.
+    A piece is about half as large as an operator may be now. A partition that is larger comes in batches,
+    all of which are to be read before the next piece is asked for.
     """
+    behind: list[Batch] = []  # what was read too far
+
+    def long(whole: Batch) -> Iterator[Batch]:
+        """The rows of one partition, of which `whole` has been read."""
+        yield whole
+        last = whole.slice(whole.rows - 1, whole.rows)
+        for batch in batches:
+            begins = _begins(Batch.concat([last, batch]), first, count)[1:]
+            if not begins.any():
+                yield batch
+                continue
+            place = int(np.argmax(begins))
+            if place:
+                yield batch.slice(0, place)
+            behind.append(batch.slice(place, batch.rows))
+            return
+
     held: list[Batch] = []
-    size, most = 0, run.memory.limit // 2
-    for batch in batches:
+    size, most = 0, run.memory.left // 2
+    while (batch := behind.pop() if behind else next(batches, None)) is not None:
         held.append(batch)
         size += held_bytes(batch.columns)
         if size <= most:
             continue
         whole = Batch.concat(held)
-        keys = (SortKey(Reference(i, whole.columns[i].type)) for i in range(first, first + count))
-        words = sort_words(tuple(keys), whole.columns[first : first + count])
-        last = int(np.flatnonzero(starts(words, np.arange(whole.rows)))[-1])
+        last = int(np.flatnonzero(_begins(whole, first, count))[-1])
         if last:
             yield whole.slice(0, last)
             whole = whole.slice(last, whole.rows)
         held, size = [whole], held_bytes(whole.columns)
-        most = max(most, 2 * size)
+        if size > most:
+            yield long(whole)
+            held, size = [], 0
     if held:
         yield Batch.concat(held)
+
+
+def _begins(rows: Batch, first: int, count: int) -> Mask:
+    """(rows,) where partitions begin, the first row among them."""
+    keys = tuple(SortKey(Reference(i, rows.columns[i].type)) for i in range(first, first + count))
+    return starts(sort_words(keys, rows.columns[first : first + count]), np.arange(rows.rows))

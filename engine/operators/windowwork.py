@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from engine.nodes import true_rows
 from engine.operators import windowfunctions
 from engine.operators.sortkeys import sort_words
 from engine.operators.windowaggregates import aggregated
-from engine.operators.windowcalls import WindowCall
+from engine.operators.windowcalls import WindowCall, WindowFrame
 from engine.operators.windowframes import FrameBound, RangeKey, border
 from engine.orders import sorted_rows, starts
 from engine.run import Run
@@ -79,7 +79,7 @@ class WindowWork:
             found = function.evaluate(place)
         else:
             kept = self._filter(call, ordering)
-            found = aggregated(call.function, arguments, call.type, kept, pieces, self._run)
+            found = aggregated(call.function, arguments, call.type, self._rows, kept, pieces, self._run)
         return found if ordering is wanted else found.take(ordering.places[wanted.order])
 
     def _filter(self, call: WindowCall, ordering: Ordering) -> Mask | None:
@@ -96,15 +96,27 @@ class WindowWork:
         return found
 
     def _framed(self, call: WindowCall, ordering: Ordering) -> Pieces:
-        frame, layout = call.frame, ordering.layout
         key = None
-        if frame.key is not None:
+        if call.frame.key is not None:
             (order,) = call.order
-            column = self._columns[frame.key].take(ordering.order)
+            column = self._columns[call.frame.key].take(ordering.order)
             key = RangeKey(column, order.descending, order.nulls_first)
+        return framed(
+            call.frame, ordering.layout, key, lambda e: self._columns[e].take(ordering.order), self._run
+        )
 
-        def place(bound: FrameBound, end: bool) -> Positions:
-            value = None if bound.value is None else self._columns[bound.value].take(ordering.order)
-            return border(layout, frame.mode, bound, key, value, self._run, end=end)
 
-        return excluded(layout, place(frame.start, False), place(frame.end, True), frame.exclude)
+def framed(
+    frame: WindowFrame,
+    layout: Layout,
+    key: RangeKey | None,
+    ordered: Callable[[Expression], Column],
+    run: Run,
+) -> Pieces:
+    """The frames of a layout's rows; `ordered` gives an expression's values of these, `key` is RANGE's."""
+
+    def place(bound: FrameBound, end: bool) -> Positions:
+        value = None if bound.value is None else ordered(bound.value)
+        return border(layout, frame.mode, bound, key, value, run, end=end)
+
+    return excluded(layout, place(frame.start, False), place(frame.end, True), frame.exclude)

@@ -123,7 +123,7 @@ def test_every_way_to_slide_is_that_of_adding_anew(id: str, items: list[Any], da
     result = BY_ID[id].result if name in types else INT8
     if id.startswith("array_agg"):
         result = array_of(INT8)
-    found = aggregated(id, [column], result, None, pieces, run_with()).tolist()
+    found = aggregated(id, [column], result, len(column), None, pieces, run_with()).tolist()
     for start_, end, answer in zip(starts, ends, found, strict=True):
         state = start(id, [type], result, run_with())
         state.update(np.zeros(end - start_, np.int64), [column.slice(start_, end)], 1)

@@ -70,6 +70,22 @@ SPILLING = {
         "select i, rank() over (partition by n order by v), sum(v) over (partition by k), "
         "count(s) over (partition by n), lag(i) over (partition by k, n order by i) from t where i < 9000"
     ),
+    "windows at a distance": (
+        "select i, lead(s) over w, lag(v, 3000, -1) over w, lead(d, k) over w, ntile(7) over w, "
+        "nth_value(n, i % 900 + 1) over (w rows between 500 preceding and 4000 following), "
+        "last_value(s) over (w groups between 9 preceding and 90 following exclude ties) "
+        "from t where i < 12000 window w as (order by v)"
+    ),
+    "frames that slide": (
+        "select i, sum(v) over w, stddev(v) over w, min(s) over w, count(n) filter (where k > 99) over w, "
+        "avg(n) over (order by v range between 900 preceding and 20000 following exclude current row), "
+        "string_agg(s, ',') over (order by v, i rows between 2 preceding and 1 preceding) "
+        "from t where i < 7000 window w as (order by v, i rows between 1500 preceding and 7 following)"
+    ),
+    "one partition that is large": (
+        "select i, sum(v) over w, lead(i, 2) over w, rank() over w from t "
+        "window w as (partition by greatest(k, 5000) order by v)"
+    ),
     "places without partitions": (
         "select i, row_number() over (order by i), rank() over w, dense_rank() over w, "
         "percent_rank() over w, cume_dist() over w from t where i < 5000 "
