@@ -459,8 +459,6 @@ def _numeric(name: TypeName) -> Type:
     if not -1000 <= scale <= 1000:
         message = f"NUMERIC scale {scale} must be between -1000 and 1000"
         raise InvalidParameterValue(message, position=name.position)
-    if scale < 0 or scale > precision:
-        raise FeatureNotSupported(f"NUMERIC scale {scale} is not supported", position=name.position)
     return numeric(precision, scale)
 
 

@@ -404,12 +404,12 @@ def format_type(type: Type) -> str:
 def numeric_modifier(type: Type) -> tuple[int, int]:
     """(precision, scale) of numeric(p, s)."""
     packed = type.modifier - 4
-    return packed >> 16, packed & 0x7FF
+    return packed >> 16, ((packed & 0x7FF) ^ 0x400) - 0x400
 
 
 def numeric(precision: int, scale: int = 0) -> Type:
-    """numeric(precision, scale)."""
-    return NUMERIC.of(((precision << 16) | scale) + 4)
+    """numeric(precision, scale); the scale may be negative, or greater than the precision."""
+    return NUMERIC.of(((precision << 16) | (scale & 0x7FF)) + 4)
 
 
 def varchar(length: int) -> Type:

@@ -215,7 +215,8 @@ def fitted(type: Type, value: Decimal) -> Decimal:
     if value.is_finite():
         rounded = value.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, _WIDE)
         if abs(rounded) < Decimal(10) ** (precision - scale):
-            return rounded if rounded else rounded.copy_abs()
+            rounded = rounded if rounded else rounded.copy_abs()
+            return rounded if scale >= 0 else rounded.quantize(Decimal(1), context=_WIDE)
         detail = (
             f"A field with precision {precision}, scale {scale} must round to an absolute value less than "
             f"{'1' if precision == scale else f'10^{precision - scale}'}."

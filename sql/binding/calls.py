@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlglot import exp
@@ -103,7 +104,8 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     special = _SPECIAL.get(mark.name) if schema in ("", "pg_catalog") else None
     if special is not None and condition is None:
         return special(binding, mark, tree.expressions)
-    if condition is None and routines.is_special(binding, mark, tree.expressions):
+    special_call = routines.is_special(binding, mark, tree.expressions)
+    if condition is None and special_call and not _is_plain(mark, tree.expressions):
         return routines.call(binding, mark, tree)
     arguments = read(tree.expressions)
     if mark.name in AGGREGATES and schema in ("", "pg_catalog", "public"):
@@ -132,6 +134,21 @@ def _call(binding: Binding, tree: exp.Anonymous, condition: exp.Expression | Non
     if schema and schema not in _SCHEMAS:
         raise undefined(f"{schema}.{mark.name}", bound, mark.position)
     return call(binding, mark.name, bound, mark.position, ".".join(mark.names) if schema else "")
+
+
+def _is_plain(mark: FunctionMark, trees: Sequence[exp.Expression]) -> bool:
+    """Whether all that is said is VARIADIC, of what takes it for an argument like any other."""
+    named = [tree for tree in trees if isinstance(tree, exp.Kwarg)]
+    return (
+        all(is_variadic(tree) for tree in named)
+        and bool(named)
+        and (mark.name in AGGREGATES or mark.name in FUNCTIONS)
+        and not any(overload.variadic for overload in FUNCTIONS.get(mark.name, ()))
+    )
+
+
+def is_variadic(tree: exp.Expression) -> bool:
+    return isinstance(tree, exp.Kwarg) and isinstance(tree.this.args["this"], FunctionMark)
 
 
 def gives_columns(tree: exp.Expression, context: BindContext) -> bool:
@@ -188,6 +205,11 @@ def read(trees: Sequence[exp.Expression]) -> Arguments:
     if items and isinstance(items[-1], exp.Order):
         order = tuple(items[-1].expressions)
         items[-1] = items[-1].this
+    for item, behind in pairwise(items):
+        if is_variadic(item):
+            raise SqlSyntaxError('syntax error at or near ","', position=position_of(behind))
+    if items and is_variadic(items[-1]):
+        items[-1] = items[-1].expression
     distinct = False
     if items and isinstance(items[0], exp.Distinct):
         if items[0].args.get("on"):

@@ -14,7 +14,7 @@ from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall, 
 from engine.expressions import Expression
 from engine.operators import SortKey
 from sql.binding.base import Binding, binds
-from sql.binding.calls import filters, key_of, read, undefined
+from sql.binding.calls import filters, is_variadic, key_of, read, undefined
 from sql.binding.levels import aggregate_value, captured
 from sql.coerce import common_type
 from sql.functions import resolve_ordered_set
@@ -36,6 +36,8 @@ def ordered_set(binding: Binding, tree: exp.WithinGroup, condition: exp.Expressi
     order = tree.expression
     if mark is None or not isinstance(order, exp.Order):
         raise SqlSyntaxError('syntax error at or near "within"', position=position_of(tree.this))
+    if any(map(is_variadic, tree.this.expressions)):
+        raise SqlSyntaxError("cannot use VARIADIC with WITHIN GROUP", position=position_of(tree))
     arguments = read(tree.this.expressions)
     if arguments.distinct:
         raise SqlSyntaxError("cannot use DISTINCT with WITHIN GROUP", position=mark.position)
