@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
+from engine.forms.timezones import zone_named
 from engine.tiers import MODES
-from engine.values.calendar import zone
 from sql.planning import SWITCHES
 from storage.errors import (
     CantChangeRuntimeParameter,
-    DatabaseError,
     FeatureNotSupported,
     InvalidName,
     InvalidParameterValue,
@@ -146,29 +145,33 @@ def _real(setting: Setting, value: str) -> str:
     return f"{number:g}"
 
 
+_DAY_HOURS = 24
+
+
 def _zone(setting: Setting, value: str) -> str:
     wrong = InvalidParameterValue(f'invalid value for parameter "{setting.name}": "{value}"')
-    hours = re.fullmatch(r"\s*([-+]?)(\d{1,2})(?:\.(\d+))?\s*", value)
-    if hours is not None:
-        minutes = round(float(f"{hours[2]}.{hours[3] or 0}") * 60)
-        return _offset(-minutes if hours[1] == "-" else minutes)
-    clock = re.fullmatch(r"\s*([-+]?)(\d{1,2}):(\d{2})\s*", value)
-    if clock is not None:
-        minutes = int(clock[2]) * 60 + int(clock[3])
-        return _offset(-minutes if clock[1] == "-" else minutes)
     try:
-        return zone(value).name
-    except (DatabaseError, ValueError, LookupError, OSError):
+        hours = float(value)
+    except ValueError:
+        pass
+    else:
+        if not abs(hours) < _DAY_HOURS:
+            raise FeatureNotSupported("time zones a day or more from UTC are not supported")
+        return _offset(round(hours * 3600))
+    try:
+        return zone_named(value)[0]
+    except LookupError:
         raise wrong from None
 
 
-def _offset(minutes: int) -> str:
+def _offset(seconds: int) -> str:
     """A fixed offset east of UTC, as PostgreSQL names it: <+05:30>-05:30."""
-    if not minutes:
+    if not seconds:
         return "UTC"
-    sign, opposite = ("+", "-") if minutes > 0 else ("-", "+")
-    hours, rest = divmod(abs(minutes), 60)
-    shown = f"{hours:02}" + (f":{rest:02}" if rest else "")
+    sign, opposite = ("+", "-") if seconds > 0 else ("-", "+")
+    minutes, rest = divmod(abs(seconds), 60)
+    shown = f"{minutes // 60:02}" + (f":{minutes % 60:02}" if minutes % 60 or rest else "")
+    shown += f":{rest:02}" if rest else ""
     return f"<{sign}{shown}>{opposite}{shown}"
 
 

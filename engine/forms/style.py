@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta, timezone, tzinfo
-from functools import lru_cache
+from datetime import tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from engine.forms.datestyles import DateStyle
+from engine.forms.timezones import zone_named
 from engine.run import Run
 from engine.seams import SessionInfo
 
@@ -18,22 +16,7 @@ FEW = 16
 """So many values are written one by one: calls of array functions cost more than they do."""
 
 
-_POSIX = re.compile(r"(?:<[^>]*>|[A-Za-z]{3,}|(?=[+-]))([+-]?)(\d{1,2})(?::(\d{2}))?")
-
-
 _STYLES: dict[str, DateStyle] = {"SQL": "SQL", "Postgres": "Postgres", "German": "German"}
-
-
-@lru_cache(100)
-def _zone(name: str) -> tzinfo:
-    """The zone of a TimeZone that the settings took: of a name, or so many hours west of Greenwich."""
-    posix = _POSIX.fullmatch(name)
-    if posix is None:
-        return ZoneInfo(name)
-    east = timedelta(hours=int(posix[2]), minutes=int(posix[3] or 0))
-    offset = east if posix[1] == "-" else -east
-    named = re.match("<(.+)>", name)
-    return timezone(offset) if named is None else timezone(offset, named[1])
 
 
 @dataclass(frozen=True)
@@ -56,7 +39,7 @@ class Style:
     @property
     def zone(self) -> tzinfo:
         """The session's time zone."""
-        return _zone(self.time_zone)
+        return zone_named(self.time_zone)[1]
 
     @classmethod
     def of(cls, settings: Mapping[str, str], names: SessionInfo | None = None, now: int = 0) -> Style:

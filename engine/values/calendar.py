@@ -8,14 +8,13 @@ A zone is a table of the instants at which its offset changes, read once from th
 from __future__ import annotations
 
 import datetime
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
 from engine.forms.times import ABBREVIATIONS
+from engine.forms.timezones import zone_named
 from engine.run import Run
 from storage.column import Array, Mask
 from storage.errors import DatetimeFieldOverflow, InvalidParameterValue
@@ -128,37 +127,24 @@ class Zone:
         return [self.names[i] for i in self.index(utc).tolist()]
 
 
-_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?(?::?(\d{2}))?\Z", re.IGNORECASE)
-
-
 def fixed(name: str, seconds: int) -> Zone:
     """A zone of one offset."""
     return Zone(name, np.array([TIME_INFINITIES[0]]), np.array([seconds * SECOND]), (name,))
 
 
-@lru_cache(1)
-def _zone_names() -> dict[str, str]:
-    return {name.lower(): name for name in available_timezones()}
-
-
 @lru_cache(1_000)
 def zone(name: str) -> Zone:
     """The zone of a name, an abbreviation or a POSIX offset (whose sign counts west of Greenwich)."""
-    match = _OFFSET.match(name)
-    if match:
-        sign, hours, minutes, seconds = match.groups()
-        total = int(hours) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-        return fixed(name.upper(), -total if sign == "+" else total)
     known = ABBREVIATIONS.get(name.lower())
     if known is not None:
         return fixed(name.upper(), known * 3600)
-    proper = _zone_names().get(name.lower())
-    if proper is None:
-        raise InvalidParameterValue(f'time zone "{name}" not recognized')
     try:
-        return _read(proper)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        proper, info = zone_named(name)
+    except LookupError:
         raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
+    if isinstance(info, datetime.timezone):
+        return fixed(info.tzname(None), round(info.utcoffset(None).total_seconds()))
+    return _read(proper)
 
 
 _FIRST_YEAR, _LAST_YEAR = 1850, 2140
@@ -168,7 +154,7 @@ _STEP = 7 * 86_400
 @lru_cache(1_000)
 def _read(name: str) -> Zone:
     """The periods of a zone between 1850 and 2140, found to the second."""
-    info = ZoneInfo(name)
+    _, info = zone_named(name)
     epoch = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 
     def at(second: int) -> tuple[int, str]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.forms.intervals import read_interval
+from engine.forms.style import Style
 from sql.commands.base import Command, Name, name_list, value_or_default
 from sql.commands.maintaining import MergeStatus, ShowPlancache
 from sql.commands.transactions import TransactionModes, modes
 from sql.reading import Reader
-from storage.errors import FeatureNotSupported
+from storage.errors import FeatureNotSupported, InvalidParameterValue, SqlSyntaxError
+from storage.types import INTERVAL
+
+_HOURS, _MINUTES = 1 << 10, 1 << 11  # in an interval's modifier
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,24 @@ def read_set(reader: Reader) -> Command:
 def _zone(reader: Reader) -> tuple[str, ...] | None:
     if reader.one_of("local"):
         return None
-    if reader.word("interval"):
-        value = reader.string()
-        if reader.word("hour"):
-            reader.must_word("to", "minute")
-        return (value,)
-    return value_or_default(reader)
+    if not reader.word("interval"):
+        return value_or_default(reader)
+    text = reader.string()
+    behind = reader.token
+    fields = _HOURS if reader.word("hour") else 0
+    if fields and reader.word("to", "minute"):
+        fields |= _MINUTES
+    if behind is not None and reader.token is not None:
+        raise SqlSyntaxError("time zone interval must be HOUR or HOUR TO MINUTE", position=behind.position)
+    type = INTERVAL.of((fields << 16) | 0xFFFF) if fields else INTERVAL
+    ((months, days, micros),) = read_interval(type, [text], Style())
+    for count, what in ((months, "months"), (days, "days")):
+        if count:
+            raise InvalidParameterValue(
+                f'invalid value for parameter "TimeZone": "INTERVAL \'{text}\'"',
+                detail=f"Cannot specify {what} in time zone interval.",
+            )
+    return (repr(micros / 3_600_000_000),)
 
 
 def setting_name(reader: Reader) -> str:
