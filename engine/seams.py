@@ -50,6 +50,8 @@ class SessionInfo(Protocol):
     def session_user(self) -> str:
         """The role that the session is of."""
 
+    query: str  # the text that the client has sent
+
     def setting(self, name: str) -> str | None:
         """The value of a setting (any case), or None where there is none of the name."""
 

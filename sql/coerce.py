@@ -62,6 +62,7 @@ from storage.types import (
     RANGE_OF,
     RANGES,
     RECORD,
+    REG_TYPES,
     SPARSEVEC,
     TEXT,
     TIME,
@@ -120,6 +121,7 @@ _ISO = {
     TIMETZ.oid: re.compile(f"{_CLOCK}{_OFFSET}"),
 }
 _ISO_INPUT = frozenset(_ISO)
+_OBJECT_NAMES = frozenset(type.oid for type in REG_TYPES)
 _BINARY_INPUT = VECTORS | BITS | {BINARY.oid, SPARSEVEC.oid}
 
 
@@ -277,7 +279,17 @@ def read_constant(
         return _evaluated(cast, context, position, key=(target, text, cut))
     if target.oid in _ISO_INPUT:
         _check_readable(cast, context, position)
+    if target.oid in _OBJECT_NAMES:
+        _check_named(cast, context, position)
     return cast
+
+
+def _check_named(cast: Cast, context: BindContext, position: int) -> None:
+    """Refuse the name of what is not there, here where its place is known; the run reads it again."""
+    try:
+        cast.evaluate(Batch((), 1), context.run())
+    except DatabaseError as error:
+        raise error.at(position) from None
 
 
 def _check_readable(cast: Cast, context: BindContext, position: int) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.extensions import AVAILABLE
 from sql import names
 from sql.accessmethods import METHODS, OPERATOR_CLASSES, named_class
-from sql.extensions import AVAILABLE
 from sql.regclasses import sequences_in
 from sql.tokens import Kind, lex
 from storage import definitions

@@ -19,8 +19,10 @@ from sql.views.types import IO_OIDS
 from storage.catalog import Catalog
 from storage.definitions import Relation, Table, View
 from storage.errors import (
+    AmbiguousFunction,
     FeatureNotSupported,
     InvalidName,
+    SqlSyntaxError,
     UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
@@ -199,6 +201,14 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
     if kind == "oper":
         return _operator_oid(text)
     parts = split_name(text.partition("(")[0] if kind == "procedure" else text)
+    if kind in ("namespace", "role"):
+        if len(parts) > 1:
+            raise InvalidName("invalid name syntax")
+    elif len(parts) > 3:
+        what = "relation" if kind == "class" else "qualified"
+        raise SqlSyntaxError(f"improper {what} name (too many dotted names): {'.'.join(parts)}")
+    elif len(parts) > 1:
+        catalog.must_schema(own_schema(parts[-2], path))
     match kind:
         case "class":
             found = find(catalog, path, parts)
@@ -225,6 +235,9 @@ def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     try:
         return type_of(text, named(catalog, path)).catalog_oid
     except (UndefinedObject, FeatureNotSupported):
+        schema, dot, _ = text.strip().partition(".")
+        if dot and _PART.fullmatch(schema):
+            catalog.must_schema(own_schema(split_name(schema)[0], path))
         raise UndefinedObject(f'type "{text.strip()}" does not exist') from None
 
 
@@ -232,8 +245,9 @@ def _operator_oid(text: str) -> int:
     symbol = text.strip().rpartition(".")[2]
     overloads = OPERATORS.get(symbol, [])
     if len(overloads) != 1:
-        word = "more than one operator named" if overloads else "operator does not exist:"
-        raise UndefinedFunction(f"{word} {symbol}")
+        if overloads:
+            raise AmbiguousFunction(f"more than one operator named {symbol}")
+        raise UndefinedFunction(f"operator does not exist: {symbol}")
     return overloads[0].oid
 
 
@@ -254,7 +268,7 @@ def _function_oid(catalog: Catalog, path: list[str], parts: tuple[str, ...], tex
     else:
         candidates += [f.oid for f in made]
     if len(candidates) > 1:
-        raise UndefinedFunction(f'more than one function named "{name}"')
+        raise AmbiguousFunction(f'more than one function named "{name}"')
     if not candidates:
         raise UndefinedFunction(f'function "{text}" does not exist')
     return candidates[0]

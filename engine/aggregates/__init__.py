@@ -1,5 +1,5 @@
 """Aggregates, one file a family. Importing this package fills their registry."""
 
-from engine.aggregates import collect, extremes, orderedsets, ranges, statistics, sums
+from engine.aggregates import bitstrings, collect, extremes, orderedsets, ranges, statistics, sums
 
-__all__ = ["collect", "extremes", "orderedsets", "ranges", "statistics", "sums"]
+__all__ = ["bitstrings", "collect", "extremes", "orderedsets", "ranges", "statistics", "sums"]

@@ -5,14 +5,24 @@ They answer from the run's catalog; an OID that nothing has gives null, as in Po
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from engine import forms
+from engine.extensions import AVAILABLE
 from engine.functions.registry import scalar
+from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.definitions import Table, View
 from storage.types import (
+    ANY,
     BOOL,
+    BYTEA,
     INT2,
     INT4,
     NAME,
@@ -122,6 +132,19 @@ def pg_column_is_updatable(oid: Column, number: Column, triggers: Column, run: R
     )
 
 
+@scalar("row_security_active", [TEXT], BOOL, volatility="s", run=True)
+@scalar("row_security_active", [OID], BOOL, volatility="s", run=True)
+def row_security_active(table: Column, run: Run) -> Column:
+    """Whether policies choose the rows that the user sees of a table: there are none."""
+
+    def one(table: int | str) -> bool:
+        if isinstance(table, str):
+            session_of(run).oid_of("class", table)
+        return False
+
+    return each(one, table, type=BOOL)
+
+
 _PROPERTIES = {
     "asc": True,
     "desc": False,
@@ -178,6 +201,49 @@ def pg_options_to_table(options: Column) -> list[Column]:
     ]
 
 
+@scalar("pg_column_size", [ANY], INT4, volatility="s", run=True, constants=True)
+def pg_column_size(column: Column, run: Run) -> Column:
+    """The bytes of values as PostgreSQL would keep them, before compression; about, of types with parts."""
+    size = column.type.size
+    if size > 0:
+        sizes = [size] * len(column)
+        return Column(INT4, np.array(sizes, np.int32), column.valid, constant=column.constant)
+    head = _LONG if column.constant else _SHORT
+
+    def one(value: Any, bytes_of: int) -> int:
+        if isinstance(value, Decimal):
+            bytes_of = 2 + 2 * _groups(value)
+        return bytes_of + (head if bytes_of <= _MOST_SHORT else _LONG)
+
+    sizes = [len(text.encode()) for text in forms.text_of(column, run).tolist()]
+    if column.type.oid == BYTEA.oid:
+        sizes = [len(value) for value in column.tolist()]
+    found = [one(value, size) for value, size in zip(column.tolist(), sizes, strict=True)]
+    return Column(INT4, np.array(found, np.int32), constant=column.constant)
+
+
+_SHORT, _LONG, _MOST_SHORT = (
+    1,
+    4,
+    126,
+)  # the head of a value of no fixed size: one byte in a row, if it is short
+
+
+def _groups(value: Decimal) -> int:
+    """In how many groups of four digits a numeric is kept."""
+    if not value.is_finite() or not value:
+        return 0
+    whole, _, fraction = format(abs(value), "f").partition(".")
+    whole = whole.rjust(-(-len(whole) // 4) * 4, "0")
+    digits = whole + fraction.ljust(-(-len(fraction) // 4) * 4, "0")
+    groups = [digits[at : at + 4] for at in range(0, len(digits), 4)]
+    while groups and groups[0] == "0000":
+        groups.pop(0)
+    while groups and groups[-1] == "0000":
+        groups.pop()
+    return len(groups)
+
+
 @scalar(
     "pg_available_extensions",
     [],
@@ -187,5 +253,27 @@ def pg_options_to_table(options: Column) -> list[Column]:
     columns=(("name", NAME), ("default_version", TEXT), ("comment", TEXT)),
 )
 def pg_available_extensions() -> list[Column]:
-    """The extensions that could be made: none, what there is is built in."""
-    return [Column.of(type, []) for type in (NAME, TEXT, TEXT)]
+    """The extensions that can be made."""
+    rows = [(each.name, each.version, each.comment) for each in AVAILABLE.values()]
+    return [Column.of(type, [row[i] for row in rows]) for i, type in enumerate((NAME, TEXT, TEXT))]
+
+
+_VERSIONS = (
+    ("name", NAME),
+    ("version", TEXT),
+    ("superuser", BOOL),
+    ("trusted", BOOL),
+    ("relocatable", BOOL),
+    ("schema", NAME),
+    ("requires", array_of(NAME)),
+    ("comment", TEXT),
+)
+
+
+@scalar("pg_available_extension_versions", [], TEXT, returns_set=True, volatility="s", columns=_VERSIONS)
+def pg_available_extension_versions() -> list[Column]:
+    """The versions of these, one each."""
+    rows = [
+        (each.name, each.version, True, False, True, None, None, each.comment) for each in AVAILABLE.values()
+    ]
+    return [Column.of(type, [row[i] for row in rows]) for i, (_, type) in enumerate(_VERSIONS)]

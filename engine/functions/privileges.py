@@ -7,7 +7,7 @@ is 22023. Of several privileges one is enough.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,17 @@ from engine.run import Run
 from engine.seams import Kind
 from engine.values.decimals import rounded
 from storage.column import Column
-from storage.definitions import DATABASE_OID, ColumnDefinition, Table, View, ViewColumn
+from storage.definitions import (
+    DATABASE_OID,
+    LANGUAGE_INTERNAL,
+    LANGUAGE_SQL,
+    TABLESPACE_DEFAULT,
+    TABLESPACE_GLOBAL,
+    ColumnDefinition,
+    Table,
+    View,
+    ViewColumn,
+)
 from storage.errors import (
     InvalidCatalogName,
     InvalidParameterValue,
@@ -39,6 +49,7 @@ from storage.types import (
     OID,
     REGCLASS,
     TEXT,
+    Type,
     array_of,
 )
 
@@ -113,20 +124,9 @@ def _column_may(run: Run, oid: int, number: int, role: int, asked: Sequence[tupl
     )
 
 
-def _privilege(name: str) -> None:
-    kind, known = _OBJECTS[name]
-    more = ("RULE",) if name == "table" else ()
-
-    def answer(run: Run, role: Any, item: Any, privileges: str) -> bool | None:
-        who, oid = _role(run, role), _oid(run, kind, item)
-        asked = _asked(privileges, known, more)
-        found = _may(run, kind, oid, who, asked)
-        if found is False and name == "any_column":
-            columns = session_of(run).column_numbers(oid)
-            return any(_column_may(run, oid, number, who, asked) for number in columns)
-        return found
-
-    for item in (TEXT, OID):
+def _declare(name: str, items: Sequence[Type], answer: Callable[[Run, Any, Any, str], bool | None]) -> None:
+    """has_..._privilege of an object by its name or OID, of the user or of a role."""
+    for item in items:
 
         @scalar(f"has_{name}_privilege", [item, TEXT], BOOL, volatility="s", run=True)
         def own(item: Column, privileges: Column, run: Run) -> Column:
@@ -141,8 +141,70 @@ def _privilege(name: str) -> None:
                 return each(lambda r, i, p: answer(run, r, i, p), role, item, privileges, type=BOOL)
 
 
+def _privilege(name: str) -> None:
+    kind, known = _OBJECTS[name]
+    more = ("RULE",) if name == "table" else ()
+
+    def answer(run: Run, role: Any, item: Any, privileges: str) -> bool | None:
+        who, oid = _role(run, role), _oid(run, kind, item)
+        asked = _asked(privileges, known, more)
+        found = _may(run, kind, oid, who, asked)
+        if found is False and name == "any_column":
+            columns = session_of(run).column_numbers(oid)
+            return any(_column_may(run, oid, number, who, asked) for number in columns)
+        return found
+
+    _declare(name, (TEXT, OID), answer)
+
+
 for _name in _OBJECTS:
     _privilege(_name)
+
+
+# Objects that there are a fixed few of, or none: by what they are called, the names with their OIDs,
+# the letters of their rights, and those of these that everybody has.
+_FIXED: dict[str, tuple[str, dict[str, int], str, str]] = {
+    "language": ("language", {"internal": LANGUAGE_INTERNAL, "sql": LANGUAGE_SQL}, "U", "U"),
+    "tablespace": (
+        "tablespace",
+        {"pg_default": TABLESPACE_DEFAULT, "pg_global": TABLESPACE_GLOBAL},
+        "C",
+        "",
+    ),
+    "server": ("server", {}, "U", ""),
+    "foreign_data_wrapper": ("foreign-data wrapper", {}, "U", ""),
+}
+
+
+def _fixed_privilege(name: str) -> None:
+    what, known, letters, public = _FIXED[name]
+
+    def answer(run: Run, role: Any, item: Any, privileges: str) -> bool | None:
+        who = _role(run, role)
+        if isinstance(item, str) and item not in known:
+            raise UndefinedObject(f'{what} "{item}" does not exist')
+        asked = _asked(privileges, letters)
+        if isinstance(item, int) and item not in known.values():
+            return None
+        everybody = any(letter in public and not option for letter, option in asked)
+        return everybody or is_superuser(run.snapshot.catalog, who)
+
+    _declare(name, (TEXT, OID), answer)
+
+
+def _parameter_privilege(run: Run, role: Any, item: Any, privileges: str) -> bool:
+    """Nobody but a superuser is given a right on a setting; whoever may set one needs none."""
+    who = _role(run, role)
+    for privilege in privileges.split(","):
+        word = " ".join(privilege.upper().split()).removesuffix(_OPTION)
+        if word not in ("SET", "ALTER SYSTEM"):
+            raise InvalidParameterValue(f'unrecognized privilege type: "{privilege.strip()}"')
+    return is_superuser(run.snapshot.catalog, who)
+
+
+for _name in _FIXED:
+    _fixed_privilege(_name)
+_declare("parameter", (TEXT,), _parameter_privilege)
 
 
 def _column_names(relation: Table | View) -> list[str]:

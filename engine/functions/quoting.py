@@ -63,15 +63,15 @@ def quote_literal(column: Column) -> Column:
 
 @scalar("quote_literal", [ANYELEMENT], TEXT, volatility="s", run=True)
 def quote_any(column: Column, run: Run) -> Column:
-    """The value as a literal."""
-    return each(quote_string, forms.text_of(column, run))
+    """The value as a literal, by its cast to text."""
+    return each(quote_string, convert(column, TEXT, run))
 
 
 @scalar("quote_nullable", [TEXT], TEXT, strict=False)
 @scalar("quote_nullable", [ANYELEMENT], TEXT, volatility="s", strict=False, run=True)
 def quote_nullable(column: Column, run: Run | None = None) -> Column:
     """The value as a literal, NULL for null."""
-    texts = column if run is None else forms.text_of(column, run)
+    texts = column if run is None else convert(column, TEXT, run)
     return each(lambda t: "NULL" if t is None else quote_string(t), texts)
 
 

@@ -79,6 +79,12 @@ def current_schema(run: Run) -> Column:
     return Column.of(NAME, [path[0] if path else None])
 
 
+@scalar("current_query", [], TEXT, volatility="v", run=True)
+def current_query(run: Run) -> Column:
+    """The text that the client has sent, of several statements all."""
+    return Column.of(TEXT, [session_of(run).query])
+
+
 @scalar("current_schemas", [BOOL], array_of(NAME), volatility="s", run=True)
 def current_schemas(implicit: Column, run: Run) -> Column:
     """The schemas that are searched; true: with pg_catalog."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from engine.extensions import AVAILABLE
 from sql import commands
 from sql.dependencies import Object
-from sql.extensions import AVAILABLE
 from sql.outcome import Outcome
 from sql.statements.control import done
 from sql.statements.host import Host

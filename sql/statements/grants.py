@@ -16,9 +16,8 @@ from sql.statements.dropping import find, kind_of
 from sql.statements.host import Host
 from sql.statements.places import role_named
 from sql.statements.types import must_type
-from sql.views.names import LANGUAGE_SQL
 from storage.catalog import Catalog
-from storage.definitions import Function, Relation, Sequence, Table, View
+from storage.definitions import LANGUAGE_SQL, Function, Relation, Sequence, Table, View
 from storage.errors import (
     DependentObjectsStillExist,
     FeatureNotSupported,

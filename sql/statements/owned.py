@@ -12,11 +12,11 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, role_named
 from sql.statements.removing import remove
-from sql.views.names import LANGUAGE_SQL
 from storage.catalog import Catalog
 from storage.definitions import (
     BOOTSTRAP_ROLE,
     DATABASE_OID,
+    LANGUAGE_SQL,
     Definition,
     Extension,
     Function,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.extensions import AVAILABLE
 from engine.seams import SessionInfo
 from sql.accessmethods import METHODS, OPERATOR_CLASSES
-from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog

@@ -9,7 +9,16 @@ from engine.seams import SessionInfo
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog
-from storage.definitions import BOOTSTRAP_ROLE, DATABASE_OID, PG_CATALOG, Role
+from storage.definitions import (
+    BOOTSTRAP_ROLE,
+    DATABASE_OID,
+    LANGUAGE_INTERNAL,
+    LANGUAGE_SQL,
+    PG_CATALOG,
+    TABLESPACE_DEFAULT,
+    TABLESPACE_GLOBAL,
+    Role,
+)
 from storage.rights import acl_texts
 
 
@@ -23,7 +32,7 @@ def pg_database(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         "datlocprovider": ord("c"),
         "datallowconn": True,
         "datconnlimit": -1,
-        "dattablespace": names.TABLESPACE_DEFAULT,
+        "dattablespace": TABLESPACE_DEFAULT,
         "datcollate": "C",
         "datctype": "C",
         "datacl": acl_texts(catalog, DATABASE_OID),
@@ -117,13 +126,13 @@ def pg_collation(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 @view("pg_catalog", "pg_tablespace", fixed=True)
 def pg_tablespace(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for oid, name in ((names.TABLESPACE_DEFAULT, "pg_default"), (names.TABLESPACE_GLOBAL, "pg_global")):
+    for oid, name in ((TABLESPACE_DEFAULT, "pg_default"), (TABLESPACE_GLOBAL, "pg_global")):
         yield {"oid": oid, "spcname": name, "spcowner": BOOTSTRAP_ROLE}
 
 
 @view("pg_catalog", "pg_language", fixed=True)
 def pg_language(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
-    for oid, name in ((names.LANGUAGE_INTERNAL, "internal"), (names.LANGUAGE_SQL, "sql")):
+    for oid, name in ((LANGUAGE_INTERNAL, "internal"), (LANGUAGE_SQL, "sql")):
         yield {"oid": oid, "lanname": name, "lanowner": BOOTSTRAP_ROLE, "lanpltrusted": name == "sql"}
 
 

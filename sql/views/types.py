@@ -6,14 +6,23 @@ from collections.abc import Iterable
 
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, Aggregate
 from engine.castings import CASTS
+from engine.extensions import AVAILABLE
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from engine.seams import SessionInfo
-from sql.extensions import AVAILABLE
 from sql.views import names
 from sql.views.registry import Row, view
 from storage.catalog import Catalog
-from storage.definitions import BOOTSTRAP_ROLE, PG_CATALOG, PUBLIC, Function, Table, View
+from storage.definitions import (
+    BOOTSTRAP_ROLE,
+    LANGUAGE_INTERNAL,
+    LANGUAGE_SQL,
+    PG_CATALOG,
+    PUBLIC,
+    Function,
+    Table,
+    View,
+)
 from storage.rights import acl_texts
 from storage.types import (
     ANY,
@@ -202,7 +211,7 @@ def _proc(oid: int, name: str, arguments: list[int], result: int, kind: str = "f
         "proname": name,
         "pronamespace": PG_CATALOG,
         "proowner": BOOTSTRAP_ROLE,
-        "prolang": names.LANGUAGE_INTERNAL,
+        "prolang": LANGUAGE_INTERNAL,
         "procost": 1.0,
         "prokind": ord(kind),
         "proisstrict": True,
@@ -240,7 +249,7 @@ def made_functions(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "pronamespace": made.schema,
             "proowner": made.owner,
             "proacl": acl_texts(catalog, made.oid),
-            "prolang": names.LANGUAGE_SQL,
+            "prolang": LANGUAGE_SQL,
             "procost": made.cost,
             "prorows": made.rows,
             "proisstrict": made.strict,
