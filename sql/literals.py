@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sql.plancache import Key, Shape
 from sql.tokens import Kind, Token
 
-_LITERAL = re.compile(r"""(?<![\w&'])'[^']*(?:''[^']*)*'|(?<![\w.$'])\d+(?:\.\d+)?(?![\w.$'])""")
+_LITERAL = re.compile(r"""((?<![\w&'])'[^']*(?:''[^']*)*'|(?<![\w.$'])\d+(?:\.\d+)?(?![\w.$']))""")
 # What is left where a quote, or what could hide one, is no plain literal's: the first such thing stays, for
 # all before it was cut out rightly.
 _ODD = re.compile(r"""["'$]|--|/\*""")
@@ -35,8 +35,8 @@ def split(text: str) -> tuple[str, list[str]] | None:
     """A text without its literals, with their kinds, and the literals; None where that is unsafe."""
     if len(text) > _LONGEST:
         return None
-    literals = _LITERAL.findall(text)
-    rest = _LITERAL.sub("\0", text)
+    pieces = _LITERAL.split(text)  # by turns what stays, and a literal
+    literals, rest = pieces[1::2], "\0".join(pieces[::2])
     if _ODD.search(rest):
         return None
     return rest + "".join(map(_kind, literals)), literals
