@@ -1,9 +1,8 @@
 """What a short statement's microseconds are spent on: CPU time of one thread, without sockets and the disk.
 
 A statement is prepared and sent as Bind, Execute and Sync, which the connection answers as one
-(`server.connection.Connection.series`); beside it the same as a simple Query. Columns: reading Bind and its
-parameters; running it and having its commit recorded; writing the answer, for a change with the end of its
-transaction. Medians of rounds.
+(`server.connection.Connection.series`); beside it the same as a simple Query. Columns: until its answer is
+there, or its commit recorded; from there on, for a change to the end of its transaction. Medians of rounds.
 """
 
 from __future__ import annotations
@@ -15,10 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from bench.table import Table
-from server import messages, parameters
+from server import messages
 from server.connection import Connection, Piece
 from server.messages import Bind, Execute, Parse, Query, Sync
 from sql.session import Session
@@ -79,7 +77,7 @@ def main() -> None:
             connection = Connection(session, b"")
             for text in TABLES:
                 _answer(connection, Query(text))
-            table = Table("microseconds a statement", ("", "read", "run", "answer", "together", "simple"))
+            table = Table("microseconds a statement", ("", "begun", "ended", "together", "simple"))
             for number, (title, (prepared, simple, values)) in enumerate(STATEMENTS.items()):
                 _answer(connection, Parse(f"s{number}", prepared))
                 _answer(connection, Sync())
@@ -99,7 +97,7 @@ def _measured(
 ) -> list[float]:
     rounds: list[list[float]] = []
     for _ in range(ROUNDS):
-        spent = [0.0] * 5
+        spent = [0.0] * 4
         for _ in range(TIMES):
             given = values(next(_next))
             for at, seconds in enumerate(_parts(connection, Bind("", name, (), given))):
@@ -107,42 +105,32 @@ def _measured(
             given = values(next(_next))
             begun = time.thread_time()
             _answer(connection, Query(simple.format(*(value.decode() for value in given))))
-            spent[4] += time.thread_time() - begun
+            spent[3] += time.thread_time() - begun
         rounds.append([1e6 * seconds / TIMES for seconds in spent])
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
 
 def _parts(connection: Connection, bind: Bind) -> Iterator[float]:
-    """Reading, running, answering, and all of it as the connection does it."""
-    body, session = bind.write()[5:], connection.session
+    """Beginning, ending, and both."""
+    messages = bind, Execute(""), Sync()
+    inbox = [(data[0], data[5:]) for data in (message.write() for message in messages)]
     times = [time.thread_time()]
-    with at_once:
-        message = messages.read(Bind.tag, body)
-        assert isinstance(message, Bind)
-        short = session.short(message.statement)
-        given: list[Any] = []
-        if short is not None:
-            read = parameters.columns if short.single is None else parameters.values
-            given = read(message, short, session.style)  # type: ignore[operator]  # lists of either
-        times.append(time.thread_time())
-        done = None
-        if short is not None:
-            try:
-                done = (session.once if short.single is None else session.single)(short, given)
-            except WouldBlock:  # the first time nothing is resident
-                done = None
-    if short is None or done is None:
-        for part in (bind, Execute(""), Sync()):
+    try:
+        with at_once:
+            found = connection.series(inbox)
+    except WouldBlock:  # the first time nothing is resident
+        found = None
+    if found is None:
+        for part in messages:
             _answer(connection, part)
-        yield from (0.0,) * 4
+        yield from (0.0,) * 3
         return
     times.append(time.thread_time())
-    formats = (0,) * len(short.fields or ())
-    for _ in connection._once(short, done, [], formats, Bind.tag):
+    for _ in found[0]:
         pass
     times.append(time.thread_time())
-    read, run, answer = (after - before for before, after in pairwise(times))
-    yield from (read, run, answer, read + run + answer)
+    begun, ended = (after - before for before, after in pairwise(times))
+    yield from (begun, ended, begun + ended)
 
 
 def _answer(connection: Connection, message: messages.Message) -> None:
