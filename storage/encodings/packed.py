@@ -8,8 +8,8 @@ buffer 2   widths   uint8, one a block
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ LEAST, MOST = -(1 << 63), (1 << 63) - 1
 _POWERS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 DENSE = 1 / 3  # from this share of a stretch on, rows are decoded with those between them
 _TABLE = 1 << 16  # items of an IN that lie so close together are looked up
+_UNKNOWN: Any = object()
+_STRETCHES = 64  # whose bounds are kept
 _BOUNDED = 61  # bits of values that blocks tell the bounds of
 
 
@@ -39,6 +41,14 @@ class Packed:
     widths: Widths
     offsets: Integers
     rows: int
+    _addresses: tuple[int, ...] = field(init=False, repr=False)
+    _bounds: dict[tuple[int, int], tuple[int, int] | None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        arrays = (self.words, self.offsets, self.widths, self.bases)
+        places = tuple(int(array.__array_interface__["data"][0]) for array in arrays)
+        object.__setattr__(self, "_addresses", places)
+        object.__setattr__(self, "_bounds", {})
 
     @property
     def nbytes(self) -> int:
@@ -51,7 +61,7 @@ class Packed:
 
     def blocks(self, start: int) -> Blocks:
         """The values from `start` on as they are, for kernels that unpack as they go."""
-        return Blocks(self.words, self.offsets, self.widths, self.bases, start)
+        return Blocks(self.words, self.offsets, self.widths, self.bases, start, self._addresses)
 
     def decode(self, start: int, stop: int, rows: Positions | None, dtype: npt.DTypeLike) -> Array:
         """Values start to stop, or of the positions `rows` counted from start."""
@@ -89,7 +99,20 @@ class Packed:
         return out
 
     def bounds(self, start: int, stop: int) -> tuple[int, int] | None:
-        """What no value from start to stop is below, and above, as blocks tell; None: none, or too wide."""
+        """What no value from start to stop is below, and above, as blocks tell; None: none, or too wide.
+
+        Kept of some stretches, for morsels are the same each time.
+        """
+        known = self._bounds.get((start, stop), _UNKNOWN)
+        if known is not _UNKNOWN:
+            return cast(tuple[int, int] | None, known)
+        found = self._told(start, stop)
+        if len(self._bounds) >= _STRETCHES:
+            self._bounds.clear()
+        self._bounds[start, stop] = found
+        return found
+
+    def _told(self, start: int, stop: int) -> tuple[int, int] | None:
         first, behind = start // BLOCK, -(-stop // BLOCK)
         bases, widths = self.bases[first:behind], self.widths[first:behind]
         if start >= stop or int(widths.max()) > _BOUNDED:

@@ -32,6 +32,7 @@ _PLACES, _TABLE, _BYTES = types.int64[::1], types.int64[:, ::1], types.uint8[::1
 _DOUBLES, _INT = types.float64[::1], types.int64
 _LOADED, _PACKED = 4, 6  # numbers that describe a load, and packed blocks: see _unpack
 _NOTHING = np.zeros(1, np.int64)
+_UNLOADED = loads_of([_NOTHING], [None])[0]  # of what lies in packed blocks
 _MANTISSA, _TOP_BIT = np.int64((1 << 52) - 1), np.int64(1 << 52)
 _ONE, _LAST = _U(1), _U(63)
 _LEAST = np.int64(plain.LEAST)
@@ -288,8 +289,21 @@ def _described(source: Source) -> tuple[int, ...]:
     """Packed blocks as _unpack takes them; zeros for an array."""
     if not isinstance(source, Blocks):
         return (0,) * _PACKED
-    addresses = (part.ctypes.data for part in source[:4])
-    return (*addresses, len(source.widths), source.start)
+    return (*source.addresses, len(source.widths), source.start)
+
+
+def _loads(sources: Sequence[Source], arrays: Sequence[Array], masks: Sequence[Array | None]) -> Array:
+    """`loads_of`, of which packed blocks need their masks only."""
+    loads = np.empty((len(sources), _LOADED), np.int64)
+    loads[:] = _UNLOADED
+    rest = [
+        at
+        for at, (source, mask) in enumerate(zip(sources, masks, strict=True))
+        if mask is not None or not isinstance(source, Blocks)
+    ]
+    if rest:
+        loads[rest] = loads_of([arrays[at] for at in rest], [masks[at] for at in rest])
+    return loads
 
 
 def _contiguous(source: Source) -> Array:
@@ -314,10 +328,10 @@ def add_totals(
     digits = [_contiguous(key.source) for key in keys]
     there = [None if key.valid is None else np.ascontiguousarray(key.valid) for key in keys]
     seen = None if mask is None else np.ascontiguousarray(mask)
-    loads, packed = loads_of(arrays, masks), [_described(each) for each in columns]
+    loads, packed = _loads(columns, arrays, masks), [_described(each) for each in columns]
     described = [
         (*load, *_described(key.source), key.limit, key.base, *_address(key.table))
-        for load, key in zip(loads_of(digits, there).tolist(), keys, strict=True)
+        for load, key in zip(_loads([key.source for key in keys], digits, there).tolist(), keys, strict=True)
     ]
     blocks = np.array(packed, np.int64).reshape(-1, _PACKED)
     loads[blocks[:, 0] != 0, 3] = 0

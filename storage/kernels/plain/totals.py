@@ -40,13 +40,17 @@ INFINITE = 0x7FF
 
 
 class Blocks(NamedTuple):
-    """Integers in packed blocks, from number `start` on: see plain.packing. Of numerics their units."""
+    """Integers in packed blocks, from number `start` on: see plain.packing. Of numerics their units.
+
+    `addresses` are those of the arrays, in their order: to ask an array for its own takes a microsecond.
+    """
 
     words: packing.Words
     offsets: Integers
     widths: packing.Widths
     bases: Integers
     start: int
+    addresses: tuple[int, ...]
 
     def unpacked(self, rows: int) -> Integers:
         """So many of them."""
