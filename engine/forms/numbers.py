@@ -81,13 +81,35 @@ def read_integer(type: Type, texts: list[str], style: Style) -> list[int]:
     return values
 
 
+def _shortest(value: float, single: bool) -> str:
+    """The fewest digits that lie nearer to this float than to any other.
+
+    Python also takes those that lie halfway, where they are read as this one; PostgreSQL does not. Halfway
+    has fewer digits only between whole numbers two apart or more.
+    """
+    text = str(np.float32(value)) if single else repr(value)
+    if abs(value) < (_ODD_SINGLES if single else _ODD_DOUBLES):
+        return text
+    number = abs(int(value))
+    step = 1 << number.bit_length() - (24 if single else 53)
+    below = step // 2 if number & (number - 1) == 0 else step
+    digits = len(Decimal(text).as_tuple().digits)
+    while 2 * abs(int(Decimal(text))) in (2 * number - below, 2 * number + step):
+        text = f"{value:.{digits}e}"
+        digits += 1
+    return text
+
+
+_ODD_SINGLES, _ODD_DOUBLES = 2.0**24, 2.0**53  # from here on not every whole number is a float
+
+
 def float_text(value: float, single: bool = False) -> str:
     """One float as PostgreSQL writes it."""
     if value != value:
         return "NaN"
     if value in (np.inf, -np.inf):
         return "Infinity" if value > 0 else "-Infinity"
-    shortest = str(np.float32(value)) if single else repr(value)
+    shortest = _shortest(value, single)
     if "e" not in shortest and 1e-4 <= abs(value) < (1e6 if single else 1e15):
         return shortest.removesuffix(".0")
     sign, digits, exponent = Decimal(shortest).normalize().as_tuple()
