@@ -134,9 +134,9 @@ class _Select:
                 target.expression = self.binding.known(target.expression, self._place(target))
         windows = [] if self.binding.windows is None else self.binding.windows.calls
         grouped = self.tree.args.get("group") is not None
-        by = self._group_keys(targets)
         having = self._having()
         orders = self._orders(targets)
+        by = self._group_keys(targets)
         on = self._distinct_on(targets)
         check_definitions(self.binding)
         aggregated = is_grouped(by.keys, self.binding, having)
