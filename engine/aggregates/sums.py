@@ -12,10 +12,10 @@ from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
 from engine.forms import vectors
 from engine.frames import Pieces, differences
-from engine.mixedscales import MixedScales
+from engine.mixedscales import MixedScales, of_parts
 from engine.values import decimals
 from engine.values.intervals import divided
-from engine.values.units import quotients
+from engine.values.units import largest_quotient, quotient_scales, quotients
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
 from storage.encodings.packedcolumn import PackedColumn
@@ -178,20 +178,42 @@ class SumBig(WholeSums):
 
 
 def averages(units: Positions | None, scale: int, rows: Positions, valid: Mask | None) -> Column | None:
-    """Sums of units over counts, as numeric; None: not in units."""
+    """Sums of units over counts, as numeric, each with the digits of its quotient; None: not in units."""
     if units is None:
         return None
-    if valid is not None:
-        units, rows = units[valid], rows[valid]
-    found = quotients(units, scale, rows)
-    if found is None:
-        return None
-    means, finer = found
-    if valid is not None:
-        spread = np.zeros(len(valid), np.int64)
-        spread[valid] = means
-        means = spread
-    return Column.scaled(NUMERIC, means, finer, valid)
+    there = np.arange(len(units)) if valid is None else np.flatnonzero(valid)
+    units, rows = units[there], rows[there]
+    finer = quotient_scales(units, scale, rows)
+    # the first part is what groups without values have
+    nothing = np.zeros(1, np.int64), int(finer.max(initial=scale)), np.zeros(1, np.bool_)
+    parts, mine = [Column.scaled(NUMERIC, *nothing)], [np.zeros(0, np.int64)]
+    for to in np.flatnonzero(np.bincount(finer)).tolist():
+        here = np.flatnonzero(finer == to)
+        fits = np.abs(units[here]) // rows[here] < largest_quotient(scale, to)
+        for each, exact in ((here[fits], False), (here[~fits], True)):
+            found = None if exact else quotients(units[each], scale, rows[each], to)
+            if len(each):
+                parts.append(
+                    Column.scaled(NUMERIC, found, to)
+                    if found is not None
+                    else _divided(units[each], scale, rows[each])
+                )
+                mine.append(each)
+    if len(parts) == 2 and valid is None:
+        return parts[1]
+    places = np.zeros(len(there) if valid is None else len(valid), np.int64)
+    places[there[np.concatenate(mine)]] = np.arange(1, len(there) + 1)
+    mixed = of_parts(NUMERIC, parts, places)
+    if mixed is not None:
+        return mixed
+    values = np.concatenate([part.values for part in parts])
+    return Column(NUMERIC, values[places], valid)
+
+
+def _divided(units: Positions, scale: int, rows: Positions) -> Column:
+    """Sums of units over counts, one by one."""
+    totals = [Decimal(total).scaleb(-scale, decimals.EXACT) for total in units.tolist()]
+    return decimals.decimals(means(totals, rows), None)
 
 
 def means(totals: Sequence[Decimal], rows: Array) -> list[Decimal | None]:

@@ -128,17 +128,26 @@ def _halves_of(value: Decimal | None, scale: int) -> Positions | None:
     return np.array([min(max(half, 1 - _LIMIT), _LIMIT - 1)], np.int64)
 
 
-def quotients(units: Positions, scale: int, counts: Positions) -> tuple[Positions, int] | None:
-    """(units, scale) of units of 10^-scale over counts from 1 on, with PostgreSQL's digits of a quotient.
+def quotient_scales(units: Positions, scale: int, counts: Positions) -> Positions:
+    """(rows,) the scale of each of `quotients`: see engine.values.decimals.quotient_scale."""
+    weights, firsts = _leading(np.abs(units), scale)
+    count_weights, count_firsts = _leading(counts, 0)
+    finer: Positions = MIN_SIGNIFICANT - 4 * (weights - count_weights - (firsts <= count_firsts))
+    return np.maximum(finer, scale)
 
-    None where their scales differ, or one has no room: see engine.values.decimals.divide.
+
+def largest_quotient(scale: int, to: int) -> int:
+    """Below how many units of 10^-scale a quotient has room in units of 10^-to."""
+    return 0 if to > MAX_SCALE else max(_LIMIT // 10 ** (to - scale) - 1, 0)
+
+
+def quotients(units: Positions, scale: int, counts: Positions, to: int) -> Positions | None:
+    """Units of 10^-to: units of 10^-scale over counts from 1 on, rounded as PostgreSQL rounds a quotient.
+
+    None where one has no room: see engine.values.decimals.divide.
     """
     size, most = np.abs(units), int(counts.max(initial=1))
-    weights, firsts = _leading(size, scale)
-    count_weights, count_firsts = _leading(counts, 0)
-    finer = np.maximum(MIN_SIGNIFICANT - 4 * (weights - count_weights - (firsts <= count_firsts)), scale)
-    to = int(finer.max(initial=scale))
-    if to > MAX_SCALE or (finer != to).any():
+    if to > MAX_SCALE:
         return None
     found, rest = np.divmod(size, counts)
     if (largest(found) + 1) * 10 ** (to - scale) >= _LIMIT:
@@ -153,7 +162,7 @@ def quotients(units: Positions, scale: int, counts: Positions) -> tuple[Position
         found = found * np.int64(10**digits) + more
         left -= digits
     found += rest >= counts - rest
-    return np.where(units < 0, -found, found), to
+    return np.where(units < 0, -found, found)
 
 
 def _leading(size: Positions, scale: int) -> tuple[Positions, Positions]:

@@ -16,7 +16,7 @@ from engine.forms import PLAIN, binary_of, text_of
 from engine.functions.calls import call
 from engine.orders import order_words, sorted_rows
 from engine.values import decimals
-from engine.values.units import quotients
+from engine.values.units import quotient_scales, quotients
 from storage import types as t
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -130,11 +130,14 @@ def test_quotients(pairs: list[tuple[int, int]], scale: int) -> None:
     """What is divided in units is what is divided as Decimals, and has its digits."""
     sums, counts = (np.array(each, np.int64) for each in zip(*pairs, strict=True))
     wanted = [decimals.divide(Decimal(a).scaleb(-scale), Decimal(b)) for a, b in pairs]
-    found = quotients(sums, scale, counts)
-    if found is not None:
-        assert list(map(str, Column.scaled(NUMERIC, *found).tolist())) == list(map(str, wanted))
-    elif len({decimals.scale_of(each) for each in wanted}) == 1:
-        assert decimals.scale_of(wanted[0]) > 18 or max(map(abs, wanted)) > 8
+    scales = quotient_scales(sums, scale, counts)
+    assert scales.tolist() == [decimals.scale_of(each) for each in wanted]
+    for at, to in enumerate(scales.tolist()):
+        found = quotients(sums[at : at + 1], scale, counts[at : at + 1], to)
+        if found is None:
+            assert to > 18 or abs(wanted[at]) > 8
+        else:
+            assert str(Column.scaled(NUMERIC, found, to).tolist()[0]) == str(wanted[at])
 
 
 @given(items=st.lists(units, min_size=1, max_size=5), scale=scales, to=st.integers(-3, 20))
