@@ -16,7 +16,6 @@ WouldBlock, and the message may be received again, with nothing of its answer us
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import assert_never
 
@@ -24,6 +23,7 @@ from engine.forms.style import Style
 from server import messages, parameters, responses, rows
 from server.bindshapes import BindShape
 from server.copying import CopyRows, Incoming
+from server.failures import SYNCHRONY, Lost, told_of
 from server.frames import Frame
 from server.messages import (
     Bind,
@@ -60,15 +60,10 @@ from storage.batch import Batch
 from storage.errors import (
     DatabaseError,
     FeatureNotSupported,
-    InternalError,
-    OutOfMemory,
     ProtocolViolation,
     QueryCanceled,
-    StatementTooComplex,
 )
 from storage.waiting import WouldBlock, is_at_once
-
-log = logging.getLogger("glancedb.connection")
 
 Piece = bytes | Pending
 """Of an answer: what belongs to the client, or what has to be waited for."""
@@ -79,21 +74,10 @@ _SERIES = frozenset(message.tag for message in (Parse, Bind, Describe, Execute, 
 _DESCRIBE, _EXECUTE, _SYNC = (Describe.tag, b"P\0"), (Execute.tag, bytes(5)), (Sync.tag, b"")
 """Of the unnamed portal, all of its rows."""
 
-_SYNCHRONY = ProtocolViolation("terminating connection because protocol synchronization was lost")
-
-
 _UNNAMED = b"\0\0"  # what the Bind of the unnamed portal to the unnamed statement begins with
 _LONGEST = 8192  # bytes of a Parse that is known again
 _SHAPES = 256  # that a connection keeps
 _BOUND = "bound"  # a note of a statement that was bound once: the next time it is worth a shape
-
-
-class _Lost(Exception):
-    """The client sends what nobody can make sense of: the connection ends after this error."""
-
-    def __init__(self, error: DatabaseError) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class Connection:
@@ -309,8 +293,8 @@ class Connection:
 
     def _failed(self, tag: int, error: Exception) -> Iterator[Piece]:
         """Answer with an error, and get back to where the next message makes sense."""
-        told = self.ending or _told(error)
-        lost = isinstance(error, _Lost) and self.ending is None
+        told = self.ending or told_of(error)
+        lost = isinstance(error, Lost) and self.ending is None
         fatal = self.ending is not None or told.severity == "FATAL"
         series = tag in _SERIES or (self._copy is not None and self._outcomes is None)
         self._metrics.errors += 1
@@ -322,7 +306,7 @@ class Connection:
         yield from self._notices()
         yield responses.error(told, fatal=fatal)
         if lost:
-            yield responses.error(_SYNCHRONY, fatal=True)
+            yield responses.error(SYNCHRONY, fatal=True)
         elif not fatal and not series:
             yield from self._ready()
 
@@ -480,7 +464,7 @@ class Connection:
                 self.closed = True
             case _:
                 what = f"unexpected message type 0x{message.tag:02X} during COPY from stdin"
-                raise _Lost(ProtocolViolation(what, where=copy.where))
+                raise Lost(ProtocolViolation(what, where=copy.where))
 
     def _copy_out(self, outcome: CopyOut) -> Iterator[Piece]:
         format = outcome.format
@@ -528,19 +512,3 @@ def _description(short: Short, formats: tuple[int, ...]) -> bytes:
         known = responses.NO_DATA if fields is None else responses.row_description(fields, formats)
         short.notes[formats] = known
     return known
-
-
-def _told(error: Exception) -> DatabaseError:
-    """What the client is told of an exception."""
-    match error:
-        case DatabaseError():
-            return error
-        case _Lost():
-            return error.error
-        case RecursionError():
-            return StatementTooComplex("stack depth limit exceeded")
-        case MemoryError():
-            return OutOfMemory("out of memory")
-        case _:
-            log.error("a statement ended with an error of the server's own", exc_info=error)
-            return InternalError(f"internal error: {type(error).__name__}: {error}")
