@@ -22,6 +22,7 @@ from engine.counters import count
 from engine.groups import KeyIndex
 from engine.late import is_wide
 from engine.memory import Grant
+from engine.nodes import Reference
 from engine.operators.base import (
     Operator,
     Selected,
@@ -164,11 +165,18 @@ class HashJoin:
         left = task()
         if left is None or not left.batch.rows:
             return None
-        found = pairs.selected(left, *build.partner(self._keys(left.batch, run), left.batch.rows))
+        left, keys = self._keys_of(left, run)
+        found = pairs.selected(left, *build.partner(keys, left.batch.rows))
         if found is not None and run.counters is not None:
             rows = found.batch.rows if found.mask is None else int(np.count_nonzero(found.mask))
             count(run, self, rows, 1)
         return found
+
+    def _keys_of(self, left: Selected, run: Run) -> tuple[Selected, list[Column]]:
+        """The keys of a selection, which has only its own rows where a key of another might be an error."""
+        if left.mask is not None and not all(isinstance(key, Reference) for key in self.left_keys):
+            left = Selected(left.rows(), None)
+        return left, self._keys(left.batch, run)
 
     def _given(self, batches: Iterable[Batch], run: Run) -> Iterator[Task]:
         """Batches that are there already."""
