@@ -188,7 +188,7 @@ def checked(expression: Expression, type: Type, context: BindContext) -> Express
 def _coerced(
     expression: Expression, target: Type, letter: Letter, position: int, context: BindContext
 ) -> Expression:
-    position = context.place(expression, position)
+    written, position = position, context.place(expression, position)
     source = expression.type
     if source.oid == UNKNOWN.oid:
         known = _from_unknown(expression, target, letter, position, context)
@@ -203,7 +203,8 @@ def _coerced(
             return expression
         return Cast(expression, target, letter == "e")
     if not can_coerce(source, target, letter):
-        raise CannotCoerce(f"cannot cast type {source.base} to {target.base}", position=position)
+        place = written if letter == "e" and written else position
+        raise CannotCoerce(f"cannot cast type {source.base} to {target.base}", position=place)
     return fold_cast(Cast(expression, target, letter == "e"), context)
 
 

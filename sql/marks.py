@@ -75,7 +75,7 @@ class TypeName:
     position: int
     modifiers: tuple[str, ...] = ()
     arrays: int = 0
-    written: int = 0  # where the :: stands that it is behind
+    written: int = 0  # where the cast to it stands: the :: or CAST
 
     def __str__(self) -> str:
         inside = f"({','.join(self.modifiers)})" if self.modifiers else ""

@@ -261,7 +261,7 @@ def cast_word(w: Writer, token: Token) -> bool:
     if not w.mark_at(1, "("):
         return False
     w.index += 1
-    w.emit_open(w.tokens[w.index], Frame("cast"))
+    w.emit_open(w.tokens[w.index], Frame("cast", position=token.position))
     w.comma = w.tokens[w.index]
     w.index += 1
     return True
@@ -273,9 +273,9 @@ def on_as(w: Writer, token: Token) -> bool:
         return False
     if not w.operand:
         raise near(w.text, token)
-    w.frames.pop()
+    place = w.frames.pop().position
     w.emit(T.R_PAREN, ")", token, operand=True)
-    w.cast(token)
+    w.cast(token, place)
     if not w.mark_at(0, ")"):
         raise near(w.text, w.peek(0))
     w.index += 1

@@ -69,6 +69,7 @@ class Frame:
     number: int = 0  # of the query of WITH
     bracket: bool = False
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
+    position: int = 0  # of CAST
 
 
 class Writer:
@@ -203,7 +204,7 @@ class Writer:
                 self.emit(T.COMMA, ",", token)
                 self.comma = token
             case "::" | ":>":
-                self.cast(token)
+                self.cast(token, token.position)
                 return
             case ":" if self.frames[-1].bracket:
                 self.emit(T.COLON, ":", token)
@@ -247,11 +248,11 @@ class Writer:
         self.emit(T.R_BRACKET if frame.bracket else T.R_PAREN, token.text, token, operand=True)
         return frame
 
-    def cast(self, token: Token) -> None:
+    def cast(self, token: Token, position: int) -> None:
+        """The type behind :: or AS; an error of the cast itself is at `position`."""
         self.emit(T.DCOLON, "::", token)
         name, after = read_type(self.tokens, self.index + 1, self.text)
-        written = 0 if token.kind is Kind.WORD else token.position
-        self.emit_mark(replace(name, written=written), self.tokens[self.index + 1])
+        self.emit_mark(replace(name, written=position), self.tokens[self.index + 1])
         self.index = after
 
     def _operator(self, token: Token) -> None:
