@@ -8,6 +8,8 @@ NaN and infinities are flags beside it. The result is rounded once, at the end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.aggregates.registry import grown
@@ -126,16 +128,7 @@ class ExactSums:
 
     def floats(self) -> Array:
         """The sums as float64, by the specials where there are any; 22003 where one is too large."""
-        self._carry()
-        limbs, sign = self.limbs.copy(), np.ones(self.count)
-        if limbs.shape[1]:
-            negative = limbs[:, -1] < 0
-            limbs[negative] *= -1
-            for k in range(limbs.shape[1] - 1):
-                carry = limbs[:, k] >> 32
-                limbs[:, k] &= LOW
-                limbs[:, k + 1] += carry
-            sign[negative] = -1.0
+        limbs, sign = self._magnitudes()
         total, rest = np.zeros(self.count), np.zeros(self.count)
         with np.errstate(over="ignore", invalid="ignore"):
             for k in range(limbs.shape[1] - 1, -1, -1):
@@ -148,6 +141,28 @@ class ExactSums:
         if not np.isfinite(result).all():
             raise NumericValueOutOfRange("value out of range: overflow")
         return self._special(result)
+
+    def _magnitudes(self) -> tuple[Array, Array]:
+        """(the digits of the sums without their signs, these signs)."""
+        self._carry()
+        limbs, sign = self.limbs.copy(), np.ones(self.count)
+        if limbs.shape[1]:
+            negative = limbs[:, -1] < 0
+            limbs[negative] *= -1
+            for k in range(limbs.shape[1] - 1):
+                carry = limbs[:, k] >> 32
+                limbs[:, k] &= LOW
+                limbs[:, k + 1] += carry
+            sign[negative] = -1.0
+        return limbs, sign
+
+    def triples(self) -> tuple[Array, Array, Array]:
+        """The sums as three doubles each, the largest first, right to 2^-140 of them: see `cascade`."""
+        limbs, sign = self._magnitudes()
+        digits = range(limbs.shape[1] - 1, -1, -1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [np.ldexp(sign * limbs[:, k], 32 * (self.low + k) - OFFSET) for k in digits]
+            return cascade(parts or [np.zeros(self.count)])
 
     def _special(self, result: Array) -> Array:
         nan, plus, minus = self.specials.T
@@ -192,6 +207,30 @@ class ExactSums:
     def special(self) -> Array:
         """Groups that saw NaN or an infinity."""
         return np.asarray(self.specials.any(axis=1))
+
+
+def cascade(parts: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """The sum of arrays of doubles, three doubles each, the largest first.
+
+    What a rounding leaves is summed up in turn, twice (Ogita, Rump and Oishi, Accurate Sum and Dot Product,
+    2005), so the error is about 2^-150 of the largest part.
+    """
+    total, rest, last = (np.zeros_like(parts[0]) for _ in range(3))
+    for part in parts:
+        total, error = _two_sum(total, part)
+        rest, error = _two_sum(rest, error)
+        last += error
+    rest, last = _two_sum(rest, last)
+    total, rest = _two_sum(total, rest)
+    rest, last = _two_sum(rest, last)
+    return total, rest, last
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """a + b rounded, and what rounding has left."""
+    total = a + b
+    back = total - a
+    return total, (a - (total - back)) + (b - back)
 
 
 def products(left: Array, right: Array) -> tuple[Array, Array | None]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.aggregates.exact import ExactSums, products
+from engine.aggregates.exact import ExactSums, cascade, products
 from engine.aggregates.registry import aggregate
 from engine.aggregates.sums import Counting
 from engine.frames import Pieces
@@ -120,6 +120,8 @@ class Moments(Counting):
     squares."""
     quick: ClassVar[Callable[..., tuple[Array, Array, Array]] | None] = None
     """Of arrays of rows and of whole sums: the answers, where they are null, and which of these are sure."""
+    near: ClassVar[Callable[..., tuple[Array, Array, Array]] | None] = None
+    """The same, of sums as three doubles each."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -178,6 +180,12 @@ class Moments(Counting):
             whole = [sums.integers() for sums in self.sums]
             if not any(sums is None for sums in whole):
                 return type(self).quick(self.rows[:count], *whole)  # type: ignore[misc]
+        if self.near is not None:
+            triples = ([each[:count] for each in sums.triples()] for sums in self.sums)
+            values, null, sure = type(self).near(self.rows[:count], *triples)  # type: ignore[misc]
+            for sums in self.sums:
+                sure &= ~sums.special()[:count]
+            return values, null, sure
         return np.zeros(count, self.result.dtype), nothing, nothing.copy()
 
     def _answers(self, groups: Positions) -> Iterator[float | None]:
@@ -217,10 +225,54 @@ def _spread(sample: bool, root: bool) -> Callable[..., float | None]:
     return answer
 
 
+def _near_spread(sample: bool, root: bool) -> Callable[..., tuple[Array, Array, Array]]:
+    """`_spread` of groups whose sums are three doubles each: most answers are as good as rounded once.
+
+    One is for sure where all that the sums and quotients may be wrong by would not change the double.
+    """
+
+    def answers(rows: Positions, y: Sequence[Array], yy: Sequence[Array]) -> tuple[Array, Array, Array]:
+        n = rows.astype(np.float64)
+        null = rows <= sample
+        under = np.where(null, 1.0, n * (n - sample))
+        with np.errstate(all="ignore"):
+            parts = []
+            pairs = [(n, yy[0]), (n, yy[1]), (-y[0], y[0]), (-2 * y[0], y[1])]
+            for left, right in pairs:
+                product, error = products(left, right)
+                parts += [product] if error is None else [product, error]
+            parts += [n * yy[2], -2 * y[0] * y[2] - y[1] * y[1]]
+            over, rest, _ = cascade(parts)
+            value = over / under
+            back, error = products(value, under)
+            correction = (over - back - (0 if error is None else error) + rest) / under
+            rounded = value + correction
+            correction -= rounded - value
+            margin = rounded * _SURE + n * yy[0] / under * _LOST
+            sure = (rounded + (correction + margin) == rounded) & (rounded + (correction - margin) == rounded)
+            sure &= (n * yy[0] < _FAR) & (rounded > 1 / _FAR) & (under < _EXACT)
+            return np.sqrt(rounded) if root else rounded, null, sure | null
+
+    return answers
+
+
+_LOST = 2.0**-130  # what three doubles, and products of them, may be wrong by, and much more
+_FAR = 2.0**400  # neither this nor one by it is near what a double cannot be split for
+
+
 def _moments(
-    name: str, doc: str, answer: Callable[..., float | None], quick: Callable[..., Any] | None = None
+    name: str,
+    doc: str,
+    answer: Callable[..., float | None],
+    quick: Callable[..., Any] | None = None,
+    near: Callable[..., Any] | None = None,
 ) -> type[Moments]:
-    given = {"answer": staticmethod(answer), "quick": quick and staticmethod(quick), "__doc__": doc}
+    given = {
+        "answer": staticmethod(answer),
+        "quick": quick and staticmethod(quick),
+        "near": near and staticmethod(near),
+        "__doc__": doc,
+    }
     return type(name, (Moments,), given)
 
 
@@ -231,7 +283,8 @@ for _name, _sample, _root_taken in _FAMILY:
     _decimal = type(_name, (DecimalSpread,), {"sample": _sample, "root": _root_taken, "__doc__": _doc})
     for _type in (INT2, INT4, INT8, NUMERIC):
         aggregate(_name, [_type], NUMERIC)(_decimal)
-    _float = _moments(_name, _doc, _spread(_sample, _root_taken))
+    _exact, _near = _spread(_sample, _root_taken), _near_spread(_sample, _root_taken)
+    _float = _moments(_name, _doc, _exact, near=_near)
     for _type in (FLOAT4, FLOAT8):
         aggregate(_name, [_type], FLOAT8)(_float)
 

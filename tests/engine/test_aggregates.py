@@ -196,6 +196,27 @@ def test_sums_that_are_whole_numbers(totals: list[int], parts: bool) -> None:
     assert sums.integers() is None
 
 
+@pytest.mark.parametrize("id", ["variance(float8)", "stddev_pop(float8)"])
+@given(data=st.data())
+def test_spreads_of_many_groups_are_those_of_each(id: str, data: st.DataObject) -> None:
+    """What is decided by a few doubles a group is what whole numbers of any length say, bit by bit."""
+    near = st.floats(-1e3, 1e3) | st.floats(1e9, 1e9 + 1e-3) | st.sampled_from([0.1, 1e-200, 1e150, 5e-324])
+    items = data.draw(st.lists(st.tuples(st.integers(0, 5), near), max_size=30))
+    groups = np.array([group for group, _ in items], np.int64)
+    made = state(id, [FLOAT8])
+    made.update(groups, [Column.of(FLOAT8, [value for _, value in items])], 6)
+    made.reserve(6)
+    wanted = list(made._answers(np.arange(6)))  # type: ignore[attr-defined]
+    assert made.finish(6).tolist() == wanted
+
+
+def test_spreads_of_usual_groups_are_sure() -> None:
+    random = np.random.default_rng(5)
+    made = state("stddev(float8)", [FLOAT8])
+    made.update(np.repeat(np.arange(1000), 7), [Column(FLOAT8, random.random(7000) * 100)], 1000)
+    assert made._quick(1000)[2].all()  # type: ignore[attr-defined]
+
+
 def test_correlations_of_many_groups_are_those_of_each() -> None:
     random = np.random.default_rng(5)
     sizes = random.integers(0, 30, 3000)
