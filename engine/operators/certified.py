@@ -98,17 +98,19 @@ class CertifiedScan:
         beginning = begin(self.plain, run, self.plain.condition)
         if beginning is None:
             return None
-        table = beginning.view.table
+        columns = [beginning.view.table.definition(self.plain.numbers[term.column]) for term in self.terms]
+        if not beginning.has_codes(columns):
+            rows = beginning.view.estimated_rows
+            Sums(beginning.view, owner, run).add(Tally(scans=1, skipped=beginning.skipped(), plain=rows))
+            return None
         questions = []
-        for term in self.terms:
+        for term, definition in zip(self.terms, columns, strict=True):
             answer = asked(term, run)
             if answer is False:
                 return Search(self, owner, beginning, (), run, nothing=True)
             if isinstance(answer, Asked):
-                definition = table.definition(self.plain.numbers[term.column])
                 questions.append(ColumnTerm(definition, answer))
-        search = Search(self, owner, beginning, tuple(questions), run)
-        return search if search.pays_at_all() else None
+        return Search(self, owner, beginning, tuple(questions), run) if questions else None
 
 
 @dataclass(eq=False)
@@ -142,21 +144,9 @@ class Search:
         self._whole = beginning.tests(scan.condition, scan.rest)
         self._others = beginning.tests(self.operator.others, self.operator.rest)
 
-    def pays_at_all(self) -> bool:
-        """Whether any part has codes that fit the questions, which is seen by the first that has. Counts the
-        rows where none has."""
-        morsels = self.view.morsels(self.predicate, whole=True)
-        found = self.nothing or any(self._coded(morsel).codes for morsel in morsels)
-        if not found:
-            self._sums.add(Tally(scans=1, skipped=self._skipped(), plain=self._rows))
-        return found
-
-    def _skipped(self) -> int:
-        return self.view.skipped(self.predicate)[0] if self.predicate else 0
-
     def tasks(self) -> Iterator[Task]:
         """The tasks over what codes leave."""
-        self._sums.add(Tally(scans=1, skipped=self._skipped()))
+        self._sums.add(Tally(scans=1, skipped=self.beginning.skipped()))
         if self.nothing:
             return
         try:

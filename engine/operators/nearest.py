@@ -100,13 +100,15 @@ class Nearest:
         skip, rows = limits(self.plain.count, self.plain.offset, run)
         if not rows or skip + rows > max(_MOST_ROWS, view.estimated_rows * _MOST_SHARE):
             return None
+        definition = view.table.definition(scan.numbers[self.term.column])
+        if not beginning.has_codes((definition,)):
+            return None
         inner = None if self.certified is None else self.certified.search(run, self)
         if self.certified is not None and (inner is None or inner.nothing):
             return None
         order = ranking(self.term, keys[0].descending, skip + rows, run)
         if order is None:
             return None
-        definition = view.table.definition(scan.numbers[self.term.column])
         wanted = order.question.dimensions
         parts, morsels = [], list(view.morsels(beginning.predicate, whole=True))
         found = loading((partial(morsel.codes, definition) for morsel in morsels), run)
@@ -144,8 +146,7 @@ class _Search:
 
     def first(self, skip: int) -> Iterator[Batch]:
         """The rows, in order."""
-        skipped = self.view.skipped(self.predicate)[0] if self.predicate else 0
-        self._sums.add(Tally(scans=1, skipped=skipped))
+        self._sums.add(Tally(scans=1, skipped=self.beginning.skipped()))
         if self._searched():
             self._add_nulls()
             yield from self._sorted(skip)

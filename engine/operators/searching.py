@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -49,6 +49,15 @@ class Beginning:
         """The tests of a condition, and of what is left of it where storage has decided the bounds."""
         test = self.scan.test(whole)
         return test, self.scan.test(rest) if self.predicate and self.complete else test
+
+    def has_codes(self, definitions: Sequence[ColumnDefinition]) -> bool:
+        """Whether any part of the table has codes of one of these columns: seen by the first that has."""
+        morsels = self.view.morsels(self.predicate, whole=True)
+        return any(morsel.codes(each) is not None for morsel in morsels for each in definitions)
+
+    def skipped(self) -> int:
+        """How many segments zone maps rule out."""
+        return self.view.skipped(self.predicate)[0] if self.predicate else 0
 
     @property
     def task_rows(self) -> int:
