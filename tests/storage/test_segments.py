@@ -137,11 +137,12 @@ def test_opening_reads_the_foot_only(path: Path, monkeypatch: pytest.MonkeyPatch
         return pread(self, file, offset, into)
 
     monkeypatch.setattr(OpenFiles, "read", counting)
+    gc.collect()  # what other tests have left in the cache goes now, not in between
     before = cache.nbytes
     segment = Segment.open(path, path.stat().st_size)
     assert (segment.rows, segment.consecutive, segment.columns[1].zone.high) == (ROWS, True, 99 * 99)
     assert len(counted) == 3, "magic, end, foot"
-    assert cache.nbytes == before
+    assert cache.nbytes <= before
 
 
 def test_few_rows_of_a_wide_column_are_read_alone(path: Path) -> None:
