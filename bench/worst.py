@@ -31,7 +31,7 @@ from engine.formats.tuples import SIGNATURE
 
 ROWS = int(os.environ.get("WORST_ROWS", "131072"))
 _SEGMENT = max(ROWS // 8, 1)
-_TIMES, _SECONDS = 9, 1.0  # at least
+_TIMES, _SECONDS = 21, 1.0  # at least
 _ABOVE = "SELECT count(*) FROM v WHERE DOT_PRODUCT(image, %b) > {}"
 _BELOW = "SELECT count(*) FROM v WHERE image <-> %b < {}"
 _ANGLE = "SELECT count(*) FROM v WHERE image <=> %b < {}"
