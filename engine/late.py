@@ -26,18 +26,21 @@ WIDE = 64
 class Unfetched(Column):
     """A column whose values are fetched when they are first looked at."""
 
-    __slots__ = ("_whole",)
+    __slots__ = ("whole",)
+
+    whole: Column
+    """The column fetched, in the form that storage gives it: coded, it may be, of another type's name."""
 
     def __init__(self, type: Type) -> None:
-        # `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__
+        # `whole`, `_values` and `_valid` stay unset on purpose: reading them arrives at __getattr__
         self.type = type
         self.constant = False
         self._units = None
         self.scale = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_whole":
-            self._whole = self._fetch()
+        if name == "whole":
+            self.whole = self._fetch()
         elif name in ("_values", "_valid"):
             column = self.whole
             self._valid = None if column.arrow else column.valid
@@ -45,11 +48,6 @@ class Unfetched(Column):
         else:
             raise AttributeError(name)
         return getattr(self, name)
-
-    @property
-    def whole(self) -> Column:
-        """The column fetched, in the form that storage gives it: coded, it may be, of another type's name."""
-        return self._whole
 
     def _fetch(self) -> Column:
         raise NotImplementedError

@@ -6,7 +6,7 @@ far as an operator may hold them, those after that in a temporary file. Rows are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,17 +57,13 @@ class Spool:
 
     def forward(self, first: int, last: int) -> Iterator[Batch]:
         """Rows `first` to `last`, of those that have been read. Raises FileError."""
-        for piece in self._pieces:
-            if piece.first <= last and first < piece.first + piece.rows:
-                begin, end = max(first - piece.first, 0), min(last - piece.first + 1, piece.rows)
-                yield self._batch(piece).slice(begin, end)
+        for piece, begin, end in _within(self._pieces, first, last):
+            yield self._batch(piece).slice(begin, end)
 
     def backward(self, last: int, first: int) -> Iterator[Batch]:
         """The same from `last` on, down to `first`. Raises FileError."""
-        for piece in reversed(self._pieces):
-            if piece.first <= last and first < piece.first + piece.rows:
-                begin, end = max(first - piece.first, 0), min(last - piece.first + 1, piece.rows)
-                yield self._batch(piece).take(np.arange(end - 1, begin - 1, -1))
+        for piece, begin, end in _within(reversed(self._pieces), first, last):
+            yield self._batch(piece).take(np.arange(end - 1, begin - 1, -1))
 
     def close(self) -> None:
         """Forget all rows."""
@@ -99,3 +95,11 @@ class Spool:
             return piece.kept
         assert self._file is not None
         return self._file.read(piece.types, piece.kept)
+
+
+def _within(pieces: Iterable[_Piece], first: int, last: int) -> Iterator[tuple[_Piece, int, int]]:
+    """Those with rows `first` to `last`, and from where to where these stand in each."""
+    for piece in pieces:
+        begin, end = max(first - piece.first, 0), min(last - piece.first + 1, piece.rows)
+        if begin < end:
+            yield piece, begin, end

@@ -2,9 +2,8 @@
 
 A portal's rows are one iterator that lives from its first reading to its end; `take` cuts them at a row
 count, so a FETCH and an Execute with a limit may stop inside a batch. A cursor that may go back, or outlives
-its transaction, keeps its rows in a spool. What gives no rows runs once. A portal
-whose reading failed is dead: its name stays taken until its transaction, or the savepoint it was made
-under, is gone.
+its transaction, keeps its rows in a spool. What gives no rows runs once. A portal whose reading failed is
+dead: its name stays taken until its transaction, or the savepoint it was made under, is gone.
 """
 
 from __future__ import annotations
