@@ -182,6 +182,14 @@ def test_sums_beyond_a_word_are_exact(twin: Any) -> None:
     assert wide(table, 0) == [sum(values.tolist())]
 
 
+@pytest.mark.parametrize("value", [2**62 - 1, 2**63 - 1, -(2**62), -(2**62) - 1, -(2**63)])
+@pytest.mark.parametrize("twin", [plain, compiled])
+def test_one_row_may_be_too_large_for_a_sum(twin: Any, value: int) -> None:
+    table = Totals.empty(1, [(Kind.SUM, 0, 0, 0)])
+    added = twin.add_totals(table, EMPTY, [np.array([value])], [None], 1, 0, 0, [], None)
+    assert added.why is (Why.FULL if abs(value) > 2**62 else Why.DONE)
+
+
 @pytest.mark.parametrize("twin", [plain, compiled])
 def test_sums_of_floats_are_exact(twin: Any) -> None:
     random = np.random.default_rng(3)

@@ -112,12 +112,14 @@ def _count(places, n, first, width, firsts, words):  # type: ignore[no-untyped-d
 
 @njit(types.int64(_PLACES, _INT), nogil=True, cache=True)
 def _magnitude(values, n):  # type: ignore[no-untyped-def]
-    """A power of two, at most _ROOM, that is above all magnitudes; _ROOM where there is none."""
+    """A power of two, at most _ROOM, that no magnitude is above; more than _ROOM where there is none."""
     bits = np.int64(0)
     for i in range(n):
         bits |= values[i] ^ (values[i] >> 63)
+    if bits >= _ROOM:
+        return _ROOM + 1
     bound = np.int64(1)
-    while bound <= bits and bound < _ROOM:
+    while bound <= bits:
         bound <<= 1
     return bound
 
