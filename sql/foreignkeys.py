@@ -64,8 +64,7 @@ def _whole(table: Table, context: BindContext, bind: Bind) -> TableRules:
     own = bind(table, tuple(sorted(set_default)), context)
     return TableRules(
         table.oid,
-        own.not_null,
-        own.checks,
+        own.invariants,
         own.defaults,
         tuple(_foreign_key(catalog, table, constraint) for constraint in table.foreign_keys),
         tuple(_foreign_key(catalog, other, constraint) for other, constraint in _pointing(catalog, table)),

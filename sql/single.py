@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from engine.functions.registry import BY_ID
 from engine.nodes import Call, Cast, Constant, Parameter, Reference
-from engine.operators import IndexScan, Insert, Operator, Project, Values
+from engine.operators import IndexScan, Insert, Invariants, Operator, Project, Values
 from engine.seams import Expression
 from storage.catalog import Catalog
 from storage.database import Database
@@ -128,7 +128,9 @@ class FindRow:
 def single(operator: Operator, catalog: Catalog) -> InsertRow | FindRow | None:
     """The plan of one row that a plan is, if it is one."""
     match operator:
-        case Insert(rules=None, checks=(), child=Values(rows=(row,))):
+        case Insert(
+            rules=None, invariants=Invariants(checks=(), generated=(), hidden=()), child=Values(rows=(row,))
+        ):
             return _insert(operator, row, catalog.table(operator.table))
         case IndexScan():
             return _find(operator, operator.numbers, catalog)
@@ -147,7 +149,7 @@ def _insert(operator: Insert, row: Sequence[Expression], table: Table) -> Insert
             return None
     if rows is None or cells is None:
         return None
-    return InsertRow(rows, cells, operator.not_null, returning)
+    return InsertRow(rows, cells, operator.invariants.not_null, returning)
 
 
 def _find(scan: IndexScan, wanted: Sequence[int], catalog: Catalog) -> FindRow | None:

@@ -5,7 +5,7 @@ from engine.operators.append import Append
 from engine.operators.base import Operator, Pipelined, Task
 from engine.operators.bounds import Bound
 from engine.operators.certified import CertifiedScan
-from engine.operators.constraints import Check
+from engine.operators.constraints import Check, Generated, Invariants
 from engine.operators.delete import Delete
 from engine.operators.distinct import Distinct
 from engine.operators.filter import Filter
@@ -60,9 +60,11 @@ __all__ = [
     "ForeignKey",
     "FrameBound",
     "FunctionScan",
+    "Generated",
     "HashJoin",
     "IndexScan",
     "Insert",
+    "Invariants",
     "Lateral",
     "Limit",
     "LockRows",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.operators.base import Operator
-from engine.operators.constraints import Check, enforce
+from engine.operators.constraints import ANY_ROW, Invariants
 from engine.operators.references import Keeper, Rules
 from engine.operators.writing import Writing
 from engine.parallel import prepare
@@ -19,15 +19,14 @@ from storage.batch import Batch
 class Insert(Writing):
     """`child` gives all columns of table `table` (an OID), in its order.
 
-    `returning` is over the inserted rows: see Writing. `not_null` are positions in the table, `rules` its
-    foreign keys'.
+    `returning` is over the inserted rows: see Writing. What `child` gives for generated columns does not
+    count. `rules` are the table's foreign keys'.
     """
 
     table: int
     child: Operator
     returning: tuple[Expression, ...] | None = None
-    not_null: tuple[int, ...] = ()
-    checks: tuple[Check, ...] = ()
+    invariants: Invariants = ANY_ROW
     rules: Rules | None = None
 
     def explain(self) -> str:
@@ -35,14 +34,15 @@ class Insert(Writing):
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         table = run.transaction.catalog.table(self.table)
-        prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
+        prepare(run, *self.invariants.expressions, *(self.returning or ()))
         keeper = None if self.rules is None else Keeper(self.rules, run)
         for batch in self.child.batches(run):
             run.check()
             if not batch.rows:
                 continue
-            enforce(table, self.not_null, self.checks, batch, run)
-            row_ids = run.transaction.insert(self.table, batch)
+            batch = self.invariants.computed(batch, run)
+            self.invariants.enforce(table, batch, run)
+            row_ids = run.transaction.insert(self.table, self.invariants.stored(batch, run))
             if keeper is not None:
                 keeper.inserted(batch, row_ids)
             yield self._result(batch, run)

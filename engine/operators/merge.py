@@ -15,7 +15,7 @@ import numpy as np
 from engine.counters import timed
 from engine.nodes import true_rows
 from engine.operators.base import Operator
-from engine.operators.constraints import Check, enforce
+from engine.operators.constraints import ANY_ROW, Invariants
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.operators.targets import existing
@@ -54,8 +54,7 @@ class Merge:
     child: Operator
     condition: Expression
     actions: tuple[Action, ...]
-    not_null: tuple[int, ...] = ()
-    checks: tuple[Check, ...] = ()
+    invariants: Invariants = ANY_ROW
     rules: Rules | None = None
 
     @property
@@ -73,7 +72,7 @@ class Merge:
         yield from timed(run, self, self._merged(run))
 
     def _merged(self, run: Run) -> Iterator[Batch]:
-        prepare(run, self.condition, *(check.expression for check in self.checks))
+        prepare(run, self.condition, *self.invariants.expressions)
         for action in self.actions:
             prepare(run, action.condition, *action.row)
         seen: set[int] = set()
@@ -101,9 +100,9 @@ class Merge:
                 continue
             part = batch.take(rows)
             if action.kind == "insert":
-                new = project(action.row, part, run)
+                new = self.invariants.computed(project(action.row, part, run), run)
                 self._enforce(new, run)
-                row_ids = run.transaction.insert(self.table, new)
+                row_ids = run.transaction.insert(self.table, self.invariants.stored(new, run))
                 if keeper is not None:
                     keeper.inserted(new, row_ids)
                 changed += new.rows
@@ -145,8 +144,9 @@ class Merge:
             if keeper is not None:
                 keeper.deleted_ids(ids[done])
         else:
-            new = project(action.row, part, run)
-            new_ids = run.transaction.update(self.table, ids, new, _mode(action))
+            new = self.invariants.computed(project(action.row, part, run), run)
+            stored = self.invariants.stored(new, run)
+            new_ids = run.transaction.update(self.table, ids, stored, _mode(action))
             done = new_ids != 0
             self._enforce(new.take(done), run)
             if keeper is not None:
@@ -154,7 +154,7 @@ class Merge:
         return done
 
     def _enforce(self, new: Batch, run: Run) -> None:
-        enforce(run.transaction.catalog.table(self.table), self.not_null, self.checks, new, run)
+        self.invariants.enforce(run.transaction.catalog.table(self.table), new, run)
 
     def _renewed(self, action: Action, part: Batch, ids: Positions, run: Run) -> Batch:
         """Rows whose table row was changed or deleted meanwhile: with its newest version, if that joins."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.groups import KeyIndex, number
-from engine.operators.constraints import Check, enforce
+from engine.operators.constraints import ANY_ROW, Invariants
 from engine.parallel import root_memo
 from engine.run import Run
 from engine.seams import Expression
@@ -64,14 +64,13 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class TableRules:
-    """What rows of a table have to meet, its foreign keys, and those that point to it.
+    """What rows of a table have to be, its foreign keys, and those that point to it.
 
     `defaults` are of columns that ON ... SET DEFAULT may set, by attnum.
     """
 
     table: int
-    not_null: tuple[int, ...] = ()
-    checks: tuple[Check, ...] = ()
+    invariants: Invariants = ANY_ROW
     defaults: tuple[tuple[int, Expression], ...] = ()
     outgoing: tuple[ForeignKey, ...] = ()
     incoming: tuple[ForeignKey, ...] = ()
@@ -339,9 +338,9 @@ class Keeper:
                     if default is None
                     else default.evaluate(batch, self._run).spread(batch.rows)
                 )
-        rows = Batch(tuple(values), batch.rows)
-        enforce(table, rules.not_null, rules.checks, rows, self._run)
-        ids = transaction.update(foreign.child, row_ids, rows)
+        rows = rules.invariants.computed(Batch(tuple(values), batch.rows), self._run)
+        rules.invariants.enforce(table, rows, self._run)
+        ids = transaction.update(foreign.child, row_ids, rules.invariants.stored(rows, self._run))
         kept = ids != 0
         if kept.any():
             numbers = [column.number for column in table.columns]

@@ -27,6 +27,7 @@ from storage.transactions.locks import RowMode
 
 _NONE = np.zeros(0, np.int64)
 Apply = Callable[[Batch, Positions], Mask]
+Computed = Callable[[Batch, Run], Batch]
 Verb = Literal["updated", "deleted"]
 
 
@@ -46,11 +47,13 @@ def each_target(
     run: Run,
     beside: tuple[Beside, ...] = (),
     verb: Verb = "updated",
+    computed: Computed | None = None,
 ) -> Iterator[Batch]:
     """Have `apply` change the rows of the child; gives those that it says it has changed, in their order.
 
-    `apply` gets rows and their ids and tells which of them were still there to be changed. It holds changed
-    rows in `mode`. Raises TriggeredDataChangeViolation for a row that a function changed on the way.
+    `computed` makes the rows what they have to be. `apply` gets them and their ids, and tells which of them
+    were still there to be changed; it holds changed rows in `mode`. Raises TriggeredDataChangeViolation for a
+    row that a function changed on the way.
     """
     width = len(run.transaction.catalog.table(table).columns)
     seen: list[Positions] = []
@@ -63,10 +66,12 @@ def each_target(
         if not batch.rows:
             continue
         seen.append(ids)
+        if computed is not None:
+            batch = computed(batch, run)
         changed = apply(batch, ids)
         if not changed.all():
             refuse_retaken(table, ids[~changed], verb, run)
-            batch = _with_newest(child, width, table, mode, apply, batch, changed, run, beside)
+            batch = _with_newest(child, width, table, mode, apply, batch, changed, run, beside, computed)
         if batch.rows:
             yield batch
 
@@ -81,6 +86,7 @@ def _with_newest(
     changed: Mask,
     run: Run,
     beside: tuple[Beside, ...],
+    computed: Computed | None,
 ) -> Batch:
     """The changed rows of a batch, with what comes of the newest versions of the others."""
     lost = np.flatnonzero(~changed)
@@ -99,6 +105,7 @@ def _with_newest(
             first = _first_seen(ids, _NONE)
             again, ids = again.take(first), ids[first]
             if again.rows:
+                again = again if computed is None else computed(again, run)
                 assert apply(again, ids).all(), "a row that is locked was changed by another"
                 parts.append(again)
                 places.append(lost[[newest.tolist().index(row_id) for row_id in ids.tolist()]])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.operators.base import Operator
-from engine.operators.constraints import Check, enforce
+from engine.operators.constraints import ANY_ROW, Invariants
 from engine.operators.references import Keeper, Rules
 from engine.operators.targets import Beside, each_target
 from engine.operators.writing import Writing
@@ -29,8 +29,7 @@ class Update(Writing):
     table: int
     child: Operator
     returning: tuple[Expression, ...] | None = None
-    not_null: tuple[int, ...] = ()
-    checks: tuple[Check, ...] = ()
+    invariants: Invariants = ANY_ROW
     keeps_keys: bool = False
     rules: Rules | None = None
     beside: tuple[Beside, ...] = ()
@@ -40,7 +39,7 @@ class Update(Writing):
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         table = run.transaction.catalog.table(self.table)
-        prepare(run, *(check.expression for check in self.checks), *(self.returning or ()))
+        prepare(run, *self.invariants.expressions, *(self.returning or ()))
 
         mode = RowMode.NO_KEY_UPDATE if self.keeps_keys else RowMode.UPDATE
 
@@ -48,15 +47,16 @@ class Update(Writing):
 
         def apply(batch: Batch, ids: Positions) -> Mask:
             row = Batch(batch.columns[: len(table.columns)], batch.rows)
-            new_ids = run.transaction.update(self.table, ids, row, mode)
+            new_ids = run.transaction.update(self.table, ids, self.invariants.stored(row, run), mode)
             changed: Mask = new_ids != 0
             # Only now: a row that is not there any more comes again with newer values.
-            enforce(table, self.not_null, self.checks, batch.take(changed), run)
+            self.invariants.enforce(table, row.take(changed), run)
             if keeper is not None:
                 keeper.updated(ids[changed], row.take(changed), new_ids[changed])
             return changed
 
-        for batch in each_target(self.child, self.table, mode, apply, run, self.beside):
+        computed = self.invariants.computed
+        for batch in each_target(self.child, self.table, mode, apply, run, self.beside, computed=computed):
             yield self._result(batch, run)
         if keeper is not None:
             keeper.close()

@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.nodes import true_rows
 from engine.operators.base import Operator
-from engine.operators.constraints import Check, enforce
+from engine.operators.constraints import ANY_ROW, Invariants
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.operators.targets import existing, refuse_retaken
@@ -60,8 +60,7 @@ class Upsert(Writing):
     update: SetRow | None = None
     replaces: bool = False
     returning: tuple[Expression, ...] | None = None
-    not_null: tuple[int, ...] = ()
-    checks: tuple[Check, ...] = ()
+    invariants: Invariants = ANY_ROW
     rules: Rules | None = None
 
     def explain(self) -> str:
@@ -70,7 +69,7 @@ class Upsert(Writing):
     def _rows(self, run: Run) -> Iterator[Batch]:
         update = self.update
         set_row = () if update is None else (*update.row, update.condition)
-        prepare(run, *(check.expression for check in self.checks), *(self.returning or ()), *set_row)
+        prepare(run, *self.invariants.expressions, *(self.returning or ()), *set_row)
         table = run.transaction.catalog.table(self.table)
         # A row that is given another key may be in the way of the next: then one by one.
         one_by_one = self.replaces or (update is not None and not update.keeps_keys)
@@ -78,7 +77,8 @@ class Upsert(Writing):
         for batch in self.child.batches(run):
             if not batch.rows:
                 continue
-            enforce(table, self.not_null, self.checks, batch, run)
+            batch = self.invariants.computed(batch, run)
+            self.invariants.enforce(table, batch, run)
             step = 1 if one_by_one else batch.rows
             for start in range(0, batch.rows, step):
                 run.check()
@@ -94,7 +94,8 @@ class Upsert(Writing):
         places = [np.zeros(0, np.int64)]
         left = np.arange(batch.rows)
         while len(left):
-            holders = run.transaction.insert_free(self.table, batch.take(left), self.arbiters)
+            stored = self.invariants.stored(batch.take(left), run)
+            holders = run.transaction.insert_free(self.table, stored, self.arbiters)
             inserted = left[holders == 0]
             new = batch.take(inserted)
             if keeper is not None:
@@ -146,11 +147,12 @@ class Upsert(Writing):
         if update.condition is not None and len(rows):
             met = np.flatnonzero(true_rows(update.condition.evaluate(both, run), both.rows))
             rows, both = rows[met], both.take(met)
-        new = project(update.row, both, run)
+        new = self.invariants.computed(project(update.row, both, run), run)
         if len(rows):
             table = transaction.catalog.table(self.table)
-            enforce(table, self.not_null, self.checks, new, run)
-            changed = transaction.update(self.table, row_ids[rows], new, mode)
+            self.invariants.enforce(table, new, run)
+            stored = self.invariants.stored(new, run)
+            changed = transaction.update(self.table, row_ids[rows], stored, mode)
             refuse_retaken(self.table, row_ids[rows][changed == 0], "updated", run)
             assert (changed != 0).all(), "a row that is locked was changed by another"
             if keeper is not None:

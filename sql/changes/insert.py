@@ -69,16 +69,16 @@ def bind_insert(
         scope.unreachable = frozenset(("excluded",))
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
     expressions = None if returned is None else returned.expressions
-    not_null, checks = writing.not_null(table), writing.checks(table, context)
+    invariants = writing.invariants(table, context)
     rules = writing.rules_for_insert(table, context)
     operator: Operator
     if conflict is None:
-        operator = Insert(table.oid, child, expressions, not_null, checks, rules)
+        operator = Insert(table.oid, child, expressions, invariants, rules)
     else:
         arbiters, update, replaces = conflict.arbiters, conflict.update, conflict.replaces
         if update is not None or replaces:
             rules = writing.rules_for_upsert(table, context)
-        operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, not_null, checks, rules)
+        operator = Upsert(table.oid, child, arbiters, update, replaces, expressions, invariants, rules)
     return operator, () if returned is None else returned.fields
 
 

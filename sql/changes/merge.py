@@ -61,8 +61,7 @@ def bind_merge(
         finish(Project(node, columns), context),
         condition,
         actions,
-        writing.not_null(target.table),
-        writing.checks(target.table, context),
+        writing.invariants(target.table, context),
         writing.rules_for_upsert(target.table, context),
     )
     return operator, ()

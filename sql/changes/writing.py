@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from engine.expressions import Call, Constant, Expression, Reference
-from engine.operators import Check, Rules, TableRules
+from engine.operators import Check, Invariants, Rules, TableRules
 from sql.binding import Binding
 from sql.coerce import assign, checked, coerce
 from sql.commontables import CommonTable, bind_with
@@ -202,10 +202,15 @@ def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
     return Binding(context, scope, clause)
 
 
+def invariants(table: Table, context: BindContext) -> Invariants:
+    """What a row of the table has to be."""
+    return Invariants(not_null(table), checks(table, context))
+
+
 def own_rules(table: Table, defaults: tuple[int, ...], context: BindContext) -> TableRules:
-    """What rows of a table have to meet, with the defaults of these columns."""
+    """What rows of a table have to be, with the defaults of these columns."""
     bound = tuple((number, default_of(table.definition(number), context)) for number in defaults)
-    return TableRules(table.oid, not_null(table), checks(table, context), bound)
+    return TableRules(table.oid, invariants(table, context), bound)
 
 
 def rules_for_insert(table: Table, context: BindContext) -> Rules | None:

@@ -10,8 +10,7 @@ from sqlglot import exp
 from engine.expressions import Expression, Reference
 from engine.formats import CopyFormat
 from engine.nodes import true_rows
-from engine.operators import Check, Operator, Scan
-from engine.operators.constraints import enforce
+from engine.operators import Invariants, Operator, Scan
 from engine.operators.project import project
 from engine.operators.references import Keeper, Rules
 from engine.run import Run
@@ -60,8 +59,7 @@ class CopyInPlan:
     table: Table
     format: CopyFormat
     row: tuple[Expression, ...]
-    not_null: tuple[int, ...]
-    checks: tuple[Check, ...]
+    invariants: Invariants
     where: Expression | None = None
     rules: Rules | None = None
     needs: tuple[Need, ...] = ()
@@ -71,14 +69,14 @@ class CopyInPlan:
 
         `keeper` is of `rules`.
         """
-        rows = project(self.row, batch, run)
+        rows = self.invariants.computed(project(self.row, batch, run), run)
         kept = None
         if self.where is not None:
             kept = np.flatnonzero(true_rows(self.where.evaluate(rows, run), rows.rows))
             rows = rows.take(kept)
         try:
-            enforce(self.table, self.not_null, self.checks, rows, run)
-            row_ids = run.transaction.insert(self.table.oid, rows)
+            self.invariants.enforce(self.table, rows, run)
+            row_ids = run.transaction.insert(self.table.oid, self.invariants.stored(rows, run))
         except DatabaseError as error:
             if kept is not None and error.row is not None:
                 error.row = int(kept[error.row])
@@ -137,11 +135,11 @@ def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
         else writing.default_of(column, context)
         for column in table.columns
     )
-    not_null, checks = writing.not_null(table), writing.checks(table, context)
+    invariants = writing.invariants(table, context)
     where, rules = _where(command, table, context), writing.rules_for_insert(table, context)
     context.need(table).want("a", places)
     needs = tuple(context.needs.values())
-    return CopyInPlan(table, format, row, not_null, checks, where, rules, needs)
+    return CopyInPlan(table, format, row, invariants, where, rules, needs)
 
 
 def _where(command: Copy, table: Table, context: BindContext) -> Expression | None:

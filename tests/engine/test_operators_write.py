@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.nodes import Call, Constant, Reference
-from engine.operators import Append, Check, Delete, Insert, Limit, Project, Scan, Update, Values
+from engine.operators import Append, Check, Delete, Insert, Invariants, Limit, Project, Scan, Update, Values
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
@@ -143,7 +143,12 @@ def test_rows_that_others_changed_are_looked_at_again() -> None:
 def test_the_first_failing_row_is_told() -> None:
     positive = Check("t_a_check", operation(">", A, four(0)))
     small = Check("a_small", operation("<", A, four(100)))
-    plan = Insert(1, Source((INT4, TEXT), ((1, "x"), (None, "y"), (-1, None))), None, (0,), (positive, small))
+    plan = Insert(
+        1,
+        Source((INT4, TEXT), ((1, "x"), (None, "y"), (-1, None))),
+        None,
+        Invariants((0,), (positive, small)),
+    )
     with pytest.raises(NotNullViolation) as caught:
         rows_of(plan, Notebook([]).run())
     error = caught.value
@@ -165,5 +170,5 @@ def test_the_first_failing_row_is_told() -> None:
 def test_a_check_that_is_null_is_met() -> None:
     check = Check("t_a_check", operation(">", A, four(0)))
     book = Notebook([])
-    rows_of(Insert(1, Source((INT4, TEXT), ((None, "x"),)), None, (), (check,)), book.run())
+    rows_of(Insert(1, Source((INT4, TEXT), ((None, "x"),)), None, Invariants((), (check,))), book.run())
     assert book.inserted == [(None, "x")]
