@@ -336,13 +336,17 @@ def evaluate(expression: Expression, context: BindContext) -> Column:
 
 
 def assign(
-    expression: Expression, column: ColumnDefinition, position: int, context: BindContext
+    expression: Expression,
+    column: ColumnDefinition,
+    position: int,
+    context: BindContext,
+    what: str = "expression",
 ) -> Expression:
-    """The expression as a value of a table's column. Raises DatatypeMismatch (42804)."""
+    """The expression as a value of a table's column. Raises DatatypeMismatch (42804): `what` it is."""
     source = expression.type
     if not can_coerce(source, column.type, "a"):
         raise DatatypeMismatch(
-            f'column "{column.name}" is of type {column.type.base} but expression is of type {source.base}',
+            f'column "{column.name}" is of type {column.type.base} but {what} is of type {source.base}',
             hint="You will need to rewrite or cast the expression.",
             position=position,
         )

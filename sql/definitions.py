@@ -21,7 +21,7 @@ from sql.constraints import ConstraintClause, read_constraint, read_references, 
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from sql.typenames import Lookup
-from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition
+from storage.errors import DuplicateColumn, FeatureNotSupported, InvalidTableDefinition, SqlSyntaxError
 from storage.types import INT2, INT4, INT8, Type
 
 _SERIAL = {
@@ -41,6 +41,8 @@ class ColumnClause:
     identity: str = ""
     sequence: Options | None = None
     kept: str | None = None  # a default that is kept as text already: of another table's column
+    generated: tuple[tuple[Token, ...], ...] = ()  # of each clause: there may be one
+    computed: str = ""  # such an expression that is kept as text already
     comment: str = ""
 
 
@@ -265,7 +267,7 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
         table.constraints.append(read_timing(reader, of_column))
         return replace(column, not_null=column.not_null or of_column.kind == "p")
     if reader.word("generated"):
-        return _identity(reader, column)
+        return _generated(reader, column)
     if reader.word("comment"):
         reader.string()
         raise FeatureNotSupported(
@@ -319,15 +321,21 @@ def _default(reader: Reader) -> tuple[Token, ...]:
     return () if len(tokens) == 1 and tokens[0].is_word("null") else tokens
 
 
-def _identity(reader: Reader, column: ColumnClause) -> ColumnClause:
-    if reader.word("always"):
-        identity = "a"
-    else:
+def _generated(reader: Reader, column: ColumnClause) -> ColumnClause:
+    """GENERATED ...: AS IDENTITY [(options)], or ALWAYS AS (expression) STORED."""
+    position = reader.tokens[reader.index].position if reader.token is not None else 0
+    identity = "a" if reader.word("always") else "d"
+    if identity == "d":
         reader.must_word("by", "default")
-        identity = "d"
     reader.must_word("as")
     if not reader.word("identity"):
-        raise FeatureNotSupported("generated columns are not supported", position=column.position)
+        expression = reader.parenthesised()
+        reader.must_word("stored")
+        if identity == "d":
+            raise SqlSyntaxError(
+                "for a generated column, GENERATED ALWAYS must be specified", position=position
+            )
+        return replace(column, generated=(*column.generated, expression))
     options: Options = ()
     if reader.mark("("):
         options = sequence_options(reader)

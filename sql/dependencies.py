@@ -166,6 +166,8 @@ def _calling(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
         for column in table.columns:
             if column.default is not None and oid in functions_in(column.default, catalog):
                 yield Object("default", table.oid, column.number), False
+            if column.generated and oid in functions_in(column.generated, catalog):
+                yield Object("column", table.oid, column.number), False
         for constraint in table.constraints:
             if constraint.expression and oid in functions_in(constraint.expression, catalog):
                 yield Object("constraint", table.oid, constraint.oid), False
@@ -245,6 +247,9 @@ def _on_column(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
         if (item.oid, item.number) in query.depends:
             yield relation(catalog, view.oid), False
     table = catalog.table(item.oid)
+    for column in table.columns:
+        if item.number in column.reads:
+            yield Object("column", table.oid, column.number), False
     for constraint in table.constraints:
         if item.number in constraint.columns:
             yield Object("constraint", table.oid, constraint.oid), True

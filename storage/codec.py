@@ -208,7 +208,8 @@ def _decode_column(fields: Mapping[str, Any]) -> ColumnDefinition:
     if missing is not None:
         data = memoryview(b64decode(missing))
         missing = decode_batch((type,), data).columns[0].tolist()[0]
-    return ColumnDefinition(**{**fields, "type": type, "missing": missing})
+    reads = tuple(fields.get("reads", ()))
+    return ColumnDefinition(**{**fields, "type": type, "missing": missing, "reads": reads})
 
 
 def _decode_constraint(fields: Mapping[str, Any]) -> Constraint:

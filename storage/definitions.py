@@ -36,6 +36,8 @@ class ColumnDefinition:
     sequence: int = 0  # OID of the sequence behind serial, identity, AUTO_INCREMENT
     missing: Any = None  # the value, as Column.tolist gives it, of rows older than the column
     comment: str = ""
+    generated: str = ""  # SQL text of what it is computed by: GENERATED ALWAYS AS (...) STORED
+    reads: tuple[int, ...] = ()  # attnums of the columns that this text names
 
 
 class KeyColumns(NamedTuple):

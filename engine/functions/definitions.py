@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from engine.functions.quoting import called, quote_identifier
+from engine.functions.quoting import called, operation, quote_identifier
 from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
@@ -75,7 +75,12 @@ def pg_typeof(column: Column) -> Column:
 def pg_get_expr(tree: Column, relation: Column, *pretty: Column, run: Run) -> Column:
     """The SQL text of a default or check: expressions are kept as text."""
     session = session_of(run)
-    return each(lambda text: session.shown(text), tree.retype(TEXT))
+
+    def one(text: str, pretty: bool = False) -> str:
+        shown = session.shown(text)
+        return f"({shown})" if not pretty and operation(shown) else shown
+
+    return each(one, tree.retype(TEXT), *pretty)
 
 
 def _names(table: Table, numbers: Sequence[int]) -> str:

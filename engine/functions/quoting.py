@@ -256,3 +256,16 @@ def called(expression: str) -> str:
         if not depth:
             return name.lower() if at == len(rest) else ""
     return ""
+
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_INSIDE = re.compile(r"\([^()]*\)|\[[^][]*\]")
+_AS_TYPE = re.compile(r"::[\w .]+$")
+
+
+def operation(expression: str) -> bool:
+    """Whether an expression, as SQL text, is an operator's: PostgreSQL writes such a one in parentheses."""
+    text, before = _QUOTED.sub("q", expression), ""
+    while text != before:
+        text, before = _INSIDE.sub("", text), text
+    return not text.startswith("CASE") and " " in _AS_TYPE.sub("", text).strip()

@@ -34,6 +34,7 @@ class NewRow:
     values: tuple[Expression, ...]
     keeps_keys: bool
     assigned: frozenset[int]  # attnums
+    changed: frozenset[int]  # those, and the generated columns that read them
 
 
 def new_row(
@@ -55,7 +56,8 @@ def new_row(
             bound = assigned_part(binding, values[place], column.name, steps, bound, position)
         values[place] = assign(bound, column, position, context)
     keys = {number for key in table.unique_keys for number in key.columns.numbers}
-    return NewRow(tuple(values), not assigned & keys, frozenset(assigned))
+    changed = writing.with_computed(table, assigned)
+    return NewRow(tuple(values), not changed & keys, frozenset(assigned), changed)
 
 
 def _assignments(

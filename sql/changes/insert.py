@@ -56,8 +56,7 @@ def bind_insert(
         if named is not None and given < len(columns):
             raise _too_few(named[given])
         for column in columns[:given]:
-            if not overriding:
-                writing.refuse_generated(column)
+            writing.refuse_generated(column, overriding)
         child = _with_defaults(table, columns[:given], query, overriding == "user", context)
     scope = Scope(context.frame, tables)
     relation = scope.add(target.written(context))
@@ -217,8 +216,7 @@ def _written_rows(
             item = items[written[column.number]] if column.number in written else None
             ignored = overriding == "user" and column.identity
             if item is not None and not ignored and not writing.is_default(item):
-                if not overriding:
-                    writing.refuse_generated(column)
+                writing.refuse_generated(column, overriding)
                 cells.append(assign(binding.bind(item), column, position_of(item), context))
                 continue
             if column.number not in defaults:

@@ -54,9 +54,9 @@ def bind_update(
         table.oid,
         child,
         expressions,
-        writing.invariants(table, context),
+        writing.invariants(table, context, row.changed),
         keeps_keys=row.keeps_keys,
-        rules=writing.rules_for_update(table, row.assigned, context),
+        rules=writing.rules_for_update(table, row.changed, context),
         beside=rows.beside,
     )
     return operator, () if returned is None else returned.fields

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from engine.expressions import Call, Constant, Expression, Reference
-from engine.operators import Check, Invariants, Rules, TableRules
+from engine.operators import Check, Generated, Invariants, Rules, TableRules
 from sql.binding import Binding
 from sql.coerce import assign, checked, coerce
 from sql.commontables import CommonTable, bind_with
@@ -141,6 +141,8 @@ def is_default(tree: exp.Expression) -> bool:
 
 def default_of(column: ColumnDefinition, context: BindContext) -> Expression:
     """What a column gets that is not written: its default, its sequence's next value, or null."""
+    if column.generated:  # what it is follows from the others: see engine.operators.constraints
+        return Constant(context.constant(column.type, None))
     if column.default is not None:
         tree = parse_expression(column.default)
         binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
@@ -164,17 +166,22 @@ def _domain_default(column: ColumnDefinition, context: BindContext) -> Expressio
     return assign(binding.bind(parse_expression(made.default)), column, 0, context)
 
 
-def refuse_generated(column: ColumnDefinition, update: bool = False) -> None:
-    """Raise for a value where the column is GENERATED ALWAYS."""
-    if column.identity != "a":
+def refuse_generated(column: ColumnDefinition, overriding: str = "", update: bool = False) -> None:
+    """Raise GeneratedAlways for a value where the column is GENERATED ALWAYS.
+
+    `overriding`: '' or what the statement says of identity columns, which a generated one is not.
+    """
+    if not column.generated and (column.identity != "a" or overriding):
         return
     detail = f'Column "{column.name}" is an identity column defined as GENERATED ALWAYS.'
+    if column.generated:
+        detail = f'Column "{column.name}" is a generated column.'
     if update:
         raise GeneratedAlways(f'column "{column.name}" can only be updated to DEFAULT', detail=detail)
     raise GeneratedAlways(
         f'cannot insert a non-DEFAULT value into column "{column.name}"',
         detail=detail,
-        hint="Use OVERRIDING SYSTEM VALUE to override.",
+        hint="" if column.generated else "Use OVERRIDING SYSTEM VALUE to override.",
     )
 
 
@@ -202,9 +209,32 @@ def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
     return Binding(context, scope, clause)
 
 
-def invariants(table: Table, context: BindContext) -> Invariants:
-    """What a row of the table has to be."""
-    return Invariants(not_null(table), checks(table, context))
+def invariants(table: Table, context: BindContext, changed: Collection[int] | None = None) -> Invariants:
+    """What a row of the table has to be; generated columns only if they are among `changed` (attnums)."""
+    return Invariants(not_null(table), checks(table, context), generated(table, context, changed))
+
+
+def generated(
+    table: Table, context: BindContext, changed: Collection[int] | None = None
+) -> tuple[Generated, ...]:
+    """The generated columns that are computed anew when these columns (attnums; None: all) change."""
+    return tuple(
+        Generated(table.position(column.number), generated_value(table, column, context))
+        for column in table.columns
+        if column.generated and (changed is None or column.number in changed)
+    )
+
+
+def generated_value(table: Table, column: ColumnDefinition, context: BindContext) -> Expression:
+    """What a generated column is computed by, over the table's columns."""
+    binding = over_columns(table, "column generation expressions", context)
+    return assign(binding.bind(parse_expression(column.generated)), column, 0, context)
+
+
+def with_computed(table: Table, assigned: Collection[int]) -> frozenset[int]:
+    """The columns (attnums) that change when these are assigned: the generated ones that read them, too."""
+    wanted = frozenset(assigned)
+    return wanted | {c.number for c in table.columns if c.generated and wanted.intersection(c.reads)}
 
 
 def own_rules(table: Table, defaults: tuple[int, ...], context: BindContext) -> TableRules:

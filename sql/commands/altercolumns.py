@@ -86,6 +86,15 @@ class DropIdentity(Action):
 
 
 @dataclass(frozen=True)
+class DropExpression(Action):
+    """DROP EXPRESSION: a generated column becomes one as any other."""
+
+    words: ClassVar[str] = "ALTER COLUMN ... DROP EXPRESSION"
+    name: str
+    if_exists: bool
+
+
+@dataclass(frozen=True)
 class SetOptions(Action):
     """SET (name = value, ...) and RESET (name, ...): those reset have a value of None."""
 
@@ -131,6 +140,8 @@ def alter_column(reader: Reader) -> Action | None:
         identity = read_generated(reader)
         reader.must_word("as", "identity")
         return AddIdentity(name, identity, _options(reader))
+    if reader.word("drop", "expression"):
+        return DropExpression(name, reader.word("if", "exists"))
     if reader.word("drop", "identity"):
         return DropIdentity(name, reader.word("if", "exists"))
     token = reader.token

@@ -116,6 +116,7 @@ RUN: dict[type[Action], Callable[[Host, Table, Any, str], list[Action] | None]] 
     commands.AddIdentity: altercolumns.add_identity,
     commands.AlterType: altercolumns.alter_type,
     commands.DropColumn: altercolumns.drop_column,
+    commands.DropExpression: altercolumns.drop_expression,
     commands.DropIdentity: altercolumns.drop_identity,
     commands.SetDefault: altercolumns.set_default,
     commands.SetIdentity: altercolumns.set_identity,

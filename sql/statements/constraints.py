@@ -33,6 +33,7 @@ from storage.errors import (
     InvalidForeignKey,
     InvalidTableDefinition,
     NotNullViolation,
+    SqlSyntaxError,
     UndefinedColumn,
     UndefinedObject,
     UndefinedTable,
@@ -193,6 +194,7 @@ def _foreign_key(
     numbers = numbers_of(table, clause.columns, message)
     pointed, index = _pointed(parent, said, numbers, message)
     name = clause.name or free_name(host, schema, (table.name, *clause.columns, "fkey"), taken)
+    _refuse_actions(table, numbers, said)
     must_reference(host, parent, pointed)
     for number, other in zip(numbers, pointed, strict=True):
         _comparable(name, table, number, parent, other)
@@ -213,6 +215,17 @@ def _foreign_key(
         deferred=clause.deferred,
         validated=clause.validated,
     )
+
+
+def _refuse_actions(table: Table, numbers: Sequence[int], said: ReferencesClause) -> None:
+    """Raise SqlSyntaxError for an action that would give a generated column a value."""
+    if not any(table.definition(number).generated for number in numbers):
+        return
+    for word, action, refused in (("UPDATE", said.on_update, "ndc"), ("DELETE", said.on_delete, "nd")):
+        if action in refused:
+            raise SqlSyntaxError(
+                f"invalid ON {word} action for foreign key constraint containing generated column"
+            )
 
 
 def _parent(host: Host, table: Table, schema: Schema, said: ReferencesClause) -> Table:

@@ -18,6 +18,7 @@ from sql.changes import CHANGES, plan_change, writing
 from sql.coerce import checked
 from sql.commands import Copy
 from sql.context import BindContext, Plan
+from sql.expressions import references
 from sql.marks import position_of
 from sql.needs import Need
 from sql.parse import parse_expression_tokens, parse_query
@@ -29,6 +30,7 @@ from storage.errors import (
     DatabaseError,
     DuplicateColumn,
     FeatureNotSupported,
+    InvalidColumnReference,
     InvalidParameterValue,
     SqlSyntaxError,
     UndefinedColumn,
@@ -69,12 +71,13 @@ class CopyInPlan:
 
         `keeper` is of `rules`.
         """
-        rows = self.invariants.computed(project(self.row, batch, run), run)
+        rows = project(self.row, batch, run)
         kept = None
         if self.where is not None:
             kept = np.flatnonzero(true_rows(self.where.evaluate(rows, run), rows.rows))
             rows = rows.take(kept)
         try:
+            rows = self.invariants.computed(rows, run)
             self.invariants.enforce(self.table, rows, run)
             row_ids = run.transaction.insert(self.table.oid, self.invariants.stored(rows, run))
         except DatabaseError as error:
@@ -151,7 +154,15 @@ def _where(command: Copy, table: Table, context: BindContext) -> Expression | No
         if isinstance(node, exp.Select | exp.SetOperation | exp.Values):
             message = "cannot use subquery in COPY FROM WHERE condition"
             raise FeatureNotSupported(message, position=position_of(node))
-    return writing.over_columns(table, "COPY FROM WHERE conditions", context).condition(tree, "WHERE")
+    binding = writing.over_columns(table, "COPY FROM WHERE conditions", context)
+    condition = binding.condition(tree, "WHERE")
+    for place in sorted(references(condition)):
+        if table.columns[place].generated:  # it is computed of rows that are taken
+            raise InvalidColumnReference(
+                "generated columns are not supported in COPY FROM WHERE conditions",
+                detail=f'Column "{table.columns[place].name}" is a generated column.',
+            )
+    return condition
 
 
 def _relation(command: Copy, context: BindContext) -> Found:
@@ -162,12 +173,16 @@ def _relation(command: Copy, context: BindContext) -> Found:
 
 def _columns(table: Table, names: tuple[str, ...] | None) -> list[ColumnDefinition]:
     if names is None:
-        return list(table.columns)
+        return [column for column in table.columns if not column.generated]
     found: list[ColumnDefinition] = []
     for name in names:
         column = writing.column_of(table, name, 0)
         if column in found:
             raise DuplicateColumn(f'column "{name}" specified more than once')
+        if column.generated:
+            raise InvalidColumnReference(
+                f'column "{name}" is a generated column', detail="Generated columns cannot be used in COPY."
+            )
         found.append(column)
     return found
 

@@ -21,7 +21,7 @@ from sql.statements.constraints import free_name, name_taken, numbers_of, source
 from sql.statements.control import done
 from sql.statements.dropping import must_hold_rows
 from sql.statements.host import Host
-from sql.statements.renaming import check_text
+from sql.statements.tabletexts import written
 from sql.unparse import Renames
 from sql.views.names import label_of
 from storage.definitions import Index, Table
@@ -169,10 +169,10 @@ def _keyed(
             raise FeatureNotSupported(
                 f"indexes on expressions {some} are not supported", position=tokens[0].position
             )
-        written = check_text(host, table, source(tokens, text) or "", Renames({}))
+        kept = written(host, table, source(tokens, text) or "", Renames({}))
         first = next(iter(reads))
-        label = label_of(written) if not method.vectors else table.definition(first).name
-        found.append(_Keyed(first, bound.type, label, written, reads))
+        label = label_of(kept) if not method.vectors else table.definition(first).name
+        found.append(_Keyed(first, bound.type, label, kept, reads))
     return found
 
 
@@ -190,7 +190,7 @@ def _predicate(
     _refuse_query(tree, "predicate")
     bound = Binding(context, table_scope(table), "index predicates").condition(tree, "WHERE")
     _must_be_immutable(bound, context, "predicate")
-    return check_text(host, table, source(tokens, text) or "", Renames({})), _reads(table, bound)
+    return written(host, table, source(tokens, text) or "", Renames({})), _reads(table, bound)
 
 
 def _reads(table: Table, expression: Expression) -> frozenset[int]:

@@ -78,6 +78,9 @@ def _column(catalog: Catalog, column: ColumnDefinition, like: LikeClause) -> Col
             sequence = catalog.relations[column.sequence]
             assert isinstance(sequence, Sequence)
             made = replace(made, identity=column.identity, sequence=_options(sequence))
+    elif column.generated:
+        if "generated" in like.including:
+            made = replace(made, computed=column.generated)
     elif "defaults" in like.including and (column.default is not None or column.sequence):
         made = replace(made, kept=default_text(catalog, column))
     return replace(made, comment=column.comment) if "comments" in like.including else made

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sql import commands, names
-from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
-from sql.scope import Frame, Scope, ScopeColumn
-from sql.scope import Relation as ScopeRelation
 from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
@@ -17,11 +14,13 @@ from sql.statements.host import Host
 from sql.statements.places import role_named
 from sql.statements.roles import rename_role
 from sql.statements.tables import check_name
+from sql.statements.tabletexts import written
 from sql.statements.types import move_type, must_type
-from sql.unparse import Renames, expression_text
+from sql.unparse import Renames
 from storage.definitions import (
     INFORMATION_SCHEMA,
     PG_CATALOG,
+    ColumnDefinition,
     Constraint,
     Index,
     Relation,
@@ -229,11 +228,21 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
     host.transaction.define(
         replace(
             found,
-            columns=tuple(replace(c, name=new) if c.number == column.number else c for c in found.columns),
+            columns=tuple(_column_after(host, found, c, renames) for c in found.columns),
             constraints=tuple(_check_after(host, found, c, renames) for c in found.constraints),
             indexes=tuple(_index_after(host, found, i, renames) for i in found.indexes),
         )
     )
+
+
+def _column_after(host: Host, table: Table, column: ColumnDefinition, renames: Renames) -> ColumnDefinition:
+    """A column under its new name; a generated one with the new names of those that it reads."""
+    new = renames.columns.get((table.oid, column.number))
+    if new is not None:
+        return replace(column, name=new)
+    if not any((table.oid, number) in renames.columns for number in column.reads):
+        return column
+    return replace(column, generated=written(host, table, column.generated, renames))
 
 
 def _check_after(host: Host, table: Table, constraint: Constraint, renames: Renames) -> Constraint:
@@ -241,14 +250,14 @@ def _check_after(host: Host, table: Table, constraint: Constraint, renames: Rena
     numbers = {number for _, number in renames.columns}
     if constraint.kind != "c" or not numbers & set(constraint.columns):
         return constraint
-    return replace(constraint, expression=check_text(host, table, constraint.expression, renames))
+    return replace(constraint, expression=written(host, table, constraint.expression, renames))
 
 
 def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> Index:
     """An index on an expression with the new names of its columns; others are by number."""
 
     def renamed(text: str) -> str:
-        return check_text(host, table, text, renames) if text else ""
+        return written(host, table, text, renames) if text else ""
 
     return replace(
         index,
@@ -256,13 +265,3 @@ def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> In
         expressions=tuple(map(renamed, index.expressions)),
         predicate=renamed(index.predicate),
     )
-
-
-def check_text(host: Host, table: Table, expression: str, renames: Renames) -> str:
-    """The text of a check, or of an index's expression, over a table's columns, under new names."""
-    path = tuple(host.search_path(True))
-    context = BindContext(host.catalog, path, host, ParameterTypes((), fixed=True), expression)
-    scope = Scope(Frame())
-    columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
-    scope.add(ScopeRelation(table.name, columns, table=table.oid))
-    return expression_text(expression, scope, context, renames)

@@ -16,6 +16,7 @@ from sql.parse import parse_expression_tokens
 from sql.scope import Frame, Scope
 from sql.statements.constraints import add_constraints, free_name, source, touch_referenced
 from sql.statements.control import done
+from sql.statements.generated import with_generated
 from sql.statements.host import Host
 from sql.statements.likes import Expanded, expanded, with_copied
 from sql.statements.places import owner, place
@@ -100,11 +101,26 @@ def check_column(column: ColumnClause, table: str) -> None:
         raise InvalidParameterValue(
             "identity column type must be smallint, integer, or bigint", position=column.position
         )
+    _check_generated(column, table)
     if column.sequence is not None and column.default:
         raise SqlSyntaxError(
             f'both default and identity specified for column "{column.name}" of table "{table}"',
             position=column.position,
         )
+
+
+def _check_generated(column: ColumnClause, table: str) -> None:
+    """Raise SqlSyntaxError for what a column cannot be besides generated."""
+    if not column.generated:
+        return
+    of = f'specified for column "{column.name}" of table "{table}"'
+    message = f"multiple generation clauses {of}" if len(column.generated) > 1 else ""
+    if column.default or (column.sequence is not None and not column.identity):
+        message = f"both default and generation expression {of}"
+    elif column.identity:
+        message = f"both identity and generation expression {of}"
+    if message:
+        raise SqlSyntaxError(message, position=column.position)
 
 
 def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Table, list[Sequence]]:
@@ -145,6 +161,9 @@ def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Tab
         temporary=schema.temporary,
         on_commit=clause.on_commit,
     )
+    for column, definition in zip(whole.columns, columns, strict=True):
+        if column.generated or column.computed:
+            table = with_generated(host, table, definition, column, text)
     table = add_constraints(host, table, clause.constraints, text, taken)
     return with_copied(host, table, whole.copied), sequences
 

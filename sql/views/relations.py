@@ -165,6 +165,7 @@ def _attributes(catalog: Catalog) -> Iterable[dict[str, object]]:
             yield _attribute(table.oid, column.name, column.type, column.number, column.not_null) | {
                 "atthasdef": _has_default(column),
                 "attidentity": ord(column.identity) if column.identity else 0,
+                "attgenerated": ord("s") if column.generated else 0,
             }
         for index in table.every_index:
             for number, attnum in enumerate((*index.columns, *index.included), 1):
@@ -211,11 +212,16 @@ def pg_attrdef(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 
 def _has_default(column: ColumnDefinition) -> bool:
+    if column.generated:
+        return True
     return (column.default is not None or column.sequence > 0) and not column.identity
 
 
 def default_text(catalog: Catalog, column: ColumnDefinition) -> str:
-    """A column's default as SQL, names with their schemas: of a serial column its sequence's next value."""
+    """A column's default as SQL, names with their schemas: of a serial column its sequence's next value, of a
+    generated one its expression."""
+    if column.generated:
+        return column.generated
     if column.default is not None:
         return column.default
     sequence = catalog.relations[column.sequence]
@@ -407,6 +413,10 @@ def pg_depend(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for sequence, table, number in names.owned_sequences(catalog):
         kind = "i" if table.definition(number).identity else "a"
         yield _depends(names.CLASS_PG_CLASS, sequence.oid, table.oid, kind, number)
+    for table in catalog.tables():
+        for column in table.columns:
+            for read in column.reads:
+                yield _depends(names.CLASS_PG_ATTRDEF, default_oid(table, column), table.oid, "n", read)
     types = {*catalog.types, *(relation.type_oid for relation in catalog.row_types())}
     for stored, query in catalog.queries():
         yield _depends(names.CLASS_PG_REWRITE, query.rule, stored.oid, "i")

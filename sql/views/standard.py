@@ -184,7 +184,8 @@ sql_view(
     f"""
     SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
            a.attname AS column_name, a.attnum::int4 AS ordinal_position,
-           CASE WHEN a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
+           CASE WHEN a.attidentity = '' AND a.attgenerated = ''
+                THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS column_default,
            CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END::varchar AS is_nullable,
            CASE WHEN t.typelem <> 0 AND t.typlen = -1 AND t.typcategory = 'A' THEN 'ARRAY'
                 WHEN t.typnamespace = 11 THEN format_type(t.oid, NULL)
@@ -205,7 +206,9 @@ sql_view(
            s.seqstart::varchar AS identity_start, s.seqincrement::varchar AS identity_increment,
            s.seqmax::varchar AS identity_maximum, s.seqmin::varchar AS identity_minimum,
            CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END::varchar AS identity_cycle,
-           'NEVER'::varchar AS is_generated, NULL::varchar AS generation_expression,
+           CASE WHEN a.attgenerated = '' THEN 'NEVER' ELSE 'ALWAYS' END::varchar AS is_generated,
+           CASE WHEN a.attgenerated <> ''
+                THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
            CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
@@ -400,5 +403,21 @@ sql_view(
            'UTF8'::name AS character_set_name, 'UCS'::name AS character_repertoire,
            'UTF8'::name AS form_of_use, current_database()::name AS default_collate_catalog,
            'pg_catalog'::name AS default_collate_schema, 'C'::name AS default_collate_name
+    """,
+)
+
+sql_view(
+    "information_schema",
+    "column_column_usage",
+    """
+    SELECT DISTINCT current_database()::name AS table_catalog, n.nspname AS table_schema,
+           c.relname AS table_name, ac.attname AS column_name, ad.attname AS dependent_column
+    FROM pg_catalog.pg_depend d
+    JOIN pg_catalog.pg_class c ON c.oid = d.refobjid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_attribute ac ON ac.attrelid = c.oid AND ac.attnum = d.refobjsubid
+    JOIN pg_catalog.pg_attrdef atd ON atd.oid = d.objid AND atd.adrelid = c.oid
+    JOIN pg_catalog.pg_attribute ad ON ad.attrelid = c.oid AND ad.attnum = atd.adnum
+    WHERE d.classid = 2604 AND ad.attgenerated <> '' AND pg_has_role(c.relowner, 'USAGE')
     """,
 )

@@ -136,6 +136,24 @@ def test_where_chooses_among_the_rows_that_come(db: psycopg.Connection[tuple[obj
     )
 
 
+def test_generated_columns_are_no_part_of_it(db: psycopg.Connection[tuple[object, ...]]) -> None:
+    db.execute("create table cf (a int, g int generated always as (a * 2) stored check (g < 100), b text)")
+    with db.cursor().copy("copy cf from stdin") as copy:
+        copy.write("1\tx\n2\ty\n")
+    assert db.execute("select a, g, b from cf order by a").fetchall() == [(1, 2, "x"), (2, 4, "y")]
+    with db.cursor().copy("copy cf to stdout") as copy:
+        assert b"".join(bytes(data) for data in copy) == b"1\tx\n2\ty\n"
+    for statement in ("copy cf (a, g) from stdin", "copy cf (g) to stdout"):
+        assert failed(db, statement) == (
+            '42P10: column "g" is a generated column\nGenerated columns cannot be used in COPY.'
+        )
+    assert failed(db, "copy cf from stdin", "3\tz\n50\tw\n") == (
+        '23514: new row for relation "cf" violates check constraint "cf_g_check"\n'
+        "Failing row contains (50, 100, w).\n"
+        'COPY cf, line 2: "50\tw"'
+    )
+
+
 def test_files_are_opened_in_the_words_of_postgresql(db: psycopg.Connection[tuple[object, ...]]) -> None:
     db.execute("create table cf (a int)")
     hint = (

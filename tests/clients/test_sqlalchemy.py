@@ -88,6 +88,23 @@ def test_reflection(engine: sa.Engine) -> None:
         table.drop(connection)
 
 
+def test_computed_columns(engine: sa.Engine) -> None:
+    metadata = sa.MetaData()
+    wide = sa.Column("wide", sa.Integer, sa.Computed("a * 2 + 1", persisted=True))
+    table = sa.Table("computed", metadata, sa.Column("a", sa.Integer, primary_key=True), wide)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(table), [{"a": 1}, {"a": 2}])
+        connection.execute(sa.update(table).where(table.c.a == 2).values(a=5))
+        assert connection.execute(sa.select(table).order_by(table.c.a)).fetchall() == [(1, 3), (5, 11)]
+    found = sa.inspect(engine).get_columns("computed")[1]
+    assert found["computed"]["persisted"]
+    assert found["computed"]["sqltext"].strip("()").startswith("a * 2")
+    again = sa.Table("computed", sa.MetaData(), autoload_with=engine)
+    assert again.c.wide.computed is not None
+    metadata.drop_all(engine)
+
+
 def test_returning_and_groups(engine: sa.Engine) -> None:
     metadata = sa.MetaData()
     items = sa.Table(

@@ -1,0 +1,82 @@
+"""GENERATED ALWAYS AS (expression) STORED: what an expression may be, and the text that is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot import exp
+
+from sql.bind import table_scope
+from sql.binding import Binding
+from sql.coerce import assign
+from sql.context import ParameterTypes
+from sql.definitions import ColumnClause
+from sql.expressions import is_set, references
+from sql.immutable import is_immutable
+from sql.marks import position_of
+from sql.parse import parse_expression_tokens
+from sql.statements.constraints import source
+from sql.statements.host import Host
+from sql.statements.tabletexts import written
+from sql.tokens import lex
+from sql.unparse import Renames
+from storage.definitions import ColumnDefinition, Table
+from storage.errors import FeatureNotSupported, InvalidColumnReference, InvalidObjectDefinition
+from storage.systemcolumns import SYSTEM_NAMES
+
+CLAUSE = "column generation expressions"
+
+
+def with_generated(
+    host: Host, table: Table, column: ColumnDefinition, clause: ColumnClause, text: str
+) -> Table:
+    """A table that is to have a column of these, which is generated: with the expression in its definition.
+
+    Raises InvalidObjectDefinition, InvalidColumnReference, FeatureNotSupported and what binding raises.
+    """
+    if clause.computed:
+        tokens, text = tuple(lex(clause.computed)), clause.computed
+    else:
+        (tokens,) = clause.generated
+    tree = parse_expression_tokens(list(tokens), text)
+    _refuse(tree, table)
+    context = host.planner.context(ParameterTypes((), fixed=True), text)
+    bound = Binding(context, table_scope(table), CLAUSE).bind(tree)
+    if is_set(bound):
+        raise FeatureNotSupported(
+            f"set-returning functions are not allowed in {CLAUSE}", position=tokens[0].position
+        )
+    reads = sorted(references(bound))
+    for place in reads:
+        other = table.columns[place]
+        if other.generated or other.number == column.number:
+            raise InvalidObjectDefinition(
+                f'cannot use generated column "{other.name}" in column generation expression',
+                detail="A generated column cannot reference another generated column.",
+            )
+    value = assign(bound, column, tokens[0].position, context, what="default expression")
+    if not is_immutable(value, context):
+        raise InvalidObjectDefinition("generation expression is not immutable")
+    kept = written(host, table, source(tokens, text) or "", Renames({}))
+    made = replace(column, generated=kept, reads=tuple(table.columns[place].number for place in reads))
+    return replace(table, columns=tuple(made if c.number == column.number else c for c in table.columns))
+
+
+def _refuse(tree: exp.Expression, table: Table) -> None:
+    """What an expression cannot name, besides columns that are not there."""
+    if tree.find(exp.Query) is not None:
+        raise FeatureNotSupported(
+            "cannot use subquery in column generation expression", position=position_of(tree)
+        )
+    for node in tree.find_all(exp.Column):
+        name = node.this.this  # of what is no column, but is read as one, a mark
+        if isinstance(node.this, exp.Star) or (name == table.name and table.column(name) is None):
+            raise InvalidObjectDefinition(
+                "cannot use whole-row variable in column generation expression",
+                detail="This would cause the generated column to depend on its own value.",
+            )
+        if isinstance(name, str) and name in SYSTEM_NAMES and name != "tableoid":
+            raise InvalidColumnReference(
+                f'cannot use system column "{name}" in column generation expression',
+                position=position_of(node),
+            )
