@@ -23,19 +23,20 @@ name:a bpchar varchar
 name:i text
 int8:a int2 int4
 int8:i regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole
-int8:i regcollation
+int8:a money
+int8:i regoperator regcollation
 int2:i int8 int4 regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole
-int2:i regcollation
-int4:a int2
+int2:i regoperator regcollation
+int4:a int2 money
 int4:e bool char
 int4:i int8 regproc oid float4 float8 numeric regprocedure regoper regclass regtype regnamespace regrole
-int4:i regcollation
+int4:i regoperator regcollation
 regproc:a int8 int4
 regproc:i oid regprocedure
 text:a char
 text:i name bpchar varchar regclass
 oid:a int8 int4
-oid:i regproc regprocedure regoper regclass regtype regnamespace regrole regcollation
+oid:i regproc regprocedure regoper regoperator regclass regtype regnamespace regrole regcollation
 json:a jsonb
 pg_node_tree:i text
 float4:a int8 int2 int4 numeric
@@ -57,12 +58,16 @@ timestamp:a date time
 timestamp:i timestamptz
 timestamptz:a date time timetz timestamp
 interval:a time
-numeric:a int8 int2 int4
+numeric:a int8 int2 int4 money
+money:a numeric
+xid8:e xid
 numeric:i float4 float8
 regprocedure:a int8 int4
 regprocedure:i regproc oid
 regoper:a int8 int4
-regoper:i oid
+regoper:i oid regoperator
+regoperator:a int8 int4
+regoperator:i oid regoper
 regclass:a int8 int4
 regclass:i oid
 regtype:a int8 int4

@@ -2,7 +2,7 @@
 
 `convert` first changes the type, then applies the target's modifier: varchar(n) cuts in a written cast and
 refuses in an assignment; numeric(p, s) rounds; timestamp(p) rounds; binary(n) and vector(n) must fit.
-Casts of vectors and of bit strings: engine.vectorcasts.
+Casts of vectors and of bit strings: engine.vectorcasts; of money and its like: engine.countedcasts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import forms, vectorcasts
+from engine import countedcasts, forms, vectorcasts
 from engine.bylength import by_length
 from engine.byvalue import by_value
 from engine.castings import context
@@ -445,6 +445,7 @@ _SPECIAL: dict[tuple[int, int], Special] = {
     **{(oid, multirange.oid): _range_to_multirange for oid, (_, multirange) in t.RANGES.items()},
     (t.BINARY.oid, t.BYTEA.oid): _binary_to_bytes,
     (t.BYTEA.oid, t.BINARY.oid): _bytes_to_binary,
+    **countedcasts.CASTS,
 }
 _NUMBERS = frozenset(x.oid for x in (t.INT2, t.INT4, t.INT8, t.FLOAT4, t.FLOAT8)) | _OIDS
 

@@ -14,7 +14,7 @@ from storage.batch import Batch
 from storage.column import Column
 from storage.types import Type
 
-Kind = Literal["class", "type", "proc", "procedure", "oper", "namespace", "role", "collation"]
+Kind = Literal["class", "type", "proc", "procedure", "oper", "operator", "namespace", "role", "collation"]
 
 
 class Expression(Protocol):
@@ -97,6 +97,9 @@ class SessionInfo(Protocol):
     def last_value(self) -> int: ...
 
     def set_value(self, sequence: int, value: int, called: bool) -> int: ...
+
+    def log_place(self) -> int:
+        """The place where the log ends, in bytes; 0 where there is none."""
 
     def signal(self, pid: int, terminate: bool) -> bool:
         """Cancel another session's statement, or end the session; false where there is no such session."""

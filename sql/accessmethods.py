@@ -23,8 +23,10 @@ from storage.types import (
     INT8,
     MACADDR,
     MACADDR8,
+    MONEY,
     NUMERIC,
     OID,
+    PG_LSN,
     SPARSEVEC,
     TEXT,
     TIMESTAMP,
@@ -34,6 +36,7 @@ from storage.types import (
     VARBIT,
     VARCHAR,
     VECTOR,
+    XID8,
     Type,
 )
 
@@ -90,6 +93,9 @@ def _classes() -> tuple[OperatorClass, ...]:
         (10_041, "timetz_ops", TIMETZ),
         (10_024, "macaddr_ops", MACADDR),
         (10_026, "macaddr8_ops", MACADDR8),
+        (10_047, "money_ops", MONEY),
+        (10_053, "xid8_ops", XID8),
+        (10_067, "pg_lsn_ops", PG_LSN),
         (10_065, "uuid_ops", UUID),
         (10_002, "bit_ops", BIT),
         (10_043, "varbit_ops", VARBIT),

@@ -96,6 +96,10 @@ class Asked(SessionInfo):
         everybody = "" if options or (view is not None and view.private) else public
         return LETTERS if is_superuser(catalog, role) else everybody
 
+    def log_place(self) -> int:
+        """See engine.seams.SessionInfo."""
+        return self.store.log_place
+
     def column_numbers(self, oid: int) -> tuple[int, ...]:
         """See engine.seams.SessionInfo."""
         found = self.catalog.relations.get(oid)

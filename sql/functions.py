@@ -16,9 +16,9 @@ from typing import Protocol
 from engine.aggregates.registry import AGGREGATES, Aggregate
 from engine.functions.registry import FUNCTIONS, OPERATORS, Overload
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS, WindowFunction
+from sql import unsupported
 from sql.coerce import can_coerce
 from sql.polymorphic import bound
-from sql.unsupported import UNSUPPORTED
 from storage.errors import (
     AmbiguousFunction,
     DatabaseError,
@@ -29,6 +29,7 @@ from storage.errors import (
 from storage.types import (
     BINARY,
     BYTEA,
+    RECORD,
     SPARSEVEC,
     TEXT,
     UNKNOWN,
@@ -123,11 +124,18 @@ def resolve_ordered_set(name: str, arguments: Sequence[Type], position: int) -> 
 def resolve_operator(symbol: str, arguments: Sequence[Type], position: int) -> Choice:
     """The operator for these operands; one operand: prefix."""
     choice = find_operator(symbol, arguments, position)
+    if choice is None and symbol in unsupported.OPERATORS and all(map(_may_be_else, arguments)):
+        raise FeatureNotSupported(f"operator {symbol} is not supported", position=position)
     if choice is None:
         types = [str(t.base) for t in arguments]
         call = f"{symbol} {types[0]}" if len(types) == 1 else f"{types[0]} {symbol} {types[1]}"
         raise _missing("operator", call, position, len(types))
     return choice
+
+
+def _may_be_else(type: Type) -> bool:
+    """Whether an operand may be one of a type that is not here, or a row, whose bytes PostgreSQL compares."""
+    return type.oid == UNKNOWN.oid or type.declared == RECORD.name
 
 
 def find_operator(symbol: str, arguments: Sequence[Type], position: int = 0) -> Choice | None:
@@ -164,7 +172,7 @@ def _call(name: str, arguments: Sequence[Type]) -> str:
 
 def _missing(kind: str, call: str, position: int, count: int = 2) -> DatabaseError:
     name = call.partition("(")[0]
-    if kind == "function" and name in UNSUPPORTED and name not in FUNCTIONS:
+    if kind == "function" and name in unsupported.FUNCTIONS and name not in FUNCTIONS:
         return FeatureNotSupported(f"function {name} is not supported", position=position)
     message = f"operator does not exist: {call}" if kind == "operator" else f"function {call} does not exist"
     types, casts = ("type", "an explicit type cast") if count == 1 else ("types", "explicit type casts")

@@ -20,11 +20,13 @@ from storage.catalog import Catalog
 from storage.definitions import Relation, Table, View
 from storage.errors import (
     AmbiguousFunction,
-    FeatureNotSupported,
     InvalidName,
+    InvalidTextRepresentation,
     SqlSyntaxError,
+    TooManyArguments,
     UndefinedFunction,
     UndefinedObject,
+    UndefinedParameter,
     UndefinedTable,
 )
 from storage.types import BY_OID, format_type
@@ -147,6 +149,8 @@ def name_of(catalog: Catalog, path: list[str], kind: Kind, oid: int) -> str:
             found = _function_name(oid, kind) or _made_function(catalog, path, kind, oid)
         case "oper":
             found = next((o.name for os in OPERATORS.values() for o in os if o.oid == oid), None)
+        case "operator":
+            found = _operator_signature(oid)
         case "collation":
             found = {100: '"default"', 950: '"C"', 951: '"POSIX"'}.get(oid)
     return str(oid) if found is None else found
@@ -200,6 +204,8 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
         return _type_oid(catalog, path, text)
     if kind == "oper":
         return _operator_oid(text)
+    if kind == "operator":
+        return _operator_of(catalog, path, text)
     parts = split_name(text.partition("(")[0] if kind == "procedure" else text)
     if kind in ("namespace", "role"):
         if len(parts) > 1:
@@ -234,7 +240,7 @@ def oid_of(catalog: Catalog, path: list[str], kind: Kind, text: str) -> int:
 def _type_oid(catalog: Catalog, path: list[str], text: str) -> int:
     try:
         return type_of(text, named(catalog, path)).catalog_oid
-    except (UndefinedObject, FeatureNotSupported):
+    except UndefinedObject:
         schema, dot, _ = text.strip().partition(".")
         if dot and _PART.fullmatch(schema):
             catalog.must_schema(own_schema(split_name(schema)[0], path))
@@ -249,6 +255,34 @@ def _operator_oid(text: str) -> int:
             raise AmbiguousFunction(f"more than one operator named {symbol}")
         raise UndefinedFunction(f"operator does not exist: {symbol}")
     return overloads[0].oid
+
+
+def _operator_signature(oid: int) -> str | None:
+    """+(integer,integer); a prefix operator has NONE before its operand."""
+    found = next((o for os in OPERATORS.values() for o in os if o.oid == oid), None)
+    if found is None:
+        return None
+    operands = [format_type(type) for type in found.arguments]
+    return f"{found.name}({','.join(operands if len(operands) == 2 else ['NONE', *operands])})"
+
+
+def _operator_of(catalog: Catalog, path: list[str], text: str) -> int:
+    """The operator of this name with these operands."""
+    name, opens, rest = text.partition("(")
+    if not opens:
+        raise InvalidTextRepresentation("expected a left parenthesis")
+    operands = [part.strip() for part in rest.rstrip().removesuffix(")").split(",")]
+    if len(operands) == 1:
+        raise UndefinedParameter(
+            "missing argument", hint="Use NONE to denote the missing argument of a unary operator."
+        )
+    if len(operands) > 2:
+        raise TooManyArguments("too many arguments", hint="Provide two argument types for operator.")
+    types = [type_of(part, named(catalog, path)).oid for part in operands if part.lower() != "none"]
+    for overload in OPERATORS.get(name.strip().rpartition(".")[2], []):
+        if [type.oid for type in overload.arguments] == types:
+            return overload.oid
+    raise UndefinedFunction(f"operator does not exist: {text}")
 
 
 def _function_oid(catalog: Catalog, path: list[str], parts: tuple[str, ...], text: str) -> int:

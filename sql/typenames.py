@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from engine.forms import sparse, vectors
-from sql.keywords import words
+from sql import unsupported
 from sql.marks import TypeName
 from sql.tokens import Kind, Token, lex, near
 from storage.catalog import Catalog
@@ -81,11 +81,6 @@ ALIASES = {
     "tinyblob": "bytea",
     "varbinary": "bytea",
 }
-# Types of PostgreSQL that are not here: a name of one is no mistake of the user's.
-NOT_HERE = words(
-    """box circle line lseg path point polygon money pg_snapshot tsquery
-    tsvector txid_snapshot"""
-)
 # Integers may carry MySQL's display width, which means nothing.
 _WIDTHS = frozenset(("int2", "int4", "int8"))
 _WORDS = frozenset(ALIASES) | frozenset(BY_NAME) | {"double", "national", "float"}
@@ -335,7 +330,7 @@ def _scalar(name: TypeName) -> Type:
 def _undefined(name: TypeName) -> DatabaseError:
     shown = ".".join(part.strip('"') for part in name.names)
     last = name.names[-1].strip('"')
-    if last in NOT_HERE and len(name.names) == 1 + (name.names[0] == "pg_catalog"):
+    if last in unsupported.TYPES and len(name.names) == 1 + (name.names[0] == "pg_catalog"):
         return FeatureNotSupported(f"type {shown} is not supported", position=name.position)
     return UndefinedObject(f'type "{shown}" does not exist', position=name.position)
 

@@ -40,6 +40,7 @@ from storage.transactions.temporary import Temporary
 from storage.transactions.transaction import Isolation, Transaction
 
 DEFAULT = Policy()
+_PLACES = 40  # bits of `log_place` below those that say with which log file the server began
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Database(Commits):
         self.bulk = Bulk(self.segments)
         self.scratch = Scratch(None if folder is None else folder / SCRATCH)
         self._replayed_from = 0  # the log file
+        self._log_base = 0  # see `log_place`
         self.id = ""
         self._merger: Merger | None = None
         self.warming: Warming | None = None
@@ -129,7 +131,8 @@ class Database(Commits):
             self._replay(Reader(payload))
             records += 1
             size += len(payload)
-        self._log = Log(folder, max([manifest.log - 1, *log.numbers(folder)]) + 1)
+        number = max([manifest.log - 1, *log.numbers(folder)]) + 1
+        self._log, self._log_base = Log(folder, number), number << _PLACES
         self._checkpoints = Checkpoints(self, folder / segmentfolder.NAME, policy, size)
         self._checkpoints.collect(manifest)
         if size > policy.log_bytes:
@@ -251,6 +254,11 @@ class Database(Commits):
     def log_bytes(self) -> int:
         """Bytes of the records in the current log file."""
         return 0 if self._log is None else self._log.size - log.HEADER_BYTES
+
+    @property
+    def log_place(self) -> int:
+        """Where the log ends: bytes added since the start, above a base that each start raises; 0: no log."""
+        return 0 if self._log is None else self._log_base + self._log.appended
 
     @property
     def failed(self) -> bool:

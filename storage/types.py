@@ -6,11 +6,12 @@
              time/timestamp/timestamptz (int64 microseconds since midnight / 2000-01-01 UTC), timetz
              (int64, see storage.timetz), enums (int64: places in the order of the labels, see
              storage.usertypes.EnumType), oid and reg* (uint32), "char" (uint8), interval (structured:
-             months i4, days i4, micros i8), macaddr and macaddr8 (int64, see engine.forms.hardware)
+             months i4, days i4, micros i8), macaddr and macaddr8 (int64, see engine.forms.hardware), money
+             (int64 cents), pg_lsn and xid8 (int64, the highest of their 64 bits turned over)
     ROWS     numpy (rows, width) of `dtype`: binary(n) uint8, vector(n) float32, halfvec(n) float16, vectors
              of other elements, uuid uint8 x 16. Vectors without a modifier, which need not be of one length,
              are BYTES: their elements, little-endian
-    TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree
+    TEXT     Arrow large_string: text, varchar, bpchar, name, json, jsonb, unknown, pg_node_tree, refcursor
     BYTES    Arrow large_binary: bytea; bit and varbit (the bits from the highest down, zeros behind the last,
              then a byte that counts these zeros); ranges and multiranges (see storage.ranges); sparsevec
              (little-endian: int32 dimensions, int32 places from 0 that ascend, then their float32 values,
@@ -214,6 +215,7 @@ CIDR        = _row("cidr", 650, 651, TEXTUAL, None, -1, "I")
 INET        = _row("inet", 869, 1041, TEXTUAL, None, -1, "I", True)
 MACADDR     = _row("macaddr", 829, 1040, FIXED, "<i8", 6, "U")
 MACADDR8    = _row("macaddr8", 774, 775, FIXED, "<i8", 8, "U")
+MONEY       = _row("money", 790, 791, FIXED, "<i8", 8, "N")
 ACLITEM     = _row("aclitem", 1033, 1034, TEXTUAL, None, 12, "U")
 BPCHAR      = _row("bpchar", 1042, 1014, TEXTUAL, None, -1, "S", sql_name="character")
 VARCHAR     = _row("varchar", 1043, 1015, TEXTUAL, None, -1, "S", sql_name="character varying")
@@ -228,10 +230,14 @@ VARBIT      = _row("varbit", 1562, 1563, Form.BYTES, None, -1, "V", True, "bit v
 NUMERIC     = _row("numeric", 1700, 1231, Form.DECIMAL, None, -1, "N")
 REGPROCEDURE = _row("regprocedure", 2202, 2207, FIXED, "<u4", 4, "N")
 REGOPER     = _row("regoper", 2203, 2208, FIXED, "<u4", 4, "N")
+REGOPERATOR = _row("regoperator", 2204, 2209, FIXED, "<u4", 4, "N")
 REGCLASS    = _row("regclass", 2205, 2210, FIXED, "<u4", 4, "N")
 REGTYPE     = _row("regtype", 2206, 2211, FIXED, "<u4", 4, "N")
 VOID        = _row("void", 2278, 0, TEXTUAL, None, 4, "P")
+REFCURSOR   = _row("refcursor", 1790, 2201, TEXTUAL, None, -1, "U")
 UUID        = _row("uuid", 2950, 2951, ROWS, "u1", 16, "U")
+PG_LSN      = _row("pg_lsn", 3220, 3221, FIXED, "<i8", 8, "U")
+XID8        = _row("xid8", 5069, 271, FIXED, "<i8", 8, "U")
 JSONPATH    = _row("jsonpath", 4072, 4073, TEXTUAL, None, -1, "U")
 JSONB       = _row("jsonb", 3802, 3807, TEXTUAL, None, -1, "U")
 REGNAMESPACE = _row("regnamespace", 4089, 4090, FIXED, "<u4", 4, "N")
@@ -375,7 +381,10 @@ VECTORS = frozenset(type.oid for type in ELEMENTS.values())
 """OIDs of the types whose rows are the elements of a vector."""
 BITS = frozenset((BIT.oid, VARBIT.oid))
 _LETTERS = {type.oid: element for element, type in ELEMENTS.items() if type.name.startswith("vector_")}
-REG_TYPES = (REGPROC, REGPROCEDURE, REGOPER, REGCLASS, REGTYPE, REGNAMESPACE, REGROLE, REGCOLLATION)
+REG_TYPES = (
+    *(REGPROC, REGPROCEDURE, REGOPER, REGOPERATOR),
+    *(REGCLASS, REGTYPE, REGNAMESPACE, REGROLE, REGCOLLATION),
+)
 _FRACTIONAL = (TIME.oid, TIMETZ.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
 
 

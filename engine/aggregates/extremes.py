@@ -31,9 +31,11 @@ from storage.types import (
     INT4,
     INT8,
     INTERVAL,
+    MONEY,
     NAME,
     NUMERIC,
     OID,
+    PG_LSN,
     TEXT,
     TID,
     TIME,
@@ -41,6 +43,7 @@ from storage.types import (
     TIMESTAMPTZ,
     TIMETZ,
     UUID,
+    XID8,
     Form,
     Type,
 )
@@ -137,6 +140,7 @@ class _Largest(Folded):
 
 for _type in (
     *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, TID, CHAR, ANYENUM),
+    *(MONEY, PG_LSN, XID8),
 ):
     aggregate("min", [_type], _type)(_Smallest)
     aggregate("max", [_type], _type)(_Largest)

@@ -30,6 +30,7 @@ from storage.types import (
     INT8,
     INTERVAL,
     INTERVAL_DTYPE,
+    MONEY,
     NUMERIC,
     VECTOR,
 )
@@ -164,6 +165,17 @@ class SumSmall(WholeSums):
     def finish(self, count: int) -> Column:
         valid = self.some(count)
         return Column(INT8, (self.high[:count] << 32) + self.low[:count], valid)
+
+
+@aggregate("sum", [MONEY], MONEY)
+class SumMoney(WholeSums):
+    """The sum, as money; null without values."""
+
+    def finish(self, count: int) -> Column:
+        totals = self.totals(count)
+        if any(not -(1 << 63) <= total < 1 << 63 for total in totals):
+            raise NumericValueOutOfRange("money out of range")
+        return Column(MONEY, np.array(totals, np.int64), self.some(count))
 
 
 @aggregate("sum", [INT8], NUMERIC)

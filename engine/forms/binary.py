@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.bylength import by_length
-from engine.forms import bits, hardware, network, ranges, records, sparse, times, vectors
+from engine.forms import bits, counters, hardware, network, ranges, records, sparse, times, vectors
 from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
@@ -44,11 +44,13 @@ from storage.types import (
     JSONPATH,
     MACADDR,
     MACADDR8,
+    PG_LSN,
     SPARSEVEC,
     TID,
     TIMETZ,
     UUID,
     VECTORS,
+    XID8,
     Form,
     Type,
     numeric_modifier,
@@ -69,6 +71,7 @@ _PACKED: dict[int, tuple[Callable[[Any], bytes], Callable[[Type, bytes, str], An
 # text behind the number of its version; what stands in an error before a number that is not 1
 _VERSIONED = {JSONB.oid: "", JSONPATH.oid: ":"}
 _ADDRESSES = {type.oid: np.dtype(("u1", hardware.WIDTHS[type.name])) for type in (MACADDR, MACADDR8, TID)}
+_COUNTERS = frozenset((PG_LSN.oid, XID8.oid))
 _INTERVAL = np.dtype([("micros", ">i8"), ("days", ">i4"), ("months", ">i4")])
 
 
@@ -97,6 +100,8 @@ def fixed_rows(column: Column) -> Any:
     if dtype is not None:
         if column.type.oid in _ADDRESSES:
             return hardware.write_wire(column.type, values)
+        if column.type.oid in _COUNTERS:
+            return counters.write_wire(values)
         if column.type.oid == TIMETZ.oid:
             swapped = times.write_wire(values)
         elif dtype.names:
@@ -227,6 +232,8 @@ def _fixed(type: Type, dtype: np.dtype[Any], rows: Any, valid: Any) -> Column:
         return Column(type, rows.reshape(-1) != 0, valid)
     if type.oid in _ADDRESSES:
         return Column(type, hardware.read_wire(type, rows), valid)
+    if type.oid in _COUNTERS:
+        return Column(type, counters.read_wire(rows), valid)
     raw = rows.reshape(-1).view(dtype)
     if type.oid == TIMETZ.oid:
         return Column(type, times.read_wire(raw, type.modifier), valid)

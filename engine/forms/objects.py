@@ -17,6 +17,7 @@ _KINDS: dict[str, Kind] = {
     "regproc": "proc",
     "regprocedure": "procedure",
     "regoper": "oper",
+    "regoperator": "operator",
     "regnamespace": "namespace",
     "regrole": "role",
     "regcollation": "collation",
@@ -24,11 +25,12 @@ _KINDS: dict[str, Kind] = {
 
 
 def write_object(column: Column, style: Style) -> pa.Array:
-    """The object's name, '-' for none, its number where nobody knows names."""
+    """The object's name, '-' for none (0 for no operator), its number where nobody knows names."""
     names = style.names
     kind = _KINDS[column.type.name]
+    none = "0" if kind in ("oper", "operator") else "-"
     known = {
-        oid: "-" if oid == 0 else str(oid) if names is None else names.name_of(kind, oid)
+        oid: none if oid == 0 else str(oid) if names is None else names.name_of(kind, oid)
         for oid in np.unique(column.values).tolist()
     }
     valid = column.is_valid().tolist()

@@ -47,10 +47,12 @@ from storage.types import (
     JSONB,
     MACADDR,
     MACADDR8,
+    MONEY,
     NAME,
     NUMERIC,
     OID,
     OIDVECTOR,
+    PG_LSN,
     RECORD,
     SPARSEVEC,
     TEXT,
@@ -63,6 +65,7 @@ from storage.types import (
     VARBIT,
     VECTOR,
     XID,
+    XID8,
     Type,
 )
 
@@ -306,13 +309,16 @@ def _cross(*types: Type) -> list[tuple[Type, Type]]:
 
 
 _declare(_fixed, _cross(INT2, INT4, INT8) + _same(BOOL, CHAR, OID, TID))
-_declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, MACADDR, MACADDR8))
+_declare(_fixed, _same(DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, MACADDR, MACADDR8, MONEY, PG_LSN, XID8))
 _declare(_fixed, _same(ANYENUM))
 _declare(_fixed, [(XID, XID), (XID, INT4)], symbols=("=", "<>"))
 _declare(_fixed, _same(CID), symbols=("=",))
 _declare(_float, _cross(FLOAT4, FLOAT8))
 _declare(_arrow, [*_cross(TEXT, NAME), (BYTEA, BYTEA)])
 _declare(_blank_padded, _same(BPCHAR))
+for _symbol in ("<", "<=", ">=", ">"):  # of text_pattern_ops, which compare bytes: as all texts are compared
+    operator(f"~{_symbol}~", [TEXT, TEXT], BOOL, constants=True, total=True)(_column(_arrow(_symbol)))
+    operator(f"~{_symbol}~", [BPCHAR, BPCHAR], BOOL, constants=True)(_column(_blank_padded(_symbol)))
 _declare(_decimal, _same(NUMERIC), total=False)
 _declare(_rows, [(UUID, UUID), (BINARY, BINARY), *_same(*ELEMENTS.values())])
 _declare(_by_key, _same(BIT, VARBIT, SPARSEVEC))

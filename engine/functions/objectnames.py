@@ -11,6 +11,7 @@ from engine.seams import Kind
 from storage.column import Column
 from storage.errors import (
     DatabaseError,
+    FeatureNotSupported,
     UndefinedFunction,
     UndefinedObject,
     UndefinedTable,
@@ -20,8 +21,12 @@ from storage.types import (
     NAME,
     OID,
     REGCLASS,
+    REGCOLLATION,
     REGNAMESPACE,
+    REGOPER,
+    REGOPERATOR,
     REGPROC,
+    REGPROCEDURE,
     REGROLE,
     REGTYPE,
     TEXT,
@@ -78,7 +83,7 @@ def _lookup(name: str, kind: Kind, type: Type) -> None:
         def one(text: str) -> int | None:
             try:
                 return session_of(run).oid_of(kind, text)
-            except (UndefinedTable, UndefinedObject, UndefinedFunction):
+            except (UndefinedTable, UndefinedObject, UndefinedFunction, FeatureNotSupported):
                 return None
             except DatabaseError as error:
                 if error.sqlstate == "3F000":
@@ -91,6 +96,10 @@ def _lookup(name: str, kind: Kind, type: Type) -> None:
 _lookup("to_regclass", "class", REGCLASS)
 _lookup("to_regtype", "type", REGTYPE)
 _lookup("to_regproc", "proc", REGPROC)
+_lookup("to_regprocedure", "procedure", REGPROCEDURE)
+_lookup("to_regoper", "oper", REGOPER)
+_lookup("to_regoperator", "operator", REGOPERATOR)
+_lookup("to_regcollation", "collation", REGCOLLATION)
 _lookup("to_regnamespace", "namespace", REGNAMESPACE)
 _lookup("to_regrole", "role", REGROLE)
 

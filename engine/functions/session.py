@@ -198,20 +198,6 @@ def pg_notification_queue_usage() -> Column:
     return Column.of(FLOAT8, [0.0])
 
 
-@scalar("txid_current", [], INT8, volatility="s", run=True)
-@scalar("pg_current_xact_id", [], INT8, volatility="s", run=True)
-def txid_current(run: Run) -> Column:
-    """A number of this transaction that later transactions exceed: its start in microseconds."""
-    return Column.of(INT8, [run.now])
-
-
-@scalar("pg_current_xact_id_if_assigned", [], INT8, volatility="s")
-@scalar("txid_current_if_assigned", [], INT8, volatility="s")
-def no_transaction_id() -> Column:
-    """Null: reading assigns no number."""
-    return Column.of(INT8, [None])
-
-
 @scalar("pg_postmaster_start_time", [], TIMESTAMPTZ, volatility="s")
 @scalar("pg_conf_load_time", [], TIMESTAMPTZ, volatility="s")
 def pg_postmaster_start_time() -> Column:

@@ -57,6 +57,7 @@ _SHORT = frozenset(
         "oid",
         "tid",
         "xid",
+        "xid8",
         "cid",
         "float4",
         "float8",
@@ -68,6 +69,7 @@ _SHORT = frozenset(
         "oidvector",
     ]
 ) | {type.name for type in REG_TYPES}
+_STEMS = {"money": "cash_", "refcursor": "text"}
 _MODIFIED = frozenset(
     [
         "bpchar",
@@ -88,7 +90,7 @@ _EXTENSION = frozenset(type.name for available in AVAILABLE.values() for type in
 
 def io_functions(type: Type) -> tuple[str, str, str, str]:
     """The names of a type's input, output, receive and send functions."""
-    stem = type.name if type.name in _SHORT else type.name + "_"
+    stem = _STEMS.get(type.name) or (type.name if type.name in _SHORT else type.name + "_")
     if type.name.startswith("_"):
         stem = "array_"
     return (f"{stem}in", f"{stem}out", f"{stem}recv", f"{stem}send")

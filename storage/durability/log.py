@@ -94,6 +94,7 @@ class Log:
         self._flushing = threading.Condition()  # guards `_flusher`, and wakes those that wait for it
         self._flusher = False  # whether somebody is at fsync, for all
         self._written = self._flushed = 0  # positions
+        self.appended = 0  # bytes of records, in whichever file
         self._failed: DatabaseError | None = None
         self._late: threading.Thread | None = None
         self._late_wanted = threading.Event()
@@ -189,7 +190,9 @@ class Log:
             self._allocate(RECORD.size + length + 8)
             record = [crc.to_bytes(4, "little"), head, *padded]
             self._kept += [b"".join(record)] if length < _LARGE else record
-            self._at += RECORD.size + len(padded[-1]) + length
+            whole = RECORD.size + len(padded[-1]) + length
+            self._at += whole
+            self.appended += whole
             self._written += 1
             position = self._written
         if length >= _LARGE:

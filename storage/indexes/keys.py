@@ -17,12 +17,15 @@ from storage.types import (
     DATE,
     MACADDR,
     MACADDR8,
+    MONEY,
+    PG_LSN,
     SPARSEVEC,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
     TIMETZ,
     UUID,
+    XID8,
     Type,
 )
 from storage.usertypes import EnumType
@@ -66,6 +69,8 @@ def _shown(catalog: Catalog, type: Type, value: Any) -> str:
         return _moment(type, value)
     if type.oid == TIME.oid:
         return _clock(value)
+    if type.oid in (MONEY.oid, PG_LSN.oid, XID8.oid):
+        return _counted(type, value)
     if type.oid in (MACADDR.oid, MACADDR8.oid):
         return _hardware(type, value)
     if type.oid == TIMETZ.oid:
@@ -89,6 +94,14 @@ def _hardware(type: Type, value: int) -> str:
     """An address as engine.forms.hardware keeps it."""
     raw = value.to_bytes(6, "big") if type.oid == MACADDR.oid else (value + (1 << 63)).to_bytes(8, "big")
     return raw.hex(":")
+
+
+def _counted(type: Type, value: int) -> str:
+    """Cents, or a counter as engine.forms.counters keeps it."""
+    if type.oid == MONEY.oid:
+        return f"{'-' if value < 0 else ''}${abs(value) // 100:,}.{abs(value) % 100:02d}"
+    count = value + (1 << 63)
+    return str(count) if type.oid == XID8.oid else f"{count >> 32:X}/{count & 0xFFFF_FFFF:X}"
 
 
 def _clock(micros: int) -> str:
