@@ -161,13 +161,16 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
 
 
 def _calling(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
-    """Defaults and checks of tables whose text calls a function."""
+    """Defaults, generated columns, checks and indexes of tables whose text calls a function."""
     for table in catalog.tables():
         for column in table.columns:
             if column.default is not None and oid in functions_in(column.default, catalog):
                 yield Object("default", table.oid, column.number), False
             if column.generated and oid in functions_in(column.generated, catalog):
                 yield Object("column", table.oid, column.number), False
+        for index in table.indexes:
+            if any(oid in functions_in(text, catalog) for text in (*index.expressions, index.predicate)):
+                yield Object("index", table.oid, index.oid), False
         for constraint in table.constraints:
             if constraint.expression and oid in functions_in(constraint.expression, catalog):
                 yield Object("constraint", table.oid, constraint.oid), False

@@ -294,7 +294,7 @@ def _symbol(mark: OperatorMark) -> str:
     return f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol.upper()
 
 
-_SPELLED = ("grouping", "rollup", "cube")
+_SPELLED = ("grouping", "rollup", "cube", "nullif", "coalesce", "greatest", "least")
 _WRITERS: dict[type, Callable[[ExpressionTexts, Any], str]] = {
     exp.Null: lambda w, t: "NULL",
     exp.Boolean: lambda w, t: "true" if t.this else "false",

@@ -5,8 +5,8 @@
 Both are lexed; their constants are lifted out as parameters, and what is left is the key. A hit needs no
 parser. A constant is lifted where it is a value and nothing else: behind a comparison, as an argument of a
 function, as a cell of INSERT's VALUES; a number also as an operand of arithmetic, and behind its sign, which
-stays. Ordinals, type modifiers, limits and what a cast or a type name
-follows or leads stay. Numbers are lifted with their type, strings without, so binding chooses as before.
+stays. Ordinals, type modifiers, limits, what a cast or a type name follows or leads, and what ON CONFLICT
+says of an index stay. Numbers are lifted with their type, strings without, so binding chooses as before.
 
     (a = 1 AND x = 'F') OR (a = 2 AND x = 'F')      the same beside (a = 3 AND x = 'F') OR (a = 1 AND x = 'F')
 
@@ -35,6 +35,7 @@ from storage.types import BYTEA, INT4, INT8, NUMERIC, TEXT, Type
 Key = tuple[object, ...]
 
 _QUERIES = frozenset(("select", "insert", "update", "delete", "with"))
+_LITERALS = (Kind.NUMBER, Kind.STRING, Kind.HEX)
 _COMPARISONS = frozenset(("=", "<>", "<", ">", "<=", ">=", "<*>", "<->"))
 _ARITHMETIC = frozenset(("+", "-", "*", "/", "%"))
 # Words that may stand behind a constant without saying anything of it.
@@ -77,9 +78,11 @@ def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
     values = False
     last: Token | None = None
     numbers: dict[Key, int] | None = {} if _may_repeat(tokens) else None
-    repeats = False
+    repeats = inferring = False
     for place, token in enumerate(tokens):
         kind, text = token.kind, token.text
+        if insert and token.is_word("conflict", "do"):
+            inferring = text == "conflict"  # what its index is over is a part of that index's name
         if kind is Kind.PARAMETER or token.is_word(*_GROUPING):
             return None
         if kind is Kind.PUNCTUATION:
@@ -89,7 +92,7 @@ def shape_of(tokens: Sequence[Token], path: Key) -> Shape | None:
                 opened.pop()
         elif kind is Kind.WORD and insert and not opened and text in ("values", "select", "returning"):
             values = text == "values"
-        elif kind in (Kind.NUMBER, Kind.STRING, Kind.HEX) and _is_value(tokens, place, last, opened):
+        elif kind in _LITERALS and not inferring and _is_value(tokens, place, last, opened):
             said = None if numbers is None else _comparison(tokens, place)
             number = None if said is None or numbers is None else numbers.get(said)
             if number is not None:

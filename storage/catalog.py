@@ -136,9 +136,9 @@ class Catalog:
         then."""
         for relation in self.relations.values():
             if isinstance(relation, Table):
-                columns = _retyped(relation.columns, type)
-                if columns != relation.columns:
-                    yield replace(relation, columns=columns)
+                columns, hidden = _retyped(relation.columns, type), _retyped(relation.hidden, type)
+                if (columns, hidden) != (relation.columns, relation.hidden):
+                    yield replace(relation, columns=columns, hidden=hidden)
             elif isinstance(relation, View):
                 shown = _retyped(relation.columns, type)
                 if shown != relation.columns:

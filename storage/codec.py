@@ -99,6 +99,7 @@ def encode_definition(item: Definition) -> dict[str, Any]:
     if isinstance(item, Table):
         fields = {name: getattr(item, name) for name in Table.__dataclass_fields__}
         fields["columns"] = [_encode_column(column) for column in item.columns]
+        fields["hidden"] = [_encode_column(column) for column in item.hidden]
         fields["constraints"] = [asdict(constraint) for constraint in item.constraints]
         fields["indexes"] = [asdict(index) for index in item.indexes]
         if item.materialized is None:
@@ -153,6 +154,7 @@ def _definition(value: Mapping[str, Any]) -> Definition:
     match value["kind"]:
         case "table":
             fields["columns"] = tuple(_decode_column(column) for column in fields["columns"])
+            fields["hidden"] = tuple(_decode_column(column) for column in fields.get("hidden", ()))
             fields["constraints"] = tuple(_decode_constraint(item) for item in fields["constraints"])
             fields["indexes"] = tuple(Index(**_tuples(item)) for item in fields.get("indexes", ()))
             fields["sort_key"] = tuple((number, descending) for number, descending in fields["sort_key"])

@@ -6,7 +6,7 @@ those below FIRST_USER_OID belong to built-in objects. Types that users make: st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ PG_CATALOG, PUBLIC, INFORMATION_SCHEMA = 11, 2200, 13_000
 TABLESPACE_DEFAULT, TABLESPACE_GLOBAL = 1663, 1664
 LANGUAGE_INTERNAL, LANGUAGE_SQL = 12, 14
 DATABASE_OID = 5
+HIDDEN = 20_000  # attnums of hidden columns are greater
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,16 @@ class Index:
     results: tuple[int, ...] = ()  # OIDs of the expressions' types, 0 for a column itself
     predicate: str = ""  # SQL text of which rows it is of, '' for all
     reads: tuple[int, ...] = ()  # attnums of the columns that these texts name
+    keys: tuple[int, ...] = ()  # attnums of what is unique: hidden columns among them; none: `columns`
 
     def text(self, at: int) -> str:
         """The expression in the place of a column, '' where there is none."""
         return self.expressions[at] if self.expressions else self.expression
+
+    @property
+    def key(self) -> KeyColumns:
+        """What it is over, in the table's rows."""
+        return KeyColumns(self.keys or self.columns, self.nulls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,8 @@ class Materialized:
 class Table:
     """A table, or a materialized view: its columns in order and what holds among them.
 
-    What follows from them is found out once.
+    Hidden columns stand behind the others in its rows, and nowhere else: what unique indexes on expressions
+    have as keys. What follows from all this is found out once.
     """
 
     oid: int
@@ -154,6 +162,27 @@ class Table:
     highest: int = 0  # the greatest attnum of a column that was dropped
     on_commit: str = ""  # of a temporary table: '' its rows stay, 'delete' they go, 'drop' it goes itself
     materialized: Materialized | None = None
+    hidden: tuple[ColumnDefinition, ...] = ()
+    highest_hidden: int = HIDDEN  # the greatest attnum of a hidden column that was dropped
+
+    @cached_property
+    def stored(self) -> tuple[ColumnDefinition, ...]:
+        """The columns that its rows have."""
+        return (*self.columns, *self.hidden)
+
+    @property
+    def next_hidden(self) -> int:
+        """The attnum of the next hidden column."""
+        return max([self.highest_hidden, *(column.number for column in self.hidden)]) + 1
+
+    @property
+    def pruned(self) -> Table:
+        """The table without the hidden columns that none of its indexes has as a key."""
+        used = {number for index in self.indexes for number in index.keys}
+        left = tuple(column for column in self.hidden if column.number in used)
+        if left == self.hidden:
+            return self
+        return replace(self, hidden=left, highest_hidden=self.next_hidden - 1)
 
     @cached_property
     def last_number(self) -> int:
@@ -165,7 +194,7 @@ class Table:
         return next((c for c in self.columns if c.name == name), None)
 
     def position(self, number: int) -> int:
-        """Where the column with attnum `number` stands among `columns`."""
+        """Where the column with attnum `number` stands among `stored`."""
         return self._positions[number]
 
     def definition(self, number: int) -> ColumnDefinition:
@@ -173,7 +202,7 @@ class Table:
         if number < 0:
             system = SYSTEM_COLUMNS[number]
             return ColumnDefinition(system.name, system.type, number, missing=self.oid)
-        return self.columns[self._positions[number]]
+        return self.stored[self._positions[number]]
 
     def at(self, place: int) -> ColumnDefinition:
         """The column that stands at a position of `columns`, or the system column of a negative attnum."""
@@ -181,17 +210,17 @@ class Table:
 
     @cached_property
     def _positions(self) -> dict[int, int]:
-        return {column.number: position for position, column in enumerate(self.columns)}
+        return {column.number: position for position, column in enumerate(self.stored)}
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
-        """The attnums of the columns, in their order."""
+        """The attnums of the columns that are stored, in their order."""
         return tuple(self._positions)
 
     @cached_property
     def types(self) -> tuple[Type, ...]:
-        """The types of the columns."""
-        return tuple(column.type for column in self.columns)
+        """The types of the columns that are stored."""
+        return tuple(column.type for column in self.stored)
 
     @cached_property
     def row_type(self) -> Type:
@@ -213,12 +242,12 @@ class Table:
     @cached_property
     def unique_keys(self) -> tuple[UniqueKey, ...]:
         """What is unique: keys, then unique indexes."""
-        return tuple(UniqueKey(i.name, KeyColumns(i.columns, i.nulls)) for i in self.every_index if i.unique)
+        return tuple(UniqueKey(i.name, i.key) for i in self.every_index if i.unique)
 
     @cached_property
     def indexed(self) -> tuple[tuple[str, KeyColumns], ...]:
         """(name of an index, its columns) of all keys and indexes; the unique ones first."""
-        others = ((i.name, KeyColumns(i.columns, i.nulls)) for i in self.indexes if i.built and not i.unique)
+        others = ((i.name, i.key) for i in self.indexes if i.built and not i.unique)
         return (*self.unique_keys, *others)
 
     @cached_property

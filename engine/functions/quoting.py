@@ -247,7 +247,8 @@ def name(column: Column) -> Column:
 
 def called(expression: str) -> str:
     """The function that an expression, as SQL text, is a call of; '' where it is anything else."""
-    name, _, rest = expression.partition("(")
+    front, _, rest = expression.partition("(")
+    name = front.rpartition(".")[2]
     depth, inside = 1, False
     for at, letter in enumerate(rest if name.isidentifier() else "", 1):
         inside ^= letter == "'"

@@ -5,11 +5,13 @@ DO UPDATE is bound over the row that has the key and then the row that was to be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlglot import exp
 
+from engine.expressions import Call, Expression, IsNull, Reference
+from engine.functions.registry import BY_ID
 from engine.operators import SetRow
 from sql.binding import Binding
 from sql.changes import writing
@@ -17,9 +19,11 @@ from sql.changes.assigning import new_row
 from sql.changes.writing import Target
 from sql.commontables import CommonTable
 from sql.context import BindContext
+from sql.expressions import conjuncts, references
 from sql.marks import position_of
+from sql.parse import parse_expression
 from sql.scope import Frame, Relation, Scope
-from storage.definitions import Table, UniqueKey
+from storage.definitions import Index, Table, UniqueKey
 from storage.errors import (
     InvalidColumnReference,
     ObjectNotInPrerequisiteState,
@@ -76,20 +80,26 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
     scope.add(target.relation())
     binding = Binding(context, scope, "ON CONFLICT")
     predicate = clause.args.get("index_predicate")
-    if predicate is not None:  # an index over all rows has those that it chooses, too
-        binding.condition(predicate.this, "WHERE")
+    chosen = () if predicate is None else conjuncts(binding.condition(predicate.this, "WHERE"))
     numbers: set[int] = set()
+    expressions: list[Expression] = []
     for key in keys:
         item = key.this if isinstance(key, exp.Ordered) else key
         if isinstance(key, exp.Ordered) and (key.args.get("desc") or key.args.get("nulls_first")):
             raise InvalidColumnReference("ASC/DESC is not allowed in ON CONFLICT clause")
-        if not isinstance(item, exp.Column):
-            binding.bind(item)
-            numbers.add(0)  # no index is over an expression
-            continue
-        numbers.add(_number(table, item))
-    target.need.want("r", numbers - {0})
-    found = tuple(key for key in table.unique_keys if set(key.columns.numbers) == numbers)
+        while isinstance(item, exp.Paren):
+            item = item.this
+        if isinstance(item, exp.Column) and isinstance(item.this, exp.Identifier):
+            numbers.add(_number(table, item))
+        else:
+            expressions.append(binding.value(item))
+    read = {table.columns[place].number for place in references(*expressions, *chosen)}
+    target.need.want("r", numbers | read)
+    found = tuple(
+        UniqueKey(index.name, index.key)
+        for index in table.every_index
+        if index.unique and _is_meant(table, index, numbers, expressions, chosen, context)
+    )
     if not found:
         raise InvalidColumnReference(
             "there is no unique or exclusion constraint matching the ON CONFLICT specification"
@@ -98,6 +108,41 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
         if constraint.deferrable and any(key.name == constraint.name for key in found):
             raise _deferrable()
     return found
+
+
+def _is_meant(
+    table: Table,
+    index: Index,
+    numbers: Collection[int],
+    expressions: Sequence[Expression],
+    chosen: Sequence[Expression],
+    context: BindContext,
+) -> bool:
+    """Whether an index is over just these columns (attnums) and expressions, of all rows that are chosen.
+
+    An index over more rows has the chosen ones, too.
+    """
+    plain = {number for at, number in enumerate(index.columns) if not index.text(at)}
+    if plain != set(numbers):
+        return False
+    binding = writing.over_columns(table, "index expressions", context)
+    own = [binding.value(parse_expression(text)) for text in index.expressions if text]
+    if any(one not in expressions for one in own) or any(one not in own for one in expressions):
+        return False
+    if not index.predicate:
+        return True
+    condition = binding.condition(parse_expression(index.predicate), "WHERE")
+    return all(_follows(part, chosen) for part in conjuncts(condition))
+
+
+def _follows(part: Expression, chosen: Sequence[Expression]) -> bool:
+    """Whether a condition is one of these, or that a column is not null which one of them compares."""
+    if part in chosen:
+        return True
+    if not (isinstance(part, IsNull) and part.negated and isinstance(part.argument, Reference)):
+        return False
+    compared = (one.arguments for one in chosen if isinstance(one, Call) and BY_ID[one.function].strict)
+    return any(part.argument in arguments for arguments in compared)
 
 
 def _number(table: Table, item: exp.Column) -> int:

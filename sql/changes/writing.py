@@ -211,7 +211,8 @@ def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
 
 def invariants(table: Table, context: BindContext, changed: Collection[int] | None = None) -> Invariants:
     """What a row of the table has to be; generated columns only if they are among `changed` (attnums)."""
-    return Invariants(not_null(table), checks(table, context), generated(table, context, changed))
+    hidden = tuple(generated_value(table, column, context) for column in table.hidden)
+    return Invariants(not_null(table), checks(table, context), generated(table, context, changed), hidden)
 
 
 def generated(
@@ -226,15 +227,18 @@ def generated(
 
 
 def generated_value(table: Table, column: ColumnDefinition, context: BindContext) -> Expression:
-    """What a generated column is computed by, over the table's columns."""
+    """What a generated column, or a hidden one, is computed by, over the table's columns."""
     binding = over_columns(table, "column generation expressions", context)
     return assign(binding.bind(parse_expression(column.generated)), column, 0, context)
 
 
 def with_computed(table: Table, assigned: Collection[int]) -> frozenset[int]:
-    """The columns (attnums) that change when these are assigned: the generated ones that read them, too."""
-    wanted = frozenset(assigned)
-    return wanted | {c.number for c in table.columns if c.generated and wanted.intersection(c.reads)}
+    """The columns (attnums) that change when these are assigned: those that are computed of them, too."""
+    changed = set(assigned)
+    for column in table.stored:  # hidden ones are behind the generated ones that they read
+        if changed.intersection(column.reads):
+            changed.add(column.number)
+    return frozenset(changed)
 
 
 def own_rules(table: Table, defaults: tuple[int, ...], context: BindContext) -> TableRules:

@@ -1,20 +1,15 @@
 """ALTER TABLE's actions on columns: added, dropped, given another type, default or identity.
 
 A column that is added with a constant default costs nothing: rows older than it have its `missing` value.
-What changes the rows themselves (another type, a volatile default) makes the table anew: its rows are
-read by the newest snapshot, the table is truncated, and they are inserted under the new definition, all in
-this transaction. Older snapshots keep the old rows and the old definition.
+What changes the rows themselves (another type, a volatile default, a generated column) makes the table anew:
+see sql.statements.rewriting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.expressions import Expression, Reference
-from engine.operators import Scan
-from engine.operators.project import project
-from engine.run import Run
 from sql import commands, regclasses
 from sql.bind import bind_expression, table_scope
 from sql.changes import writing
@@ -26,11 +21,13 @@ from sql.expressions import is_volatile
 from sql.parse import parse_expression, parse_expression_tokens
 from sql.scope import Frame, Scope
 from sql.statements.composites import refuse_itself
-from sql.statements.constraints import free_name, require_values, source, validate
+from sql.statements.constraints import free_name, require_values, source
 from sql.statements.dropping import kind_of
 from sql.statements.generated import with_generated
+from sql.statements.hiddenkeys import renewed
 from sql.statements.host import Host
 from sql.statements.removing import remove
+from sql.statements.rewriting import rewrite, same
 from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_options
 from sql.statements.tables import MOST_COLUMNS, check_column, check_name, segment_rows_of
 from sql.typenames import named, type_of
@@ -98,8 +95,7 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
     else:
         expression = _default(column, clause, text, context)
     if clause.generated or is_volatile(expression):
-        columns: list[Expression] = [Reference(i, c.type, c.name) for i, c in enumerate(table.columns)]
-        _rewrite(host, table, new, [*columns, expression])
+        rewrite(host, table, new, [*same(table), expression])
     else:
         value = expression.evaluate(Batch((), 1), host.new_run(())).tolist()[0]
         host.transaction.define(_with(new, replace(column, missing=value)))
@@ -188,9 +184,9 @@ def alter_type(host: Host, table: Table, action: commands.AlterType, text: str) 
     if not action.using and _same_values(column, changed):
         host.transaction.define(_with(table, replace(changed, missing=column.missing)))
     else:
-        columns: list[Expression] = [Reference(i, c.type, c.name) for i, c in enumerate(table.columns)]
+        columns = same(table)
         columns[table.position(column.number)] = expression
-        _rewrite(host, table, new, columns)
+        rewrite(host, table, renewed(new, column.number, context), columns)
     if column.sequence and type.oid in BOUNDS:
         sequence = host.catalog.relations[column.sequence]
         assert isinstance(sequence, Sequence)
@@ -273,34 +269,6 @@ def _same_values(old: ColumnDefinition, new: ColumnDefinition) -> bool:
     if old.type.oid != new.type.oid or old.type.name != "varchar":
         return False
     return new.type.modifier == -1 or -1 < old.type.modifier <= new.type.modifier
-
-
-def _rewrite(host: Host, old: Table, new: Table, expressions: list[Expression]) -> None:
-    """The table's rows by these expressions over the old columns, under a new definition."""
-    transaction, run = host.transaction, host.new_run(())
-    rows = _rows(old, run)
-    first = next(rows, None)  # the old rows are pinned before the table is truncated
-    transaction.truncate(old.oid)
-    current = host.catalog.table(old.oid)
-    transaction.define(replace(new, constraints=(), indexes=(), version=current.version))
-    while first is not None:
-        run.check()
-        transaction.insert(old.oid, project(tuple(expressions), first, run))
-        first = next(rows, None)
-    bare = host.catalog.table(old.oid)
-    transaction.define(replace(bare, constraints=new.constraints, indexes=new.indexes))
-    for constraint in new.constraints:
-        if constraint.kind == "c" and constraint.validated:
-            validate(host, host.catalog.table(old.oid), constraint)
-    nulls = [column.number for column in new.columns if column.not_null]
-    require_values(host, host.catalog.table(old.oid), nulls)
-
-
-def _rows(table: Table, run: Run) -> Iterator[Batch]:
-    numbers = tuple(column.number for column in table.columns)
-    types = tuple(column.type for column in table.columns)
-    scan = Scan(table.oid, table.name, numbers, types)
-    return (batch for batch in scan.batches(run) if batch.rows)
 
 
 # defaults, nulls, identity

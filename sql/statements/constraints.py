@@ -142,9 +142,13 @@ def _usable(table: Table, name: str, index: Index | None) -> Index:
     """An index that a constraint is to take over."""
     if index is None:
         raise UndefinedObject(f'index "{name}" does not exist')
+    detail = "Cannot create a primary key or unique constraint using such an index."
     if not index.unique:
-        detail = "Cannot create a primary key or unique constraint using such an index."
         raise WrongObjectType(f'"{name}" is not a unique index', detail=detail)
+    if any(index.expressions):
+        raise WrongObjectType(f'index "{name}" contains expressions', detail=detail)
+    if index.predicate:
+        raise WrongObjectType(f'"{name}" is a partial index', detail=detail)
     return index
 
 
@@ -255,7 +259,7 @@ def _pointed(
         raise InvalidForeignKey("number of referencing and referenced columns for foreign key disagree")
     if len(set(columns)) == len(columns):
         for index in parent.every_index:
-            if index.unique and sorted(index.columns) == sorted(columns):
+            if index.unique and not index.keys and sorted(index.columns) == sorted(columns):
                 return columns, index
     raise InvalidForeignKey(
         f'there is no unique constraint matching given keys for referenced table "{parent.name}"'

@@ -6,21 +6,23 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
-from engine.expressions import Call, Expression, walk
-from engine.functions.registry import BY_ID
+from engine.expressions import Expression
 from sql import commands, names, sortable
 from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
 from sql.bind import bind_expression, table_scope
 from sql.binding import Binding
 from sql.context import BindContext, ParameterTypes
 from sql.expressions import is_set, references
+from sql.immutable import is_immutable
 from sql.marks import position_of
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.statements.constraints import free_name, name_taken, numbers_of, source
 from sql.statements.control import done
 from sql.statements.dropping import must_hold_rows
+from sql.statements.hiddenkeys import with_index
 from sql.statements.host import Host
+from sql.statements.rewriting import rewrite, same
 from sql.statements.tabletexts import written
 from sql.unparse import Renames
 from sql.views.names import label_of
@@ -47,7 +49,9 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
     """CREATE [UNIQUE] INDEX; the rows that are there are checked. Raises UniqueViolation."""
     if command.concurrently and host.explicit:
         raise ActiveSqlTransaction("CREATE INDEX CONCURRENTLY cannot run inside a transaction block")
-    table = must_hold_rows(host, command.table, TableMode.ShareLock)
+    rewrites = command.unique and bool(command.predicate or any(command.expressions))
+    mode = TableMode.AccessExclusiveLock if rewrites else TableMode.ShareLock
+    table = must_hold_rows(host, command.table, mode)
     method = _check(command)
     schema = host.catalog.schemas[table.schema]
     if command.name and name_taken(host, schema, command.name, set()):
@@ -59,9 +63,6 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
     numbers = tuple(each.number for each in keyed)
     predicate, chosen = _predicate(host, table, command, method, text)
     plain = not predicate and (method.vectors or not any(each.text for each in keyed))
-    if command.unique and not plain:
-        what = "partial indexes" if predicate else "indexes on expressions"
-        raise FeatureNotSupported(f"unique {what} are not supported")
     included = numbers_of(table, command.included, 'column "{}" does not exist')
     name = command.name or free_name(
         host,
@@ -80,7 +81,7 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
         included,
         command.options,
         operator_classes=_classes(keyed, command),
-        built=plain and not method.vectors,
+        built=(plain or command.unique) and not method.vectors,
         expression=keyed[0].text if method.vectors else "",
         predicate=predicate,
         reads=tuple(sorted(chosen.union(*(each.reads for each in keyed)))),
@@ -91,7 +92,11 @@ def create_index(host: Host, command: commands.CreateIndex, text: str) -> Outcom
             expressions=tuple(each.text for each in keyed),
             results=tuple(each.type.catalog_oid if each.text else 0 for each in keyed),
         )
-    host.transaction.define(replace(table, indexes=(*table.indexes, index)))
+    new = with_index(table, index, host.planner.context(ParameterTypes((), fixed=True), ""))
+    if new.hidden == table.hidden:
+        host.transaction.define(new)
+    else:
+        rewrite(host, table, new, same(table))
     if method.vectors:
         host.notice(
             "NOTICE", "00000", f'index "{name}" is kept by name only: similarity queries are exact without it'
@@ -204,10 +209,7 @@ def _refuse_query(tree: exp.Expression, what: str) -> None:
 
 def _must_be_immutable(expression: Expression, context: BindContext, what: str) -> None:
     """Raise InvalidObjectDefinition for what may be another value another time."""
-    functions = [context.catalog.functions.get(oid) for oid, _ in context.needs]
-    made = all(function is None or function.volatility == "i" for function in functions)
-    calls = [BY_ID[node.function] for node in walk(expression) if isinstance(node, Call)]
-    if not made or any(overload.volatility != "i" for overload in calls):
+    if not is_immutable(expression, context):
         raise InvalidObjectDefinition(f"functions in index {what} must be marked IMMUTABLE")
 
 

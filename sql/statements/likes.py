@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 
 from sql.commands.sequences import Options
 from sql.constraints import ConstraintClause
+from sql.context import ParameterTypes
 from sql.definitions import ColumnClause, LikeClause, TableClause, refuse_doubled
 from sql.statements.constraints import free_name
 from sql.statements.dropping import locked
+from sql.statements.hiddenkeys import with_index
 from sql.statements.host import Host
 from sql.views.names import label_of
 from sql.views.relations import default_text
@@ -128,20 +130,20 @@ def _with_indexes(host: Host, table: Table, item: Copied, comments: bool) -> Tab
     names = {c.number: c.name for c in item.source.columns}
     numbers = {c.name: c.number for c in table.columns}
     taken = {table.name, *(c.name for c in table.constraints), *(i.name for i in table.indexes)}
-    made = []
+    context = host.planner.context(ParameterTypes((), fixed=True), "")
     for index in item.source.indexes:
         columns = [names[number] for number in index.columns]
         labels = [label_of(index.text(at)) or name for at, name in enumerate(columns)]
         schema = host.catalog.schemas[table.schema]
-        made.append(
-            replace(
-                index,
-                oid=host.transaction.allocate_oid(),
-                name=free_name(host, schema, (table.name, *labels, "idx"), taken),
-                columns=tuple(numbers[name] for name in columns),
-                included=tuple(numbers[names[number]] for number in index.included),
-                reads=tuple(numbers[names[number]] for number in index.reads),
-                comment=index.comment if comments else "",
-            )
+        made = replace(
+            index,
+            keys=(),
+            oid=host.transaction.allocate_oid(),
+            name=free_name(host, schema, (table.name, *labels, "idx"), taken),
+            columns=tuple(numbers[name] for name in columns),
+            included=tuple(numbers[names[number]] for number in index.included),
+            reads=tuple(numbers[names[number]] for number in index.reads),
+            comment=index.comment if comments else "",
         )
-    return replace(table, indexes=(*table.indexes, *made))
+        table = with_index(table, made, context)
+    return table

@@ -15,6 +15,7 @@ from engine.forms import text_of
 from engine.groups import KeyIndex
 from engine.run import Run
 from sql import commands
+from sql.changes import writing
 from sql.context import BindContext, ParameterTypes, Plan
 from sql.outcome import Done, Outcome
 from sql.parse import parse_query
@@ -178,7 +179,7 @@ def _must_find(host: Host, command: commands.RefreshMaterializedView, mode: Tabl
         raise UndefinedTable(f'relation "{".".join(command.name)}" does not exist')
     if not isinstance(found, Table) or found.materialized is None:
         raise FeatureNotSupported(f'"{name}" is not a materialized view')
-    if command.concurrently and not found.unique_keys:
+    if command.concurrently and not any(index.unique and not index.keys for index in found.indexes):
         schema = host.catalog.schemas[found.schema].name
         if found.materialized.populated:
             raise ObjectNotInPrerequisiteState(
@@ -199,7 +200,7 @@ def _replace(host: Host, table: Table, with_data: bool) -> None:
         transaction.define(replace(table, materialized=query, indexes=open_))
     transaction.truncate(table.oid)
     for batch in _rows(host, query.text) if with_data else ():
-        transaction.insert(table.oid, batch)
+        transaction.insert(table.oid, _stored(host, table, batch))
     if table.unique_keys:
         newest = host.catalog.table(table.oid)
         transaction.define(replace(newest, indexes=table.indexes))
@@ -220,7 +221,15 @@ def _change(host: Host, table: Table, rows: Iterator[Batch]) -> None:
             transaction.delete(table.oid, row_ids[found < 0])
     coming = new.take(np.flatnonzero((codes < 0) | ~np.append(kept, False)[codes]))
     if coming.rows:
-        transaction.insert(table.oid, coming)
+        transaction.insert(table.oid, _stored(host, table, coming))
+
+
+def _stored(host: Host, table: Table, batch: Batch) -> Batch:
+    """Rows with the table's hidden columns."""
+    if not table.hidden:
+        return batch
+    context = host.planner.context(ParameterTypes((), fixed=True), "")
+    return writing.invariants(table, context).stored(batch, host.new_run(()))
 
 
 def _distinct(host: Host, table: Table, new: Batch) -> tuple[KeyIndex, Positions]:

@@ -85,14 +85,14 @@ def _take(host: Host, item: Object) -> None:
             transaction.define(replace(found, constraints=kept))
         case "index":
             left = tuple(index for index in found.indexes if index.oid != item.number)
-            transaction.define(replace(found, indexes=left))
+            transaction.define(replace(found, indexes=left).pruned)
         case "column":
             transaction.define(without_column(found, item.number))
 
 
 def without_column(table: Table, number: int) -> Table:
     """A table without a column, and without what cannot stand without it."""
-    return replace(
+    left = replace(
         table,
         columns=tuple(c for c in table.columns if c.number != number),
         highest=table.last_number,
@@ -101,6 +101,7 @@ def without_column(table: Table, number: int) -> Table:
         sort_key=table.sort_key if all(n != number for n, _ in table.sort_key) else (),
         shard_key=table.shard_key if number not in table.shard_key else (),
     )
+    return left.pruned
 
 
 def without_attribute(found: CompositeType, number: int) -> CompositeType:

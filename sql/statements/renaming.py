@@ -10,6 +10,7 @@ from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.following import follow
+from sql.statements.hiddenkeys import shown
 from sql.statements.host import Host
 from sql.statements.places import role_named
 from sql.statements.roles import rename_role
@@ -231,6 +232,7 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
             columns=tuple(_column_after(host, found, c, renames) for c in found.columns),
             constraints=tuple(_check_after(host, found, c, renames) for c in found.constraints),
             indexes=tuple(_index_after(host, found, i, renames) for i in found.indexes),
+            hidden=tuple(_hidden_after(host, found, c, renames) for c in found.hidden),
         )
     )
 
@@ -243,6 +245,12 @@ def _column_after(host: Host, table: Table, column: ColumnDefinition, renames: R
     if not any((table.oid, number) in renames.columns for number in column.reads):
         return column
     return replace(column, generated=written(host, table, column.generated, renames))
+
+
+def _hidden_after(host: Host, table: Table, column: ColumnDefinition, renames: Renames) -> ColumnDefinition:
+    """A hidden column, whose name is its expression."""
+    made = _column_after(host, table, column, renames)
+    return replace(made, name=shown(made.generated)) if column.name else made
 
 
 def _check_after(host: Host, table: Table, constraint: Constraint, renames: Renames) -> Constraint:

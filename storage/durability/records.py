@@ -249,7 +249,7 @@ class RowRecord:
 
     def __init__(self, table: Table) -> None:
         """`table` has columns of plain types only: see storage.rows."""
-        cells = [compact.cell_encoder(column.type) for column in table.columns]
+        cells = [compact.cell_encoder(column.type) for column in table.stored]
         assert None not in cells
         self._cells = [cell for cell in cells if cell is not None]
         self._oid = table.oid
@@ -321,7 +321,7 @@ class Reader:
 
     def table(self, value: dict[str, Any], table: Table) -> TableRecord:
         """What the commit did to a table, of which `value` is the head's part."""
-        types = tuple(column.type for column in table.columns)
+        types = table.types
         batches = [self._decode(types, self.take(length)) for length in value["batches"]]
         deleted = self.integers(value["deleted"])
         succeeded = self.integers(2 * value["succeeded"]).reshape(-1, 2)

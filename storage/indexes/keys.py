@@ -36,10 +36,14 @@ _MICROS = {TIMESTAMP.oid, TIMESTAMPTZ.oid}
 
 
 def describe(catalog: Catalog, table: Table, numbers: Sequence[int], key: Sequence[Any], state: str) -> str:
-    """The detail of a violation. `numbers` are attnums, `key` their values as Column.tolist gives them."""
-    names = ", ".join(table.columns[table.position(number)].name for number in numbers)
-    types = (table.columns[table.position(number)].type for number in numbers)
-    values = ", ".join(_shown(catalog, type, value) for type, value in zip(types, key, strict=True))
+    """The detail of a violation. `numbers` are attnums, `key` their values as Column.tolist gives them.
+
+    A hidden column without a name, which says that the row is in the index, is not told of.
+    """
+    columns = (table.definition(number) for number in numbers)
+    told = [(column, value) for column, value in zip(columns, key, strict=True) if column.name]
+    names = ", ".join(column.name for column, _ in told)
+    values = ", ".join(_shown(catalog, column.type, value) for column, value in told)
     return f"Key ({names})=({values}) {state}."
 
 

@@ -42,6 +42,6 @@ def column_of(batch: Batch, numbers: Numbers, definition: ColumnDefinition) -> C
 
 
 def conform(batch: Batch, numbers: Numbers, table: Table) -> Batch:
-    """A batch whose columns have these numbers, as a batch with all columns of the table in its order."""
-    columns = tuple(column_of(batch, numbers, definition) for definition in table.columns)
+    """A batch whose columns have these numbers, as a batch with all that the table stores, in its order."""
+    columns = tuple(column_of(batch, numbers, definition) for definition in table.stored)
     return Batch(columns, batch.rows)

@@ -249,7 +249,7 @@ class _Building:
     ) -> tuple[dict[int, SegmentColumn], dict[str, Section]]:
         """The columns, with codes of vectors and indexes of the table's keys; `path`: the segment's file."""
         columns, keys, codes = {}, {}, {}
-        for definition in self._table.columns:
+        for definition in self._table.stored:
             self._check()
             number = definition.number
             coding = None

@@ -23,7 +23,9 @@ _IMAGE = "CAST(CAST(repeat(chr(65 + i % 26), 256) AS bytea) AS binary(256))"
 """A wide value, which goes into a vector file when its row is sealed."""
 SETUP = (
     "CREATE TABLE a (id bigint PRIMARY KEY, n int NOT NULL, word text, image binary(256))",
-    "CREATE TABLE b (id bigint PRIMARY KEY, n int NOT NULL, word text, image binary(256)) COLUMNSTORE",
+    "CREATE TABLE b (id bigint PRIMARY KEY, n int NOT NULL, word text, image binary(256),"
+    " twice bigint GENERATED ALWAYS AS (n * 2) STORED) COLUMNSTORE",
+    "CREATE UNIQUE INDEX a_twice ON a ((id * 2)) WHERE n > 5",
     "CREATE SEQUENCE s",
     f"INSERT INTO a SELECT i, 100, 'first', {_IMAGE} FROM generate_series(1, 20) g(i)",
     "INSERT INTO b SELECT i, 100, NULL FROM generate_series(1, 20) g(i)",
@@ -140,6 +142,12 @@ def _serial(choose: Random, state: dict[str, int]) -> Step:
     return Step((f"INSERT INTO t{state['table'] - 1} (word) VALUES (NULL), (NULL)",))
 
 
+def _index(choose: Random, state: dict[str, int]) -> Step:
+    """What a unique index on an expression has as its key comes, with all rows made anew, and goes."""
+    made = "CREATE UNIQUE INDEX IF NOT EXISTS b_word ON b (lower(word || id)) WHERE word IS NOT NULL"
+    return Step((made if choose.random() < 0.7 else "DROP INDEX IF EXISTS b_word",))
+
+
 def _draw(choose: Random, state: dict[str, int]) -> Step:
     return Step(tuple("SELECT nextval('s')" for _ in range(choose.choice((1, 40)))))
 
@@ -164,6 +172,7 @@ _KINDS = (
     (_truncate, 1),
     (_tables, 1),
     (_serial, 1),
+    (_index, 1),
     (_draw, 1),
     (_optimize, 2),
     (_checkpoint, 1),

@@ -84,13 +84,13 @@ def put(database: Database, table: int, *rows: tuple[Any, ...]) -> None:
 
 
 def rows_with_ids(snapshot: Snapshot, table: int) -> dict[int, tuple[Any, ...]]:
-    """Row id to row, of what the snapshot sees."""
+    """Row id to row with its hidden columns, of what the snapshot sees."""
     view = snapshot.table(table)
     found: dict[int, tuple[Any, ...]] = {}
     for morsel in view.morsels():
         visible = morsel.visible()
         at = np.arange(morsel.rows) if visible is None else np.flatnonzero(visible)
-        columns = [morsel.column(column, at).tolist() for column in view.table.columns]
+        columns = [morsel.column(column, at).tolist() for column in view.table.stored]
         tuples = zip(*columns, strict=True)
         found |= dict(zip(morsel.row_ids(at).tolist(), tuples, strict=True))
     return found
