@@ -57,7 +57,12 @@ def test_integers(texts: list[str | None]) -> None:
     found = parsed("parse_integers", texts, -(2**31), 2**31 - 1)
     checked(found, texts, int)
     for value, text in zip(found, texts, strict=True):
-        if text is not None and text.lstrip("-").isdigit() and abs(int(text)) < 2**31 and len(text) < 19:
+        if (
+            text is not None
+            and text.removeprefix("-").isdigit()
+            and abs(int(text)) < 2**31
+            and len(text) < 19
+        ):
             assert value == int(text)
 
 
