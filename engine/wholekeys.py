@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from storage import kernels
 from storage.column import Column, Mask, Positions
-from storage.encodings.packedcolumn import PackedColumn
 from storage.encodings.runcolumn import RunColumn
+from storage.kernels.plain.partners import Lookup
 from storage.types import Form, Type
 
 _FEW_WORDS = 1 << 14  # bits that take no more are taken however far the numbers lie apart
@@ -103,37 +103,17 @@ class WholeKeys:
         """The keys' numbers as a bit set, if they are one."""
         return self.table if isinstance(self.table, Bits) else None
 
-    def partner_table(self, held: Positions) -> Positions | None:
-        """A table of `held[number]` for `partners`; None: the keys are too far apart, or are several."""
+    def lookup(self, held: Positions | None) -> Lookup | None:
+        """Where each key's held row is: its number, or `held[number]`; None: the keys are in no bit set."""
         bits, span = self.bits, self.spans[0]
-        if bits is None or len(self.spans) > 1 or span > _TABLE:
+        if bits is None or len(self.spans) > 1:
             return None
-        table = np.full(span + 1, -1)
-        places = np.flatnonzero(np.unpackbits(bits.words.view(np.uint8), bitorder="little"))
-        table[places] = held
-        return table
-
-    def partners(
-        self, columns: Sequence[Column], held: Positions | None, table: Positions | None
-    ) -> tuple[Positions, Mask, int]:
-        """(each row's key's number, or `held[number]`, 0 where it is not here; where it is; how many).
-
-        `table` is what `partner_table` has made of `held`.
-        """
-        column = columns[0]
-        direct = len(columns) == 1 and is_whole(column.type) and not isinstance(column, RunColumn)
-        rows = len(column)
-        if not direct or self.bits is None or column.valid is not None:
-            found = self.find(columns)
-            met = found >= 0
-            found = np.maximum(found, 0)
-            return found if held is None else held.take(found), met, int(np.count_nonzero(met))
-        source = column.blocks if isinstance(column, PackedColumn) else _values(column)
-        out, met = np.empty(rows, np.int64), np.empty(rows, np.bool_)
-        bits = self.bits
-        if table is not None:
-            return out, met, kernels.look_up_partners(source, bits.low, table, out, met)
-        return out, met, kernels.find_partners(source, bits.low, bits.words, bits.ranks, held, out, met)
+        table = None
+        if span <= _TABLE:
+            table = np.full(span + 1, -1)
+            places = np.flatnonzero(np.unpackbits(bits.words.view(np.uint8), bitorder="little"))
+            table[places] = np.arange(self.count) if held is None else held
+        return Lookup.of(bits.low, bits.words, bits.ranks, held, table)
 
     def find(self, columns: Sequence[Column]) -> Positions:
         """(rows,) the number of each row's key, -1 where it is not here, or has a null."""

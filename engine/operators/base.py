@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Protocol, cast
 
 from engine.counters import timed
+from engine.joined import Partners
 from engine.late import bounded, bounded_rows, together
 from engine.pool import FAR_AHEAD, ordered
 from engine.run import Run
@@ -32,14 +33,24 @@ LEFT_IN = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A batch with rows that are none of the operator's: its own are where the mask is true (None: all)."""
+    """A batch with rows that are none of the operator's: its own are where the mask is true (None: all), and
+    that meet somebody among all of these `partners`, who may not have been looked for yet."""
 
     batch: Batch
     mask: Mask | None
+    partners: tuple[Partners, ...] = ()
+
+    def settled(self) -> Selected:
+        """The same by the mask alone."""
+        mask = self.mask
+        for each in self.partners:
+            mask = each.met if mask is None else mask & each.met
+        return Selected(self.batch, None if mask is None or mask.all() else mask)
 
     def rows(self) -> Batch:
         """The operator's rows."""
-        return self.batch if self.mask is None else self.batch.take(self.mask)
+        own = self.settled() if self.partners else self
+        return own.batch if own.mask is None else own.batch.take(own.mask)
 
 
 Selection = Callable[[], Selected | None]

@@ -23,6 +23,7 @@ import numpy as np
 
 from engine.fused import given
 from engine.groups import Numbering, number
+from engine.joined import JoinedColumn, Partners, source_among
 from engine.operators.base import Selected
 from engine.operators.fusedtotals import FusedTotals
 from engine.operators.groups import Part
@@ -32,7 +33,7 @@ from engine.wholekeys import is_whole
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
-from storage.encodings.packedcolumn import PackedCodes, PackedColumn
+from storage.encodings.packedcolumn import PackedColumn
 from storage.errors import DatabaseError, QueryCanceled
 from storage.indexes.comparable import keys_of
 from storage.kernels.plain.totals import (
@@ -166,6 +167,7 @@ class _Asked:
     columns: list[Column]
     program: Lowered
     scales: tuple[int, ...]
+    partners: tuple[Partners, ...] = ()
 
     @property
     def nulls(self) -> bool:
@@ -182,13 +184,14 @@ class _Asked:
         return kernels.add_totals(
             table,
             self.program.code,
-            [*map(_source, self.columns), *powers],
+            [*(source_among(column, self.partners) for column in self.columns), *powers],
             [*(column.valid for column in self.columns), *(None for _ in powers)],
             self.rows,
             start,
             number,
             keys,
             self.mask,
+            [each.meeting(self.partners) for each in self.partners],
         )
 
 
@@ -221,20 +224,22 @@ class GroupTables:
         """Add rows of task number `at`: what is left of them, or None. A worker's tasks have rising ones."""
         if self._closed:
             return selected
-        batch, mask = selected.batch, selected.mask
-        done = self._add(batch, mask, at << _TASK)
+        batch = selected.batch
+        done = self._add(selected, at << _TASK)
         if done == batch.rows:
             return None
         if not done:
             return selected
+        mask = selected.settled().mask
         return Selected(batch.slice(done, batch.rows), None if mask is None else mask[done:])
 
-    def _add(self, batch: Batch, mask: Mask | None, number: int) -> int:
+    def _add(self, selected: Selected, number: int) -> int:
         """Add rows of a batch, of which the first has this number: how many were taken."""
-        self._rows += batch.rows
-        asked = self._asked(batch, mask)
+        rows = selected.batch.rows
+        self._rows += rows
+        asked = self._asked(selected)
         done = 0
-        while asked is not None and done < batch.rows and not self._closed:
+        while asked is not None and done < rows and not self._closed:
             found = self._table(asked)
             if found is None:
                 break
@@ -246,11 +251,12 @@ class GroupTables:
             self._change(layout, added)
         return done
 
-    def _asked(self, batch: Batch, mask: Mask | None) -> _Asked | None:
+    def _asked(self, selected: Selected) -> _Asked | None:
         """A batch as tables take it; None: they do not."""
+        batch, mask, partners = selected.batch, selected.mask, selected.partners
         try:
             keys = [key.evaluate(batch, self._run).spread(batch.rows) for key in self._plan.keys]
-            ready = self._keys(keys)
+            ready = self._keys(keys, partners)
             if ready is None:
                 return None
             columns = [given(node, batch, self._run) for node in self._plan.inputs]
@@ -259,9 +265,10 @@ class GroupTables:
         except DatabaseError:  # of a row that is left in, or of a constant's cast that no row needs
             return None
         sources = [(source, table, valid) for source, table, valid, _ in ready]
-        return asked_of(self._plan, batch.rows, mask, sources, tuple(r for *_, r in ready), columns)
+        ranges = tuple(each for *_, each in ready)
+        return asked_of(self._plan, batch.rows, mask, sources, ranges, columns, partners)
 
-    def _keys(self, columns: list[Column]) -> list[_Key] | None:
+    def _keys(self, columns: list[Column], partners: tuple[Partners, ...]) -> list[_Key] | None:
         """What numbers the keys; None: nothing does, or they make too many groups.
 
         To number the values of a large dictionary may take longer than all else: it comes last.
@@ -270,7 +277,7 @@ class GroupTables:
         groups = 1
         sizes = [len(column.dictionary) if isinstance(column, CodedColumn) else 0 for column in columns]
         for at in sorted(range(len(columns)), key=sizes.__getitem__):
-            key = self._key(at, columns[at])
+            key = self._key(at, columns[at], partners)
             if key is None:
                 return None
             groups *= key[3].limit
@@ -284,7 +291,7 @@ class GroupTables:
         """How many groups a table may have places for, by the rows until now."""
         return min(max(_FEW, _ROWS * self._rows), _MOST)
 
-    def _key(self, at: int, column: Column) -> _Key | None:
+    def _key(self, at: int, column: Column, partners: tuple[Partners, ...]) -> _Key | None:
         """What numbers a key's values, and their range; None: nothing does."""
         valid = column.valid
         nulls = valid is not None
@@ -292,14 +299,13 @@ class GroupTables:
             if len(column.dictionary) > _MUCH * self._rows:
                 return None
             table, count = self._numbering(at, column.dictionary).table(column.dictionary)
-            source = column.blocks if isinstance(column, PackedCodes) else column.codes
-            return source, table, valid, _Range(0, count + nulls, nulls)
+            return source_among(column, partners), table, valid, _Range(0, count + nulls, nulls)
         if not _is_direct(column.type) or not len(column):
             return None
         least, most = _bounds(column)
         if most - least >= _MOST or max(-least, most) > _FAR:
             return None
-        return _source(column), None, valid, _Range.of(least, most, nulls)
+        return source_among(column, partners), None, valid, _Range.of(least, most, nulls)
 
     def _numbering(self, at: int, dictionary: Dictionary) -> Numbering:
         """What numbers a key's values: of all dictionaries alike."""
@@ -410,6 +416,7 @@ def asked_of(
     sources: list[tuple[Source, Positions | None, Mask | None]],
     ranges: tuple[_Range, ...],
     columns: list[Column],
+    partners: tuple[Partners, ...] = (),
 ) -> _Asked | None:
     """A batch with these keys and inputs as tables take it; None: the program is none for such columns."""
     columns = [_loadable(column, rows) for column in columns]
@@ -417,7 +424,7 @@ def asked_of(
     if program is None or not all(map(_is_loaded, columns)):
         return None
     scales = tuple(scale for _, scale in program.places)
-    return _Asked(rows, mask, sources, ranges, columns, program, scales)
+    return _Asked(rows, mask, sources, ranges, columns, program, scales, partners)
 
 
 def _loadable(column: Column, rows: int) -> Column:
@@ -473,6 +480,8 @@ def _bounds(column: Column) -> tuple[int, int]:
         found = column.bounds
         if found is not None:
             return found
+    if isinstance(column, JoinedColumn):
+        return column.held.bounds
     values = column.values if column.valid is None else column.values[column.valid]
     return (int(values.min()), int(values.max())) if len(values) else (0, 0)
 
@@ -494,11 +503,8 @@ def _column(type: Type, mine: _Range, digits: Positions, numbering: Numbering | 
 
 def _is_loaded(column: Column) -> bool:
     """Whether a kernel can load a column: numerics in units only."""
-    return isinstance(column, PackedColumn) or column.type.oid != NUMERIC.oid or column.units is not None
-
-
-def _source(column: Column) -> Source:
-    if isinstance(column, PackedColumn):
-        return column.blocks
-    source: Source = column.values if column.units is None else column.units
-    return source
+    return (
+        isinstance(column, PackedColumn | JoinedColumn)
+        or column.type.oid != NUMERIC.oid
+        or column.units is not None
+    )

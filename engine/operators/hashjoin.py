@@ -20,10 +20,12 @@ import numpy as np
 
 from engine.counters import count
 from engine.groups import KeyIndex
+from engine.joined import Partners, source_of
 from engine.late import is_wide
 from engine.memory import Grant
 from engine.nodes import Reference
 from engine.operators.base import (
+    LEFT_IN,
     Operator,
     Selected,
     Selection,
@@ -45,13 +47,15 @@ from engine.partitions import PARTS, Dealt, Partitions
 from engine.pool import Ahead, ordered
 from engine.run import Run
 from engine.seams import Expression
-from engine.wholekeys import WholeKeys, is_countable, without_nulls
+from engine.wholekeys import WholeKeys, is_countable, is_whole, without_nulls
 from storage import kernels
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
+from storage.encodings.runcolumn import RunColumn
 from storage.types import Type
 
 Found = TypeVar("Found", Task, Selection)
+_LOOKED_AT = 1 << 12  # rows that tell whether most meet somebody
 
 
 @dataclass(frozen=True)
@@ -166,15 +170,20 @@ class HashJoin:
         if left is None or not left.batch.rows:
             return None
         left, keys = self._keys_of(left, run)
-        found = pairs.selected(left, *build.partner(keys, left.batch.rows))
-        if found is not None and run.counters is not None:
+        partners = build.late(keys) if run.counters is None else None
+        if partners is not None:
+            columns = (*left.batch.columns, *build.rows.joined(partners))
+            return Selected(Batch(columns, left.batch.rows), left.mask, (*left.partners, partners))
+        found = pairs.selected(left.settled(), *build.partner(keys, left.batch.rows))
+        if found is not None:
             rows = found.batch.rows if found.mask is None else int(np.count_nonzero(found.mask))
             count(run, self, rows, 1)
         return found
 
     def _keys_of(self, left: Selected, run: Run) -> tuple[Selected, list[Column]]:
         """The keys of a selection, which has only its own rows where a key of another might be an error."""
-        if left.mask is not None and not all(isinstance(key, Reference) for key in self.left_keys):
+        some = left.mask is not None or left.partners
+        if some and not all(isinstance(key, Reference) for key in self.left_keys):
             left = Selected(left.rows(), None)
         return left, self._keys(left.batch, run)
 
@@ -231,6 +240,7 @@ class _Build:
         else:
             self._order(codes, keys)
         self.rows.wait()
+        self._late: bool | None = None
 
     def _order_single(self, codes: Positions, keys: int) -> None:
         """`order`: the row of each key."""
@@ -241,7 +251,9 @@ class _Build:
             right = np.empty(keys + 1, np.int64)  # one place more, for nulls: number -1 is the last
             right[codes] = rows
             self.order = right[:keys]
-        self._table = None if self.whole is None else self.whole.partner_table(self.order)
+        held = self.order if keys and not self._in_order else None
+        self._lookup = None if self.whole is None else self.whole.lookup(held)
+        self._held = held
 
     def _order(self, codes: Positions, keys: int) -> None:
         """`order`: the rows sorted by their keys; where in it those of each key begin, how many they are."""
@@ -276,13 +288,27 @@ class _Build:
 
     def partner(self, keys: list[Column], rows: int) -> tuple[Positions, Mask, int]:
         """(the right row each row meets, any row for none; which meet one; how many). `single` is true."""
-        held = self.order if len(self.order) and not self._in_order else None
-        if self.whole is not None:
-            return self.whole.partners(keys, held, self._table)
+        if self._lookup is not None and _is_plain(keys[0]):
+            found, met = np.empty(rows, np.int64), np.empty(rows, np.bool_)
+            return found, met, kernels.find_partners(source_of(keys[0]), self._lookup, found, met)
         found = self._codes(keys, rows)
         met = found >= 0
         found = np.maximum(found, 0)
+        held = self._held
         return found if held is None else held.take(found), met, int(np.count_nonzero(met))
+
+    def late(self, keys: list[Column]) -> Partners | None:
+        """`partner`, once somebody asks; None: it is as well looked for at once. `single` is true.
+
+        It is not where the rows that meet nobody had better be taken out: that is told by some of the first.
+        """
+        if self._lookup is None or not _is_plain(keys[0]):
+            return None
+        partners = Partners(self._lookup, keys[0])
+        if self._late is None:
+            some = Partners(self._lookup, keys[0].slice(0, _LOOKED_AT)).met
+            self._late = self.rows.joins_late and int(np.count_nonzero(some)) >= LEFT_IN * len(some)
+        return partners if self._late else None
 
     def partners(self, keys: list[Column], rows: int) -> tuple[Positions, Positions]:
         """Where in `order` each row's partners begin, and how many they are."""
@@ -300,6 +326,11 @@ class _Build:
         if valid is not None:
             codes[~valid] = -1
         return codes
+
+
+def _is_plain(key: Column) -> bool:
+    """Whether a kernel takes a key as it is."""
+    return is_whole(key.type) and key.valid is None and not isinstance(key, RunColumn)
 
 
 def _same(task: Task) -> Task:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow.compute as pc
 
+from engine.joined import HeldColumn, Partners
 from engine.late import bounded_rows, by_owner, is_wide
 from engine.memory import Grant
 from engine.pool import Ahead, ordered
@@ -99,14 +100,46 @@ class Rows:
         (column,) = self._columns[index]
         if isinstance(column, CodedColumn):
             return column.take(rows)
+        dictionary, valid = self._dictionary(index)
+        return CodedColumn(column.type, dictionary, rows, None if valid is None else valid[rows])
+
+    def _dictionary(self, index: int) -> tuple[Dictionary, Mask | None]:
+        """A column's texts, of which the rows' positions are codes, and where there are any."""
         found = self._dictionaries.get(index)
         if found is None:
+            (column,) = self._columns[index]
             there = column.valid
             values = column if there is None else Column(column.type, pc.fill_null(column.values, ""))
             found = self._dictionaries[index] = Dictionary(values, distinct=False), there
             found[0].memo["grant"] = self._grant
-        dictionary, valid = found
-        return CodedColumn(column.type, dictionary, rows, None if valid is None else valid[rows])
+        return found
+
+    def joined(self, partners: Partners) -> tuple[Column, ...]:
+        """What `references` gives of the rows that others meet, of each column once somebody asks for it."""
+        assert self._held is not None
+        return tuple(each.joined(partners) for each in self._held)
+
+    @property
+    def joins_late(self) -> bool:
+        """Whether `joined` knows how."""
+        return self._held is not None
+
+    @cached_property
+    def _held(self) -> list[HeldColumn] | None:
+        """The columns for `joined`; None: some have nulls, or no numbers for their values."""
+        found = []
+        for i, parts in enumerate(self._columns):
+            column = parts[0]
+            if not self.count or len(parts) > 1 or column.valid is not None:
+                return None
+            numbers = isinstance(column, CodedColumn) or column.units is not None
+            if numbers or column.type.form is Form.FIXED:
+                found.append(HeldColumn(column))
+            elif column.type.form is Form.TEXT and self._grant is not None:
+                found.append(HeldColumn(column, self._dictionary(i)[0]))
+            else:
+                return None
+        return found
 
     def columns_or_null(self, rows: Positions) -> tuple[Column, ...]:
         """What `references` gives, with nulls where a position is -1."""

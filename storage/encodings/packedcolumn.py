@@ -13,7 +13,7 @@ import numpy as np
 
 from storage.column import Column, Mask, Positions
 from storage.encodings.packed import DENSE, Packed, dtype_of
-from storage.kernels.plain.totals import Blocks
+from storage.kernels.plain.packing import Blocks
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 

@@ -14,6 +14,7 @@ from storage.kernels.compiled import partners as compiled
 from storage.kernels.plain import members
 from storage.kernels.plain import partners as plain
 from storage.kernels.plain.packing import BLOCK
+from storage.kernels.plain.partners import Lookup
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
@@ -37,7 +38,8 @@ def test_partners_are_found(twin: ModuleType, data: st.DataObject) -> None:
     stop = data.draw(st.integers(start, rows))
     source = Packed.of(values).blocks(start) if data.draw(st.booleans(), "packed") else values[start:]
     out, met = np.full(stop - start, -7), np.zeros(stop - start, np.bool_)
-    found = twin.find_partners(source, low, words, members.count_bits(words), held, out, met)
+    ranks = members.count_bits(words)
+    found = twin.find_partners(source, Lookup.of(low, words, ranks, held), out, met)
     wanted = [partners.get(value) for value in values[start:stop].tolist()]
     assert found == sum(each is not None for each in wanted)
     assert met.tolist() == [each is not None for each in wanted]
@@ -46,6 +48,7 @@ def test_partners_are_found(twin: ModuleType, data: st.DataObject) -> None:
     table = np.full(int(keys[-1]) + 2, -1)
     table[keys] = np.arange(len(keys)) if held is None else held
     again, there = np.full(stop - start, -7), np.zeros(stop - start, np.bool_)
+    assert twin.find_partners(source, Lookup.of(low, words, ranks, held, table), again, there) == found
     assert twin.look_up_partners(source, low, table, again, there) == found
     assert again.tolist() == out.tolist()
     assert there.tolist() == met.tolist()

@@ -16,9 +16,23 @@ from hypothesis.strategies import DrawFn
 
 from storage.encodings.packed import Packed
 from storage.kernels.compiled import totals as compiled
+from storage.kernels.plain import members
 from storage.kernels.plain import totals as plain
+from storage.kernels.plain.partners import Lookup
 from storage.kernels.plain.programs import Op
-from storage.kernels.plain.totals import GREATEST, LEAST, Added, Digit, Kind, Source, Totals, Why, gathered
+from storage.kernels.plain.totals import (
+    GREATEST,
+    LEAST,
+    Added,
+    Digit,
+    Held,
+    Kind,
+    Meeting,
+    Source,
+    Totals,
+    Why,
+    gathered,
+)
 from tests.storage.test_kernels_programs import FRACTION, programs
 
 EMPTY = np.zeros((0, 4), np.int32)
@@ -36,6 +50,7 @@ class Asked:
     rows: int
     keys: list[Digit]
     mask: np.ndarray | None
+    meetings: Sequence[Meeting] = ()
 
     def table(self) -> Totals:
         """An empty table."""
@@ -53,6 +68,7 @@ class Asked:
             100,
             self.keys,
             self.mask,
+            self.meetings,
         )
         return found
 
@@ -62,12 +78,37 @@ def packed(values: np.ndarray, before: int) -> Source:
     return Packed.of(np.concatenate([np.full(before, values[0]), values])).blocks(before)
 
 
+def meeting(random: np.random.Generator, rows: int, before: int, *, bits: bool) -> tuple[Meeting, int]:
+    """Keys most of which are held, and how many held rows there are."""
+    low, held = int(random.integers(-(2**40), 2**40)), int(random.integers(1, 200))
+    numbers = random.permutation(300)[:held]
+    words = np.zeros(5, np.uint64)
+    members.set_bits(low + numbers, low, words)
+    table = np.full(301, -1)
+    table[numbers] = np.arange(held)
+    order = table[np.sort(numbers)]
+    lookup = Lookup.of(low, words, members.count_bits(words), order, None if bits else table)
+    keys = low + random.integers(-5, 310, rows)
+    return Meeting(packed(keys, before) if random.random() < 0.5 else keys, lookup), held
+
+
+def held_of(values: np.ndarray, at: int, held: int, random: np.random.Generator) -> Held:
+    """A column of the held rows, of values that a column has."""
+    column = np.ascontiguousarray(values[random.integers(0, len(values), held)])
+    return Held(column, at, column.__array_interface__["data"][0])
+
+
 @st.composite
-def digits(draw: DrawFn, rows: int, before: int, random: np.random.Generator) -> Digit:
-    """A key of few values."""
+def digits(
+    draw: DrawFn, rows: int, before: int, random: np.random.Generator, held: Sequence[int] = ()
+) -> Digit:
+    """A key of few values; `held` are how many rows are held for each meeting."""
     limit, base = draw(st.integers(2, 40)), draw(st.sampled_from([0, -3, 2**40]))
     valid = random.random(rows) < 0.8 if draw(st.booleans()) else None
     numbers = random.integers(0, limit - (valid is not None), rows)
+    if held and draw(st.booleans()):
+        at = draw(st.integers(0, len(held) - 1))
+        return Digit(held_of(numbers + base, at, held[at], random), limit, base, None, valid)
     if draw(st.booleans()):
         table = random.permutation(limit)
         return Digit(draw(st.sampled_from([packed(numbers, before), numbers])), limit, 0, table, valid)
@@ -83,12 +124,22 @@ def asked(draw: DrawFn) -> Asked:
     floats = [column.dtype.kind == "f" for column in columns]
     floats += [op in FRACTION or op == Op.TO_FLOAT for op in code[:, 0].tolist()]
     before = draw(st.sampled_from([0, 1, 1024, 1030]))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    met = [meeting(random, rows, before, bits=draw(st.booleans())) for _ in range(draw(st.integers(0, 2)))]
+    if len(met) > 1 and draw(st.booleans(), "one by the other"):
+        (_, count), (second, more) = met
+        keys = held_of(np.asarray(second.lookup.low + random.integers(-5, 310, 200)), 0, count, random)
+        met[1] = Meeting(keys, second.lookup), more
+    held = [count for _, count in met]
     sources: list[Source] = []
     for column, valid in zip(columns, valids, strict=True):
         whole = column.dtype.str == "<i8" and valid is None and len(column) == rows
+        if held and valid is None and len(column) == rows > 1 and draw(st.booleans()):
+            at = draw(st.integers(0, len(held) - 1))
+            sources.append(held_of(column, at, held[at], random))
+            continue
         sources.append(packed(column, before) if whole and draw(st.booleans()) else column)
-    random = np.random.default_rng(draw(st.integers(0, 99)))
-    keys = [draw(digits(rows, before, random)) for _ in range(draw(st.integers(0, 2)))]
+    keys = [draw(digits(rows, before, random, held)) for _ in range(draw(st.integers(0, 2)))]
     mask = random.random(rows) < 0.7 if draw(st.booleans()) else None
     slots: list[Slot] = []
     for register in draw(st.lists(st.sampled_from(range(len(floats))), max_size=4)):
@@ -100,7 +151,7 @@ def asked(draw: DrawFn) -> Asked:
             Kind.TOP_FLOAT: [GREATEST, LEAST],
         }
         slots.append((kind, register, register, draw(st.sampled_from(bases.get(kind, [0])))))
-    return Asked(slots, code, sources, valids, rows, keys, mask)
+    return Asked(slots, code, sources, valids, rows, keys, mask, [each for each, _ in met])
 
 
 def assert_same(one: Totals, other: Totals) -> None:

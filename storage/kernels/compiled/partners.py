@@ -10,9 +10,8 @@ from numba import njit, types
 from storage.kernels.compiled.members import popcount
 from storage.kernels.compiled.packing import BITS, ints_of, unpack_range
 from storage.kernels.plain.members import Integers, Mask, Words
-from storage.kernels.plain.packing import BLOCK
-from storage.kernels.plain.partners import Source
-from storage.kernels.plain.totals import Blocks
+from storage.kernels.plain.packing import BLOCK, Array, Blocks
+from storage.kernels.plain.partners import Lookup
 
 _U = np.uint64
 _ZERO, _ONE, _SIX, _BITS = _U(0), _U(1), _U(6), _U(63)
@@ -25,7 +24,7 @@ _NONE = np.zeros(0, np.int64)
 
 
 @njit(inline="always")
-def _find(values, count, low, words, ranks, held, out, met, here):  # type: ignore[no-untyped-def]
+def find_block(values, count, low, words, ranks, held, out, met, here):  # type: ignore[no-untyped-def]
     """Of so many values into out[here:] and met[here:]; how many are met."""
     room, found = _U(64) * _U(len(words)), _ZERO
     for i in range(count):
@@ -45,7 +44,7 @@ def _find(values, count, low, words, ranks, held, out, met, here):  # type: igno
 
 
 @njit(inline="always")
-def _look(values, count, low, table, out, met, here):  # type: ignore[no-untyped-def]
+def look_up_block(values, count, low, table, out, met, here):  # type: ignore[no-untyped-def]
     """The same by a table."""
     last, missed = _U(len(table) - 1), np.int64(0)
     for i in range(count):
@@ -58,7 +57,7 @@ def _look(values, count, low, table, out, met, here):  # type: ignore[no-untyped
 
 @njit(types.uint64(_READ, *_LOOKED_UP), nogil=True, cache=True)
 def _plain_looked_up(values, low, table, out, met):  # type: ignore[no-untyped-def]
-    return _look(values, _U(len(out)), low, table, out, met, _ZERO)
+    return look_up_block(values, _U(len(out)), low, table, out, met, _ZERO)
 
 
 @njit(types.uint64(*BITS, types.uint64, *_LOOKED_UP), nogil=True, cache=True)
@@ -68,14 +67,14 @@ def _packed_looked_up(bits, offsets, widths, bases, start, low, table, out, met)
     while done < rows:
         count = min(_U(BLOCK) - (start + done) % _U(BLOCK), rows - done)
         unpack_range(bits, offsets, widths, bases, start + done, values[:count], aside)
-        found += _look(values, count, low, table, out, met, done)
+        found += look_up_block(values, count, low, table, out, met, done)
         done += count
     return found
 
 
 @njit(types.uint64(_READ, *_SET), nogil=True, cache=True)
 def _plain(values, low, words, ranks, held, out, met):  # type: ignore[no-untyped-def]
-    return _find(values, _U(len(out)), low, words, ranks, held, out, met, _ZERO)
+    return find_block(values, _U(len(out)), low, words, ranks, held, out, met, _ZERO)
 
 
 @njit(types.uint64(*BITS, types.uint64, *_SET), nogil=True, cache=True)
@@ -86,26 +85,31 @@ def _packed(bits, offsets, widths, bases, start, low, words, ranks, held, out, m
         # to the end of a block of the source: those that follow are unpacked whole
         count = min(_U(BLOCK) - (start + done) % _U(BLOCK), rows - done)
         unpack_range(bits, offsets, widths, bases, start + done, values[:count], aside)
-        found += _find(values, count, low, words, ranks, held, out, met, done)
+        found += find_block(values, count, low, words, ranks, held, out, met, done)
         done += count
     return found
 
 
-def find_partners(
-    source: Source, low: int, words: Words, ranks: Integers, held: Integers | None, out: Integers, met: Mask
-) -> int:
+def find_partners(source: Array | Blocks, lookup: Lookup, out: Integers, met: Mask) -> int:
     """See plain.partners.find_partners."""
-    given = (low, words, ranks, _NONE if held is None else held, out, met)
+    if lookup.table is not None:
+        return look_up_partners(source, lookup.low, lookup.table, out, met)
+    held = _NONE if lookup.held is None else lookup.held
+    asked = (lookup.low, lookup.words, lookup.ranks, held, out, met)
     if isinstance(source, Blocks):
-        return int(_packed(*_blocks(source), *given))
-    return int(_plain(ints_of(source), *given))
+        return int(_packed(*_blocks(source), *asked))
+    return int(_plain(_ints(source), *asked))
 
 
-def look_up_partners(source: Source, low: int, table: Integers, out: Integers, met: Mask) -> int:
+def look_up_partners(source: Array | Blocks, low: int, table: Integers, out: Integers, met: Mask) -> int:
     """See plain.partners.look_up_partners."""
     if isinstance(source, Blocks):
         return int(_packed_looked_up(*_blocks(source), low, table, out, met))
-    return int(_plain_looked_up(ints_of(source), low, table, out, met))
+    return int(_plain_looked_up(_ints(source), low, table, out, met))
+
+
+def _ints(values: Array) -> Words:
+    return ints_of(values.astype(np.int64, copy=False))
 
 
 def _blocks(source: Blocks) -> tuple[Any, ...]:

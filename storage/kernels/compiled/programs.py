@@ -17,7 +17,7 @@ from storage.kernels.plain.programs import INT8_MAX, INT8_MIN, Array, Code, Op
 
 BLOCK = 1024
 """Rows of a register."""
-_KINDS = {
+KINDS = {
     np.dtype(name): number
     for number, name in enumerate(("?", "u1", "<i2", "<i4", "<u4", "<i8", "<f4", "<f8"), 1)
 }
@@ -83,6 +83,31 @@ def _load(kind, address, start, n, ints, floats):  # type: ignore[no-untyped-def
         _copy(f4(address + 4 * start, n), floats)
     else:
         _copy(f8(address + 8 * start, n), floats)
+
+
+@njit(inline="always")
+def _pick(source, places, n, out):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        out[i] = source[np.uint64(places[i])]
+
+
+@njit("void(int64, int64, int64, int64[::1], int64, int64[::1], float64[::1])", nogil=True, cache=True)
+def load_at(kind, address, size, places, n, ints, floats):  # type: ignore[no-untyped-def]
+    """Values at so many places of a column of `size` rows."""
+    if kind in (_BOOL, _U1):
+        _pick(u1(address, size), places, n, ints)
+    elif kind == _I2:
+        _pick(i2(address, size), places, n, ints)
+    elif kind == _I4:
+        _pick(i4(address, size), places, n, ints)
+    elif kind == _U4:
+        _pick(u4(address, size), places, n, ints)
+    elif kind == _I8:
+        _pick(i8(address, size), places, n, ints)
+    elif kind == _F4:
+        _pick(f4(address, size), places, n, floats)
+    else:
+        _pick(f8(address, size), places, n, floats)
 
 
 @njit("void(int64, int64, int64, int64, int64[::1], float64[::1])", nogil=True, cache=True)
@@ -399,7 +424,7 @@ def loads_of(columns: Sequence[Array], masks: Sequence[Array | None]) -> Array:
     loads = np.empty((len(columns), 4), np.int64)
     for at, (column, mask) in enumerate(zip(columns, masks, strict=True)):
         address = 0 if mask is None else mask.ctypes.data
-        loads[at] = _KINDS[column.dtype], column.ctypes.data, address, len(column) == 1 and mask is None
+        loads[at] = KINDS[column.dtype], column.ctypes.data, address, len(column) == 1 and mask is None
     return loads
 
 
@@ -413,5 +438,5 @@ def run_program(
     values = np.empty(rows, dtype)
     valid = None if all(mask is None for mask in masks) else np.empty(rows, np.bool_)
     where = 0 if valid is None else valid.ctypes.data
-    done = _run(code, loads, rows, _KINDS[values.dtype], values.ctypes.data, where)
+    done = _run(code, loads, rows, KINDS[values.dtype], values.ctypes.data, where)
     return (values, valid) if done else None

@@ -6,33 +6,39 @@ A block is taken whole or not at all: what its slots are to be given is looked a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numba import njit, types
 
 from storage.kernels.compiled.packing import unpack_range
+from storage.kernels.compiled.partners import find_block, look_up_block
 from storage.kernels.compiled.programs import (
     BLOCK,
     CODE,
+    KINDS,
     fixed_registers,
     i8,
+    load_at,
     load_block,
     load_fixed,
-    loads_of,
     run_block,
     u1,
 )
 from storage.kernels.plain import totals as plain
+from storage.kernels.plain.packing import Blocks
 from storage.kernels.plain.programs import Array, Code
-from storage.kernels.plain.totals import Added, Blocks, Digit, Kind, Mask, Source, Totals, Why
+from storage.kernels.plain.totals import Added, Digit, Held, Kind, Mask, Meeting, Source, Totals, Why
 
 _U = np.uint64
 _ROOM, _SPAN, _INFINITE = np.int64(plain.ROOM), np.int64(plain.SPAN), np.int64(plain.INFINITE)
 _PLACES, _TABLE, _BYTES = types.int64[::1], types.int64[:, ::1], types.uint8[::1]
 _DOUBLES, _INT = types.float64[::1], types.int64
-_LOADED, _PACKED = 4, 6  # numbers that describe a load, and packed blocks: see _unpack
-_NOTHING = np.zeros(1, np.int64)
-_UNLOADED = loads_of([_NOTHING], [None])[0]  # of what lies in packed blocks
+_LOADED, _SOURCE = 4, 11
+"""How many numbers describe a load (see programs), and a source: a load, packed blocks (see _unpack) or
+zeros, and the number of the meeting whose held rows it is of, from 1 on, or 0; of such a load the fifth is
+how many rows are held."""
+_HELD, _ROWS = _SOURCE - 1, _LOADED
 _MANTISSA, _TOP_BIT = np.int64((1 << 52) - 1), np.int64(1 << 52)
 _ONE, _LAST = _U(1), _U(63)
 _LEAST = np.int64(plain.LEAST)
@@ -51,18 +57,49 @@ def _unpack(blocks, start, n, out, aside):  # type: ignore[no-untyped-def]
     unpack_range(words, offsets, widths, bases, np.uint64(blocks[5] + start), out[:n], aside)
 
 
-@njit(types.void(_TABLE, _INT, _INT, _PLACES, _PLACES, _DOUBLES, _BYTES, _PLACES), nogil=True, cache=True)
-def _numbers(keys, start, n, out, value, floats, known, aside):  # type: ignore[no-untyped-def]
-    """The groups of rows. `keys`: of each its load, packed blocks, limit, base, and the address and the
-    length of its table, or zeros."""
+@njit(types.void(_PLACES, _INT, _INT, _TABLE, _PLACES, _DOUBLES, _BYTES, _PLACES), nogil=True, cache=True)
+def _fetch(source, start, n, met, ints, floats, known, aside):  # type: ignore[no-untyped-def]
+    """Rows of a source, and where they have values; `met` are the held rows of each meeting."""
+    if source[_HELD]:
+        load_at(source[0], source[1], source[_ROWS], met[source[_HELD] - 1], n, ints, floats)
+    elif source[_LOADED]:
+        _unpack(source[_LOADED:], start, n, ints, aside)
+    else:
+        load_block(source, start, n, ints, floats, known)
+
+
+@njit(types.void(_TABLE, _INT, _INT, _TABLE, _BYTES, _PLACES, _BYTES, _PLACES), nogil=True, cache=True)
+def _meet(meetings, start, n, met, seen, value, there, aside):  # type: ignore[no-untyped-def]
+    """Who the rows meet; whoever meets nobody is not seen. `meetings`: of each its keys' source, and what a
+    Lookup has: low, the addresses of words, ranks, held rows and table, the lengths of words, held, table."""
+    floats = value.view(np.float64)
+    for m in range(len(meetings)):
+        _fetch(meetings[m], start, n, met, value, floats, there, aside)
+        lookup = meetings[m, _SOURCE:]
+        low, keys = lookup[0], value.view(np.uint64)
+        if lookup[4]:
+            look_up_block(keys, _U(n), low, i8(lookup[4], lookup[7]), met[m], there, _U(0))
+        else:
+            words = i8(lookup[1], lookup[5]).view(np.uint64)
+            ranks, held = i8(lookup[2], lookup[5]), i8(lookup[3], lookup[6])
+            find_block(keys, _U(n), low, words, ranks, held, met[m], there, _U(0))
+        for i in range(n):
+            seen[i] &= there[i]
+
+
+@njit(
+    types.void(_TABLE, _INT, _INT, _TABLE, _PLACES, _PLACES, _DOUBLES, _BYTES, _PLACES),
+    nogil=True,
+    cache=True,
+)
+def _numbers(keys, start, n, met, out, value, floats, known, aside):  # type: ignore[no-untyped-def]
+    """The groups of rows. `keys`: of each its source, limit, base, and the address and the length of its
+    table, or zeros."""
     out[:n] = 0
     for k in range(len(keys)):
-        if keys[k, _LOADED]:
-            _unpack(keys[k, _LOADED:], start, n, value, aside)
-        else:
-            load_block(keys[k], start, n, value, floats, known)
-        limit, base = keys[k, _LOADED + _PACKED], keys[k, _LOADED + _PACKED + 1]
-        table, size = keys[k, _LOADED + _PACKED + 2], keys[k, _LOADED + _PACKED + 3]
+        _fetch(keys[k], start, n, met, value, floats, known, aside)
+        limit, base = keys[k, _SOURCE], keys[k, _SOURCE + 1]
+        table, size = keys[k, _SOURCE + 2], keys[k, _SOURCE + 3]
         if keys[k, 2]:
             there = u1(keys[k, 2] + start, n)
             for i in range(n):
@@ -85,13 +122,12 @@ def _numbers(keys, start, n, out, value, floats, known, aside):  # type: ignore[
                 out[i] = out[i] * limit + value[i]
 
 
-@njit(types.void(_PLACES, _INT, _INT, _INT, _INT), nogil=True, cache=True)
-def _place(numbers, n, groups, copies, mask):  # type: ignore[no-untyped-def]
-    """Numbers of groups as places in `copies` tables of so many groups and one."""
-    if mask:
-        there = u1(mask, n)
+@njit(types.void(_PLACES, _INT, _INT, _INT, types.boolean, _BYTES), nogil=True, cache=True)
+def _place(numbers, n, groups, copies, masked, seen):  # type: ignore[no-untyped-def]
+    """Numbers of groups as places in `copies` tables of so many groups and one, of what is not seen."""
+    if masked:
         for i in range(n):
-            numbers[i] = numbers[i] if there[i] else groups
+            numbers[i] = numbers[i] if seen[i] else groups
     if copies > 1:
         for i in range(n):
             numbers[i] += (i & (copies - 1)) * (groups + 1)
@@ -243,36 +279,41 @@ def _ready(slot, at, n, valids, values, known, given, bounds, told):  # type: ig
     cache=True,
 )
 def _total(  # type: ignore[no-untyped-def]
-    code, loads, packed, keys, begin, rows, number, groups, copies, mask, valids, slots, firsts, words,
+    code, sources, keys, meetings, begin, rows, number, groups, copies, mask, valids, slots, firsts, words,
     bounds, told
 ):  # fmt: skip
-    """`packed`: of each load, packed blocks or zeros. Gives how many rows were taken; `told`: see Added."""
-    count, width = len(loads), len(words) // len(firsts)
+    """`mask` is an address, or 0. Gives how many rows were taken; `told`: see Added."""
+    count, width = len(sources), len(words) // len(firsts)
     ints = np.empty((count + len(code), BLOCK), np.int64)
     floats = ints.view(np.float64)
     there = np.ones((count + len(code), BLOCK), np.uint8)
-    fixed = fixed_registers(code, loads)
+    fixed = fixed_registers(code, sources)
     for k in range(count):
         if fixed[k]:
-            load_fixed(loads[k], ints[k], floats[k])
+            load_fixed(sources[k], ints[k], floats[k])
     places, value, aside = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
     given, known = np.empty((len(slots), 3, BLOCK), np.int64), np.ones(BLOCK, np.uint8)
+    met, seen = np.empty((len(meetings), BLOCK), np.int64), np.ones(BLOCK, np.uint8)
+    masked = mask != 0 or len(meetings) > 0
     for start in range(begin, rows, BLOCK):
         n = min(BLOCK, rows - start)
+        if masked:
+            seen[:n] = 1
+            if mask:
+                seen[:n] = u1(mask + start, n)
+            _meet(meetings, start, n, met, seen, value, known, aside)
         for k in range(count):
-            if packed[k, 0]:
-                _unpack(packed[k], start, n, ints[k], aside)
-            elif not fixed[k]:
-                load_block(loads[k], start, n, ints[k], floats[k], there[k])
+            if not fixed[k]:
+                _fetch(sources[k], start, n, met, ints[k], floats[k], there[k], aside)
         if not run_block(code, fixed, start == begin, n, valids, ints, floats, there):
             told[0] = _NO_ANSWER
             return start
         for s in range(len(slots)):
-            values, seen = ints[slots[s, 1]], there[slots[s, 2]]
-            if not _ready(slots[s], s, n, valids, values, seen, given[s], bounds, told):
+            values, has = ints[slots[s, 1]], there[slots[s, 2]]
+            if not _ready(slots[s], s, n, valids, values, has, given[s], bounds, told):
                 return start
-        _numbers(keys, start, n, places, value, value.view(np.float64), known, aside)
-        _place(places, n, groups, copies, mask + start if mask else 0)
+        _numbers(keys, start, n, met, places, value, value.view(np.float64), known, aside)
+        _place(places, n, groups, copies, masked, seen)
         _count(places, n, number + start, width, firsts, words)
         for s in range(len(slots)):
             kind, word = slots[s, 0], slots[s, 3]
@@ -287,29 +328,28 @@ def _total(  # type: ignore[no-untyped-def]
     return rows
 
 
-def _described(source: Source) -> tuple[int, ...]:
-    """Packed blocks as _unpack takes them; zeros for an array."""
-    if not isinstance(source, Blocks):
-        return (0,) * _PACKED
-    return (*source.addresses, len(source.widths), source.start)
+def _described(source: Source, valid: Array | None) -> tuple[int, ...]:
+    """The numbers of a source: see _SOURCE. Arrays are contiguous."""
+    there = 0 if valid is None else _address(valid)
+    if isinstance(source, Blocks):
+        return (0, 0, there, 0, *source.addresses, len(source.widths), source.start, 0)
+    if isinstance(source, Held):
+        values = source.values
+        return (KINDS[values.dtype], source.address, there, 0, len(values), 0, 0, 0, 0, 0, source.meeting + 1)
+    fixed = len(source) == 1 and valid is None
+    return (KINDS[source.dtype], _address(source), there, fixed, 0, 0, 0, 0, 0, 0, 0)
 
 
-def _loads(sources: Sequence[Source], arrays: Sequence[Array], masks: Sequence[Array | None]) -> Array:
-    """`loads_of`, of which packed blocks need their masks only."""
-    loads = np.empty((len(sources), _LOADED), np.int64)
-    loads[:] = _UNLOADED
-    rest = [
-        at
-        for at, (source, mask) in enumerate(zip(sources, masks, strict=True))
-        if mask is not None or not isinstance(source, Blocks)
-    ]
-    if rest:
-        loads[rest] = loads_of([arrays[at] for at in rest], [masks[at] for at in rest])
-    return loads
+def _contiguous(source: Any) -> Any:
+    """A source, or None, whose addresses say all: to be held on to for as long as those are used."""
+    return np.ascontiguousarray(source) if isinstance(source, np.ndarray) else source
 
 
-def _contiguous(source: Source) -> Array:
-    return _NOTHING if isinstance(source, Blocks) else np.ascontiguousarray(source)
+def _numbered(meeting: Meeting, source: Source) -> tuple[int, ...]:
+    """The numbers of a meeting: see _meet."""
+    lookup = meeting.lookup
+    held, table = (0 if each is None else len(each) for each in (lookup.held, lookup.table))
+    return (*_described(source, None), lookup.low, *lookup.addresses, len(lookup.words), held, table)
 
 
 def add_totals(
@@ -322,33 +362,32 @@ def add_totals(
     number: int,
     keys: Sequence[Digit],
     mask: Mask | None,
+    meetings: Sequence[Meeting] = (),
 ) -> Added:
     """See plain.totals.add_totals."""
     # named, so that what addresses point to stays
-    arrays = [_contiguous(each) for each in columns]
-    masks = [None if valid is None else np.ascontiguousarray(valid) for valid in valids]
-    digits = [_contiguous(key.source) for key in keys]
-    there = [None if key.valid is None else np.ascontiguousarray(key.valid) for key in keys]
-    seen = None if mask is None else np.ascontiguousarray(mask)
-    loads, packed = _loads(columns, arrays, masks), [_described(each) for each in columns]
-    described = [
-        (*load, *_described(key.source), key.limit, key.base, *_address(key.table))
-        for load, key in zip(_loads([key.source for key in keys], digits, there).tolist(), keys, strict=True)
-    ]
-    blocks = np.array(packed, np.int64).reshape(-1, _PACKED)
-    loads[blocks[:, 0] != 0, 3] = 0
+    arrays, masks = [*map(_contiguous, columns)], [*map(_contiguous, valids)]
+    digits = [(_contiguous(key.source), _contiguous(key.valid)) for key in keys]
+    asked = [_contiguous(meeting.source) for meeting in meetings]
+    seen = _contiguous(mask)
     told = np.zeros(4, np.int64)
     done = _total(
         code,
-        loads,
-        blocks,
-        np.array(described, np.int64).reshape(-1, _LOADED + _PACKED + 4),
+        _table([*map(_described, arrays, masks)], _SOURCE),
+        _table(
+            [
+                (*_described(*digit), key.limit, key.base, *_placed(key.table))
+                for digit, key in zip(digits, keys, strict=True)
+            ],
+            _SOURCE + 4,
+        ),
+        _table([*map(_numbered, meetings, asked)], _SOURCE + 8),
         start,
         rows,
         number,
         totals.groups,
         totals.copies,
-        0 if seen is None else seen.ctypes.data,
+        0 if seen is None else _address(seen),
         any(each is not None for each in masks),
         totals.slots,
         totals.firsts,
@@ -360,5 +399,15 @@ def add_totals(
     return Added(done, Why(why), *more)
 
 
-def _address(table: Array | None) -> tuple[int, int]:
-    return (0, 0) if table is None else (table.ctypes.data, len(table))
+def _table(rows: Sequence[tuple[int, ...]], width: int) -> Array:
+    return np.array(rows, np.int64) if rows else np.empty((0, width), np.int64)
+
+
+def _address(array: Array) -> int:
+    """Where an array's elements are; `ctypes` takes three times as long to say it."""
+    return int(array.__array_interface__["data"][0])
+
+
+def _placed(table: Array | None) -> tuple[int, int]:
+    """The address and the length of a digit's table."""
+    return (0, 0) if table is None else (_address(table), len(table))

@@ -6,33 +6,66 @@ the smallest to the largest. They are asked for straight from packed blocks: onl
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from storage.kernels.plain.members import Integers, Mask, Words, rank_bits
-from storage.kernels.plain.totals import Blocks
-
-Source = Integers | Blocks
+from storage.kernels.plain.packing import Array, Blocks
 
 
-def find_partners(
-    source: Source, low: int, words: Words, ranks: Integers, held: Integers | None, out: Integers, met: Mask
-) -> int:
-    """Into `met` (rows,) which of the source's first rows are in a bit set; gives how many are.
+class Lookup(NamedTuple):
+    """Held rows by their keys, numbers from `low` on.
 
-    Into `out` (rows,) of each its rank, see plain.members.rank_bits, or `held[rank]`; 0 of all others.
+    `words` and `ranks` are of a bit set, see plain.members: a key's row is its rank, or `held[rank]`. Where
+    there is a `table`, it is what that has at number - low: -1 where there is no such key, as at its end.
+    `addresses` are those of the four arrays, in their order, 0 for none.
     """
-    values = source.unpacked(len(out)) if isinstance(source, Blocks) else source[: len(out)]
-    found = rank_bits(values, low, words, ranks)
-    np.greater_equal(found, 0, out=met)
-    out[:] = np.where(met, found if held is None else held[found], 0)
-    return int(np.count_nonzero(met))
+
+    low: int
+    words: Words
+    ranks: Integers
+    held: Integers | None
+    table: Integers | None
+    addresses: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, low: int, words: Words, ranks: Integers, held: Integers | None, table: Integers | None = None
+    ) -> Lookup:
+        """With the arrays' addresses."""
+        arrays = (words, ranks, held, table)
+        places = tuple(0 if a is None else int(a.__array_interface__["data"][0]) for a in arrays)
+        return cls(low, words, ranks, held, table, places)
 
 
-def look_up_partners(source: Source, low: int, table: Integers, out: Integers, met: Mask) -> int:
+def find_partners(source: Array | Blocks, lookup: Lookup, out: Integers, met: Mask) -> int:
+    """Into `met` (rows,) which of the source's first rows have a key that is held; gives how many do.
+
+    Into `out` (rows,) of each the held row; 0 of all others.
+    """
+    if lookup.table is not None:
+        return look_up_partners(source, lookup.low, lookup.table, out, met)
+    found = rank_bits(_values(source, len(out)), lookup.low, lookup.words, lookup.ranks)
+    if lookup.held is not None:
+        found = np.where(found >= 0, lookup.held[found], -1)
+    return _told(found, out, met)
+
+
+def look_up_partners(source: Array | Blocks, low: int, table: Integers, out: Integers, met: Mask) -> int:
     """The same by a table: of what it has at number - low, -1 where there is no such key, as at its end."""
-    values = source.unpacked(len(out)) if isinstance(source, Blocks) else source[: len(out)]
-    places = np.minimum((values - np.int64(low)).view(np.uint64), np.uint64(len(table) - 1))
-    found = table[places.astype(np.int64)]
+    places = (_values(source, len(out)) - np.int64(low)).view(np.uint64)
+    found: Integers = table[np.minimum(places, np.uint64(len(table) - 1)).astype(np.int64)]
+    return _told(found, out, met)
+
+
+def _values(source: Array | Blocks, rows: int) -> Integers:
+    if isinstance(source, Blocks):
+        return source.unpacked(rows)
+    return source[:rows].astype(np.int64, copy=False)
+
+
+def _told(found: Integers, out: Integers, met: Mask) -> int:
     np.greater_equal(found, 0, out=met)
     np.maximum(found, 0, out=out)
     return int(np.count_nonzero(met))

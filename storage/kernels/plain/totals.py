@@ -9,7 +9,8 @@ The group of a row is made of its numbers in several keys, as digits of one numb
 3 and 2 it is `2 * first + second`, below the 6 groups that there may be. Rows outside the mask belong to no
 group, but the program is run over them, too, and has no answer if one of them has none.
 
-Columns of keys and values are arrays, or packed blocks (plain.packing) that nobody has unpacked yet.
+Columns of keys and values are arrays, or packed blocks (plain.packing) that nobody has unpacked yet, or
+those of a join's held rows, which each row has yet to meet (plain.partners): one that meets none is outside.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from storage.kernels.plain import packing
+from storage.kernels.plain.packing import Blocks as Blocks
+from storage.kernels.plain.partners import Lookup, find_partners
 from storage.kernels.plain.programs import Array, Code, Unproven, run_registers
 from storage.kernels.plain.sums import LOW
 
@@ -39,27 +41,28 @@ INFINITE = 0x7FF
 """The exponent of what is no finite float."""
 
 
-class Blocks(NamedTuple):
-    """Integers in packed blocks, from number `start` on: see plain.packing. Of numerics their units.
+class Held(NamedTuple):
+    """Of each row what `values` has at the held row that it meets in meeting number `meeting`; else any.
 
-    `addresses` are those of the arrays, in their order: to ask an array for its own takes a microsecond.
+    `address` is that of the values, which are contiguous.
     """
 
-    words: packing.Words
-    offsets: Integers
-    widths: packing.Widths
-    bases: Integers
-    start: int
-    addresses: tuple[int, ...]
-
-    def unpacked(self, rows: int) -> Integers:
-        """So many of them."""
-        out = np.empty(rows, np.int64)
-        packing.unpack_blocks(self.words, self.offsets, self.widths, self.bases, self.start, out)
-        return out
+    values: Array
+    meeting: int
+    address: int
 
 
-Source = Array | Blocks
+Source = Array | Blocks | Held
+
+
+class Meeting(NamedTuple):
+    """What a row has to meet to belong to a group: a held row of a join, by its key.
+
+    Keys that are held, too, are those of an earlier meeting.
+    """
+
+    source: Source
+    lookup: Lookup
 
 
 class Digit(NamedTuple):
@@ -168,20 +171,28 @@ def add_totals(
     number: int,
     keys: Sequence[Digit],
     mask: Mask | None,
+    meetings: Sequence[Meeting] = (),
 ) -> Added:
     """Add rows start to `rows`, of which row 0 has this number, until there are some that cannot be.
 
-    `columns` and `valids` are as in run_program, or packed; `mask` (rows,) says which rows count. What is
-    taken is all of one stretch of rows or nothing.
+    `columns` and `valids` are as in run_program, or packed, or held; `mask` (rows,) says which rows count, of
+    those that meet somebody in each of the meetings. What is taken is all of one stretch of rows or nothing.
     """
+    met: list[Integers] = []
+    for source, lookup in meetings:
+        found, there = np.empty(rows, np.int64), np.empty(rows, np.bool_)
+        asked = _array(source, rows, met) if isinstance(source, Held) else source
+        find_partners(asked, lookup, found, there)
+        met.append(found)
+        mask = there if mask is None else mask & there
     groups = np.zeros(rows - start, np.int64)
     for key in keys:
-        groups = groups * key.limit + _digits(key, rows)[start:]
-    arrays = [each.unpacked(rows) if isinstance(each, Blocks) else each for each in columns]
+        groups = groups * key.limit + _digits(key, rows, met)[start:]
+    arrays = [_array(each, rows, met) for each in columns]
     arrays = [each if len(each) == 1 != rows else each[start:] for each in arrays]
-    there = [None if valid is None else valid[start:] for valid in valids]
+    guards = [None if valid is None else valid[start:] for valid in valids]
     try:
-        registers, known = run_registers(code, arrays, there)
+        registers, known = run_registers(code, arrays, guards)
     except Unproven:
         return Added(start, Why.NO_ANSWER)
     taken: list[tuple[Array, Mask]] = []
@@ -205,8 +216,15 @@ def add_totals(
     return Added(rows)
 
 
-def _digits(key: Digit, rows: int) -> Integers:
-    values = key.source.unpacked(rows) if isinstance(key.source, Blocks) else key.source
+def _array(source: Source, rows: int, met: Sequence[Integers]) -> Array:
+    """A source's values; `met` are the held rows of each meeting."""
+    if isinstance(source, Blocks):
+        return source.unpacked(rows)
+    return source.values[met[source.meeting]] if isinstance(source, Held) else source
+
+
+def _digits(key: Digit, rows: int, met: Sequence[Integers]) -> Integers:
+    values = _array(key.source, rows, met)
     if key.valid is not None:
         values = np.where(key.valid, values, 0 if key.table is not None else key.base)
     found = values.astype(np.int64) - key.base if key.table is None else key.table[values]
