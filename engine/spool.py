@@ -65,6 +65,11 @@ class Spool:
         for piece, begin, end in _within(reversed(self._pieces), first, last):
             yield self._batch(piece).take(np.arange(end - 1, begin - 1, -1))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in its temporary file."""
+        return 0 if self._file is None else self._file.nbytes
+
     def close(self) -> None:
         """Forget all rows."""
         self._pieces, self.ended = [], True

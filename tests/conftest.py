@@ -39,7 +39,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from engine.memory import Memory
-from engine.operators import aggregate
+from engine.operators import aggregate, loopparts
 from sql.planning import SWITCHES
 from sql.session import Session
 from storage import encodings, kernels
@@ -275,6 +275,7 @@ def _patched(mode: str) -> Iterator[None]:
             patches = []
         if mode == "spill":
             patches += [mock.patch.object(Memory, "limit", 1000), mock.patch.object(aggregate, "FEW", 0)]
+            patches += [mock.patch.object(loopparts, "FEWEST_ROWS", 3)]
         for patch in patches:
             patch.start()
         try:

@@ -1,4 +1,7 @@
-"""LoopJoin: every pair of rows is tried; for joins without an equality, and for cross joins."""
+"""LoopJoin: every pair of rows is tried; for joins without an equality, and for cross joins.
+
+The right side is held; where it takes more memory than it may, see engine.operators.loopparts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 from engine.counters import timed
 from engine.late import held_bytes
 from engine.operators.base import Operator, Task, tasks_of
+from engine.operators.loopparts import LoopParts
 from engine.operators.pairs import Kind, Pairs, join_types
 from engine.operators.rows import Rows
 from engine.parallel import pool_safe, prepare
@@ -47,10 +51,16 @@ class LoopJoin:
     def _joined(self, run: Run) -> Iterator[Batch]:
         grant, right = run.memory.grant(), None
         held: list[Batch] = []
+        rest = self.right.batches(run)
         try:
-            for batch in self.right.batches(run):
-                grant.require(held_bytes(batch.columns), self.explain())
+            for batch in rest:
                 held.append(batch)
+                if not grant.room(held_bytes(batch.columns)):
+                    grant.release()
+                    prepare(run, self.condition)
+                    parts = LoopParts(self, self.kind, self.left, self.right, self.condition)
+                    yield from parts.batches(_each(held, rest), run)
+                    return
             right = Rows([batch for batch in held if batch.rows], self.right.types, grant=grant)
             held = []
             if right.count or self.kind in ("left", "full", "anti"):
@@ -83,3 +93,11 @@ class LoopJoin:
     def _pairs(self, batch: Batch, right: Rows, pairs: Pairs, run: Run) -> Iterator[Batch]:
         starts = np.zeros(batch.rows, np.int64)
         return pairs.of(batch, starts, np.full(batch.rows, right.count), None, run)
+
+
+def _each(held: list[Batch], rest: Iterator[Batch]) -> Iterator[Batch]:
+    """What is held, each batch as it is given up, and what comes after it."""
+    held.reverse()
+    while held:
+        yield held.pop()
+    yield from rest

@@ -34,19 +34,31 @@ def join_types(kind: Kind, left: tuple[Type, ...], right: tuple[Type, ...]) -> t
     return right if kind in _RIGHT_HALVES else (*left, *right)
 
 
+def marks(kind: Kind, rows: int) -> Mask | None:
+    """(rows,) which right rows have met a left one, none yet, where a join of the kind has to know.
+
+    Workers set them without a lock: they only ever write True.
+    """
+    return np.zeros(rows, np.bool_) if kind in ("right", "full", *_RIGHT_HALVES) else None
+
+
 class Pairs:
     """One join's right side, and which of its rows have met a left row."""
 
     def __init__(
-        self, kind: Kind, right: Rows, condition: Expression | None, left_types: tuple[Type, ...]
+        self,
+        kind: Kind,
+        right: Rows,
+        condition: Expression | None,
+        left_types: tuple[Type, ...],
+        met: Mask | None = None,
     ) -> None:
+        """`met` are the marks of right rows that have met a left row before, see `marks`."""
         self._kind = kind
         self._right = right
         self._condition = condition
         self._left_types = left_types
-        # Workers set marks of it without a lock: they only ever write True.
-        marked = kind in ("right", "full", *_RIGHT_HALVES)
-        self._met: Mask | None = np.zeros(right.count, np.bool_) if marked else None
+        self._met = marks(kind, right.count) if met is None else met
 
     def small(self, counts: Positions) -> bool:
         """Whether the pairs of a batch are one piece."""
@@ -60,6 +72,40 @@ class Pairs:
             yield from self._halves(batch, counts > 0)
             return
         met = np.zeros(batch.rows, np.bool_)
+        whole = self._kind in ("left", "full") and self.small(counts)
+        for left, right, pairs in self._tried(batch, starts, counts, order, run):
+            met[left] = True
+            if whole and not met.all():
+                yield self._with_alone(batch, left, right, np.flatnonzero(~met))
+                return
+            yield from self._made(batch, left, right, pairs)
+        yield from self.alone(batch, met)
+
+    def among(self, batch: Batch, right: int, met: Mask, run: Run) -> Iterator[Batch]:
+        """The pairs of a left batch with each of so many right rows, some of those that it may meet.
+
+        `met` (rows,) is told which of its rows did, and `alone` comes when all have been tried.
+        """
+        if self._kind in _HALVES and self._condition is None:
+            met |= right > 0
+            return
+        starts, counts = np.zeros(batch.rows, np.int64), np.full(batch.rows, right)
+        for left, others, pairs in self._tried(batch, starts, counts, None, run):
+            met[left] = True
+            yield from self._made(batch, left, others, pairs)
+
+    def alone(self, batch: Batch, met: Mask) -> Iterator[Batch]:
+        """What comes of a left batch once it is known which of its rows have met somebody."""
+        if self._kind in _HALVES:
+            yield from self._halves(batch, met)
+        elif self._kind in ("left", "full") and not met.all():
+            nothing = np.zeros(0, np.int64)
+            yield self._with_alone(batch, nothing, nothing, np.flatnonzero(~met))
+
+    def _tried(
+        self, batch: Batch, starts: Positions, counts: Positions, order: Positions | None, run: Run
+    ) -> Iterator[tuple[Positions, Positions, Batch | None]]:
+        """See `_tested`, piece by piece; right rows are marked."""
         ends = np.cumsum(counts)
         total = int(ends[-1]) if len(ends) else 0
         for first in range(0, total, BATCH_ROWS):
@@ -74,23 +120,14 @@ class Pairs:
             if order is not None:
                 right = order[right]
             left, right, pairs = self._tested(batch, left, right, run)
-            met[left] = True
             if self._met is not None:
                 self._met[right] = True
-            if self._kind in _HALVES or self._kind in _RIGHT_HALVES:
-                continue
-            alone = None
-            if self._kind in ("left", "full") and total <= BATCH_ROWS:
-                alone, met = np.flatnonzero(~met), np.ones(batch.rows, np.bool_)
-            if alone is not None and len(alone):
-                yield self._with_alone(batch, left, right, alone)
-            elif len(left):
-                yield pairs if pairs is not None else self._joined(batch, left, right)
-        if self._kind in _HALVES:
-            yield from self._halves(batch, met)
-        elif self._kind in ("left", "full") and not met.all():
-            nothing = np.zeros(0, np.int64)
-            yield self._with_alone(batch, nothing, nothing, np.flatnonzero(~met))
+            yield left, right, pairs
+
+    def _made(self, batch: Batch, left: Positions, right: Positions, pairs: Batch | None) -> Iterator[Batch]:
+        """The rows of pairs, which may have been made before."""
+        if len(left) and self._kind not in _HALVES and self._kind not in _RIGHT_HALVES:
+            yield pairs if pairs is not None else self._joined(batch, left, right)
 
     def single(self, batch: Batch, partner: Positions, met: Mask, count: int, run: Run) -> Batch | None:
         """The join's rows for a left batch; None: none.
@@ -153,15 +190,18 @@ class Pairs:
         return left[mask], right[mask], None if alone else pairs.take(mask)
 
     def _joined(self, batch: Batch, left: Positions, right: Positions) -> Batch:
-        columns = batch.columns if _is_range(left, batch.rows) else batch.take(left).columns
-        return Batch((*columns, *self._right.columns_or_null(right)), len(left))
+        return Batch((*self._of_left(batch, left), *self._right.references(right)), len(left))
+
+    def _of_left(self, batch: Batch, left: Positions) -> tuple[Column, ...]:
+        return batch.columns if _is_range(left, batch.rows) else batch.take(left).columns
 
     def _with_alone(self, batch: Batch, left: Positions, right: Positions, alone: Positions) -> Batch:
         """Pairs and left rows that met nobody, in the order of the left rows."""
         rows = np.concatenate([left, alone])
         others = np.concatenate([right, np.full(len(alone), -1, np.int64)])
         order = np.argsort(rows, kind="stable")
-        return self._joined(batch, rows[order], others[order])
+        columns = self._of_left(batch, rows[order])
+        return Batch((*columns, *self._right.columns_or_null(others[order])), len(rows))
 
     def _halves(self, batch: Batch, met: Mask) -> Iterator[Batch]:
         mask = met if self._kind == "semi" else ~met

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from engine.operators import (
     Top,
     Window,
     WindowCall,
+    loopparts,
 )
 from engine.seams import Expression
 from storage.column import Column
@@ -189,6 +191,21 @@ def test_loop_join(left: list[Any], right: list[Any], size: int, kind: Any, cros
     condition = None if cross else compare("<", A, Reference(2, INT4))
     plan = LoopJoin(kind, Source(TYPES, tuple(left), size), Source(TYPES, tuple(right), size), condition)
     assert Counter(rows_of(plan)) == Counter(joined(kind, left, right, match))
+
+
+@given(tables, tables, sizes, kinds, st.booleans(), st.sampled_from([1, 2, 1024]), st.data())
+def test_loop_join_of_what_is_put_aside(
+    left: list[Any], right: list[Any], size: int, kind: Any, cross: bool, fewest: int, data: st.DataObject
+) -> None:
+    def match(a: Any, b: Any) -> bool:
+        return cross or (a[0] is not None and b[0] is not None and a[0] < b[0])
+
+    condition = None if cross else compare("<", A, Reference(2, INT4))
+    plan = LoopJoin(kind, Source(TYPES, tuple(left), size), Source(TYPES, tuple(right), size), condition)
+    memory = Memory({"work_mem": data.draw(st.sampled_from(["0kB", "1kB"])), "hash_mem_multiplier": "1"})
+    with mock.patch.object(loopparts, "FEWEST_ROWS", fewest):
+        found = [row for b in plan.batches(replace(run_over(), memory=memory)) for row in b.tuples()]
+    assert Counter(found) == Counter(joined(kind, left, right, match))
 
 
 def test_left_join_keeps_the_order_of_the_left_rows() -> None:

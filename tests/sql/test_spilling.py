@@ -25,6 +25,11 @@ create table t as select i, i % 10007 as k, (i * 7919) % 100003 as v, 'text ' ||
 create table u as select k, k * 2 as w, 'text ' || k as s from generate_series(-500, 19000) k
 """
 
+FEWER = (
+    "(select i, k, v, n, repeat(s, 40) as s from t where i <= 2000) t {} "
+    "(select k, repeat(s, 40) as s from u where k between 0 and 2000) u"
+)
+
 SPILLING = {
     "groups": "select k, count(*), sum(v), min(s), avg(d) from t group by k",
     "groups of text": "select s, n, count(*) filter (where v > 500), max(v) from t group by s, n",
@@ -56,6 +61,10 @@ SPILLING = {
     "right join": "select t.i, u.w from u right join t on t.k = u.k and t.n > 5",
     "full join": "select t.i, u.k from t full join u on t.k = u.k and u.w > 50",
     "semi join": "select k from u where exists (select from t where t.v = u.k + 500 and t.i > u.w)",
+    "nested loop": f"select t.i, u.k, u.s, t.s from {FEWER} on u.k < t.k and t.k < u.k + 3".format("join"),
+    "nested loop, left": f"select t.s, u.s from {FEWER} on u.k > t.v".format("left join"),
+    "nested loop, right": f"select t.s, u.s from {FEWER} on u.k > t.v".format("right join"),
+    "nested loop, full": f"select t.i, u.s from {FEWER} on u.k > t.v and t.n > 900".format("full join"),
     "distinct": "select distinct k, s from t",
     "distinct on": "select distinct on (k) k, i from t order by k, v",
     "intersect": "select k, k * 2 from t intersect select k, w from u",
