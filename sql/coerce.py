@@ -171,8 +171,10 @@ def coerce(
 
     An error points at a constant where it was written, else at `position`.
     """
-    made = _coerced(expression, target.plain, letter, position, context)
     source = expression.type
+    if source == target and source.domain is not None:
+        return expression
+    made = _coerced(expression, target.plain, letter, position, context)
     if target.domain is None and target.element is None and target.attributes is None:
         if source.domain is None or letter != "e" or source.oid != target.oid:
             return made
@@ -377,7 +379,8 @@ def common_type(types: Sequence[Type], what: str, positions: Sequence[int] = ())
         if not best.preferred and can_coerce(best, type) and not can_coerce(type, best):
             best = type
     modifiers = {t.modifier for t, _ in known if t.oid == best.oid}
-    same = len(known) == len(types) and all(t.oid == best.oid for t, _ in known) and len(modifiers) == 1
-    if len(known) < len(types) or any(t.catalog_oid != best.catalog_oid for t, _ in known):
+    alike = len(known) == len(types) and all(t.catalog_oid == best.catalog_oid for t, _ in known)
+    same = alike and len(modifiers) == 1
+    if not alike:
         best = best.plain
     return best if same else best.base

@@ -15,7 +15,7 @@ from sql.typenames import type_of
 from sql.windowtexts import over
 from storage.catalog import Catalog
 from storage.errors import FeatureNotSupported
-from storage.types import Type, format_type
+from storage.types import Type, spelled
 
 _SYMBOLS: dict[type, str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", exp.Pow: "^", exp.EQ: "=",
@@ -208,7 +208,7 @@ class ExpressionTexts:
         if not isinstance(tree.this, exp.Column | exp.Anonymous | exp.Paren | exp.Cast | exp.Array):
             inner = f"({inner})"
         made = self._resolved.types.get(id(tree))
-        return f"{inner}::{format_type(type_of(mark)) if made is None else self._type(made)}"
+        return f"{inner}::{spelled(type_of(mark)) if made is None else self._type(made)}"
 
     def _type(self, type: Type) -> str:
         """The name of a type of the catalog."""
@@ -230,13 +230,12 @@ class ExpressionTexts:
 
     def _prefixed(self, tree: exp.BitwiseNot) -> str:
         mark = mark_of(tree.args.get("symbol"), OperatorMark)
-        assert mark is not None
-        return f"{_symbol(mark)} {self.expression(tree.this)}"
+        return f"{'+' if mark is None else _symbol(mark)} {self.expression(tree.this)}"
 
     def _is(self, tree: exp.Is) -> str:
         mark = mark_of(tree.expression, FunctionMark)
         if mark is not None:
-            word = f"{mark.name.upper()} NORMALIZED"
+            word = "UNKNOWN" if mark.form == "unknown" else f"{mark.name.upper()} NORMALIZED"
         else:
             word = (
                 "NULL" if isinstance(tree.expression, exp.Null) else str(bool(tree.expression.this)).upper()

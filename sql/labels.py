@@ -32,7 +32,9 @@ def _label(tree: exp.Expression) -> tuple[str, int]:
             return ("overlaps", 2) if symbol is not None and symbol.symbol == "overlaps" else ("", 0)
         case exp.Is():
             mark = mark_of(tree.expression, FunctionMark)
-            return ("", 0) if mark is None or tree.args.get("negate") else (mark.names[0], 2)
+            if mark is None or mark.form != "normalized" or tree.args.get("negate"):
+                return "", 0
+            return mark.names[0], 2
         case exp.Filter() | exp.Paren() | exp.Window() | exp.WithinGroup():
             return _label(tree.this)
         case exp.Dot():

@@ -126,6 +126,7 @@ def mark_of(node: object, kind: type[M]) -> M | None:
 _LEFT_FIRST = (
     exp.Alias,
     exp.Anonymous,
+    exp.AtTimeZone,
     exp.Between,
     exp.Binary,
     exp.Bracket,
@@ -136,12 +137,35 @@ _LEFT_FIRST = (
 )
 
 
+_TELLING = (exp.Boolean, exp.Case, exp.Null, exp.Subquery, exp.Tuple)
+"""Nodes that begin with the token which hid its place in their comments."""
+
+
+def place_of(node: exp.Expression) -> int:
+    """Where the word or sign stands that makes the node, from 1; 0: it does not tell. See sql.places."""
+    return int(node.meta.get("place", 0))
+
+
+def told(node: exp.Expr) -> int:
+    """The place that a token hid in the node's comments, from 1; 0: none did."""
+    return next((int(comment) for comment in node.comments or () if comment.isdigit()), 0)
+
+
 def position_of(node: exp.Expression | None) -> int:
     """Where a tree begins in the text, from 1; 0 if nothing in it tells."""
-    while isinstance(node, _LEFT_FIRST):
+    while isinstance(node, (*_LEFT_FIRST, exp.Not, exp.Paren)):
+        if isinstance(node, exp.Not) and place_of(node):
+            break
+        if isinstance(node, exp.Cast):
+            mark = mark_of(node.args["to"].args.get("kind"), TypeName)
+            if mark is not None and 0 < mark.written < position_of(node.this):
+                return mark.written  # CAST
         node = node.args.get("table") or node.args["this"]
     if node is None:
         return 0
+    place = place_of(node) or (told(node) if isinstance(node, _TELLING) else 0)
+    if place:
+        return place
     if isinstance(node, exp.Identifier):
         return start_of(node)
     starts = [i.meta["start"] for i in node.find_all(exp.Identifier) if "start" in i.meta]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from engine.expressions import Expression, Reference
+from engine.expressions import Expression, Reference, walk
 from engine.operators import SortKey
 from sql.binding import Binding
 from sql.binding.calls import key_of
 from sql.bound import Bound
-from sql.coerce import coerce
+from sql.coerce import can_coerce, coerce
 from sql.context import BindContext
 from sql.logical import Limit, Node, Sort
 from sql.marks import FunctionMark, Literal, mark_of, position_of
@@ -21,6 +21,7 @@ from sql.scope import Scope
 from sql.tokens import Kind
 from storage.errors import (
     AmbiguousColumn,
+    DatatypeMismatch,
     FeatureNotSupported,
     InvalidColumnReference,
     InvalidRowCountInLimit,
@@ -67,17 +68,30 @@ def _check_ties(count: exp.Expression, mark: FunctionMark, keys: tuple[SortKey, 
 
 
 def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
-    binding = Binding(context, Scope(scope.frame, scope.tables), clause)
-    if any(_reads(scope, column) for column in tree.find_all(exp.Column)):
-        raise InvalidColumnReference(
-            f"argument of {clause} must not contain variables", position=position_of(tree)
+    if any(isinstance(name.args["this"], str) for name in tree.find_all(exp.Identifier)):
+        _refuse_columns(Binding(context, scope, clause).bind(tree), tree, clause, context)
+    bound = Binding(context, Scope(scope.frame, scope.tables), clause).bind(tree)
+    _must_count(bound, tree, clause)
+    return coerce(bound, INT8, "a", position_of(tree), context)
+
+
+def _must_count(bound: Expression, tree: exp.Expression, clause: str) -> None:
+    if not can_coerce(bound.type, INT8, "a"):
+        raise DatatypeMismatch(
+            f"argument of {clause} must be type bigint, not type {bound.type.base}",
+            position=position_of(tree),
         )
-    return coerce(binding.bind(tree), INT8, "i", position_of(tree), context)
 
 
-def _reads(scope: Scope, column: exp.Column) -> bool:
-    name = bare_name(column)
-    return name is not None and any(c.name == name for r in scope.relations for c in r.columns)
+def _refuse_columns(bound: Expression, tree: exp.Expression, clause: str, context: BindContext) -> None:
+    """Raise InvalidColumnReference where a count reads a column of the query's own."""
+    _must_count(bound, tree, clause)
+    column = next((node for node in walk(bound) if isinstance(node, Reference)), None)
+    if column is not None:
+        raise InvalidColumnReference(
+            f"argument of {clause} must not contain variables",
+            position=context.place(column, position_of(tree)),
+        )
 
 
 def bind_sorted(bound: Bound, tree: exp.Expression, context: BindContext, scope: Scope) -> Bound:
@@ -113,6 +127,9 @@ def bare_name(tree: exp.Expression) -> str | None:
 def _output_place(tree: exp.Expression, names: list[str]) -> int:
     position = position_of(tree)
     literal = mark_of(tree, Literal)
+    text = literal is not None and literal.token.kind is Kind.STRING
+    if text or isinstance(tree, exp.Boolean | exp.Null):
+        raise SqlSyntaxError("non-integer constant in ORDER BY", position=position)
     if literal is not None and literal.token.kind is Kind.NUMBER and literal.token.text.isdigit():
         number = int(literal.token.text)
         if not 1 <= number <= len(names):

@@ -15,6 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.postgres import PostgresParser
 
+from sql import places
 from sql.commands import Command, parse_command
 from sql.marks import FunctionMark, Mark, position_of
 from sql.merging import Parsers, parse_merge, refuse_in_with
@@ -134,7 +135,8 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
     restored = restore(tree, rewritten)
-    return _completed(put_in_order(restored) if rewritten.prefixes else restored, rewritten, text)
+    ordered = put_in_order(restored) if rewritten.prefixes else restored
+    return _completed(places.put(ordered, tokens), rewritten, text)
 
 
 def _completed(tree: exp.Expression, rewritten: Rewritten, text: str) -> exp.Expression:

@@ -364,12 +364,14 @@ class _Select:
         if constant is None:
             return None
         literal, sign = constant
-        if literal.token.kind is not Kind.NUMBER or not literal.token.text.isdigit():
-            raise SqlSyntaxError(f"non-integer constant in {clause}", position=literal.position)
-        number = sign * int(literal.token.text)
+        position = position_of(tree)
+        text = "" if literal is None or literal.token.kind is not Kind.NUMBER else literal.token.text
+        if not text.isdigit() or int(text) >= 1 << 31:
+            raise SqlSyntaxError(f"non-integer constant in {clause}", position=position)
+        number = sign * int(text)
         if not 1 <= number <= len(targets):
             raise InvalidColumnReference(
-                f"{clause} position {number} is not in select list", position=literal.position
+                f"{clause} position {number} is not in select list", position=position
             )
         return targets[number - 1]
 
@@ -511,11 +513,13 @@ def _named(targets: list[Target], name: str, clause: str, position: int) -> Targ
     return found[0] if found else None
 
 
-def _constant(tree: exp.Expression) -> tuple[Literal, int] | None:
-    """A written constant and its sign, in parentheses or not."""
+def _constant(tree: exp.Expression) -> tuple[Literal | None, int] | None:
+    """A written constant (TRUE, FALSE and NULL: None) and its sign, in parentheses or not."""
     sign = 1
     while isinstance(tree, exp.Paren | exp.Neg):
         sign = -sign if isinstance(tree, exp.Neg) else sign
         tree = tree.this
     literal = mark_of(tree, Literal)
+    if literal is None and isinstance(tree, exp.Boolean | exp.Null):
+        return None, sign
     return None if literal is None else (literal, sign)

@@ -26,7 +26,7 @@ from sql.sampling import sample_parts
 from sql.scope import Scope
 from sql.typenames import type_of
 from sql.windowtexts import window_clause
-from storage.types import format_type
+from storage.types import spelled
 
 _OPERATIONS: dict[type, str] = {exp.Union: "UNION", exp.Intersect: "INTERSECT", exp.Except: "EXCEPT"}
 
@@ -268,7 +268,7 @@ class Unparser(ExpressionTexts):
         mark = mark_of(tree.args["kind"].args.get("kind"), TypeName)
         assert mark is not None
         made = self._resolved.types.get(id(tree))
-        return f"{quoted(tree.this.this)} {format_type(type_of(mark)) if made is None else self._type(made)}"
+        return f"{quoted(tree.this.this)} {spelled(type_of(mark)) if made is None else self._type(made)}"
 
     def nested(self, tree: exp.Expression) -> str:
         while isinstance(tree, exp.Subquery) and not any(v for k, v in tree.args.items() if k not in _BARE):

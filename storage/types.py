@@ -112,6 +112,8 @@ class Type:
     @property
     def wire_oid(self) -> int:
         """The OID that RowDescription and ParameterDescription name."""
+        if self.element is not None and self.element.domain is not None:
+            return self.catalog_oid
         return self.wire or self.oid
 
     @property
@@ -388,6 +390,15 @@ REG_TYPES = (
 _FRACTIONAL = (TIME.oid, TIMETZ.oid, TIMESTAMP.oid, TIMESTAMPTZ.oid)
 
 
+def spelled(type: Type) -> str:
+    """The type in words that mean just it: `character` and `bit` alone would have the length 1."""
+    if type.element is not None and type.name.startswith("_") and type.domain is None:
+        return spelled(type.element if type.modifier == -1 else type.element.of(type.modifier)) + "[]"
+    if type.modifier == -1 and type.domain is None and type.oid in (BPCHAR.oid, BIT.oid):
+        return "bpchar" if type.oid == BPCHAR.oid else '"bit"'
+    return format_type(type)
+
+
 def format_type(type: Type) -> str:
     """The SQL spelling of a type with its modifier, as PostgreSQL's format_type prints it."""
     if type.domain is not None:
@@ -404,10 +415,25 @@ def format_type(type: Type) -> str:
         return f"numeric({precision},{scale})"
     if type.oid in _LETTERS:
         return f"vector({type.modifier},{_LETTERS[type.oid]})"
+    if type.oid == INTERVAL.oid:
+        return _interval(type.modifier)
     if type.oid in _FRACTIONAL:
         first, _, rest = type.sql_name.partition(" ")
         return f"{first}({type.modifier}) {rest}".rstrip()
     return f"{type.sql_name}({type.modifier})"
+
+
+_FIELDS = ((2, "year"), (1, "month"), (3, "day"), (10, "hour"), (11, "minute"), (12, "second"))
+_EVERY_FIELD, _FULL_PRECISION = 0x7FFF, 0xFFFF
+
+
+def _interval(modifier: int) -> str:
+    """interval day to second(3): the fields of bits 16 and up, and the precision."""
+    fields, precision = modifier >> 16 & _EVERY_FIELD, modifier & 0xFFFF
+    names = [name for bit, name in _FIELDS if fields >> bit & 1] if fields != _EVERY_FIELD else []
+    shown = " to ".join(dict.fromkeys((names[0], names[-1]))) if names else ""
+    digits = "" if precision == _FULL_PRECISION else f"({precision})"
+    return f"interval {shown}".rstrip() + digits
 
 
 def numeric_modifier(type: Type) -> tuple[int, int]:

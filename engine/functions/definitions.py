@@ -22,7 +22,6 @@ from storage.errors import (
 from storage.types import (
     ANY,
     BOOL,
-    BPCHAR,
     BY_OID,
     INT4,
     OID,
@@ -32,6 +31,7 @@ from storage.types import (
     TEXT,
     Type,
     format_type,
+    spelled,
 )
 from storage.usertypes import DomainType
 
@@ -41,9 +41,9 @@ def _built_in(oid: int, modifier: int | None) -> str | None:
     type = BY_OID.get(oid)
     if type is None:
         return None
-    if oid == BPCHAR.oid and modifier == -1:
-        return "bpchar"
-    return format_type(type if modifier is None or modifier < 0 else type.of(modifier))
+    if modifier is None:
+        return format_type(type)
+    return spelled(type if modifier < 0 else type.of(modifier))
 
 
 @scalar("format_type", [OID, INT4], TEXT, volatility="s", strict=False, run=True)

@@ -25,6 +25,8 @@ def _declare(name: str, type: Type, whole: Callable[[Run], Column]) -> None:
         return Column.of(type, [int(value)] * len(digits))
 
 
+PRECISE = frozenset(("current_timestamp", "localtimestamp", "current_time", "localtime"))
+"""Their names."""
 _declare("current_timestamp", TIMESTAMPTZ, now)
 _declare("localtimestamp", TIMESTAMP, localtimestamp)
 _declare("current_time", TIMETZ, current_time)

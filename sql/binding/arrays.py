@@ -40,7 +40,7 @@ def constructor(binding: Binding, tree: exp.Array) -> Expression:
                 f"ARRAY could not convert type {b.type.base} to {type.base}", position=position_of(item)
             )
     values = tuple(binding.coerced(b, type, position_of(item)) for b, item in zip(bound, items, strict=True))
-    return MakeArray(values, array_of(type.base))
+    return MakeArray(values, array_of(type))
 
 
 def cast_constructor(binding: Binding, tree: exp.Array, target: Type) -> Expression:
@@ -54,7 +54,7 @@ def cast_constructor(binding: Binding, tree: exp.Array, target: Type) -> Express
         bound = binding.bind(item)
         kind = target if bound.type.is_array and not target.element.is_array else target.element
         items.append(coerce(bound, kind, "e", position_of(item), binding.context))
-    return MakeArray(tuple(items), array_of(target.element.base))
+    return MakeArray(tuple(items), array_of(target.element))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from engine.operators import WindowCall
 from sql.coerce import Letter, can_coerce, coerce
 from sql.context import BindContext
 from sql.functions import Choice, resolve_operator
-from sql.marks import position_of
+from sql.marks import place_of, position_of, told
 from sql.scope import Scope
 from storage.errors import DatatypeMismatch, FeatureNotSupported, GroupingError
 from storage.types import BINARY, BOOL, INT4, SPARSEVEC, TEXT, UNKNOWN, VECTORS, Type
@@ -219,11 +219,8 @@ def binds(*kinds: type, arguments: str = "this expression") -> Callable[[Handler
 
 def operator_position(tree: exp.Expression) -> int:
     """Where an operator stands, by what its token hid; else where its left operand begins."""
-    for node in (tree, tree.parent):
-        for comment in (node.comments or ()) if node is not None else ():
-            if comment.isdigit():
-                return int(comment)
-    return position_of(tree)
+    beside = told(tree.parent) if isinstance(tree.parent, exp.Binary) else 0
+    return place_of(tree) or told(tree) or beside or position_of(tree)
 
 
 def _words(tree: exp.Expression) -> str:

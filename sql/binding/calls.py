@@ -12,12 +12,13 @@ from sqlglot import exp
 from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall
 from engine.composites import MakeRow
 from engine.expressions import Coalesce, Constant, Expression, Extreme, NullIf
+from engine.functions.precise import PRECISE
 from engine.functions.quoting import quote_identifier
 from engine.functions.registry import FUNCTIONS, Overload
 from engine.operators import SortKey
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding import routines
-from sql.binding.base import Binding, GroupingValue, binds
+from sql.binding.base import Binding, GroupingValue, binds, operator_position
 from sql.binding.levels import aggregate_value, captured
 from sql.binding.literals import cast_mark, number
 from sql.binding.rows import row_call
@@ -85,9 +86,8 @@ def filters(kind: type) -> Callable[[Filtered], Filtered]:
 @binds(exp.AtTimeZone, arguments="this zone")
 def at_time_zone(binding: Binding, tree: exp.AtTimeZone) -> Expression:
     """x AT TIME ZONE zone: the function timezone(zone, x)."""
-    return call(
-        binding, "timezone", [binding.bind(tree.args["zone"]), binding.bind(tree.this)], position_of(tree)
-    )
+    arguments = [binding.bind(tree.args["zone"]), binding.bind(tree.this)]
+    return call(binding, "timezone", arguments, operator_position(tree), "pg_catalog.timezone")
 
 
 @filters(exp.Anonymous)
@@ -193,7 +193,12 @@ def call(
             raise FeatureNotSupported(
                 f"function {name} gives rows: call it in FROM, or take one of its columns", position=position
             )
-    return binding.call(choice, tuple(arguments), position)
+    called = binding.call(choice, tuple(arguments), position)
+    if name in PRECISE and arguments and isinstance(arguments[0], Constant):
+        # as many decimals as are asked for are those of its type, too
+        decimals = choice.result.of(min(arguments[0].value.item(0), 6))
+        return coerce(called, decimals, "e", position, binding.context)
+    return called
 
 
 def read(trees: Sequence[exp.Expression]) -> Arguments:
@@ -301,7 +306,9 @@ def _common(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
 
 
 def _coalesce(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
-    arguments = _common(binding, mark, trees)
+    """The first that is not null; a written NULL never is, and so has no say in the type's modifier."""
+    written = [tree for tree in trees if not isinstance(tree.unnest(), exp.Null)]
+    arguments = _common(binding, mark, written or trees)
     return Coalesce(arguments, _one_type(arguments))
 
 

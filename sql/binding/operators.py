@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from sqlglot import exp
 
@@ -13,7 +15,7 @@ from sql.binding.calls import call
 from sql.binding.literals import constant
 from sql.binding.subqueries import as_query, in_subquery, quantified_subquery
 from sql.functions import resolve_operator
-from sql.marks import FunctionMark, Literal, OperatorMark, mark_of, position_of
+from sql.marks import FunctionMark, Literal, OperatorMark, mark_of, place_of, position_of
 from sql.tokens import Kind
 from storage.errors import (
     InvalidSchemaName,
@@ -159,15 +161,41 @@ def negative(binding: Binding, tree: exp.Neg) -> Expression:
 
 @binds(exp.BitwiseNot, arguments="this symbol")
 def prefixed(binding: Binding, tree: exp.BitwiseNot) -> Expression:
-    """Any other operator before its only operand: see sql.prefixes."""
+    """Any other operator before its only operand: see sql.prefixes. Without a mark it is a sign +."""
     mark = mark_of(tree.args.get("symbol"), OperatorMark)
-    assert mark is not None
+    if mark is None:
+        return _positive(binding, tree)
     _check_schema(binding, mark)
     return binding.operator(mark.symbol, binding.bind(tree.this), position=mark.position)
 
 
+def _positive(binding: Binding, tree: exp.BitwiseNot) -> Expression:
+    literal = mark_of(tree.this.unnest(), Literal)
+    if literal is not None and literal.token.kind is Kind.NUMBER:
+        return constant(binding, literal)
+    return binding.operator("+", binding.bind(tree.this), position=position_of(tree))
+
+
+Negated = Callable[[Binding, Any], Expression]
+_NEGATED: dict[type, Negated] = {}
+N = TypeVar("N", bound=Negated)
+
+
+def negates(*kinds: type) -> Callable[[N], N]:
+    """Declare what binds nodes of these kinds behind the NOT of x NOT LIKE y and its like."""
+
+    def declare(bind: N) -> N:
+        _NEGATED.update(dict.fromkeys(kinds, bind))
+        return bind
+
+    return declare
+
+
 @binds(exp.Not, arguments="this")
 def negation(binding: Binding, tree: exp.Not) -> Expression:
+    within = _NEGATED.get(type(tree.this))
+    if within is not None and not place_of(tree):
+        return within(binding, tree.this)
     inner = binding.condition(tree.this, "NOT")
     negated = getattr(inner, "negated", None)
     if negated is not None and not isinstance(inner, Call):

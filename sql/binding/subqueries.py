@@ -120,7 +120,7 @@ def array(binding: Binding, mark: FunctionMark, arguments: Sequence[exp.Expressi
     """ARRAY(SELECT ...)."""
     subplan, frame = plan(binding, _query_of(mark, arguments))
     _one_column(subplan, mark.position)
-    return ArraySubquery(subplan.operator, tuple(frame.arguments), array_of(subplan.types[0].base))
+    return ArraySubquery(subplan.operator, tuple(frame.arguments), array_of(subplan.types[0]))
 
 
 def _query_of(mark: FunctionMark, arguments: Sequence[exp.Expression]) -> exp.Expression:

@@ -10,6 +10,7 @@ from sql.tokens import Kind, Token, near
 @call("extract")
 def extract(w: Writer, place: int) -> None:
     """extract(field FROM x): the field becomes a string."""
+    w.set_names("pg_catalog", "extract")
     field = w.peek(1)
     if field is None or not w.word_at(2, "from") or field.kind not in (Kind.WORD, Kind.QUOTED, Kind.STRING):
         raise near(w.text, w.peek(2))
@@ -44,6 +45,8 @@ def position(w: Writer, place: int) -> None:
 @call("overlay")
 def overlay(w: Writer, place: int) -> None:
     framed(w, "overlay")
+    if w.inside_has("placing"):
+        w.set_names("pg_catalog", "overlay")
 
 
 @call("trim")

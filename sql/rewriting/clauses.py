@@ -6,9 +6,15 @@ from sqlglot.tokenizer_core import TokenType as T
 
 from sql.marks import FunctionMark, Literal
 from sql.rewriting.operands import quantifier
-from sql.rewriting.writer import Writer, word
+from sql.rewriting.writer import Frame, Writer, closing, word
 from sql.tokens import Kind, Token, near
 from storage.errors import SqlSyntaxError
+
+
+@closing("distinct")
+def behind_distinct(w: Writer, frame: Frame) -> None:
+    """Behind DISTINCT ON (...) the select list begins."""
+    w.operand = False
 
 
 @word("default")

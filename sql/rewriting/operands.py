@@ -72,7 +72,7 @@ def array(w: Writer, token: Token) -> bool:
 @word("unknown")
 def unknown(w: Writer, token: Token) -> bool:
     if _behind_is(w):
-        w.emit(T.NULL, "NULL", token, operand=True)
+        w.emit_mark(FunctionMark(("unknown",), token.position, "unknown"), token)
         w.index += 1
         return True
     return False

@@ -52,6 +52,9 @@ _ENDS = words(
     join inner left right full cross natural as when then else end and or is in like ilike asc desc into
     to"""
 )
+# Words that begin an operand of which nothing else may tell its place.
+_TELLING = words("case false null true")
+_QUERIES = words("select with values table insert update delete")
 _UNSUPPORTED = {
     "xmlelement": "xmlelement",
     "xmlforest": "xmlforest",
@@ -65,7 +68,7 @@ class Frame:
     """An open parenthesis: what it belongs to."""
 
     kind: str = ""  # 'cast', 'substring', 'trim', 'position', 'overlay', 'over',
-    # 'columns': words inside mean something; 'common': a query of WITH
+    # 'columns': words inside mean something; 'common': a query of WITH; 'distinct': of DISTINCT ON
     number: int = 0  # of the query of WITH
     bracket: bool = False
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
@@ -181,9 +184,13 @@ class Writer:
 
     def _punctuation(self, token: Token) -> None:
         match token.text:
+            case "(" if self._begins_definitions():
+                self._columns()
+                return
             case "(":
                 self._refuse_called(token)
-                self.emit_open(token, Frame("columns" if self._lists_columns() else ""))
+                self.emit_open(token, Frame(self._opens()))
+                self.out[-1] = _with_place(self.out[-1], token)
                 self.comma = token
             case "[":
                 if not self.operand and not (self.frames[-1].bracket or self.word_at(-1, "array")):
@@ -213,6 +220,12 @@ class Writer:
             case _:
                 raise near(self.text, token)
         self.index += 1
+
+    def _opens(self) -> str:
+        """The kind of the parenthesis here."""
+        if self.word_at(-1, "on") and self.word_at(-2, "distinct") and not self.word_at(-3, "is"):
+            return "distinct"
+        return "columns" if self._lists_columns() else ""
 
     def _lists_columns(self) -> bool:
         """Whether the parenthesis here opens the columns of an INSERT: INTO t (, INTO s.t AS a (."""
@@ -263,7 +276,8 @@ class Writer:
             if self.comma is not None and self.comma.is_mark(",") and symbol not in "+-*":
                 raise near(self.text, token)
             binary = self.operand
-            self.emit(_NATIVE[symbol], symbol, token)
+            # the parser forgets a sign +, and has a node for ~, which stands nowhere else: see OperatorMark
+            self.emit(T.TILDE if symbol == "+" and not binary else _NATIVE[symbol], symbol, token)
             if binary:
                 self.out[-1] = _with_place(self.out[-1], token)
         else:
@@ -314,6 +328,8 @@ class Writer:
         if token.text in _ENDS and self.comma is not None and self.comma.is_mark(","):
             raise near(self.text, token)
         self.emit(type, token.text.upper(), token, operand=token.text in ("null", "true", "false", "end"))
+        if token.text in _TELLING:
+            self.out[-1] = _with_place(self.out[-1], token)
         if token.text == "end":
             self.operand = True
         if token.text in ("isnull", "notnull"):
@@ -334,6 +350,16 @@ class Writer:
         kinds = [None if token is None else token.kind for token in (self.peek(2), self.peek(3))]
         names = (Kind.WORD, Kind.QUOTED)
         return self.mark_at(1, "(") and kinds[0] in names and kinds[1] in names
+
+    def _begins_definitions(self) -> bool:
+        """Whether the parenthesis here opens such a list without a name: f(...) AS (a int, b text)."""
+        kinds = [None if token is None else token.kind for token in (self.peek(1), self.peek(2))]
+        return (
+            self.word_at(-1, "as")
+            and self.mark_at(-2, ")")
+            and all(kind in (Kind.WORD, Kind.QUOTED) for kind in kinds)
+            and not self.word_at(1, *_QUERIES)
+        )
 
     def _columns(self) -> None:
         """A list of names with types, each type as its mark."""
@@ -453,6 +479,14 @@ class Writer:
                 self.marks[number] = FunctionMark(mark.names, mark.position, form)
                 return
 
+    def set_names(self, *names: str) -> None:
+        """Qualify the function, written last."""
+        for number in range(len(self.marks) - 1, -1, -1):
+            mark = self.marks[number]
+            if isinstance(mark, FunctionMark):
+                self.marks[number] = replace(mark, names=names)
+                return
+
     def inside_has(self, word: str) -> bool:
         """Whether this word stands inside the parenthesis that was just opened, and in no inner one."""
         return self.inside_at(word) >= 0
@@ -473,7 +507,7 @@ class Writer:
 
 
 def _with_place(written: ParserToken, token: Token) -> ParserToken:
-    """An operator whose node remembers where it stood, in the one field that the parser keeps."""
+    """A token whose node remembers where it stood, in the one field that the parser keeps."""
     place = [str(token.position)]
     return ParserToken(written.token_type, written.text, written.line, 1, written.start, written.end, place)
 
