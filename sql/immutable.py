@@ -12,15 +12,36 @@ from sql.context import BindContext
 from storage.types import TEXT, Type
 
 _WRITTEN = frozenset(
-    ("date", "interval", "timestamp", "timestamptz", "regclass", "regcollation", "regnamespace", "regoper")
+    (
+        "date",
+        "interval",
+        "money",
+        "timestamp",
+        "timestamptz",
+        "regclass",
+        "regcollation",
+        "regnamespace",
+        "regoper",
+    )
 ) | {"regproc", "regprocedure", "regrole", "regtype", "aclitem"}
 """Types whose text depends on settings, or on the catalog."""
 _READ = _WRITTEN | {"time", "timetz"}
 """Types that are read from text by settings, or by the catalog."""
-_ZONED = frozenset(
-    (("date", "timestamptz"), ("time", "timetz"), ("timestamp", "timestamptz"), ("timestamptz", "date"))
-) | {("timestamptz", "time"), ("timestamptz", "timestamp"), ("timestamptz", "timetz")}
-"""(source, target) that the time zone decides."""
+_ZONED = (
+    frozenset(
+        (("date", "timestamptz"), ("time", "timetz"), ("timestamp", "timestamptz"), ("timestamptz", "date"))
+    )
+    | {
+        ("timestamptz", "time"),
+        ("timestamptz", "timestamp"),
+        ("timestamptz", "timetz"),
+        ("money", "numeric"),
+        ("numeric", "money"),
+        ("int4", "money"),
+    }
+    | {("int8", "money")}
+)
+"""(source, target) that the time zone, or the locale, decides."""
 _TO_TEXT = ("operator ||(text,anynonarray)", "operator ||(anynonarray,text)")
 
 

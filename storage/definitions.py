@@ -164,6 +164,8 @@ class Table:
     materialized: Materialized | None = None
     hidden: tuple[ColumnDefinition, ...] = ()
     highest_hidden: int = HIDDEN  # the greatest attnum of a hidden column that was dropped
+    unlogged: bool = False  # as it was asked for: its rows are in the log like others
+    clustered: int = 0  # OID of the index that CLUSTER named last
 
     @cached_property
     def stored(self) -> tuple[ColumnDefinition, ...]:
@@ -277,6 +279,7 @@ class Sequence:
     comment: str = ""
     file: int = 0  # under which its values are kept, where it was restarted: else under its OID
     restart: int | None = None  # the value that those begin with, if not `start`
+    unlogged: bool = False  # see Table
 
     @property
     def key(self) -> int:

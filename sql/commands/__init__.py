@@ -38,7 +38,9 @@ from sql.commands.altering import (
     AddConstraint,
     AlterConstraint,
     AlterTable,
+    ClusterOn,
     DropConstraint,
+    SetLogged,
     ValidateConstraint,
 )
 from sql.commands.base import Action, Command
@@ -67,7 +69,15 @@ from sql.commands.functions import (
 )
 from sql.commands.grants import DefaultPrivileges, Grant, GrantRole, ReassignOwned
 from sql.commands.indexes import CreateIndex, RenameIndex
-from sql.commands.maintaining import Maintain, MergeStatus, Optimize, ShowPlancache, Truncate
+from sql.commands.maintaining import (
+    Cluster,
+    Maintain,
+    MergeStatus,
+    Optimize,
+    Reindex,
+    ShowPlancache,
+    Truncate,
+)
 from sql.commands.objects import Comment, Drop
 from sql.commands.prepared import CloseCursor, Deallocate, Declare, Direction, Execute, Fetch, Prepare
 from sql.commands.renaming import ChangeOwner, Rename, SetSchema
@@ -119,6 +129,8 @@ __all__ = [
     "ChangeOwner",
     "Checkpoint",
     "CloseCursor",
+    "Cluster",
+    "ClusterOn",
     "Command",
     "Comment",
     "CommentOnFunction",
@@ -167,6 +179,7 @@ __all__ = [
     "Prepare",
     "ReassignOwned",
     "RefreshMaterializedView",
+    "Reindex",
     "Release",
     "Rename",
     "RenameAttribute",
@@ -181,6 +194,7 @@ __all__ = [
     "SetConstraints",
     "SetDefault",
     "SetIdentity",
+    "SetLogged",
     "SetNotNull",
     "SetOptions",
     "SetSchema",
@@ -254,8 +268,6 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
 
 
 _UNSUPPORTED = {
-    "reindex": "REINDEX",
-    "cluster": "CLUSTER",
     "load": "LOAD",
     "import": "IMPORT FOREIGN SCHEMA",
     "security": "SECURITY LABEL",

@@ -56,6 +56,42 @@ class AlterConstraint(Action):
     clause: ConstraintClause
 
 
+@dataclass(frozen=True)
+class SetLogged(Action):
+    """SET LOGGED, SET UNLOGGED."""
+
+    logged: bool
+
+    @property
+    def words(self) -> str:
+        return "SET LOGGED" if self.logged else "SET UNLOGGED"
+
+
+@dataclass(frozen=True)
+class ClusterOn(Action):
+    """CLUSTER ON index; of '': SET WITHOUT CLUSTER."""
+
+    index: str
+
+    @property
+    def words(self) -> str:
+        return "CLUSTER ON" if self.index else "SET WITHOUT CLUSTER"
+
+
+def _set_logged(reader: Reader) -> Action | None:
+    word = reader.one_of("logged", "unlogged")
+    return SetLogged(word == "logged") if word else None
+
+
+def _without_cluster(reader: Reader) -> Action | None:
+    return ClusterOn("") if reader.word("without", "cluster") else None
+
+
+def _cluster_on(reader: Reader) -> Action | None:
+    reader.must_word("on")
+    return ClusterOn(reader.name())
+
+
 def _add_constraint(reader: Reader) -> Action | None:
     token, after = reader.token, reader.peek()
     if token is None or after is None:
@@ -91,7 +127,8 @@ ACTIONS: dict[str, tuple[Callable[[Reader], Action | None], ...]] = {
     "alter": (_alter_constraint, alter_column),
     "drop": (_drop_constraint, drop_column),
     "reset": (reset_options,),
-    "set": (set_options,),
+    "cluster": (_cluster_on,),
+    "set": (set_options, _set_logged, _without_cluster),
     "validate": (_validate,),
 }
 """By first word: readers, each of which takes what is behind it or leaves it to the next."""

@@ -56,7 +56,19 @@ def name_list(reader: Reader) -> tuple[Name, ...]:
 
 
 _ADJECTIVES = frozenset(
-    ("access", "default", "event", "foreign", "global", "local", "materialized", "or", "temp", "temporary")
+    (
+        "access",
+        "constraint",
+        "default",
+        "event",
+        "foreign",
+        "global",
+        "local",
+        "materialized",
+        "or",
+        "temp",
+        "temporary",
+    )
 ) | frozenset(("text", "unique", "unlogged", "user"))
 
 

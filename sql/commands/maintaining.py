@@ -1,4 +1,4 @@
-"""ANALYZE, VACUUM, OPTIMIZE TABLE and TRUNCATE."""
+"""ANALYZE, VACUUM, REINDEX, CLUSTER, OPTIMIZE TABLE and TRUNCATE."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from sql.commands.base import Command, Name, name_list
+from sql.commands.base import Command, Name, name_list, value
 from sql.reading import Reader
+from storage.errors import FeatureNotSupported, SqlSyntaxError
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,24 @@ class Optimize(Command):
 
     name: Name
     mode: Literal["", "flush", "full"]
+
+
+@dataclass(frozen=True)
+class Reindex(Command):
+    """REINDEX; `kind` is index, table, schema, database or system, whose name may be left out."""
+
+    kind: str
+    name: Name
+    concurrently: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Cluster(Command):
+    """CLUSTER; without a name all tables that were clustered before, without an index by the same one."""
+
+    name: Name
+    index: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,56 @@ def _optimize(reader: Reader) -> Command:
     return Optimize(name, "full" if reader.word("full") else "")
 
 
+def _reindex(reader: Reader) -> Command:
+    """REINDEX [(options)] kind [CONCURRENTLY] name."""
+    chosen = _switches(reader, "REINDEX", ("concurrently", "verbose", "tablespace"))
+    kind = reader.one_of("index", "table", "schema", "database", "system")
+    if not kind:
+        raise reader.wrong()
+    concurrently = reader.word("concurrently") or "concurrently" in chosen
+    name = () if kind in ("database", "system") and reader.token is None else reader.qualified()
+    return Reindex(kind, name, concurrently, "verbose" in chosen)
+
+
+def _cluster(reader: Reader) -> Command:
+    """CLUSTER [(options) | VERBOSE] [table [USING index]], or CLUSTER index ON table."""
+    if not _switches(reader, "CLUSTER", ("verbose",)):
+        reader.word("verbose")
+    if reader.token is None:
+        return Cluster(())
+    name = reader.qualified()
+    if reader.word("on"):
+        return Cluster(reader.qualified(), name[-1])
+    return Cluster(name, reader.name() if reader.word("using") else "")
+
+
+def _switches(reader: Reader, command: str, known: tuple[str, ...]) -> frozenset[str]:
+    """Options in parentheses: those that are on. Raises SqlSyntaxError for others, 0A000 for TABLESPACE."""
+    found: set[str] = set()
+    if not reader.mark("("):
+        return frozenset()
+    while True:
+        token, name = reader.token, reader.name()
+        position = 0 if token is None else token.position
+        if name not in known:
+            raise SqlSyntaxError(f'unrecognized {command} option "{name}"', position=position)
+        if name == "tablespace":
+            raise FeatureNotSupported(f"{command} (TABLESPACE) is not supported", position=position)
+        ends = reader.token is None or reader.token.is_mark(",") or reader.token.is_mark(")")
+        said = "true" if ends else value(reader).lower()
+        if said not in _SWITCHES:
+            raise SqlSyntaxError(f"{name} requires a Boolean value", position=position)
+        if _SWITCHES[said]:
+            found.add(name)
+        if not reader.mark(","):
+            break
+    reader.must_mark(")")
+    return frozenset(found)
+
+
+_SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+
+
 def _maintained(reader: Reader) -> tuple[Name, ...]:
     return name_list(reader) if reader.token is not None else ()
 
@@ -93,4 +162,6 @@ READERS: dict[str, Callable[[Reader], Command]] = {
     "analyse": _analyze,
     "vacuum": _vacuum,
     "optimize": _optimize,
+    "reindex": _reindex,
+    "cluster": _cluster,
 }

@@ -41,7 +41,6 @@ from storage.errors import FeatureNotSupported
 Adjectives = frozenset[str]
 _ADJECTIVES = ("columnstore", "global", "local", "recursive", "temp", "temporary", "unlogged", "unique")
 _NONE: Adjectives = frozenset()
-_TEMPORARY = frozenset(("temporary",))
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,12 @@ def _function(kind: str) -> Callable[[Reader, Adjectives], Command]:
 
 
 CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] = {
-    "table": (create_table, frozenset(("columnstore", "temporary"))),
+    "table": (create_table, frozenset(("columnstore", "temporary", "unlogged"))),
     "view": (create_view, frozenset(("temporary", "recursive", "replace"))),
     "materialized": (create_materialized_view, frozenset(("unlogged",))),
     "index": (_index, frozenset(("unique",))),
     "schema": (_plain(create_schema), _NONE),
-    "sequence": (create_sequence, _TEMPORARY),
+    "sequence": (create_sequence, frozenset(("temporary", "unlogged"))),
     "role": (_plain(create_role), _NONE),
     "group": (_plain(create_role), _NONE),
     "user": (_plain(create_user), _NONE),
@@ -143,6 +142,9 @@ def _create(reader: Reader) -> Command:
     kind = reader.one_of(*CREATES)
     if kind:
         read, known = CREATES[kind]
+        if adjectives >= {"temporary", "unlogged"}:
+            reader.index -= 2  # the second of the two
+            raise reader.wrong()
         if adjectives <= known:
             return read(reader, adjectives)
         if kind == "materialized":

@@ -19,13 +19,14 @@ class CreateSequence(Command):
     if_not_exists: bool
     options: Options
     temporary: bool = False
+    unlogged: bool = False
 
 
 def create_sequence(reader: Reader, adjectives: frozenset[str]) -> Command:
-    """CREATE [TEMPORARY] SEQUENCE, from the name on."""
+    """CREATE [TEMPORARY | UNLOGGED] SEQUENCE, from the name on."""
     if_not_exists = reader.word("if", "not", "exists")
-    name = reader.qualified()
-    return CreateSequence(name, if_not_exists, sequence_options(reader), "temporary" in adjectives)
+    name, options = reader.qualified(), sequence_options(reader)
+    return CreateSequence(name, if_not_exists, options, "temporary" in adjectives, "unlogged" in adjectives)
 
 
 def sequence_options(reader: Reader) -> Options:

@@ -9,7 +9,6 @@ from sql.commands.base import Command, Name
 from sql.commands.prepared import Execute, read_execute
 from sql.reading import Reader
 from sql.tokens import Token
-from storage.errors import FeatureNotSupported
 
 
 @dataclass(frozen=True)
@@ -18,6 +17,7 @@ class CreateTable(Command):
 
     tokens: tuple[Token, ...]
     temporary: bool = False
+    unlogged: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,18 @@ class CreateTableAs(Command):
     with_data: bool = True
     options: tuple[tuple[str, str], ...] = ()
     execute: Execute | None = None
+    unlogged: bool = False
 
 
 def create_table(reader: Reader, adjectives: frozenset[str]) -> Command:
-    """CREATE [TEMPORARY] TABLE, from the name on."""
-    temporary = "temporary" in adjectives
+    """CREATE [TEMPORARY | UNLOGGED] TABLE, from the name on."""
+    temporary, unlogged = "temporary" in adjectives, "unlogged" in adjectives
     start = reader.index
     found = _table_as(reader, temporary)
     if found is not None:
-        return found
+        return replace(found, unlogged=unlogged)
     reader.index = start
-    return CreateTable(reader.rest(), temporary)
+    return CreateTable(reader.rest(), temporary, unlogged)
 
 
 def _table_as(reader: Reader, temporary: bool) -> CreateTableAs | None:
@@ -103,7 +104,7 @@ def read_on_commit(reader: Reader) -> str:
 
 
 def select_into(tokens: Sequence[Token]) -> CreateTableAs | None:
-    """SELECT ... INTO [TEMPORARY] [TABLE] name FROM ...: CREATE TABLE AS in an older spelling."""
+    """SELECT ... INTO [TEMPORARY | UNLOGGED] [TABLE] name FROM ...: CREATE TABLE AS in an older spelling."""
     depth = 0
     for at, token in enumerate(tokens):
         if token.is_mark("("):
@@ -124,8 +125,8 @@ def _into(tokens: Sequence[Token], at: int) -> CreateTableAs:
     temporary = bool(reader.one_of("temp", "temporary"))
     if not temporary and reader.word("local"):
         temporary = bool(reader.one_of("temp", "temporary"))
-    if reader.word("unlogged"):
-        raise FeatureNotSupported("SELECT INTO UNLOGGED is not supported", position=tokens[at + 1].position)
+    unlogged = not temporary and reader.word("unlogged")
     reader.word("table")
     name = reader.qualified()
-    return CreateTableAs(name, (), (*tokens[:at], *reader.rest()), temporary=temporary)
+    query = (*tokens[:at], *reader.rest())
+    return CreateTableAs(name, (), query, temporary=temporary, unlogged=unlogged)

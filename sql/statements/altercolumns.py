@@ -122,6 +122,7 @@ def _new_sequence(host: Host, table: Table, name: str, clause: ColumnClause, num
     named = free_name(host, schema, (table.name, name, "seq"), set())
     made = make_sequence(host.transaction.allocate_oid(), schema.oid, named, clause.type, clause.sequence)
     made = replace(made, owned_by=(table.oid, number), temporary=table.temporary, owner=table.owner)
+    made = replace(made, unlogged=table.unlogged)
     host.transaction.define(made)
     return made
 

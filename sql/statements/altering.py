@@ -15,9 +15,10 @@ from sql.statements.constraints import add_constraints, numbers_of, require_valu
 from sql.statements.control import done
 from sql.statements.dropping import find, kind_of, must_hold_rows
 from sql.statements.host import Host
+from sql.statements.reindexing import clustering
 from sql.statements.removing import remove
 from storage.definitions import Constraint, Table
-from storage.errors import UndefinedObject, WrongObjectType
+from storage.errors import InvalidTableDefinition, UndefinedObject, WrongObjectType
 from storage.transactions.locks import TableMode
 
 
@@ -111,6 +112,45 @@ def _replace(host: Host, table: Table, constraint: Constraint) -> None:
     host.transaction.define(replace(table, constraints=tuple(kept)))
 
 
+def set_logged(host: Host, table: Table, action: commands.SetLogged, text: str) -> None:
+    """SET LOGGED, SET UNLOGGED: kept, with its sequences; rows are in the log either way."""
+    if table.temporary:
+        raise InvalidTableDefinition(
+            f'cannot change logged status of table "{table.name}" because it is temporary'
+        )
+    if table.unlogged != action.logged:
+        return
+    _refuse_less_lasting(host, table, action.logged)
+    host.transaction.define(replace(table, unlogged=not action.logged))
+    for sequence in list(host.catalog.sequences()):
+        if sequence.owned_by is not None and sequence.owned_by[0] == table.oid:
+            host.transaction.define(replace(sequence, unlogged=not action.logged))
+
+
+def _refuse_less_lasting(host: Host, table: Table, logged: bool) -> None:
+    """Raise where a foreign key would point from a logged table to an unlogged one."""
+    kind, other = ("logged", "unlogged") if logged else ("unlogged", "logged")
+    if logged:
+        keys = (c.references for c in table.foreign_keys if c.references is not None)
+        others = [host.catalog.table(key.table) for key in keys]
+    else:
+        others = [pointing for pointing, _ in host.catalog.pointing_to(table.oid)]
+    for one in others:
+        if one.oid != table.oid and one.unlogged == logged:
+            raise InvalidTableDefinition(
+                f'could not change table "{table.name}" to {kind} because it references {other} table '
+                f'"{one.name}"'
+            )
+
+
+def cluster_on(host: Host, table: Table, action: commands.ClusterOn, text: str) -> None:
+    """CLUSTER ON, SET WITHOUT CLUSTER."""
+    oid = 0
+    if action.index:
+        oid = clustering(host, table, action.index).oid
+    host.transaction.define(replace(table, clustered=oid))
+
+
 RUN: dict[type[Action], Callable[[Host, Table, Any, str], list[Action] | None]] = {
     commands.AddColumn: altercolumns.add_column,
     commands.AddIdentity: altercolumns.add_identity,
@@ -122,6 +162,8 @@ RUN: dict[type[Action], Callable[[Host, Table, Any, str], list[Action] | None]] 
     commands.SetIdentity: altercolumns.set_identity,
     commands.SetNotNull: altercolumns.set_not_null,
     commands.SetOptions: altercolumns.set_options,
+    commands.SetLogged: set_logged,
+    commands.ClusterOn: cluster_on,
     commands.AddConstraint: add_constraint,
     commands.AlterConstraint: alter_constraint,
     commands.DropConstraint: drop_constraint,

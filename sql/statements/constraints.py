@@ -198,6 +198,7 @@ def _foreign_key(
     numbers = numbers_of(table, clause.columns, message)
     pointed, index = _pointed(parent, said, numbers, message)
     name = clause.name or free_name(host, schema, (table.name, *clause.columns, "fkey"), taken)
+    _refuse_less_lasting(table, parent)
     _refuse_actions(table, numbers, said)
     must_reference(host, parent, pointed)
     for number, other in zip(numbers, pointed, strict=True):
@@ -219,6 +220,17 @@ def _foreign_key(
         deferred=clause.deferred,
         validated=clause.validated,
     )
+
+
+def _refuse_less_lasting(table: Table, parent: Table) -> None:
+    """Raise InvalidTableDefinition for a table whose rows may go while those that point to them stay."""
+    if table.temporary or parent.temporary:
+        if not (table.temporary and parent.temporary):
+            kind = "temporary" if table.temporary else "unlogged" if table.unlogged else "permanent"
+            others = "permanent or unlogged" if kind == "unlogged" else kind
+            raise InvalidTableDefinition(f"constraints on {kind} tables may reference only {others} tables")
+    elif parent.unlogged and not table.unlogged:
+        raise InvalidTableDefinition("constraints on permanent tables may reference only permanent tables")
 
 
 def _refuse_actions(table: Table, numbers: Sequence[int], said: ReferencesClause) -> None:

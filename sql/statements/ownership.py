@@ -235,6 +235,14 @@ def _lock(host: Host, command: commands.LockTables, text: str) -> None:
             must_have(host, found, letters.get(command.mode, "wdD"))
 
 
+def _reindex(host: Host, command: commands.Reindex, text: str) -> None:
+    if command.kind in ("database", "system"):
+        if command.name in ((), (host.database,)):
+            raise InsufficientPrivilege(f"must be owner of database {host.database}")
+        return
+    _own(host, command.kind, command.name)
+
+
 def _create_schema(host: Host, command: commands.CreateSchema, text: str) -> None:
     must_create_in_database(host)
     if command.owner:
@@ -271,5 +279,7 @@ _CHECKS: dict[type[Command], Checked] = {
     commands.CreateExtension: lambda host, command, text: must_create_in_database(host),
     commands.Truncate: _truncate,
     commands.LockTables: _lock,
+    commands.Reindex: _reindex,
+    commands.Cluster: lambda host, command, text: _own_relation(host, command.name) if command.name else None,
     commands.Optimize: lambda host, command, text: _own_relation(host, command.name),
 }

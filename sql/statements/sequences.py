@@ -133,7 +133,7 @@ def create_sequence(host: Host, command: commands.CreateSequence, text: str) -> 
     if any(name == "restart" for name, _ in command.options):
         raise SqlSyntaxError("RESTART is for ALTER SEQUENCE")
     made = make_sequence(oid, schema.oid, command.name[-1], INT8, command.options)
-    made = replace(made, temporary=schema.temporary, owner=owner(host))
+    made = replace(made, temporary=schema.temporary, unlogged=command.unlogged, owner=owner(host))
     transaction.define(owned_by(host, made, command.options))
     return done("CREATE SEQUENCE")
 

@@ -61,7 +61,7 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
         raise TooManyColumns(f"tables can have at most {MOST_COLUMNS} columns")
     for column in whole.columns:
         check_column(column, clause.name[-1])
-    table, sequences = _define(host, whole, schema, text)
+    table, sequences = _define(host, whole, schema, command.unlogged, text)
     _check_defaults(host, whole.columns, table, text)
     for sequence in sequences:
         host.transaction.define(sequence)
@@ -123,7 +123,9 @@ def _check_generated(column: ColumnClause, table: str) -> None:
         raise SqlSyntaxError(message, position=column.position)
 
 
-def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Table, list[Sequence]]:
+def _define(
+    host: Host, whole: Expanded, schema: Schema, unlogged: bool, text: str
+) -> tuple[Table, list[Sequence]]:
     transaction, clause = host.transaction, whole.clause
     oid = transaction.allocate_oid()
     taken = {clause.name[-1]}
@@ -138,7 +140,8 @@ def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Tab
             sequence = make_sequence(
                 transaction.allocate_oid(), schema.oid, sequence_name, column.type, column.sequence
             )
-            sequences.append(replace(sequence, owned_by=(oid, number), temporary=schema.temporary))
+            owned = replace(sequence, owned_by=(oid, number), temporary=schema.temporary, unlogged=unlogged)
+            sequences.append(owned)
             sequence_oid = sequence.oid
         made = ColumnDefinition(
             column.name, column.type, number, column.not_null, default, column.identity, sequence_oid
@@ -160,6 +163,7 @@ def _define(host: Host, whole: Expanded, schema: Schema, text: str) -> tuple[Tab
         options=clause.options,
         temporary=schema.temporary,
         on_commit=clause.on_commit,
+        unlogged=unlogged,
     )
     for column, definition in zip(whole.columns, columns, strict=True):
         if column.generated or column.computed:

@@ -85,6 +85,7 @@ def created(host: Host, command: commands.CreateTableAs, plan: Plan) -> Table | 
         options=command.options,
         temporary=schema.temporary,
         on_commit=command.on_commit,
+        unlogged=command.unlogged,
     )
     transaction.define(table)
     return table

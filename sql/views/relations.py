@@ -18,6 +18,7 @@ from storage.definitions import (
     ColumnDefinition,
     Constraint,
     Index,
+    Relation,
     Sequence,
     Table,
     View,
@@ -64,7 +65,7 @@ def pg_class(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
 
 def _classes(catalog: Catalog) -> Iterable[dict[str, object]]:
     for relation in catalog.relations.values():
-        persistence = {"relpersistence": ord("t" if relation.temporary else "p")}
+        persistence = {"relpersistence": ord(_persistence(relation))}
         if isinstance(relation, Sequence):
             row = _class(relation.oid, relation.name, relation.schema, "S", relation.owner, 3)
             yield row | persistence
@@ -110,9 +111,16 @@ def _classes(catalog: Catalog) -> Iterable[dict[str, object]]:
         yield _class(index.oid, index.name, table.schema, "i", table.owner, count) | {
             "relam": names.method_oid(index),
             "relfilenode": index.oid,
-            "relpersistence": ord("t" if table.temporary else "p"),
+            "relpersistence": ord(_persistence(table)),
             "reloptions": [f"{key}={value}" for key, value in index.options] or None,
         }
+
+
+def _persistence(relation: Relation) -> str:
+    """'p' permanent, 'u' unlogged, 't' temporary."""
+    if relation.temporary:
+        return "t"
+    return "u" if not isinstance(relation, View) and relation.unlogged else "p"
 
 
 def _has_triggers(catalog: Catalog, table: Table) -> bool:
@@ -295,6 +303,7 @@ def pg_index(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "indisunique": index.unique,
             "indnullsnotdistinct": index.nulls,
             "indisprimary": index.constraint == "p",
+            "indisclustered": index.oid == table.clustered,
             "indimmediate": True,
             "indisvalid": True,
             "indisready": True,
