@@ -41,6 +41,9 @@ class Morsel(Protocol):
     def decides(self, predicate: Conjunction) -> bool:
         """Whether `select` is true just of the rows that meet the predicate, None meaning all."""
 
+    def count(self, predicate: Conjunction) -> int:
+        """How many rows are visible and, by `select`, not ruled out."""
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """A column of the table, decoded: of all rows, or of these positions in the morsel.
 

@@ -8,7 +8,7 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -103,10 +103,14 @@ class Scan:
         """See engine.operators.base.Counted."""
         if self.row_ids or not self._safe:
             return map(rows_of, self.morsels(run))
+        if self.rest is None:
+            return self._morsels(run, self._count_unread, read=())
         return self._morsels(run, self._count)
 
-    def _morsels(self, run: Run, part: Part) -> Iterator[Callable[[], Any]]:
-        """What `part` makes of each morsel."""
+    def _morsels(
+        self, run: Run, part: Part, read: Collection[int] | None = None
+    ) -> Iterator[Callable[[], Any]]:
+        """What `part` makes of each morsel, for which columns `read` (attnums; None: all) will be read."""
         view = run.snapshot.table(self.table)
         advice = conjunction_of(self.bounds, view.table, run)
         if advice is None:
@@ -130,7 +134,8 @@ class Scan:
             count(run, self, Segments_Skipped=skipped, Segments=segments)
             skipped, blocks = view.skipped_blocks(skipping)
             count(run, self, Blocks_Skipped=skipped, Blocks=blocks)
-        for morsel in view.morsels(skipping, asked=self.numbers, tasks=TASKS):
+        asked = self.numbers if read is None else read
+        for morsel in view.morsels(skipping, asked=asked, tasks=TASKS):
             for task in self._parts(part, morsel, columns, predicate, (whole, rest), run, self, filters):
                 if self._safe:
                     yield task
@@ -227,13 +232,27 @@ class Scan:
     ) -> int:
         """How many rows of a stretch of a morsel survive."""
         test = open_test(whole.morsel, predicate, tests)
-        mask = likely(whole, predicate)
-        if filters or test.condition is not None:
-            batch = self._survivors_of(whole, mask, test, run, owner, filters)
+        if test.condition is not None or not all(each.idle for each in filters):
+            batch = self._survivors_of(whole, likely(whole, predicate), test, run, owner, filters)
             return 0 if batch is None else batch.rows
-        left = whole.count if mask is None else int(np.count_nonzero(mask))
+        left = whole.alone.count(predicate)
         count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
         return left
+
+    def _count_unread(
+        self,
+        whole: ScanRows,
+        predicate: Conjunction,
+        tests: tuple[Test, Test],
+        run: Run,
+        owner: Operator,
+        filters: Sequence[KeyFilter],
+    ) -> int:
+        """`_count` of a stretch that is long, as nothing of it is likely to be read; else piece by piece."""
+        if open_test(whole.morsel, predicate, tests).condition is None:
+            return self._count(whole, predicate, tests, run, owner, filters)
+        pieces = (ScanRows(each, whole.columns, None, 0, each.rows) for each in whole.alone.pieces())
+        return sum(self._count(piece, predicate, tests, run, owner, filters) for piece in pieces)
 
     def _selected(
         self,

@@ -51,6 +51,12 @@ class ScanRows:
         """(count,) positions in the morsel."""
         return np.arange(self.start, self.stop) if self.positions is None else self.positions
 
+    @property
+    def alone(self) -> Morsel:
+        """All rows from start to stop as a morsel of their own."""
+        whole = self.start == 0 and self.stop == self.morsel.rows
+        return self.morsel if whole else self.morsel.slice(self.start, self.stop)
+
     def take(self, rows: Positions, known: Mapping[int, Column] | None = None) -> ScanRows:
         """Those of the rows; `known` is what is fetched already of them."""
         mine = rows + self.start if self.positions is None else self.positions[rows]

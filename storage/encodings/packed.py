@@ -131,7 +131,8 @@ class Packed:
         if low > MOST or high < LEAST or low > high:
             low, high, table = 0, -1, None
         low, high = max(int(low), LEAST), min(int(high), MOST)
-        return Term(self.words, self.offsets, self.widths, self.bases, low, high, inside, table)
+        arrays = self.words, self.offsets, self.widths, self.bases
+        return Term(*arrays, low, high, inside, table, self._addresses)
 
     def term(self, op: Comparison, value: Any) -> Term | None:
         """See Packing: of integers, without writing them out."""

@@ -75,6 +75,7 @@ from storage.kernels.plain.sums import largest as largest
 from storage.kernels.plain.sums import smallest as smallest
 from storage.kernels.plain.sums import sum_floats as sum_floats
 from storage.kernels.plain.sums import sum_integers as sum_integers
+from storage.kernels.plain.terms import count_terms as count_terms
 from storage.kernels.plain.terms import select_terms as select_terms
 from storage.kernels.plain.terms import true_rows as true_rows
 from storage.kernels.plain.texts import match_parts as match_parts

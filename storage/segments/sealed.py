@@ -221,7 +221,7 @@ class Sealed:
     def morsel_rows(self, asked: Collection[int] | None = None, most: int = ZONE_ROWS) -> int:
         """How many rows make a morsel, a power of two: see storage.segments.table.Part."""
         width = self.segment.row_bytes if asked is None else self.segment.width(asked)
-        fitting = min(most, MOST_ROWS, portion(MORSEL_BYTES, MORSEL_PART) // max(width, 1))
+        fitting = min(most, MOST_ROWS, portion(MORSEL_BYTES, MORSEL_PART) // width) if width else most
         return 1 << (max(fitting, 64).bit_length() - 1)  # which lies within one extent of wide rows
 
     def save(self, folder: Path, file: str) -> None:

@@ -56,9 +56,7 @@ class Selector:
 
     def select(self, start: int, stop: int) -> Mask | None:
         """(stop - start,) false where the encoded form rules a row out; None: no help."""
-        found = (encoded.select(op, value, start, stop) for encoded, op, value in self._others)
-        masks = [mask[start:stop] for mask in self._masks]
-        masks += [mask for mask in found if mask is not None]
+        masks = self._masks_of(start, stop)
         if self._terms:
             out = np.empty(max(stop - start, 0), np.bool_)
             kernels.select_terms(self._terms, masks, start, out)
@@ -66,6 +64,19 @@ class Selector:
         if len(masks) < 2:
             return masks[0] if masks else None
         return cast(Mask, np.logical_and.reduce(masks))
+
+    def count(self, start: int, stop: int, visible: Mask | None) -> int:
+        """How many rows of start to stop the encoded form leaves, of those that are (None: all) visible."""
+        masks = self._masks_of(start, stop)
+        if visible is not None:
+            masks.append(visible)
+        return kernels.count_terms(self._terms, masks, start, stop) if self._terms or masks else stop - start
+
+    def _masks_of(self, start: int, stop: int) -> list[Mask]:
+        """What is said of rows start to stop besides the terms."""
+        found = (encoded.select(op, value, start, stop) for encoded, op, value in self._others)
+        masks = [mask[start:stop] for mask in self._masks]
+        return [*masks, *(mask for mask in found if mask is not None)]
 
 
 def _narrowed(known: Term, term: Term) -> bool:

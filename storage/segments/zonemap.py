@@ -2,7 +2,8 @@
 
 Bounds that are whole numbers, or numerics of a few places, stand in arrays of int64, numerics in units of
 their smallest place; a zone without a bound has the end of int64 there. A constant between two units is
-below the one and above the other. All other zones are asked one by one.
+below the one and above the other. Bounds of floats stand in arrays of float64; a zone without a bound has
+NaN there, of which no comparison is true. All other zones are asked one by one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from storage.column import Mask, Positions
 from storage.predicate import Comparison
@@ -21,6 +23,7 @@ from storage.segments.zones import Zone
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _EXACT = Context(prec=400_000)
 _DIGITS = 18  # before the last place of what is within int64 for sure
+Floats = npt.NDArray[np.float64]
 Bounds = tuple[int, Positions, Positions]
 """(the places of the units, lower bounds, upper bounds)"""
 
@@ -33,6 +36,8 @@ class ZoneMap:
 
     def may_match(self, op: Comparison, key: Any) -> Mask:
         """(zones,) which may hold a row for which `column op value` holds; `key`: see Zone.may_match."""
+        if isinstance(key, float) and key == key and self._floats is not None:
+            return _of_floats(*self._floats, op, key) & self._some
         bounds = self._bounds if isinstance(key, int | Decimal) else None
         ends = None if bounds is None else _in_units(key, bounds[0])
         if bounds is None or ends is None:
@@ -60,6 +65,14 @@ class ZoneMap:
         return np.array([zone.nulls < zone.rows for zone in self._zones], np.bool_)
 
     @cached_property
+    def _floats(self) -> tuple[Floats, Floats] | None:
+        """The bounds of floats in arrays, (lower, upper); None where they are something else."""
+        if not all(isinstance(end, float | None) for zone in self._zones for end in (zone.low, zone.high)):
+            return None
+        lows, highs = [zone.low for zone in self._zones], [zone.high for zone in self._zones]
+        return np.array(lows, np.float64), np.array(highs, np.float64)  # None is NaN
+
+    @cached_property
     def _bounds(self) -> Bounds | None:
         """The bounds in arrays; None where they are no such numbers."""
         lows, highs = [zone.low for zone in self._zones], [zone.high for zone in self._zones]
@@ -76,6 +89,25 @@ class ZoneMap:
         low = [units.get(bound, _LEAST) for bound in lows]
         high = [units.get(bound, _MOST) for bound in highs]
         return places, np.array(low, np.int64), np.array(high, np.int64)
+
+
+def _of_floats(lows: Floats, highs: Floats, op: Comparison, key: float) -> Mask:
+    """(zones,) which may hold such a float, nulls left aside."""
+    found: Mask
+    match op:
+        case Comparison.EQ:
+            found = ~((lows > key) | (highs < key))
+        case Comparison.NE:
+            found = (lows != key) | (highs != key)
+        case Comparison.LT:
+            found = ~(lows >= key)
+        case Comparison.LE:
+            found = ~(lows > key)
+        case Comparison.GT:
+            found = ~(highs <= key)
+        case _:
+            found = ~(highs < key)
+    return found
 
 
 def _in_units(key: int | Decimal, places: int) -> tuple[int, int] | None:

@@ -222,6 +222,11 @@ class OwnMorsel:
         """Never."""
         return False
 
+    def count(self, predicate: Conjunction) -> int:
+        """See storage.seams.Morsel."""
+        visible = self.visible()
+        return self.rows if visible is None else int(np.count_nonzero(visible))
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
         if definition.number < 0:

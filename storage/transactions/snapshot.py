@@ -121,6 +121,14 @@ class PartMorsel:
         selector = self._asked.selector(predicate)
         return selector is not None and selector.exact
 
+    def count(self, predicate: Conjunction) -> int:
+        """See storage.seams.Morsel."""
+        visible = self.visible()
+        selector = self._asked.selector(predicate) if predicate else None
+        if selector is not None:
+            return selector.count(self._start, self._stop, visible)
+        return self.rows if visible is None else int(np.count_nonzero(visible))
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         """See storage.seams.Morsel."""
         if definition.number < 0:

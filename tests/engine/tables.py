@@ -39,6 +39,9 @@ class RowsMorsel:
     def decides(self, predicate: Conjunction) -> bool:
         return False
 
+    def count(self, predicate: Conjunction) -> int:
+        return self.rows if self.seen is None else int(np.count_nonzero(self.seen))
+
     def column(self, definition: ColumnDefinition, rows: Positions | None = None) -> Column:
         position = definition.number - 1
         column = self.columns[position]

@@ -66,6 +66,7 @@ def test_rows_meet_all_terms(twin: ModuleType, data: st.DataObject) -> None:
     for mask in (*(np.array(true, np.bool_)[start:stop] for _, true in found), *masks):
         wanted &= mask
     assert out.tolist() == wanted.tolist()
+    assert twin.count_terms([term for term, _ in found], masks, start, stop) == wanted.sum()
 
 
 @pytest.mark.parametrize("twin", TWINS)

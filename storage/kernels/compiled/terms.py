@@ -98,38 +98,86 @@ def _meet(out, done, other, within, wanted):  # type: ignore[no-untyped-def]
     return left > 0
 
 
+@njit(
+    types.int64(
+        *(_TABLE, _PLACES, types.uint64, types.uint64, types.uint64, _BYTES, types.uint64),
+        *(_OUT, _BYTES, types.uint64[::1]),
+    ),
+    nogil=True,
+    cache=True,
+)
+def _met(terms, masks, row, wanted, done, out, here, known, aside, codes):  # type: ignore[no-untyped-def]
+    """Which of so many rows from `row` on, all of one block, meet all: into out[here:], if they are open.
+
+    Or what is known of all of them. `masks` are addresses, in which the rows come behind `done` others;
+    `known`, `aside` and `codes` are room for a number a term and for a block's rows.
+    """
+    block, within = row // _BLOCK, row % _BLOCK
+    for t in range(len(terms)):
+        known[t] = _decided(terms, t, block)
+        if known[t] == _NONE:
+            return _NONE
+    begun = False
+    for t in range(len(terms)):
+        if known[t] != _OPEN:
+            continue
+        if not begun and within == _ZERO and wanted % _LANES == _ZERO:
+            _compare(terms, t, block, wanted, out, here, codes)
+        else:
+            if not begun:
+                fill(1, wanted, out, here)
+            _compare(terms, t, block, within + wanted, aside, _ZERO, codes)
+            if not _meet(out, here, aside, within, wanted):
+                return _NONE
+        begun = True
+    if len(masks) and not begun:
+        fill(1, wanted, out, here)
+        begun = True
+    for m in range(len(masks)):
+        if not _meet(out, here, u1(masks[m] + np.int64(done), np.int64(wanted)), _ZERO, wanted):
+            return _NONE
+    return _OPEN if begun else _EVERY
+
+
 @njit(types.void(_TABLE, _PLACES, types.uint64, _BYTES), nogil=True, cache=True)
 def _select(terms, masks, start, out):  # type: ignore[no-untyped-def]
-    """`masks` are addresses."""
-    aside, codes = np.empty(BLOCK, np.uint8), np.empty(BLOCK, np.uint64)
-    known = np.empty(len(terms), np.int64)
-    count, row, done = _U(len(out)), start, _ZERO
+    """See select_terms."""
+    known, aside, codes = (
+        np.empty(len(terms), np.int64),
+        np.empty(BLOCK, np.uint8),
+        np.empty(BLOCK, np.uint64),
+    )
+    count, done = _U(len(out)), _ZERO
     while done < count:
-        block, within = row // _BLOCK, row % _BLOCK
-        wanted = min(_BLOCK - within, count - done)
-        left = True
-        for t in range(len(terms)):
-            known[t] = _decided(terms, t, block)
-            left = left and known[t] != _NONE
-        begun = False
-        for t in range(len(terms)):
-            if not left or known[t] != _OPEN:
-                continue
-            if not begun and within == _ZERO and wanted % _LANES == _ZERO:
-                _compare(terms, t, block, wanted, out, done, codes)
-            else:
-                if not begun:
-                    fill(1, wanted, out, done)
-                _compare(terms, t, block, within + wanted, aside, _ZERO, codes)
-                left = _meet(out, done, aside, within, wanted)
-            begun = True
-        if not begun:
-            fill(1 if left else 0, wanted, out, done)
-        for m in range(len(masks)):
-            if left:
-                left = _meet(out, done, u1(masks[m] + np.int64(done), np.int64(wanted)), _ZERO, wanted)
+        row = start + done
+        wanted = min(_BLOCK - row % _BLOCK, count - done)
+        found = _met(terms, masks, row, wanted, done, out, done, known, aside, codes)
+        if found != _OPEN:
+            fill(1 if found == _EVERY else 0, wanted, out, done)
         done += wanted
-        row += wanted
+
+
+@njit(types.int64(_TABLE, _PLACES, types.uint64, types.uint64), nogil=True, cache=True)
+def _counted(terms, masks, start, count):  # type: ignore[no-untyped-def]
+    """See count_terms."""
+    known, aside, codes = (
+        np.empty(len(terms), np.int64),
+        np.empty(BLOCK, np.uint8),
+        np.empty(BLOCK, np.uint64),
+    )
+    out = np.empty(BLOCK, np.uint8)
+    done, total = _ZERO, np.int64(0)
+    while done < count:
+        row = start + done
+        wanted = min(_BLOCK - row % _BLOCK, count - done)
+        found = _met(terms, masks, row, wanted, done, out, _ZERO, known, aside, codes)
+        if found == _EVERY:
+            total += np.int64(wanted)
+        elif found == _OPEN:
+            for i in range(wanted):
+                total += out[i]
+        done += wanted
+    return total
 
 
 _GATHER = _U(0x0102_0408_1020_4080)
@@ -163,7 +211,10 @@ def _address(array: Any) -> int:
 def _described(term: Term) -> Any:
     """The numbers of a term, and the arrays that addresses point to."""
     if term.described is None:
-        arrays = [np.ascontiguousarray(a) for a in (term.words, term.offsets, term.widths, term.bases)]
+        arrays, addresses = [], term.addresses
+        if addresses is None:
+            arrays = [np.ascontiguousarray(a) for a in (term.words, term.offsets, term.widths, term.bases)]
+            addresses = tuple(map(_address, arrays))
         looked_up = bits = 0
         if term.table is not None:
             table = np.append(term.table, np.False_)
@@ -173,17 +224,34 @@ def _described(term: Term) -> Any:
                 bits = sum(1 << place for place in np.flatnonzero(table).tolist())
                 bits -= (bits >> 63) << 64  # as int64
         bounds = (term.low, term.high, int(term.inside))
-        numbers = (*map(_address, arrays[:4]), len(term.widths), *bounds, looked_up, bits)
+        numbers = (*addresses, len(term.widths), *bounds, looked_up, bits)
         term.described = np.array(numbers, np.int64), arrays
     return term.described[0]
 
 
 def select_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, out: Mask) -> None:
     """See plain.terms.select_terms."""
-    given = [np.ascontiguousarray(mask) for mask in masks]  # named, so that what addresses point to stays
-    numbers = np.array([_described(term) for term in terms], np.int64).reshape(-1, _FEW + 1)
-    places = np.array([_address(mask) for mask in given], np.int64)
-    _select(numbers, places, _U(start), out.view(np.uint8))
+    given = _contiguous(masks)
+    _select(_numbers(terms), _places(given), _U(start), out.view(np.uint8))
+
+
+def count_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, stop: int) -> int:
+    """See plain.terms.count_terms."""
+    given = _contiguous(masks)
+    return int(_counted(_numbers(terms), _places(given), _U(start), _U(stop - start)))
+
+
+def _contiguous(masks: Sequence[Mask]) -> Sequence[Mask]:
+    """The masks so that their addresses say all: to be held on to for as long as those are used."""
+    return [np.ascontiguousarray(mask) for mask in masks]
+
+
+def _numbers(terms: Sequence[Term]) -> Any:
+    return np.array([_described(term) for term in terms], np.int64).reshape(-1, _FEW + 1)
+
+
+def _places(masks: Sequence[Mask]) -> Any:
+    return np.array([_address(mask) for mask in masks], np.int64)
 
 
 def true_rows(mask: Mask, first: int) -> Integers:

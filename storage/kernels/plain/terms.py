@@ -23,7 +23,8 @@ class Term:
 
     `low` and `high` are int64; nothing is between them where low is above high. A table is as long as there
     are numbers from low to high. No value is beyond int64, as it may be where a sum is meant modulo 2**64.
-    `described` is what the compiled twin has made of all this.
+    `addresses` are where words, offsets, widths and bases lie, if that is known; `described` is what the
+    compiled twin has made of all this.
     """
 
     words: Words
@@ -34,6 +35,7 @@ class Term:
     high: int = 0
     inside: bool = True
     table: Mask | None = None
+    addresses: tuple[int, ...] | None = None
     described: Any = field(default=None, repr=False)
 
 
@@ -49,6 +51,13 @@ def select_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, out: 
         out &= found == term.inside
     for mask in masks:
         out &= mask
+
+
+def count_terms(terms: Sequence[Term], masks: Sequence[Mask], start: int, stop: int) -> int:
+    """In how many rows of start to stop every term and each of the masks (of as many rows) is true."""
+    out = np.empty(stop - start, np.bool_)
+    select_terms(terms, masks, start, out)
+    return int(np.count_nonzero(out))
 
 
 def true_rows(mask: Mask, first: int) -> Integers:
