@@ -40,7 +40,7 @@ from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
 from engine.parallel import pool_safe, prepare
 from engine.partitions import Dealt
-from engine.pool import FAR_AHEAD, ordered
+from engine.pool import FAR_AHEAD, MOST_AHEAD, ordered
 from engine.rollups import Set, rolled_up, roots
 from engine.run import Run
 from engine.seams import Expression
@@ -131,7 +131,7 @@ class Aggregate:
         """The one group, where nothing but its rows is counted."""
         found: list[int] = []
         tasks = (partial(_append, found, task) for task in counts_of(self.child, run))
-        for _ in ordered(tasks, run, FAR_AHEAD):
+        for _ in ordered(tasks, run, MOST_AHEAD):
             pass
         run.check()
         return Batch(tuple(Column(call.type, np.array([sum(found)])) for call in self.calls), 1)
