@@ -6,21 +6,27 @@ Sums of values, squares and products are exact; a quotient is taken once, in the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
 
 from engine.aggregates.exact import ExactSums, cascade, products
-from engine.aggregates.registry import aggregate
-from engine.aggregates.sums import Counting
-from engine.frames import Pieces
+from engine.aggregates.registry import aggregate, grown
+from engine.aggregates.sums import Counting, DecimalSums
+from engine.frames import Pieces, differences
 from engine.values import decimals
+from engine.wordnumerics import numerics
+from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.errors import NumericValueOutOfRange
+from storage.kernels.plain.moments import DIGITS, LEFT
+from storage.kernels.plain.sums import LOW
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
+
+Halves = tuple[Positions, Positions]  # sums as kernels.plain.sums has them
+_ZERO = Decimal(0)
 
 # (name, whether over n - 1, whether the root is taken)
 _FAMILY = (
@@ -33,7 +39,7 @@ _FAMILY = (
 )
 
 
-class DecimalSpread(Counting):
+class Spread(DecimalSums):
     """Exact sums of numbers and of their squares."""
 
     sample: bool
@@ -41,68 +47,87 @@ class DecimalSpread(Counting):
 
     def prepare(self) -> None:
         super().prepare()
-        self.sums: list[Decimal] = []
-        self.squares: list[Decimal] = []
+        self.squares = np.zeros((0, DIGITS), np.int64)
+        self.other_squares: dict[int, Decimal] = {}
 
     def grow(self, count: int) -> None:
         super().grow(count)
-        self.sums.extend([Decimal(0)] * (count - len(self.sums)))
-        self.squares.extend([Decimal(0)] * (count - len(self.squares)))
+        self.squares = grown(self.squares, count)
 
-    def add(self, groups: Positions, columns: Sequence[Column]) -> None:
-        super().add(groups, columns)
-        context = decimals.EXACT
-        for group, item in zip(groups.tolist(), columns[0].values.tolist(), strict=True):
-            value = item if isinstance(item, Decimal) else Decimal(item)
-            self.sums[group] = context.add(self.sums[group], value)
-            self.squares[group] = context.fma(value, value, self.squares[group])
+    def add_integers(self, groups: Positions, column: Column) -> None:
+        values = column.values if column.units is None else column.units
+        kernels.sum_squares(groups, values, self.rows, self.high, self.low, self.squares)
+
+    def take_squares(self, rows: Positions, sums: Halves, squares: Halves, scale: int) -> None:
+        """Have so many rows, these sums and sums of squares in each group: of an empty state."""
+        self.take_sums(rows, *sums, scale)
+        high, low = squares
+        digits = (low & LOW, high & LOW, high >> 32, np.zeros_like(low))
+        self.squares = np.ascontiguousarray(np.stack(digits, axis=1))
+
+    def add_decimals(self, groups: list[int], values: list[Decimal]) -> None:
+        super().add_decimals(groups, values)
+        times = decimals.EXACT.multiply
+        self._add_squares((group, times(value, value)) for group, value in zip(groups, values, strict=True))
+
+    def _add_squares(self, items: Iterable[tuple[int, Decimal]]) -> None:
+        """Add squares to groups, as Decimals."""
+        others, plus = self.other_squares, decimals.EXACT.add
+        for group, value in items:
+            before = others.get(group)
+            others[group] = value if before is None else plus(before, value)
+
+    def put_aside(self) -> None:
+        self._add_squares((group, self._square(group)) for group in np.flatnonzero(self.seen).tolist())
+        super().put_aside()
+        self.squares[:] = 0
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         super().merge(other, groups, count)
-        for i, group in enumerate(groups[: other.count].tolist()):
-            self.sums[group] = decimals.EXACT.add(self.sums[group], other.sums[i])
-            self.squares[group] = decimals.EXACT.add(self.squares[group], other.squares[i])
-
-    def slides(self) -> bool:
-        """Where all have one scale, which a difference keeps, and nothing is NaN or infinite."""
-        exponents = {value.as_tuple().exponent for value in self.sums}
-        return len(exponents) <= 1 and all(isinstance(exponent, int) for exponent in exponents)
+        for place in range(DIGITS):
+            np.add.at(self.squares[:, place], groups[: other.count], other.squares[:, place])
+        self._add_squares((int(groups[group]), value) for group, value in other.other_squares.items())
 
     def over(self, pieces: Pieces) -> None:
         super().over(pieces)
-        self.sums = _differences(self.sums, pieces)
-        self.squares = _differences(self.squares, pieces)
+        self.squares = differences(self.squares, pieces)
+
+    def add_frames(self, values: Array, first: Positions, stop: Positions) -> None:
+        kernels.slide_squares(values, first, stop, self.high, self.low, self.squares)
+        self.seen = self.rows > 0
 
     def finish(self, count: int) -> Column:
         self.reserve(count)
-        return Column.of(NUMERIC, [self._answer(group) for group in range(count)])
+        rows, high, low, squares = (each[:count] for each in (self.rows, self.high, self.low, self.squares))
+        words, scales = kernels.variance_words(rows, high, low, squares, self.scale, self.sample, self.root)
+        scales[[group for group in self.others if group < count]] = LEFT
+        return numerics(words, scales, self._answer)
+
+    def _square(self, group: int) -> Decimal:
+        """The sum of the squares of a group's units."""
+        digits = self.squares[group].tolist()
+        total = sum(digit << 32 * place for place, digit in enumerate(digits))
+        return Decimal(total).scaleb(-2 * self.scale, decimals.EXACT)
 
     def _answer(self, group: int) -> Decimal | None:
         rows = int(self.rows[group])
         if rows <= self.sample:
             return None
         context = decimals.EXACT
-        if not self.sums[group].is_finite():
+        total, square = self.others.get(group, _ZERO), self.other_squares.get(group, _ZERO)
+        if self.seen[group]:
+            units = (int(self.high[group]) << 32) + int(self.low[group])
+            total = context.add(total, Decimal(units).scaleb(-self.scale, context))
+            square = context.add(square, self._square(group))
+        if not total.is_finite():
             return decimals.NAN
-        over = context.multiply(Decimal(rows), self.squares[group])
-        over = context.subtract(over, context.multiply(self.sums[group], self.sums[group]))
+        over = context.subtract(context.multiply(Decimal(rows), square), context.multiply(total, total))
         if over <= 0:
-            return Decimal(0)
-        under = Decimal(rows * (rows - 1) if self.sample else rows * rows)
+            return _ZERO
+        under = Decimal(rows * (rows - self.sample))
         scale = decimals.quotient_scale(over, under)
         answer = decimals.rounded(decimals.quotient(over, under, scale), scale)
         return _root(answer, scale) if self.root else answer
-
-
-def _differences(values: Sequence[Decimal], pieces: Pieces) -> list[Decimal]:
-    """The sums of values over frames."""
-    plus, minus = decimals.EXACT.add, decimals.EXACT.subtract
-    totals = list(accumulate(values, plus, initial=Decimal(0)))
-    sums = [Decimal(0)] * len(pieces[0][0])
-    for start, end in pieces:
-        parts = (minus(totals[b], totals[a]) for a, b in zip(start.tolist(), end.tolist(), strict=True))
-        sums = [plus(total, part) for total, part in zip(sums, parts, strict=True)]
-    return sums
 
 
 def _root(value: Decimal, scale: int) -> Decimal:
@@ -280,7 +305,7 @@ for _name, _sample, _root_taken in _FAMILY:
     _doc = ("Standard deviation" if _root_taken else "Variance") + (
         " of the population, estimated from a sample." if _sample else " of these values."
     )
-    _decimal = type(_name, (DecimalSpread,), {"sample": _sample, "root": _root_taken, "__doc__": _doc})
+    _decimal = type(_name, (Spread,), {"sample": _sample, "root": _root_taken, "__doc__": _doc})
     for _type in (INT2, INT4, INT8, NUMERIC):
         aggregate(_name, [_type], NUMERIC)(_decimal)
     _exact, _near = _spread(_sample, _root_taken), _near_spread(_sample, _root_taken)

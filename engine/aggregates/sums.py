@@ -11,13 +11,14 @@ import numpy as np
 from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import State, aggregate, grown
 from engine.forms import vectors
-from engine.frames import Pieces, differences
-from engine.mixedscales import MixedScales, of_parts
+from engine.frames import Pieces, differences, sizes
+from engine.mixedscales import MixedScales
 from engine.values import decimals
 from engine.values.intervals import divided
-from engine.values.units import largest_quotient, quotient_scales, quotients
+from engine.values.units import largest
+from engine.wordnumerics import WordNumerics, numerics
 from storage import kernels
-from storage.column import Array, Column, Mask, Positions
+from storage.column import Array, Column, Positions
 from storage.encodings.packedcolumn import PackedColumn
 from storage.errors import DataException, NumericValueOutOfRange
 from storage.types import (
@@ -36,6 +37,7 @@ from storage.types import (
 )
 
 _ZERO = Decimal(0)
+_TOTAL = 1 << 63
 _HIGH = 10**18 >> 32  # the upper half of a sum that counts in units is below it
 
 
@@ -140,6 +142,40 @@ class WholeSums(Counting):
         super().over(pieces)
         self.high, self.low = differences(self.high, pieces), differences(self.low, pieces)
 
+    def slide(self, columns: Sequence[Column], rows: int, pieces: Pieces, core: Any = None) -> Column | None:
+        """Off running totals, where one word is enough for them."""
+        values = None if core is not None else self.whole(columns[0])
+        if values is None or rows * largest(values) >= _TOTAL:
+            return super().slide(columns, rows, pieces, core)
+        count = len(pieces[0][0])
+        self.reserve(count)
+        self.rows = sizes(pieces)
+        for first, stop in pieces:
+            self.add_frames(values, first, stop)
+        return self.finish(count)
+
+    def whole(self, column: Column) -> Array | None:
+        """A column's values as whole numbers, to be added to a state without rows; None: they are none."""
+        values: Array = column.values
+        return values
+
+    def add_frames(self, values: Array, first: Positions, stop: Positions) -> None:
+        """Add rows first[i] to stop[i] of the values to group i: see kernels.plain.slides."""
+        kernels.slide_sums(values, first, stop, self.high, self.low)
+
+    def averages(self, count: int, scale: int) -> Column:
+        """The means, of units of 10^-scale, as numeric; null without values."""
+        self.reserve(count)
+        found = kernels.mean_words(self.rows[:count], self.high[:count], self.low[:count], scale)
+
+        def exact(group: int) -> Decimal:
+            total = (int(self.high[group]) << 32) + int(self.low[group])
+            return decimals.divide(
+                Decimal(total).scaleb(-scale, decimals.EXACT), Decimal(int(self.rows[group]))
+            )
+
+        return numerics(*found, exact)
+
     def totals(self, count: int) -> list[int]:
         """The sums as Python integers."""
         self.reserve(count)
@@ -189,45 +225,6 @@ class SumBig(WholeSums):
         return decimals.decimals([Decimal(total) for total in self.totals(count)], valid)
 
 
-def averages(units: Positions | None, scale: int, rows: Positions, valid: Mask | None) -> Column | None:
-    """Sums of units over counts, as numeric, each with the digits of its quotient; None: not in units."""
-    if units is None:
-        return None
-    there = np.arange(len(units)) if valid is None else np.flatnonzero(valid)
-    units, rows = units[there], rows[there]
-    finer = quotient_scales(units, scale, rows)
-    # the first part is what groups without values have
-    nothing = np.zeros(1, np.int64), int(finer.max(initial=scale)), np.zeros(1, np.bool_)
-    parts, mine = [Column.scaled(NUMERIC, *nothing)], [np.zeros(0, np.int64)]
-    for to in np.flatnonzero(np.bincount(finer)).tolist():
-        here = np.flatnonzero(finer == to)
-        fits = np.abs(units[here]) // rows[here] < largest_quotient(scale, to)
-        for each, exact in ((here[fits], False), (here[~fits], True)):
-            found = None if exact else quotients(units[each], scale, rows[each], to)
-            if len(each):
-                parts.append(
-                    Column.scaled(NUMERIC, found, to)
-                    if found is not None
-                    else _divided(units[each], scale, rows[each])
-                )
-                mine.append(each)
-    if len(parts) == 2 and valid is None:
-        return parts[1]
-    places = np.zeros(len(there) if valid is None else len(valid), np.int64)
-    places[there[np.concatenate(mine)]] = np.arange(1, len(there) + 1)
-    mixed = of_parts(NUMERIC, parts, places)
-    if mixed is not None:
-        return mixed
-    values = np.concatenate([part.values for part in parts])
-    return Column(NUMERIC, values[places], valid)
-
-
-def _divided(units: Positions, scale: int, rows: Positions) -> Column:
-    """Sums of units over counts, one by one."""
-    totals = [Decimal(total).scaleb(-scale, decimals.EXACT) for total in units.tolist()]
-    return decimals.decimals(means(totals, rows), None)
-
-
 def means(totals: Sequence[Decimal], rows: Array) -> list[Decimal | None]:
     """Sums over counts, with the scale of a numeric quotient; None without rows."""
     pairs = zip(totals, rows.tolist(), strict=True)
@@ -241,12 +238,7 @@ class AverageWhole(WholeSums):
     """The mean, as numeric; null without values."""
 
     def finish(self, count: int) -> Column:
-        valid = self.some(count)
-        counted = averages(self.counted(count), 0, self.rows[:count], valid)
-        if counted is not None:
-            return counted
-        totals = [Decimal(total) for total in self.totals(count)]
-        return decimals.decimals(means(totals, self.rows[:count]), valid)
+        return self.averages(count, 0)
 
 
 class DecimalSums(WholeSums):
@@ -264,7 +256,7 @@ class DecimalSums(WholeSums):
 
     def add(self, groups: Positions, columns: Sequence[Column]) -> None:
         column = columns[0]
-        if isinstance(column, MixedScales):
+        if isinstance(column, MixedScales | WordNumerics):
             # the finest scale, which most have, comes last: it is the one that is gone on with
             for rows, piece in sorted(column.pieces(), key=lambda each: each[1].scale):
                 self.add(groups[rows], [piece])
@@ -276,13 +268,25 @@ class DecimalSums(WholeSums):
             self.seen |= self.rows > before
             return
         kernels.count_groups(groups, self.rows)
-        self._add_others(zip(groups.tolist(), column.values.tolist(), strict=True))
+        self.add_decimals(groups.tolist(), column.values.tolist())
+
+    def add_decimals(self, groups: list[int], values: list[Decimal]) -> None:
+        """Add values without units."""
+        self.add_others(zip(groups, values, strict=True))
+
+    def whole(self, column: Column) -> Array | None:
+        self.scale = column.scale
+        return column.units
+
+    def add_frames(self, values: Array, first: Positions, stop: Positions) -> None:
+        super().add_frames(values, first, stop)
+        self.seen = self.rows > 0
 
     def take_sums(self, rows: Positions, high: Positions, low: Positions, scale: int) -> None:
         super().take_sums(rows, high, low, scale)
         self.scale, self.seen = scale, rows > 0
 
-    def _add_others(self, items: Iterable[tuple[int, Decimal]]) -> None:
+    def add_others(self, items: Iterable[tuple[int, Decimal]]) -> None:
         """Add values to groups, as Decimals."""
         others, plus = self.others, decimals.EXACT.add
         for group, value in items:
@@ -292,9 +296,13 @@ class DecimalSums(WholeSums):
     def _rescale(self, scale: int) -> None:
         """Have units of another scale summed from now on."""
         if scale != self.scale and self.seen.any():
-            self._add_others(self._unit_sums(self.count))
-            self.high[:], self.low[:], self.seen[:] = 0, 0, False
+            self.put_aside()
         self.scale = scale
+
+    def put_aside(self) -> None:
+        """Go on without units."""
+        self.add_others(self._unit_sums(self.count))
+        self.high[:], self.low[:], self.seen[:] = 0, 0, False
 
     def merge(self, other: Any, groups: Positions, count: int) -> None:
         self.reserve(count)
@@ -302,7 +310,7 @@ class DecimalSums(WholeSums):
             self._rescale(other.scale)
         super().merge(other, groups, count)
         self.seen[groups[: other.count][other.seen]] = True
-        self._add_others((int(groups[group]), value) for group, value in other.others.items())
+        self.add_others((int(groups[group]), value) for group, value in other.others.items())
 
     def slides(self) -> bool:
         return not self.others
@@ -342,12 +350,9 @@ class AverageDecimal(DecimalSums):
     """The mean; null without values."""
 
     def finish(self, count: int) -> Column:
-        valid = self.some(count)
-        units = None if self.others else self.counted(count)
-        counted = averages(units, self.scale, self.rows[:count], valid)
-        if counted is not None:
-            return counted
-        return decimals.decimals(means(self.sums(count), self.rows[:count]), valid)
+        if not self.others:
+            return self.averages(count, self.scale)
+        return decimals.decimals(means(self.sums(count), self.rows[:count]), self.some(count))
 
 
 class FloatSums(Counting):

@@ -21,6 +21,7 @@ from engine.forms.numbers import fitted, spans
 from engine.forms.texts import width_error
 from engine.forms.utf8 import decoded
 from engine.lists import MOST_ELEMENTS, bounds, check_dimensions, count, first_of, lists
+from engine.wordnumerics import WordNumerics
 from storage import kernels
 from storage.column import Column
 from storage.errors import (
@@ -141,6 +142,11 @@ def write(column: Column) -> Column:
             return Column(
                 BYTEA,
                 spans(pa.large_binary(), *kernels.unit_fields(column.units, column.scale), column.valid),
+            )
+        case Form.DECIMAL if isinstance(column, WordNumerics):
+            return Column(
+                BYTEA,
+                spans(pa.large_binary(), *kernels.word_fields(column.words, column.scales), column.valid),
             )
         case Form.DECIMAL:
             numerics = [None if v is None else numeric_bytes(v) for v in column.tolist()]

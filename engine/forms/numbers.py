@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.forms.style import FEW, Style
+from engine.wordnumerics import WordNumerics
 from storage import kernels
 from storage.column import Array, Column, Mask
 from storage.errors import InvalidTextRepresentation, NumericValueOutOfRange
@@ -202,6 +203,8 @@ def spans(kind: pa.DataType, content: Array, lengths: Array, valid: Mask | None)
 
 def write_numeric(column: Column, style: Style) -> pa.Array:
     """See numeric_text."""
+    if isinstance(column, WordNumerics):
+        return spans(pa.large_string(), *kernels.word_texts(column.words, column.scales), column.valid)
     if column.units is not None and len(column) > FEW:
         return spans(pa.large_string(), *kernels.unit_texts(column.units, column.scale), column.valid)
     return pa.array([None if v is None else numeric_text(v) for v in column.tolist()], pa.large_string())

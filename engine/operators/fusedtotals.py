@@ -19,18 +19,19 @@ from functools import cached_property
 from engine.aggregates.exact import ExactSums
 from engine.aggregates.extremes import Folded
 from engine.aggregates.registry import BY_ID, AggregateCall, State
-from engine.aggregates.statistics import Moments
+from engine.aggregates.statistics import Moments, Spread
 from engine.aggregates.sums import Count, Counting, FloatSums, WholeSums
 from engine.fused import MOST, Fused, Program, Unfit
 from engine.nodes import Cast
 from engine.operators.groups import begun, gathers
 from engine.run import Run
-from engine.scales import Instruction
+from engine.scales import Exact, Instruction
 from engine.seams import Expression
 from storage.column import Positions
 from storage.kernels.plain.programs import Op
 from storage.kernels.plain.sums import LOW
 from storage.kernels.plain.totals import GREATEST, LEAST, Gathered, Kind
+from storage.numericunits import is_narrow
 from storage.types import FLOAT4, FLOAT8, INT2, INT4
 
 _FLOATS = frozenset(t.oid for t in (FLOAT4, FLOAT8))
@@ -98,6 +99,10 @@ class FusedTotals:
         state = begun(call, run)
         if isinstance(state, Folded):
             state.take_values(found.tops(places[0])[order], counts > 0)
+        elif isinstance(state, Spread):
+            sums, squares = ([half[order] for half in _halves(found, place)] for place in places)
+            scale = scales[self.slots[places[0]].register]
+            state.take_squares(counts, (sums[0], sums[1]), (squares[0], squares[1]), scale)
         elif isinstance(state, WholeSums):
             high, low = _halves(found, places[0])
             state.take_sums(counts, high[order], low[order], scales[self.slots[places[0]].register])
@@ -165,7 +170,9 @@ class _Writer:
         if call.filter is not None or call.direct is not None or gathers(call):
             raise Unfit
         if issubclass(state, Moments):
-            return self._moments(call)
+            return self._moments([_whole(argument) for argument in call.arguments])
+        if issubclass(state, Spread):
+            return self._moments([_narrow(argument) for argument in call.arguments])
         name = BY_ID[call.function].name
         if issubclass(state, Folded):
             if name not in _EXTREMES:
@@ -183,14 +190,15 @@ class _Writer:
         kind = Kind.FLOAT if issubclass(state, FloatSums) else Kind.SUM
         return (self._slot(kind, register, register),), register
 
-    def _moments(self, call: AggregateCall) -> tuple[tuple[int, ...], int | None]:
-        """Sums of whole numbers, their squares and products: see aggregates.statistics.Moments."""
-        arguments = [self._register(_whole(argument)) for argument in call.arguments]
+    def _moments(self, given: Sequence[Expression]) -> tuple[tuple[int, ...], int | None]:
+        """Sums of whole numbers, their squares and products: see aggregates.statistics."""
+        arguments = [self._register(argument) for argument in given]
         pairs = [(y, y) for y in arguments]
         if len(arguments) == 2:
             y, x = arguments
             pairs.append((x, y))
-        products = [self.program.put(Op.MULTIPLY, a, b, 8) for a, b in pairs]
+        way = (Op.MULTIPLY, 8) if given[0].type.oid in _SMALL else (Exact.MULTIPLY, 0)
+        products = [self.program.put(way[0], a, b, way[1]) for a, b in pairs]
         known = products[-1]  # where both have a value
         registers = [arguments[0], products[0], *arguments[1:], *products[1:]]
         return tuple(self._slot(Kind.SUM, register, known) for register in registers), known
@@ -223,4 +231,11 @@ def _whole(argument: Expression) -> Expression:
         and argument.type.oid == FLOAT8.oid
     ):
         return argument.argument
+    raise Unfit
+
+
+def _narrow(argument: Expression) -> Expression:
+    """An argument of whole numbers of 32 bits, or of a numeric whose squares count in units. Raises Unfit."""
+    if argument.type.oid in _SMALL or is_narrow(argument.type):
+        return argument
     raise Unfit

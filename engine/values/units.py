@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.values.decimals import MIN_SIGNIFICANT
 from storage.column import Array, Column, Mask, Positions
 from storage.numericunits import MAX_SCALE
 from storage.types import NUMERIC, Type
@@ -21,7 +20,6 @@ from storage.types import NUMERIC, Type
 _LIMIT = 1 << 63
 _EXACT = 1 << 53  # every whole number up to it is a double
 _UNIT_DIGITS = 19  # of the largest unit
-_POWERS = np.array([10**power for power in range(_UNIT_DIGITS)], np.int64)
 _TENS = 22  # the largest power of ten that is a double
 
 Operands = tuple[Positions, Positions, int]
@@ -126,53 +124,6 @@ def _halves_of(value: Decimal | None, scale: int) -> Positions | None:
         whole, rest = divmod(numerator * 10**scale, denominator)
         half = 2 * whole + (rest != 0)
     return np.array([min(max(half, 1 - _LIMIT), _LIMIT - 1)], np.int64)
-
-
-def quotient_scales(units: Positions, scale: int, counts: Positions) -> Positions:
-    """(rows,) the scale of each of `quotients`: see engine.values.decimals.quotient_scale."""
-    weights, firsts = _leading(np.abs(units), scale)
-    count_weights, count_firsts = _leading(counts, 0)
-    finer: Positions = MIN_SIGNIFICANT - 4 * (weights - count_weights - (firsts <= count_firsts))
-    return np.maximum(finer, scale)
-
-
-def largest_quotient(scale: int, to: int) -> int:
-    """Below how many units of 10^-scale a quotient has room in units of 10^-to."""
-    return 0 if to > MAX_SCALE else max(_LIMIT // 10 ** (to - scale) - 1, 0)
-
-
-def quotients(units: Positions, scale: int, counts: Positions, to: int) -> Positions | None:
-    """Units of 10^-to: units of 10^-scale over counts from 1 on, rounded as PostgreSQL rounds a quotient.
-
-    None where one has no room: see engine.values.decimals.divide.
-    """
-    size, most = np.abs(units), int(counts.max(initial=1))
-    if to > MAX_SCALE:
-        return None
-    found, rest = np.divmod(size, counts)
-    if (largest(found) + 1) * 10 ** (to - scale) >= _LIMIT:
-        return None
-    at_once = _UNIT_DIGITS - 1 - len(str(most))  # digits that a rest has room for
-    left = to - scale
-    while left:
-        digits = min(left, at_once)
-        if digits <= 0:
-            return None
-        more, rest = np.divmod(rest * np.int64(10**digits), counts)
-        found = found * np.int64(10**digits) + more
-        left -= digits
-    found += rest >= counts - rest
-    return np.where(units < 0, -found, found)
-
-
-def _leading(size: Positions, scale: int) -> tuple[Positions, Positions]:
-    """(weight, digit) of the first base-10000 digit of numbers of 10^-scale from 0 on."""
-    digits = np.searchsorted(_POWERS, size, "right")  # none of 0
-    power = digits - 1 - scale
-    weight = np.where(size == 0, 0, power // 4)
-    behind = digits - (power - 4 * weight + 1)  # digits that come after the first four, or are missing
-    first = size // _POWERS[np.maximum(behind, 0)] * _POWERS[np.maximum(-behind, 0)]
-    return weight, np.where(size == 0, 0, first)
 
 
 def rounded(units: Positions, scale: int, to: int) -> Positions | None:

@@ -46,6 +46,9 @@ from storage.kernels.plain.members import count_bits as count_bits
 from storage.kernels.plain.members import rank_bits as rank_bits
 from storage.kernels.plain.members import set_bits as set_bits
 from storage.kernels.plain.members import set_bloom as set_bloom
+from storage.kernels.plain.moments import mean_words as mean_words
+from storage.kernels.plain.moments import sum_squares as sum_squares
+from storage.kernels.plain.moments import variance_words as variance_words
 from storage.kernels.plain.packing import block_offsets as block_offsets
 from storage.kernels.plain.packing import pack_blocks as pack_blocks
 from storage.kernels.plain.packing import total_blocks as total_blocks
@@ -68,6 +71,8 @@ from storage.kernels.plain.runs import repeat_runs as repeat_runs
 from storage.kernels.plain.selection import select_places as select_places
 from storage.kernels.plain.signs import count_signs as count_signs
 from storage.kernels.plain.signs import scan_signs as scan_signs
+from storage.kernels.plain.slides import slide_squares as slide_squares
+from storage.kernels.plain.slides import slide_sums as slide_sums
 from storage.kernels.plain.stamps import stamp_texts as stamp_texts
 from storage.kernels.plain.sums import count_groups as count_groups
 from storage.kernels.plain.sums import float_digits as float_digits
@@ -86,6 +91,8 @@ from storage.kernels.plain.units import parse_fields as parse_fields
 from storage.kernels.plain.units import unit_fields as unit_fields
 from storage.kernels.plain.units import unit_texts as unit_texts
 from storage.kernels.plain.values import number_fields as number_fields
+from storage.kernels.plain.words import word_fields as word_fields
+from storage.kernels.plain.words import word_texts as word_texts
 
 
 def warm(wait: bool = False) -> None:

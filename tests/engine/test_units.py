@@ -15,8 +15,6 @@ from engine.casts import convert
 from engine.forms import PLAIN, binary_of, text_of
 from engine.functions.calls import call
 from engine.orders import order_words, sorted_rows
-from engine.values import decimals
-from engine.values.units import quotient_scales, quotients
 from storage import types as t
 from storage.column import Column
 from storage.errors import DatabaseError
@@ -116,28 +114,6 @@ def test_aggregates(name: str, parts: list[tuple[list[tuple[int, int]], int, boo
         whole.reserve(3)
         results.append(shown(whole.finish, 3))
     assert results[0] == results[1]
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(-(10**5), 10**5) | st.integers(-(10**12), 10**12), st.integers(1, 10**6)),
-        min_size=1,
-        max_size=4,
-    ),
-    st.integers(0, 4),
-)
-def test_quotients(pairs: list[tuple[int, int]], scale: int) -> None:
-    """What is divided in units is what is divided as Decimals, and has its digits."""
-    sums, counts = (np.array(each, np.int64) for each in zip(*pairs, strict=True))
-    wanted = [decimals.divide(Decimal(a).scaleb(-scale), Decimal(b)) for a, b in pairs]
-    scales = quotient_scales(sums, scale, counts)
-    assert scales.tolist() == [decimals.scale_of(each) for each in wanted]
-    for at, to in enumerate(scales.tolist()):
-        found = quotients(sums[at : at + 1], scale, counts[at : at + 1], to)
-        if found is None:
-            assert to > 18 or abs(wanted[at]) > 8
-        else:
-            assert str(Column.scaled(NUMERIC, found, to).tolist()[0]) == str(wanted[at])
 
 
 @given(items=st.lists(units, min_size=1, max_size=5), scale=scales, to=st.integers(-3, 20))
