@@ -34,6 +34,7 @@ from storage.types import (
     MONEY,
     NUMERIC,
     VECTOR,
+    Form,
 )
 
 _ZERO = Decimal(0)
@@ -261,7 +262,7 @@ class DecimalSums(WholeSums):
             for rows, piece in sorted(column.pieces(), key=lambda each: each[1].scale):
                 self.add(groups[rows], [piece])
             return
-        if isinstance(column, PackedColumn) or column.units is not None:
+        if isinstance(column, PackedColumn) or column.units is not None or not _is_decimal(column):
             self._rescale(column.scale)
             before = self.rows.copy()
             self.add_integers(groups, column)
@@ -276,7 +277,7 @@ class DecimalSums(WholeSums):
 
     def whole(self, column: Column) -> Array | None:
         self.scale = column.scale
-        return column.units
+        return column.units if _is_decimal(column) else super().whole(column)
 
     def add_frames(self, values: Array, first: Positions, stop: Positions) -> None:
         super().add_frames(values, first, stop)
@@ -331,6 +332,10 @@ class DecimalSums(WholeSums):
         for group, units in self._unit_sums(count):
             sums[group] = decimals.EXACT.add(sums[group], units)
         return sums
+
+
+def _is_decimal(column: Column) -> bool:
+    return column.type.form is Form.DECIMAL
 
 
 @aggregate("sum", [NUMERIC], NUMERIC)
