@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from storage import kernels
 from storage.column import Array, Mask, Positions
 
 Pieces = tuple[tuple[Positions, Positions], ...]
@@ -239,13 +240,12 @@ def rows_of(pieces: Pieces, first: int, stop: int) -> tuple[Positions, Positions
 
 
 def differences(values: Array, pieces: Pieces) -> Array:
-    """(frames, ...) the sums of `values` (rows, ...) int64 over frames, modulo 2^64."""
-    totals = np.zeros((len(values) + 1, *values.shape[1:]), np.int64)
-    np.cumsum(values, axis=0, out=totals[1:])
-    result: Array = totals[pieces[0][1]] - totals[pieces[0][0]]
-    for start, end in pieces[1:]:
-        result += totals[end] - totals[start]
-    return result
+    """(frames,) or (frames, n) the sums of `values` (rows,) or (rows, n) int64 over frames, modulo 2^64."""
+    digits = values[:, None] if values.ndim == 1 else values
+    result = np.zeros((len(pieces[0][0]), digits.shape[1]), np.int64)
+    for start, end in pieces:
+        kernels.slide_digits(digits, start, end, result)
+    return result[:, 0] if values.ndim == 1 else result
 
 
 def folded(ufunc: Any, values: Array, neutral: Any, pieces: Pieces) -> Array:

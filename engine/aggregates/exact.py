@@ -8,8 +8,6 @@ NaN and infinities are flags beside it. The result is rounded once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from engine.aggregates.registry import grown
@@ -17,6 +15,7 @@ from engine.frames import Pieces, differences
 from storage import kernels
 from storage.column import Array, Positions
 from storage.errors import NumericValueOutOfRange
+from storage.kernels.plain.spreads import magnitudes
 from storage.kernels.plain.sums import LOW, OFFSET
 
 _CARRY_AFTER = 1 << 30
@@ -93,13 +92,19 @@ class ExactSums:
         """Bring every digit but the last into 0 to 2^32 - 1; the last keeps the sign."""
         if not self.limbs.shape[1]:
             return
-        top = self.limbs[:, -1]
-        if ((top > 1 << 40) | (top < -(1 << 40))).any():
-            self._widen(self.low, self.low + self.limbs.shape[1] + 1)
+        self.digits()
         for k in range(self.limbs.shape[1] - 1):
             carry = self.limbs[:, k] >> 32
             self.limbs[:, k] &= LOW
             self.limbs[:, k + 1] += carry
+
+    def digits(self) -> Positions:
+        """The digits without carries, the last of them with room for what others carry to it."""
+        if self.limbs.shape[1]:
+            top = self.limbs[:, -1]
+            if ((top > 1 << 40) | (top < -(1 << 40))).any():
+                self._widen(self.low, self.low + self.limbs.shape[1] + 1)
+        return self.limbs
 
     def merge(self, other: ExactSums, groups: Positions) -> None:
         """Add the sums of another, whose group i is this one's groups[i]."""
@@ -121,14 +126,15 @@ class ExactSums:
     def over(self, pieces: Pieces) -> ExactSums:
         """Sums over frames of groups: group i of the result is frame i of this one's groups."""
         sums = ExactSums()
-        self._carry()
         sums.limbs, sums.low, sums.rows = differences(self.limbs, pieces), self.low, self.rows
-        sums.specials = differences(self.specials, pieces) > 0
+        sums.specials = np.zeros((len(sums.limbs), 3), np.bool_)
+        if self.specials.any():
+            sums.specials[:] = differences(self.specials.astype(np.int64), pieces)
         return sums
 
     def floats(self) -> Array:
         """The sums as float64, by the specials where there are any; 22003 where one is too large."""
-        limbs, sign = self._magnitudes()
+        limbs, sign = magnitudes(self.digits())
         total, rest = np.zeros(self.count), np.zeros(self.count)
         with np.errstate(over="ignore", invalid="ignore"):
             for k in range(limbs.shape[1] - 1, -1, -1):
@@ -141,28 +147,6 @@ class ExactSums:
         if not np.isfinite(result).all():
             raise NumericValueOutOfRange("value out of range: overflow")
         return self._special(result)
-
-    def _magnitudes(self) -> tuple[Array, Array]:
-        """(the digits of the sums without their signs, these signs)."""
-        self._carry()
-        limbs, sign = self.limbs.copy(), np.ones(self.count)
-        if limbs.shape[1]:
-            negative = limbs[:, -1] < 0
-            limbs[negative] *= -1
-            for k in range(limbs.shape[1] - 1):
-                carry = limbs[:, k] >> 32
-                limbs[:, k] &= LOW
-                limbs[:, k + 1] += carry
-            sign[negative] = -1.0
-        return limbs, sign
-
-    def triples(self) -> tuple[Array, Array, Array]:
-        """The sums as three doubles each, the largest first, right to 2^-140 of them: see `cascade`."""
-        limbs, sign = self._magnitudes()
-        digits = range(limbs.shape[1] - 1, -1, -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            parts = [np.ldexp(sign * limbs[:, k], 32 * (self.low + k) - OFFSET) for k in digits]
-            return cascade(parts or [np.zeros(self.count)])
 
     def _special(self, result: Array) -> Array:
         nan, plus, minus = self.specials.T
@@ -207,53 +191,3 @@ class ExactSums:
     def special(self) -> Array:
         """Groups that saw NaN or an infinity."""
         return np.asarray(self.specials.any(axis=1))
-
-
-def cascade(parts: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """The sum of arrays of doubles, three doubles each, the largest first.
-
-    What a rounding leaves is summed up in turn, twice (Ogita, Rump and Oishi, Accurate Sum and Dot Product,
-    2005), so the error is about 2^-150 of the largest part.
-    """
-    total, rest, last = (np.zeros_like(parts[0]) for _ in range(3))
-    for part in parts:
-        total, error = _two_sum(total, part)
-        rest, error = _two_sum(rest, error)
-        last += error
-    rest, last = _two_sum(rest, last)
-    total, rest = _two_sum(total, rest)
-    rest, last = _two_sum(rest, last)
-    return total, rest, last
-
-
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """a + b rounded, and what rounding has left."""
-    total = a + b
-    back = total - a
-    return total, (a - (total - back)) + (b - back)
-
-
-def products(left: Array, right: Array) -> tuple[Array, Array | None]:
-    """left * right as a rounded product and its rounding error (both exact where nothing underflows).
-
-    None: nothing was rounded.
-    """
-    with np.errstate(all="ignore"):
-        product = left * right
-        if _short(left) and _short(right):
-            return product, None
-        a, b = _split(left), _split(right)
-        error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
-    return product, np.where(np.isfinite(error), error, 0.0)
-
-
-def _short(values: Array) -> bool:
-    """Whether all are whole numbers of so few digits that no product of two is rounded."""
-    return bool((np.abs(values) < 1 << 26).all() and (values == np.rint(values)).all())
-
-
-def _split(values: Array) -> tuple[Array, Array]:
-    """A float as two of 26 bits each."""
-    large = values * 134_217_729.0
-    high = large - (large - values)
-    return high, values - high

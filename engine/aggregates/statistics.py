@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.aggregates.exact import ExactSums, cascade, products
+from engine.aggregates.exact import ExactSums
 from engine.aggregates.registry import aggregate, grown
 from engine.aggregates.sums import Counting, DecimalSums
 from engine.frames import Pieces, differences
@@ -21,10 +21,13 @@ from engine.wordnumerics import numerics
 from storage import kernels
 from storage.column import Array, Column, Positions
 from storage.errors import NumericValueOutOfRange
+from storage.kernels.plain.doubles import products
 from storage.kernels.plain.moments import DIGITS, LEFT
+from storage.kernels.plain.spreads import EXACT, SURE
 from storage.kernels.plain.sums import LOW
 from storage.types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, Type
 
+Near = Callable[..., tuple[Array, Array, Array]]
 Halves = tuple[Positions, Positions]  # sums as kernels.plain.sums has them
 _ZERO = Decimal(0)
 
@@ -145,8 +148,8 @@ class Moments(Counting):
     squares."""
     quick: ClassVar[Callable[..., tuple[Array, Array, Array]] | None] = None
     """Of arrays of rows and of whole sums: the answers, where they are null, and which of these are sure."""
-    near: ClassVar[Callable[..., tuple[Array, Array, Array]] | None] = None
-    """The same, of sums as three doubles each."""
+    near: ClassVar[Near | None] = None
+    """The same, of exact sums."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -206,8 +209,7 @@ class Moments(Counting):
             if not any(sums is None for sums in whole):
                 return type(self).quick(self.rows[:count], *whole)  # type: ignore[misc]
         if self.near is not None:
-            triples = ([each[:count] for each in sums.triples()] for sums in self.sums)
-            values, null, sure = type(self).near(self.rows[:count], *triples)  # type: ignore[misc]
+            values, null, sure = type(self).near(self.rows[:count], *self.sums)  # type: ignore[misc]
             for sums in self.sums:
                 sure &= ~sums.special()[:count]
             return values, null, sure
@@ -250,39 +252,16 @@ def _spread(sample: bool, root: bool) -> Callable[..., float | None]:
     return answer
 
 
-def _near_spread(sample: bool, root: bool) -> Callable[..., tuple[Array, Array, Array]]:
-    """`_spread` of groups whose sums are three doubles each: most answers are as good as rounded once.
+def _near_spread(sample: bool, root: bool) -> Near:
+    """`_spread` of groups that a few doubles decide: see kernels.plain.spreads."""
 
-    One is for sure where all that the sums and quotients may be wrong by would not change the double.
-    """
-
-    def answers(rows: Positions, y: Sequence[Array], yy: Sequence[Array]) -> tuple[Array, Array, Array]:
-        n = rows.astype(np.float64)
-        null = rows <= sample
-        under = np.where(null, 1.0, n * (n - sample))
-        with np.errstate(all="ignore"):
-            parts = []
-            pairs = [(n, yy[0]), (n, yy[1]), (-y[0], y[0]), (-2 * y[0], y[1])]
-            for left, right in pairs:
-                product, error = products(left, right)
-                parts += [product] if error is None else [product, error]
-            parts += [n * yy[2], -2 * y[0] * y[2] - y[1] * y[1]]
-            over, rest, _ = cascade(parts)
-            value = over / under
-            back, error = products(value, under)
-            correction = (over - back - (0 if error is None else error) + rest) / under
-            rounded = value + correction
-            correction -= rounded - value
-            margin = rounded * _SURE + n * yy[0] / under * _LOST
-            sure = (rounded + (correction + margin) == rounded) & (rounded + (correction - margin) == rounded)
-            sure &= (n * yy[0] < _FAR) & (rounded > 1 / _FAR) & (under < _EXACT)
-            return np.sqrt(rounded) if root else rounded, null, sure | null
+    def answers(rows: Positions, y: ExactSums, yy: ExactSums) -> tuple[Array, Array, Array]:
+        # a look at the digits may move the lowest of them
+        sums, squares = (each.digits()[: len(rows)] for each in (y, yy))
+        values, sure = kernels.near_variances(rows, sums, y.low, squares, yy.low, sample, root)
+        return values, rows <= sample, sure
 
     return answers
-
-
-_LOST = 2.0**-130  # what three doubles, and products of them, may be wrong by, and much more
-_FAR = 2.0**400  # neither this nor one by it is near what a double cannot be split for
 
 
 def _moments(
@@ -290,7 +269,7 @@ def _moments(
     doc: str,
     answer: Callable[..., float | None],
     quick: Callable[..., Any] | None = None,
-    near: Callable[..., Any] | None = None,
+    near: Near | None = None,
 ) -> type[Moments]:
     given = {
         "answer": staticmethod(answer),
@@ -344,19 +323,15 @@ def _correlation(n: int, unit: int, *sums: int) -> float | None:
     return _ratio(sxy, math.isqrt(product))
 
 
-_EXACT = float(1 << 53)
-_SURE = 2.0**-90  # what a quotient of two doubles each may be wrong by, and much more
-
-
 def _quick_correlation(
     n: Positions, y: Positions, yy: Positions, x: Positions, xx: Positions, xy: Positions
 ) -> tuple[Array, Array, Array]:
     """`_correlation` of groups with sums below 2^53, in pairs of doubles: most are as good as rounded once.
 
-    A value is for sure where another within _SURE of the quotient would be rounded to the same double.
+    A value is for sure where another within SURE of the quotient would be rounded to the same double.
     """
     rows = n.astype(np.float64)
-    sure = (rows * xx < _EXACT) & (rows * yy < _EXACT)
+    sure = (rows * xx < EXACT) & (rows * yy < EXACT)
     sxx, syy, sxy = (np.where(sure, each, 1) for each in _deviations(n, y, yy, x, xx, xy))
     null = (sxx == 0) | (syy == 0)
     sxx, syy = (np.where(null, 1, each).astype(np.float64) for each in (sxx, syy))
@@ -370,7 +345,7 @@ def _quick_correlation(
     correction = (over - back - (0 if error is None else error) - value * rest) / root
     rounded = value + correction
     correction -= rounded - value
-    margin = np.abs(rounded) * _SURE
+    margin = np.abs(rounded) * SURE
     sure &= (rounded + (correction + margin) == rounded) & (rounded + (correction - margin) == rounded)
     return rounded, null, sure
 

@@ -71,8 +71,10 @@ from storage.kernels.plain.runs import repeat_runs as repeat_runs
 from storage.kernels.plain.selection import select_places as select_places
 from storage.kernels.plain.signs import count_signs as count_signs
 from storage.kernels.plain.signs import scan_signs as scan_signs
+from storage.kernels.plain.slides import slide_digits as slide_digits
 from storage.kernels.plain.slides import slide_squares as slide_squares
 from storage.kernels.plain.slides import slide_sums as slide_sums
+from storage.kernels.plain.spreads import near_variances as near_variances
 from storage.kernels.plain.stamps import stamp_texts as stamp_texts
 from storage.kernels.plain.sums import count_groups as count_groups
 from storage.kernels.plain.sums import float_digits as float_digits

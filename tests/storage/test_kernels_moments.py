@@ -1,8 +1,8 @@
-"""The families moments and slides: both twins have one answer, which is that of Decimals."""
+"""The families moments, slides and spreads: both twins have one answer, which is that of Decimals."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from types import ModuleType
 
 import numpy as np
@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.aggregates.exact import ExactSums
 from engine.values import decimals
 from engine.wordnumerics import objects_of
 from storage.kernels.compiled import moments as compiled
 from storage.kernels.compiled import slides as compiled_slides
+from storage.kernels.compiled import spreads as compiled_spreads
 from storage.kernels.plain import moments as plain
 from storage.kernels.plain import slides as plain_slides
+from storage.kernels.plain import spreads as plain_spreads
+from storage.kernels.plain.doubles import products
 from storage.kernels.plain.moments import DIGITS, LEFT, NULL
 
 TWINS = [plain, compiled]
+_ROOTS = Context(prec=200)
 quick = settings(max_examples=150)
 values = st.integers(0, 63).flatmap(lambda bits: st.integers(-(1 << bits), (1 << bits) - 1))
 few = st.lists(values, max_size=6) | values.flatmap(lambda value: st.lists(st.just(value), max_size=40))
@@ -76,13 +81,13 @@ def test_variances(items: list[int], scale: int, sample: bool, root: bool) -> No
         assert found.tolist() == [NULL]
         return
     over = count * sum(item * item for item in items) - sum(items) ** 2
-    assert (found[0] != LEFT) or max(map(abs, items)) > 1 << 24 or scale > 2
+    assert found[0] != LEFT or max(map(abs, items)) > 1 << 24 or scale > 2
     if over and found[0] != LEFT:
         square = Decimal(over).scaleb(-2 * scale, decimals.EXACT)
         wanted = decimals.divide(square, Decimal(count * (count - sample)))
         if root:
             places = decimals.scale_of(wanted)
-            wanted = decimals.rounded(decimals.EXACT.sqrt(wanted), places)
+            wanted = decimals.rounded(_ROOTS.sqrt(wanted), places)
         assert str(objects_of(words, found)[0]) == str(wanted)
 
 
@@ -112,3 +117,47 @@ def test_frames_have_the_sums_of_their_rows(form: type, data: st.DataObject) -> 
                 item * item for item in mine
             )
     assert answers[0] == answers[1]
+
+
+@quick
+@given(data=st.data(), width=st.integers(0, 4))
+def test_digits_are_summed_one_by_one(data: st.DataObject, width: int) -> None:
+    rows = data.draw(st.integers(0, 9))
+    digits = np.random.default_rng(rows).integers(-(2**63), 2**63 - 1, (rows, width))
+    place = st.integers(0, rows)
+    frames = data.draw(st.lists(st.tuples(place, place).map(sorted), max_size=6))
+    first, stop = (np.array([frame[at] for frame in frames], np.int64) for at in range(2))
+    for twin in (plain_slides, compiled_slides):
+        out = np.ones((len(frames), width), np.int64)
+        twin.slide_digits(digits, first, stop, out)
+        for at, (begin, end) in enumerate(frames):
+            assert (out[at] == digits[begin:end].sum(axis=0) + 1).all()
+
+
+@quick
+@given(
+    st.lists(
+        st.lists(st.floats(-1e3, 1e3) | st.sampled_from([0.1, 1e150, -1e9, 5e-324, 1e-200]), max_size=9)
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_variances_of_floats_are_sure_of_the_same(
+    groups: list[list[float]], sample: bool, root: bool
+) -> None:
+    rows = np.array([len(group) for group in groups], np.int64)
+    numbers = np.repeat(np.arange(len(groups)), rows)
+    values = np.array([value for group in groups for value in group])
+    sums, squares = ExactSums(), ExactSums()
+    for each in (sums, squares):
+        each.grow(len(groups))
+    sums.add(numbers, values)
+    for part in products(values, values):
+        if part is not None:
+            squares.add(numbers, part)
+    given = (rows, sums.digits(), sums.low, squares.digits(), squares.low, sample, root)
+    found, sure = plain_spreads.near_variances(*given)
+    others, other_sure = compiled_spreads.near_variances(*given)
+    assert sure.tolist() == other_sure.tolist()
+    there = sure & (rows > sample)
+    assert found[there].tolist() == others[there].tolist()

@@ -30,6 +30,23 @@ def _sums(values, first, stop, high, low):  # type: ignore[no-untyped-def]
 
 
 @njit(
+    types.void(types.Array(types.int64, 2, "C", readonly=True), _READ, _READ, types.int64[:, ::1]),
+    nogil=True,
+    cache=True,
+)
+def _digits(digits, first, stop, out):  # type: ignore[no-untyped-def]
+    rows, width = digits.shape
+    totals = np.empty((rows + 1, width), np.int64)
+    totals[0] = 0
+    for i in range(rows):
+        for k in range(width):
+            totals[i + 1, k] = totals[i, k] + digits[i, k]
+    for i in range(len(first)):
+        for k in range(width):
+            out[i, k] += totals[stop[i], k] - totals[first[i], k]
+
+
+@njit(
     [types.void(form, _READ, _READ, _OUT, _OUT, types.int64[:, ::1]) for form in _FORMS],
     nogil=True,
     cache=True,
@@ -56,6 +73,11 @@ def _squares(values, first, stop, high, low, squares):  # type: ignore[no-untype
         squares[i, 1] += np.int64(rest >> HALF)
         squares[i, 2] += np.int64(more & LOW)
         squares[i, 3] += np.int64(more >> HALF)
+
+
+def slide_digits(digits: Integers, first: Integers, stop: Integers, out: Integers) -> None:
+    """See plain.slides.slide_digits."""
+    _digits(np.ascontiguousarray(digits), np.ascontiguousarray(first), np.ascontiguousarray(stop), out)
 
 
 def slide_sums(

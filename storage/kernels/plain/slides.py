@@ -27,6 +27,13 @@ def slide_sums(
     low += found & _LOW
 
 
+def slide_digits(digits: Integers, first: Integers, stop: Integers, out: Integers) -> None:
+    """Add the sums of each frame's `digits` (rows, n), modulo 2^64, to `out` (frames, n)."""
+    for place in range(digits.shape[1]):
+        totals = _running(digits[:, place])
+        out[:, place] += totals[stop] - totals[first]
+
+
 def slide_squares(
     values: npt.NDArray[np.signedinteger],
     first: Integers,
