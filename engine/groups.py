@@ -272,7 +272,7 @@ class KeyIndex:
             words = hash_keys(mine, len(open_rows), salt)
             found = level.find(words)
             hit = np.flatnonzero(found >= 0)
-            same = same_rows(level.keys, found[hit], mine, hit) if len(hit) else np.zeros(0, np.bool_)
+            same = level.same(found[hit], mine, hit)
             result[open_rows[hit[same]]] = level.codes[found[hit[same]]]
             later = hit[~same]
             if add and len(hit) < len(open_rows):
@@ -321,12 +321,19 @@ class _Level:
         """The number of each key."""
         return self._codes[: self._size]
 
-    @property
-    def keys(self) -> list[Key]:
-        """The keys, each as one array."""
-        if len(self._parts) > 1:
-            self._parts = [[Key.concat(parts) for parts in zip(*self._parts, strict=True)]]
-        return self._parts[0]
+    def same(self, places: Positions, keys: Sequence[Key], rows: Positions) -> Mask:
+        """Whether the keys at these places here are those at `rows` of others."""
+        if len(self._parts) == 1:
+            return same_rows(self._parts[0], places, keys, rows)
+        same = np.zeros(len(places), np.bool_)
+        start = 0
+        for part in self._parts:
+            stop = start + len(part[0])
+            mine = np.flatnonzero((places >= start) & (places < stop))
+            if len(mine):
+                same[mine] = same_rows(part, places[mine] - start, keys, rows[mine])
+            start = stop
+        return same
 
     def find(self, words: Words) -> Positions:
         """Where each word stands here, or -1."""
@@ -342,6 +349,10 @@ class _Level:
         self._words[start : self._size] = words
         self._codes[start : self._size] = codes
         self._parts.append(keys)
+        # each part has twice the keys of the next: few parts, and a key is moved to another few times
+        while len(self._parts) > 1 and len(self._parts[-2][0]) < 2 * len(self._parts[-1][0]):
+            last = self._parts.pop()
+            self._parts[-1] = [Key.concat(pair) for pair in zip(self._parts[-1], last, strict=True)]
         if 2 * self._size > len(self._slots):
             self._slots = np.full(1 << (4 * self._size - 1).bit_length(), -1, np.int64)
             start = 0
