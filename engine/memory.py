@@ -14,12 +14,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from storage.batch import BATCH_ROWS
 from storage.errors import ConfigurationLimitExceeded, OutOfMemory
 from storage.memory import Reservations, reservations
 from storage.scratch import Scratch, ScratchFile
 
 _UNITS = {"": 1024, "B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 UNLIMITED = 1 << 62
+_LEAST = 1 << 20
+"""Bytes that blocks are made for, even if other statements leave less at the moment."""
 
 
 class Memory:
@@ -47,6 +50,14 @@ class Memory:
     def left(self) -> int:
         """The bytes that one operator may hold of those that other operators and statements leave."""
         return min(self.limit, max(self._server.limit - self._server.held, 0))
+
+    def rows(self, parts: int, size: int, held: int = 0) -> int:
+        """How many rows of `size` bytes a block has, as many of which as `parts` says fit into what is left.
+
+        `held`: bytes that will be given back until then. At least one, at most a batch's.
+        """
+        memory = min(self.limit, max(self.left + held, _LEAST))
+        return min(max(memory // (parts * size), 1), BATCH_ROWS)
 
     def grant(self) -> Grant:
         """An operator's share, empty yet."""

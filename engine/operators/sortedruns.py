@@ -58,7 +58,8 @@ class SortedRuns:
         """Sort rows and write them as a run. Raises DiskFull, FileError, ConfigurationLimitExceeded."""
         if not parts:
             return
-        self._write(ordered_rows(parts, self._keys, self._types, self._run))
+        held = sum(map(keyed_bytes, parts))
+        self._write(ordered_rows(parts, self._keys, self._types, self._run), held)
         if len(self._runs) == FAN_IN:
             runs, self._runs = self._runs, []
             try:
@@ -101,13 +102,13 @@ class SortedRuns:
         self._run.memory.wrote(-each.file.nbytes)
         each.file.close()
 
-    def _write(self, batches: Iterable[Batch]) -> None:
-        """Rows in order, keys behind, as a run."""
+    def _write(self, batches: Iterable[Batch], held: int = 0) -> None:
+        """Rows in order, keys behind, as a run; `held` bytes of them are in memory by now."""
         made = _SortedRun(self._run.memory.file())
         self._runs.append(made)
         for batch in batches:
             size = held_bytes(batch.columns) // max(batch.rows, 1) + 1
-            step = min(max(self._run.memory.limit // (_BLOCKS * size), 1), BATCH_ROWS)
+            step = self._run.memory.rows(_BLOCKS, size, held)
             for start in range(0, batch.rows, step):
                 self._run.check()
                 block = fetched(batch.slice(start, start + step))

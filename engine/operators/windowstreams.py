@@ -92,9 +92,9 @@ class Partition:
         batches = iter(batches)
         first = next(batches)
         self._size = size = page_rows(first, self._run)
-        self._rows = self._open((*self._types, BOOL), size)
-        self._begins = self._open((INT8,), size)
-        self._columns = {e: self._open((e.type,), size) for e in self._wanted}
+        self._rows = self._open(size)
+        self._begins = self._open(size)
+        self._columns = {e: self._open(size) for e in self._wanted}
         self._files = [self._rows, self._begins, *self._columns.values()]
         before: Sequence[Column] = ()
         groups = 0
