@@ -8,7 +8,7 @@ FROM have scopes of their own in the same frame.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,7 @@ class Relation:
     system: tuple[ScopeColumn, ...] = ()  # behind `columns` in the row: by name only, never in *
     fixed: Mapping[str, Expression] = field(default_factory=dict)  # system columns that are no column here
     need: Need | None = None  # what reading it needs to be allowed
+    order: tuple[int, ...] | None = None  # of a view that is written to: its columns among these
 
     def read(self, *indexes: int) -> None:
         """Columns are named: by that they are read."""
@@ -71,6 +72,11 @@ class Relation:
         """A column, or a system column behind them."""
         own = len(self.columns)
         return self.columns[index] if index < own else self.system[index - own]
+
+    @property
+    def starred(self) -> Sequence[int]:
+        """The columns that `*` of RETURNING stands for."""
+        return range(len(self.columns)) if self.order is None else self.order
 
     @property
     def shown(self) -> tuple[ScopeColumn, ...]:

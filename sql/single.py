@@ -129,7 +129,9 @@ def single(operator: Operator, catalog: Catalog) -> InsertRow | FindRow | None:
     """The plan of one row that a plan is, if it is one."""
     match operator:
         case Insert(
-            rules=None, invariants=Invariants(checks=(), generated=(), hidden=()), child=Values(rows=(row,))
+            rules=None,
+            invariants=Invariants(checks=(), generated=(), hidden=(), options=()),
+            child=Values(rows=(row,)),
         ):
             return _insert(operator, row, catalog.table(operator.table))
         case IndexScan():

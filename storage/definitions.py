@@ -318,6 +318,7 @@ class View:
     temporary: bool = False
     comment: str = ""
     version: int = 1
+    updatable: bool = False  # whether rows of a table could be written through it when it was made
 
     @property
     def row_type(self) -> Type:

@@ -18,7 +18,7 @@ from engine.functions.text import each
 from engine.run import Run
 from storage.catalog import Catalog
 from storage.column import Column
-from storage.definitions import Table, View
+from storage.definitions import Relation, Table, View
 from storage.types import (
     ANY,
     BOOL,
@@ -118,18 +118,22 @@ def pg_relation_is_publishable(oid: Column, run: Run) -> Column:
 
 @scalar("pg_relation_is_updatable", [REGCLASS, BOOL], INT4, volatility="s", run=True)
 def pg_relation_is_updatable(oid: Column, triggers: Column, run: Run) -> Column:
-    """28 (insert, update and delete) for a table, 0 for what cannot be changed."""
+    """28 (insert, update and delete) for a table or a view that is written through, 0 for others."""
     relations = run.snapshot.catalog.relations
-    return each(lambda o, t: 28 if isinstance(relations.get(o), Table) else 0, oid, triggers, type=INT4)
+    return each(lambda o, t: 28 if _is_updatable(relations.get(o)) else 0, oid, triggers, type=INT4)
+
+
+def _is_updatable(relation: Relation | None) -> bool:
+    if isinstance(relation, View):
+        return relation.updatable
+    return isinstance(relation, Table) and relation.materialized is None
 
 
 @scalar("pg_column_is_updatable", [REGCLASS, INT2, BOOL], BOOL, volatility="s", run=True)
 def pg_column_is_updatable(oid: Column, number: Column, triggers: Column, run: Run) -> Column:
     """Whether a column may be changed."""
     relations = run.snapshot.catalog.relations
-    return each(
-        lambda o, n, t: n > 0 and isinstance(relations.get(o), Table), oid, number, triggers, type=BOOL
-    )
+    return each(lambda o, n, t: n > 0 and _is_updatable(relations.get(o)), oid, number, triggers, type=BOOL)
 
 
 @scalar("row_security_active", [TEXT], BOOL, volatility="s", run=True)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import forms
+from engine.nodes import true_rows
 from engine.run import Run
 from engine.seams import Expression
 from storage.batch import Batch
 from storage.definitions import Table
-from storage.errors import CheckViolation, DatabaseError, NotNullViolation
+from storage.errors import CheckOptionViolation, CheckViolation, DatabaseError, NotNullViolation
 
 # A value in 'Failing row contains' is cut after this many bytes.
 _VALUE_BYTES = 64
@@ -45,20 +46,22 @@ class Generated:
 class Invariants:
     """What a row of a table has to be. `not_null` are positions in the table.
 
-    All expressions are over the table's columns; `hidden` gives its hidden ones, in their order.
+    All expressions are over the table's columns; `hidden` gives its hidden ones, in their order. `options`
+    are the conditions of views that the statement writes through, WITH CHECK OPTION: they have to be true.
     """
 
     not_null: tuple[int, ...] = ()
     checks: tuple[Check, ...] = ()
     generated: tuple[Generated, ...] = ()
     hidden: tuple[Expression, ...] = ()
+    options: tuple[Check, ...] = ()
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """All that is evaluated for a row."""
         return (
             *(column.expression for column in self.generated),
-            *(check.expression for check in self.checks),
+            *(check.expression for check in (*self.checks, *self.options)),
             *self.hidden,
         )
 
@@ -78,6 +81,7 @@ class Invariants:
         schema = run.transaction.catalog.schemas[table.schema].name
         failed = self._first_null(table, schema, batch)
         failed = self._first_unmet(table, schema, batch, failed, run)
+        failed = self._first_unseen(batch, failed, run)
         if failed is not None:
             row, error = failed
             error.row = row
@@ -120,6 +124,17 @@ class Invariants:
                 message = f'new row for relation "{table.name}" violates check constraint "{check.name}"'
                 violation = CheckViolation(message, schema=schema, table=table.name, constraint=check.name)
                 failed = int(np.argmax(broken)), violation
+        return failed
+
+    def _first_unseen(self, batch: Batch, failed: _Failure, run: Run) -> _Failure:
+        for option in self.options:
+            rows = batch if failed is None else batch.slice(0, failed[0])
+            if not rows.rows:
+                break
+            met = true_rows(option.expression.evaluate(rows, run), rows.rows)
+            if not met.all():
+                message = f'new row violates check option for view "{option.name}"'
+                failed = int(np.argmin(met)), CheckOptionViolation(message)
         return failed
 
 

@@ -102,6 +102,8 @@ def star(binding: Binding, tree: exp.Column) -> Expression:
 
 def whole_row(binding: Binding, tree: exp.Expression, relation: Relation, scope: Scope) -> Expression:
     """The row of an item of FROM: of a table's type, or anonymous."""
+    if relation.order is not None:
+        raise FeatureNotSupported("whole rows of a view that is written to are not supported")
     relation.read_all()
     columns = [scope.column(relation, index) for index in range(len(relation.columns))]
     items = tuple(binding.scope.lift(column, scope) for column in columns)

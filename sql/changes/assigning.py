@@ -84,7 +84,7 @@ def _column(tree: exp.Expression, target: Target) -> ColumnDefinition:
     name = writing.name_of(taken_apart(tree)[0])
     if name in SYSTEM_NAMES:
         raise FeatureNotSupported(f'cannot assign to system column "{name}"', position=position_of(tree))
-    return writing.column_of(target.table, name, position_of(tree))
+    return target.column(name, position_of(tree))
 
 
 def _value(tree: exp.Expression, column: ColumnDefinition, binding: Binding) -> Expression:

@@ -6,7 +6,7 @@ DO UPDATE is bound over the row that has the key and then the row that was to be
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -22,7 +22,7 @@ from sql.context import BindContext
 from sql.expressions import conjuncts, references
 from sql.marks import position_of
 from sql.parse import parse_expression
-from sql.scope import Frame, Relation, Scope
+from sql.scope import Frame, Scope
 from storage.definitions import Index, Table, UniqueKey
 from storage.errors import (
     InvalidColumnReference,
@@ -47,7 +47,7 @@ def resolution(
 ) -> Resolution | None:
     """What an INSERT says of conflicts; None: they are errors."""
     if tree.args.get("replace"):
-        target.need.want("d")
+        target.want("d")
         return Resolution(target.table.unique_keys, replaces=True)
     clause = tree.args.get("conflict")
     if clause is None:
@@ -71,7 +71,7 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
     named = clause.args.get("constraint")
     if named is not None:
         found = _constraint(table, writing.name_of(named))
-        target.need.want("r", (number for key in found for number in key.columns.numbers))
+        target.want("r", (number for key in found for number in key.columns.numbers))
         return found
     keys = clause.args.get("conflict_keys")
     if keys is None:
@@ -90,11 +90,11 @@ def _arbiters(clause: exp.OnConflict, target: Target, context: BindContext) -> t
         while isinstance(item, exp.Paren):
             item = item.this
         if isinstance(item, exp.Column) and isinstance(item.this, exp.Identifier):
-            numbers.add(_number(table, item))
+            numbers.add(_number(target, item))
         else:
             expressions.append(binding.value(item))
     read = {table.columns[place].number for place in references(*expressions, *chosen)}
-    target.need.want("r", numbers | read)
+    target.want("r", numbers | read)
     found = tuple(
         UniqueKey(index.name, index.key)
         for index in table.every_index
@@ -145,12 +145,12 @@ def _follows(part: Expression, chosen: Sequence[Expression]) -> bool:
     return any(part.argument in arguments for arguments in compared)
 
 
-def _number(table: Table, item: exp.Column) -> int:
+def _number(target: Target, item: exp.Column) -> int:
     name = writing.name_of(item)
-    column = table.column(name)
-    if column is None:
-        raise UndefinedColumn(f'column "{name}" does not exist', position=position_of(item))
-    return column.number
+    try:
+        return target.column(name, position_of(item)).number
+    except UndefinedColumn:
+        raise UndefinedColumn(f'column "{name}" does not exist', position=position_of(item)) from None
 
 
 def _constraint(table: Table, name: str) -> tuple[UniqueKey, ...]:
@@ -178,14 +178,13 @@ def _update(
     hidden: bool = False,
 ) -> SetRow:
     """The new row and its condition. `hidden`: columns of `excluded` have to be qualified."""
-    table = target.table
     scope = Scope(context.frame, tables)
     old = scope.add(target.relation())
-    excluded = scope.add(Relation("excluded", target.columns, table=table.oid))
+    excluded = scope.add(replace(target.relation(), name="excluded", schema="", need=None))
     if hidden:
         excluded.hidden = set(range(len(excluded.columns)))
     row = new_row(clause, scope, old, target, context)
-    target.need.want("w", row.assigned)
+    target.want("w", row.assigned)
     where = clause.args.get("where")
     condition = None
     if where is not None:

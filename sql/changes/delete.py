@@ -22,7 +22,7 @@ def bind_delete(
     """The operator of a DELETE, and the columns of its RETURNING; it may name `tables`."""
     refuse_others(tree, _KNOWN, "DELETE")
     target = writing.target_of(tree.this, "delete from", context)
-    target.need.want("d")
+    target.want("d")
     using = tree.args.get("using") or []
     rows = TargetRows(tree, target, list(using), context, writing.common_tables(tree, context, tables))
     old = tuple(rows.scope.column(rows.relation, i) for i in range(rows.width))

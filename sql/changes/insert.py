@@ -41,8 +41,8 @@ def bind_insert(
     named = schema.expressions if isinstance(schema, exp.Schema) else None
     target = writing.target_of(schema.this if named is not None else schema, "insert into", context)
     table = target.table
-    columns = _columns(table, named, context)
-    target.need.want("a", written_columns(tree, target, context))
+    columns = _columns(target, named, context)
+    target.want("a", written_columns(tree, target, context))
     source = tree.args.get("expression")
     tables = writing.common_tables(tree, context, tables)
     if source is None:
@@ -68,7 +68,9 @@ def bind_insert(
         scope.unreachable = frozenset(("excluded",))
     returned = writing.returning(tree.args.get("returning"), scope, [relation], context)
     expressions = None if returned is None else returned.expressions
-    invariants = writing.invariants(table, context)
+    invariants = target.invariants(context)
+    if target.through is not None and (conflict is not None or tree.args.get("returning") is not None):
+        target.through.read()
     rules = writing.rules_for_insert(table, context)
     operator: Operator
     if conflict is None:
@@ -82,16 +84,16 @@ def bind_insert(
 
 
 def _columns(
-    table: Table, named: Sequence[exp.Expression] | None, context: BindContext
+    target: Target, named: Sequence[exp.Expression] | None, context: BindContext
 ) -> list[ColumnDefinition]:
     """The columns that are written, in the statement's order; of fields of columns, what stands for them."""
     if named is None:
-        return list(table.columns)
+        return target.written_columns
     found: list[ColumnDefinition] = []
     for item in named:
         mark = mark_of(item, PartMark)
         name = writing.name_of(item) if mark is None else mark.name
-        column = writing.column_of(table, name, writing.place(item))
+        column = target.column(name, writing.place(item))
         if mark is not None:
             found.append(PartOfColumn.of(column, mark, -1 - len(found), context.text))
             continue
@@ -148,7 +150,7 @@ def written_columns(tree: exp.Insert, target: Target, context: BindContext) -> l
     source = tree.args.get("expression")
     if source is None:
         return []
-    columns = _columns(target.table, named, context)
+    columns = _columns(target, named, context)
     given = len(columns)
     if _is_plain_values(source) and source.expressions:
         first = source.expressions[0]
@@ -165,7 +167,7 @@ def inserted_row(
     """All columns of the table as MERGE's INSERT gives them."""
     table = target.table
     named = tree.this.expressions if isinstance(tree.this, exp.Schema) else None
-    columns = _columns(table, named, context)
+    columns = _columns(target, named, context)
     source = tree.args.get("expression")
     if source is None:
         return tuple(writing.default_of(column, context) for column in table.columns)

@@ -52,7 +52,7 @@ def bind_merge(
     unmatched = Scope(scope.frame, tables)
     unmatched.relations, unmatched.merged, unmatched.width = alone, scope.merged, old.offset
     unmatched.unreachable = frozenset((target.name,))
-    target.need.want("r")
+    target.want("r")
     actions = tuple(_action(when, scope, unmatched, old, target, context) for when in whens)
     _check_reachable(whens)
     columns = tuple(Reference(i, type, "") for i, type in enumerate(node.types))
@@ -79,14 +79,14 @@ def _action(
     then = when.args.get("then")
     match then:
         case exp.Insert():
-            target.need.want("a", written_columns(then, target, context))
+            target.want("a", written_columns(then, target, context))
             return Action(matched, "insert", condition, inserted_row(then, target, scope, context))
         case exp.Update():
             row = new_row(then, scope, old, target, context)
-            target.need.want("w", row.assigned)
+            target.want("w", row.assigned)
             return Action(matched, "update", condition, row.values, row.keeps_keys)
         case exp.Delete():
-            target.need.want("d")
+            target.want("d")
             return Action(matched, "delete", condition)
     return Action(matched, "nothing", condition)
 

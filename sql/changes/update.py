@@ -44,7 +44,7 @@ def bind_update(
     first = [] if clause is None else [clause.this]
     rows = TargetRows(tree, target, first, context, writing.common_tables(tree, context, tables))
     row = new_row(tree, rows.scope, rows.relation, target, context)
-    target.need.want("w", row.assigned)
+    target.want("w", row.assigned)
     child = rows.child(tree.args.get("where"), row.values)
     # of the new row, whose place and version are not there yet
     rows.relation.system, rows.relation.fixed = (), of_written(table.oid, context)
@@ -54,7 +54,7 @@ def bind_update(
         table.oid,
         child,
         expressions,
-        writing.invariants(table, context, row.changed),
+        target.invariants(context, row.changed),
         keeps_keys=row.keeps_keys,
         rules=writing.rules_for_update(table, row.changed, context),
         beside=rows.beside,
@@ -87,6 +87,11 @@ class TargetRows:
         system = named(tree)
         get: Node = Get(table, (*range(len(table.columns)), *system), row_ids=True)
         self.node = get
+        if target.through is not None:
+            target.through.read()
+            for condition in target.through.conditions:
+                self.node = Filter(self.node, condition.expression)
+            get = self.node
         if others:
             joins = [exp.Join(this=other) for other in others[1:]]
             node, _ = Sources(self.scope, context, bind_query, system).bind(others[0], joins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -10,6 +10,7 @@ from sqlglot import exp
 from engine.expressions import Call, Constant, Expression, Reference
 from engine.operators import Check, Generated, Invariants, Rules, TableRules
 from sql.binding import Binding
+from sql.changes.updatable import Through, written_through
 from sql.coerce import assign, checked, coerce
 from sql.commontables import CommonTable, bind_with
 from sql.context import BindContext
@@ -40,16 +41,48 @@ from storage.usertypes import DomainType
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The table that is written to, and the name it has in the statement."""
+    """The table that is written to, and the name it has in the statement; `through`: by way of this view."""
 
     table: Table
     name: str
     schema: str
     need: Need
+    through: Through | None = None
+
+    def want(self, letter: str, numbers: Iterable[int] = ()) -> None:
+        """This right is needed, on these of the table's columns (attnums)."""
+        if self.through is None:
+            self.need.want(letter, numbers)
+        else:
+            self.through.want(letter, numbers)
+
+    def column(self, name: str, position: int) -> ColumnDefinition:
+        """The table's column that has this name in the statement. Raises UndefinedColumn."""
+        if self.through is None:
+            return column_of(self.table, name, position)
+        for place, column in zip(self.through.places, self.through.view.columns, strict=True):
+            if column.name == name:
+                return self.table.columns[place]
+        message = f'column "{name}" of relation "{self.through.view.name}" does not exist'
+        raise UndefinedColumn(message, position=position)
+
+    @property
+    def written_columns(self) -> list[ColumnDefinition]:
+        """The columns that an INSERT writes that names none."""
+        if self.through is None:
+            return list(self.table.columns)
+        return [self.table.columns[place] for place in self.through.places]
+
+    def invariants(self, context: BindContext, changed: Collection[int] | None = None) -> Invariants:
+        """What a row has to be that is written to it: see `invariants`."""
+        found = invariants(self.table, context, changed)
+        return found if self.through is None else replace(found, options=self.through.checks)
 
     @property
     def columns(self) -> tuple[ScopeColumn, ...]:
         """Its columns as a scope has them."""
+        if self.through is not None:
+            return self.through.columns
         return tuple(ScopeColumn(c.name, c.type, self.table.oid, c.number) for c in self.table.columns)
 
     def relation(self, system: tuple[int, ...] = ()) -> Relation:
@@ -62,8 +95,9 @@ class Target:
 
     @property
     def _relation(self) -> Relation:
-        oid = self.table.oid
-        return Relation(self.name, self.columns, schema=self.schema, table=oid, need=self.need)
+        oid = self.table.oid if self.through is None else self.through.view.oid
+        order = None if self.through is None else self.through.places
+        return Relation(self.name, self.columns, schema=self.schema, table=oid, need=self.need, order=order)
 
 
 def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
@@ -81,7 +115,10 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
                 detail="This operation is not supported for views.",
             )
         if isinstance(found.source, View):
-            raise FeatureNotSupported(f'cannot {verb} view "{name}": views are read only', position=position)
+            through = written_through(found.source, verb, context)
+            known = _alias_of(tree) or name
+            schema = "" if known != name else found.schema
+            return Target(through.table, known, schema, through.needs[0][0], through)
         doing = {"insert into": "inserting into", "update": "updating", "delete from": "deleting from"}[verb]
         raise ObjectNotInPrerequisiteState(
             f'cannot {verb} view "{name}"',
@@ -96,10 +133,14 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
                 detail="This operation is not supported for materialized views.",
             )
         raise WrongObjectType(f'cannot change materialized view "{name}"')
+    alias = _alias_of(tree)
+    return Target(table, alias or name, "" if alias else found.schema, context.need(table))
+
+
+def _alias_of(tree: exp.Table) -> str:
     alias = tree.args.get("alias")
     given = None if alias is None else alias.args.get("this")
-    known = name if given is None else name_of(given)
-    return Target(table, known, "" if given else found.schema, context.need(table))
+    return "" if given is None else name_of(given)
 
 
 def common_tables(
@@ -300,8 +341,9 @@ def returning(
             expressions.append(bound)
             continue
         for relation in shown:
-            relation.read(*range(len(relation.columns)))
-            for index, column in enumerate(relation.columns):
+            relation.read(*relation.starred)
+            for index in relation.starred:
+                column = relation.columns[index]
                 fields.append(Field(column.name, column.type, column.table, column.number))
                 expressions.append(scope.column(relation, index))
     return Returned(tuple(fields), tuple(expressions))

@@ -31,8 +31,8 @@ def create_view(reader: Reader, adjectives: frozenset[str]) -> Command:
     columns = reader.names() if token is not None and token.is_mark("(") else ()
     options = reader.options() if reader.word("with") else ()
     reader.must_word("as")
-    query = reader.rest()
-    _refuse_check_option(query)
+    query, option = _check_option(reader.rest())
+    options = (*options, *option)
     if "recursive" in adjectives:
         if not columns:
             raise near(reader.text, token)
@@ -120,7 +120,12 @@ def _recursive(name: str, columns: Sequence[str], query: Sequence[Token], place:
     return (*head, *body, *made(Kind.WORD, "select"), *listed, *made(Kind.WORD, "from"), *named)
 
 
-def _refuse_check_option(query: tuple[Token, ...]) -> None:
-    """WITH [CASCADED | LOCAL] CHECK OPTION is for views that can be written to."""
-    if len(query) > 2 and query[-1].is_word("option") and query[-2].is_word("check"):
-        raise FeatureNotSupported("WITH CHECK OPTION is not supported", position=query[-2].position)
+def _check_option(query: tuple[Token, ...]) -> tuple[tuple[Token, ...], tuple[tuple[str, str], ...]]:
+    """A query without the WITH [CASCADED | LOCAL] CHECK OPTION behind it, and that as a parameter."""
+    if len(query) < 4 or not (query[-1].is_word("option") and query[-2].is_word("check")):
+        return query, ()
+    said = query[-3].text if query[-3].is_word("cascaded", "local") else ""
+    front = 4 if said else 3
+    if not query[-front].is_word("with"):
+        return query, ()
+    return query[:-front], (("check_option", said or "cascaded"),)

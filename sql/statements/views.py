@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sql import commands
+from sql.changes.updatable import CHECK_OPTION, why_not
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
 from sql.statements.control import done
@@ -19,7 +20,9 @@ from storage.definitions import View, ViewColumn
 from storage.errors import (
     DuplicateColumn,
     DuplicateTable,
+    FeatureNotSupported,
     InvalidObjectDefinition,
+    InvalidParameterValue,
     InvalidTableDefinition,
     SqlSyntaxError,
     WrongObjectType,
@@ -48,7 +51,8 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
         oid, rule, type, array = (transaction.allocate_oid() for _ in range(4))
         name, made_by = command.name[-1], owner(host)
         view = View(oid, schema.oid, name, columns, query.text, query.depends, rule, made_by, type, array)
-        transaction.define(replace(view, options=command.options, temporary=temporary))
+        view = replace(view, options=command.options, temporary=temporary)
+        transaction.define(_checked(view, context()))
         return done("CREATE VIEW")
     if not command.replace:
         raise DuplicateTable(f'relation "{command.name[-1]}" already exists')
@@ -62,10 +66,27 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
         replace(column, comment=old.comment) for column, old in zip(columns, existing.columns, strict=False)
     )
     columns = (*kept, *columns[len(kept) :])
-    host.transaction.define(
-        replace(existing, columns=columns, text=query.text, depends=query.depends, options=command.options)
-    )
+    view = replace(existing, columns=columns, text=query.text, depends=query.depends, options=command.options)
+    host.transaction.define(_checked(view, context()))
     return done("CREATE VIEW")
+
+
+def _checked(view: View, context: BindContext) -> View:
+    """A view that is about to be made, with whether it can be written to.
+
+    Raises FeatureNotSupported for WITH CHECK OPTION where it cannot, InvalidParameterValue.
+    """
+    why = why_not(view, context)
+    option = dict(view.options).get(CHECK_OPTION)
+    if option is not None and option not in ("local", "cascaded"):
+        raise InvalidParameterValue(
+            f'invalid value for enum option "{CHECK_OPTION}": {option}',
+            detail='Valid values are "local" and "cascaded".',
+        )
+    if option is not None and why:
+        message = "WITH CHECK OPTION is supported only on automatically updatable views"
+        raise FeatureNotSupported(message, hint=why)
+    return replace(view, updatable=not why)
 
 
 def _temporary(catalog: Catalog, oid: int) -> bool:

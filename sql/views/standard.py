@@ -157,7 +157,8 @@ sql_view(
            NULL::name AS self_referencing_column_name, NULL::varchar AS reference_generation,
            NULL::name AS user_defined_type_catalog, NULL::name AS user_defined_type_schema,
            NULL::name AS user_defined_type_name,
-           CASE c.relkind WHEN 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_insertable_into,
+           CASE WHEN pg_relation_is_updatable(c.oid, false) & 8 = 8 THEN 'YES' ELSE 'NO'
+                END::varchar AS is_insertable_into,
            'NO'::varchar AS is_typed, NULL::varchar AS commit_action
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE {_VISIBLE}
@@ -169,8 +170,14 @@ sql_view(
     "views",
     """
     SELECT current_database()::name AS table_catalog, n.nspname AS table_schema, c.relname AS table_name,
-           pg_get_viewdef(c.oid)::varchar AS view_definition, 'NONE'::varchar AS check_option,
-           'NO'::varchar AS is_updatable, 'NO'::varchar AS is_insertable_into,
+           pg_get_viewdef(c.oid)::varchar AS view_definition,
+           CASE WHEN 'check_option=cascaded' = ANY (c.reloptions) THEN 'CASCADED'
+                WHEN 'check_option=local' = ANY (c.reloptions) THEN 'LOCAL'
+                ELSE 'NONE' END::varchar AS check_option,
+           CASE WHEN pg_relation_is_updatable(c.oid, false) & 20 = 20 THEN 'YES' ELSE 'NO'
+                END::varchar AS is_updatable,
+           CASE WHEN pg_relation_is_updatable(c.oid, false) & 8 = 8 THEN 'YES' ELSE 'NO'
+                END::varchar AS is_insertable_into,
            'NO'::varchar AS is_trigger_updatable, 'NO'::varchar AS is_trigger_deletable,
            'NO'::varchar AS is_trigger_insertable_into
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -209,7 +216,8 @@ sql_view(
            CASE WHEN a.attgenerated = '' THEN 'NEVER' ELSE 'ALWAYS' END::varchar AS is_generated,
            CASE WHEN a.attgenerated <> ''
                 THEN pg_get_expr(d.adbin, d.adrelid) END::varchar AS generation_expression,
-           CASE WHEN c.relkind = 'r' THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
+           CASE WHEN c.relkind = 'r' OR pg_column_is_updatable(c.oid, a.attnum, false)
+                THEN 'YES' ELSE 'NO' END::varchar AS is_updatable
     FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON a.attrelid = c.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
