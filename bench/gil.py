@@ -1,9 +1,11 @@
 """The interpreter's lock: what share of a query's time holds it, and what a second core gives.
 
 Each query is asked again and again in a process of its own while py-spy looks a thousand times a second
-whether some thread holds the lock. `lock` is the share of looks at which one does, `a thread` that share
-divided by the threads: how much of a batch's time is under the lock. `cores` is how many cores the process
-kept busy. GIL_ROWS (10,000,000) rows are made as for `bench h2oai`.
+whether some thread holds the lock, and which. `lock` is the share of looks at which one does, `a thread`
+that share divided by the threads; `in batches` is what of the latter is held by workers, from when they take
+a batch until it is done: how much of a batch's time is under the lock. The rest is the statement's own: it is
+read, planned, its batches cut and its answer written once, however many rows there are. `cores` is how many
+cores the process kept busy. GIL_ROWS (10,000,000) rows are made as for `bench h2oai`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.h2oai import answer, load
@@ -25,6 +28,7 @@ from storage.database import Database
 ROWS = int(os.environ.get("GIL_ROWS", "10000000"))
 SECONDS, RATE = 5, 1000
 THREADS = os.cpu_count() or 1
+_WORK = "_Queue._work (engine/pool.py"  # what a worker's calls begin with
 QUERIES = {
     "scan and filter": ("groups", "select count(*) from x where v3 > 99.9 and v1 = 3"),
     "aggregate": ("groups", "select sum(v1), avg(v3), min(v2), max(id6) from x"),
@@ -47,7 +51,7 @@ def main() -> None:
         return
     table = Table(
         f"the interpreter's lock, {ROWS:,} rows, {THREADS} threads",
-        ("query", "lock, %", "a thread, %", "cores", "s a query"),
+        ("query", "lock, %", "a thread, %", "in batches, %", "cores", "ms a query", "ms held"),
     )
     with tempfile.TemporaryDirectory(prefix="glancedb-gil-") as folder:
         for name, make in (("groups", group_rows), ("joins", join_rows)):
@@ -55,13 +59,28 @@ def main() -> None:
             load(Session(database, "glancedb", "glancedb"), make(ROWS))
             database.close()
         for query, (tables, text) in QUERIES.items():
-            share, cores, seconds = _looked_at(spy, Path(folder), tables, text)
-            table.row(query, 100 * share, 100 * share / THREADS, cores, seconds)
+            found = _looked_at(spy, Path(folder), tables, text)
+            shares = (100 * found.share, 100 * found.share / THREADS, 100 * found.batches / THREADS)
+            table.row(query, *shares, found.cores, 1e3 * found.seconds, 1e3 * found.seconds * found.share)
     table.print()
 
 
-def _looked_at(spy: Path, folder: Path, tables: str, text: str) -> tuple[float, float, float]:
-    """(share of looks that found the lock held, cores that were busy, seconds a query)."""
+@dataclass(frozen=True)
+class Looks:
+    """What looking at a query has shown.
+
+    The shares of the looks at which the lock was held, and held by a worker with a batch; the cores that were
+    busy; the seconds of a query.
+    """
+
+    share: float
+    batches: float
+    cores: float
+    seconds: float
+
+
+def _looked_at(spy: Path, folder: Path, tables: str, text: str) -> Looks:
+    """Look at a query."""
     command = [sys.executable, "-m", "bench.gil", str(folder / tables), text]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -73,10 +92,13 @@ def _looked_at(spy: Path, folder: Path, tables: str, text: str) -> tuple[float, 
         subprocess.run(record, check=True, capture_output=True)
         child.stdin.close()
         cores, seconds = (float(figure) for figure in child.stdout.readline().split())
-    # a name that was read while it changed may have a line's end in it
-    counts = [line.rpartition(" ")[2] for line in looks.read_text(errors="replace").splitlines()]
-    found = sum(int(count) for count in counts if count.isdecimal())
-    return found / (SECONDS * RATE), cores, seconds
+    held = batches = 0
+    for line in looks.read_text(errors="replace").splitlines():
+        calls, _, count = line.rpartition(" ")
+        if count.isdecimal():  # a name that was read while it changed may have a line's end in it
+            held += int(count)
+            batches += int(count) * (_WORK in calls)
+    return Looks(held / (SECONDS * RATE), batches / (SECONDS * RATE), cores, seconds)
 
 
 def _ask(folder: Path, text: str) -> None:
