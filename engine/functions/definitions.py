@@ -168,17 +168,17 @@ def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
             if not 0 < number <= len(columns):
                 return ""
             text = index.text(number - 1) if number <= len(index.columns) else ""
-            return _written(text) if text else _names(table, [columns[number - 1]])
+            return _written(text, pretty) if text else _names(table, [columns[number - 1]])
         schema = "" if pretty else quote_identifier(catalog.schemas[table.schema].name) + "."
-        return _index(table, index, schema + quote_identifier(table.name))
+        return _index(table, index, schema + quote_identifier(table.name), pretty)
 
     return each(one, oid, *rest)
 
 
-def _index(table: Table, index: Index, name: str) -> str:
+def _index(table: Table, index: Index, name: str, pretty: bool) -> str:
     plain = ("",) * len(index.columns)
     behind = zip(index.columns, index.operator_classes or plain, index.orders or plain, strict=True)
-    over = [_over(index, at) for at in range(len(index.columns))]
+    over = [_over(index, at, pretty) for at in range(len(index.columns))]
     columns = [
         " ".join(filter(None, (over[at] or _names(table, [n]), kind, order)))
         for at, (n, kind, order) in enumerate(behind)
@@ -192,21 +192,24 @@ def _index(table: Table, index: Index, name: str) -> str:
     if index.options:
         text += f" WITH ({', '.join(f'{key}={value!r}' for key, value in index.options)})"
     if index.predicate:
-        text += f" WHERE ({index.predicate})"
+        chosen = index.predicate
+        text += f" WHERE ({chosen})" if not pretty and operation(chosen) else f" WHERE {chosen}"
     return text
 
 
-def _over(index: Index, at: int) -> str:
+def _over(index: Index, at: int, pretty: bool) -> str:
     """The expression in the place of an index's column; of an index of vectors always in parentheses."""
     if index.expression:
         return f"({index.expression})"
     text = index.text(at)
-    return _written(text) if text else ""
+    return _written(text, pretty) if text else ""
 
 
-def _written(text: str) -> str:
+def _written(text: str, pretty: bool) -> str:
     """An expression of an index: a call stands for itself, all else in parentheses of its own."""
-    return text if called(text) else f"(({text}))"
+    if called(text):
+        return text
+    return f"({text})" if pretty or not operation(text) else f"(({text}))"
 
 
 @scalar("pg_get_serial_sequence", [TEXT, TEXT], TEXT, volatility="s", run=True)
