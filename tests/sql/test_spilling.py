@@ -176,9 +176,7 @@ def test_answers_are_the_same_over_the_budget(database: Database, name: str) -> 
     assert (files_open(), reservations.held) == (descriptors, held)
 
 
-@pytest.mark.parametrize(
-    "name", ["groups", "one group", "join", "distinct", "windows", "running sums", "sort"]
-)
+@pytest.mark.parametrize("name", ["groups", "one group", "join", "distinct", "windows", "sort"])
 def test_explain_tells_what_was_put_aside(database: Database, name: str) -> None:
     nbytes = database.scratch.nbytes
     told = spilled(squeezed(database), SPILLING[name])
