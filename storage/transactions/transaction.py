@@ -399,6 +399,8 @@ class Transaction(Defining):
         self.deferred, self.deferring = list(mark.deferred), dict(mark.deferring)
         for table, changes in self.changes.items():
             settle(changes)
+            before = self.catalog.relations.get(table)
+            changes.table = before if isinstance(before, Table) else changes.table
             self._release(table, changes.cut(mark.changes.get(table, Savepoint())), ended=False)
         for later in [number for number in self._savepoints if number > savepoint]:
             del self._savepoints[later]

@@ -97,11 +97,15 @@ def enter(
 
 
 def release(transaction: Any, changes: TableChanges, store: Store, *, ended: bool) -> None:
-    """Let go of keys: of all of them, or of those whose rows were taken back. The caller holds the lock."""
+    """Let go of keys: of all of them, or of those whose rows were taken back. The caller holds the lock.
+
+    Keys of columns that the transaction has dropped stay held: it may go back to before that.
+    """
+    numbers = set(changes.table.numbers)
     for columns, pending in store.pending.items():
         if ended:
             pending.leave(transaction)
-        elif pending.give_back(transaction):
+        elif numbers.issuperset(columns.numbers) and pending.give_back(transaction):
             pending.enter(transaction, changes.index(changes.table, columns).hashes)
 
 
