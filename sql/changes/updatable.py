@@ -20,6 +20,7 @@ from engine.expressions import Reference
 from engine.operators import Check
 from sql.binding import Binding
 from sql.binding.base import Aggregates, Windows
+from sql.binding.windows import definitions_of
 from sql.context import BindContext
 from sql.expressions import is_set, references
 from sql.needs import Need
@@ -108,6 +109,7 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     why = _refusal(tree)
     if why:
         return why
+    assert isinstance(tree, exp.Select)
     inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=view.owner)
     named = tree.args["from_"].this
     schema = named.args.get("db")
@@ -122,6 +124,7 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     name = named.this.this if alias is None else alias.this.this
     scope.add(Relation(name, under.columns, schema=found.schema))
     binding = Binding(inside, scope, "SELECT", aggregates=Aggregates(), windows=Windows(), sets=True)
+    binding.definitions = definitions_of(tree)
     items = [binding.bind(item.this if isinstance(item, exp.Alias) else item) for item in tree.expressions]
     for calls, what in ((binding.aggregates, "aggregate functions"), (binding.windows, "window functions")):
         if calls is not None and calls.calls:
