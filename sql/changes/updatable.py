@@ -122,7 +122,10 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     alias = named.args.get("alias")
     scope = Scope(Frame())
     name = named.this.this if alias is None else alias.this.this
-    scope.add(Relation(name, under.columns, schema=found.schema))
+    given = () if alias is None else alias.args.get("columns") or ()
+    renamed = {place: column.this for place, column in zip(under.places, given, strict=False)}
+    columns = (replace(c, name=renamed.get(at, c.name)) for at, c in enumerate(under.columns))
+    scope.add(Relation(name, tuple(columns), schema=found.schema))
     binding = Binding(inside, scope, "SELECT", aggregates=Aggregates(), windows=Windows(), sets=True)
     binding.definitions = definitions_of(tree)
     items = [binding.bind(item.this if isinstance(item, exp.Alias) else item) for item in tree.expressions]
