@@ -284,6 +284,13 @@ class ExpressionTexts:
         shown = name.this if field is None else self._renames.columns.get(field, name.this)
         return f"{self.expression(tree.this)}.{quoted(shown)}"
 
+    def expanded(self, tree: exp.Expression) -> list[tuple[str, str]]:
+        """(row).* as its fields, and their names."""
+        row = self.expression(tree.this)
+        fields = self._resolved.expanded[id(tree)]
+        shown = (self._renames.columns.get(found.attribute, found.name) for found in fields)
+        return [(f"{row}.{quoted(s)}", found.name) for s, found in zip(shown, fields, strict=True)]
+
     def _slice(self, tree: exp.Slice) -> str:
         ends = (tree.args.get("this"), tree.args.get("expression"))
         return ":".join("" if end is None else self.expression(end) for end in ends)

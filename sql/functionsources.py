@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from engine.expressions import Call, Constant, Expression, Outer
+from engine.expressions import Call, Constant, Expression, Outer, Reference
 from engine.functions.populate import DEFINED
 from engine.functions.registry import BY_ID, FUNCTIONS
 from engine.operators import FunctionScan, OneRow, RowsFrom
 from engine.operators import Project as ProjectOperator
 from sql.binding import Binding, routines
 from sql.binding.calls import call
+from sql.binding.rows import fields as fields_of
 from sql.context import BindContext
 from sql.expressions import transform
-from sql.logical import Leaf, Node
+from sql.logical import Leaf, Node, Project
 from sql.marks import FunctionMark, TypeName, mark_of, position_of
 from sql.scope import Frame, ScopeColumn
 from storage.column import Column
@@ -112,6 +113,12 @@ def outside(expression: Expression, frame: Frame) -> Expression:
         return frame.arguments[node.index] if isinstance(node, Outer) else None
 
     return transform(expression, put)
+
+
+def spread(node: Node, row: Type, ordinality: bool) -> Node:
+    """The fields of rows that are one column, each as a column; behind them a number, if there is one."""
+    fields = [each.expression for each in fields_of(Reference(0, row))]
+    return Project(node, (*fields, *([Reference(1, INT8)] if ordinality else ())))
 
 
 def function_node(

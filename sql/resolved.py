@@ -45,6 +45,14 @@ class WholeRow:
     columns: tuple[ColumnName, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FieldName:
+    """A field of a row, and which attribute it is: (OID of the composite type, number)."""
+
+    name: str
+    attribute: tuple[int, int]
+
+
 @dataclass
 class Resolved:
     """See the module's text."""
@@ -52,6 +60,7 @@ class Resolved:
     tables: dict[int, TableName] = field(default_factory=dict)
     columns: dict[int, ColumnName] = field(default_factory=dict)
     stars: dict[int, tuple[ColumnName, ...]] = field(default_factory=dict)
+    expanded: dict[int, tuple[FieldName, ...]] = field(default_factory=dict)  # of (row).*
     rows: dict[int, WholeRow] = field(default_factory=dict)
     using: dict[int, tuple[str, ...]] = field(default_factory=dict)  # of joins
     fields: dict[int, tuple[int, int]] = field(default_factory=dict)  # (OID of a composite type, number)
@@ -84,3 +93,4 @@ class Resolved:
         for type in self.types.values():
             yield type.single.catalog_oid, 0
         yield from self.fields.values()
+        yield from (each.attribute for row in self.expanded.values() for each in row)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from engine import operators
+from engine.composites import MakeRow
 from engine.expressions import Case, Constant, Expression, IsNull, Or, Outer, Reference, walk
 from engine.operators import OneRow
 from engine.operators.routinescan import RoutineCall
@@ -121,6 +122,9 @@ def checked(body: Body, types: Sequence[Type], result: Result) -> tuple[Expressi
     wanted = [type for _, type in result.columns]
     if wanted[0].oid == RECORD.oid and not body.function.row:  # told where it is called
         return tuple(Reference(at, type) for at, type in enumerate(types))
+    if result.scalar and wanted[0].is_composite and not (len(types) == 1 and types[0].is_composite):
+        fields = tuple((field.name, field.type) for field in wanted[0].attributes or ())
+        return (MakeRow(checked(body, types, Result(fields, False)), wanted[0]),)
     if len(types) != len(wanted):
         declared = shown_result(body.function, body.context.catalog)
         detail = "Final statement must return exactly one column."

@@ -281,8 +281,10 @@ class _Select:
             name = inner.this.args.get("this")
             if isinstance(name, str) and self.scope.find_relation(name) is not None:
                 column = exp.Column(this=exp.Star(), table=inner.this)
+                self._note_star(item, name)
                 return self._star(column.this, column)
         row = rows.must_be_row(self.binding.bind(inner), "*", position_of(item))
+        rows.note_fields(self.binding, item, row.type)
         return [Target(field.name, None, field.expression) for field in rows.fields(row)]
 
     def _row_function(self, tree: exp.Expression) -> tuple[tuple[str, Expression], ...]:

@@ -20,7 +20,7 @@ from sql.bound import Bound, QueryBinder
 from sql.coerce import common_type
 from sql.context import BindContext
 from sql.expressions import conjunction, references, shift
-from sql.functionsources import bind_rows, definitions, function_node, outside, plain_name
+from sql.functionsources import bind_rows, definitions, function_node, outside, plain_name, spread
 from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.notation import Result
@@ -399,7 +399,10 @@ class Sources:
             found = replace(found, result=result)
         plain = function.name
         columns = [ScopeColumn(name, type) for name, type in result.columns]
-        if result.scalar and not function.outputs and not defined:
+        row = columns[0].type if result.scalar and columns[0].type.is_composite else None
+        if row is not None:
+            columns = [ScopeColumn(each.name, each.type) for each in row.attributes or ()]
+        elif result.scalar and not function.outputs and not defined:
             columns = [replace(columns[0], name=alias or plain)]
         ordinality = bool(tree.args.get("ordinality"))
         if ordinality:
@@ -416,6 +419,8 @@ class Sources:
             arguments = values if alone else found.values
             frame.arguments = [] if alone else frame.arguments
             node = Leaf(replace(found.scan(), arguments=arguments, ordinality=ordinality))
+        if row is not None:
+            node = spread(node, row, ordinality)
         item = self._add(node, alias or plain, columns, position, function=len(columns) == 1)
         if rows is not None and frame.arguments and not references(*frame.arguments):
             return self._applied(item, frame, None, "inner", position)

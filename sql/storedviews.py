@@ -51,13 +51,13 @@ def stored(tokens: Sequence[Token], context: BindContext, writing: str = _WRITIN
         raise FeatureNotSupported(writing)
     context.parameters.final()
     text = Unparser(resolved, catalog=context.catalog).query(tree)
-    _same(text, tree, bound, context)
+    _same(text, tree, bound, resolved, context)
     whole = {oid for oid, number in resolved.dependencies() if number}
     depends = {(oid, number) for oid, number in resolved.dependencies() if number or oid not in whole}
     return Query(text, bound.columns, tuple(sorted(depends)))
 
 
-def _same(text: str, tree: exp.Expression, bound: Bound, context: BindContext) -> None:
+def _same(text: str, tree: exp.Expression, bound: Bound, resolved: Resolved, context: BindContext) -> None:
     """Whether a text reads as what it was written from: another meaning must not be kept."""
     again = replace(
         context,
@@ -71,7 +71,8 @@ def _same(text: str, tree: exp.Expression, bound: Bound, context: BindContext) -
     try:
         read = parse_query(lex(text), text)
         columns = [(c.name, c.type) for c in bind_query(read, Frame(), again, {}).columns]
-        same = columns == [(c.name, c.type) for c in bound.columns] and _parts(read) == _parts(tree)
+        same = columns == [(c.name, c.type) for c in bound.columns]
+        same = same and _parts(read, again.resolved) == _parts(tree, resolved)
         same = same and Unparser(again.resolved, catalog=context.catalog).query(read) == text
     except DatabaseError:
         same = False
@@ -82,9 +83,18 @@ def _same(text: str, tree: exp.Expression, bound: Bound, context: BindContext) -
 _FREE = (exp.Alias, exp.Column, exp.Dot, exp.Identifier, exp.Paren, exp.Star, exp.Subquery, exp.TableAlias)
 
 
-def _parts(tree: exp.Expression) -> Counter[type]:
-    """How many of each clause, operator and call there are; names and parentheses are written anew."""
-    return Counter(type(node) for node in tree.walk() if not isinstance(node, _FREE))
+def _parts(tree: exp.Expression, resolved: Resolved) -> Counter[type]:
+    """How many of each clause, operator and call there are; names and parentheses are written anew.
+
+    What (row).* is of is written once for each field.
+    """
+    found: Counter[type] = Counter()
+    for node in tree.walk():
+        if not isinstance(node, _FREE):
+            found[type(node)] += 1
+        for _ in resolved.expanded.get(id(node), ())[1:]:
+            found += _parts(node.this, resolved)
+    return found
 
 
 def rewritten(view: View | Materialized, renames: Renames, catalog: Catalog, session: SessionInfo) -> str:

@@ -121,6 +121,9 @@ class Unparser(ExpressionTexts):
             if star is not None:
                 found += [(self.column(c), c, c.name) for c in star]
                 continue
+            if id(tree) in self._resolved.expanded:
+                found += [(text, None, name) for text, name in self.expanded(tree)]
+                continue
             alias = tree.args["alias"].this if isinstance(tree, exp.Alias) else None
             inner = tree.this if alias is not None else tree
             column = self._resolved.columns.get(id(inner))

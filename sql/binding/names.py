@@ -17,7 +17,6 @@ from storage.errors import (
     UndefinedColumn,
 )
 from storage.systemcolumns import SYSTEM_NAMES
-from storage.types import Type
 
 _FUZZY = 3
 
@@ -126,14 +125,8 @@ def field(binding: Binding, tree: exp.Dot) -> Expression:
     resolved = binding.context.resolved
     if resolved is not None and row.type.is_composite:
         number = next((a.number for a in row.type.attributes or () if a.name == name.this), 0)
-        resolved.fields[id(tree)] = _column_of_type(binding, row.type, number)
+        resolved.fields[id(tree)] = rows.attribute_of(binding, row.type, number)
     return rows.field(row, name.this, position)
-
-
-def _column_of_type(binding: Binding, type: Type, number: int) -> tuple[int, int]:
-    """An attribute of a composite type; of a relation's row type, the column of the relation."""
-    made = binding.context.catalog.typed(type.oid)
-    return (type.oid if made is None else made.oid), number
 
 
 def _is_relation(binding: Binding, name: str, position: int) -> bool:

@@ -20,7 +20,7 @@ from sql.binding.base import Binding, binds
 from sql.binding.subqueries import plan
 from sql.functions import resolve_operator
 from sql.marks import FunctionMark, mark_of, position_of
-from sql.resolved import WholeRow
+from sql.resolved import FieldName, WholeRow
 from sql.scope import Relation, Scope
 from storage.definitions import Table, View
 from storage.errors import (
@@ -89,6 +89,21 @@ def starred(binding: Binding, tree: exp.Expression) -> Expression | None:
     if isinstance(tree, exp.Dot) and isinstance(tree.expression, exp.Star):
         return must_be_row(binding.bind(tree.this), "*", position_of(tree))
     return None
+
+
+def note_fields(binding: Binding, tree: exp.Expression, type: Type) -> None:
+    """Remember what (row).* stands for, where that is wanted."""
+    if binding.context.resolved is None:
+        return
+    binding.context.resolved.expanded[id(tree)] = tuple(
+        FieldName(each.name, attribute_of(binding, type, each.number)) for each in type.attributes or ()
+    )
+
+
+def attribute_of(binding: Binding, type: Type, number: int) -> tuple[int, int]:
+    """An attribute of a composite type; of a relation's row type, the column of the relation."""
+    made = binding.context.catalog.typed(type.oid)
+    return (type.oid if made is None else made.oid), number
 
 
 def star(binding: Binding, tree: exp.Column) -> Expression:
