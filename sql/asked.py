@@ -18,7 +18,7 @@ from sql.storedviews import definition
 from sql.views.registry import VIEWS
 from storage.catalog import Catalog
 from storage.database import Database
-from storage.definitions import DATABASE_OID, Materialized, Table, View
+from storage.definitions import DATABASE_OID, Materialized, Role, Table, View
 from storage.definitions import Sequence as SequenceDefinition
 from storage.errors import InsufficientPrivilege, InvalidParameterValue, ObjectNotInPrerequisiteState
 from storage.rights import DATABASE, LETTERS, Subject, held, is_superuser, roles_of, subject
@@ -34,6 +34,15 @@ class Identity(NamedTuple):
     superuser: bool
 
 
+def _defaults(catalog: Catalog, role: Role | None) -> dict[str, str]:
+    """What a role's sessions begin with: what is said of fewer sessions comes before what is said of more."""
+    found = [catalog.session_settings(0, in_database=False), catalog.session_settings(0, in_database=True)]
+    own = None if role is None else catalog.session_settings(role.oid, in_database=True)
+    parts = [() if item is None else item.settings for item in (*found, own)]
+    parts.insert(2, () if role is None else role.settings)
+    return {name: value for part in parts for name, value in part}
+
+
 class Asked(SessionInfo):
     """See the module's text."""
 
@@ -42,7 +51,7 @@ class Asked(SessionInfo):
         self.store = database
         self.login = user  # who was let in: what SET SESSION AUTHORIZATION may do is this role's
         role = database.catalog.role(user)
-        self.settings = Settings({**dict(() if role is None else role.settings), **settings})
+        self.settings = Settings({**_defaults(database.catalog, role), **settings})
         self.settings.begin_with("session_authorization", user)
         self._identity: tuple[Mapping[str, str], Catalog, Identity] | None = None  # and what it is made of
         self._style: tuple[Mapping[str, str], Style] | None = None  # and the settings it is made of

@@ -38,7 +38,7 @@ from storage.errors import (
     InvalidSchemaName,
     UndefinedTable,
 )
-from storage.grants import Acl, DefaultAcl, Grant, Membership
+from storage.grants import Acl, DefaultAcl, Grant, Membership, SessionSettings, settings_name
 from storage.types import Type, refreshed
 from storage.usertypes import BOOTSTRAP_ROLE as BOOTSTRAP_ROLE
 from storage.usertypes import CompositeType, UserType
@@ -171,6 +171,12 @@ class Catalog:
                 found[grant.member] = (*found.get(grant.member, ()), grant)
         return found
 
+    def session_settings(self, role: int, *, in_database: bool) -> SessionSettings | None:
+        """What sessions begin with: those of a role (0: of all), in the database, or wherever they are."""
+        name = settings_name(role, in_database)
+        found = (g for g in self.grants.values() if isinstance(g, SessionSettings) and g.name == name)
+        return next(found, None)
+
     @cached_property
     def default_acls(self) -> Mapping[tuple[int, int, str], DefaultAcl]:
         """Default privileges, by (OID of the role, of the schema or 0, kind)."""
@@ -218,7 +224,7 @@ class Catalog:
         match item:
             case Function():
                 return  # others may have its name: see sql.statements.functions
-            case Acl() | DefaultAcl() | Membership():
+            case Acl() | DefaultAcl() | Membership() | SessionSettings():
                 other: Definition | None = next(
                     (g for g in self.grants.values() if g.name == item.name), None
                 )

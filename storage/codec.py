@@ -38,7 +38,7 @@ from storage.definitions import (
     ViewColumn,
 )
 from storage.errors import DataCorrupted
-from storage.grants import Acl, AclItem, DefaultAcl, Grant, Membership
+from storage.grants import Acl, AclItem, DefaultAcl, Grant, Membership, SessionSettings
 from storage.types import BY_OID, INT8, Attribute, Domain, Form, Type, array_of, composite, enum
 from storage.usertypes import CompositeType, DomainCheck, DomainType, EnumType, Label, UserType
 
@@ -56,6 +56,7 @@ _KINDS: dict[str, type[Any]] = {
     "acl": Acl,
     "default acl": DefaultAcl,
     "membership": Membership,
+    "settings": SessionSettings,
 }
 
 
@@ -184,6 +185,8 @@ def _definition(value: Mapping[str, Any]) -> Definition:
             )
             fields["result"] = decode_type(fields["result"])
             fields["path"], fields["depends"] = tuple(fields["path"]), _tuple(fields["depends"])
+        case "settings":
+            fields["settings"] = _tuple(fields["settings"])
         case "acl" | "default acl":
             fields["items"] = tuple(AclItem(*item) for item in fields["items"])
         case "sequence":

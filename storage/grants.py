@@ -1,8 +1,9 @@
-"""What roles may do: access control lists, default privileges and memberships, as definitions of the catalog.
+"""What roles may do and begin with: access control lists, default privileges, memberships, settings.
 
-They stand beside the objects that they are about, not in them, so that a GRANT leaves the object as it is and
-every object can have one, the database and built-in ones too. An object without a list has PostgreSQL's
-default: everything for its owner, and for the public what sql.acl says. The letters are those of aclitem.
+All are definitions of the catalog. Lists stand beside the objects that they are about, not in them, so that a
+GRANT leaves the object as it is and every object can have one, the database and built-in ones too. An object
+without a list has PostgreSQL's default: everything for its owner, and for the public what sql.acl says. The
+letters are those of aclitem.
 """
 
 from __future__ import annotations
@@ -90,4 +91,28 @@ def membership_name(role: int, member: int) -> str:
     return f"membership:{role}:{member}"
 
 
-Grant = Acl | DefaultAcl | Membership
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What sessions of `role` (0: of everybody) begin with, in the database only or wherever they are.
+
+    ALTER DATABASE ... SET, ALTER ROLE ALL SET and ALTER ROLE ... IN DATABASE ... SET say it. What is said of
+    a role's sessions in every database stands in the role.
+    """
+
+    oid: int
+    role: int
+    in_database: bool
+    settings: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """What no two of them have."""
+        return settings_name(self.role, self.in_database)
+
+
+def settings_name(role: int, in_database: bool) -> str:
+    """The name of a role's settings."""
+    return f"settings:{role}:{int(in_database)}"
+
+
+Grant = Acl | DefaultAcl | Membership | SessionSettings

@@ -23,7 +23,7 @@ from sql.commands.functions import (
 )
 from sql.commands.grants import alter_default, drop_owned
 from sql.commands.indexes import alter_index, create_index
-from sql.commands.roles import alter_role, create_role, create_user
+from sql.commands.roles import alter_database, alter_role, create_role, create_user
 from sql.commands.schemas import alter_schema, create_schema
 from sql.commands.sequences import alter_sequence, create_sequence
 from sql.commands.tables import create_table
@@ -92,6 +92,7 @@ CREATES: dict[str, tuple[Callable[[Reader, Adjectives], Command], Adjectives]] =
 """What reads each kind, and the words that may stand before it."""
 ALTERS: dict[str, Callable[[Reader], Command]] = {
     "index": alter_index,
+    "database": alter_database,
     "role": alter_role,
     "schema": alter_schema,
     "sequence": alter_sequence,

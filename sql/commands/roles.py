@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sql.commands.base import Command, Name, unsupported
 from sql.commands.renaming import Rename
@@ -27,11 +27,17 @@ class CreateRole(Command):
 
 @dataclass(frozen=True)
 class AlterRoleSetting(Command):
-    """ALTER ROLE name SET setting = values; None: RESET. '' as the setting: RESET ALL."""
+    """ALTER ROLE name IN DATABASE database SET setting = values; None: RESET. '' as the setting: RESET ALL.
+
+    The name is '' for ALL, and where ALTER DATABASE was said (`whole`). `current`: SET ... FROM CURRENT.
+    """
 
     name: str
     setting: str
     values: tuple[str, ...] | None
+    database: str | None = None
+    whole: bool = False
+    current: bool = False
 
 
 _SWITCHES = ("superuser", "createdb", "createrole", "inherit", "login")
@@ -51,23 +57,48 @@ def create_user(reader: Reader) -> Command:
 def alter_role(reader: Reader) -> Command:
     """ALTER ROLE and ALTER USER, from the name on."""
     start = reader.index
-    name = reader.name()
-    if reader.word("rename", "to"):
+    everybody = reader.word("all")
+    name = "" if everybody else reader.name()
+    if not everybody and reader.word("rename", "to"):
         return Rename("role", (name,), False, reader.name())
-    if reader.word("in", "database"):
-        raise unsupported(reader, "ALTER ROLE ... IN DATABASE")
-    changes = reader.one_of("set", "reset")
-    if changes and name == "all" and not reader.tokens[start].text.startswith('"'):
-        raise unsupported(reader, "ALTER ROLE ALL")
-    if changes == "set":
-        given = read_set(reader)
-        if not isinstance(given, SetSetting) or given.local:
-            raise reader.wrong()
-        return AlterRoleSetting(name, given.name, given.values)
-    if changes == "reset":
-        return AlterRoleSetting(name, "" if reader.word("all") else setting_name(reader), None)
+    database = reader.name() if reader.word("in", "database") else None
+    found = _setting(reader, AlterRoleSetting(name, "", None, database))
+    if found is not None:
+        return found
+    if everybody or database is not None:
+        raise reader.wrong()
     reader.index = start
     return _role(reader, {}, alter=True)
+
+
+def alter_database(reader: Reader) -> Command:
+    """ALTER DATABASE, from the name on: what its sessions begin with."""
+    name = reader.name()
+    elsewhere = reader.word("set", "tablespace")
+    found = None if elsewhere else _setting(reader, AlterRoleSetting("", "", None, name, whole=True))
+    if found is None:
+        raise unsupported(reader, "ALTER DATABASE")
+    return found
+
+
+def _setting(reader: Reader, command: AlterRoleSetting) -> AlterRoleSetting | None:
+    """SET and RESET of what sessions begin with; None where there is neither."""
+    changes = reader.one_of("set", "reset")
+    if changes == "reset":
+        return replace(command, setting="" if reader.word("all") else setting_name(reader))
+    if changes != "set":
+        return None
+    start = reader.index
+    name = ".".join(reader.dotted())
+    if reader.word("from", "current"):
+        return replace(command, setting=name, current=True)
+    reader.index = start
+    if reader.word("local"):
+        raise reader.wrong()
+    given = read_set(reader)
+    if not isinstance(given, SetSetting):
+        raise reader.wrong()
+    return replace(command, setting=given.name, values=given.values)
 
 
 def _role(reader: Reader, options: dict[str, bool | int | str | None], *, alter: bool) -> Command:

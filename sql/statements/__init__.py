@@ -191,8 +191,8 @@ def _writes(command: Command) -> str:
             return "ALTER EXTENSION"
         case commands.CreateRole(alter=alter):
             return "ALTER ROLE" if alter else "CREATE ROLE"
-        case commands.AlterRoleSetting():
-            return "ALTER ROLE"
+        case commands.AlterRoleSetting(whole=whole):
+            return "ALTER DATABASE" if whole else "ALTER ROLE"
         case commands.Grant(revoke=revoke):
             return "REVOKE" if revoke else "GRANT"
         case commands.GrantRole(revoke=revoke):

@@ -23,12 +23,13 @@ from storage.errors import (
     DuplicateObject,
     FeatureNotSupported,
     InsufficientPrivilege,
+    InvalidCatalogName,
     InvalidGrantOperation,
     ObjectInUse,
     ReservedName,
     UndefinedObject,
 )
-from storage.grants import Membership, membership_name
+from storage.grants import Membership, SessionSettings, membership_name, settings_name
 from storage.rights import is_superuser, roles_of
 from storage.transactions.locks import TableMode
 from storage.types import TEXT, TIMESTAMPTZ
@@ -106,26 +107,61 @@ def _alter(host: Host, command: commands.CreateRole) -> Outcome:
 
 
 def alter_role_setting(host: Host, command: commands.AlterRoleSetting, text: str) -> Outcome:
-    """ALTER ROLE ... SET and RESET: what the role's sessions begin with."""
-    role = host.catalog.roles[role_named(host, command.name)]
-    if role.superuser and not host.superuser:
+    """ALTER ROLE and ALTER DATABASE ... SET and RESET: what sessions begin with."""
+    catalog = host.catalog
+    role = catalog.roles[role_named(host, command.name)] if command.name else None
+    if command.database not in (None, host.database):
+        raise InvalidCatalogName(f'database "{command.database}" does not exist')
+    _must_alter_settings(host, role, command)
+    if role is not None and command.database is None:
+        settings = _altered(host, role.settings, command)
+        host.transaction.define(replace(role, settings=settings))
+        return done("ALTER ROLE")
+    number, in_database = 0 if role is None else role.oid, command.database is not None
+    place = (0, settings_name(number, in_database))
+    host.transaction.lock_table(place, TableMode.AccessExclusiveLock)
+    known = host.catalog.session_settings(number, in_database=in_database)
+    settings = _altered(host, () if known is None else known.settings, command)
+    if settings:
+        oid = host.transaction.allocate_oid() if known is None else known.oid
+        host.transaction.define(SessionSettings(oid, number, in_database, settings))
+    elif known is not None:
+        host.transaction.drop(known)
+    return done("ALTER DATABASE" if command.whole else "ALTER ROLE")
+
+
+def _must_alter_settings(host: Host, role: Role | None, command: commands.AlterRoleSetting) -> None:
+    """Raise InsufficientPrivilege where the user may not say what these sessions begin with."""
+    if host.superuser:
+        return
+    if command.whole:
+        raise InsufficientPrivilege(f"must be owner of database {host.database}")
+    if role is None:
+        raise InsufficientPrivilege("must be superuser to alter settings globally")
+    if role.superuser:
         raise InsufficientPrivilege(
             "must be superuser to alter superuser roles or change superuser attribute"
         )
     if not _may_manage(host) and role.oid != owner(host):
         raise InsufficientPrivilege("permission denied")
-    settings = dict(role.settings)
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def _altered(host: Host, known: Pairs, command: commands.AlterRoleSetting) -> Pairs:
+    """Settings with one changed, or none of them."""
     if not command.setting:
-        settings = {}
+        return ()
+    settings, key = dict(known), find(command.setting).name
+    if command.current:
+        settings[key] = host.settings.get(key) or ""
+    elif command.values is None:
+        settings.pop(key, None)
     else:
-        key = find(command.setting).name
-        if command.values is None:
-            settings.pop(key, None)
-        else:
-            settings[key] = listed(key, command.values)
-            host.settings.checked(key, settings[key])
-    host.transaction.define(replace(role, settings=tuple(settings.items())))
-    return done("ALTER ROLE")
+        settings[key] = listed(key, command.values)
+        host.settings.checked(key, settings[key])
+    return tuple(settings.items())
 
 
 def rename_role(host: Host, command: commands.Rename) -> Outcome:

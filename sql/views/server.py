@@ -19,6 +19,7 @@ from storage.definitions import (
     TABLESPACE_GLOBAL,
     Role,
 )
+from storage.grants import SessionSettings
 from storage.rights import acl_texts
 
 
@@ -58,7 +59,7 @@ def pg_authid(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
         }
 
 
-def _settings(role: Role) -> list[str] | None:
+def _settings(role: Role | SessionSettings) -> list[str] | None:
     """What ALTER ROLE ... SET has said, as name=value."""
     return [f"{name}={value}" for name, value in role.settings] or None
 
@@ -68,6 +69,13 @@ def pg_db_role_setting(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for role in catalog.roles.values():
         if role.settings:
             yield {"setdatabase": 0, "setrole": role.oid, "setconfig": _settings(role)}
+    for item in catalog.grants.values():
+        if isinstance(item, SessionSettings):
+            yield {
+                "setdatabase": DATABASE_OID if item.in_database else 0,
+                "setrole": item.role,
+                "setconfig": _settings(item),
+            }
 
 
 @view("pg_catalog", "pg_roles")

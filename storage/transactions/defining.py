@@ -11,7 +11,7 @@ from typing import Protocol
 from storage.catalog import Catalog
 from storage.definitions import Definition, Table, Versioned, type_defined
 from storage.errors import DuplicateTable, SerializationFailure
-from storage.grants import Acl, DefaultAcl, Grant
+from storage.grants import Acl, DefaultAcl, Grant, SessionSettings
 from storage.rights import handed_over, new_items, subject
 from storage.segments.table import Store
 from storage.transactions import uniqueness
@@ -50,6 +50,8 @@ def _about(grant: Grant) -> tuple[int, ...]:
             return (grant.object,)
         case DefaultAcl():
             return (grant.role, grant.schema)
+        case SessionSettings():
+            return (grant.role,)
     return (grant.role, grant.member)
 
 

@@ -46,3 +46,35 @@ def test_sessions_begin_with_what_their_role_says(tmp_path: Path) -> None:
         assert ask(Session(database, "reader", "glancedb"), "SHOW work_mem") != [("8MB",)]
     finally:
         database.close()
+
+
+def test_what_is_said_of_fewer_sessions_comes_first(tmp_path: Path) -> None:
+    database = Database.open(tmp_path)
+    first = Session(database, "glancedb", "glancedb")
+    ask(first, "CREATE USER reader")
+    said = [
+        ("ALTER ROLE ALL SET work_mem = '2MB'", "2MB"),
+        ("ALTER DATABASE glancedb SET work_mem = '3MB'", "3MB"),
+        ("ALTER ROLE reader SET work_mem = '4MB'", "4MB"),
+        ("ALTER ROLE reader IN DATABASE glancedb SET work_mem TO '5MB'", "5MB"),
+    ]
+    for statement, shown in said:
+        ask(first, statement)
+        assert ask(Session(database, "reader", "glancedb"), "SHOW work_mem") == [(shown,)]
+    assert ask(Session(database, "glancedb", "glancedb"), "SHOW work_mem") == [("3MB",)]
+    kept = ask(
+        first,
+        "SELECT setdatabase <> 0, setrole <> 0, setconfig FROM pg_db_role_setting ORDER BY 1, 2",
+    )
+    assert [row[2] for row in kept] == [[f"work_mem={n}MB"] for n in (2, 4, 3, 5)]
+    database.close()
+    database = Database.open(tmp_path)
+    try:
+        first = Session(database, "glancedb", "glancedb")
+        ask(first, "SET timezone = 'Asia/Tokyo'; ALTER DATABASE glancedb SET timezone FROM CURRENT")
+        assert ask(Session(database, "reader", "glancedb"), "SHOW timezone; SHOW work_mem") == [("5MB",)]
+        assert ask(Session(database, "reader", "glancedb"), "SHOW timezone") == [("Asia/Tokyo",)]
+        ask(first, "ALTER ROLE ALL RESET ALL; ALTER DATABASE glancedb RESET work_mem; DROP ROLE reader")
+        assert ask(first, "SELECT setconfig FROM pg_db_role_setting") == [(["TimeZone=Asia/Tokyo"],)]
+    finally:
+        database.close()
