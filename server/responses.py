@@ -86,7 +86,8 @@ def row_description(fields: Sequence[Field], formats: Sequence[int]) -> bytes:
     for field, format in zip(fields, formats, strict=True):
         type = field.type
         # A type told under another OID (binary as bytea) has a modifier the client cannot read.
-        modifier = -1 if type.wire else type.modifier
+        of_domain = type.element is not None and type.element.domain is not None
+        modifier = -1 if type.wire or of_domain else type.modifier
         head = _FIELD.pack(field.table, field.number, type.wire_oid, type.size, modifier, format)
         parts.append(_text(field.name) + head)
     return _message(b"T", b"".join(parts))

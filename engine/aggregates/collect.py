@@ -15,6 +15,7 @@ from engine.lists import bounds, list_column, lists, stacked_bounds
 from engine.values.jsonvalue import quoted
 from storage.column import Array, Column, Positions
 from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
+from storage.lists import Bounds
 from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT, Type
 
 
@@ -78,16 +79,25 @@ class StackedAgg(Collected):
         return accumulated(self.result, offsets, items)
 
 
+def _must_accumulate(there: Sequence[bool], shapes: Sequence[Bounds], offsets: Positions) -> None:
+    """Raise what is wrong with the first array that cannot be a part of its row's."""
+    for start, stop in pairwise(offsets.tolist()):
+        for at in range(start, stop):
+            if not there[at]:
+                raise NullValueNotAllowed("cannot accumulate null arrays")
+            if not shapes[start]:
+                raise ArraySubscriptError("cannot accumulate empty arrays")
+            if shapes[at][1::2] != shapes[start][1::2]:
+                raise ArraySubscriptError(_UNEVEN)
+
+
 def accumulated(type: Type, offsets: Positions, items: Column) -> Column:
     """Arrays of the arrays offsets[r] to offsets[r + 1], null where there is none.
 
     Raises NullValueNotAllowed, ArraySubscriptError.
     """
-    if not items.is_valid().all():
-        raise NullValueNotAllowed("cannot accumulate null arrays")
     shapes = bounds(items)
-    if not all(shapes):
-        raise ArraySubscriptError("cannot accumulate empty arrays")
+    _must_accumulate(items.is_valid().tolist(), shapes, offsets)
     ends, elements = lists(items)
     said = [stacked_bounds(shapes[a:b], _UNEVEN) for a, b in pairwise(offsets.tolist())]
     return list_column(type, ends[offsets], elements, np.diff(offsets) > 0, bounds=said)

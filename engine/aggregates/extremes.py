@@ -22,7 +22,6 @@ from storage.types import (
     BOOL,
     BPCHAR,
     BYTEA,
-    CHAR,
     DATE,
     FLOAT4,
     FLOAT8,
@@ -32,7 +31,6 @@ from storage.types import (
     INT8,
     INTERVAL,
     MONEY,
-    NAME,
     NUMERIC,
     OID,
     PG_LSN,
@@ -139,7 +137,7 @@ class _Largest(Folded):
 
 
 for _type in (
-    *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, TID, CHAR, ANYENUM),
+    *(INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMETZ, TIMESTAMP, TIMESTAMPTZ, OID, TID, ANYENUM),
     *(MONEY, PG_LSN, XID8),
 ):
     aggregate("min", [_type], _type)(_Smallest)
@@ -330,7 +328,7 @@ class _Last(Kept):
     largest = True
 
 
-for _type in (TEXT, BPCHAR, NAME, NUMERIC, INTERVAL, INET, BYTEA, UUID, ANYARRAY):
+for _type in (TEXT, BPCHAR, NUMERIC, INTERVAL, INET, BYTEA, UUID, ANYARRAY):
     aggregate("min", [_type], _type)(_First)
     aggregate("max", [_type], _type)(_Last)
 

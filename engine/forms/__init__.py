@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -39,11 +39,15 @@ from engine.forms.arrays import Read, Write
 from engine.forms.style import PLAIN, Style, style_of
 from engine.jsonpath import parse, shown
 from engine.run import Run
+from engine.seams import Kind, SessionInfo
 from storage import types as t
+from storage.catalog import Catalog
 from storage.column import Column, fields_of, row_column
 from storage.errors import FeatureNotSupported
+from storage.indexes import keys
 from storage.ranges import subtype_of
 from storage.types import TEXT, Type, array_of
+from storage.usertypes import EnumType
 
 __all__ = [
     "FORMS",
@@ -152,6 +156,30 @@ def text_of(column: Column, how: Run | Style | None = None) -> Column:
     """The column as text, as PostgreSQL's output functions write it; nulls stay null."""
     written = _form(column.type)[0](column, style_of(how))
     return Column(TEXT, written, constant=column.constant)
+
+
+class _Names:
+    """What text forms ask a session, of a catalog alone: the labels of enums; objects are numbers."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def enum_labels(self, oid: int) -> dict[int, str]:
+        made = self._catalog.types[oid]
+        assert isinstance(made, EnumType)
+        return {label.place: label.text for label in made.labels}
+
+    def name_of(self, kind: Kind, oid: int) -> str:
+        return str(oid)
+
+
+def _key_text(catalog: Catalog, column: Column) -> str:
+    """A value of a key, under the settings that a session begins with."""
+    text: str = text_of(column, Style(names=cast(SessionInfo, _Names(catalog)))).tolist()[0]
+    return text
+
+
+keys.use(_key_text)
 
 
 def parse_text(type: Type, column: Column, how: Run | Style | None = None) -> Column:

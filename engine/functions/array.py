@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import forms
 from engine.forms.arrays import dimensions
-from engine.functions.registry import operator, scalar
+from engine.functions.registry import OPERATORS, operator, scalar
 from engine.functions.text import each, pieces_of
 from engine.lists import (
     bounds,
@@ -26,7 +26,13 @@ from engine.lists import (
 )
 from engine.run import Run
 from storage.column import Column
-from storage.errors import ArraySubscriptError, DataException, FeatureNotSupported, NullValueNotAllowed
+from storage.errors import (
+    ArraySubscriptError,
+    DataException,
+    FeatureNotSupported,
+    NullValueNotAllowed,
+    UndefinedFunction,
+)
 from storage.indexes.comparable import column_keys
 from storage.lists import Bounds, shaped
 from storage.types import (
@@ -185,6 +191,15 @@ def _key_rows(array: Column) -> list[list[Any] | None]:
     return [keys[ends[r] : ends[r + 1]] if ok else None for r, ok in enumerate(array.is_valid().tolist())]
 
 
+def _must_equal(array: Column) -> None:
+    """Raise UndefinedFunction for elements whose type has no equality."""
+    element = array.type.element
+    assert element is not None
+    inner = element.single
+    if inner.category == "U" and not any(o.arguments[0].oid == inner.oid for o in OPERATORS["="]):
+        raise UndefinedFunction(f"could not identify an equality operator for type {element.base}")
+
+
 def _one_dimension(array: Column, doing: str) -> None:
     if any(len(said) > 2 for said in bounds(array)):
         raise FeatureNotSupported(
@@ -197,6 +212,7 @@ def _one_dimension(array: Column, doing: str) -> None:
 @scalar("array_position", [ANYCOMPATIBLEARRAY, ANYCOMPATIBLE, INT4], INT4, strict=False)
 def array_position(array: Column, item: Column, *start: Column) -> Column:
     """The subscript of the first element equal to a value."""
+    _must_equal(array)
     _one_dimension(array, "searching for")
     starts = start[0].tolist() if start else [None] * len(array)
     rows = zip(_key_rows(array), bounds(array), _keys(item), starts, strict=True)
@@ -214,6 +230,7 @@ def array_position(array: Column, item: Column, *start: Column) -> Column:
 @scalar("array_positions", [ANYCOMPATIBLEARRAY, ANYCOMPATIBLE], array_of(INT4), strict=False)
 def array_positions(array: Column, item: Column) -> Column:
     """The subscripts of all elements equal to a value."""
+    _must_equal(array)
     _one_dimension(array, "searching for")
     rows = zip(_key_rows(array), bounds(array), _keys(item), strict=True)
     found = [
@@ -226,6 +243,7 @@ def array_positions(array: Column, item: Column) -> Column:
 @scalar("array_remove", [ANYCOMPATIBLEARRAY, ANYCOMPATIBLE], ANYCOMPATIBLEARRAY, strict=False)
 def array_remove(array: Column, item: Column) -> Column:
     """The array without the elements equal to a value."""
+    _must_equal(array)
     _one_dimension(array, "removing")
     offsets, elements = lists(array)
     wanted = [w for w, n in zip(_keys(item), np.diff(offsets).tolist(), strict=True) for _ in range(n)]
@@ -241,6 +259,7 @@ def array_remove(array: Column, item: Column) -> Column:
 @scalar("array_replace", [ANYCOMPATIBLEARRAY, ANYCOMPATIBLE, ANYCOMPATIBLE], ANYCOMPATIBLEARRAY, strict=False)
 def array_replace(array: Column, old: Column, new: Column) -> Column:
     """The array with elements equal to one value replaced by another."""
+    _must_equal(array)
     offsets, elements = lists(array)
     counts = np.diff(offsets)
     parents = np.repeat(np.arange(len(array)), counts)

@@ -23,7 +23,7 @@ from storage.errors import (
     UndefinedFunction,
     WrongObjectType,
 )
-from storage.types import BOOL, UNKNOWN, Type, array_of
+from storage.types import BOOL, RECORD, UNKNOWN, Type, array_of
 
 _SYMBOLS: dict[type, str] = {
     exp.Add: "+",
@@ -143,7 +143,7 @@ def quantified_array(
 
 def _array_for(element: Type, given: Type) -> Type:
     """The array type an array operand becomes: int2vector and oidvector stay what they are."""
-    if given.element is not None and given.element.oid == element.oid:
+    if given.element is not None and (given.element.oid == element.oid or element == RECORD):
         return given
     return array_of(element)
 

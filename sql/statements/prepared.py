@@ -38,7 +38,8 @@ def prepare(host: Host, command: commands.Prepare, text: str) -> Outcome:
     if command.name in host.prepared:
         raise DuplicatePreparedStatement(f'prepared statement "{command.name}" already exists')
     known = named(host.catalog, host.search_path(True))
-    types = [Reader(tokens, text, types=known).type() for tokens in command.types]
+    given = [Reader(tokens, text, types=known).type() for tokens in command.types]
+    types = [type if type.domain is not None else type.base for type in given]
     if not command.body:
         raise SqlSyntaxError("syntax error at end of input", position=len(text) + 1)
     statement = parse_statement(list(command.body), text)

@@ -103,8 +103,9 @@ _CHARACTER_SETS = """
 def _lengths(modifier: str) -> str:
     """What the standard says of the length of a text type `t`, by the SQL of its modifier."""
     return f"""
-           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {modifier} > 0
-                THEN {modifier} - 4 END::int4 AS character_maximum_length,
+           CASE WHEN t.typname IN ('varchar', 'bpchar') AND {modifier} > 0 THEN {modifier} - 4
+                WHEN t.typname IN ('bit', 'varbit') AND {modifier} > 0 THEN {modifier}
+                END::int4 AS character_maximum_length,
            CASE WHEN t.typname IN ('varchar', 'bpchar') AND {modifier} > 0 THEN 4 * ({modifier} - 4)
                 WHEN t.typname IN ('text', 'varchar', 'bpchar') THEN 1073741824
                 END::int4 AS character_octet_length,
