@@ -385,12 +385,14 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 @operator("@>", [JSONB, JSONB], BOOL)
+@scalar("jsonb_contains", [JSONB, JSONB], BOOL)
 def jsonb_contains(left: Column, right: Column) -> Column:
     """Whether the first holds all of the second."""
     return each(lambda a, b: _contains(jsonvalue.parse(a), jsonvalue.parse(b)), left, right, type=BOOL)
 
 
 @operator("<@", [JSONB, JSONB], BOOL)
+@scalar("jsonb_contained", [JSONB, JSONB], BOOL)
 def jsonb_contained(left: Column, right: Column) -> Column:
     """Whether the second holds all of the first."""
     return jsonb_contains(right, left)
@@ -402,18 +404,21 @@ def _has_key(text: str, key: str) -> bool:
 
 
 @operator("?", [JSONB, TEXT], BOOL)
+@scalar("jsonb_exists", [JSONB, TEXT], BOOL)
 def jsonb_exists(column: Column, key: Column) -> Column:
     """Whether a key, or a string in an array, is there."""
     return each(_has_key, column, key, type=BOOL)
 
 
 @operator("?|", [JSONB, _TEXTS], BOOL)
+@scalar("jsonb_exists_any", [JSONB, _TEXTS], BOOL)
 def jsonb_exists_any(column: Column, keys: Column) -> Column:
     """Whether any of the keys is there."""
     return each(lambda t, ks: any(_has_key(t, k) for k in ks if k is not None), column, keys, type=BOOL)
 
 
 @operator("?&", [JSONB, _TEXTS], BOOL)
+@scalar("jsonb_exists_all", [JSONB, _TEXTS], BOOL)
 def jsonb_exists_all(column: Column, keys: Column) -> Column:
     """Whether all of the keys are there."""
     return each(lambda t, ks: all(_has_key(t, k) for k in ks if k is not None), column, keys, type=BOOL)

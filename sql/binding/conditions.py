@@ -21,7 +21,7 @@ from sql.binding import rows
 from sql.binding.base import Binding, binds, operator_position
 from sql.binding.calls import call
 from sql.binding.operators import apply, negates
-from sql.binding.subqueries import In, in_subquery
+from sql.binding.subqueries import In, as_query, in_subquery
 from sql.coerce import common_type
 from sql.expressions import references
 from sql.functions import resolve_function, resolve_operator
@@ -85,10 +85,11 @@ def absence(binding: Binding, tree: exp.In) -> Expression:
 def _among(binding: Binding, tree: exp.In, symbol: str) -> Expression:
     """Whether the value is among others; `symbol` is the operator that errors name."""
     position = operator_position(tree)
-    query = tree.args.get("query")
+    query, items = tree.args.get("query"), tree.expressions
+    if query is None and len(items) == 1:
+        query = as_query(items[0])  # VALUES, and a query in more than one pair of parentheses
     if query is not None:
         return in_subquery(binding, tree.this, query.unnest(), negated=False, position=position)
-    items = tree.expressions
     if not items:
         raise SqlSyntaxError('syntax error at or near ")"', position=position)
     if rows.row_items(tree.this) is not None or any(rows.row_items(item) is not None for item in items):
