@@ -7,6 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from sql.binding.literals import cast_mark
+from sql.binding.subqueries import as_query
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
 from sql.names import quoted
 from sql.resolved import ColumnName, Resolved
@@ -244,6 +245,8 @@ class ExpressionTexts:
 
     def _in(self, tree: exp.In) -> str:
         query = tree.args.get("query")
+        if query is None and len(tree.expressions) == 1:
+            query = as_query(tree.expressions[0])
         inside = f"({self.listed(tree.expressions)})" if query is None else self.nested(query)
         return f"{self.expression(tree.this)} IN {inside}"
 
