@@ -37,6 +37,11 @@ class Partners:
         return len(self._key)
 
     @property
+    def known(self) -> bool:
+        """Whether they have been looked for."""
+        return self._found is not None
+
+    @property
     def rows(self) -> Positions:
         """(rows,) the held row that each meets; any of those that meet nobody."""
         return self._looked_for()[0]

@@ -12,7 +12,7 @@ worker is computed while iterating.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Protocol, cast
@@ -46,6 +46,14 @@ class Selected:
         for each in self.partners:
             mask = each.met if mask is None else mask & each.met
         return Selected(self.batch, None if mask is None or mask.all() else mask)
+
+    def found(self) -> Selected:
+        """The same, with those partners only who have not been looked for."""
+        known = tuple(each for each in self.partners if each.known)
+        if not known:
+            return self
+        left = tuple(each for each in self.partners if not each.known)
+        return replace(Selected(self.batch, self.mask, known).settled(), partners=left)
 
     def rows(self) -> Batch:
         """The operator's rows."""

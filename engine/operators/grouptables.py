@@ -195,8 +195,8 @@ class _Asked:
         )
 
 
-_Key = tuple[Source, Positions | None, Mask | None, _Range]
-"""What numbers a key's values: where they stand, of codes what those are, which are there, and the range."""
+_Key = tuple[Column, Positions | None, Mask | None, _Range]
+"""What numbers a key's values: those, of codes what they are, which are there, and the range."""
 
 
 class GroupTables:
@@ -253,10 +253,10 @@ class GroupTables:
 
     def _asked(self, selected: Selected) -> _Asked | None:
         """A batch as tables take it; None: they do not."""
-        batch, mask, partners = selected.batch, selected.mask, selected.partners
+        batch = selected.batch
         try:
             keys = [key.evaluate(batch, self._run).spread(batch.rows) for key in self._plan.keys]
-            ready = self._keys(keys, partners)
+            ready = self._keys(keys)
             if ready is None:
                 return None
             columns = [given(node, batch, self._run) for node in self._plan.inputs]
@@ -264,11 +264,13 @@ class GroupTables:
             raise
         except DatabaseError:  # of a row that is left in, or of a constant's cast that no row needs
             return None
-        sources = [(source, table, valid) for source, table, valid, _ in ready]
+        selected = selected.found()  # an expression may have had partners looked for
+        partners = selected.partners
+        sources = [(source_among(key, partners), table, valid) for key, table, valid, _ in ready]
         ranges = tuple(each for *_, each in ready)
-        return asked_of(self._plan, batch.rows, mask, sources, ranges, columns, partners)
+        return asked_of(self._plan, batch.rows, selected.mask, sources, ranges, columns, partners)
 
-    def _keys(self, columns: list[Column], partners: tuple[Partners, ...]) -> list[_Key] | None:
+    def _keys(self, columns: list[Column]) -> list[_Key] | None:
         """What numbers the keys; None: nothing does, or they make too many groups.
 
         To number the values of a large dictionary may take longer than all else: it comes last.
@@ -277,7 +279,7 @@ class GroupTables:
         groups = 1
         sizes = [len(column.dictionary) if isinstance(column, CodedColumn) else 0 for column in columns]
         for at in sorted(range(len(columns)), key=sizes.__getitem__):
-            key = self._key(at, columns[at], partners)
+            key = self._key(at, columns[at])
             if key is None:
                 return None
             groups *= key[3].limit
@@ -291,7 +293,7 @@ class GroupTables:
         """How many groups a table may have places for, by the rows until now."""
         return min(max(_FEW, _ROWS * self._rows), _MOST)
 
-    def _key(self, at: int, column: Column, partners: tuple[Partners, ...]) -> _Key | None:
+    def _key(self, at: int, column: Column) -> _Key | None:
         """What numbers a key's values, and their range; None: nothing does."""
         valid = column.valid
         nulls = valid is not None
@@ -299,13 +301,13 @@ class GroupTables:
             if len(column.dictionary) > _MUCH * self._rows:
                 return None
             table, count = self._numbering(at, column.dictionary).table(column.dictionary)
-            return source_among(column, partners), table, valid, _Range(0, count + nulls, nulls)
+            return column, table, valid, _Range(0, count + nulls, nulls)
         if not _is_direct(column.type) or not len(column):
             return None
         least, most = _bounds(column)
         if most - least >= _MOST or max(-least, most) > _FAR:
             return None
-        return source_among(column, partners), None, valid, _Range.of(least, most, nulls)
+        return column, None, valid, _Range.of(least, most, nulls)
 
     def _numbering(self, at: int, dictionary: Dictionary) -> Numbering:
         """What numbers a key's values: of all dictionaries alike."""
