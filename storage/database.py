@@ -7,7 +7,6 @@ reads the manifest and replays the log from the file it names.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -216,7 +215,6 @@ class Database(Commits):
     def optimize(self, table: int, mode: Mode = "some") -> None:
         """OPTIMIZE TABLE: see storage.segments.merger.optimize. Raises UndefinedTable."""
         self.catalog.table(table)
-        gc.collect()  # a snapshot that nobody but a cycle of objects holds is not in use
         with self.merging:
             self.tidy()
             commit, catalog = self._published
