@@ -20,6 +20,7 @@ from storage.encodings.packedcolumn import PackedCodes, PackedColumn
 from storage.kernels.plain.packing import Blocks
 from storage.kernels.plain.partners import Lookup
 from storage.kernels.plain.totals import Held, Meeting, Source
+from storage.madecolumn import MadeColumn
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Type
 
@@ -97,37 +98,17 @@ class HeldColumn:
         return JoinedColumn(self, partners) if self.dictionary is None else JoinedCodes(self, partners)
 
 
-class JoinedColumn(Column):
+class JoinedColumn(MadeColumn):
     """Of each row what a held column has at the row that it meets; where it meets none, anything."""
 
     __slots__ = ("held", "partners")
 
     def __init__(self, held: HeldColumn, partners: Partners) -> None:
-        # one of `_units` and `_values` stays unset on purpose: reading it arrives at __getattr__.
-        self.type, self.scale, self.constant = held.column.type, held.column.scale, False
-        self._valid = None
+        super().__init__(held.column.type, held.column.scale, units=held.column.units is not None)
         self.held, self.partners = held, partners
-        if held.column.units is not None:
-            self._values = None
-        else:
-            self._units = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("_values", "_units"):
-            raise AttributeError(name)
-        found = self.held.at(self.partners.rows)
-        setattr(self, name, found)
-        return found
-
-    @property
-    def valid(self) -> Mask | None:
-        """See Column."""
-        return None
-
-    @property
-    def arrow(self) -> bool:
-        """See Column."""
-        return False
+    def _made(self) -> Array:
+        return self.held.at(self.partners.rows)
 
     @property
     def nbytes(self) -> int:

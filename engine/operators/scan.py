@@ -8,7 +8,7 @@ left, wide columns are read where they lie, without a copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -103,9 +103,7 @@ class Scan:
         """See engine.operators.base.Counted."""
         if self.row_ids or not self._safe:
             return map(rows_of, self.morsels(run))
-        if self.rest is None:
-            return self._morsels(run, self._count_unread, read=())
-        return self._morsels(run, self._count)
+        return self._morsels(run, self._count, read=() if self.rest is None else None)
 
     def _morsels(
         self, run: Run, part: Part, read: Collection[int] | None = None
@@ -232,27 +230,18 @@ class Scan:
     ) -> int:
         """How many rows of a stretch of a morsel survive."""
         test = open_test(whole.morsel, predicate, tests)
-        if test.condition is not None or not all(each.idle for each in filters):
-            batch = self._survivors_of(whole, likely(whole, predicate), test, run, owner, filters)
-            return 0 if batch is None else batch.rows
-        left = whole.alone.count(predicate)
-        count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
+        if test.condition is None and all(each.idle for each in filters):
+            left = whole.alone.count(predicate)
+            count(run, owner, left, 1, Rows_Removed_by_Filter=whole.count - left)
+            return left
+        pieces: Iterable[ScanRows] = (whole,)
+        if self.rest is None:  # the stretch is long, as nothing of it was likely to be read
+            pieces = (ScanRows(each, whole.columns, None, 0, each.rows) for each in whole.alone.pieces())
+        left = 0
+        for piece in pieces:
+            batch = self._survivors_of(piece, likely(piece, predicate), test, run, owner, filters)
+            left += 0 if batch is None else batch.rows
         return left
-
-    def _count_unread(
-        self,
-        whole: ScanRows,
-        predicate: Conjunction,
-        tests: tuple[Test, Test],
-        run: Run,
-        owner: Operator,
-        filters: Sequence[KeyFilter],
-    ) -> int:
-        """`_count` of a stretch that is long, as nothing of it is likely to be read; else piece by piece."""
-        if open_test(whole.morsel, predicate, tests).condition is None:
-            return self._count(whole, predicate, tests, run, owner, filters)
-        pieces = (ScanRows(each, whole.columns, None, 0, each.rows) for each in whole.alone.pieces())
-        return sum(self._count(piece, predicate, tests, run, owner, filters) for piece in pieces)
 
     def _selected(
         self,

@@ -337,9 +337,7 @@ def set_identity(host: Host, table: Table, action: commands.SetIdentity, text: s
     """SET GENERATED, and the options of an identity column's sequence."""
     column = _must_column(table, action.name)
     if not column.identity:
-        raise ObjectNotInPrerequisiteState(
-            f'column "{column.name}" of relation "{table.name}" is not an identity column'
-        )
+        _is_not(host, table, column, "an identity column")
     if action.options:
         sequence = host.catalog.relations[column.sequence]
         assert isinstance(sequence, Sequence)
@@ -350,14 +348,19 @@ def set_identity(host: Host, table: Table, action: commands.SetIdentity, text: s
         host.transaction.define(_with(table, replace(column, identity=action.identity)))
 
 
+def _is_not(host: Host, table: Table, column: ColumnDefinition, what: str, *, skip: bool = False) -> None:
+    """Raise that a column is not this; a notice where the statement may `skip` it."""
+    message = f'column "{column.name}" of relation "{table.name}" is not {what}'
+    if not skip:
+        raise ObjectNotInPrerequisiteState(message)
+    host.notice("NOTICE", "00000", f"{message}, skipping")
+
+
 def drop_identity(host: Host, table: Table, action: commands.DropIdentity, text: str) -> None:
     """DROP IDENTITY: its sequence goes."""
     column = _must_column(table, action.name)
     if not column.identity:
-        message = f'column "{column.name}" of relation "{table.name}" is not an identity column'
-        if not action.if_exists:
-            raise ObjectNotInPrerequisiteState(message)
-        host.notice("NOTICE", "00000", f"{message}, skipping")
+        _is_not(host, table, column, "an identity column", skip=action.if_exists)
         return
     host.transaction.drop(host.catalog.relations[column.sequence])
     host.transaction.define(_with(table, replace(column, identity="", sequence=0)))
@@ -367,10 +370,7 @@ def drop_expression(host: Host, table: Table, action: commands.DropExpression, t
     """DROP EXPRESSION: its values stay, and are written like any other's from now on."""
     column = _must_column(table, action.name)
     if not column.generated:
-        message = f'column "{column.name}" of relation "{table.name}" is not a stored generated column'
-        if not action.if_exists:
-            raise ObjectNotInPrerequisiteState(message)
-        host.notice("NOTICE", "00000", f"{message}, skipping")
+        _is_not(host, table, column, "a stored generated column", skip=action.if_exists)
         return
     host.transaction.define(_with(table, replace(column, generated="", reads=())))
 

@@ -11,41 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from storage.column import Column, Mask, Positions
+from storage.column import Array, Column, Mask, Positions
 from storage.encodings.packed import DENSE, Packed, dtype_of
 from storage.kernels.plain.packing import Blocks
+from storage.madecolumn import MadeColumn
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import Form, Type
 
 
-class PackedColumn(Column):
+class PackedColumn(MadeColumn):
     """Values start to stop of `packed`, without nulls; of a numeric in units of 10^-scale."""
 
     __slots__ = ("_packed", "_rows")
 
     def __init__(self, type: Type, packed: Packed, rows: range, scale: int = 0) -> None:
-        # one of `_units` and `_values` stays unset on purpose: reading it arrives at __getattr__.
-        self.type = type
-        self.constant = False
-        self.scale = scale
-        self._valid = None
+        super().__init__(type, scale, units=type.form is Form.DECIMAL)
         self._packed, self._rows = packed, rows
-        if type.form is Form.DECIMAL:
-            self._values = None
-        else:
-            self._units = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("_values", "_units"):
-            raise AttributeError(name)
-        decimal = self.type.form is Form.DECIMAL
-        dtype = np.dtype(np.int64) if decimal else dtype_of(self.type)
-        unpacked = self._packed.decode(self._rows.start, self._rows.stop, None, dtype)
-        if decimal:
-            self._units = unpacked
-        else:
-            self._values = unpacked
-        return unpacked
+    def _made(self) -> Array:
+        dtype = np.dtype(np.int64) if self.type.form is Form.DECIMAL else dtype_of(self.type)
+        return self._packed.decode(self._rows.start, self._rows.stop, None, dtype)
 
     @property
     def blocks(self) -> Blocks:
@@ -60,16 +45,6 @@ class PackedColumn(Column):
     def total(self) -> tuple[int, int]:
         """The sum of all values, or units, in two halves: see Packed."""
         return self._packed.total(self._rows.start, self._rows.stop)
-
-    @property
-    def valid(self) -> Mask | None:
-        """See Column."""
-        return None
-
-    @property
-    def arrow(self) -> bool:
-        """See Column."""
-        return False
 
     @property
     def nbytes(self) -> int:

@@ -6,18 +6,17 @@ once. Slicing moves the ends, taking few rows finds their runs; the first look a
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from storage import kernels
 from storage.column import Array, Column, Mask, Positions
+from storage.madecolumn import MadeColumn
 from storage.types import Type
 
 _DENSE = 1 / 32  # from this share of the rows on, rows are taken of all that are written out
 
 
-class RunColumn(Column):
+class RunColumn(MadeColumn):
     """Rows start to stop, without nulls: `runs[k]` from the end of run k - 1, or from start, up to `ends[k]`.
 
     The ends rise from above start, and the last one is at or behind stop. Types are of form FIXED.
@@ -26,19 +25,11 @@ class RunColumn(Column):
     __slots__ = ("_ends", "_start", "_stop", "runs")
 
     def __init__(self, type: Type, runs: Array, ends: Positions, start: int, stop: int) -> None:
-        # `_values` stays unset on purpose: reading it arrives at __getattr__.
-        self.type = type
-        self.constant = False
-        self.scale = 0
-        self._units = None
-        self._valid = None
+        super().__init__(type)
         self.runs, self._ends, self._start, self._stop = runs, ends, start, stop
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "_values":
-            raise AttributeError(name)
-        self._values = self.repeated(self.runs)
-        return self._values
+    def _made(self) -> Array:
+        return self.repeated(self.runs)
 
     def repeated(self, found: Array) -> Array:
         """(rows,) for each row what was found for its run."""
@@ -59,16 +50,6 @@ class RunColumn(Column):
     def begins(self) -> Positions:
         """(runs,) the row that each run begins with."""
         return np.concatenate([[0], self._ends[:-1] - self._start])
-
-    @property
-    def valid(self) -> Mask | None:
-        """See Column."""
-        return None
-
-    @property
-    def arrow(self) -> bool:
-        """See Column."""
-        return False
 
     @property
     def nbytes(self) -> int:
