@@ -118,6 +118,8 @@ class Side:
 
     def crash(self) -> None:
         """Open the folder again as it stands."""
+        assert self.database._merger is not None
+        self.database._merger.close()  # a thread would go on writing to the folder
         assert self.database._log is not None
         self.database._log.close()
         assert self.database._folder_lock is not None
