@@ -12,10 +12,10 @@ from tests.proof.rounds import play
 def test_codes_decide_as_the_scores_do() -> None:
     seed = Random().randrange(1 << 30)
     print("seed", seed)
-    report = play(seed, 3_000)
+    report = play(seed, 12_000)
     assert report.bugs == []
-    assert report.pairs >= 3_000
-    # the codes decide most: the test would be empty otherwise
+    assert report.pairs >= 12_000
+    # the codes decide most: the test would be empty otherwise. A few rounds may be hard ones, so there are many
     assert report.found["in full"] < 0.8 * report.rows
 
 
