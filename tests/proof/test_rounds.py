@@ -15,7 +15,7 @@ def test_codes_decide_as_the_scores_do() -> None:
     report = play(seed, 12_000)
     assert report.bugs == []
     assert report.pairs >= 12_000
-    # the codes decide most: the test would be empty otherwise. A few rounds may be hard ones, so there are many
+    # the codes decide most: the test would be empty otherwise; rounds are many, as some are hard
     assert report.found["in full"] < 0.8 * report.rows
 
 
