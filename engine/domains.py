@@ -13,7 +13,7 @@ import numpy as np
 from engine.lists import lists
 from engine.nodes import true_rows
 from engine.run import Run
-from engine.seams import Expression
+from engine.seams import Expression, SessionInfo
 from storage.batch import Batch
 from storage.column import Column, fields_of
 from storage.errors import CheckViolation, NotNullViolation
@@ -24,6 +24,7 @@ from storage.types import Type
 class Rule:
     """The constraints of a domain, those of the domains under it first: (name, condition) of each CHECK."""
 
+    oid: int
     domain: str
     schema: str
     not_null: bool
@@ -70,10 +71,16 @@ def check(column: Column, checks: Checks, run: Run) -> None:
                 check(field, inner, run)
 
 
+def _name(rule: Rule, run: Run) -> str:
+    """The domain as errors name it: with its schema where the search path does not find it."""
+    session: SessionInfo = run.session
+    return session.name_of("type", rule.oid)
+
+
 def _obey(column: Column, rule: Rule, run: Run) -> None:
     if rule.not_null and not column.is_valid().all():
         raise NotNullViolation(
-            f"domain {rule.domain} does not allow null values",
+            f"domain {_name(rule, run)} does not allow null values",
             schema=rule.schema,
             datatype=rule.domain,
             row=int(np.argmin(column.is_valid())),
@@ -85,7 +92,7 @@ def _obey(column: Column, rule: Rule, run: Run) -> None:
         obeyed = true_rows(met, rows) | ~met.spread(rows).is_valid()
         if not obeyed.all():
             raise CheckViolation(
-                f'value for domain {rule.domain} violates check constraint "{name}"',
+                f'value for domain {_name(rule, run)} violates check constraint "{name}"',
                 schema=rule.schema,
                 datatype=rule.domain,
                 constraint=name,

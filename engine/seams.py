@@ -6,7 +6,8 @@ engine knows neither, so `Run.session` is one of these and sql.session implement
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from engine.run import Run
@@ -34,6 +35,14 @@ class Routine(Protocol):
 
     def rows(self, run: Run, arguments: Sequence[Column]) -> Iterator[Batch]:
         """What a call with these constant arguments gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How texts of dates and the like are read and written: a session's settings, and its `now`."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    now: int = 0
 
 
 class SessionInfo(Protocol):
@@ -84,8 +93,12 @@ class SessionInfo(Protocol):
     def view_definition(self, oid: int, pretty: bool) -> str | None:
         """The query of a view as SQL; None where there is no such view."""
 
-    def shown(self, text: str) -> str:
-        """A stored expression as people read it: the relations that it names without needless schemas."""
+    @property
+    def reading(self) -> Reading:
+        """How constants of what is to be kept are read, and shown."""
+
+    def shown(self, text: str, owner: int) -> str:
+        """A stored expression of a table or domain (OID) as people read it: no needless schemas."""
 
     def next_values(self, sequence: int, count: int) -> Sequence[int]: ...
 

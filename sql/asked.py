@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from engine.forms import Style
-from engine.seams import Kind, SessionInfo
-from sql import names, regclasses
+from engine.seams import Kind, Reading, SessionInfo
+from sql import names
 from sql.needs import Need, check, need_of
 from sql.settings import Settings
+from sql.storedexpressions import shown
 from sql.storedviews import definition
 from sql.views.registry import VIEWS
 from storage.catalog import Catalog
@@ -159,6 +160,11 @@ class Asked(SessionInfo):
         raise NotImplementedError
 
     @property
+    def reading(self) -> Reading:
+        """How constants of what is to be kept are read, and shown."""
+        return Reading(self.settings.values, self.now)
+
+    @property
     def style(self) -> Style:
         """How text forms are written and read just now."""
         values, now = self.settings.values, self.now
@@ -230,9 +236,9 @@ class Asked(SessionInfo):
             return definition(query, columns, catalog, self.search_path(True), self)
         return names.system_view_text(oid)
 
-    def shown(self, text: str) -> str:
+    def shown(self, text: str, owner: int) -> str:
         """See engine.seams.SessionInfo."""
-        return regclasses.shown(text, self.catalog, self.search_path(True))
+        return shown(text, owner, self.catalog, self.search_path(True), self)
 
     def name_of(self, kind: Kind, oid: int) -> str:
         """See engine.seams.SessionInfo."""

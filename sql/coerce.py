@@ -17,11 +17,14 @@ from engine import casts
 from engine.composites import MakeRow
 from engine.domains import CheckDomain, Checks
 from engine.expressions import Cast, Constant, Expression, Parameter
+from engine.run import Run
 from sql.context import BindContext
+from sql.marks import Literal as StringMark
+from sql.resolved import Known
 from storage.batch import Batch
 from storage.column import Column
 from storage.definitions import ColumnDefinition
-from storage.errors import CannotCoerce, DatabaseError, DatatypeMismatch
+from storage.errors import CannotCoerce, DatabaseError, DatatypeMismatch, FeatureNotSupported
 from storage.types import (
     ANY,
     ANYARRAY,
@@ -65,6 +68,7 @@ from storage.types import (
     RANGES,
     RECORD,
     REG_TYPES,
+    REGROLE,
     SPARSEVEC,
     TEXT,
     TIME,
@@ -127,6 +131,7 @@ _ISO = {
     TIMETZ.oid: re.compile(f"{_CLOCK}{_OFFSET}"),
 }
 _ISO_INPUT = frozenset(_ISO)
+_MODIFIED_INPUT = frozenset((INTERVAL.oid, BINARY.oid)) | VECTORS
 _OBJECT_NAMES = frozenset(type.oid for type in REG_TYPES)
 _BINARY_INPUT = VECTORS | BITS | {BINARY.oid, SPARSEVEC.oid}
 
@@ -272,6 +277,9 @@ def read_constant(
         return Constant(context.constant(target, None))
     if target.oid == UNKNOWN.oid:
         return constant
+    mark = None if context.resolved is None else context.resolved.literals.get(id(constant))
+    if mark is not None:
+        return _kept(mark, text, target, letter, position, context)
     if target.oid in (TEXT.oid, NAME.oid) and target.modifier == -1 and len(text) < 64:
         return Constant(context.constant(target, text))
     # a written cast cuts what is too long, an assignment refuses it
@@ -291,6 +299,38 @@ def read_constant(
     if target.oid in _OBJECT_NAMES:
         _check_named(cast, context, position)
     return cast
+
+
+def _kept(
+    mark: StringMark, text: str, target: Type, letter: Letter, position: int, context: BindContext
+) -> Expression:
+    """A constant of what is kept: a value from now on, as `Resolved.reads` says, whatever reads it later."""
+    resolved = context.resolved
+    assert resolved is not None
+    if target.oid == REGROLE.oid:
+        raise FeatureNotSupported("constant of the type regrole cannot be used here", position=position)
+    written = UNKNOWN if target.oid == INTERVAL.oid else TEXT
+    # what a modifier cuts or refuses is found when the expression runs, but for types that need it to be read
+    type = target if target.oid in _MODIFIED_INPUT else target.base
+    run = replace(context.run(), settings=resolved.reads.settings, now=resolved.reads.now, memo={})
+    shown = replace(context.run(), settings=resolved.writes.settings, memo={})
+    try:
+        value = _alone(Cast(Constant(context.constant(written, text)), type, letter == "e"), run)
+        told = _alone(Cast(Constant(value), TEXT, True), shown).tolist()[0]
+    except DatabaseError as error:
+        raise error.at(position) from None
+    oid = value.tolist()[0] if target.oid in _OBJECT_NAMES else 0
+    resolved.constants[id(mark)] = Known(mark, type, told, oid)
+    if target.single.is_enum:
+        context.depend(target.single)
+        return Constant(value, text)
+    made = Constant(value)
+    return made if type == target else Cast(made, target, letter == "e")
+
+
+def _alone(expression: Expression, run: Run) -> Column:
+    column = expression.evaluate(Batch((), 1), run)
+    return column.slice(0, 1).with_valid(column.valid, constant=True)
 
 
 def _check_named(cast: Cast, context: BindContext, position: int) -> None:
@@ -339,8 +379,7 @@ def _evaluated(cast: Cast, context: BindContext, position: int, key: object) -> 
 
 def evaluate(expression: Expression, context: BindContext) -> Column:
     """The value of an expression of constants and immutable functions, as a constant column."""
-    column = expression.evaluate(Batch((), 1), context.run())
-    return column.slice(0, 1).with_valid(column.valid, constant=True)
+    return _alone(expression, context.run())
 
 
 def assign(

@@ -7,7 +7,8 @@ stand before), and the types of parameters that were found out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,6 +40,8 @@ from storage.rights import Subject
 from storage.types import BY_OID, TEXT, Type
 
 MAX_PARAMETERS = 65_535
+KEPT_PATH = ("pg_catalog", "public")
+"""The search path of kept texts: they name all else by its schema. Older ones may have left out public."""
 
 
 class ParameterTypes:
@@ -154,6 +157,16 @@ class BindContext:
         """A number for a scan whose rows are locked; 0 is that of UPDATE's and DELETE's target."""
         self._slots += 1
         return self._slots
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """While what the catalog keeps as text is bound: its names are the ones that they were."""
+        before = self.search_path, self.names, self.resolved
+        self.search_path, self.names, self.resolved = KEPT_PATH, set(), None
+        try:
+            yield
+        finally:
+            self.search_path, self.names, self.resolved = before
 
     def run(self) -> Run:
         """A run for evaluating constants while binding: no rows, no snapshot."""

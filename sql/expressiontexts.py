@@ -10,13 +10,13 @@ from sql.binding.literals import cast_mark
 from sql.binding.subqueries import as_query
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
 from sql.names import quoted
-from sql.resolved import ColumnName, Resolved
+from sql.resolved import ColumnName, Known, Resolved
 from sql.tokens import Kind
 from sql.typenames import type_of
 from sql.windowtexts import over
 from storage.catalog import Catalog
 from storage.errors import FeatureNotSupported
-from storage.types import Type, spelled
+from storage.types import BOOL, BY_OID, INT4, NUMERIC, REGCLASS, Type, spelled
 
 _SYMBOLS: dict[type, str] = {
     exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", exp.Pow: "^", exp.EQ: "=",
@@ -28,10 +28,19 @@ _SYMBOLS: dict[type, str] = {
 
 @dataclass(frozen=True)
 class Renames:
-    """New names: of columns by (table, attnum), of relations by OID as (schema, name)."""
+    """New names: of columns by (table, attnum), of labels of enums by (type, label), of all else by OID.
+
+    The latter are (schema, name).
+    """
 
     columns: Mapping[tuple[int, int], str] = field(default_factory=dict)
     relations: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    labels: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    @property
+    def oids(self) -> set[int]:
+        """Of all that gets new names, or of what these are names in."""
+        return {oid for oid, _ in (*self.columns, *self.labels)} | set(self.relations)
 
 
 def constant(text: str) -> str:
@@ -40,6 +49,16 @@ def constant(text: str) -> str:
         return "'" + text.replace("'", "''") + "'"
     escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\n", "\\n").replace("\r", "\\r")
     return "E'" + escaped.replace("\t", "\\t") + "'"
+
+
+def with_constants(text: str, resolved: Resolved) -> str:
+    """A text that was bound, its constants as what they were read as."""
+    known = sorted(resolved.constants.values(), key=lambda known: known.mark.token.start, reverse=True)
+    for each in known:
+        token = each.mark.token
+        if not each.oid and each.text != token.text and text[token.start : token.end].endswith("'"):
+            text = text[: token.start] + constant(each.text) + text[token.end :]
+    return text
 
 
 class ExpressionTexts:
@@ -116,16 +135,37 @@ class ExpressionTexts:
                 return quoted(mark) if table is None else f"{quoted(table.this)}.{quoted(mark)}"
         raise cannot(tree)
 
-    @staticmethod
-    def _literal(mark: Literal) -> str:
+    def _literal(self, mark: Literal) -> str:
         match mark.token.kind:
             case Kind.STRING:
-                return constant(mark.token.text)
+                known = self._resolved.constants.get(id(mark))
+                return constant(mark.token.text) if known is None else self._known(known)
             case Kind.HEX:
                 return f"X'{mark.token.text}'"
             case Kind.BITS:
                 return f"B'{mark.token.text}'"
         return mark.token.text
+
+    def _known(self, known: Known) -> str:
+        """A constant with the type that it was read as, where its text does not say so by itself."""
+        if _says_itself(known):
+            return known.text
+        type = known.type
+        made = type.single.catalog_oid not in BY_OID
+        return f"{self._constant(known)}::{self._type(type) if made else spelled(type)}"
+
+    def _constant(self, known: Known) -> str:
+        """A constant for a cast to its type; what a reg type names, under its new name."""
+        if known.type.single.is_enum:
+            return constant(self._label(known))
+        if known.type.oid != REGCLASS.oid or self._catalog is None:
+            return constant(known.text)
+        found = self._catalog.relations.get(known.oid)
+        if found is None:
+            return constant(known.text)
+        place = self._catalog.schemas[found.schema].name
+        schema, name = self._renames.relations.get(known.oid, (place, found.name))
+        return constant(quoted(name) if self._visible(known.oid) else f"{quoted(schema)}.{quoted(name)}")
 
     def _call(self, tree: exp.Anonymous) -> str:
         mark = mark_of(tree.this, FunctionMark)
@@ -203,13 +243,29 @@ class ExpressionTexts:
 
     def _cast(self, tree: exp.Cast) -> str:
         mark = cast_mark(tree)
-        inner = self.expression(tree.this)
+        inner = self.bare(tree.this)
         if isinstance(mark, CollationMark):
             return f"{inner} COLLATE {'.'.join(map(quoted, mark.names))}"
         if not isinstance(tree.this, exp.Column | exp.Anonymous | exp.Paren | exp.Cast | exp.Array):
             inner = f"({inner})"
         made = self._resolved.types.get(id(tree))
         return f"{inner}::{spelled(type_of(mark)) if made is None else self._type(made)}"
+
+    def _label(self, known: Known) -> str:
+        """A label of an enum, under its new name. Raises FeatureNotSupported for one inside of an array."""
+        single = known.type.single
+        if known.type is single:
+            return self._renames.labels.get((single.oid, known.text), known.text)
+        for oid, label in self._renames.labels:
+            if oid == single.oid and label in known.text:
+                raise FeatureNotSupported(f'renaming enum label "{label}" in {known.text} is not supported')
+        return known.text
+
+    def bare(self, tree: exp.Expression) -> str:
+        """An expression where a constant's type goes without saying."""
+        mark = mark_of(tree, Literal)
+        known = None if mark is None else self._resolved.constants.get(id(mark))
+        return self.expression(tree) if known is None else self._constant(known)
 
     def _type(self, type: Type) -> str:
         """The name of a type of the catalog."""
@@ -299,6 +355,19 @@ class ExpressionTexts:
         return ":".join("" if end is None else self.expression(end) for end in ends)
 
 
+def _says_itself(known: Known) -> bool:
+    """Whether a constant's text, unquoted, is read as its type."""
+    text = known.text
+    match known.type.oid:
+        case BOOL.oid:
+            return True
+        case INT4.oid:
+            return text.isdecimal()
+        case NUMERIC.oid:
+            return "." in text and text.replace(".", "").isdecimal()
+    return False
+
+
 def _symbol(mark: OperatorMark) -> str:
     return f"OPERATOR({quoted(mark.schema)}.{mark.symbol})" if mark.schema else mark.symbol.upper()
 
@@ -308,7 +377,7 @@ _WRITERS: dict[type, Callable[[ExpressionTexts, Any], str]] = {
     exp.Null: lambda w, t: "NULL",
     exp.Boolean: lambda w, t: "true" if t.this else "false",
     exp.Paren: lambda w, t: f"({w.expression(t.this)})",
-    exp.Literal: lambda w, t: ExpressionTexts._literal(t.args["this"]),
+    exp.Literal: lambda w, t: w._literal(t.args["this"]),
     exp.Column: ExpressionTexts._reference,
     exp.Cast: ExpressionTexts._cast,
     exp.Anonymous: ExpressionTexts._call,

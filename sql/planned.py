@@ -30,6 +30,7 @@ from sql.plancache import Shape, read_values, shape_of, values_of
 from sql.planning import Planning, outgrown
 from sql.portals import Portals
 from sql.query import plan_query
+from sql.resolved import Resolved
 from sql.routines import Routine, planned, procedure_call
 from sql.settings import Settings
 from sql.single import FindRow, InsertRow, single
@@ -165,6 +166,12 @@ class Planner:
         path = tuple(self._home.search_path(True))
         planning = Planning(self._home.settings.off, self._home.statistics)
         return BindContext(self._home.catalog, path, self._home, parameters, text, planning=planning)
+
+    def keeping(self, text: str) -> BindContext:
+        """What binding an expression is given that is to be kept: see sql.unparse.kept_text."""
+        context = self.context(ParameterTypes((), fixed=True), text)
+        context.resolved = Resolved(reads=self._home.reading)
+        return context
 
     def read(self, text: str) -> list[Reading]:
         """The statements of a Query message. Raises SqlSyntaxError for any of them."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from storage.types import BY_OID, Type
+from engine.seams import Reading
+from sql.marks import Literal
+from storage.types import BY_OID, REGCLASS, REGPROC, REGPROCEDURE, REGTYPE, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,29 @@ class FieldName:
     attribute: tuple[int, int]
 
 
+EVERYWHERE = Reading()
+"""Dates year first, in UTC: what every session reads alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a string constant was read as: its text as the type writes it, the OID that a reg type reads."""
+
+    mark: Literal
+    type: Type
+    text: str
+    oid: int = 0
+
+
+_OBJECTS = frozenset(type.oid for type in (REGCLASS, REGTYPE, REGPROC, REGPROCEDURE))
+
+
 @dataclass
 class Resolved:
-    """See the module's text."""
+    """See the module's text. Constants are read by `reads` and kept as `writes` writes them."""
+
+    reads: Reading = EVERYWHERE
+    writes: Reading = EVERYWHERE
 
     tables: dict[int, TableName] = field(default_factory=dict)
     columns: dict[int, ColumnName] = field(default_factory=dict)
@@ -70,10 +92,20 @@ class Resolved:
 
     functions: dict[int, int] = field(default_factory=dict)  # OIDs of the catalog's own, by calls
 
+    literals: dict[int, Literal] = field(default_factory=dict)  # by expressions that they were bound to
+    constants: dict[int, Known] = field(default_factory=dict)  # by marks
+
     def type(self, tree: object, type: Type) -> None:
         """A cast's type."""
         if type.single.catalog_oid not in BY_OID:
             self.types[id(tree)] = type
+
+    def made_types(self) -> Iterator[Type]:
+        """Types of the catalog's own that are named, or will be."""
+        yield from self.types.values()
+        for known in self.constants.values():
+            if known.type.single.catalog_oid not in BY_OID:
+                yield known.type
 
     def dependencies(self) -> Iterator[tuple[int, int]]:
         """(OID, attnum) of what is named, attnum 0 for a whole relation; some more than once."""
@@ -90,7 +122,10 @@ class Resolved:
         yield from self.joined
         for oid in self.functions.values():
             yield oid, 0
-        for type in self.types.values():
+        for type in self.made_types():
             yield type.single.catalog_oid, 0
+        for known in self.constants.values():
+            if known.type.oid in _OBJECTS:
+                yield known.oid, 0
         yield from self.fields.values()
         yield from (each.attribute for row in self.expanded.values() for each in row)

@@ -34,6 +34,7 @@ from sql.notation import Result
 from sql.parse import parse, parse_expression_tokens
 from sql.physical import physical
 from sql.query import bind_query
+from sql.resolved import Resolved
 from sql.rules import optimise
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from sql.tokens import Token
@@ -334,8 +335,17 @@ class Routine:
                 yield batch
 
 
-def planned(function: Function, types: Sequence[Type], result: Result, context: BindContext) -> Routine:
-    """The function's statements as plans. Raises InvalidFunctionDefinition, and what binding raises."""
+def planned(
+    function: Function,
+    types: Sequence[Type],
+    result: Result,
+    context: BindContext,
+    resolved: Resolved | None = None,
+) -> Routine:
+    """The function's statements as plans; `resolved` gets what its names and constants are found to be.
+
+    Raises InvalidFunctionDefinition, and what binding raises.
+    """
     body = body_of(function, types, context)
     steps = []
     for at, tree in enumerate(body.trees, 1):
@@ -348,6 +358,7 @@ def planned(function: Function, types: Sequence[Type], result: Result, context: 
             unpopulated=[],
             dependencies=set(),
             names=set(),
+            resolved=resolved,
         )
         inner.dependencies.add((function.oid, function.version))
         plan = _planned_step(body, tree, inner, result if last else None)

@@ -14,12 +14,13 @@ from sqlglot import exp
 from engine.seams import SessionInfo
 from sql.bound import Bound
 from sql.context import BindContext, ParameterTypes
+from sql.marks import Literal, mark_of
 from sql.parse import parse_query
 from sql.query import bind_query
 from sql.resolved import Resolved
 from sql.scope import Frame, ScopeColumn
+from sql.storedexpressions import visibility
 from sql.tokens import Token, lex
-from sql.typenames import named
 from sql.unparse import Renames, Unparser
 from sql.viewtexts import PATH
 from storage.catalog import Catalog
@@ -44,7 +45,7 @@ def stored(tokens: Sequence[Token], context: BindContext, writing: str = _WRITIN
     `writing` is what is said where its WITH writes.
     """
     tree = parse_query(list(tokens), context.text)
-    context.resolved = resolved = Resolved()
+    context.resolved = resolved = Resolved(reads=context.session.reading)
     context.top = tree
     bound = bind_query(tree, Frame(), context, {})
     if context.writers:
@@ -80,20 +81,23 @@ def _same(text: str, tree: exp.Expression, bound: Bound, resolved: Resolved, con
         raise FeatureNotSupported("this query is not supported in a view")
 
 
-_FREE = (exp.Alias, exp.Column, exp.Dot, exp.Identifier, exp.Paren, exp.Star, exp.Subquery, exp.TableAlias)
+_NAMES = (exp.Alias, exp.Column, exp.Dot, exp.Identifier, exp.Paren, exp.Star, exp.Subquery, exp.TableAlias)
+_FREE = (*_NAMES, exp.Boolean)
 
 
 def _parts(tree: exp.Expression, resolved: Resolved) -> Counter[type]:
     """How many of each clause, operator and call there are; names and parentheses are written anew.
 
-    What (row).* is of is written once for each field.
+    Constants are written with their types, what (row).* is of once for each field.
     """
     found: Counter[type] = Counter()
     for node in tree.walk():
-        if not isinstance(node, _FREE):
+        if isinstance(node, exp.Cast) and id(mark_of(node.this, Literal)) in resolved.constants:
+            found.subtract(_parts(node.args["to"], resolved))
+        elif not isinstance(node, _FREE):
             found[type(node)] += 1
         for _ in resolved.expanded.get(id(node), ())[1:]:
-            found += _parts(node.this, resolved)
+            found.update(_parts(node.this, resolved))
     return found
 
 
@@ -109,9 +113,9 @@ def joined(view: View | Materialized, catalog: Catalog, session: SessionInfo) ->
 
 
 def _bound(
-    view: View | Materialized, catalog: Catalog, session: SessionInfo
+    view: View | Materialized, catalog: Catalog, session: SessionInfo, resolved: Resolved | None = None
 ) -> tuple[exp.Expression, Resolved]:
-    resolved = Resolved()
+    resolved = Resolved() if resolved is None else resolved
     context = BindContext(
         catalog, PATH, session, ParameterTypes((), fixed=True), view.text, resolved=resolved
     )
@@ -131,29 +135,6 @@ def definition(
 
     Relations that `path` finds stand without schema.
     """
-    tree, resolved = _bound(view, catalog, session)
-    found: dict[int, bool] = {}
-    for table in resolved.tables.values():
-        seen = next(
-            (
-                relation.oid
-                for place in path
-                if (schema := catalog.schema(place)) is not None
-                and (relation := catalog.relation(schema.oid, table.name)) is not None
-            ),
-            table.oid if table.schema in path else 0,
-        )
-        found[table.oid] = seen == table.oid
-    for oid in resolved.functions.values():
-        name = catalog.functions[oid].name
-        places = [catalog.schemas[f.schema].name for f in catalog.functions_named(name)]
-        own = catalog.schemas[catalog.functions[oid].schema].name
-        first = next((place for place in path if place in places), "")
-        found[oid] = first == own
-    for type in resolved.types.values():
-        oid = type.single.catalog_oid
-        made = catalog.typed(oid)
-        seen_type = None if made is None else named(catalog, path)((made.name,))
-        found[oid] = seen_type is not None and seen_type.catalog_oid == oid
-    shown = Unparser(resolved, visible=lambda oid: found.get(oid, False), catalog=catalog)
+    tree, resolved = _bound(view, catalog, session, Resolved(writes=session.reading))
+    shown = Unparser(resolved, visible=visibility(resolved, catalog, path), catalog=catalog)
     return shown.named(tree, names) + ";"

@@ -12,18 +12,14 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from sql.binding import Binding
-from sql.context import BindContext
 from sql.expressiontexts import ExpressionTexts, Renames, cannot, constant
 from sql.labels import label
 from sql.marks import FunctionMark, TypeName, mark_of
 from sql.names import quoted
 from sql.ordering import bare_name, ties_of
-from sql.parse import parse_expression
-from sql.resolved import ColumnName, Resolved, TableName
+from sql.resolved import ColumnName, TableName
 from sql.rewriting.commontables import Cycle, Search
 from sql.sampling import sample_parts
-from sql.scope import Scope
 from sql.typenames import type_of
 from sql.windowtexts import window_clause
 from storage.types import spelled
@@ -86,7 +82,7 @@ class Unparser(ExpressionTexts):
         text += f" CYCLE {_names(cycle.columns)} SET {quoted(cycle.mark)}"
         marks = item.args.get("marks")
         if marks is not None:
-            text += f" TO {self.expression(marks[0])} DEFAULT {self.expression(marks[1])}"
+            text += f" TO {self.bare(marks[0])} DEFAULT {self.bare(marks[1])}"
         return f"{text} USING {quoted(cycle.path)}"
 
     def _select(self, tree: exp.Select) -> str:
@@ -291,14 +287,6 @@ def _is_join(tree: exp.Expression) -> bool:
     return False
 
 
-def expression_text(text: str, scope: Scope, context: BindContext, renames: Renames) -> str:
-    """A stored expression over the columns of `scope`, written with the new names of columns."""
-    tree = parse_expression(text)
-    context.resolved = resolved = Resolved()
-    Binding(context, scope, "stored expressions").bind(tree)
-    return Unparser(resolved, renames, qualified=False, catalog=context.catalog).expression(tree)
-
-
 def _over(own: Sequence[str], names: Sequence[str]) -> list[str]:
     """Names with others in their places, where there are others."""
     return [*names, *own[len(names) :]] if len(names) <= len(own) else list(own)
@@ -308,7 +296,7 @@ def _deeper(text: str) -> str:
     return "\n".join("    " + line for line in text.split("\n"))
 
 
-__all__ = ["Renames", "TableName", "Unparser", "constant", "expression_text"]
+__all__ = ["Renames", "TableName", "Unparser", "constant"]
 
 
 def _names(columns: Sequence[str]) -> str:

@@ -32,7 +32,9 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
     """The view as a query, its columns under the names and types that the view declares."""
     view = VIEWS[schema, name]
     path = ("pg_catalog", "information_schema")
-    inside = replace(context, search_path=path, names=set(), text=view.text, acting=BOOTSTRAP_ROLE)
+    inside = replace(
+        context, search_path=path, names=set(), text=view.text, resolved=None, acting=BOOTSTRAP_ROLE
+    )
     bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
     assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
     expressions = tuple(

@@ -5,7 +5,7 @@ They answer from the run's catalog; an OID that nothing has gives null, as in Po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from engine.functions.quoting import called, operation, quote_identifier
@@ -13,6 +13,7 @@ from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
 from engine.run import Run
+from engine.seams import SessionInfo
 from storage.catalog import Catalog
 from storage.column import Column
 from storage.definitions import Constraint, Index, Table, View
@@ -33,7 +34,7 @@ from storage.types import (
     format_type,
     spelled,
 )
-from storage.usertypes import DomainType
+from storage.usertypes import DomainCheck, DomainType
 
 
 @lru_cache(10_000)
@@ -76,11 +77,11 @@ def pg_get_expr(tree: Column, relation: Column, *pretty: Column, run: Run) -> Co
     """The SQL text of a default or check: expressions are kept as text."""
     session = session_of(run)
 
-    def one(text: str, pretty: bool = False) -> str:
-        shown = session.shown(text)
+    def one(text: str, relation: int, pretty: bool = False) -> str:
+        shown = session.shown(text, relation)
         return f"({shown})" if not pretty and operation(shown) else shown
 
-    return each(one, tree.retype(TEXT), *pretty)
+    return each(one, tree.retype(TEXT), relation, *pretty)
 
 
 def _names(table: Table, numbers: Sequence[int]) -> str:
@@ -90,14 +91,12 @@ def _names(table: Table, numbers: Sequence[int]) -> str:
 _ACTIONS = {"r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 
-def _foreign_key(
-    table: Table, constraint: Constraint, named: Callable[[Table], str], catalog: Catalog
-) -> str:
+def _foreign_key(table: Table, constraint: Constraint, session: SessionInfo, catalog: Catalog) -> str:
     references = constraint.references
     assert references is not None
     parent = catalog.table(references.table)
-    text = f"FOREIGN KEY ({_names(table, constraint.columns)}) REFERENCES {named(parent)}"
-    text += f"({_names(parent, references.columns)})"
+    text = f"FOREIGN KEY ({_names(table, constraint.columns)}) REFERENCES "
+    text += f"{session.name_of('class', parent.oid)}({_names(parent, references.columns)})"
     if references.match == "f":
         text += " MATCH FULL"
     if references.on_update != "a":
@@ -109,14 +108,19 @@ def _foreign_key(
     return text
 
 
+def _check(check: Constraint | DomainCheck, owner: int, session: SessionInfo, pretty: bool) -> str:
+    shown = session.shown(check.expression, owner)
+    return f"CHECK ({shown})" if pretty else f"CHECK (({shown}))"
+
+
 def _constraint(
-    table: Table, constraint: Constraint, named: Callable[[Table], str], catalog: Catalog, pretty: bool
+    table: Table, constraint: Constraint, session: SessionInfo, catalog: Catalog, pretty: bool
 ) -> str:
     match constraint.kind:
         case "c":
-            text = f"CHECK ({constraint.expression})" if pretty else f"CHECK (({constraint.expression}))"
+            text = _check(constraint, table.oid, session, pretty)
         case "f":
-            text = _foreign_key(table, constraint, named, catalog)
+            text = _foreign_key(table, constraint, session, catalog)
         case kind:
             words = "PRIMARY KEY" if kind == "p" else "UNIQUE"
             words += " NULLS NOT DISTINCT" if constraint.nulls else ""
@@ -134,20 +138,18 @@ def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
     """A constraint as it would stand in CREATE TABLE."""
     catalog = run.snapshot.catalog
     constraints = {c.oid: (t, c) for t in catalog.tables() for c in t.constraints}
-    checks = {c.oid: c for t in catalog.types.values() if isinstance(t, DomainType) for c in t.checks}
-
-    def named(table: Table) -> str:
-        return session_of(run).name_of("class", table.oid)
+    checks = {c.oid: (t, c) for t in catalog.types.values() if isinstance(t, DomainType) for c in t.checks}
+    session = session_of(run)
 
     def one(oid: int, pretty: bool = False) -> str | None:
         if oid in checks:
-            check = checks[oid]
-            inside = check.expression if pretty else f"({check.expression})"
-            return f"CHECK ({inside})" + ("" if check.validated else " NOT VALID")
+            domain, check = checks[oid]
+            text = _check(check, domain.oid, session, pretty)
+            return text if check.validated else text + " NOT VALID"
         if oid not in constraints:
             return None
         table, constraint = constraints[oid]
-        return _constraint(table, constraint, named, catalog, pretty)
+        return _constraint(table, constraint, session, catalog, pretty)
 
     return each(one, oid, *pretty)
 

@@ -24,7 +24,8 @@ def over_value(type: Type, context: BindContext) -> Binding:
 
 def condition_of(expression: str, type: Type, context: BindContext) -> Expression:
     """A CHECK over VALUE. Raises what binding raises."""
-    return over_value(type, context).condition(parse_expression(expression), "CHECK")
+    with context.kept():
+        return over_value(type, context).condition(parse_expression(expression), "CHECK")
 
 
 def checks_of(type: Type, context: BindContext) -> Checks | None:
@@ -52,7 +53,7 @@ def _rule(type: Type, context: BindContext) -> Rule:
         for check in sorted(level.checks, key=lambda check: check.name)
     )
     schema = context.catalog.schemas[levels[0].schema].name
-    return Rule(levels[0].name, schema, any(level.not_null for level in levels), checks)
+    return Rule(levels[0].oid, levels[0].name, schema, any(level.not_null for level in levels), checks)
 
 
 coerce.use(checks_of)

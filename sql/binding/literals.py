@@ -31,7 +31,10 @@ def constant(binding: Binding, literal: Literal, sign: str = "") -> Expression:
     token = literal.token
     context = binding.context
     if token.kind is Kind.STRING:
-        return binding.remember(Constant(context.constant(UNKNOWN, token.text)), token.position)
+        made = Constant(context.constant(UNKNOWN, token.text))
+        if context.resolved is not None:
+            context.resolved.literals[id(made)] = literal
+        return binding.remember(made, token.position)
     if token.kind is Kind.NUMBER:
         return number(binding, sign + token.text)
     if token.kind is Kind.HEX:

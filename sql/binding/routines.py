@@ -158,8 +158,9 @@ def _with_defaults(
     whole = []
     for at, type in enumerate(types):
         if at not in slots:
-            bound = alone.bind(parse_expression(defaults[at]))
-            slots[at] = alone.coerced(bound, bound.type if type.oid in POLYMORPHIC else type)
+            with binding.context.kept():
+                bound = alone.bind(parse_expression(defaults[at]))
+                slots[at] = alone.coerced(bound, bound.type if type.oid in POLYMORPHIC else type)
         whole.append(slots[at])
     return tuple(whole)
 

@@ -126,12 +126,14 @@ def _is_meant(
     if plain != set(numbers):
         return False
     binding = writing.over_columns(table, "index expressions", context)
-    own = [binding.value(parse_expression(text)) for text in index.expressions if text]
+    with context.kept():
+        own = [binding.value(parse_expression(text)) for text in index.expressions if text]
     if any(one not in expressions for one in own) or any(one not in own for one in expressions):
         return False
     if not index.predicate:
         return True
-    condition = binding.condition(parse_expression(index.predicate), "WHERE")
+    with context.kept():
+        condition = binding.condition(parse_expression(index.predicate), "WHERE")
     return all(_follows(part, chosen) for part in conjuncts(condition))
 
 

@@ -185,9 +185,7 @@ def default_of(column: ColumnDefinition, context: BindContext) -> Expression:
     if column.generated:  # what it is follows from the others: see engine.operators.constraints
         return Constant(context.constant(column.type, None))
     if column.default is not None:
-        tree = parse_expression(column.default)
-        binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
-        return assign(binding.bind(tree), column, 0, context)
+        return kept_default(column.default, column, context)
     if column.sequence:
         sequence = Constant(context.constant(REGCLASS, column.sequence))
         return coerce(Call("nextval(regclass)", (sequence,), INT8), column.type, "a", 0, context)
@@ -203,8 +201,14 @@ def _domain_default(column: ColumnDefinition, context: BindContext) -> Expressio
     assert isinstance(made, DomainType)
     if made.default is None:
         return checked(Constant(context.constant(column.type, None)), column.type, context)
+    return kept_default(made.default, column, context)
+
+
+def kept_default(text: str, column: ColumnDefinition, context: BindContext) -> Expression:
+    """A default that is kept as text, as a value of the column. Raises DatatypeMismatch, CannotCoerce."""
     binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
-    return assign(binding.bind(parse_expression(made.default)), column, 0, context)
+    with context.kept():
+        return assign(binding.bind(parse_expression(text)), column, 0, context)
 
 
 def refuse_generated(column: ColumnDefinition, overriding: str = "", update: bool = False) -> None:
@@ -237,7 +241,8 @@ def checks(table: Table, context: BindContext) -> tuple[Check, ...]:
     for constraint in table.constraints:
         if constraint.kind == "c":
             binding = over_columns(table, "check constraints", context)
-            bound = binding.bind(parse_expression(constraint.expression))
+            with context.kept():
+                bound = binding.bind(parse_expression(constraint.expression))
             found.append(Check(constraint.name, coerce(bound, BOOL, "a", 0, context)))
     return tuple(found)
 
@@ -270,7 +275,8 @@ def generated(
 def generated_value(table: Table, column: ColumnDefinition, context: BindContext) -> Expression:
     """What a generated column, or a hidden one, is computed by, over the table's columns."""
     binding = over_columns(table, "column generation expressions", context)
-    return assign(binding.bind(parse_expression(column.generated)), column, 0, context)
+    with context.kept():
+        return assign(binding.bind(parse_expression(column.generated)), column, 0, context)
 
 
 def with_computed(table: Table, assigned: Collection[int]) -> frozenset[int]:

@@ -10,18 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.expressions import Expression, Reference
-from sql import commands, regclasses
+from sql import commands
 from sql.bind import bind_expression, table_scope
 from sql.changes import writing
-from sql.coerce import assign, can_coerce, coerce
+from sql.coerce import can_coerce, coerce
 from sql.context import BindContext, ParameterTypes
 from sql.definitions import ColumnClause, read_column
 from sql.dependencies import Object
 from sql.expressions import is_volatile
-from sql.parse import parse_expression, parse_expression_tokens
-from sql.scope import Frame, Scope
+from sql.parse import parse_expression_tokens
 from sql.statements.composites import refuse_itself
-from sql.statements.constraints import free_name, require_values, source
+from sql.statements.constraints import free_name, require_values
+from sql.statements.defaults import kept_default
 from sql.statements.dropping import kind_of
 from sql.statements.generated import with_generated
 from sql.statements.hiddenkeys import renewed
@@ -93,7 +93,7 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
         new = with_generated(host, new, column, clause, text)
         expression = writing.generated_value(new, new.columns[-1], context)
     else:
-        expression = _default(column, clause, text, context)
+        expression = writing.default_of(column, context)
     if clause.generated or is_volatile(expression):
         rewrite(host, table, new, [*same(table), expression])
     else:
@@ -105,15 +105,13 @@ def add_column(host: Host, table: Table, action: commands.AddColumn, text: str) 
 
 
 def _made(host: Host, table: Table, clause: ColumnClause, number: int, text: str) -> ColumnDefinition:
-    default = source(clause.default, text)
-    if default is not None:
-        default = regclasses.kept(default, host.catalog, host.search_path(True))
     sequence = 0
     if clause.sequence is not None:
         sequence = _new_sequence(host, table, clause.name, clause, number).oid
-    return ColumnDefinition(
-        clause.name, clause.type, number, clause.not_null, default, clause.identity, sequence
+    made = ColumnDefinition(
+        clause.name, clause.type, number, clause.not_null, None, clause.identity, sequence
     )
+    return replace(made, default=kept_default(host, made, clause.default, text))
 
 
 def _new_sequence(host: Host, table: Table, name: str, clause: ColumnClause, number: int) -> Sequence:
@@ -125,15 +123,6 @@ def _new_sequence(host: Host, table: Table, name: str, clause: ColumnClause, num
     made = replace(made, unlogged=table.unlogged)
     host.transaction.define(made)
     return made
-
-
-def _default(column: ColumnDefinition, clause: ColumnClause, text: str, context: BindContext) -> Expression:
-    """What rows get that are there already; errors point into the statement."""
-    if clause.default:
-        tree = parse_expression_tokens(list(clause.default), text)
-        bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
-        return assign(bound, column, clause.default[0].position, context)
-    return writing.default_of(column, context)
 
 
 # DROP COLUMN
@@ -254,9 +243,7 @@ def _check_default(new: Table, changed: ColumnDefinition, context: BindContext) 
         if changed.generated:
             writing.generated_value(new, changed, context)
         elif changed.default is not None:
-            tree = parse_expression(changed.default)
-            bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
-            assign(bound, changed, 0, context)
+            writing.kept_default(changed.default, changed, context)
     except (DatatypeMismatch, CannotCoerce):
         raise DatatypeMismatch(
             f'{what} for column "{changed.name}" cannot be cast automatically to type {changed.type.base}'
@@ -288,15 +275,9 @@ def set_default(host: Host, table: Table, action: commands.SetDefault, text: str
             f'column "{column.name}" of relation "{table.name}" is an identity column',
             hint="" if action.tokens else "Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.",
         )
-    default = source(action.tokens, text)
-    if action.tokens:
-        context = _context(host, text)
-        tree = parse_expression_tokens(list(action.tokens), text)
-        bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
-        assign(bound, column, action.tokens[0].position, context)
-        default = regclasses.kept(default or "", host.catalog, host.search_path(True))
-        if len(action.tokens) == 1 and action.tokens[0].is_word("null"):
-            default = None
+    default = kept_default(host, column, action.tokens, text)
+    if len(action.tokens) == 1 and action.tokens[0].is_word("null"):
+        default = None
     host.transaction.define(_with(table, replace(column, default=default, sequence=0)))
 
 

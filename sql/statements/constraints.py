@@ -20,6 +20,7 @@ from sql.parse import parse_expression_tokens
 from sql.sortable import must_index
 from sql.statements.host import Host
 from sql.statements.ownership import must_reference
+from sql.storedexpressions import kept_text
 from sql.tokens import Token
 from storage.definitions import Constraint, Index, References, Schema, Table
 from storage.errors import (
@@ -166,7 +167,9 @@ def numbers_of(table: Table, columns: Sequence[str], message: str) -> tuple[int,
 def _check(
     host: Host, table: Table, schema: Schema, clause: ConstraintClause, text: str, taken: set[str]
 ) -> Constraint:
-    bound = _bound(host, table, clause.expression, text)
+    context = host.planner.keeping(text)
+    tree = parse_expression_tokens(list(clause.expression), text)
+    bound = bind_condition(tree, table_scope(table), context, "CHECK")
     numbers = tuple(table.columns[position].number for position in sorted(references(bound)))
     named = [table.definition(number).name for number in numbers] if len(numbers) == 1 else []
     name = clause.name or free_name(host, schema, (table.name, *named, "check"), taken)
@@ -175,14 +178,9 @@ def _check(
         name,
         "c",
         numbers,
-        source(clause.expression, text) or "",
+        kept_text(tree, context),
         validated=clause.validated,
     )
-
-
-def _bound(host: Host, table: Table, tokens: tuple[Token, ...], text: str) -> Expression:
-    context = host.planner.context(ParameterTypes((), fixed=True), text)
-    return bind_condition(parse_expression_tokens(list(tokens), text), table_scope(table), context, "CHECK")
 
 
 # foreign keys

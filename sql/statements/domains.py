@@ -6,24 +6,22 @@ or rows it is refused, as PostgreSQL does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.domains import Checks, Rule, check
 from engine.operators import Scan
 from sql import commands
-from sql.binding import Binding
-from sql.binding.domains import VALUE, condition_of
-from sql.coerce import assign
+from sql.binding.domains import condition_of, over_value
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
-from sql.parse import parse_expression
-from sql.scope import Frame, Scope
-from sql.statements.constraints import source
+from sql.parse import parse_expression_tokens
 from sql.statements.control import done
+from sql.statements.defaults import kept_default
 from sql.statements.host import Host
 from sql.statements.places import owner
 from sql.statements.types import must_type, type_place
+from sql.storedexpressions import kept_text
 from sql.tokens import Token
 from sql.typenames import named, type_of
 from storage.column import Column
@@ -52,11 +50,11 @@ def create_domain(host: Host, command: commands.CreateDomain, text: str) -> Outc
         )
     under = _under(host, base)
     oid, array_oid = (host.transaction.allocate_oid() for _ in range(2))
-    default = source(command.default, text) or (None if under is None else under.default)
     made = DomainType(oid, schema.oid, name, array_oid, base, command.not_null, owner=owner(host))
     host.catalog.must_be_free(made)
-    if default is not None:
-        _check_default(host, made, default)
+    default = _default(host, made, command.default, text)
+    if default is None and under is not None:
+        default = under.default
     made = replace(made, default=default)
     for clause in command.checks:
         made = _with_check(host, made, clause, text)
@@ -76,12 +74,9 @@ def _context(host: Host, text: str) -> BindContext:
     return host.planner.context(ParameterTypes((), fixed=True), text)
 
 
-def _check_default(host: Host, made: DomainType, default: str) -> None:
-    """Whether an expression can be a default of the domain."""
-    context = _context(host, default)
-    binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
-    column = ColumnDefinition(made.name, made.base.plain, 1)
-    assign(binding.bind(parse_expression(default)), column, 0, context)
+def _default(host: Host, made: DomainType, tokens: tuple[Token, ...], text: str) -> str | None:
+    """The text to keep of a domain's default. Raises what binding it raises."""
+    return kept_default(host, ColumnDefinition(made.name, made.base.plain, 1), tokens, text)
 
 
 def _with_check(host: Host, made: DomainType, clause: commands.DomainCheckClause, text: str) -> DomainType:
@@ -95,20 +90,12 @@ def _with_check(host: Host, made: DomainType, clause: commands.DomainCheckClause
             name = f"{made.name}_check{number}"
     if name in taken:
         raise DuplicateObject(f'constraint "{name}" for domain "{made.name}" already exists')
-    expression = _written(clause.expression, text)
-    condition_of(expression, made.base, _context(host, expression))
+    context = host.planner.keeping(text)
+    tree = parse_expression_tokens(list(clause.expression), text)
+    over_value(made.base, context).condition(tree, "CHECK")
+    expression = kept_text(tree, context, made)
     added = DomainCheck(host.transaction.allocate_oid(), name, expression, clause.validated)
     return replace(made, checks=(*made.checks, added))
-
-
-def _written(tokens: Sequence[Token], text: str) -> str:
-    """The text of a condition, VALUE in capitals, as it is shown."""
-    found = source(tuple(tokens), text) or ""
-    for token in reversed(tokens):
-        if token.is_word(VALUE):
-            start = token.start - tokens[0].start
-            found = found[:start] + VALUE.upper() + found[start + len(VALUE) :]
-    return found
 
 
 def _must_domain(host: Host, parts: tuple[str, ...]) -> DomainType:
@@ -123,9 +110,7 @@ def _must_domain(host: Host, parts: tuple[str, ...]) -> DomainType:
 def set_default(host: Host, command: commands.DomainDefault, text: str) -> Outcome:
     """SET DEFAULT and DROP DEFAULT."""
     found = _must_domain(host, command.name)
-    default = source(command.default, text)
-    if default is not None:
-        _check_default(host, found, default)
+    default = _default(host, found, command.default, text)
     host.transaction.define(replace(found, default=default))
     return done("ALTER DOMAIN")
 
@@ -158,7 +143,7 @@ def add_check(host: Host, command: commands.AddDomainCheck, text: str) -> Outcom
 def _try(host: Host, made: DomainType, added: DomainCheck) -> None:
     """Whether the values that are there meet a check."""
     condition = condition_of(added.expression, made.base, _context(host, added.expression))
-    checks = Checks(Rule(made.name, "", False, ((added.name, condition),)))
+    checks = Checks(Rule(made.oid, made.name, "", False, ((added.name, condition),)))
     run = host.new_run(())
     for table, column, values in _columns_of(host, made):
         try:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from sql import commands
 from sql.outcome import Outcome
 from sql.statements.control import done
+from sql.statements.following import follow
 from sql.statements.host import Host
 from sql.statements.places import owner
 from sql.statements.types import must_type, type_place
+from sql.unparse import Renames
 from storage.errors import (
     DuplicateObject,
     InvalidName,
@@ -102,5 +104,6 @@ def rename_label(host: Host, command: commands.RenameLabel, text: str) -> Outcom
         raise DuplicateObject(f'enum label "{command.new}" already exists')
     labels = list(found.labels)
     labels[at] = labels[at]._replace(text=command.new)
+    follow(host, Renames(labels={(found.oid, command.old): command.new}))
     host.transaction.define(replace(found, labels=tuple(labels)))
     return done("ALTER TYPE")

@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from sql import commands, names
 from sql.bind import bind_expression
-from sql.coerce import POLYMORPHIC, can_coerce
+from sql.coerce import POLYMORPHIC, can_coerce, coerce
 from sql.commands.functions import ArgumentClause, Signature
 from sql.context import BindContext, ParameterTypes
 from sql.dependencies import Object
+from sql.expressiontexts import with_constants
 from sql.marks import TypeName
 from sql.notation import result_of
 from sql.outcome import Done, Field, Outcome, Rows
@@ -119,11 +120,13 @@ def _argument(context: BindContext, clause: ArgumentClause) -> Argument:
         if clause.mode in "ot":
             raise InvalidFunctionDefinition("only input parameters can have default values")
         tree = parse_expression_tokens(list(clause.default), context.text)
-        inner = replace(context, resolved=Resolved())
+        inner = replace(context, resolved=Resolved(reads=context.session.reading))
         assert inner.resolved is not None
         bound = bind_expression(tree, Scope(Frame()), inner, "DEFAULT expressions")
         if type.oid not in POLYMORPHIC and not can_coerce(bound.type, type, "a"):
             raise DatatypeMismatch(f"argument of DEFAULT must be type {type}, not type {bound.type.base}")
+        if type.oid not in POLYMORPHIC:
+            coerce(bound, type, "a", 0, inner)
         default = Unparser(inner.resolved, catalog=context.catalog).expression(tree)
     return Argument(clause.name, type, clause.mode, default)
 
@@ -270,8 +273,9 @@ def _checked(host: Host, function: Function, command: commands.CreateFunction, t
     context = replace(context, catalog=inside)
     types = [a.type for a in function.inputs]
     result = result_of(function, function.result, types, inside)
+    resolved = Resolved(reads=host.reading) if command.atomic else None
     try:
-        made = planned_body(function, types, result, context)
+        made = planned_body(function, types, result, context, resolved)
     except DatabaseError as error:
         if error.position and command.position:
             error.position += command.position + _quote(text, command.position)
@@ -279,10 +283,11 @@ def _checked(host: Host, function: Function, command: commands.CreateFunction, t
             error.position = 0
             error.where = error.where or f'SQL function "{function.name}"'
         raise
-    if not command.atomic:
+    if resolved is None:
         return function
     oids = {oid for step in made.steps for oid, _ in step.plan.dependencies} - {function.oid}
-    return replace(function, depends=tuple((oid, 0) for oid in sorted(oids)))
+    body = with_constants(function.body, resolved)
+    return replace(function, body=body, depends=tuple((oid, 0) for oid in sorted(oids)))
 
 
 def _quote(text: str, position: int) -> int:

@@ -9,17 +9,14 @@ from sqlglot import exp
 from sql.bind import table_scope
 from sql.binding import Binding
 from sql.coerce import assign
-from sql.context import ParameterTypes
 from sql.definitions import ColumnClause
 from sql.expressions import is_set, references
 from sql.immutable import is_immutable
 from sql.marks import position_of
 from sql.parse import parse_expression_tokens
-from sql.statements.constraints import source
 from sql.statements.host import Host
-from sql.statements.tabletexts import written
+from sql.storedexpressions import kept_text
 from sql.tokens import lex
-from sql.unparse import Renames
 from storage.definitions import ColumnDefinition, Table
 from storage.errors import FeatureNotSupported, InvalidColumnReference, InvalidObjectDefinition
 from storage.systemcolumns import SYSTEM_NAMES
@@ -40,7 +37,7 @@ def with_generated(
         (tokens,) = clause.generated
     tree = parse_expression_tokens(list(tokens), text)
     _refuse(tree, table)
-    context = host.planner.context(ParameterTypes((), fixed=True), text)
+    context = host.planner.keeping(text)
     bound = Binding(context, table_scope(table), CLAUSE).bind(tree)
     if is_set(bound):
         raise FeatureNotSupported(
@@ -57,7 +54,7 @@ def with_generated(
     value = assign(bound, column, tokens[0].position, context, what="default expression")
     if not is_immutable(value, context):
         raise InvalidObjectDefinition("generation expression is not immutable")
-    kept = written(host, table, source(tokens, text) or "", Renames({}))
+    kept = kept_text(tree, context)
     made = replace(column, generated=kept, reads=tuple(table.columns[place].number for place in reads))
     return replace(table, columns=tuple(made if c.number == column.number else c for c in table.columns))
 

@@ -66,4 +66,5 @@ def renewed(table: Table, number: int, context: BindContext) -> Table:
 
 def _type_of(table: Table, text: str, context: BindContext) -> Type:
     binding = writing.over_columns(table, "index expressions", context)
-    return binding.value(parse_expression(text)).type
+    with context.kept():
+        return binding.value(parse_expression(text)).type

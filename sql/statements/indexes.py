@@ -17,14 +17,13 @@ from sql.immutable import is_immutable
 from sql.marks import position_of
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
-from sql.statements.constraints import free_name, name_taken, numbers_of, source
+from sql.statements.constraints import free_name, name_taken, numbers_of
 from sql.statements.control import done
 from sql.statements.dropping import must_hold_rows
 from sql.statements.hiddenkeys import with_index
 from sql.statements.host import Host
 from sql.statements.rewriting import rewrite, same
-from sql.statements.tabletexts import written
-from sql.unparse import Renames
+from sql.storedexpressions import kept_text
 from sql.views.names import label_of
 from storage.definitions import Index, Table
 from storage.errors import (
@@ -158,7 +157,7 @@ def _keyed(
             (number,) = numbers_of(table, (name,), 'column "{}" does not exist')
             found.append(_Keyed(number, table.definition(number).type, name))
             continue
-        context = host.planner.context(ParameterTypes((), fixed=True), text)
+        context = host.planner.keeping(text)
         tree = parse_expression_tokens(list(tokens), text)
         _refuse_query(tree, "expression")
         bound = bind_expression(tree, table_scope(table), context, "index expressions")
@@ -174,7 +173,7 @@ def _keyed(
             raise FeatureNotSupported(
                 f"indexes on expressions {some} are not supported", position=tokens[0].position
             )
-        kept = written(host, table, source(tokens, text) or "", Renames({}))
+        kept = kept_text(tree, context)
         first = next(iter(reads))
         label = label_of(kept) if not method.vectors else table.definition(first).name
         found.append(_Keyed(first, bound.type, label, kept, reads))
@@ -190,12 +189,12 @@ def _predicate(
         return "", frozenset()
     if method.vectors:
         raise FeatureNotSupported("partial indexes of vectors are not supported")
-    context = host.planner.context(ParameterTypes((), fixed=True), text)
+    context = host.planner.keeping(text)
     tree = parse_expression_tokens(list(tokens), text)
     _refuse_query(tree, "predicate")
     bound = Binding(context, table_scope(table), "index predicates").condition(tree, "WHERE")
     _must_be_immutable(bound, context, "predicate")
-    return written(host, table, source(tokens, text) or "", Renames({})), _reads(table, bound)
+    return kept_text(tree, context), _reads(table, bound)
 
 
 def _reads(table: Table, expression: Expression) -> frozenset[int]:

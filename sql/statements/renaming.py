@@ -10,20 +10,15 @@ from sql.statements.constraints import name_taken
 from sql.statements.control import done
 from sql.statements.dropping import kind_of, locked
 from sql.statements.following import follow
-from sql.statements.hiddenkeys import shown
 from sql.statements.host import Host
 from sql.statements.places import role_named
 from sql.statements.roles import rename_role
 from sql.statements.tables import check_name
-from sql.statements.tabletexts import written
-from sql.statements.types import move_type, must_type
+from sql.statements.types import must_type
 from sql.unparse import Renames
 from storage.definitions import (
     INFORMATION_SCHEMA,
     PG_CATALOG,
-    ColumnDefinition,
-    Constraint,
-    Index,
     Relation,
     Schema,
     Sequence,
@@ -163,9 +158,9 @@ def _open_schema(schema: Schema, name: str) -> Schema:
 
 def _move_type(host: Host, found: UserType, schema: Schema, name: str) -> None:
     """A type under another name, or in another schema; what has columns of it follows by itself."""
-    moved = move_type(host, found, schema.oid, name)
+    host.catalog.must_be_free(replace(found, schema=schema.oid, name=name))
     follow(host, Renames(relations={found.oid: (schema.name, name)}))
-    host.transaction.define(moved)
+    host.transaction.define(replace(host.catalog.types[found.oid], schema=schema.oid, name=name))
 
 
 def _must_schema(host: Host, name: str) -> Schema:
@@ -187,7 +182,8 @@ def _rename_schema(host: Host, command: commands.Rename) -> None:
     if schema.oid in (PG_CATALOG, INFORMATION_SCHEMA):
         raise InsufficientPrivilege(f"permission denied: schema {schema.name} is the system's")
     host.catalog.must_be_free(replace(schema, name=command.new))
-    kept = (*host.catalog.relations.values(), *host.catalog.types.values())
+    catalog = host.catalog
+    kept = (*catalog.relations.values(), *catalog.types.values(), *catalog.functions.values())
     inside = [item for item in kept if item.schema == schema.oid]
     new = {oid: (command.new, r.name) for r in inside for oid in (r.oid, getattr(r, "type_oid", 0))}
     follow(host, Renames(relations=new))
@@ -224,52 +220,8 @@ def _rename_column(host: Host, found: Relation, old: str, new: str) -> None:
         return
     column = found.column(old)
     assert column is not None
-    renames = Renames({(found.oid, column.number): new})
-    follow(host, renames)
-    host.transaction.define(
-        replace(
-            found,
-            columns=tuple(_column_after(host, found, c, renames) for c in found.columns),
-            constraints=tuple(_check_after(host, found, c, renames) for c in found.constraints),
-            indexes=tuple(_index_after(host, found, i, renames) for i in found.indexes),
-            hidden=tuple(_hidden_after(host, found, c, renames) for c in found.hidden),
-        )
-    )
-
-
-def _column_after(host: Host, table: Table, column: ColumnDefinition, renames: Renames) -> ColumnDefinition:
-    """A column under its new name; a generated one with the new names of those that it reads."""
-    new = renames.columns.get((table.oid, column.number))
-    if new is not None:
-        return replace(column, name=new)
-    if not any((table.oid, number) in renames.columns for number in column.reads):
-        return column
-    return replace(column, generated=written(host, table, column.generated, renames))
-
-
-def _hidden_after(host: Host, table: Table, column: ColumnDefinition, renames: Renames) -> ColumnDefinition:
-    """A hidden column, whose name is its expression."""
-    made = _column_after(host, table, column, renames)
-    return replace(made, name=shown(made.generated)) if column.name else made
-
-
-def _check_after(host: Host, table: Table, constraint: Constraint, renames: Renames) -> Constraint:
-    """A check with the new names of its columns; other constraints are by number."""
-    numbers = {number for _, number in renames.columns}
-    if constraint.kind != "c" or not numbers & set(constraint.columns):
-        return constraint
-    return replace(constraint, expression=written(host, table, constraint.expression, renames))
-
-
-def _index_after(host: Host, table: Table, index: Index, renames: Renames) -> Index:
-    """An index on an expression with the new names of its columns; others are by number."""
-
-    def renamed(text: str) -> str:
-        return written(host, table, text, renames) if text else ""
-
-    return replace(
-        index,
-        expression=renamed(index.expression),
-        expressions=tuple(map(renamed, index.expressions)),
-        predicate=renamed(index.predicate),
-    )
+    follow(host, Renames({(found.oid, column.number): new}))
+    newest = host.catalog.relations[found.oid]
+    assert isinstance(newest, Table)
+    renamed = tuple(replace(c, name=new) if c.number == column.number else c for c in newest.columns)
+    host.transaction.define(replace(newest, columns=renamed))

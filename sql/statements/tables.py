@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sql import regclasses
-from sql.bind import bind_expression
-from sql.coerce import assign
 from sql.commands import CreateTable
-from sql.context import ParameterTypes
 from sql.definitions import ColumnClause, read_table
 from sql.outcome import Outcome
-from sql.parse import parse_expression_tokens
-from sql.scope import Frame, Scope
-from sql.statements.constraints import add_constraints, free_name, source, touch_referenced
+from sql.statements.constraints import add_constraints, free_name, touch_referenced
 from sql.statements.control import done
+from sql.statements.defaults import kept_default
 from sql.statements.generated import with_generated
 from sql.statements.host import Host
 from sql.statements.likes import Expanded, expanded, with_copied
@@ -62,7 +57,6 @@ def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
     for column in whole.columns:
         check_column(column, clause.name[-1])
     table, sequences = _define(host, whole, schema, command.unlogged, text)
-    _check_defaults(host, whole.columns, table, text)
     for sequence in sequences:
         host.transaction.define(sequence)
     host.transaction.define(table)
@@ -131,9 +125,6 @@ def _define(
     taken = {clause.name[-1]}
     columns, sequences = [], []
     for number, column in enumerate(whole.columns, 1):
-        default = source(column.default, text) if column.kept is None else column.kept
-        if default is not None:
-            default = regclasses.kept(default, host.catalog, host.search_path(True))
         sequence_oid = 0
         if column.sequence is not None:
             sequence_name = free_name(host, schema, (clause.name[-1], column.name, "seq"), taken)
@@ -144,8 +135,10 @@ def _define(
             sequences.append(owned)
             sequence_oid = sequence.oid
         made = ColumnDefinition(
-            column.name, column.type, number, column.not_null, default, column.identity, sequence_oid
+            column.name, column.type, number, column.not_null, column.kept, column.identity, sequence_oid
         )
+        if column.default:
+            made = replace(made, default=kept_default(host, made, column.default, text))
         columns.append(replace(made, comment=column.comment))
     numbers = {column.name: column.number for column in columns}
     table = Table(
@@ -198,13 +191,3 @@ def segment_rows_of(host: Host, options: Mapping[str, str]) -> int:
             detail=f'Valid values are between "1" and "{_MOST_ROWS}".',
         )
     return int(given)
-
-
-def _check_defaults(host: Host, columns: tuple[ColumnClause, ...], table: Table, text: str) -> None:
-    """Bind defaults once, so that what is wrong with them is said now."""
-    context = host.planner.context(ParameterTypes((), fixed=True), text)
-    for column, definition in zip(columns, table.columns, strict=True):
-        if column.default:
-            tree = parse_expression_tokens(list(column.default), text)
-            bound = bind_expression(tree, Scope(Frame()), context, "DEFAULT expressions")
-            assign(bound, definition, column.default[0].position, context)

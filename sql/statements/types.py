@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sql import commands, names
 from sql.dependencies import Object
 from sql.outcome import Outcome
@@ -11,7 +9,6 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import place
 from sql.statements.removing import remove
-from sql.tokens import Kind, lex
 from sql.typenames import named, type_of
 from storage.definitions import Schema, Table, View
 from storage.errors import (
@@ -74,31 +71,6 @@ def must_type(host: Host, parts: tuple[str, ...]) -> UserType:
             raise WrongObjectType(f"{shown} is not an enum")
         raise UndefinedObject(f'type "{".".join(parts)}" does not exist')
     return found
-
-
-def move_type(host: Host, found: UserType, schema: int, name: str) -> UserType:
-    """A type under another name, or in another schema.
-
-    Raises FeatureNotSupported where a default or check names it in its text.
-    """
-    moved = replace(found, schema=schema, name=name)
-    host.catalog.must_be_free(moved)
-    for table in host.catalog.tables():
-        _refuse_named(table, found)
-    return moved
-
-
-def _refuse_named(table: Table, found: UserType) -> None:
-    """Texts that are kept name a type by the name that it had."""
-    texts = [c.default for c in table.columns] + [c.expression for c in table.constraints]
-    for index in table.indexes:
-        texts += [index.expression, *index.expressions, index.predicate]
-    for kept in texts:
-        if any(t.kind in (Kind.WORD, Kind.QUOTED) and t.text == found.name for t in lex(kept or "")):
-            raise FeatureNotSupported(
-                f'renaming type "{found.name}" is not supported while table "{table.name}" names it in a '
-                "default, a check or an index"
-            )
 
 
 def drop_type(host: Host, command: commands.Drop, text: str) -> Outcome:
