@@ -152,7 +152,8 @@ def definitions(tree: exp.Expression, context: BindContext) -> list[tuple[str, T
         name = column.this
         written = kind.args.get("kind")
         mark = None if written is None else mark_of(written, TypeName)
-        assert mark is not None
+        if mark is None:
+            raise SqlSyntaxError("syntax error", position=position_of(column))
         type = context.type_of(mark)
         if context.resolved is not None:
             context.resolved.type(column, type)

@@ -19,6 +19,13 @@ RESERVED = words(
     user using variadic when where window with"""
 )
 
+GOING_ON = words(
+    """and any as both by case cast check collate distinct else except fetch for from group having in
+    intersect into lateral leading limit not offset on or order placing returning some then trailing union
+    using variadic when where window with"""
+)
+"""RESERVED words behind which a query goes on."""
+
 TYPE_OR_FUNCTION = words(
     """authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull
     join left like natural notnull outer overlaps right similar tablesample verbose"""

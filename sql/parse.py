@@ -72,11 +72,17 @@ def is_query(tokens: list[Token]) -> bool:
 def parse_statement(tokens: list[Token], text: str) -> Statement:
     """The statement that these tokens of `text` are."""
     start, end = tokens[0].start, tokens[-1].end
-    tree: exp.Expression | Command | None = parse_command(tokens, text)
-    if tree is None:
-        if not is_query(tokens):
-            raise near(text, tokens[0])
-        tree = parse_tree(tokens, text)
+    try:
+        tree: exp.Expression | Command | None = parse_command(tokens, text)
+        if tree is None:
+            if not is_query(tokens):
+                raise near(text, tokens[0])
+            tree = parse_tree(tokens, text)
+    except SqlSyntaxError as error:
+        after = lex(" " * end + text[end:])
+        if error.position > len(text) and after:  # what ends the statement is no end of the text
+            raise near(text, after[0]) from None
+        raise
     return Statement(text[start:end], start, end, tree, tuple(tokens))
 
 
@@ -132,6 +138,8 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
     tree = trees[0] if trees else None
     if len(trees) != 1 or not isinstance(tree, exp.Expression):
         raise near(text, tokens[0])
+    if isinstance(tree, exp.Column):  # TABLE or VALUES alone
+        raise near(text, None)
     if isinstance(tree, exp.Command | exp.Alias):
         raise FeatureNotSupported(f"statement {tokens[0].text.upper()} is not supported")
     restored = restore(tree, rewritten)
@@ -140,7 +148,10 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
 
 
 def _completed(tree: exp.Expression, rewritten: Rewritten, text: str) -> exp.Expression:
-    """The tree with what the parser does not read: OVERRIDING, SEARCH and CYCLE."""
+    """The tree with what the parser does not read: OVERRIDING, SEARCH and CYCLE. It has to be whole."""
+    nothing = isinstance(tree, exp.Insert) and tree.expression is None and not tree.args.get("default")
+    if nothing or (isinstance(tree, exp.Update) and not tree.expressions):
+        raise near(text, None)
     if rewritten.overriding:
         inserts = sorted(tree.find_all(exp.Insert), key=lambda insert: position_of(insert.this))
         for number, word in rewritten.overriding.items():
@@ -168,9 +179,14 @@ def _blamed(error: ParseError | TokenError, tokens: list[Token], rewritten: Rewr
     """The token that a parser's error points at; None: the end."""
     errors = getattr(error, "errors", None) or [{}]
     index = (errors[0].get("line") or 1) - 2
-    if index == len(tokens) - 1 and not rewritten.complete:
+    if index == len(tokens) - 1 and not (rewritten.complete and rewritten.closed and _cases_end(tokens)):
         return None
     return tokens[index] if 0 <= index < len(tokens) else None
+
+
+def _cases_end(tokens: list[Token]) -> bool:
+    """Whether each CASE has its END."""
+    return sum(token.is_word("case") - token.is_word("end") for token in tokens) <= 0
 
 
 def restore(tree: exp.Expression, rewritten: Rewritten) -> exp.Expression:

@@ -34,7 +34,7 @@ from sqlglot.tokenizer_core import Token as ParserToken
 from sql.marks import Mark
 from sql.rewriting import MARK, NAME, Writer
 from sql.rewriting.commontables import Cycle, Search
-from sql.tokens import Token
+from sql.tokens import Token, near
 
 __all__ = ["MARK", "NAME", "Rewritten", "rewrite"]
 
@@ -56,6 +56,8 @@ def rewrite(tokens: list[Token], text: str) -> Rewritten:
     """The tokens of one statement for the parser. Raises SqlSyntaxError, FeatureNotSupported."""
     writer = Writer(tokens, text)
     writer.run()
+    if writer.goes_on():
+        raise near(text, None)
     open_end = writer.comma is not None or len(writer.frames) > 1
     return Rewritten(
         writer.out,

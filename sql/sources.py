@@ -303,22 +303,27 @@ class Sources:
         return bind_view(schema, name, self.context, self.queries)
 
     def _subquery(self, tree: exp.Expression) -> Item:
-        alias, names = _alias(tree)
-        if not alias:
-            what = "VALUES" if isinstance(tree, exp.Values) else "subquery"
-            example = "VALUES" if isinstance(tree, exp.Values) else "SELECT"
-            raise SqlSyntaxError(
-                f"{what} in FROM must have an alias",
-                hint=f"For example, FROM ({example} ...) [AS] foo.",
-                position=opening_of(tree, self.context.text),
-            )
+        alias, names = self._must_alias(tree, tree)
         bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
         columns = _renamed(bound.columns, names, alias, position_of(tree))
         return self._add(bound.node, alias, columns, position_of(tree))
 
+    def _must_alias(self, tree: exp.Expression, query: exp.Expression) -> tuple[str, list[str]]:
+        """The alias of a query in FROM, and of its columns. Raises SqlSyntaxError where it has none."""
+        alias, names = _alias(tree)
+        if not alias:
+            what = "VALUES" if isinstance(query, exp.Values) else "subquery"
+            example = "VALUES" if isinstance(query, exp.Values) else "SELECT"
+            raise SqlSyntaxError(
+                f"{what} in FROM must have an alias",
+                hint=f"For example, FROM ({example} ...) [AS] foo.",
+                position=opening_of(query, self.context.text),
+            )
+        return alias, names
+
     def _lateral(self, tree: exp.Lateral, left: Item | None, kind: JoinKind) -> Item:
         """LATERAL (SELECT ...): in a frame of its own, whose outer row is what stands before it."""
-        alias, names = _alias(tree)
+        alias, names = self._must_alias(tree, tree.this)
         frame = Frame(self.scope)
         bound = self.queries(tree.this, frame, self.context, self.scope.tables)
         columns = _renamed(bound.columns, names, alias, position_of(tree))

@@ -256,7 +256,7 @@ def parse_command(tokens: list[Token], text: str) -> Command | None:
         return None
     read = _READERS.get(first.text)
     if first.text in ("select", "with"):
-        return select_into(tokens)
+        return select_into(tokens, text)
     if read is None:
         if first.text in _UNSUPPORTED:
             raise FeatureNotSupported(f"{_UNSUPPORTED[first.text]} is not supported", position=first.position)

@@ -63,7 +63,7 @@ def _command(reader: Reader) -> Command | None:
             raise near(reader.text, second)
         return created
     if first.is_word("select", "with"):
-        into = select_into(reader.tokens[reader.index :])
+        into = select_into(reader.tokens[reader.index :], reader.text)
         if into is not None:
             reader.rest()
         return into

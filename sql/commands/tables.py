@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from sql.commands.base import Command, Name
 from sql.commands.prepared import Execute, read_execute
+from sql.keywords import words
 from sql.reading import Reader
-from sql.tokens import Token
+from sql.tokens import Token, near
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def read_on_commit(reader: Reader) -> str:
     return "drop"
 
 
-def select_into(tokens: Sequence[Token]) -> CreateTableAs | None:
+def select_into(tokens: Sequence[Token], text: str) -> CreateTableAs | None:
     """SELECT ... INTO [TEMPORARY | UNLOGGED] [TABLE] name FROM ...: CREATE TABLE AS in an older spelling."""
     depth = 0
     for at, token in enumerate(tokens):
@@ -116,17 +117,22 @@ def select_into(tokens: Sequence[Token]) -> CreateTableAs | None:
         elif token.is_word("insert", "merge", "replace", "from", "values"):
             return None
         elif token.is_word("into"):
-            return _into(tokens, at)
+            return _into(tokens, at, text)
     return None
 
 
-def _into(tokens: Sequence[Token], at: int) -> CreateTableAs:
-    reader = Reader(tokens, "", at + 1)
+_BEHIND_INTO = words("from where group having window union intersect except order limit offset fetch for")
+
+
+def _into(tokens: Sequence[Token], at: int, text: str) -> CreateTableAs:
+    reader = Reader(tokens, text, at + 1)
     temporary = bool(reader.one_of("temp", "temporary"))
     if not temporary and reader.word("local"):
         temporary = bool(reader.one_of("temp", "temporary"))
     unlogged = not temporary and reader.word("unlogged")
     reader.word("table")
     name = reader.qualified()
+    if reader.token is not None and not reader.token.is_word(*_BEHIND_INTO):
+        raise near(text, reader.token)
     query = (*tokens[:at], *reader.rest())
     return CreateTableAs(name, (), query, temporary=temporary, unlogged=unlogged)

@@ -141,6 +141,20 @@ def join(w: Writer, token: Token) -> bool:
     return False
 
 
+@word("using")
+def ordered_by(w: Writer, token: Token) -> bool:
+    """ORDER BY x USING <, which is ASC, or >, which is DESC."""
+    following = w.peek(1)
+    if following is None or following.kind is not Kind.OPERATOR or not w.operand:
+        return False
+    if following.text not in ("<", ">"):
+        raise w.unsupported(f"ORDER BY ... USING {following.text}", following)
+    ascending = following.text == "<"
+    w.emit(T.ASC if ascending else T.DESC, "ASC" if ascending else "DESC", token)
+    w.index += 2
+    return True
+
+
 @word("current")
 def current(w: Writer, token: Token) -> bool:
     if w.word_at(1, "of") and w.word_at(-1, "where"):

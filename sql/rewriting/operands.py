@@ -233,6 +233,8 @@ def within(w: Writer, token: Token) -> bool:
 @word("from")
 def on_from(w: Writer, token: Token) -> bool:
     """The separator inside EXTRACT, SUBSTRING, TRIM and OVERLAY; else the clause."""
+    if w.word_at(-1, "distinct") and w.word_at(-2, "select"):
+        raise near(w.text, token)
     if w.frames[-1].kind in ("substring", "trim", "overlay"):
         w.separate(token)
         return True

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlglot.tokenizer_core import Token as ParserToken
 from sqlglot.tokenizer_core import TokenType as T
 
-from sql.keywords import RESERVED, TYPE_OR_FUNCTION, words
+from sql.keywords import GOING_ON, RESERVED, TYPE_OR_FUNCTION, words
 from sql.marks import PREFIX, FunctionMark, Literal, Mark, OperatorMark, ParameterMark, PartMark, TypeName
 from sql.tokens import Kind, Token, near
 from sql.typenames import read_interval_modifiers, read_type, starts_type
@@ -37,6 +37,15 @@ _NATIVE = {
     ">=": T.GTE,
     "<>": T.NEQ,
 }
+_CLAUSES = words(
+    """select from where group having window union intersect except order limit offset fetch for returning
+    values set on using insert update delete into"""
+)
+_LABELS = (RESERVED | TYPE_OR_FUNCTION) - words(
+    """array as create end except fetch for from grant group having intersect into isnull limit notnull offset
+    on order overlaps returning to union where window with"""
+)
+"""Words that are labels without AS where an item of a select list ends; END would end a CASE."""
 # Words that mean the same to the parser wherever they stand unquoted.
 _GRAMMAR = {
     word: getattr(T, word.upper())
@@ -71,6 +80,7 @@ class Frame:
     # 'columns': words inside mean something; 'common': a query of WITH; 'distinct': of DISTINCT ON
     number: int = 0  # of the query of WITH
     bracket: bool = False
+    clause: str = ""  # the word that began the clause here
     offset: bool = False  # an OFFSET clause is being read: ROWS may follow
     position: int = 0  # of CAST
 
@@ -93,13 +103,17 @@ class Writer:
         self.common = 0  # queries of WITH so far
         self.clauses: dict[int, tuple[Any, ...]] = {}  # SEARCH and CYCLE, by the query's number
         self.prefixes = False  # whether an operator stands before its only operand
+        self.constructed = -1  # the place behind the last ARRAY[...]
         self.begins = -1  # where the statement stands that the last WITH is for
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
 
     def run(self) -> None:
         while self.index < len(self.tokens):
-            self.step(self.tokens[self.index])
+            token = self.tokens[self.index]
+            for refuse in CHECKS:
+                refuse(self, token)
+            self.step(token)
 
     def emit(self, type: T, text: str, token: Token, *, operand: bool = False) -> None:
         line = self.index + 2
@@ -195,7 +209,7 @@ class Writer:
             case "[":
                 if not self.operand and not (self.frames[-1].bracket or self.word_at(-1, "array")):
                     raise near(self.text, token)
-                self.emit_open(token, Frame(bracket=True))
+                self.emit_open(token, Frame("array" if self.word_at(-1, "array") else "", bracket=True))
                 self.comma = token
                 if self.mark_at(1, ":"):  # a[:2], which the parser would take for a placeholder
                     self.emit_mark(FunctionMark(("",), token.position, "bound"), token)
@@ -246,7 +260,17 @@ class Writer:
 
     def may_end(self) -> bool:
         """Whether what was written last may stand before a comma or a closing parenthesis."""
+        if self.word_at(-1, "select") and self.mark_at(0, ")"):  # (SELECT): a row of no columns
+            return True
+        if self.goes_on():
+            return False
         return self.operand or self.out[-1].token_type in (T.STAR, T.ASC, T.DESC, T.VAR, T.COLON)
+
+    def goes_on(self) -> bool:
+        """Whether the word before this place, which is no name, wants something behind it."""
+        if self.operand or self.word_at(-2, "exclude"):
+            return False
+        return self.word_at(-1, *GOING_ON)
 
     def _close(self, token: Token) -> Frame:
         frame = self.frames[-1]
@@ -258,6 +282,8 @@ class Writer:
         if frame.kind == "cast" or (opened and self.word_at(-2, "in")):
             raise near(self.text, token)
         self.frames.pop()
+        if frame.kind == "array":
+            self.constructed = self.index + 1
         self.emit(T.R_BRACKET if frame.bracket else T.R_PAREN, token.text, token, operand=True)
         return frame
 
@@ -302,9 +328,11 @@ class Writer:
         if previous is not None and previous.is_mark("."):
             self._name(token)
             return
-        if previous is not None and previous.is_word("as"):
+        if (previous is not None and previous.is_word("as")) or self.is_label(token):
             self._label(token)
             return
+        if word in _CLAUSES:
+            self.frames[-1].clause = word
         handler = WORDS.get(word)
         if handler is not None and handler(self, token):
             return
@@ -319,6 +347,14 @@ class Writer:
         if starts_type(token) and self._typed_constant(token):
             return
         self._name(token)
+
+    def is_label(self, token: Token) -> bool:
+        """Whether a reserved word names an item of a select list: SELECT a user, b all FROM t."""
+        listed = self.operand and self.frames[-1].clause in ("select", "returning")
+        if not listed or token.text not in _LABELS:
+            return False
+        after = self.peek(1)
+        return after is None or after.is_mark(",") or after.is_mark(")") or after.is_word("from", "into")
 
     def _is_call(self, word: str) -> bool:
         """left(x, 2) and right(x, 2): functions whose names begin joins elsewhere."""
@@ -515,6 +551,9 @@ def _with_place(written: ParserToken, token: Token) -> ParserToken:
 WordHandler = Callable[[Writer, Token], bool]
 CallHandler = Callable[[Writer, int], None]
 WORDS: dict[str, WordHandler] = {}
+
+CHECKS: list[Callable[[Writer, Token], None]] = []
+"""What may not stand at the writer's place: see sql.rewriting.neighbours."""
 CALLS: dict[str, CallHandler] = {}
 CLOSINGS: dict[str, Callable[[Writer, Frame], None]] = {}
 H = TypeVar("H", bound=WordHandler)
