@@ -37,6 +37,7 @@ class ColumnClause:
     type: Type
     position: int
     not_null: bool = False
+    null: bool | None = None  # what NULL and NOT NULL said
     default: tuple[Token, ...] = ()
     identity: str = ""
     sequence: Options | None = None
@@ -77,6 +78,7 @@ class _Table:
     shard_key: tuple[str, ...] = ()
     options: list[tuple[str, str]] = field(default_factory=list)
     on_commit: str = ""
+    name: str = ""
 
 
 def read_table(command: CreateTable, text: str, types: Lookup | None = None) -> TableClause:
@@ -87,7 +89,7 @@ def read_table(command: CreateTable, text: str, types: Lookup | None = None) -> 
     if reader.token is not None and reader.token.is_word("partition", "of"):
         raise FeatureNotSupported(f"CREATE TABLE ... {reader.token.text.upper()} is not supported")
     reader.must_mark("(")
-    table = _Table()
+    table = _Table(name=name[-1])
     if not reader.mark(")"):
         while True:
             _element(reader, table)
@@ -255,9 +257,9 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
     assert start is not None
     constraint = reader.name() if reader.word("constraint") else ""
     if reader.word("not", "null"):
-        return replace(column, not_null=True)
+        return replace(column, not_null=True, null=_agreed(column, False, table, start))
     if reader.word("null"):
-        return column
+        return replace(column, null=_agreed(column, True, table, start))
     if reader.word("default"):
         return replace(column, default=_default(reader))
     if reader.word("auto_increment"):
@@ -285,6 +287,16 @@ def _column_clause(reader: Reader, table: _Table, column: ColumnClause) -> Colum
             )
         return column
     raise reader.wrong()
+
+
+def _agreed(column: ColumnClause, null: bool, table: _Table, token: Token) -> bool:
+    """What NULL or NOT NULL says, if nothing before says otherwise. Raises SqlSyntaxError."""
+    if column.null is not None and column.null is not null:
+        raise SqlSyntaxError(
+            f'conflicting NULL/NOT NULL declarations for column "{column.name}" of table "{table.name}"',
+            position=token.position,
+        )
+    return null
 
 
 def _column_constraint(reader: Reader, name: str, column: str, position: int) -> ConstraintClause | None:

@@ -76,7 +76,18 @@ class Reader:
             raise self.wrong()
 
     def name(self) -> str:
-        """A name, quoted or not. Raises SqlSyntaxError."""
+        """A name, quoted or not. Raises SqlSyntaxError for a word that is none."""
+        token = self.token
+        if token is not None and token.is_word(*NO_NAMES):
+            raise self.wrong()
+        return self.label()
+
+    def role(self) -> str:
+        """The name of a role, or a word that means one."""
+        return self.one_of("current_role", "current_user", "session_user") or self.name()
+
+    def label(self) -> str:
+        """A name that may be any word. Raises SqlSyntaxError."""
         token = self.token
         if token is None or token.kind not in (Kind.WORD, Kind.QUOTED):
             raise self.wrong()
@@ -92,9 +103,9 @@ class Reader:
 
     def dotted(self) -> tuple[str, ...]:
         """Names with dots between them, reserved words among them: of settings."""
-        parts = [self.name()]
+        parts = [self.label()]
         while self.mark("."):
-            parts.append(self.name())
+            parts.append(self.label())
         return tuple(parts)
 
     def names(self) -> tuple[str, ...]:

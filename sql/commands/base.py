@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.functions.quoting import keywords
+from sql.keywords import RESERVED
 from sql.reading import Reader
-from sql.tokens import Kind
+from sql.tokens import Kind, Token
 from storage.errors import FeatureNotSupported
 
 Name = tuple[str, ...]
@@ -72,10 +74,23 @@ _ADJECTIVES = frozenset(
 ) | frozenset(("text", "unique", "unlogged", "user"))
 
 
+# Objects of SingleStore's that PostgreSQL has no word for.
+_SINGLESTORE = frozenset(
+    ("link", "milestone", "pipeline", "profile", "projection", "reference", "resource", "rowstore")
+)
+
+
+def _is_grammar(token: Token) -> bool:
+    """Whether it is a word that some grammar has in such a place, and no name that stands in a wrong one."""
+    if token.kind is not Kind.WORD or token.text in RESERVED - _ADJECTIVES:
+        return False
+    return (token.text in keywords() and token.text != "if") or token.text in _SINGLESTORE
+
+
 def unsupported(reader: Reader, verb: str) -> Exception:
     """0A000 for what follows CREATE, ALTER or DROP, or a syntax error where nothing sensible does."""
     token = reader.token
-    if token is None or token.kind is not Kind.WORD:
+    if token is None or not _is_grammar(token):
         return reader.wrong()
     words = [token.text]
     after = reader.peek()

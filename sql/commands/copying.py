@@ -61,7 +61,7 @@ def _copy(reader: Reader) -> Command:
 def _copy_options(reader: Reader) -> list[tuple[str, object]]:
     options: list[tuple[str, object]] = []
     while True:
-        name = reader.name()
+        name = reader.label()
         token = reader.token
         setting: object
         if token is not None and token.is_mark("("):

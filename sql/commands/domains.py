@@ -87,6 +87,8 @@ def create_domain(reader: Reader) -> Command:
             if default:
                 raise SqlSyntaxError("multiple default expressions")
             default = reader.until(*_CLAUSES)
+            if not default:
+                raise reader.wrong()
         elif reader.word("not", "null") or reader.word("null"):
             said = reader.tokens[reader.index - 2].is_word("not")
             if null is not None and null is said:

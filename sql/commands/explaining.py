@@ -30,7 +30,7 @@ def _explain(reader: Reader) -> Command:
     if not query and reader.token is not None and reader.token.is_mark("("):
         reader.must_mark("(")
         while True:
-            name = reader.name()
+            name = reader.label()
             token = reader.token
             bare = token is None or token.is_mark(",") or token.is_mark(")")
             options.append((name, None if bare else value(reader).lower()))

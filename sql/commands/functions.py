@@ -295,7 +295,7 @@ def alter_function(kind: str) -> Callable[[Reader], Command]:
         if reader.word("set", "schema"):
             return RenameFunction(kind, named, SetSchema(kind, name, False, reader.name()))
         if reader.word("owner", "to"):
-            return RenameFunction(kind, named, ChangeOwner(kind, name, False, reader.name()))
+            return RenameFunction(kind, named, ChangeOwner(kind, name, False, reader.role()))
         options: dict[str, str] = {}
         while reader.token is not None and not reader.token.is_word("restrict"):
             _option(reader, options)

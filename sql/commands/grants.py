@@ -97,7 +97,7 @@ def _rights(reader: Reader) -> tuple[Right, ...]:
 
 
 def _right(reader: Reader) -> Right:
-    name = reader.name()
+    name = reader.label()
     if name == "all":
         reader.word("privileges")
         name = ""
@@ -117,7 +117,7 @@ def role_list(reader: Reader) -> tuple[str, ...]:
 
 def _role(reader: Reader) -> str:
     reader.word("group")
-    return reader.name()
+    return reader.label()
 
 
 def _grant(reader: Reader) -> Command:
@@ -192,9 +192,9 @@ def _refuse_others(reader: Reader) -> None:
 
 
 def _names(reader: Reader) -> tuple[str, ...]:
-    found = [reader.name()]
+    found = [reader.role()]
     while reader.mark(","):
-        found.append(reader.name())
+        found.append(reader.role())
     return tuple(found)
 
 
@@ -231,7 +231,7 @@ def _reassign(reader: Reader) -> Command:
     reader.must_word("owned", "by")
     roles = role_list(reader)
     reader.must_word("to")
-    return ReassignOwned(roles, reader.name())
+    return ReassignOwned(roles, reader.role())
 
 
 def drop_owned(reader: Reader) -> Command:

@@ -131,7 +131,7 @@ def _switches(reader: Reader, command: str, known: tuple[str, ...]) -> frozenset
     if not reader.mark("("):
         return frozenset()
     while True:
-        token, name = reader.token, reader.name()
+        token, name = reader.token, reader.label()
         position = 0 if token is None else token.position
         if name not in known:
             raise SqlSyntaxError(f'unrecognized {command} option "{name}"', position=position)

@@ -36,7 +36,7 @@ from sql.commands.views import (
     refresh,
 )
 from sql.reading import Reader
-from storage.errors import FeatureNotSupported
+from storage.errors import FeatureNotSupported, SqlSyntaxError
 
 Adjectives = frozenset[str]
 _ADJECTIVES = ("columnstore", "global", "local", "recursive", "temp", "temporary", "unlogged", "unique")
@@ -162,7 +162,11 @@ def _adjectives(reader: Reader) -> Adjectives:
     while word := reader.one_of(*_ADJECTIVES):
         if word in ("global", "local"):
             continue
-        found.add("temporary" if word == "temp" else word)
+        word = "temporary" if word == "temp" else word
+        if word in found:
+            reader.index -= 1
+            raise reader.wrong()
+        found.add(word)
     return frozenset(found)
 
 
@@ -193,6 +197,8 @@ def _drop(reader: Reader) -> Command:
         reader.word("concurrently")
     if_exists = reader.word("if", "exists")
     names = name_list(reader)
+    if DROPS[kind] == "role":
+        return Drop("role", names, if_exists, False)
     cascade = reader.one_of("cascade", "restrict") == "cascade"
     return Drop(DROPS[kind], names, if_exists, cascade)
 
@@ -206,6 +212,8 @@ def _comment(reader: Reader) -> Command:
     if not kind:
         raise unsupported(reader, "COMMENT ON")
     name = reader.qualified()
+    if kind == "column" and len(name) < 2:
+        raise SqlSyntaxError("column name must be qualified")
     on: Name = ()
     if kind == "constraint":
         reader.must_word("on")

@@ -108,10 +108,10 @@ def read_declare(reader: Reader) -> Declare:
             binary = True
         elif not reader.one_of("insensitive", "asensitive"):
             raise reader.wrong()
-    if reader.one_of("with", "without") == "with":
-        hold = True
-    if hold or reader.word("hold"):
-        reader.word("hold")
+    said = reader.one_of("with", "without")
+    if said:
+        hold = said == "with"
+        reader.must_word("hold")
     reader.must_word("for")
     return Declare(name, hold, scroll, binary, reader.rest())
 

@@ -48,7 +48,7 @@ def renamed(reader: Reader, kind: str) -> Command | None:
     if reader.word("set", "schema"):
         return SetSchema(kind, name, if_exists, reader.name())
     if reader.word("owner", "to"):
-        return ChangeOwner(kind, name, if_exists, reader.name())
+        return ChangeOwner(kind, name, if_exists, reader.role())
     reader.index = start
     return None
 

@@ -8,6 +8,7 @@ from sql.commands.base import Command, Name, unsupported
 from sql.commands.renaming import Rename
 from sql.commands.settings import SetSetting, read_set, setting_name
 from sql.reading import Reader
+from storage.errors import SqlSyntaxError
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def alter_role(reader: Reader) -> Command:
     """ALTER ROLE and ALTER USER, from the name on."""
     start = reader.index
     everybody = reader.word("all")
-    name = "" if everybody else reader.name()
+    name = "" if everybody else reader.role()
     if not everybody and reader.word("rename", "to"):
         return Rename("role", (name,), False, reader.name())
     database = reader.name() if reader.word("in", "database") else None
@@ -102,11 +103,12 @@ def _setting(reader: Reader, command: AlterRoleSetting) -> AlterRoleSetting | No
 
 
 def _role(reader: Reader, options: dict[str, bool | int | str | None], *, alter: bool) -> Command:
-    name = reader.name()
+    name = reader.role()
     reader.word("with")
     lists: dict[str, Name] = {}
+    given: set[str] = set()
     while reader.token is not None:
-        if not _option(reader, options) and not (not alter and _list(reader, lists)):
+        if not _option(reader, options, given) and not (not alter and _list(reader, lists)):
             raise unsupported(reader, "ROLE option")
     return CreateRole(
         name,
@@ -118,18 +120,26 @@ def _role(reader: Reader, options: dict[str, bool | int | str | None], *, alter:
     )
 
 
-def _option(reader: Reader, options: dict[str, bool | int | str | None]) -> bool:
+def _option(reader: Reader, options: dict[str, bool | int | str | None], given: set[str]) -> bool:
+    """Take an option, which may be among the `given` ones only once. Raises SqlSyntaxError."""
+    token = reader.token
+    assert token is not None
     reader.word("encrypted")
+    value: bool | int | str | None
     if reader.word("password"):
-        options["password"] = None if reader.word("null") else reader.string()
+        option, value = "password", None if reader.word("null") else reader.string()
     elif reader.word("connection", "limit"):
-        options["connections"] = reader.integer()
+        option, value = "connections", reader.integer()
     elif reader.word("valid", "until"):
-        options["until"] = reader.string()
-    elif option := reader.one_of(*_SWITCHES, *(f"no{switch}" for switch in _SWITCHES)):
-        options[option.removeprefix("no")] = not option.startswith("no")
+        option, value = "until", reader.string()
+    elif word := reader.one_of(*_SWITCHES, *(f"no{switch}" for switch in _SWITCHES)):
+        option, value = word.removeprefix("no"), not word.startswith("no")
     else:
         return bool(reader.one_of(*_NEVER))
+    if option in given:
+        raise SqlSyntaxError("conflicting or redundant options", position=token.position)
+    given.add(option)
+    options[option] = value
     return True
 
 
@@ -143,8 +153,8 @@ def _list(reader: Reader, lists: dict[str, Name]) -> bool:
         which = "admins"
     else:
         return False
-    found = [reader.name()]
+    found = [reader.role()]
     while reader.mark(","):
-        found.append(reader.name())
+        found.append(reader.role())
     lists[which] = (*lists.get(which, ()), *found)
     return True

@@ -23,7 +23,7 @@ def create_schema(reader: Reader) -> Command:
     """CREATE SCHEMA [name] [AUTHORIZATION role], from there on."""
     if_not_exists = reader.word("if", "not", "exists")
     name = "" if reader.token is not None and reader.token.is_word("authorization") else reader.name()
-    owner = reader.name() if reader.word("authorization") else ""
+    owner = reader.role() if reader.word("authorization") else ""
     token = reader.token
     if token is not None and token.is_word("create", "grant"):
         raise FeatureNotSupported("CREATE SCHEMA with elements is not supported", position=token.position)

@@ -130,7 +130,8 @@ def _end(w: Writer, token: Token) -> Token | None:
 
 @_rule("is")
 def _is(w: Writer, token: Token) -> Token | None:
-    return None if w.operand else token
+    row = w.mark_at(-2, ".")  # t.* IS NULL
+    return None if w.operand or row else token
 
 
 @_rule("[")
