@@ -45,6 +45,11 @@ STATEMENTS: dict[str, tuple[str, str, Callable[[int], tuple[bytes, ...]]]] = {
         "select name from points where id = {0}",
         lambda n: (b"%d" % (n % ROWS + 1),),
     ),
+    "lookup in a block": (
+        "select score from points where id = $1",
+        "select score from points where id = {0}",
+        lambda n: (b"%d" % (n % ROWS + 1),),
+    ),
     "INSERT": (
         "insert into single values ($1, $2, now())",
         "insert into single values ({0}, '{1}', now())",
@@ -81,7 +86,12 @@ def main() -> None:
             for number, (title, (prepared, simple, values)) in enumerate(STATEMENTS.items()):
                 _answer(connection, Parse(f"s{number}", prepared))
                 _answer(connection, Sync())
+                inside = title.endswith("in a block")
+                for text in ("begin", "select 1") if inside else ():
+                    _answer(connection, Query(text))
                 table.row(title, *_measured(connection, f"s{number}", simple, values))
+                if inside:
+                    _answer(connection, Query("rollback"))
             table.print()
             session.close()
             database.close()

@@ -1,6 +1,7 @@
 """What a session does with a short statement (sql.short, sql.single) that is a transaction of its own.
 
-It is bound, run and committed in one call. Whatever is out of the ordinary gives None, or raises WouldBlock,
+It is bound, run and committed in one call; one that only looks may also stand in a transaction that has
+changed nothing, and is read committed. Whatever is out of the ordinary gives None, or raises WouldBlock,
 with nothing done: the statement goes the usual way then.
 """
 
@@ -54,15 +55,21 @@ class ShortStatements(SessionTransaction):
     def short(self, statement: str) -> Planned | None:
         """See sql.outcome.SessionSeam."""
         planned = self.prepared.get(statement)
-        if planned is None or not self._stands_alone or not planned.short:
+        if planned is None or not planned.short:
+            return None
+        if not self._stands_alone and not self._looks_along(planned):
             return None
         return planned if self._is_allowed(planned) and self.planner.is_fresh(planned) else None
 
     def short_query(self, text: str) -> tuple[Planned, Sequence[Column]] | None:
         """See sql.outcome.SessionSeam."""
         self.prepared.pop("", None)  # a Query ends the unnamed statement, whichever way it goes
-        found = self.planner.short(text) if self._stands_alone else None
-        return found if found is not None and self._is_allowed(found[0]) else None
+        if not self._stands_alone and not self._may_look_along:
+            return None
+        found = self.planner.short(text)
+        if found is None or not self._is_allowed(found[0]):
+            return None
+        return found if self._stands_alone or self._looks_along(found[0]) else None
 
     def _is_allowed(self, planned: Planned) -> bool:
         """Whether the user is known to be allowed what a plan does."""
@@ -74,6 +81,24 @@ class ShortStatements(SessionTransaction):
         """Whether a statement would be a transaction of its own."""
         return self._transaction is None and not self.explicit
 
+    @property
+    def _may_look_along(self) -> bool:
+        """Whether the running transaction sees just what is committed by now: it has changed nothing."""
+        transaction = self._transaction
+        if transaction is None or not self.explicit or self._failed:
+            return False
+        return transaction.sees_newest
+
+    def _looks_along(self, planned: Planned) -> bool:
+        """Whether a statement does no more in the running transaction than to look at what is committed."""
+        return self._may_look_along and planned.plan is not None and planned.plan.only_looks
+
+    def _open(self, table: int) -> bool:
+        """Whether a table may be looked at now; a transaction that runs locks it till its end."""
+        if self._transaction is not None:
+            return self._transaction.opens(table)
+        return self.store.waits.is_free(table, TableMode.AccessShareLock)
+
     def once(self, short: Short, parameters: Sequence[Column]) -> Once | None:
         """See sql.outcome.SessionSeam."""
         assert isinstance(short, Planned)
@@ -84,6 +109,8 @@ class ShortStatements(SessionTransaction):
                 return done
         if short.plan.only_looks:
             return self._look(short, short.plan, parameters)
+        if not self._stands_alone:
+            return None
         try:
             outcome = self.run(short, parameters)
             batches = list(outcome.batches) if isinstance(outcome, Rows) else []
@@ -112,10 +139,11 @@ class ShortStatements(SessionTransaction):
         visible = store.visible
         if self.temporary.over(visible[1]) is not planned.checked:
             return None
-        if not store.waits.is_free(oid, TableMode.AccessShareLock):
+        if not self._open(oid):
             return None
         self._begin_work(planned.text)
-        row = plan.find(store.store(oid), visible[0], Given(values, self.query_start, _draws_nothing))
+        given = Given(values, self._began or self.query_start, _draws_nothing)
+        row = plan.find(store.store(oid), visible[0], given)
         if store.visible is not visible:
             return None
         planned.uses.count += 1
@@ -141,8 +169,7 @@ class ShortStatements(SessionTransaction):
 
     def _look(self, planned: Planned, plan: Plan, parameters: Sequence[Column]) -> Once | None:
         """A statement that reads and is over at once: of a transaction it needs no more than a snapshot."""
-        waits = self.store.waits
-        if not all(waits.is_free(oid, TableMode.AccessShareLock) for oid, _ in plan.dependencies):
+        if not all(self._open(oid) for oid, _ in plan.dependencies):
             return None
         self._begin_work(planned.text)
         snapshot = self.store.newest(self._seen)

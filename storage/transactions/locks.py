@@ -303,17 +303,23 @@ class Waits:
                 self.tables.take(party, table, mode, 0)
         return free
 
+    def take_at_once(self, party: Party, table: Thing, mode: TableMode) -> bool:
+        """Lock a table until the transaction's end, if nobody is in the way; whether it is locked."""
+        if self.tables.holds(party, table, mode):
+            return True
+        with self.lock:
+            free = self.tables.is_free(table, mode)
+            if free:
+                self.tables.take(party, table, mode, party.level)
+        return free
+
     def table(self, party: Party, table: Thing, mode: TableMode, refusal: str = "") -> None:
         """Lock a table until the transaction's end.
 
         With a `refusal` it does not wait, but raises LockNotAvailable with these words.
         """
-        if self.tables.holds(party, table, mode):
+        if self.take_at_once(party, table, mode):
             return
-        with self.lock:
-            if self.tables.is_free(table, mode):
-                self.tables.take(party, table, mode, party.level)
-                return
         with Wait(self, party) as wait:
             try:
                 while True:

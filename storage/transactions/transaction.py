@@ -128,7 +128,7 @@ class Transaction(Defining):
         self._database = database
         self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
-        self._last: Snapshot | None = None
+        self._read = False
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
         self._position: int | None = None  # in the log, once it is recorded
@@ -181,20 +181,34 @@ class Transaction(Defining):
 
     @property
     def has_read(self) -> bool:
-        """Whether a statement of it has had a snapshot."""
-        return self._last is not None
+        """Whether a statement of it has read what is committed."""
+        return self._read
+
+    @property
+    def sees_newest(self) -> bool:
+        """Whether a statement of it sees just what is committed when it begins."""
+        repeats = self.isolation in ("repeatable read", "serializable")
+        return not (repeats or self.changes or self.definitions or self.ended)
+
+    def opens(self, table: Thing) -> bool:
+        """Lock a table for a statement that looks at what is newest, if that is to be had at once."""
+        waits = self._database.waits
+        if not waits.take_at_once(self, table, TableMode.AccessShareLock):
+            return False
+        self._read = True
+        return True
 
     def snapshot(self) -> Snapshot:
         """See storage.seams.Transaction."""
+        self._read = True
         if self._fixed is None and self.isolation in ("repeatable read", "serializable"):
             self._fixed = self._database.snapshot()
         if self._fixed is None:
-            self._last = self.newest()
-        else:
-            self._command += 1
-            self._last = self._over(self._fixed.commit, self._fixed.catalog)
-            self._database.watch(self._last)
-        return self._last
+            return self.newest()
+        self._command += 1
+        snapshot = self._over(self._fixed.commit, self._fixed.catalog)
+        self._database.watch(snapshot)
+        return snapshot
 
     def newest(self) -> Snapshot:
         """See storage.seams.Transaction."""
