@@ -18,7 +18,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from engine.aggregates.registry import BY_ID, AggregateCall
+from engine.aggregates.registry import BY_ID, AggregateCall, State
 from engine.aggregates.sums import Count
 from engine.counters import timed
 from engine.groups import number
@@ -34,7 +34,7 @@ from engine.operators.base import (
     tasks_of,
 )
 from engine.operators.fusedtotals import FusedTotals, fused_totals
-from engine.operators.groups import Input, Part, Whole, inputs, keeps_rows, result
+from engine.operators.groups import Input, Part, Whole, finished, inputs, keeps_rows, result
 from engine.operators.grouptables import GroupTables, batch_part, is_many
 from engine.operators.largegroups import is_sorted
 from engine.operators.manygroups import ManyGroups
@@ -107,7 +107,7 @@ class Aggregate:
             for rows in self._rows(groupings, run):
                 groupings.merge(rows)
             groupings.merge_tables()
-            for batch in self._results(groupings):
+            for batch in self._results(groupings, run):
                 for first in range(0, batch.rows, BATCH_ROWS):
                     run.check()
                     yield batch.slice(first, first + BATCH_ROWS)
@@ -136,8 +136,9 @@ class Aggregate:
         run.check()
         return Batch(tuple(Column(call.type, np.array([sum(found)])) for call in self.calls), 1)
 
-    def _results(self, groupings: _Groupings) -> Iterator[Batch]:
+    def _results(self, groupings: _Groupings, run: Run) -> Iterator[Batch]:
         """The rows of each set; those of one that is named twice come together."""
+        yield from self._ready(groupings, run)
         grouped = groupings.of_sets()
         for places in dict.fromkeys(self.key_sets):
             times = self.key_sets.count(places)
@@ -145,6 +146,23 @@ class Aggregate:
             for batch in found.finish() if isinstance(found, ManyGroups) else [self._result(found)]:
                 bits = [self._bits(grouping, places, batch.rows) for grouping in self.groupings]
                 yield from [Batch((*batch.columns, *bits), batch.rows)] * times
+
+    def _ready(self, groupings: _Groupings, run: Run) -> Iterator[Batch]:
+        """The rows of groups that are whole before all are merged."""
+        if groupings.tables is not None:
+            tasks = (partial(self._finished, each, run) for each in groupings.tables.ready())
+            yield from ordered(tasks, run)
+
+    def _finished(self, groups: Callable[[], Part], run: Run) -> Batch:
+        part = groups()
+        known = Batch(tuple(part.columns), part.count)
+        found = [
+            finished(call, each if isinstance(each, State) else [each], known, part.count, run)
+            for call, each in zip(self.calls, part.results, strict=True)
+        ]
+        (places,) = self.key_sets
+        bits = [self._bits(grouping, places, part.count) for grouping in self.groupings]
+        return Batch((*known.columns, *found, *bits), part.count)
 
     def _result(self, whole: Whole) -> Batch:
         """Keys and values of a set's groups."""
@@ -285,10 +303,14 @@ class _Groupings:
             self._checked = max(self._size() * 5 // 4, FEW)
 
     def merge_tables(self) -> None:
-        """Take the groups of the tables, when all batches have been taken."""
-        if self.tables is not None:
-            for part in self.tables.parts():
-                self.all[0].whole.merge(part)
+        """Take the groups of the tables, when all batches have been taken: of those that nobody else may have
+        none, they are ready."""
+        if self.tables is None:
+            return
+        first = self.all[0]
+        alone = first.many is None and not first.whole.count
+        for part in self.tables.shared() if alone else self.tables.parts():
+            first.whole.merge(part)
 
     def parts(self, rows: _Rows) -> dict[Set, Part | Dealt | None]:
         """What becomes of a batch in each grouping. On a worker."""

@@ -8,59 +8,46 @@ which a Numbering brings together. A group's number is made of its keys' ones as
 What the words of a table mean is its layout: the range of each key, the kind and base of each slot. A batch
 that does not fit the layout (a key beyond the range, a sum too large for its word) makes for a wider one; the
 tables until then stay as they are, and their groups are merged with the others in the end. Where the groups
-would be too many for the rows, or for memory, or a batch is such that the program has no answer, rows are
-left to who asked. Which rows those are may depend on how threads run; what becomes of them does not.
+would be too many for all, but rows come sorted by a key, batches have tables of stretches, see
+engine.operators.stretches. Where they would be too many for the rows, or for memory, or a batch is such that
+the program has no answer, rows are left to who asked. Which rows those are may depend on how threads run;
+what becomes of them does not.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from math import prod
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
 from engine.fused import given
 from engine.groups import Numbering, number
-from engine.joined import JoinedColumn, Partners, source_among
+from engine.joined import JoinedColumn, source_among
 from engine.operators.base import Selected
 from engine.operators.fusedtotals import FusedTotals
 from engine.operators.groups import Part
+from engine.operators.stretches import Groups, Stretches
+from engine.operators.tablelayout import FEW, Asked, Layout, Range, asked_of, column_of, grown, layout_of
 from engine.run import Run
-from engine.scales import Lowered, lowered
 from engine.wholekeys import is_whole
-from storage import kernels
 from storage.batch import Batch
 from storage.column import Column, Mask, Positions
 from storage.encodings.packedcolumn import PackedColumn
 from storage.errors import DatabaseError, QueryCanceled
 from storage.indexes.comparable import keys_of
-from storage.kernels.plain.totals import (
-    SPAN,
-    Added,
-    Digit,
-    Gathered,
-    Kind,
-    Source,
-    Totals,
-    Why,
-    gathered,
-    table_bytes,
-)
+from storage.kernels.plain.totals import Added, Totals, Why, gathered, table_bytes
 from storage.segments.coded import CodedColumn, Dictionary
-from storage.types import BOOL, BPCHAR, BYTEA, NAME, NUMERIC, TEXT, VARCHAR, Type
+from storage.types import BOOL, BPCHAR, BYTEA, NAME, TEXT, VARCHAR, Type
 
 MANY = 8192
 """So many groups of a batch, more than one for each _SHARE rows, are better not aggregated on their own."""
 _SHARE = 16
-_FEW = 1 << 12  # groups that any rows may have
 _MOST = 1 << 20  # groups that a table has places for at most
 _ROWS = 4  # groups for each row
 _MUCH = 8  # a dictionary of more values for each row is not looked at for its rows
 _FAR = 1 << 62  # a range of values beyond might leave int64
-_FINE = 4  # bits of a range's width that its ends are as fine as
-_HEADROOM = 4  # powers of two that floats may be above the first ones
 _TASK = 32  # bits of a row's number that say which of its task's it is
 _LAYOUTS = 24  # when a run has had so many, batches are unlike each other
 _EQUAL = frozenset(type.oid for type in (TEXT, VARCHAR, NAME, BYTEA))  # equal values are the same bytes
@@ -71,131 +58,7 @@ def is_many(groups: int, rows: int) -> bool:
     return groups >= MANY and groups * _SHARE >= rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """A key's numbers: `limit` of them, from `base` on; the last one stands for null if `nulls`."""
-
-    base: int
-    limit: int
-    nulls: bool
-
-    @classmethod
-    def of(cls, least: int, most: int, nulls: bool) -> _Range:
-        """The range of values like these: somewhat wider, for others come soon."""
-        step = 1 << max((most - least).bit_length() - _FINE, 0)
-        base = least - least % step
-        return cls(base, most - most % step + step - base + nulls, nulls)
-
-    def covers(self, other: _Range) -> bool:
-        """Whether it has all numbers of another."""
-        return (self.nulls or not other.nulls) and self.base <= other.base and other.end <= self.end
-
-    @property
-    def end(self) -> int:
-        """The first number behind it."""
-        return self.base + self.limit - self.nulls
-
-    def shared(self, other: _Range) -> int:
-        """How many numbers it has in common with another."""
-        return min(self.end, other.end) - max(self.base, other.base) + 1
-
-    def widened(self, other: _Range) -> _Range:
-        """A range of both; one that grows grows to twice its size at least, where it grows."""
-        base, end = min(self.base, other.base), max(self.end, other.end)
-        if end > self.end:
-            end = max(end, self.end + self.limit)
-        elif base < self.base:
-            base = min(base, self.base - self.limit)
-        nulls = self.nulls or other.nulls
-        return _Range(base, end - base + nulls, nulls)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What a table's words mean. `spans`: of each slot the exponents that its floats had, if any is known."""
-
-    ranges: tuple[_Range, ...]
-    scales: tuple[int, ...]
-    nulls: bool
-    slots: tuple[tuple[Kind, int, int, int], ...]
-    spans: tuple[tuple[int, int] | None, ...]
-
-    @property
-    def groups(self) -> int:
-        """How many groups it has places for."""
-        return prod(each.limit for each in self.ranges)
-
-    def fits(self, asked: _Asked) -> bool:
-        """Whether a batch may be added to such a table."""
-        return (
-            self.scales == asked.scales
-            and (self.nulls or not asked.nulls)
-            and all(mine.covers(theirs) for mine, theirs in zip(self.ranges, asked.ranges, strict=True))
-        )
-
-    def strays(self, asked: _Asked) -> bool:
-        """Whether a batch has keys of its own: rows that are sorted by them have few groups in common."""
-        return self.groups > _FEW and any(
-            2 * mine.shared(theirs) < theirs.limit
-            for mine, theirs in zip(self.ranges, asked.ranges, strict=True)
-        )
-
-    def changed(self, found: Added) -> _Layout | None:
-        """A layout for what did not fit a slot; None: there is none."""
-        slots, spans, at = list(self.slots), list(self.spans), found.slot
-        kind, register, known, _ = slots[at]
-        if found.why is Why.FULL:
-            slots[at] = Kind.WIDE, register, known, 0
-        else:
-            before = spans[at] or (found.least, found.most)
-            least, most = min(before[0], found.least), max(before[1], found.most)
-            if most - least > SPAN:
-                return None
-            spans[at] = least, most
-            slots[at] = kind, register, known, max(min(least, most + _HEADROOM - SPAN), 0)
-        return replace(self, slots=tuple(slots), spans=tuple(spans))
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A batch as tables take it: its keys' sources and ranges, and the program's columns."""
-
-    rows: int
-    mask: Mask | None
-    sources: list[tuple[Source, Positions | None, Mask | None]]
-    ranges: tuple[_Range, ...]
-    columns: list[Column]
-    program: Lowered
-    scales: tuple[int, ...]
-    partners: tuple[Partners, ...] = ()
-
-    @property
-    def nulls(self) -> bool:
-        """Whether a value may be null."""
-        return any(column.valid is not None for column in self.columns)
-
-    def add(self, table: Totals, layout: _Layout, start: int, number: int) -> Added:
-        """Add rows from `start` on; row 0 has this number."""
-        keys = [
-            Digit(source, mine.limit, mine.base, found, valid)
-            for (source, found, valid), mine in zip(self.sources, layout.ranges, strict=True)
-        ]
-        powers = self.program.powers
-        return kernels.add_totals(
-            table,
-            self.program.code,
-            [*(source_among(column, self.partners) for column in self.columns), *powers],
-            [*(column.valid for column in self.columns), *(None for _ in powers)],
-            self.rows,
-            start,
-            number,
-            keys,
-            self.mask,
-            [each.meeting(self.partners) for each in self.partners],
-        )
-
-
-_Key = tuple[Column, Positions | None, Mask | None, _Range]
+_Key = tuple[Column, Positions | None, Mask | None, Range]
 """What numbers a key's values: those, of codes what they are, which are there, and the range."""
 
 
@@ -207,11 +70,13 @@ class GroupTables:
         self._run = run
         self._grant = run.memory.grant()
         self._lock = threading.Lock()
-        self._layout: _Layout | None = None
+        self._layout: Layout | None = None
         self._layouts = 0
-        self._mine: dict[int, tuple[_Layout, Totals]] = {}
-        self._tables: list[tuple[_Layout, Totals]] = []
+        self._mine: dict[int, tuple[Layout, Totals]] = {}
+        self._tables: list[tuple[Layout, Totals]] = []
         self._numberings: list[Numbering | None] = [None for _ in plan.keys]
+        self._stretches: Stretches | None = None
+        self._ready: list[Groups] = []
         self._rows = 0
         self._closed = False
 
@@ -235,11 +100,23 @@ class GroupTables:
 
     def _add(self, selected: Selected, number: int) -> int:
         """Add rows of a batch, of which the first has this number: how many were taken."""
-        rows = selected.batch.rows
-        self._rows += rows
+        self._rows += selected.batch.rows
         asked = self._asked(selected)
+        if asked is None:
+            return 0
+        done = self._add_to_table(asked, number) if self._stretches is None else 0
+        stretches = self._stretches
+        if done or stretches is None or self._closed:
+            return done
+        if stretches.add(asked, number):
+            return asked.rows
+        self._closed = True
+        return 0
+
+    def _add_to_table(self, asked: Asked, number: int) -> int:
+        """The same, to this thread's table: none where it strays, and there are stretches from now on."""
         done = 0
-        while asked is not None and done < rows and not self._closed:
+        while done < asked.rows and not self._closed:
             found = self._table(asked)
             if found is None:
                 break
@@ -251,7 +128,7 @@ class GroupTables:
             self._change(layout, added)
         return done
 
-    def _asked(self, selected: Selected) -> _Asked | None:
+    def _asked(self, selected: Selected) -> Asked | None:
         """A batch as tables take it; None: they do not."""
         batch = selected.batch
         try:
@@ -291,7 +168,7 @@ class GroupTables:
     @property
     def _most(self) -> int:
         """How many groups a table may have places for, by the rows until now."""
-        return min(max(_FEW, _ROWS * self._rows), _MOST)
+        return min(max(FEW, _ROWS * self._rows), _MOST)
 
     def _key(self, at: int, column: Column) -> _Key | None:
         """What numbers a key's values, and their range; None: nothing does."""
@@ -301,13 +178,13 @@ class GroupTables:
             if len(column.dictionary) > _MUCH * self._rows:
                 return None
             table, count = self._numbering(at, column.dictionary).table(column.dictionary)
-            return column, table, valid, _Range(0, count + nulls, nulls)
+            return column, table, valid, Range(0, count + nulls, nulls)
         if not _is_direct(column.type) or not len(column):
             return None
         least, most = _bounds(column)
         if most - least >= _MOST or max(-least, most) > _FAR:
             return None
-        return column, None, valid, _Range.of(least, most, nulls)
+        return column, None, valid, Range.of(least, most, nulls)
 
     def _numbering(self, at: int, dictionary: Dictionary) -> Numbering:
         """What numbers a key's values: of all dictionaries alike."""
@@ -317,7 +194,7 @@ class GroupTables:
                 found = self._numberings[at] = Numbering.of(dictionary)
             return found
 
-    def _table(self, asked: _Asked) -> tuple[_Layout, Totals] | None:
+    def _table(self, asked: Asked) -> tuple[Layout, Totals] | None:
         """This thread's table, of a layout that the batch fits; None: there is none."""
         me = threading.get_ident()
         mine = self._mine.get(me)
@@ -325,11 +202,15 @@ class GroupTables:
             return mine
         with self._lock:
             layout = self._layout
-            if layout is not None and layout.strays(asked):
-                self._closed = True
+            straying = [] if layout is None else layout.straying(asked)
+            if straying:
+                if len(straying) > 1:
+                    self._closed = True
+                elif self._stretches is None:
+                    self._stretches = Stretches(self._plan, straying[0], self._grant)
                 return None
             if layout is None or not layout.fits(asked):
-                layout = _grown(layout, asked, self._plan)
+                layout = grown(layout, asked, self._plan)
                 if layout.groups > self._most:
                     return None
                 self._layout = layout
@@ -342,7 +223,7 @@ class GroupTables:
         self._mine[me] = layout, table
         return layout, table
 
-    def _change(self, layout: _Layout, found: Added) -> None:
+    def _change(self, layout: Layout, found: Added) -> None:
         """Have a layout for what did not fit this one."""
         self._mine.pop(threading.get_ident(), None)
         with self._lock:
@@ -357,23 +238,43 @@ class GroupTables:
 
     def parts(self) -> Iterator[Part]:
         """The groups of all tables; of those of one layout together."""
-        tables: dict[int, tuple[_Layout, list[Totals]]] = {}
+        yield from map(self._part, self._gathered())
+        if self._stretches is not None:
+            yield from map(self._part, self._stretches.all())
+
+    def shared(self) -> Iterator[Part]:
+        """The same, where nobody else has groups, of those only that several tables may have: the others
+        are `ready` then."""
+        if self._stretches is None:
+            yield from self.parts()
+            return
+        self._ready, shared = self._stretches.split(self._gathered())
+        yield from map(self._part, shared)
+
+    def ready(self) -> Iterator[Callable[[], Part]]:
+        """The groups that are whole as they are: each once, on any thread."""
+        for groups in self._ready:
+            yield partial(self._part, groups)
+
+    def _gathered(self) -> Iterator[Groups]:
+        tables: dict[int, tuple[Layout, list[Totals]]] = {}
         for layout, table in self._tables:
             tables.setdefault(id(layout), (layout, []))[1].append(table)
         for layout, several in tables.values():
             found = gathered(several)
             if len(found.numbers):
-                yield self._part(layout, found)
+                yield layout, found
 
-    def _part(self, layout: _Layout, found: Gathered) -> Part:
-        """The groups of a layout, in order of their first rows."""
-        order = np.argsort(found.firsts)
+    def _part(self, groups: Groups) -> Part:
+        """Groups in order of their first rows."""
+        layout, found = groups
+        order = np.argsort(found.firsts, kind="stable")
         numbers = found.numbers[order]
         columns: list[Column] = []
         keys = list(zip(self._plan.keys, layout.ranges, self._numberings, strict=True))
         for key, mine, numbering in reversed(keys):
             numbers, digits = np.divmod(numbers, mine.limit)
-            columns.append(_column(key.type, mine, digits, numbering))
+            columns.append(column_of(key.type, mine, digits, numbering))
         columns.reverse()
         states = self._plan.states(found, layout.scales, order, self._run)
         return Part(columns, len(found.numbers), states)
@@ -382,58 +283,8 @@ class GroupTables:
         """Forget all tables."""
         self._tables.clear()
         self._mine.clear()
+        self._ready.clear()
         self._grant.release()
-
-
-def _grown(layout: _Layout | None, asked: _Asked, plan: FusedTotals) -> _Layout:
-    """A layout that a batch fits, as the one before was where it did."""
-    if layout is None or layout.scales != asked.scales:
-        return _layout(plan, asked, asked.ranges, nulls=asked.nulls)
-    ranges = tuple(
-        mine if mine.covers(theirs) else mine.widened(theirs)
-        for mine, theirs in zip(layout.ranges, asked.ranges, strict=True)
-    )
-    nulls = layout.nulls or asked.nulls
-    fresh = _layout(plan, asked, ranges, nulls=nulls)
-    kept = len(plan.slots)
-    return replace(
-        fresh,
-        slots=(*layout.slots[:kept], *fresh.slots[kept:]),
-        spans=(*layout.spans[:kept], *fresh.spans[kept:]),
-    )
-
-
-def _layout(plan: FusedTotals, asked: _Asked, ranges: tuple[_Range, ...], *, nulls: bool) -> _Layout:
-    place = [register for register, _ in asked.program.places]
-    slots = [(slot.kind, place[slot.register], place[slot.known], slot.base) for slot in plan.slots]
-    if nulls:
-        slots += [(Kind.KNOWN, place[register], place[register], 0) for register in plan.registers]
-    return _Layout(ranges, asked.scales, nulls, tuple(slots), (None,) * len(slots))
-
-
-def asked_of(
-    plan: FusedTotals,
-    rows: int,
-    mask: Mask | None,
-    sources: list[tuple[Source, Positions | None, Mask | None]],
-    ranges: tuple[_Range, ...],
-    columns: list[Column],
-    partners: tuple[Partners, ...] = (),
-) -> _Asked | None:
-    """A batch with these keys and inputs as tables take it; None: the program is none for such columns."""
-    columns = [_loadable(column, rows) for column in columns]
-    program = lowered(plan.code, tuple(column.scale for column in columns))
-    if program is None or not all(map(_is_loaded, columns)):
-        return None
-    scales = tuple(scale for _, scale in program.places)
-    return _Asked(rows, mask, sources, ranges, columns, program, scales, partners)
-
-
-def _loadable(column: Column, rows: int) -> Column:
-    """A constant in units, or as so many nulls: a kernel takes one value for all rows, but no mask for it."""
-    if not column.constant:
-        return column
-    return column.in_units() if column.valid is None else column.spread(rows)
 
 
 def batch_part(plan: FusedTotals, batch: Batch, run: Run) -> Part | None:
@@ -448,11 +299,11 @@ def batch_part(plan: FusedTotals, batch: Batch, run: Run) -> Part | None:
         raise
     except DatabaseError:  # of a constant's cast that no row needs
         return None
-    ranges = (_Range(0, len(firsts), False),)
+    ranges = (Range(0, len(firsts), False),)
     asked = asked_of(plan, batch.rows, None, [(groups, None, None)], ranges, columns)
     if asked is None:
         return None
-    layout: _Layout | None = _layout(plan, asked, ranges, nulls=asked.nulls)
+    layout: Layout | None = layout_of(plan, asked, ranges, nulls=asked.nulls)
     while layout is not None:
         table = Totals.empty(layout.groups, layout.slots)
         added = asked.add(table, layout, 0, 0)
@@ -486,27 +337,3 @@ def _bounds(column: Column) -> tuple[int, int]:
         return column.held.bounds
     values = column.values if column.valid is None else column.values[column.valid]
     return (int(values.min()), int(values.max())) if len(values) else (0, 0)
-
-
-def _column(type: Type, mine: _Range, digits: Positions, numbering: Numbering | None) -> Column:
-    """The values of a key that digits stand for."""
-    there = digits < mine.limit - 1 if mine.nulls else None
-    if there is not None and there.all():
-        there = None
-    if numbering is not None:
-        column = numbering.column
-        if there is None:
-            return column.take(digits)
-        return Column.concat([column, Column.nulls(type, 1)]).take(np.where(there, digits, len(column)))
-    assert type.dtype is not None
-    found = digits + mine.base if there is None else np.where(there, digits, 0) + mine.base
-    return Column(type, found.astype(type.dtype), there)
-
-
-def _is_loaded(column: Column) -> bool:
-    """Whether a kernel can load a column: numerics in units only."""
-    return (
-        isinstance(column, PackedColumn | JoinedColumn)
-        or column.type.oid != NUMERIC.oid
-        or column.units is not None
-    )

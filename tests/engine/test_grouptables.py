@@ -1,13 +1,16 @@
 """Group tables against plain Python: keys whose ranges move, dictionaries that differ, sums that outgrow
-their words, floats of other magnitudes, and rows that no table takes; in the pool, in morsels of any size."""
+their words, floats of other magnitudes, rows that are sorted, and rows that no table takes; in the pool, in
+morsels of any size."""
 
 from __future__ import annotations
 
 import gc
 import math
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +22,10 @@ from hypothesis.strategies import DrawFn
 import engine.aggregates  # noqa: F401  # fills the registry
 from engine.aggregates.registry import AggregateCall
 from engine.groups import Numbering
+from engine.memory import Memory
 from engine.nodes import Reference
-from engine.operators import Aggregate, Scan
+from engine.operators import Aggregate, Scan, aggregate, stretches, tablelayout
+from engine.operators.groups import Whole
 from storage.column import Column
 from storage.segments.coded import CodedColumn, Dictionary
 from storage.types import FLOAT8, INT4, INT8, NUMERIC, TEXT, Type
@@ -118,6 +123,81 @@ def test_totals_are_those_of_the_rows(table: MemoryTable, keys: tuple[Reference,
         assert mine[:6] == wanted[:6]
         assert math.isclose(mine[6], wanted[6], rel_tol=2**-52)
         assert mine[7] == wanted[7]
+
+
+@st.composite
+def sorted_tables(draw: DrawFn) -> MemoryTable:
+    """Rows that are sorted by the first column, or by stretches, or nearly."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    step, morsel = draw(st.sampled_from([2, 5])), draw(st.sampled_from([16, 50, 128]))
+    rows = draw(st.sampled_from([400, 1500]))
+    keys = np.sort(random.integers(0, step * rows // 4, rows)) - draw(st.sampled_from([0, 100, 10**6]))
+    match draw(st.sampled_from(["sorted", "down", "twice", "nearly", "late"])):
+        case "down":
+            keys = keys[::-1].copy()
+        case "twice":
+            keys = np.concatenate([keys[::2], keys[1::2]])
+        case "nearly":
+            keys = keys + random.integers(0, 9, rows)
+        case "late":
+            keys[rows // 2 :] = random.permutation(keys[rows // 2 :])
+    valid = random.random(rows) < 0.98 if draw(st.booleans()) else None
+    size = draw(st.sampled_from([10, 2**62]))
+    floats = random.normal(size=rows) * draw(st.sampled_from([1.0, 2.0**60]))
+    if draw(st.booleans()):
+        floats[rows // 3] = draw(st.sampled_from([math.inf, 5e-324, 1e300]))
+    columns = [
+        Column(INT4, keys.astype(np.int32), valid),
+        Column.of(TEXT, [f"t{n}" for n in random.integers(0, 2, rows)]),
+        Column(INT4, random.integers(-100, 100, rows).astype(np.int32), draw(st.sampled_from([None, valid]))),
+        Column(INT8, random.integers(-size, size, rows)),
+        Column(FLOAT8, floats),
+    ]
+    table = MemoryTable(columns, morsel)
+    table.parts = [
+        RowsMorsel((m.columns[0], coded(m.columns[1]), *m.columns[2:]), m.rows, m.first, m.seen)
+        for m in table.parts
+    ]
+    return table
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sorted_tables(), st.sampled_from([(K,), (K, T), (T, K)]), st.sampled_from([None, "1kB", "9kB", "40kB"])
+)
+def test_totals_of_sorted_rows(table: MemoryTable, keys: tuple[Reference, ...], budget: str | None) -> None:
+    groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = defaultdict(list)
+    for row in zip(*(column.tolist() for column in table.columns), strict=True):
+        groups[tuple(row[key.index] for key in keys)].append(row)
+    plan = Aggregate(Scan(1, "t", (1, 2, 3, 4, 5), TYPES), keys, CALLS)
+    run = run_over(table)
+    if budget is not None:
+        run = replace(run, memory=Memory({"work_mem": budget, "hash_mem_multiplier": "1"}))
+    with (
+        mock.patch.object(tablelayout, "FEW", 4),
+        mock.patch.object(stretches, "FEW", 4),
+        mock.patch.object(aggregate, "FEW_ROWS", 4),
+    ):
+        found = rows_of(plan, run)
+    assert len(found) == len(groups)
+    for row in found:
+        wanted = told(groups[row[: len(keys)]])
+        mine = row[len(keys) :]
+        assert mine[:6] == wanted[:6]
+        assert math.isclose(mine[6], wanted[6], rel_tol=2**-52)
+        assert mine[7] == wanted[7]
+
+
+def test_groups_of_sorted_rows_are_ready_where_no_other_batch_has_them() -> None:
+    keys = np.repeat(np.arange(40_000, dtype=np.int32), 3)
+    table = MemoryTable([Column(INT4, keys)], 8000)
+    plan = Aggregate(Scan(1, "t", (1,), (INT4,)), (K,), CALLS[:1])
+    merged: list[int] = []
+    with mock.patch.object(Whole, "merge", lambda self, part: merged.append(part.count)):
+        found = rows_of(plan, run_over(table))
+    shared = {int(key) for key in keys[7999:-1:8000]} & {int(key) for key in keys[8000::8000]}
+    assert sum(merged) == 2 * len(shared)
+    assert found == [(key, 3) for key in range(40_000) if key not in shared]
 
 
 def test_groups_of_tables_come_in_order_of_appearance() -> None:

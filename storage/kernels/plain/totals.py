@@ -320,6 +320,16 @@ class Gathered:
     counts: Integers
     words: Integers
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.numbers.nbytes + self.firsts.nbytes + self.words.nbytes
+
+    def take(self, groups: Mask) -> Gathered:
+        """Those groups."""
+        words = self.words[groups]
+        return Gathered(self.slots, self.numbers[groups], self.firsts[groups], words[:, 0], words)
+
     def word(self, slot: int, at: int = 0) -> Integers:
         """(groups,) a word of a slot."""
         return self.words[:, int(self.slots[slot, 3]) + at]
