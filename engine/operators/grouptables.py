@@ -28,7 +28,7 @@ from engine.joined import JoinedColumn, source_among
 from engine.operators.base import Selected
 from engine.operators.fusedtotals import FusedTotals
 from engine.operators.groups import Part
-from engine.operators.stretches import Groups, Stretches
+from engine.operators.stretches import Groups, Some, Stretches
 from engine.operators.tablelayout import FEW, Asked, Layout, Range, asked_of, column_of, grown, layout_of
 from engine.run import Run
 from engine.wholekeys import is_whole
@@ -76,7 +76,7 @@ class GroupTables:
         self._tables: list[tuple[Layout, Totals]] = []
         self._numberings: list[Numbering | None] = [None for _ in plan.keys]
         self._stretches: Stretches | None = None
-        self._ready: list[Groups] = []
+        self._ready: list[Some] = []
         self._rows = 0
         self._closed = False
 
@@ -253,8 +253,12 @@ class GroupTables:
 
     def ready(self) -> Iterator[Callable[[], Part]]:
         """The groups that are whole as they are: each once, on any thread."""
-        for groups in self._ready:
-            yield partial(self._part, groups)
+        for some in self._ready:
+            yield partial(self._some, some)
+
+    def _some(self, some: Some) -> Part:
+        (layout, found), mask = some
+        return self._part((layout, found if mask is None else found.take(mask)))
 
     def _gathered(self) -> Iterator[Groups]:
         tables: dict[int, tuple[Layout, list[Totals]]] = {}

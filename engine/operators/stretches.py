@@ -31,6 +31,8 @@ _LEAST = -(1 << 63)
 
 Groups = tuple[Layout, Gathered]
 """Groups, and what their words mean."""
+Some = tuple[Groups, Mask | None]
+"""Of these groups those where the mask is true; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class Stretches:
         )
         return min(common, max(stretch.most - stretch.least + 1, 0))
 
-    def split(self, tables: Iterable[Groups]) -> tuple[list[Groups], list[Groups]]:
+    def split(self, tables: Iterable[Groups]) -> tuple[list[Some], list[Groups]]:
         """(the groups that are ready, those that are shared), with those of such tables; once.
 
         The ready ones come in the order of the batches.
@@ -118,7 +120,7 @@ class Stretches:
         several += (self._found[number] for number in sorted(self._found))
         self._found = {}
         starts, ends = _common(several)
-        ready: list[Groups] = []
+        ready: list[Some] = []
         shared: list[Groups] = []
         while several:
             each = several.popleft()
@@ -126,9 +128,11 @@ class Stretches:
             mask = values <= ends[np.searchsorted(starts, values, side="right") - 1]
             if there is not None:
                 mask |= ~there
-            for groups, mine in ((ready, ~mask), (shared, mask)):
-                if mine.any():
-                    groups.append((each.layout, each.found if mine.all() else each.found.take(mine)))
+            own = ~mask
+            if own.any():
+                ready.append(((each.layout, each.found), None if own.all() else own))
+            if mask.any():
+                shared.append((each.layout, each.found.take(mask)))
         return ready, shared
 
     def all(self) -> Iterator[Groups]:

@@ -349,14 +349,16 @@ def gathered(tables: Sequence[Totals]) -> Gathered:
         for start in range(0, len(table.firsts), table.groups + 1)
         for end in (start + table.groups,)
     ]
-    counts = np.sum([words[:, 0] for _, words in parts], axis=0)
+    counts = parts[0][1][:, 0]
+    if len(parts) > 1:
+        counts = np.sum([words[:, 0] for _, words in parts], axis=0)
     numbers = np.flatnonzero(counts)
     everywhere = len(numbers) == len(counts)
     firsts, words = None, None
     for first, more in parts:
         first, more = (first, more) if everywhere else (first[numbers], more[numbers])
         if firsts is None or words is None:
-            firsts, words = first.view(np.uint64), more.copy()
+            firsts, words = first.view(np.uint64), more.copy() if everywhere else more
             continue
         firsts = np.minimum(firsts, first.view(np.uint64))
         _add_words(tables[0].slots, words, more)
