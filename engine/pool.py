@@ -63,7 +63,7 @@ def ordered(tasks: Iterable[Callable[[], T]], run: Run, ahead: int = LOOK_AHEAD)
             run.check()
             for result in taken:
                 if result.error is not None:
-                    raise result.error
+                    raise result.taken_error()
                 yield cast(T, result.value)
     finally:
         queue.close()
@@ -78,6 +78,12 @@ class _Result:
         self.done = False
         self.value: Any = None
         self.error: BaseException | None = None
+
+    def taken_error(self) -> BaseException:
+        """The error, which is the caller's now: it knows the frames it went through, and they this result."""
+        error, self.error = self.error, None
+        assert error is not None
+        return error
 
     @property
     def quiet(self) -> bool:
@@ -94,7 +100,8 @@ class _Queue(Generic[T]):
 
     def __init__(self, run: Run, ahead: int) -> None:
         """Of `ahead` tasks at most whose results are not taken."""
-        self._run, self._ahead = run, ahead
+        self._run: Run | None = run  # until it is closed: workers that come too late hold no snapshot
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._tasks: deque[tuple[Callable[[], T], _Result]] = deque()
         self._results: deque[_Result] = deque()  # not taken yet, in the order of their tasks
@@ -102,6 +109,7 @@ class _Queue(Generic[T]):
         self._workers = self._running = 0
         self._more = True  # whether there may be tasks that are not among these
         self._asleep = False
+        self._over: Callable[[], bool] | None = None
         self._wake = threading.Lock()
         self._wake.acquire()
 
@@ -136,6 +144,7 @@ class _Queue(Generic[T]):
         with self._lock:
             self._tasks.clear()
         self._sleep(lambda: not self._running)
+        self._run = None
 
     def _hire(self) -> None:
         """Have as many workers as there is work for."""
@@ -150,6 +159,7 @@ class _Queue(Generic[T]):
         while True:
             with self._lock:
                 if over():
+                    self._over = None  # it knows this queue, which would outlive its statement
                     return
                 self._over, self._asleep = over, True
             self._wake.acquire()
@@ -179,6 +189,7 @@ class _Queue(Generic[T]):
                 task, result = self._tasks.popleft()
                 self._running += 1
             try:
+                assert self._run is not None
                 self._run.check()
                 result.value = task()
             except BaseException as error:
@@ -190,7 +201,7 @@ class _Queue(Generic[T]):
         """A task has come to its end."""
         result.done = True
         self._running -= 1
-        if self._asleep and self._over():
+        if self._asleep and self._over is not None and self._over():
             self._asleep = False
             self._wake.release()
 

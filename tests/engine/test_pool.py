@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -97,3 +100,25 @@ def test_none_is_told_with_what_comes_after() -> None:
     assert next(results) is True
     ends[1].set()
     assert list(results) == [None, True, *[None] * 9]
+
+
+@pytest.mark.parametrize("taken", [0, 3, 60])
+def test_a_run_that_is_over_is_held_by_nothing(each: Each, taken: int) -> None:
+    def task(i: int) -> int:
+        if i == 59:
+            raise DivisionByZero("division by zero")
+        return i
+
+    gc.disable()  # what only a cycle of objects holds counts, too: a snapshot keeps deleted rows
+    try:
+        run = run_over()
+        results = each((partial(task, i) for i in range(60)), run)
+        with suppress(DivisionByZero):
+            for _ in range(taken):
+                next(results)
+        results.close()  # type: ignore[attr-defined]
+        held = weakref.ref(run)
+        del results, run
+        assert held() is None
+    finally:
+        gc.enable()
