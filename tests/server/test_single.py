@@ -24,6 +24,7 @@ from storage.durability.files import Buffer
 from storage.durability.records import Reader, RowRecord
 from storage.waiting import WouldBlock, at_once
 from tests.server.wire import split, tags
+from tests.storage.rows import crash
 
 TABLES = (
     "CREATE TABLE plain (id bigint PRIMARY KEY, name text, at timestamptz)",
@@ -118,12 +119,7 @@ class Side:
 
     def crash(self) -> None:
         """Open the folder again as it stands."""
-        assert self.database._merger is not None
-        self.database._merger.close()  # a thread would go on writing to the folder
-        assert self.database._log is not None
-        self.database._log.close()
-        assert self.database._folder_lock is not None
-        self.database._folder_lock.release()
+        crash(self.database)
         self.database = Database.open(self.folder)
         self.session = Session(self.database, "glancedb", "glancedb")
         self.session.defers_commits = True

@@ -146,6 +146,19 @@ class Pausing(Disk):
 files.disk = _pausing = Pausing()
 
 
+def crash(database: Database) -> None:
+    """End a database as a crash does, without a checkpoint: its threads stop, its folder can be opened."""
+    assert database._merger is not None
+    assert database._checkpoints is not None
+    assert database._log is not None
+    assert database._folder_lock is not None
+    database._merger.close()
+    database.bulk.close()
+    database._checkpoints.close(last=False)
+    database._log.close()
+    database._folder_lock.release()
+
+
 def crashed(folder: Path, to: Path) -> Path:
     """What a crash would leave on disk now: a copy, while the database is open."""
     with _pausing.still:

@@ -30,7 +30,7 @@ from storage.errors import (
     UndefinedFile,
 )
 from storage.segments.segment import Section, Segment
-from tests.storage.rows import create, delete, insert, put, rows, sequence, update
+from tests.storage.rows import crash, create, delete, insert, put, rows, sequence, update
 
 
 def damaged(folder: Path) -> list[Finding]:
@@ -230,10 +230,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     database.checkpoint()
     put(database, table, (1000, "in the log"), (1001, "too"))
     put(database, table, (1002, "and this"))
-    assert database._log is not None
-    database._log.close()
-    assert database._folder_lock is not None
-    database._folder_lock.release()
+    crash(database)
     return path
 
 

@@ -40,6 +40,7 @@ from storage.types import (
 )
 from storage.waiting import at_once
 from tests.storage.rows import (
+    crash,
     crashed,
     create,
     delete,
@@ -202,10 +203,7 @@ def test_the_log_cut_at_every_byte_of_the_last_record(tmp_path: Path) -> None:
         for _ in range(2):  # the second start finds the file that the first has left
             again = Database.open(folder)
             assert rows(again, table) == expected, cut
-            assert again._log is not None
-            again._log.close()  # a crash: no checkpoint
-            assert again._folder_lock is not None
-            again._folder_lock.release()
+            crash(again)
     database.close()
 
 
@@ -260,15 +258,15 @@ def test_sequences_go_on_after_a_crash_and_after_a_stop(tmp_path: Path) -> None:
     database = Database.open(tmp_path / "data")
     up, down = sequence(database, "up"), sequence(database, "down", start=-1, increment=-3, minimum=-(10**9))
     given: dict[int, list[int]] = {up: [], down: []}
-    for crash in range(4):
+    for turn in range(4):
         for oid in (up, down):
             transaction = database.begin()
             given[oid] += transaction.next_value(oid, 20)
             given[oid] += transaction.next_value(oid)
             transaction.rollback()
-        if crash % 2:
-            database.optimize(create(database, f"t{crash}"))
-        folder = crashed(tmp_path / ("data" if not crash else str(crash - 1)), tmp_path / str(crash))
+        if turn % 2:
+            database.optimize(create(database, f"t{turn}"))
+        folder = crashed(tmp_path / ("data" if not turn else str(turn - 1)), tmp_path / str(turn))
         database.close()
         database = Database.open(folder)
     assert all(len(set(values)) == 84 for values in given.values())
@@ -381,7 +379,7 @@ def test_a_checkpoint_that_fails_leaves_the_old_truth(
         put(database, table, (2, "b"))
         copy = Database.open(crashed(tmp_path / "data", tmp_path / name))
         assert rows(copy, table) == rows(database, table)
-        copy._folder_lock.release() if copy._folder_lock is not None else None
+        crash(copy)
     monkeypatch.setattr(files, "replace", replace)
     database.close()
     database = Database.open(tmp_path / "data")
@@ -497,8 +495,7 @@ def test_killed_at_any_moment_nothing_told_is_lost(tmp_path: Path) -> None:
         keys = [row[0] for row in rows(database, table.oid)]
         assert set(told) <= set(keys)
         assert sorted(-key for key in keys) == sorted(keys)  # each transaction whole
-        database._log.close() if database._log is not None else None
-        database._folder_lock.release() if database._folder_lock is not None else None
+        crash(database)
     assert len(set(told)) == len(told)
 
 
