@@ -81,14 +81,23 @@ class Commits:
         return snapshot
 
     def watch(self, snapshot: Snapshot) -> None:
-        """Keep what the snapshot sees for as long as somebody holds it."""
+        """Keep what the snapshot sees for as long as it is in use."""
         with self._publish_lock:
             self._snapshots.add(snapshot)
 
     def oldest(self) -> int:
         """The commit of the oldest snapshot in use."""
         with self._publish_lock:
-            return min([snapshot.commit for snapshot in self._snapshots], default=self._published[0])
+            return min([snapshot.commit for snapshot in self._in_use()], default=self._published[0])
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """Those in use."""
+        with self._publish_lock:
+            return self._in_use()
+
+    def _in_use(self) -> list[Snapshot]:
+        return [snapshot for snapshot in self._snapshots if not snapshot.released]
 
     def allocate_oid(self) -> int:
         """An OID that was never used."""
@@ -278,8 +287,7 @@ class Commits:
 
     def widest_definition(self, table: Table) -> Table:
         """The table with the columns that it has for older snapshots in use, besides its own."""
-        with self._publish_lock:
-            catalogs = [snapshot.catalog for snapshot in self._snapshots]
+        catalogs = [snapshot.catalog for snapshot in self.snapshots]
         columns = {column.number: column for column in table.columns}
         for catalog in catalogs:
             known = catalog.relations.get(table.oid)

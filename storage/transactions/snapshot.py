@@ -321,8 +321,20 @@ class TableView:
         return skipped, total
 
 
+class Lifetime:
+    """How long a transaction's snapshots are in use: until it ends, whoever still refers to them.
+
+    A statement that failed may live on in a circle of its error and the frames that the error came through.
+    """
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
 class Snapshot:
-    """See storage.seams.Snapshot."""
+    """See storage.seams.Snapshot. Without a lifetime it is in use for as long as somebody has it."""
 
     def __init__(
         self,
@@ -331,12 +343,19 @@ class Snapshot:
         commit: int,
         command: int = 0,
         changes: Mapping[int, TableChanges] | None = None,
+        lifetime: Lifetime | None = None,
     ) -> None:
         self.catalog = catalog
         self.commit = commit
         self.command = command
         self._stores = stores
         self._changes = changes or {}
+        self._lifetime = lifetime
+
+    @property
+    def released(self) -> bool:
+        """Whether its transaction has ended: nobody reads by it any more."""
+        return self._lifetime is not None and self._lifetime.over
 
     def table(self, oid: int) -> TableView:
         """See storage.seams.Snapshot. Raises UndefinedTable."""

@@ -45,7 +45,7 @@ from storage.transactions.changes import Savepoint, TableChanges
 from storage.transactions.defining import CatalogHome, Defining
 from storage.transactions.locks import ROW_WAIT, Policy, RowMode, TableMode, Thing, Wait
 from storage.transactions.sequences import Sequences
-from storage.transactions.snapshot import Snapshot
+from storage.transactions.snapshot import Lifetime, Snapshot
 from storage.transactions.temporary import Temporary
 from storage.waiting import about_to_wait, to_the_end
 
@@ -129,6 +129,7 @@ class Transaction(Defining):
         self._catalog: tuple[Catalog, Catalog] | None = None  # one, and the same with `definitions`
         self._fixed: Snapshot | None = None  # the snapshot of REPEATABLE READ
         self._read = False
+        self._lifetime = Lifetime()  # that of its snapshots
         self._command = 1
         self._drew = False  # whether sequences gave it values: they are to outlive a crash, too
         self._position: int | None = None  # in the log, once it is recorded
@@ -202,7 +203,7 @@ class Transaction(Defining):
         """See storage.seams.Transaction."""
         self._read = True
         if self._fixed is None and self.isolation in ("repeatable read", "serializable"):
-            self._fixed = self._database.snapshot()
+            self._fixed = self._database.newest(self._base_of)
         if self._fixed is None:
             return self.newest()
         self._command += 1
@@ -218,7 +219,11 @@ class Transaction(Defining):
     def _over(self, commit: int, catalog: Catalog) -> Snapshot:
         """What a snapshot of `commit` sees, and what earlier commands of this transaction have done."""
         seen = self._seen(self.temporary.over(catalog))
-        return Snapshot(self._database, seen, commit, self._command, self.changes)
+        return Snapshot(self._database, seen, commit, self._command, self.changes, self._lifetime)
+
+    def _base_of(self, commit: int, catalog: Catalog) -> Snapshot:
+        """What all its snapshots have in common under REPEATABLE READ."""
+        return Snapshot(self._database, catalog, commit, lifetime=self._lifetime)
 
     def _write(self, table: int) -> tuple[Table, TableChanges, Store]:
         """What a change to the rows of `table` needs; takes the lock for it."""
@@ -507,8 +512,8 @@ class Transaction(Defining):
         for table, changes in self.changes.items():
             self._release(table, list(changes.deleted), ended=True)
             discard(changes)
-        self._fixed = self._last = None
-        self.ended = True
+        self._fixed = None
+        self.ended = self._lifetime.over = True
         self._unlock()
         self._database.ended(self)
 
