@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sql.keywords import RESERVED, words
+from sql.rewriting.operands import NO_PARENTHESES
 from sql.rewriting.writer import CHECKS, Writer
 from sql.tokens import Kind, Token, near
 
@@ -66,7 +67,9 @@ def _no_relation(w: Writer, token: Token) -> bool:
     if w.word_at(-1, "only"):
         return w.word_at(-2, "from", "update", "into", "join", ",") and token.text in RESERVED
     if token.kind is Kind.WORD:
-        allowed = token.is_word("only", "lateral") or (w.word_at(-1, "into") and token.is_word("table"))
+        called = w.word_at(-1, "from", "join") and token.is_word("cast", *NO_PARENTHESES)
+        table = w.word_at(-1, "into") and token.is_word("table")
+        allowed = token.is_word("only", "lateral") or called or table
         return token.text in RESERVED and not allowed
     if token.kind is Kind.PUNCTUATION:
         return not token.is_mark("(") or w.word_at(-1, "into", "update")
