@@ -13,12 +13,18 @@ from sql.outcome import Outcome
 from sql.statements import altercolumns
 from sql.statements.constraints import add_constraints, numbers_of, require_values, touch_referenced, validate
 from sql.statements.control import done
-from sql.statements.dropping import find, kind_of, must_hold_rows
+from sql.statements.dropping import find, kind_of, locked
 from sql.statements.host import Host
 from sql.statements.reindexing import clustering
 from sql.statements.removing import remove
 from storage.definitions import Constraint, Table
-from storage.errors import InvalidTableDefinition, UndefinedObject, WrongObjectType
+from storage.errors import (
+    FeatureNotSupported,
+    InvalidTableDefinition,
+    UndefinedObject,
+    UndefinedTable,
+    WrongObjectType,
+)
 from storage.transactions.locks import TableMode
 
 
@@ -28,21 +34,46 @@ def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
     if command.if_exists and find(host, command.name) is None:
         host.notice("NOTICE", "00000", f'relation "{".".join(command.name)}" does not exist, skipping')
         return done(tag)
-    table = must_hold_rows(host, command.name, TableMode.AccessExclusiveLock)
-    if kind_of(table) != command.kind and command.kind != "table":
-        raise WrongObjectType(f'"{table.name}" is not a {command.kind}')
-    for action in command.actions if table.materialized is not None else ():
-        if not isinstance(action, commands.SetOptions):
-            raise WrongObjectType(
-                f'ALTER action {action.words} cannot be performed on relation "{table.name}"',
-                detail="This operation is not supported for materialized views.",
-            )
+    table = _altered(host, command)
     waiting = list(command.actions)
     while waiting:
         action = waiting.pop(0)
         more = RUN[type(action)](host, host.catalog.table(table.oid), action, text)
         waiting[:0] = more or ()
     return done(tag)
+
+
+_POSSIBLE: dict[str, tuple[type[Action], ...]] = {
+    "materialized view": (commands.SetOptions,),
+    "view": (
+        commands.SetDefault,
+        commands.SetOptions,
+        commands.AddIdentity,
+        commands.SetIdentity,
+        commands.DropIdentity,
+    ),
+    "sequence": (commands.SetLogged,),
+}
+"""Of relations that are no tables, the actions that ALTER TABLE may perform on them in PostgreSQL."""
+
+
+def _altered(host: Host, command: commands.AlterTable) -> Table:
+    """The table or materialized view, locked, on which each of the actions may be performed."""
+    found = locked(host, command.name, TableMode.AccessExclusiveLock)
+    if found is None:
+        raise UndefinedTable(f'relation "{".".join(command.name)}" does not exist')
+    kind = kind_of(found)
+    if command.kind not in ("table", kind):
+        raise WrongObjectType(f'"{found.name}" is not a {command.kind}')
+    for action in command.actions if kind != "table" else ():
+        if not isinstance(action, _POSSIBLE[kind]):
+            raise WrongObjectType(
+                f'ALTER action {action.words} cannot be performed on relation "{found.name}"',
+                detail=f"This operation is not supported for {kind}s.",
+            )
+    if not isinstance(found, Table):
+        raise FeatureNotSupported(f"ALTER TABLE ... {command.actions[0].words} of a {kind} is not supported")
+    return found
 
 
 def add_constraint(host: Host, table: Table, action: commands.AddConstraint, text: str) -> None:
