@@ -179,7 +179,8 @@ def quantified_subquery(
     """left symbol ANY (query), or ALL."""
     subplan, frame = plan(binding, query)
     if len(subplan.types) != 1:
-        raise SqlSyntaxError("subquery has too many columns", position=position)
+        few = "many" if subplan.types else "few"
+        raise SqlSyntaxError(f"subquery has too {few} columns", position=position)
     operand = binding.bind(left)
     choice = resolve_operator(symbol, (operand.type, subplan.types[0]), position)
     if choice.result.oid != BOOL.oid:

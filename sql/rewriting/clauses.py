@@ -15,6 +15,7 @@ from storage.errors import SqlSyntaxError
 def behind_distinct(w: Writer, frame: Frame) -> None:
     """Behind DISTINCT ON (...) the select list begins."""
     w.operand = False
+    w.listing = w.index
 
 
 @word("default")

@@ -17,6 +17,9 @@ from sql.tokens import Kind, Token, near
 
 Rule = Callable[[Writer, Token], Token | None]
 _BEHIND_ROWS = words("order limit offset fetch for union intersect except on returning when")
+_BEHIND_LIST = words(
+    "from where group having window union intersect except order limit offset fetch for into"
+)
 _SEPARATED = ("substring", "trim", "overlay", "position")
 _FORBIDDEN: dict[str, Rule] = {}
 
@@ -31,7 +34,7 @@ def refuse(w: Writer, token: Token) -> None:
             refused = rule(w, token)
             if refused is not None:
                 raise near(w.text, refused)
-    if _behind_row(w, token):
+    if _behind_row(w, token) or _no_list(w, token):
         raise near(w.text, token)
     named = w.operand  # the word before is a name
     if not named and w.word_at(-1, "from", "join", "into", "update", "only") and _no_relation(w, token):
@@ -49,6 +52,12 @@ def _rule(*texts: str) -> Callable[[Rule], Rule]:
         return rule
 
     return put
+
+
+def _no_list(w: Writer, token: Token) -> bool:
+    """Whether the select list that DISTINCT wants has to begin where this token ends it."""
+    wanting = w.listing == w.index or (w.word_at(-1, "distinct") and w.word_at(-2, "select"))
+    return wanting and token.is_word(*_BEHIND_LIST)
 
 
 def _behind_row(w: Writer, token: Token) -> bool:

@@ -104,6 +104,7 @@ class Writer:
         self.clauses: dict[int, tuple[Any, ...]] = {}  # SEARCH and CYCLE, by the query's number
         self.prefixes = False  # whether an operator stands before its only operand
         self.constructed = -1  # the place behind the last ARRAY[...]
+        self.listing = -1  # the place behind the last DISTINCT ON (...)
         self.begins = -1  # where the statement stands that the last WITH is for
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""
         self.statement = first
@@ -268,6 +269,8 @@ class Writer:
 
     def goes_on(self) -> bool:
         """Whether the word before this place, which is no name, wants something behind it."""
+        if self.listing == self.index:
+            return True
         if self.operand or self.word_at(-2, "exclude"):
             return False
         return self.word_at(-1, *GOING_ON)
