@@ -160,7 +160,7 @@ def position_of(node: exp.Expression | None) -> int:
             mark = mark_of(node.args["to"].args.get("kind"), TypeName)
             if mark is not None and 0 < mark.written < position_of(node.this):
                 return mark.written  # CAST
-        node = node.args.get("table") or node.args["this"]
+        node = node.args.get("catalog") or node.args.get("db") or node.args.get("table") or node.args["this"]
     if node is None:
         return 0
     place = place_of(node) or (told(node) if isinstance(node, _TELLING) else 0)

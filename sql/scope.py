@@ -213,7 +213,7 @@ class Scope:
         """table.name. Raises UndefinedTable, UndefinedColumn, AmbiguousColumn."""
         found = self.find_relation(table, schema)
         if found is None:
-            raise self._no_entry(table, schema, position)
+            raise self.no_entry(table, schema, position)
         relation, scope = found
         places = [i for i, column in enumerate(relation.columns) if column.name == name]
         if len(places) > 1:
@@ -226,11 +226,11 @@ class Scope:
         relation.read(places[0])
         return self.lift(scope.column(relation, places[0]), scope)
 
-    def _no_entry(self, table: str, schema: str, position: int) -> UndefinedTable:
+    def no_entry(self, table: str, schema: str, position: int) -> UndefinedTable:
         """The error for a name that no item of FROM has; an alias may hide it."""
         level: Scope | None = self
-        while level is not None and not schema:
-            if table in level.unreachable:
+        while level is not None:
+            if table in level.unreachable or (schema and any(r.name == table for r in level.relations)):
                 return UndefinedTable(
                     f'invalid reference to FROM-clause entry for table "{table}"',
                     hint=f'There is an entry for table "{table}", but it cannot be referenced from this part '
@@ -245,8 +245,7 @@ class Scope:
                         position=position,
                     )
             level = level.frame.parent
-        shown = f"{schema}.{table}" if schema else table
-        return UndefinedTable(f'missing FROM-clause entry for table "{shown}"', position=position)
+        return UndefinedTable(f'missing FROM-clause entry for table "{table}"', position=position)
 
     def lift(self, expression: Expression, scope: Scope) -> Expression:
         """An expression over the rows of an enclosing level, as this level sees it."""

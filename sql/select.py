@@ -43,7 +43,6 @@ from storage.errors import (
     FeatureNotSupported,
     InvalidColumnReference,
     SqlSyntaxError,
-    UndefinedTable,
 )
 from storage.types import Type
 
@@ -260,11 +259,10 @@ class _Select:
             return [Target(s.name, None, s.expression, s.column.table, s.column.number) for s in self.stars]
         name = qualified.args["table"].this
         schema = qualified.args.get("db")
-        found = self.scope.find_relation(name, "" if schema is None else schema.this)
+        place = "" if schema is None else schema.this
+        found = self.scope.find_relation(name, place)
         if found is None:
-            raise UndefinedTable(
-                f'missing FROM-clause entry for table "{name}"', position=position_of(qualified)
-            )
+            raise self.scope.no_entry(name, place, position_of(qualified))
         relation, scope = found
         relation.read(*range(len(relation.columns)))
         return [

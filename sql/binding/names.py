@@ -34,8 +34,9 @@ def column(binding: Binding, tree: exp.Column) -> Expression:
             raise SqlSyntaxError('syntax error at or near "."', position=start_of(this))
         return _marked(binding, mark)
     if tree.args.get("catalog") is not None:
+        written = ".".join(part.name for part in tree.parts)
         raise FeatureNotSupported(
-            "references to other databases are not supported", position=position_of(tree)
+            f"cross-database references are not implemented: {written}", position=position_of(tree)
         )
     position = position_of(tree)
     if table is None:

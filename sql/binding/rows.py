@@ -27,7 +27,6 @@ from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,
     UndefinedColumn,
-    UndefinedTable,
     WrongObjectType,
 )
 from storage.types import RECORD, Type, record
@@ -109,9 +108,10 @@ def attribute_of(binding: Binding, type: Type, number: int) -> tuple[int, int]:
 def star(binding: Binding, tree: exp.Column) -> Expression:
     """t.* as one value."""
     name, schema = tree.args["table"].this, tree.args.get("db")
-    found = binding.scope.find_relation(name, "" if schema is None else schema.this)
+    place = "" if schema is None else schema.this
+    found = binding.scope.find_relation(name, place)
     if found is None:
-        raise UndefinedTable(f'missing FROM-clause entry for table "{name}"', position=position_of(tree))
+        raise binding.scope.no_entry(name, place, position_of(tree))
     return whole_row(binding, tree, *found)
 
 
