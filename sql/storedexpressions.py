@@ -37,13 +37,13 @@ class _OverValue(Unparser):
 def kept_text(tree: exp.Expression, context: BindContext, owner: Owner | None = None) -> str:
     """The text to keep of an expression that was bound by `context` (sql.planned.Planner.keeping)."""
     assert context.resolved is not None
-    return _writer(owner, context.resolved, catalog=context.catalog).expression(tree)
+    return _writer(owner)(context.resolved, qualified=False, catalog=context.catalog).expression(tree)
 
 
 def renamed(text: str, owner: Owner, renames: Renames, catalog: Catalog, session: SessionInfo) -> str:
     """A kept text after what it names has got new names; `catalog` still has the old ones."""
     tree, resolved = _bound(text, owner, catalog, session)
-    return _writer(owner, resolved, renames=renames, catalog=catalog).expression(tree)
+    return _writer(owner)(resolved, renames, qualified=False, catalog=catalog).expression(tree)
 
 
 def names_in(text: str, owner: Owner, catalog: Catalog, session: SessionInfo) -> set[int]:
@@ -61,14 +61,14 @@ def shown(text: str, owner: int, catalog: Catalog, path: Sequence[str], session:
     try:
         tree, resolved = _bound(text, found, catalog, session, Resolved(writes=session.reading))
         visible = visibility(resolved, catalog, path)
-        return _writer(found, resolved, visible=visible, catalog=catalog).expression(tree)
+        written = _writer(found)(resolved, visible=visible, qualified=False, catalog=catalog)
+        return written.expression(tree)
     except (DatabaseError, FeatureNotSupported):
         return text
 
 
-def _writer(owner: Owner | None, resolved: Resolved, **how: object) -> Unparser:
-    kind = _OverValue if isinstance(owner, DomainType) else Unparser
-    return kind(resolved, qualified=False, **how)  # type: ignore[arg-type]
+def _writer(owner: Owner | None) -> type[Unparser]:
+    return _OverValue if isinstance(owner, DomainType) else Unparser
 
 
 def _bound(

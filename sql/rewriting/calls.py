@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sql.marks import Literal
-from sql.rewriting.writer import Frame, Writer, call
+from sql.rewriting.place import Frame
+from sql.rewriting.writer import Writer, call
 from sql.tokens import Kind, Token, near
 
 

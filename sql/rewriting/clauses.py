@@ -6,7 +6,8 @@ from sqlglot.tokenizer_core import TokenType as T
 
 from sql.marks import FunctionMark, Literal
 from sql.rewriting.operands import quantifier
-from sql.rewriting.writer import Frame, Writer, closing, word
+from sql.rewriting.place import Frame
+from sql.rewriting.writer import Writer, closing, word
 from sql.tokens import Kind, Token, near
 from storage.errors import SqlSyntaxError
 

@@ -14,7 +14,8 @@ from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import NO_NAMES
 from sql.reading import Reader
-from sql.rewriting.writer import Frame, Writer, closing, word
+from sql.rewriting.place import Frame
+from sql.rewriting.writer import Writer, closing, word
 from sql.tokens import Kind, Token, near
 from sql.typenames import read_interval_modifiers, read_type
 from storage.errors import SqlSyntaxError

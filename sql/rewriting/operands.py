@@ -6,7 +6,8 @@ from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import words
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark
-from sql.rewriting.writer import Frame, Writer, word
+from sql.rewriting.place import Frame
+from sql.rewriting.writer import Writer, word
 from sql.tokens import Kind, Token, near
 
 NO_PARENTHESES = words(

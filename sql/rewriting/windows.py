@@ -10,7 +10,8 @@ from sqlglot.tokenizer_core import TokenType as T
 
 from sql.keywords import RESERVED
 from sql.marks import WindowMark
-from sql.rewriting.writer import Frame, Writer, word
+from sql.rewriting.place import Frame
+from sql.rewriting.writer import Writer, word
 from sql.tokens import Kind, Token, near
 from storage.errors import WindowingError
 
