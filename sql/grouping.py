@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 
 from engine.aggregates.registry import AggregateCall
 from engine.expressions import Expression, Outer, Reference, walk
+from engine.run import Run
 from sql.binding import Binding
 from sql.binding.base import AggregateValue, GroupingValue, WindowValue
 from sql.expressions import transform
 from sql.logical import Aggregate, Node
 from sql.scope import Relation, Scope
+from storage.batch import Batch
+from storage.column import Column
 from storage.definitions import Table
 from storage.errors import FeatureNotSupported, GroupingError
 
@@ -145,6 +148,25 @@ class Grouping:
             if relation.offset <= index < relation.offset + len(relation.columns)
         }
         return any(c.kind == "p" and set(c.columns) <= numbers for c in table.constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A key of grouping sets that equals another: it is null where its own target is not grouped by."""
+
+    argument: Expression
+    number: int
+
+    @property
+    def type(self) -> Any:
+        return self.argument.type
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        return (self.argument,)
+
+    def evaluate(self, batch: Batch, run: Run) -> Column:
+        return self.argument.evaluate(batch, run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from sql.bound import Bound, QueryBinder
 from sql.context import BindContext
 from sql.expressions import is_set, remap, transform
 from sql.functionsources import bind_rows
-from sql.grouping import Grouping, is_grouped
+from sql.grouping import Apart, Grouping, is_grouped
 from sql.groupingsets import GroupedBy, read
 from sql.labels import label
 from sql.locking import Carried, carry, check, clauses, row_ids
@@ -136,6 +136,8 @@ class _Select:
         having = self._having()
         orders = self._orders(targets)
         by = self._group_keys(targets)
+        if any(isinstance(target.expression, Apart) for target in targets):
+            orders = self._orders(targets)
         on = self._distinct_on(targets)
         check_definitions(self.binding)
         aggregated = is_grouped(by.keys, self.binding, having)
@@ -330,8 +332,8 @@ class _Select:
         binding = self.binding.within(clause="GROUP BY", aggregates=None, windows=None, sets=False, rows=None)
         meant: list[Target] = []
         by = read(clause, lambda tree: self._group_key(tree, targets, binding, meant))
-        if by.sets:
-            _one_each(meant, position_of(clause))
+        if by.sets and _apart(targets, meant):
+            by = read(clause, lambda tree: self._group_key(tree, targets, binding, meant))
         return by
 
     def _group_key(
@@ -495,14 +497,18 @@ def _window_column(expression: Expression, width: int) -> Expression | None:
     return None
 
 
-def _one_each(meant: list[Target], position: int) -> None:
-    """Refuse keys of grouping sets that are alike and mean several targets: each would be null by itself."""
-    for target in meant:
-        if any(other is not target and other.expression == target.expression for other in meant):
-            raise FeatureNotSupported(
-                f'grouping sets of several columns "{target.name}" of the same value are not supported',
-                position=position,
-            )
+def _apart(targets: list[Target], meant: list[Target]) -> bool:
+    """Tell targets apart that are alike and that grouping sets mean one by one: each is null by itself.
+
+    The first of those that are alike is also what a key means that is no target. Whether there are any.
+    """
+    found = False
+    for number, target in enumerate(targets):
+        first = next(other for other in targets if other.expression == target.expression)
+        if target is not first and any(target is other for other in meant):
+            target.expression = Apart(target.expression, number)
+            found = True
+    return found
 
 
 def _named(targets: list[Target], name: str, clause: str, position: int) -> Target | None:
