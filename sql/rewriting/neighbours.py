@@ -74,7 +74,8 @@ def _no_relation(w: Writer, token: Token) -> bool:
     if w.word_at(-1, "from") and not _is_clause(w):
         return False
     if w.word_at(-1, "only"):
-        return w.word_at(-2, "from", "update", "into", "join", ",") and token.text in RESERVED
+        listed = w.mark_at(-2, ",") or w.word_at(-2, "from", "update", "into", "join")
+        return listed and token.text in RESERVED
     if token.kind is Kind.WORD:
         called = w.word_at(-1, "from", "join") and token.is_word("cast", *NO_PARENTHESES)
         table = w.word_at(-1, "into") and token.is_word("table")
@@ -132,12 +133,10 @@ def _as(w: Writer, token: Token) -> Token | None:
 @_rule("end")
 def _end(w: Writer, token: Token) -> Token | None:
     """It ends a CASE, or is a label of an item of a select list; other names it is none of."""
-    before = w.tokens[: w.index]
-    opened = sum(other.is_word("case") - other.is_word("end") for other in before)
     listed = w.frames[-1].clause in ("select", "returning")
     if not w.operand:
         return token
-    return token if opened <= 0 and not listed else None
+    return token if w.cases <= 0 and not listed else None
 
 
 @_rule("is")

@@ -47,6 +47,7 @@ class Place:
         self.clauses: dict[int, tuple[Any, ...]] = {}  # SEARCH and CYCLE, by the query's number
         self.prefixes = False  # whether an operator stands before its only operand
         self.constructed = -1  # the place behind the last ARRAY[...]
+        self.cases = 0  # CASEs that have no END yet
         self.listing = -1  # the place behind the last DISTINCT ON (...)
         self.begins = -1  # where the statement stands that the last WITH is for
         first = tokens[0].text if tokens and tokens[0].kind is Kind.WORD else ""

@@ -41,10 +41,10 @@ _CLAUSES = words(
     values set on using insert update delete into"""
 )
 _LABELS = (RESERVED | TYPE_OR_FUNCTION) - words(
-    """array as create end except fetch for from grant group having intersect into isnull limit notnull offset
+    """array as create except fetch for from grant group having intersect into isnull limit notnull offset
     on order overlaps returning to union where window with"""
 )
-"""Words that are labels without AS where an item of a select list ends; END would end a CASE."""
+"""Words that are labels without AS where an item of a select list ends, END where it ends no CASE."""
 # Words that mean the same to the parser wherever they stand unquoted.
 _GRAMMAR = {
     word: getattr(T, word.upper())
@@ -286,7 +286,7 @@ class Writer(Place):
     def is_label(self, token: Token) -> bool:
         """Whether a reserved word names an item of a select list: SELECT a user, b all FROM t."""
         listed = self.operand and self.frames[-1].clause in ("select", "returning")
-        if not listed or token.text not in _LABELS:
+        if not listed or token.text not in _LABELS or (token.text == "end" and self.cases > 0):
             return False
         after = self.peek(1)
         return after is None or after.is_mark(",") or after.is_mark(")") or after.is_word("from", "into")
@@ -301,6 +301,7 @@ class Writer(Place):
         self.emit(type, token.text.upper(), token, operand=token.text in ("null", "true", "false", "end"))
         if token.text in _TELLING:
             self.out[-1] = _with_place(self.out[-1], token)
+        self.cases += (token.text == "case") - (token.text == "end")
         if token.text == "end":
             self.operand = True
         if token.text in ("isnull", "notnull"):
