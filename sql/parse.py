@@ -22,6 +22,7 @@ from sql.merging import Parsers, parse_merge, refuse_in_with
 from sql.prefixes import put_in_order
 from sql.rewrite import MARK, NAME, Rewritten, rewrite
 from sql.rewriting.commontables import Cycle
+from sql.rewriting.derived import values_as_queries
 from sql.tokens import Kind, Token, lex, near
 from storage.errors import FeatureNotSupported, SqlSyntaxError, StatementTooComplex
 
@@ -123,6 +124,7 @@ def parse_tree(tokens: list[Token], text: str) -> exp.Expression:
         inserting.set("replace", True)
         return inserting
     refuse_in_with(tokens)
+    tokens = values_as_queries(tokens)
     rewritten = rewrite(tokens, text)
     try:
         trees = PostgresParser(dialect="postgres").parse(rewritten.tokens, text)
