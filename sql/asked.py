@@ -246,6 +246,9 @@ class Asked(SessionInfo):
 
     def oid_of(self, kind: Kind, text: str) -> int:
         """See engine.seams.SessionInfo."""
+        parts = names.split_name(text) if kind == "class" else ()
+        if len(parts) == 3:
+            names.refuse_other(parts, self.database)
         return names.oid_of(self.catalog, self.search_path(True), kind, text)
 
     def enum_labels(self, oid: int) -> dict[int, str]:

@@ -20,6 +20,7 @@ from storage.catalog import Catalog
 from storage.definitions import Relation, Table, View
 from storage.errors import (
     AmbiguousFunction,
+    FeatureNotSupported,
     InvalidName,
     InvalidTextRepresentation,
     SqlSyntaxError,
@@ -86,6 +87,19 @@ def find(catalog: Catalog, path: Iterable[str], parts: tuple[str, ...]) -> Relat
         if isinstance(made, CompositeType):
             return made.relation
     return None
+
+
+def refuse_other(parts: tuple[str, ...], database: str, position: int = 0) -> None:
+    """Raise FeatureNotSupported for another database, SqlSyntaxError for more than three parts."""
+    if len(parts) < 3:
+        return
+    written = ".".join(parts)
+    if len(parts) > 3:
+        raise SqlSyntaxError(f"improper qualified name (too many dotted names): {written}", position=position)
+    if parts[0] != database:
+        raise FeatureNotSupported(
+            f'cross-database references are not implemented: "{written}"', position=position
+        )
 
 
 def own_schema(name: str, path: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from engine.expressions import Coalesce, Expression
 from engine.operators import OneRow
-from sql import systemcolumns
+from sql import databases, systemcolumns
 from sql.binding import Binding, routines
 from sql.bound import Bound, QueryBinder
 from sql.coerce import common_type
@@ -252,8 +252,7 @@ class Sources:
             bound = common.reference(position)
             columns = _renamed(bound.columns, names, alias or name, position)
             return self._add(bound.node, alias or name, columns, position, common=True, apart=common.apart)
-        if tree.args.get("catalog") is not None:
-            raise FeatureNotSupported("cross-database references are not implemented", position=position)
+        databases.of_table(tree, self.context)
         found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)
         more: dict[str, object] = {}
         if isinstance(found.source, Table | View):

@@ -33,7 +33,8 @@ def column(binding: Binding, tree: exp.Column) -> Expression:
         if table is not None:
             raise SqlSyntaxError('syntax error at or near "."', position=start_of(this))
         return _marked(binding, mark)
-    if tree.args.get("catalog") is not None:
+    catalog = tree.args.get("catalog")
+    if catalog is not None and catalog.this != binding.context.session.database:
         written = ".".join(part.name for part in tree.parts)
         raise FeatureNotSupported(
             f"cross-database references are not implemented: {written}", position=position_of(tree)

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from engine.expressions import Call, Constant, Expression, Reference
 from engine.operators import Check, Generated, Invariants, Rules, TableRules
+from sql import databases
 from sql.binding import Binding
 from sql.changes.updatable import Through, written_through
 from sql.coerce import assign, checked, coerce
@@ -103,6 +104,7 @@ class Target:
 def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     """The table that a statement's tree names. Raises UndefinedTable, and for views as PostgreSQL does."""
     assert isinstance(tree, exp.Table)
+    databases.of_table(tree, context)
     name, schema = name_of(tree.this), tree.args.get("db")
     position = position_of(tree)
     found = find_relation(context, name, "" if schema is None else name_of(schema), position)

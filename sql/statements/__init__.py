@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sql import commands
+from sql import commands, databases
 from sql.commands import Command
 from sql.outcome import Outcome
 from sql.planned import Planned
@@ -222,6 +222,7 @@ def run(host: Host, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     verb = _writes(command)
     if verb:
         queries.refuse_read_only(host, verb)
+    databases.of_command(command, host.database)
     check_command(host, command, planned.text)
     if type(command) in RUN_QUERY:
         return RUN_QUERY[type(command)](host, command, planned, parameters)

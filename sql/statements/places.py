@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sql.names import refuse_other
 from sql.statements.host import Host
 from storage.definitions import INFORMATION_SCHEMA, PUBLIC, Schema
 from storage.errors import InsufficientPrivilege, InvalidSchemaName, InvalidTableDefinition, UndefinedObject
@@ -14,6 +15,7 @@ def place(host: Host, parts: tuple[str, ...], temporary: bool = False) -> Schema
     Raises InvalidSchemaName, InsufficientPrivilege, InvalidTableDefinition.
     """
     catalog = host.catalog
+    refuse_other(parts, host.database)
     if temporary or parts[:-1] == ("pg_temp",):
         own = _own(host)
         if len(parts) > 1 and parts[-2] not in ("pg_temp", own.name):
