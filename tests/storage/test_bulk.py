@@ -18,7 +18,18 @@ from storage.errors import DiskFull, UniqueViolation
 from storage.segments import bulk
 from storage.segments.sealed import Sealed
 from storage.transactions.transaction import Transaction
-from tests.storage.rows import crashed, create, delete, ids_where, insert, put, rows, rows_with_ids, update
+from tests.storage.rows import (
+    crash,
+    crashed,
+    create,
+    delete,
+    ids_where,
+    insert,
+    put,
+    rows,
+    rows_with_ids,
+    update,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -258,9 +269,7 @@ def test_files_that_the_log_names_stay_until_a_checkpoint(
         again = reopened(tmp_path, to)
         assert rows(again, table) == []
         assert files(again) >= named
-        again._log = None  # a crash, before any checkpoint
-        again._checkpoints = None
-        again.close()
+        crash(again)  # before any checkpoint
     database.optimize(table)
     database.optimize(table)
     assert files(database) == set()
