@@ -284,8 +284,7 @@ def read_constant(
         return Constant(context.constant(target, text))
     # a written cast cuts what is too long, an assignment refuses it
     cut = letter == "e"
-    written = UNKNOWN if target.oid == INTERVAL.oid else TEXT
-    cast = Cast(Constant(context.constant(written, text)), target, cut)
+    cast = _reading(text, target, cut, context)
     inner = target.single
     if inner.is_enum:
         context.depend(inner)
@@ -301,6 +300,12 @@ def read_constant(
     return cast
 
 
+def _reading(text: str, target: Type, cut: bool, context: BindContext) -> Cast:
+    """What reads a string as a value of `target`; what is too long is cut, or refused."""
+    written = UNKNOWN if target.oid == INTERVAL.oid else TEXT
+    return Cast(Constant(context.constant(written, text)), target, cut)
+
+
 def _kept(
     mark: StringMark, text: str, target: Type, letter: Letter, position: int, context: BindContext
 ) -> Expression:
@@ -309,13 +314,12 @@ def _kept(
     assert resolved is not None
     if target.oid == REGROLE.oid:
         raise FeatureNotSupported("constant of the type regrole cannot be used here", position=position)
-    written = UNKNOWN if target.oid == INTERVAL.oid else TEXT
     # what a modifier cuts or refuses is found when the expression runs, but for types that need it to be read
     type = target if target.oid in _MODIFIED_INPUT else target.base
     run = replace(context.run(), settings=resolved.reads.settings, now=resolved.reads.now, memo={})
     shown = replace(context.run(), settings=resolved.writes.settings, memo={})
     try:
-        value = _alone(Cast(Constant(context.constant(written, text)), type, letter == "e"), run)
+        value = _alone(_reading(text, type, letter == "e", context), run)
         told = _alone(Cast(Constant(value), TEXT, True), shown).tolist()[0]
     except DatabaseError as error:
         raise error.at(position) from None

@@ -26,6 +26,9 @@ GOING_ON = words(
 )
 """RESERVED words behind which a query goes on."""
 
+BEHIND_LIST = words("from where group having window union intersect except order limit offset fetch for")
+"""RESERVED words, and others, that may follow a select list."""
+
 TYPE_OR_FUNCTION = words(
     """authorization binary collation concurrently cross current_schema freeze full ilike inner is isnull
     join left like natural notnull outer overlaps right similar tablesample verbose"""

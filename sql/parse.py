@@ -80,10 +80,10 @@ def parse_statement(tokens: list[Token], text: str) -> Statement:
                 raise near(text, tokens[0])
             tree = parse_tree(tokens, text)
     except SqlSyntaxError as error:
-        after = lex(" " * end + text[end:])
-        if error.position > len(text) and after:  # what ends the statement is no end of the text
-            raise near(text, after[0]) from None
-        raise
+        after = lex(" " * end + text[end:]) if error.position > len(text) else []
+        if not after:
+            raise
+        raise near(text, after[0]) from None  # what ends the statement is no end of the text
     return Statement(text[start:end], start, end, tree, tuple(tokens))
 
 
@@ -181,14 +181,9 @@ def _blamed(error: ParseError | TokenError, tokens: list[Token], rewritten: Rewr
     """The token that a parser's error points at; None: the end."""
     errors = getattr(error, "errors", None) or [{}]
     index = (errors[0].get("line") or 1) - 2
-    if index == len(tokens) - 1 and not (rewritten.complete and rewritten.closed and _cases_end(tokens)):
+    if index == len(tokens) - 1 and not (rewritten.complete and rewritten.closed):
         return None
     return tokens[index] if 0 <= index < len(tokens) else None
-
-
-def _cases_end(tokens: list[Token]) -> bool:
-    """Whether each CASE has its END."""
-    return sum(token.is_word("case") - token.is_word("end") for token in tokens) <= 0
 
 
 def restore(tree: exp.Expression, rewritten: Rewritten) -> exp.Expression:

@@ -168,7 +168,7 @@ class Planner:
         return BindContext(self._home.catalog, path, self._home, parameters, text, planning=planning)
 
     def keeping(self, text: str) -> BindContext:
-        """What binding an expression is given that is to be kept: see sql.unparse.kept_text."""
+        """What binding an expression is given that is to be kept: see sql.storedexpressions.kept_text."""
         context = self.context(ParameterTypes((), fixed=True), text)
         context.resolved = Resolved(reads=self._home.reading)
         return context

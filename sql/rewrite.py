@@ -46,7 +46,7 @@ class Rewritten:
     tokens: list[ParserToken]
     marks: list[Mark]
     complete: bool  # the last thing written may end a statement
-    closed: bool  # every parenthesis is, and no comma ends the statement
+    closed: bool  # every parenthesis and CASE is, and no comma ends the statement
     overriding: Mapping[int, str]  # 'system' or 'user', by the number of the INSERT
     clauses: Mapping[int, tuple[Search | Cycle, ...]]  # by the number of the query of WITH
     prefixes: bool  # an operator stands before its only operand: see sql.prefixes
@@ -58,7 +58,7 @@ def rewrite(tokens: list[Token], text: str) -> Rewritten:
     writer.run()
     if writer.goes_on():
         raise near(text, None)
-    open_end = writer.comma is not None or len(writer.frames) > 1
+    open_end = writer.comma is not None or len(writer.frames) > 1 or writer.cases > 0
     return Rewritten(
         writer.out,
         writer.marks,

@@ -21,7 +21,7 @@ from sql.typenames import named
 from sql.unparse import Renames, Unparser
 from storage.catalog import Catalog
 from storage.definitions import Table
-from storage.errors import DatabaseError, FeatureNotSupported
+from storage.errors import DatabaseError
 from storage.usertypes import DomainType
 
 Owner = Table | DomainType
@@ -41,14 +41,11 @@ def kept_text(tree: exp.Expression, context: BindContext, owner: Owner | None = 
 
 
 def renamed(text: str, owner: Owner, renames: Renames, catalog: Catalog, session: SessionInfo) -> str:
-    """A kept text after what it names has got new names; `catalog` still has the old ones."""
+    """A kept text after things that it may name have got new names; `catalog` still has the old ones."""
     tree, resolved = _bound(text, owner, catalog, session)
+    if renames.oids.isdisjoint(oid for oid, _ in resolved.dependencies()):
+        return text
     return _writer(owner)(resolved, renames, qualified=False, catalog=catalog).expression(tree)
-
-
-def names_in(text: str, owner: Owner, catalog: Catalog, session: SessionInfo) -> set[int]:
-    """The OIDs of relations, functions and types that a kept text names."""
-    return {oid for oid, _ in _bound(text, owner, catalog, session)[1].dependencies()}
 
 
 def shown(text: str, owner: int, catalog: Catalog, path: Sequence[str], session: SessionInfo) -> str:
@@ -63,7 +60,7 @@ def shown(text: str, owner: int, catalog: Catalog, path: Sequence[str], session:
         visible = visibility(resolved, catalog, path)
         written = _writer(found)(resolved, visible=visible, qualified=False, catalog=catalog)
         return written.expression(tree)
-    except (DatabaseError, FeatureNotSupported):
+    except DatabaseError:
         return text
 
 

@@ -187,7 +187,7 @@ def default_of(column: ColumnDefinition, context: BindContext) -> Expression:
     if column.generated:  # what it is follows from the others: see engine.operators.constraints
         return Constant(context.constant(column.type, None))
     if column.default is not None:
-        return kept_default(column.default, column, context)
+        return default_value(column.default, column, context)
     if column.sequence:
         sequence = Constant(context.constant(REGCLASS, column.sequence))
         return coerce(Call("nextval(regclass)", (sequence,), INT8), column.type, "a", 0, context)
@@ -203,10 +203,10 @@ def _domain_default(column: ColumnDefinition, context: BindContext) -> Expressio
     assert isinstance(made, DomainType)
     if made.default is None:
         return checked(Constant(context.constant(column.type, None)), column.type, context)
-    return kept_default(made.default, column, context)
+    return default_value(made.default, column, context)
 
 
-def kept_default(text: str, column: ColumnDefinition, context: BindContext) -> Expression:
+def default_value(text: str, column: ColumnDefinition, context: BindContext) -> Expression:
     """A default that is kept as text, as a value of the column. Raises DatatypeMismatch, CannotCoerce."""
     binding = Binding(context, Scope(Frame()), "DEFAULT expressions")
     with context.kept():

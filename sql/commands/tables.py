@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sql.commands.base import Command, Name
 from sql.commands.prepared import Execute, read_execute
-from sql.keywords import words
+from sql.keywords import BEHIND_LIST
 from sql.reading import Reader
 from sql.tokens import Token, near
 
@@ -121,9 +121,6 @@ def select_into(tokens: Sequence[Token], text: str) -> CreateTableAs | None:
     return None
 
 
-_BEHIND_INTO = words("from where group having window union intersect except order limit offset fetch for")
-
-
 def _into(tokens: Sequence[Token], at: int, text: str) -> CreateTableAs:
     reader = Reader(tokens, text, at + 1)
     temporary = bool(reader.one_of("temp", "temporary"))
@@ -132,7 +129,7 @@ def _into(tokens: Sequence[Token], at: int, text: str) -> CreateTableAs:
     unlogged = not temporary and reader.word("unlogged")
     reader.word("table")
     name = reader.qualified()
-    if reader.token is not None and not reader.token.is_word(*_BEHIND_INTO):
+    if reader.token is not None and not reader.token.is_word(*BEHIND_LIST):
         raise near(text, reader.token)
     query = (*tokens[:at], *reader.rest())
     return CreateTableAs(name, (), query, temporary=temporary, unlogged=unlogged)

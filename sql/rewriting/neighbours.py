@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sql.keywords import RESERVED, words
+from sql.keywords import BEHIND_LIST, RESERVED, words
 from sql.rewriting.operands import NO_PARENTHESES
 from sql.rewriting.writer import CHECKS, Writer
 from sql.tokens import Kind, Token, near
 
 Rule = Callable[[Writer, Token], Token | None]
 _BEHIND_ROWS = words("order limit offset fetch for union intersect except on returning when")
-_BEHIND_LIST = words(
-    "from where group having window union intersect except order limit offset fetch for into"
-)
 _SEPARATED = ("substring", "trim", "overlay", "position")
 _FORBIDDEN: dict[str, Rule] = {}
 
@@ -57,7 +54,7 @@ def _rule(*texts: str) -> Callable[[Rule], Rule]:
 def _no_list(w: Writer, token: Token) -> bool:
     """Whether the select list that DISTINCT wants has to begin where this token ends it."""
     wanting = w.listing == w.index or (w.word_at(-1, "distinct") and w.word_at(-2, "select"))
-    return wanting and token.is_word(*_BEHIND_LIST)
+    return wanting and token.is_word("into", *BEHIND_LIST)
 
 
 def _behind_row(w: Writer, token: Token) -> bool:

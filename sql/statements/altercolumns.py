@@ -243,7 +243,7 @@ def _check_default(new: Table, changed: ColumnDefinition, context: BindContext) 
         if changed.generated:
             writing.generated_value(new, changed, context)
         elif changed.default is not None:
-            writing.kept_default(changed.default, changed, context)
+            writing.default_value(changed.default, changed, context)
     except (DatatypeMismatch, CannotCoerce):
         raise DatatypeMismatch(
             f'{what} for column "{changed.name}" cannot be cast automatically to type {changed.type.base}'

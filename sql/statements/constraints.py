@@ -21,7 +21,6 @@ from sql.sortable import must_index
 from sql.statements.host import Host
 from sql.statements.ownership import must_reference
 from sql.storedexpressions import kept_text
-from sql.tokens import Token
 from storage.definitions import Constraint, Index, References, Schema, Table
 from storage.errors import (
     CheckViolation,
@@ -66,11 +65,6 @@ def free_name(host: Host, schema: Schema, parts: tuple[str, ...], taken: set[str
             taken.add(name)
             return name
         number += 1
-
-
-def source(tokens: tuple[Token, ...], text: str) -> str | None:
-    """The text of neighbouring tokens; None for none."""
-    return text[tokens[0].start : tokens[-1].end] if tokens else None
 
 
 def add_constraints(

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sql.statements.hiddenkeys import shown
 from sql.statements.host import Host
-from sql.storedexpressions import Owner, names_in, renamed
+from sql.storedexpressions import Owner, renamed
 from sql.storedviews import joined, rewritten
 from sql.unparse import Renames
 from storage.definitions import ColumnDefinition, Definition, Index, Table
@@ -71,10 +71,7 @@ def _words(host: Host, renames: Renames) -> set[str]:
 
 def _writer(host: Host, owner: Owner, renames: Renames, words: set[str]) -> Callable[[str], str]:
     def new(text: str) -> str:
-        if (
-            not any(word in text for word in words)
-            or not names_in(text, owner, host.catalog, host) & renames.oids
-        ):
+        if not any(word in text for word in words):
             return text
         return renamed(text, owner, renames, host.catalog, host)
 

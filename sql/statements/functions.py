@@ -31,7 +31,8 @@ from sql.statements.following import follow
 from sql.statements.host import Host
 from sql.statements.places import owner, place, role_named
 from sql.statements.removing import remove
-from sql.unparse import Renames, Unparser
+from sql.storedexpressions import kept_text
+from sql.unparse import Renames
 from storage.batch import Batch
 from storage.column import Column
 from storage.definitions import Argument, Function, Schema, Table, View
@@ -121,13 +122,12 @@ def _argument(context: BindContext, clause: ArgumentClause) -> Argument:
             raise InvalidFunctionDefinition("only input parameters can have default values")
         tree = parse_expression_tokens(list(clause.default), context.text)
         inner = replace(context, resolved=Resolved(reads=context.session.reading))
-        assert inner.resolved is not None
         bound = bind_expression(tree, Scope(Frame()), inner, "DEFAULT expressions")
         if type.oid not in POLYMORPHIC and not can_coerce(bound.type, type, "a"):
             raise DatatypeMismatch(f"argument of DEFAULT must be type {type}, not type {bound.type.base}")
         if type.oid not in POLYMORPHIC:
             coerce(bound, type, "a", 0, inner)
-        default = Unparser(inner.resolved, catalog=context.catalog).expression(tree)
+        default = kept_text(tree, inner)
     return Argument(clause.name, type, clause.mode, default)
 
 

@@ -295,22 +295,14 @@ class Waits:
         with self.lock:
             return self.tables.is_free(table, mode)
 
-    def take_free(self, party: Holder, table: Thing, mode: TableMode) -> bool:
-        """Lock a table until `release`, if that is to be had at once; whether it was."""
-        with self.lock:
-            free = self.tables.is_free(table, mode)
-            if free:
-                self.tables.take(party, table, mode, 0)
-        return free
-
-    def take_at_once(self, party: Party, table: Thing, mode: TableMode) -> bool:
-        """Lock a table until the transaction's end, if nobody is in the way; whether it is locked."""
+    def take_free(self, party: Holder, table: Thing, mode: TableMode, level: int = 0) -> bool:
+        """Lock a table until `release`, if that is to be had at once; whether it is locked."""
         if self.tables.holds(party, table, mode):
             return True
         with self.lock:
             free = self.tables.is_free(table, mode)
             if free:
-                self.tables.take(party, table, mode, party.level)
+                self.tables.take(party, table, mode, level)
         return free
 
     def table(self, party: Party, table: Thing, mode: TableMode, refusal: str = "") -> None:
@@ -318,7 +310,7 @@ class Waits:
 
         With a `refusal` it does not wait, but raises LockNotAvailable with these words.
         """
-        if self.take_at_once(party, table, mode):
+        if self.take_free(party, table, mode, party.level):
             return
         with Wait(self, party) as wait:
             try:

@@ -194,7 +194,7 @@ class Transaction(Defining):
     def opens(self, table: Thing) -> bool:
         """Lock a table for a statement that looks at what is newest, if that is to be had at once."""
         waits = self._database.waits
-        if not waits.take_at_once(self, table, TableMode.AccessShareLock):
+        if not waits.take_free(self, table, TableMode.AccessShareLock, self.level):
             return False
         self._read = True
         return True
