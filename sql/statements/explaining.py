@@ -1,6 +1,7 @@
 """EXPLAIN: its options, and a plan as lines of text or as a report (sql.statements.reports).
 
-A projection shows only with VERBOSE, as in PostgreSQL, where it is part of the node below it.
+A projection shows only with VERBOSE, as in PostgreSQL, where it is part of the node below it; so do the
+columns that a scan reads.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from engine.rollups import roots
 from sql.deparse import condition, listed
 from sql.expressions import conjunction
 from sql.statements.reports import written
+from storage.catalog import Catalog
 from storage.errors import InvalidParameterValue, SqlSyntaxError
 
 _SWITCHES = ("analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary")
@@ -26,7 +28,8 @@ _TRUE, _FALSE = ("true", "on", "1"), ("false", "off", "0")
 class Options:
     """EXPLAIN's options. `costs` are not shown: there is no cost model to print.
 
-    `certified` is the session's: whether searches by certified codes are made as they are planned.
+    `certified` is the session's: whether searches by certified codes are made as they are planned; `catalog`
+    has the names of what plans read.
     """
 
     analyze: bool = False
@@ -35,6 +38,7 @@ class Options:
     summary: bool = False
     format: str = "text"
     certified: bool = True
+    catalog: Catalog | None = None
 
 
 def read_options(given: Sequence[tuple[str, str | None]]) -> Options:
@@ -135,6 +139,8 @@ def _measured(operator: Operator, options: Options, counters: Counters | None) -
 
 def details(operator: Operator, options: Options) -> Iterator[tuple[str, str | list[str]]]:
     """What is said of an operator below its line: texts, or lists of them."""
+    if options.verbose and options.catalog is not None and (names := _columns(operator, options.catalog)):
+        yield "Output", names
     match operator:
         case operators.Scan() | operators.Filter():
             if operator.condition is not None:
@@ -177,6 +183,23 @@ def details(operator: Operator, options: Options) -> Iterator[tuple[str, str | l
             yield "Sort Key", [listed([key]) for key in operator.keys]
         case operators.Project():
             yield "Output", [listed([each]) for each in operator.expressions]
+
+
+def _columns(operator: Operator, catalog: Catalog) -> list[str]:
+    """The names of the columns that a scan gives; what only its condition asks for is not among them."""
+    match operator:
+        case operators.CertifiedScan():
+            return _columns(operator.plain, catalog)
+        case operators.Nearest():
+            return _columns(operator.scan, catalog)
+        case operators.Scan():
+            given = [n for i, n in enumerate(operator.numbers) if i not in operator.unread]
+        case operators.IndexScan():
+            given = list(operator.numbers)
+        case _:
+            return []
+    table = catalog.table(operator.table)
+    return [table.definition(number).name for number in given]
 
 
 def _grouped(operator: operators.Aggregate) -> Iterator[tuple[str, str | list[str]]]:

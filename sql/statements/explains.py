@@ -39,7 +39,7 @@ class _Explained:
 def run(host: Host, command: commands.Explain, planned: Planned, parameters: Sequence[Column]) -> Outcome:
     """EXPLAIN [ANALYZE] statement."""
     certified = host.settings.values["enable_certified_scan"] != "off"
-    options = replace(read_options(command.options), certified=certified)
+    options = replace(read_options(command.options), certified=certified, catalog=host.catalog)
     start = time.perf_counter()
     found = _explained(host, command, planned, parameters, options)
     if isinstance(found, str):

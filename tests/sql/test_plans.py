@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,10 @@ from sql.query import bind_query
 from sql.rules import optimise
 from sql.scope import Frame
 from storage.predicate import Comparison
+from tests.slt import read
 from tests.sql.planning import SESSION, answer, catalog, explained, filled, plan
+
+SESSIONS = Path(__file__).parents[1] / "slt" / "sessions"
 
 
 def operators(text: str, kind: type[Operator]) -> list[Any]:
@@ -285,6 +289,24 @@ def test_rules_change_no_answer() -> None:
     transaction.rollback()
     database.close()
     assert with_rules == without == [("x", "21"), ("y", "20")]
+
+
+def test_each_rule_has_a_golden_plan_with_it_and_one_without() -> None:
+    plans = {
+        record.text: record.expected
+        for name in ("rules.slt", "runtime_filters.slt")
+        for record in read(SESSIONS / name).records
+    }
+    for switch in SWITCHES:
+        off, on = f"SET enable_{switch} = off; ", f"; RESET enable_{switch}"
+        differ = [
+            text
+            for text, expected in plans.items()
+            if text.startswith(off + "EXPLAIN")
+            and text.endswith(on)
+            and plans[text[len(off) : -len(on)]] != expected[1:-1]
+        ]
+        assert differ, switch
 
 
 def test_parameters_stand_where_they_are_used() -> None:
