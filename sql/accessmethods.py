@@ -6,9 +6,8 @@ of approximate answers, are kept by name only: similarity queries are exact with
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from storage.errors import InvalidParameterValue
 from storage.types import (
     BIT,
     BOOL,
@@ -43,12 +42,10 @@ from storage.types import (
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An access method. `options` are its storage parameters with their bounds; an option without bounds
-    is whatever it is."""
+    """An access method. What it may be told beside its columns: sql.storageparameters.INDEX."""
 
     oid: int
     name: str
-    options: dict[str, tuple[int, int] | None] = field(default_factory=dict)
     vectors: bool = False  # of an extension's approximate answers: never built
 
 
@@ -61,14 +58,13 @@ class OperatorClass:
     default: bool = True
 
 
-_TUNING = {"fillfactor": (10, 100), "deduplicate_items": None, "fastupdate": None}
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method(403, "btree", dict(_TUNING)),
-        Method(405, "hash", dict(_TUNING)),
-        Method(15_050, "ivfflat", {"lists": (1, 32_768)}, True),
-        Method(15_051, "hnsw", {"m": (2, 100), "ef_construction": (4, 1000)}, True),
+        Method(403, "btree"),
+        Method(405, "hash"),
+        Method(15_050, "ivfflat", vectors=True),
+        Method(15_051, "hnsw", vectors=True),
     )
 }
 """Access methods by name."""
@@ -134,19 +130,3 @@ def named_class(method: str, name: str) -> OperatorClass | None:
 def accepts(found: OperatorClass, type: Type) -> bool:
     """Whether columns of the type can be of the class."""
     return type.oid == found.type.oid or (found.type is TEXT and type.oid == VARCHAR.oid)
-
-
-def check_option(method: Method, name: str, value: str) -> None:
-    """Raise InvalidParameterValue for a storage parameter that the method has not, or not so."""
-    if name not in method.options:
-        raise InvalidParameterValue(f'unrecognized parameter "{name}"')
-    bounds = method.options[name]
-    if bounds is None:
-        return
-    if not value.lstrip("-").isdecimal():
-        raise InvalidParameterValue(f'invalid value for integer option "{name}": {value}')
-    if not bounds[0] <= int(value) <= bounds[1]:
-        raise InvalidParameterValue(
-            f'value {value} out of bounds for option "{name}"',
-            detail=f'Valid values are between "{bounds[0]}" and "{bounds[1]}".',
-        )

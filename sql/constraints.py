@@ -43,6 +43,7 @@ class ConstraintClause:
     validated: bool = True
     nulls: bool = False  # NULLS NOT DISTINCT
     index: str = ""  # USING INDEX
+    options: tuple[tuple[str, str], ...] = ()  # storage parameters of a key's index
 
 
 def read_constraint(reader: Reader) -> ConstraintClause:
@@ -87,6 +88,14 @@ def _key(reader: Reader, clause: ConstraintClause) -> ConstraintClause:
         raise FeatureNotSupported("INCLUDE of a constraint is not supported", position=clause.position)
     if reader.word("using", "btree") or reader.word("using", "hash"):
         pass
+    return read_storage(reader, clause)
+
+
+def read_storage(reader: Reader, clause: ConstraintClause) -> ConstraintClause:
+    """[WITH (storage parameters)] [USING INDEX TABLESPACE pg_default] of a key."""
+    if reader.word("with"):
+        clause = replace(clause, options=reader.options())
+    reader.word("using", "index", "tablespace", "pg_default")
     return clause
 
 

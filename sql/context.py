@@ -101,7 +101,7 @@ class BindContext:
     unpopulated: list[str] = field(default_factory=list)  # materialized views that hold nothing yet
     writers: list[Shared] = field(default_factory=list)  # the parts of it that write
     needs: dict[tuple[int, int], Need] = field(default_factory=dict)  # by OID and role
-    acting: int = 0  # the owner of the view that is being bound: see sql.needs
+    acting: int = 0  # whose rights count, of the view that is being bound: see sql.needs
     _slots: int = 0
     _run: Run | None = None
 

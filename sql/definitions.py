@@ -17,7 +17,13 @@ from dataclasses import dataclass, field, replace
 from sql.commands import CreateTable
 from sql.commands.sequences import Options, sequence_options
 from sql.commands.tables import read_on_commit
-from sql.constraints import ConstraintClause, read_constraint, read_references, read_timing
+from sql.constraints import (
+    ConstraintClause,
+    read_constraint,
+    read_references,
+    read_storage,
+    read_timing,
+)
 from sql.reading import Reader
 from sql.tokens import Kind, Token
 from sql.typenames import Lookup
@@ -212,18 +218,7 @@ def _columnstore_key(reader: Reader, table: _Table) -> None:
 
 def _key_options(reader: Reader, table: _Table) -> None:
     if reader.word("with"):
-        _options(reader, table)
-
-
-def _options(reader: Reader, table: _Table) -> None:
-    reader.must_mark("(")
-    while True:
-        name = reader.name()
-        reader.must_mark("=")
-        table.options.append((name, str(reader.integer())))
-        if not reader.mark(","):
-            break
-    reader.must_mark(")")
+        table.options += reader.options()
 
 
 def _column(reader: Reader, table: _Table) -> None:
@@ -302,13 +297,14 @@ def _agreed(column: ColumnClause, null: bool, table: _Table, token: Token) -> bo
 def _column_constraint(reader: Reader, name: str, column: str, position: int) -> ConstraintClause | None:
     """A key, check or reference behind a column's type; None for another clause."""
     if reader.word("primary", "key"):
-        return ConstraintClause("p", name, (column,), position=position)
+        return read_storage(reader, ConstraintClause("p", name, (column,), position=position))
     if reader.word("unique"):
         reader.word("key")
         nulls = reader.word("nulls", "not", "distinct")
         if not nulls:
             reader.word("nulls", "distinct")
-        return ConstraintClause("u", name, (column,), position=position, nulls=nulls)
+        clause = ConstraintClause("u", name, (column,), position=position, nulls=nulls)
+        return read_storage(reader, clause)
     if reader.word("check"):
         return ConstraintClause("c", name, (), reader.parenthesised(), position)
     if reader.word("references"):
@@ -369,7 +365,7 @@ def _table_options(reader: Reader, table: _Table) -> None:
         ):
             continue
         if reader.word("with"):
-            _options(reader, table)
+            table.options += reader.options()
             continue
         if token.is_word("on") and (after := reader.peek()) is not None and after.is_word("commit"):
             table.on_commit = read_on_commit(reader)

@@ -20,6 +20,7 @@ from sql.logical import (
     Aggregate,
     Append,
     Apply,
+    Barrier,
     Distinct,
     Filter,
     Get,
@@ -137,6 +138,9 @@ def carry(node: Node, context: BindContext) -> Carry:
             return Filter(child, remap(node.condition, places)), places, found
         case Project() if not node.sets:
             return _project(node, context)
+        case Barrier():
+            child, places, found = carry(node.child, context)
+            return Barrier(child), places, found
         case Sort():
             child, places, found = carry(node.child, context)
             return replace(node, child=child, keys=remap(node.keys, places)), places, found

@@ -109,6 +109,11 @@ class Filter(_SameColumns):
 
 
 @dataclass(frozen=True)
+class Barrier(_SameColumns):
+    """The rows of a view with security_barrier: what can fail, and so could tell of others, stays above."""
+
+
+@dataclass(frozen=True)
 class Project(_OverOne):
     """One column an expression; `sets`: some of them give several rows for one."""
 

@@ -1,6 +1,7 @@
 """What a plan needs to be allowed: rights on relations, schemas and functions.
 
-They are of whoever runs it, or, of what stands behind a view, of its owner.
+They are of whoever runs it, or, of what stands behind a view, of its owner, unless the view says
+security_invoker.
 
 Binding gathers it, columns with it; it is held against the lists of storage.grants when the plan is run, and
 again whenever the catalog or the role has changed. A right on a table covers its columns.
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from sql.storageparameters import SECURITY_INVOKER, is_on
 from storage.catalog import Catalog
 from storage.definitions import Function, Relation, Sequence, Table, View
 from storage.errors import InsufficientPrivilege
@@ -18,6 +20,8 @@ from storage.rights import Subject, held, is_superuser, subject
 
 WHOLE_ROW = 0
 """Stands for all columns, in the place of an attnum."""
+INVOKER = -1
+"""Stands for whoever runs the plan, in the place of the role that acts behind a view."""
 _BY_COLUMN = "arw"
 
 
@@ -25,7 +29,8 @@ _BY_COLUMN = "arw"
 class Need:
     """Rights on one object, by their letters, with the columns (attnums) that they are needed on.
 
-    No columns: one that has the right is enough. `role`: whose rights count, 0 for those of who runs it.
+    No columns: one that has the right is enough. `role`: whose rights count, 0 or INVOKER for those of who
+    runs it.
     """
 
     about: Subject
@@ -62,10 +67,15 @@ def need_of(item: Relation | Function, role: int = 0) -> Need:
     return Need(about, word_of(item), item.name, role)
 
 
+def acting(view: View) -> int:
+    """Whose rights count of what stands behind a view: the owner's (an OID), or INVOKER."""
+    return INVOKER if is_on(view.options, SECURITY_INVOKER) else view.owner
+
+
 def check(catalog: Catalog, needs: Iterable[Need], role: int) -> None:
     """Raise InsufficientPrivilege where a role (an OID) lacks something."""
     for need in needs:
-        who = need.role or role
+        who = need.role if need.role > 0 else role
         if is_superuser(catalog, who):
             continue
         have = held(catalog, who, need.about)

@@ -40,6 +40,8 @@ def physical(node: Node, planning: Planning) -> Operator:
             return node.operator
         case logical.Empty():
             return operators.Nothing(node.types)
+        case logical.Barrier():  # its part was played while conditions went down
+            return physical(node.child, planning)
         case logical.Filter():
             return operators.Filter(physical(node.child, planning), _fused(node.condition))
         case logical.Project():

@@ -119,20 +119,28 @@ class Reader:
 
     def options(self) -> tuple[tuple[str, str], ...]:
         """(name [= value], ...): storage parameters; a bare name means true."""
+        return tuple((name, "true" if value is None else value) for name, value in self.parameters())
+
+    def parameters(self) -> tuple[tuple[str, str | None], ...]:
+        """The same; of a bare name None."""
         self.must_mark("(")
-        found = []
+        found: list[tuple[str, str | None]] = []
         while True:
-            name, value = ".".join(self.dotted()), "true"
-            if self.mark("="):
-                token = self.token
-                if token is None or token.kind not in (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER):
-                    raise self.wrong()
-                self.index += 1
-                value = token.text
-            found.append((name, value))
+            name = ".".join(self.dotted())
+            found.append((name, self._value() if self.mark("=") else None))
             if not self.mark(","):
                 self.must_mark(")")
                 return tuple(found)
+
+    def _value(self) -> str:
+        """A word, a string, or a number with its sign."""
+        sign = "-" if self.mark("-") else ""
+        token = self.token
+        kinds = (Kind.NUMBER,) if sign else (Kind.WORD, Kind.QUOTED, Kind.STRING, Kind.NUMBER)
+        if token is None or token.kind not in kinds:
+            raise self.wrong()
+        self.index += 1
+        return sign + token.text
 
     def string(self) -> str:
         """A string constant. Raises SqlSyntaxError."""

@@ -59,14 +59,28 @@ def _text(setting: Setting, value: str) -> str:
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
+def truth(value: str) -> bool | None:
+    """A Boolean in any of PostgreSQL's spellings, which may be cut; None for what is none."""
+    given = value.lower()
+    if given in ("", "o"):
+        return None
+    for words, meant in ((_TRUE, True), (_FALSE, False)):
+        if any(word.startswith(given) for word in words):
+            return meant
+    return None
+
+
+def plain_number(value: str) -> float | None:
+    """A number without a unit, as settings and parameters may have it; None for what is none."""
+    found = _QUANTITY.match(value)
+    return None if found is None or found[2] else _number(found[1])
+
+
 def _switch(setting: Setting, value: str) -> str:
-    """A Boolean in any of PostgreSQL's spellings, which may be cut."""
-    given = value.strip().lower()
-    if given and (given in _TRUE or any(w.startswith(given) and given != "o" for w in _TRUE)):
-        return "on"
-    if given and (given in _FALSE or any(w.startswith(given) and given != "o" for w in _FALSE)):
-        return "off"
-    raise InvalidParameterValue(f'parameter "{setting.name}" requires a Boolean value')
+    meant = truth(value.strip())
+    if meant is None:
+        raise InvalidParameterValue(f'parameter "{setting.name}" requires a Boolean value')
+    return "on" if meant else "off"
 
 
 def _choice(setting: Setting, value: str) -> str:
@@ -94,22 +108,26 @@ _QUANTITY = re.compile(
 )
 
 
+def _number(digits: str) -> float:
+    return float(int(digits, 16)) if "x" in digits.lower() else float(digits)
+
+
 def _quantity(setting: Setting, value: str) -> float:
     """The number that a value means, in the setting's unit."""
     found = _QUANTITY.match(value)
     wrong = InvalidParameterValue(f'invalid value for parameter "{setting.name}": "{value}"')
     if found is None:
         raise wrong
-    number = float(int(found[1], 16)) if "x" in found[1].lower() else float(found[1])
+    given = _number(found[1])
     if not found[2]:
-        return number
+        return given
     units = _UNITS.get(setting.unit)
     if units is None or found[2] not in units:
         if units is not None:
             listed = '", "'.join(units)
             wrong.hint = f'Valid units for this parameter are "{listed}".'
         raise wrong
-    return number * units[found[2]]
+    return given * units[found[2]]
 
 
 def _outside(setting: Setting, shown: str) -> InvalidParameterValue:

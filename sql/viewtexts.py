@@ -11,9 +11,11 @@ from engine.expressions import Reference
 from sql.bound import Bound, QueryBinder
 from sql.coerce import coerce
 from sql.context import BindContext
-from sql.logical import Project
+from sql.logical import Barrier, Project
+from sql.needs import acting
 from sql.parse import parse_query
 from sql.scope import Frame, ScopeColumn
+from sql.storageparameters import SECURITY_BARRIER, is_on
 from sql.tokens import lex
 from sql.views.registry import VIEWS
 from storage.definitions import BOOTSTRAP_ROLE, View
@@ -47,7 +49,9 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
 
 def bind_stored(view: View, context: BindContext, queries: QueryBinder) -> Bound:
     """A view as a query, its columns under the names and types that it has."""
-    inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=view.owner)
+    inside = replace(
+        context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=acting(view)
+    )
     bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
     context.volatile = context.volatile or inside.volatile
     expressions = tuple(
@@ -55,4 +59,5 @@ def bind_stored(view: View, context: BindContext, queries: QueryBinder) -> Bound
         for i, (column, wanted) in enumerate(zip(bound.columns, view.columns, strict=True))
     )
     columns = tuple(ScopeColumn(c.name, c.type, view.oid, i) for i, c in enumerate(view.columns, 1))
-    return Bound(Project(bound.node, expressions), columns)
+    node = Project(bound.node, expressions)
+    return Bound(Barrier(node) if is_on(view.options, SECURITY_BARRIER) else node, columns)

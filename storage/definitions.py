@@ -89,6 +89,7 @@ class Constraint:
     validated: bool = True  # whether the rows that were there when it was added meet it
     nulls: bool = False  # NULLS NOT DISTINCT
     comment: str = ""
+    options: tuple[tuple[str, str], ...] = ()  # storage parameters of a key's index
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,10 @@ class Table:
     @cached_property
     def every_index(self) -> tuple[Index, ...]:
         """Those of keys, then those made by name."""
-        keys = (Index(c.index, c.name, c.columns, True, c.nulls, constraint=c.kind) for c in self.keys)
+        keys = (
+            Index(c.index, c.name, c.columns, True, c.nulls, options=c.options, constraint=c.kind)
+            for c in self.keys
+        )
         return (*keys, *self.indexes)
 
     @cached_property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from engine.functions.quoting import called, operation, quote_identifier
+from engine.functions.quoting import called, operation, quote_identifier, quote_string
 from engine.functions.registry import scalar
 from engine.functions.session import session_of
 from engine.functions.text import each
@@ -154,6 +154,11 @@ def pg_get_constraintdef(oid: Column, *pretty: Column, run: Run) -> Column:
     return each(one, oid, *pretty)
 
 
+def _shown(value: str) -> str:
+    """A storage parameter's value: a string where it is no plain word."""
+    return value if quote_identifier(value) == value else quote_string(value)
+
+
 @scalar("pg_get_indexdef", [OID], TEXT, volatility="s", run=True)
 @scalar("pg_get_indexdef", [OID, INT4, BOOL], TEXT, volatility="s", run=True)
 def pg_get_indexdef(oid: Column, *rest: Column, run: Run) -> Column:
@@ -192,7 +197,7 @@ def _index(table: Table, index: Index, name: str, pretty: bool) -> str:
     if index.nulls:
         text += " NULLS NOT DISTINCT"
     if index.options:
-        text += f" WITH ({', '.join(f'{key}={value!r}' for key, value in index.options)})"
+        text += f" WITH ({', '.join(f'{key}={_shown(value)}' for key, value in index.options)})"
     if index.predicate:
         chosen = index.predicate
         text += f" WHERE ({chosen})" if not pretty and operation(chosen) else f" WHERE {chosen}"

@@ -23,10 +23,12 @@ from sql.binding.base import Aggregates, Windows
 from sql.binding.windows import definitions_of
 from sql.context import BindContext
 from sql.expressions import is_set, references
-from sql.needs import Need
+from sql.logical import Barrier, Filter, Node
+from sql.needs import Need, acting
 from sql.parse import parse_query
 from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
+from sql.storageparameters import CHECK_OPTION, SECURITY_BARRIER, is_on
 from sql.tokens import lex
 from sql.views.registry import SystemView
 from sql.viewtexts import PATH
@@ -34,7 +36,6 @@ from storage.definitions import Table, View, ViewColumn
 from storage.errors import FeatureNotSupported, ObjectNotInPrerequisiteState
 from storage.systemcolumns import SYSTEM_NAMES
 
-CHECK_OPTION = "check_option"
 _DOING = {"insert into": "inserting into", "update": "updating", "delete from": "deleting from"}
 
 
@@ -43,8 +44,8 @@ class Through:
     """A view, and the table behind it. Expressions are over the table's columns.
 
     `places` are those of the view's columns in the table; `conditions` and `checks` have the names of their
-    views. `needs` are of the view and of what stands under it, each with the numbers that the table's columns
-    (attnums) have there.
+    views. So many of the `conditions` stand behind each of the `barriers`. `needs` are of the view and of
+    what stands under it, each with the numbers that the table's columns (attnums) have there.
     """
 
     view: View
@@ -53,6 +54,15 @@ class Through:
     conditions: tuple[Check, ...]
     checks: tuple[Check, ...]
     needs: tuple[tuple[Need, Mapping[int, int]], ...]
+    barriers: frozenset[int] = frozenset()
+
+    def rows(self, node: Node) -> Node:
+        """The rows that there are of the view, of those of its table."""
+        for count, condition in enumerate(self.conditions, 1):
+            node = Filter(node, condition.expression)
+            if count in self.barriers:
+                node = Barrier(node)
+        return node
 
     @property
     def columns(self) -> tuple[ScopeColumn, ...]:
@@ -110,7 +120,9 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     if why:
         return why
     assert isinstance(tree, exp.Select)
-    inside = replace(context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=view.owner)
+    inside = replace(
+        context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=acting(view)
+    )
     named = tree.args["from_"].this
     schema = named.args.get("db")
     found = find_relation(inside, named.this.this, "" if schema is None else schema.this)
@@ -142,12 +154,15 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     place = Binding(inside, scope, "WHERE")
     own = () if where is None else (Check(view.name, place.condition(where.this, "WHERE")),)
     conditions, checks = (*under.conditions, *own), under.checks
-    option = dict(view.options).get(CHECK_OPTION)
-    if option is not None:
+    option = dict(view.options).get(CHECK_OPTION, "").lower()
+    if option:
         checks = conditions if option == "cascaded" else (*checks, *own)
     numbers = {under.table.columns[place].number: number for number, place in enumerate(places, 1)}
     needs = ((context.need(view), numbers), *under.needs)
-    return Through(view, under.table, tuple(places), conditions, checks, needs)
+    barriers = under.barriers
+    if is_on(view.options, SECURITY_BARRIER):
+        barriers |= {len(conditions)}
+    return Through(view, under.table, tuple(places), conditions, checks, needs, barriers)
 
 
 def _is_name(tree: object) -> bool:

@@ -89,9 +89,7 @@ class TargetRows:
         self.node = get
         if target.through is not None:
             target.through.read()
-            for condition in target.through.conditions:
-                self.node = Filter(self.node, condition.expression)
-            get = self.node
+            get = self.node = target.through.rows(get)
         if others:
             joins = [exp.Join(this=other) for other in others[1:]]
             node, _ = Sources(self.scope, context, bind_query, system).bind(others[0], joins)

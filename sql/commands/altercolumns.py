@@ -11,7 +11,7 @@ from sql.marks import TypeName
 from sql.reading import Reader
 from sql.tokens import Token
 from sql.typenames import read_type
-from storage.errors import FeatureNotSupported
+from storage.errors import FeatureNotSupported, SqlSyntaxError
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,14 @@ def set_options(reader: Reader) -> Action | None:
     """SET (storage parameters)."""
     if reader.token is None or not reader.token.is_mark("("):
         return None
-    return SetOptions(tuple(reader.options()))
+    return SetOptions(reader.options())
 
 
 def reset_options(reader: Reader) -> Action | None:
     """RESET (storage parameters)."""
     if reader.token is None or not reader.token.is_mark("("):
         return None
-    return SetOptions(tuple((name, None) for name in reader.names()))
+    found = reader.parameters()
+    if any(value is not None for _, value in found):
+        raise SqlSyntaxError("RESET must not include values for parameters")
+    return SetOptions(found)

@@ -65,7 +65,7 @@ def create_index(reader: Reader, unique: bool = False) -> Command:
     nulls = reader.word("nulls", "not", "distinct")
     if not nulls:
         reader.word("nulls", "distinct")
-    options = _options(reader) if reader.word("with") else ()
+    options = reader.options() if reader.word("with") else ()
     position = reader.token.position if reader.token is not None else 0
     if reader.word("tablespace"):
         raise FeatureNotSupported("CREATE INDEX ... TABLESPACE is not supported", position=position)
@@ -130,24 +130,6 @@ def _expression(reader: Reader) -> tuple[Token, ...]:
         if not depth:
             return tuple(reader.tokens[first : reader.index])[bare : -1 if bare else None]
     raise reader.wrong()
-
-
-def _options(reader: Reader) -> tuple[tuple[str, str], ...]:
-    """WITH (fillfactor = 70): which there may be depends on the access method."""
-    reader.must_mark("(")
-    found: list[tuple[str, str]] = []
-    while True:
-        name = reader.name()
-        reader.must_mark("=")
-        token = reader.token
-        if token is None:
-            raise reader.wrong()
-        reader.index += 1
-        found.append((name, token.text))
-        if not reader.mark(","):
-            break
-    reader.must_mark(")")
-    return tuple(found)
 
 
 def alter_index(reader: Reader) -> Command:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sql.commands.altering import actions_of
-from sql.commands.base import Command, Name, unsupported
+from sql.commands.base import Command, Name
 from sql.commands.renaming import renamed
 from sql.commands.tables import without_data_clause
 from sql.reading import Reader
@@ -97,13 +97,9 @@ def alter_materialized_view(reader: Reader) -> Command:
 
 
 def alter_view(reader: Reader) -> Command:
-    """ALTER VIEW, from the name on: its names and owner."""
+    """ALTER VIEW, from the name on: its names, owner and parameters."""
     found = renamed(reader, "view")
-    if found is None:
-        reader.word("if", "exists")
-        reader.qualified()
-        raise unsupported(reader, "ALTER VIEW ...")
-    return found
+    return replace(actions_of(reader), kind="view") if found is None else found
 
 
 def _recursive(name: str, columns: Sequence[str], query: Sequence[Token], place: Token) -> tuple[Token, ...]:

@@ -105,7 +105,7 @@ def _known(node: Node) -> list[Expression]:
             if node.kind in ("inner", "right"):
                 found += [shift(c, width) for c in _known(node.right)]
             return found
-        case logical.Sort() | logical.Limit() | logical.Top() | logical.Distinct():
+        case logical.Barrier() | logical.Sort() | logical.Limit() | logical.Top() | logical.Distinct():
             return _known(node.child)
         case _:
             return []

@@ -204,7 +204,14 @@ class Estimates:
                 if isinstance(key, Reference):
                     return self._column(node.child, key.index)
                 return Column(self.distinct(key, node.child))
-            case logical.Filter() | logical.Sort() | logical.Limit() | logical.Top() | logical.Distinct():
+            case (
+                logical.Filter()
+                | logical.Barrier()
+                | logical.Sort()
+                | logical.Limit()
+                | logical.Top()
+                | logical.Distinct()
+            ):
                 return self._column(node.child, index)
             case _:
                 return Column(None)

@@ -49,6 +49,9 @@ def _prune(node: Node, wanted: set[int]) -> tuple[Node, Places]:
             return _get(node, wanted)
         case logical.Project():
             return _project(node, wanted)
+        case logical.Barrier():
+            child, places = _prune(node.child, wanted)
+            return logical.Barrier(child), places
         case logical.Filter():
             child, places = _prune(node.child, wanted | references(node.condition))
             return logical.Filter(child, remap(node.condition, places)), places

@@ -4,14 +4,15 @@
     Filter(s > 0.9) over Project(f(v) AS s)        Project over Filter(f(v) > 0.9)
     Filter(b.y = 1) over a LEFT JOIN b             an inner join: rows without b cannot pass
 
-Conditions with volatile functions stay. Among conditions of one scan, cheap ones come first.
+Conditions with volatile functions stay, and those that can fail above a Barrier. Among conditions of one
+scan, cheap ones come first.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.expressions import And, Call, Cast, Expression, InList, IsNull, Reference, walk
+from engine.expressions import And, Call, Cast, Expression, InList, IsNull, Reference, may_fail, walk
 from engine.functions.registry import BY_ID
 from sql import logical
 from sql.expressions import conjunction, conjuncts, is_volatile, references, shift, substitute
@@ -34,6 +35,8 @@ def push(node: Node, conditions: list[Expression]) -> Node:
             return push(node.child, conjuncts(node.condition) + conditions)
         case logical.Get():
             return _get(node, conditions)
+        case logical.Barrier():
+            return _barrier(node, conditions)
         case logical.Project():
             return _project(node, conditions)
         case logical.Join():
@@ -80,6 +83,12 @@ def _get(node: logical.Get, conditions: list[Expression]) -> Node:
     stay = [c for c in conditions if is_volatile(c)]
     whole = conjunction(sorted([*conjuncts(node.condition), *pushed], key=cost))
     return _filter(replace(node, condition=whole), stay)
+
+
+def _barrier(node: logical.Barrier, conditions: list[Expression]) -> Node:
+    stay = [c for c in conditions if may_fail(c) or is_volatile(c)]
+    down = [c for c in conditions if c not in stay]
+    return _filter(logical.Barrier(push(node.child, down)), stay)
 
 
 def _project(node: logical.Project, conditions: list[Expression]) -> Node:

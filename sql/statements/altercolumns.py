@@ -30,6 +30,7 @@ from sql.statements.removing import remove
 from sql.statements.rewriting import rewrite, same
 from sql.statements.sequences import BOUNDS, make_sequence, restarted, with_options
 from sql.statements.tables import MOST_COLUMNS, check_column, check_name, segment_rows_of
+from sql.storageparameters import TABLE, changed
 from sql.typenames import named, type_of
 from storage.batch import Batch
 from storage.definitions import ColumnDefinition, Sequence, Table
@@ -358,10 +359,5 @@ def drop_expression(host: Host, table: Table, action: commands.DropExpression, t
 
 def set_options(host: Host, table: Table, action: commands.SetOptions, text: str) -> None:
     """SET and RESET of storage parameters: columnstore_segment_rows has an effect from now on."""
-    known = dict(table.options)
-    for name, value in action.options:
-        known.pop(name, None)
-        if value is not None:
-            known[name] = value
-    rows = segment_rows_of(host, known)
-    host.transaction.define(replace(table, options=tuple(known.items()), segment_rows=rows))
+    options = changed(TABLE, table.options, action.options)
+    host.transaction.define(replace(table, options=options, segment_rows=segment_rows_of(host, options)))

@@ -10,14 +10,14 @@ from sql import commands
 from sql.commands import Action
 from sql.dependencies import Object
 from sql.outcome import Outcome
-from sql.statements import altercolumns
+from sql.statements import altercolumns, views
 from sql.statements.constraints import add_constraints, numbers_of, require_values, touch_referenced, validate
 from sql.statements.control import done
 from sql.statements.dropping import find, kind_of, locked
 from sql.statements.host import Host
 from sql.statements.reindexing import clustering
 from sql.statements.removing import remove
-from storage.definitions import Constraint, Table
+from storage.definitions import Constraint, Table, View
 from storage.errors import (
     FeatureNotSupported,
     InvalidTableDefinition,
@@ -34,11 +34,15 @@ def alter_table(host: Host, command: commands.AlterTable, text: str) -> Outcome:
     if command.if_exists and find(host, command.name) is None:
         host.notice("NOTICE", "00000", f'relation "{".".join(command.name)}" does not exist, skipping')
         return done(tag)
-    table = _altered(host, command)
+    found = _altered(host, command)
+    if isinstance(found, View):
+        for action in command.actions:
+            OF_VIEWS[type(action)](host, host.catalog.relations[found.oid], action, text)
+        return done(tag)
     waiting = list(command.actions)
     while waiting:
         action = waiting.pop(0)
-        more = RUN[type(action)](host, host.catalog.table(table.oid), action, text)
+        more = RUN[type(action)](host, host.catalog.table(found.oid), action, text)
         waiting[:0] = more or ()
     return done(tag)
 
@@ -57,8 +61,8 @@ _POSSIBLE: dict[str, tuple[type[Action], ...]] = {
 """Of relations that are no tables, the actions that ALTER TABLE may perform on them in PostgreSQL."""
 
 
-def _altered(host: Host, command: commands.AlterTable) -> Table:
-    """The table or materialized view, locked, on which each of the actions may be performed."""
+def _altered(host: Host, command: commands.AlterTable) -> Table | View:
+    """The table or view, locked, on which each of the actions may be performed."""
     found = locked(host, command.name, TableMode.AccessExclusiveLock)
     if found is None:
         raise UndefinedTable(f'relation "{".".join(command.name)}" does not exist')
@@ -71,8 +75,12 @@ def _altered(host: Host, command: commands.AlterTable) -> Table:
                 f'ALTER action {action.words} cannot be performed on relation "{found.name}"',
                 detail=f"This operation is not supported for {kind}s.",
             )
-    if not isinstance(found, Table):
-        raise FeatureNotSupported(f"ALTER TABLE ... {command.actions[0].words} of a {kind} is not supported")
+    if isinstance(found, Table):
+        return found
+    for action in command.actions:
+        if not isinstance(found, View) or type(action) not in OF_VIEWS:
+            raise FeatureNotSupported(f"ALTER TABLE ... {action.words} of a {kind} is not supported")
+    assert isinstance(found, View)
     return found
 
 
@@ -201,3 +209,6 @@ RUN: dict[type[Action], Callable[[Host, Table, Any, str], list[Action] | None]] 
     commands.ValidateConstraint: validate_constraint,
 }
 """What runs each action: it is given the table as the actions before have left it, and may ask for more."""
+
+OF_VIEWS: dict[type[Action], Callable[[Host, Any, Any, str], None]] = {commands.SetOptions: views.set_options}
+"""What is done to views."""

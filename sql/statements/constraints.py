@@ -20,6 +20,7 @@ from sql.parse import parse_expression_tokens
 from sql.sortable import must_index
 from sql.statements.host import Host
 from sql.statements.ownership import must_reference
+from sql.storageparameters import INDEX, checked
 from sql.storedexpressions import kept_text
 from storage.definitions import Constraint, Index, References, Schema, Table
 from storage.errors import (
@@ -126,7 +127,10 @@ def _key(
     transaction = host.transaction
     oid = transaction.allocate_oid() if index is None else index.oid
     nulls = clause.nulls if index is None else index.nulls
-    made = Constraint(transaction.allocate_oid(), name, clause.kind, numbers, index=oid, nulls=nulls)
+    options = checked(INDEX["btree"], clause.options) if index is None else index.options
+    made = Constraint(
+        transaction.allocate_oid(), name, clause.kind, numbers, index=oid, nulls=nulls, options=options
+    )
     if clause.kind == "p":
         columns = (replace(c, not_null=c.not_null or c.number in numbers) for c in table.columns)
         table = replace(table, columns=tuple(columns))

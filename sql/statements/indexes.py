@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from engine.expressions import Expression
 from sql import commands, names, sortable
-from sql.accessmethods import METHODS, Method, accepts, check_option, default_class, named_class
+from sql.accessmethods import METHODS, Method, accepts, default_class, named_class
 from sql.bind import bind_expression, table_scope
 from sql.binding import Binding
 from sql.context import BindContext, ParameterTypes
@@ -23,6 +23,7 @@ from sql.statements.dropping import must_hold_rows
 from sql.statements.hiddenkeys import with_index
 from sql.statements.host import Host
 from sql.statements.rewriting import rewrite, same
+from sql.storageparameters import INDEX, checked, whole_of
 from sql.storedexpressions import kept_text
 from sql.views.names import label_of
 from storage.definitions import Index, Table
@@ -123,10 +124,8 @@ def _check(command: commands.CreateIndex) -> Method:
         for what, wanted in said.items():
             if wanted:
                 raise FeatureNotSupported(f'access method "{method.name}" does not support {what}')
-    for name, value in command.options:
-        check_option(method, name, value)
-    given = dict(command.options)
-    if method.name == "hnsw" and int(given.get("ef_construction", 64)) < 2 * int(given.get("m", 16)):
+    given = checked(INDEX[method.name], command.options)
+    if method.name == "hnsw" and whole_of(given, "ef_construction", 64) < 2 * whole_of(given, "m", 16):
         raise InvalidParameterValue("ef_construction must be greater than or equal to 2 * m")
     return method
 

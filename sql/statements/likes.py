@@ -102,9 +102,8 @@ def _options(sequence: Sequence) -> Options:
 
 def _key(source: Table, key: Constraint) -> ConstraintClause:
     names = tuple(source.definition(number).name for number in key.columns)
-    return ConstraintClause(
-        key.kind, "", names, nulls=key.nulls, deferrable=key.deferrable, deferred=key.deferred
-    )
+    clause = ConstraintClause(key.kind, "", names, nulls=key.nulls, options=key.options)
+    return replace(clause, deferrable=key.deferrable, deferred=key.deferred)
 
 
 def with_copied(host: Host, table: Table, copied: tuple[Copied, ...]) -> Table:

@@ -26,6 +26,7 @@ from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import segment_rows_of
 from sql.statements.tablesas import columns_of, filled, is_free
+from sql.storageparameters import TABLE, checked
 from sql.storedviews import Query, stored
 from sql.tokens import lex
 from sql.viewtexts import PATH
@@ -98,6 +99,7 @@ def created(host: Host, command: commands.CreateMaterializedView, text: str) -> 
     if not is_free(host, command):
         return None
     schema, name = place(host, command.name), command.name[-1]
+    options = checked(TABLE, command.options)
     transaction = host.transaction
     oid, type, array, rule = (transaction.allocate_oid() for _ in range(4))
     table = Table(
@@ -108,8 +110,8 @@ def created(host: Host, command: commands.CreateMaterializedView, text: str) -> 
         owner=owner(host),
         type_oid=type,
         array_type_oid=array,
-        segment_rows=segment_rows_of(host, dict(command.options)),
-        options=command.options,
+        segment_rows=segment_rows_of(host, options),
+        options=options,
         materialized=Materialized(query.text, query.depends, rule, command.with_data),
     )
     transaction.define(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from sql.commands import CreateTable
@@ -16,6 +15,7 @@ from sql.statements.host import Host
 from sql.statements.likes import Expanded, expanded, with_copied
 from sql.statements.places import owner, place
 from sql.statements.sequences import BOUNDS, make_sequence
+from sql.storageparameters import SEGMENT_ROWS, TABLE, Options, checked, whole_of
 from sql.typenames import named
 from storage.definitions import ColumnDefinition, Schema, Sequence, Table
 from storage.errors import (
@@ -32,10 +32,6 @@ from storage.systemcolumns import SYSTEM_NAMES
 from storage.types import BINARY, Type
 
 MOST_COLUMNS = 1600
-_SEGMENT_ROWS = "columnstore_segment_rows"
-_MOST_ROWS = 2**31 - 1
-# Storage parameters of PostgreSQL's tables: kept, and without effect.
-_PARAMETERS = frozenset(("fillfactor", "parallel_workers", "toast_tuple_target", "user_catalog_table"))
 
 
 def create_table(host: Host, command: CreateTable, text: str) -> Outcome:
@@ -140,6 +136,7 @@ def _define(
         if column.default:
             made = replace(made, default=kept_default(host, made, column.default, text))
         columns.append(replace(made, comment=column.comment))
+    options = checked(TABLE, clause.options)
     numbers = {column.name: column.number for column in columns}
     table = Table(
         oid,
@@ -152,8 +149,8 @@ def _define(
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
-        segment_rows=segment_rows_of(host, dict(clause.options)),
-        options=clause.options,
+        segment_rows=segment_rows_of(host, options),
+        options=options,
         temporary=schema.temporary,
         on_commit=clause.on_commit,
         unlogged=unlogged,
@@ -171,23 +168,6 @@ def _number(numbers: dict[str, int], name: str) -> int:
     return numbers[name]
 
 
-def segment_rows_of(host: Host, options: Mapping[str, str]) -> int:
-    """The most rows of a segment of a new table. Raises InvalidParameterValue."""
-    for name in options:
-        if (
-            name not in _PARAMETERS
-            and name != _SEGMENT_ROWS
-            and not name.startswith(("autovacuum_", "toast."))
-        ):
-            raise InvalidParameterValue(f'unrecognized parameter "{name}"')
-    given = options.get(_SEGMENT_ROWS)
-    if given is None:
-        return int(host.settings.values[_SEGMENT_ROWS])
-    if not given.isdecimal():
-        raise InvalidParameterValue(f'invalid value for integer option "{_SEGMENT_ROWS}": {given}')
-    if not 1 <= int(given) <= _MOST_ROWS:
-        raise InvalidParameterValue(
-            f'value {given} out of bounds for option "{_SEGMENT_ROWS}"',
-            detail=f'Valid values are between "1" and "{_MOST_ROWS}".',
-        )
-    return int(given)
+def segment_rows_of(host: Host, options: Options) -> int:
+    """The most rows of a segment of a table that has these storage parameters."""
+    return whole_of(options, SEGMENT_ROWS, int(host.settings.values[SEGMENT_ROWS]))

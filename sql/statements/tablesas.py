@@ -16,6 +16,7 @@ from sql.statements.control import done
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import MOST_COLUMNS, check_name, check_type, segment_rows_of
+from sql.storageparameters import TABLE, checked
 from storage.batch import Batch
 from storage.column import Column
 from storage.definitions import ColumnDefinition, Table
@@ -72,6 +73,7 @@ def created(host: Host, command: commands.CreateTableAs, plan: Plan) -> Table | 
         raise InvalidTableDefinition("ON COMMIT can only be used on temporary tables")
     if not is_free(host, command):
         return None
+    options = checked(TABLE, command.options)
     transaction = host.transaction
     table = Table(
         transaction.allocate_oid(),
@@ -81,8 +83,8 @@ def created(host: Host, command: commands.CreateTableAs, plan: Plan) -> Table | 
         owner=owner(host),
         type_oid=transaction.allocate_oid(),
         array_type_oid=transaction.allocate_oid(),
-        segment_rows=segment_rows_of(host, dict(command.options)),
-        options=command.options,
+        segment_rows=segment_rows_of(host, options),
+        options=options,
         temporary=schema.temporary,
         on_commit=command.on_commit,
         unlogged=command.unlogged,

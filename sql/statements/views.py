@@ -1,4 +1,4 @@
-"""CREATE VIEW."""
+"""CREATE VIEW, and what ALTER VIEW may change of one beside its names and owner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sql import commands
-from sql.changes.updatable import CHECK_OPTION, why_not
+from sql.changes.updatable import why_not
 from sql.context import BindContext, ParameterTypes
 from sql.outcome import Outcome
 from sql.statements.control import done
@@ -14,6 +14,7 @@ from sql.statements.dropping import find
 from sql.statements.host import Host
 from sql.statements.places import owner, place
 from sql.statements.tables import check_pseudo
+from sql.storageparameters import CHECK_OPTION, VIEW, changed, checked
 from sql.storedviews import Query, stored
 from storage.catalog import Catalog
 from storage.definitions import View, ViewColumn
@@ -22,7 +23,6 @@ from storage.errors import (
     DuplicateTable,
     FeatureNotSupported,
     InvalidObjectDefinition,
-    InvalidParameterValue,
     InvalidTableDefinition,
     SqlSyntaxError,
     WrongObjectType,
@@ -39,6 +39,7 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
 
     query = host.settled(lambda given: stored(command.query, given), context)
     columns = _columns(command, query)
+    options = checked(VIEW, command.options)
     temporary = command.temporary
     if not temporary and any(_temporary(host.catalog, oid) for oid, _ in query.depends):
         host.notice("NOTICE", "00000", f'view "{command.name[-1]}" will be a temporary view')
@@ -51,7 +52,7 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
         oid, rule, type, array = (transaction.allocate_oid() for _ in range(4))
         name, made_by = command.name[-1], owner(host)
         view = View(oid, schema.oid, name, columns, query.text, query.depends, rule, made_by, type, array)
-        view = replace(view, options=command.options, temporary=temporary)
+        view = replace(view, options=options, temporary=temporary)
         transaction.define(_checked(view, context()))
         return done("CREATE VIEW")
     if not command.replace:
@@ -66,7 +67,7 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
         replace(column, comment=old.comment) for column, old in zip(columns, existing.columns, strict=False)
     )
     columns = (*kept, *columns[len(kept) :])
-    view = replace(existing, columns=columns, text=query.text, depends=query.depends, options=command.options)
+    view = replace(existing, columns=columns, text=query.text, depends=query.depends, options=options)
     host.transaction.define(_checked(view, context()))
     return done("CREATE VIEW")
 
@@ -74,19 +75,19 @@ def create_view(host: Host, command: commands.CreateView, text: str) -> Outcome:
 def _checked(view: View, context: BindContext) -> View:
     """A view that is about to be made, with whether it can be written to.
 
-    Raises FeatureNotSupported for WITH CHECK OPTION where it cannot, InvalidParameterValue.
+    Raises FeatureNotSupported for WITH CHECK OPTION where it cannot.
     """
     why = why_not(view, context)
-    option = dict(view.options).get(CHECK_OPTION)
-    if option is not None and option not in ("local", "cascaded"):
-        raise InvalidParameterValue(
-            f'invalid value for enum option "{CHECK_OPTION}": {option}',
-            detail='Valid values are "local" and "cascaded".',
-        )
-    if option is not None and why:
+    if why and CHECK_OPTION in dict(view.options):
         message = "WITH CHECK OPTION is supported only on automatically updatable views"
         raise FeatureNotSupported(message, hint=why)
     return replace(view, updatable=not why)
+
+
+def set_options(host: Host, view: View, action: commands.SetOptions, text: str) -> None:
+    """SET and RESET of a view's parameters. Raises InvalidParameterValue, FeatureNotSupported."""
+    after = replace(view, options=changed(VIEW, view.options, action.options))
+    host.transaction.define(_checked(after, host.planner.context(ParameterTypes((), fixed=True), text)))
 
 
 def _temporary(catalog: Catalog, oid: int) -> bool:
