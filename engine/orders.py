@@ -20,11 +20,12 @@ from engine.run import Run
 from storage import kernels
 from storage.column import Column, Mask, Positions
 from storage.indexes.comparable import Key, Words, column_keys
-from storage.types import INT8
+from storage.types import INT8, Form
 
 # Rows that are sorted in one go: a few milliseconds.
 PIECE = 131_072
 _LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_SIGN = np.uint64(1 << 63)
 
 
 def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[list[Words], bool]:
@@ -42,7 +43,7 @@ def order_words(column: Column, descending: bool, nulls_first: bool) -> tuple[li
     for key in _order_keys(column):
         if key.words is not None:
             mine = key.words
-            absolute = absolute and column.units is None
+            absolute = absolute and column.type.form is not Form.DECIMAL
         else:
             absolute = False
             mine = rank_strings(key.strings)
@@ -78,11 +79,31 @@ def order_word(column: Column, descending: bool, nulls_first: bool) -> tuple[Wor
 
 
 def _order_keys(column: Column) -> list[Key]:
-    """The column's keys; of numerics in units those, which compare among units of one scale only."""
-    if column.units is None:
+    """The column's keys; of numerics words where these do: they compare within one column only."""
+    if column.type.form is not Form.DECIMAL:
         return column_keys(column)
-    words = column_keys(Column(INT8, column.units, column.valid))
-    return [Key(words[0].words, None, column.valid)]
+    if column.units is not None:
+        words = column_keys(Column(INT8, column.units, column.valid))
+        return [Key(words[0].words, None, column.valid)]
+    return _long_keys(column) or column_keys(column)
+
+
+_LONG = pa.decimal128(38, 20)
+"""Quotients and means have 16 to 20 digits behind the point, mostly."""
+
+
+def _long_keys(column: Column) -> list[Key] | None:
+    """Numerics of objects as two words each; None where one is NaN, infinite, or has more digits."""
+    values = column.values if column.valid is None else np.where(column.valid, column.values, None)
+    try:
+        units = pa.array(values, _LONG)
+    except (pa.ArrowInvalid, TypeError):  # the latter of infinity
+        return None
+    words = np.frombuffer(units.buffers()[1], np.uint64).reshape(-1, 2)[: len(column)]
+    upper, lower = words[:, 1] ^ _SIGN, words[:, 0]
+    if column.valid is not None:
+        upper, lower = (np.where(column.valid, half, np.uint64(0)) for half in (upper, lower))
+    return [Key(upper, None, column.valid), Key(lower, None, column.valid)]
 
 
 def rank_strings(strings: pa.Array) -> Words:
