@@ -82,7 +82,7 @@ regcollation:a int8 int4
 regcollation:i oid
 int2vector:i _int2
 oidvector:i _oid
-bit:i varbit
+bit:i varbit bytea binary
 bit:e int8 int4
 varbit:i bit
 int8:e bit

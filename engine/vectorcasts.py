@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.forms import bits, sparse, texts, vectors
+from engine.forms import bits, parse_binary, sparse, texts, vectors
 from engine.lists import bounds, is_plain, list_column
 from storage.column import Array, Column
 from storage.errors import (
     DataException,
     FeatureNotSupported,
+    InvalidBinaryRepresentation,
     NullValueNotAllowed,
     NumericValueOutOfRange,
 )
@@ -27,6 +28,7 @@ from storage.types import (
     BINARY,
     BIT,
     BITS,
+    BYTEA,
     ELEMENTS,
     INT4,
     INT8,
@@ -54,7 +56,8 @@ def cast_of(source: Type, target: Type) -> Cast | None:
             return _of_array
         if source.oid == SPARSEVEC.oid and target.oid in VECTORS:
             return _of_sparse
-        return _of_binary if source.oid == BINARY.oid and target.oid in VECTORS else None
+        if source.oid == BINARY.oid and target.oid in VECTORS:
+            return _of_binary
     if target.oid == SPARSEVEC.oid and source.element is not None:
         return _array_to_sparse
     return _BITS.get((source.oid, target.oid))
@@ -255,7 +258,20 @@ def number_to_bits(column: Column, target: Type) -> Column:
     return Column(target, pa.array(items, pa.large_binary()))
 
 
+def _bits_to_bytes(column: Column, target: Type) -> Column:
+    """Whole bytes of bits. Raises InvalidBinaryRepresentation."""
+    rows = column.values.to_pylist()
+    for raw in rows:
+        if raw is not None and raw[-1]:
+            length = bits.length_of(raw)
+            raise InvalidBinaryRepresentation(f"bit string of length {length} is not of whole bytes")
+    plain = Column(BYTEA, pa.array([raw and raw[:-1] for raw in rows], pa.large_binary()))
+    return plain if target.oid == BYTEA.oid else parse_binary(target, plain)
+
+
 _BITS: dict[tuple[int, int], Cast] = {
+    (BIT.oid, BYTEA.oid): _bits_to_bytes,
+    (BIT.oid, BINARY.oid): _bits_to_bytes,
     (BIT.oid, VARBIT.oid): _relabel,
     (VARBIT.oid, BIT.oid): _relabel,
     **{(bit, number.oid): _bits_to_number for bit in BITS for number in (INT4, INT8)},

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from engine.forms import bits
 from sql.binding.literals import cast_mark
 from sql.binding.subqueries import as_query
 from sql.marks import CollationMark, FunctionMark, Literal, OperatorMark, ParameterMark, mark_of
@@ -141,9 +142,9 @@ class ExpressionTexts:
                 known = self._resolved.constants.get(id(mark))
                 return constant(mark.token.text) if known is None else self._known(known)
             case Kind.HEX:
-                return f"X'{mark.token.text}'"
+                return f"0x{mark.token.text}"
             case Kind.BITS:
-                return f"B'{mark.token.text}'"
+                return f"'{bits.read_digits(mark.token.text)}'::\"bit\""
         return mark.token.text
 
     def _known(self, known: Known) -> str:

@@ -25,17 +25,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from engine import forms
-from engine.forms import Style
+from engine.forms import Style, bits
 from sql.keywords import COLUMN_NAMES, RESERVED
 from sql.tokens import Kind, Token
 from sql.typenames import starts_type
 from storage.column import Column
-from storage.types import BYTEA, INT4, INT8, NUMERIC, TEXT, Type
+from storage.types import BIT, BYTEA, INT4, INT8, NUMERIC, TEXT, Type
 
 Key = tuple[object, ...]
 
 _QUERIES = frozenset(("select", "insert", "update", "delete", "with"))
-_LITERALS = (Kind.NUMBER, Kind.STRING, Kind.HEX)
+_LITERALS = (Kind.NUMBER, Kind.STRING, Kind.HEX, Kind.BITS)
 _COMPARISONS = frozenset(("=", "<>", "<", ">", "<=", ">=", "<*>", "<->"))
 _ARITHMETIC = frozenset(("+", "-", "*", "/", "%"))
 # Words that may stand behind a constant without saying anything of it.
@@ -158,7 +158,7 @@ def _opens(last: Token | None) -> str:
 
 def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: list[str]) -> bool:
     """Whether the constant at `place` is a value and nothing else."""
-    if last is None or (tokens[place].kind is Kind.HEX and len(tokens[place].text) % 2):
+    if last is None or not _is_readable(tokens[place]):
         return False
     after = tokens[place + 1] if place + 1 < len(tokens) else None
     number = tokens[place].kind is Kind.NUMBER
@@ -177,6 +177,13 @@ def _is_value(tokens: Sequence[Token], place: int, last: Token | None, opened: l
         return True
     # in a call, FROM and the like may be the grammar of its arguments
     return compared and (after.is_word(*_AFTER) or (after.kind is Kind.OPERATOR and _compares(after)))
+
+
+def _is_readable(token: Token) -> bool:
+    """Whether a constant has a value, whatever its type: binding has words for the others."""
+    if token.kind is Kind.BITS:
+        return bits.is_readable(token.text)
+    return token.kind is not Kind.HEX or len(token.text) % 2 == 0
 
 
 def _compares(token: Token) -> bool:
@@ -208,6 +215,8 @@ def _type(token: Token) -> Type | None:
         return None
     if token.kind is Kind.HEX:
         return BYTEA
+    if token.kind is Kind.BITS:
+        return BIT
     if token.text.isdigit() and len(token.text) < 20:
         value = int(token.text)
         if value < 2**31:
@@ -233,6 +242,8 @@ def _value(token: Token, type: Type, style: Style) -> Column:
         return text if type is TEXT else forms.parse_text(type, text, style)
     if token.kind is Kind.HEX:
         return Column.scalar(BYTEA, bytes.fromhex(token.text))
+    if token.kind is Kind.BITS:
+        return Column.scalar(BIT, bits.pack(bits.read_digits(token.text)))
     if type is NUMERIC:
         decimal = Decimal(token.text)
         exponent = decimal.as_tuple().exponent

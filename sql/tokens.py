@@ -28,8 +28,8 @@ class Kind(Enum):
     WORD = "word"  # folded: a keyword or a name
     QUOTED = "quoted"  # a quoted name
     STRING = "string"  # decoded
-    HEX = "hex"  # X'..' and 0x..: hex digits
-    BITS = "bits"  # B'..': binary digits
+    HEX = "hex"  # 0x..: hex digits, of bytes
+    BITS = "bits"  # B'..' and X'..': b or x, and the digits
     NUMBER = "number"  # as written
     PARAMETER = "parameter"  # $1: its digits
     OPERATOR = "operator"
@@ -184,7 +184,7 @@ def _prefixed(raw: str, text: str, start: int, end: int) -> Token:
     body = raw[2:-1].replace("''", "'")
     if prefix == "n":
         return Token(Kind.STRING, body, start, end)
-    return Token(Kind.HEX if prefix == "x" else Kind.BITS, body, start, end)
+    return Token(Kind.BITS, prefix + body, start, end)
 
 
 def _unescaped(body: str, start: int) -> str:
@@ -260,6 +260,9 @@ def _name(name: str) -> str:
     return name if len(raw) <= NAME_BYTES else raw[:NAME_BYTES].decode("utf-8", "ignore")
 
 
+_CONTINUED = (Kind.STRING, Kind.BITS)
+
+
 def _merged(tokens: list[Token], text: str) -> list[Token]:
     """Strings that stand on several lines as one; UESCAPE applied."""
     if not any(t.kind is Kind.STRING for t in tokens):
@@ -269,7 +272,7 @@ def _merged(tokens: list[Token], text: str) -> list[Token]:
         last = merged[-1] if merged else None
         if token.kind is Kind.STRING and last is not None:
             gap = text[last.end : token.start]
-            if last.kind in (Kind.STRING, Kind.HEX, Kind.BITS) and "\n" in gap and text[token.start] == "'":
+            if last.kind in _CONTINUED and "\n" in gap and text[token.start] == "'":
                 merged[-1] = Token(last.kind, last.text + token.text, last.start, token.end)
                 continue
             if last.is_word("uescape") and len(merged) > 1:

@@ -68,16 +68,30 @@ def write_bits(column: Column, style: Style) -> pa.Array:
 
 def read_bits(type: Type, texts: list[str], style: Style) -> list[bytes]:
     """Binary digits, or hexadecimal ones behind an x. Raises what PostgreSQL's input functions raise."""
-    return [fitted(type, pack(_digits(text))) for text in texts]
+    return [fitted(type, pack(read_digits(text))) for text in texts]
 
 
-def _digits(text: str) -> str:
-    kind = "hexadecimal" if text[:1] in ("x", "X") else "binary"
-    digits = text[1:] if text[:1] in ("x", "X", "b", "B") else text
+def read_digits(text: str) -> str:
+    """Binary digits of digits behind a b, an x (hexadecimal ones) or nothing.
+
+    Raises InvalidTextRepresentation.
+    """
+    kind, digits = _parts(text)
     wrong = _WRONG[kind].search(digits)
     if wrong is not None:
         raise InvalidTextRepresentation(f'"{wrong[0]}" is not a valid {kind} digit')
     return digits if kind == "binary" else "".join(f"{int(digit, 16):04b}" for digit in digits)
+
+
+def is_readable(text: str) -> bool:
+    """Whether there are such digits only."""
+    kind, digits = _parts(text)
+    return _WRONG[kind].search(digits) is None
+
+
+def _parts(text: str) -> tuple[str, str]:
+    kind = "hexadecimal" if text[:1] in ("x", "X") else "binary"
+    return kind, text[1:] if text[:1] in ("x", "X", "b", "B") else text
 
 
 def write_wire(raw: bytes) -> bytes:

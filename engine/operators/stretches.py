@@ -116,8 +116,8 @@ class Stretches:
 
         The ready ones come in the order of the batches.
         """
-        several = deque(self._stretch(*each) for each in tables)
-        several += (self._found[number] for number in sorted(self._found))
+        every = [*(self._stretch(*each) for each in tables), *self._found.values()]
+        several = deque(sorted(every, key=lambda each: each.found.firsts.min()))
         self._found = {}
         starts, ends = _common(several)
         ready: list[Some] = []

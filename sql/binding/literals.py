@@ -44,16 +44,11 @@ def constant(binding: Binding, literal: Literal, sign: str = "") -> Expression:
                 hint="Two digits make a byte: 0x3f80.",
                 position=token.position,
             )
-        try:
-            return Constant(context.constant(BYTEA, bytes.fromhex(token.text)))
-        except ValueError:
-            raise InvalidTextRepresentation(
-                f'"{token.text[:32]}" is not a valid hexadecimal string', position=token.position
-            ) from None
-    wrong = token.text.strip("01")
-    if wrong:
-        raise InvalidTextRepresentation(f'"{wrong[0]}" is not a valid binary digit', position=token.position)
-    return Constant(context.constant(BIT, bits.pack(token.text)))
+        return Constant(context.constant(BYTEA, bytes.fromhex(token.text)))
+    try:
+        return Constant(context.constant(BIT, bits.pack(bits.read_digits(token.text))))
+    except InvalidTextRepresentation as error:
+        raise error.at(token.position) from None
 
 
 def number(binding: Binding, text: str) -> Expression:

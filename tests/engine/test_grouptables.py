@@ -161,7 +161,7 @@ def sorted_tables(draw: DrawFn) -> MemoryTable:
     return table
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     sorted_tables(), st.sampled_from([(K,), (K, T), (T, K)]), st.sampled_from([None, "1kB", "9kB", "40kB"])
 )
