@@ -265,6 +265,6 @@ class Transaction(Protocol):
 
     @property
     def waits_to_roll_back(self) -> bool:
-        """Whether `rollback` may wait: for files that are being made, or for the disk."""
+        """Whether `rollback` may wait for the disk."""
 
     def rollback(self) -> None: ...

@@ -12,11 +12,13 @@ from engine import forms
 from engine.aggregates.registry import State, aggregate
 from engine.functions.json import json_texts, stored
 from engine.lists import bounds, list_column, lists, stacked_bounds
-from engine.values.jsonvalue import quoted
+from engine.values.jsonvalue import jsonb, parse, quoted
 from storage.column import Array, Column, Positions
 from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from storage.lists import Bounds
 from storage.types import ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, BYTEA, JSON, JSONB, TEXT, Type
+
+_PIECE = 8192  # values that become text between two looks at whether somebody still wants them
 
 
 class Collected(State):
@@ -129,15 +131,24 @@ class _JsonAgg(Collected):
 
     def finish(self, count: int) -> Column:
         offsets, (items,) = self.ordered(count)
-        texts = json_texts(items, self.run)
-        if items.type.is_array or items.type.is_row:
+        texts = self._texts(items)
+        if self.result is JSON and (items.type.is_array or items.type.is_row):
             # PostgreSQL begins a line for each of them but the first
             firsts = set(offsets.tolist())
             texts = [
                 text if at in firsts or text == "null" else f"\n {text}" for at, text in enumerate(texts)
             ]
         rows = [f"[{', '.join(texts[a:b])}]" if b > a else None for a, b in pairwise(offsets.tolist())]
-        return stored(self.result, rows)
+        return Column.of(self.result, rows)
+
+    def _texts(self, items: Column) -> list[str]:
+        """Each value as it stands in the array: of jsonb in its form, which that of the array is made of."""
+        texts: list[str] = []
+        for start in range(0, len(items), _PIECE):
+            self.run.check()
+            some = json_texts(items.slice(start, start + _PIECE), self.run)
+            texts += some if self.result is JSON else [jsonb(parse(text)) for text in some]
+        return texts
 
 
 aggregate("json_agg", [ANYELEMENT], JSON, ordered=True)(_JsonAgg)

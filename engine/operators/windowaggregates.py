@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 from engine.aggregates.registry import BY_ID, State, start
 from engine.frames import Pieces, apart, common, distinct_frames, kept_rows, rows_of, sizes, varying, within
 from engine.late import bounded_rows
 from engine.run import Run
-from storage.column import Column, Mask
+from storage.column import Column, Mask, Positions
 from storage.types import Type
 
 _FEW = 16
@@ -51,7 +52,7 @@ def aggregated(
     types = [column.type for column in arguments]
     frames = len(pieces[0][0])
     if core is None and apart(pieces):
-        return _added(start(function, types, result, run), arguments, pieces, 0, frames).take(frame)
+        return _each(_added(start(function, types, result, run), arguments, pieces, 0, frames), frame, run)
     found = start(function, types, result, run).slide(arguments, rows, pieces, core)
     if found is None:
         many = int(sizes(pieces).sum()) > _FEW * (rows + frames) and not BY_ID[function].state.keeps_rows
@@ -60,7 +61,23 @@ def aggregated(
             found = Column.concat(list(_halved(begin, arguments, pieces, core, run)))
         else:
             found = _anew(function, arguments, result, pieces, run)
-    return found.take(frame)
+    return _each(found, frame, run)
+
+
+def _each(answers: Column, frame: Positions, run: Run) -> Column:
+    """The answers of frames as those of the rows that have them. Raises OutOfMemory."""
+    values = answers.values
+    if isinstance(values, pa.Array) and _is_varying(values.type) and len(frame) > len(answers):
+        ends = np.frombuffer(values.buffers()[1], np.int64)[values.offset : values.offset + len(values) + 1]
+        items = np.diff(ends)
+        size = answers.nbytes * (float(items[frame].sum()) / max(int(items.sum()), 1))
+        run.memory.grant().require(int(size), "Answers of a window that many rows share")
+        run.check()
+    return answers.take(frame)
+
+
+def _is_varying(kind: pa.DataType) -> bool:
+    return any(f(kind) for f in (pa.types.is_large_list, pa.types.is_large_string, pa.types.is_large_binary))
 
 
 def _halved(

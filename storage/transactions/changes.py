@@ -39,6 +39,7 @@ class TableChanges:
         self.table = table
         self.inserted: list[OwnRows] = []
         self.sealing: list[tuple[list[OwnRows], Future[list[Sealed]]]] = []  # see storage.segments.bulk
+        self.given_up = False  # whether those who make files of its rows are to stop
         self.deleted: dict[int, tuple[int, int]] = {}  # committed row id -> (command, successor or 0)
         self.kept_keys: set[int] = set()  # those of `deleted` whose successors have the same keys
         self._order: list[int] = []  # of `deleted`, for cutting back

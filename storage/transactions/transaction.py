@@ -260,7 +260,7 @@ class Transaction(Defining):
                         break
                     wait.begin([other], ROW_WAIT)
                 wait.sleep()
-        self._database.bulk.consider(changes)
+        self._database.bulk.consider(changes, self.check)
         return row_ids
 
     def insert_free(self, table: int, batch: Batch, arbiters: Collection[UniqueKey]) -> Positions:
@@ -269,7 +269,7 @@ class Transaction(Defining):
         waits, oldest = self._database.waits, self._database.oldest
         place = arbiters_of.Place(waits, store, changes, self.catalog, self._command, oldest)
         row_ids = arbiters_of.insert_free(self, place, batch, arbiters)
-        self._database.bulk.consider(changes)
+        self._database.bulk.consider(changes, self.check)
         return row_ids
 
     def made_since(self, table: int, row_ids: Positions, command: int) -> Mask:
@@ -326,7 +326,7 @@ class Transaction(Defining):
         _, changes, store = self._write(table)
         with store.lock:
             row_ids = changes.insert(batch, self._command)
-        self._database.bulk.consider(changes)
+        self._database.bulk.consider(changes, self.check)
         return row_ids
 
     def lock(self, table: int, row_ids: Positions, mode: RowMode, policy: Policy = "wait") -> Positions:
@@ -454,7 +454,7 @@ class Transaction(Defining):
         try:
             if self.changed:
                 for changes in self.changes.values():
-                    self._database.bulk.finish(changes)
+                    self._database.bulk.finish(changes, self.check)
                 self._position = self._database.record(self)
             elif self._drew and self.synchronous:
                 self._position = self._database.position
@@ -490,10 +490,8 @@ class Transaction(Defining):
 
     @property
     def waits_to_roll_back(self) -> bool:
-        """Whether `rollback` may wait: for files that are being made, or for the disk."""
-        if self._drew and self.synchronous:
-            return True
-        return any(changes.sealing for changes in self.changes.values())
+        """Whether `rollback` may wait: for the disk."""
+        return self._drew and self.synchronous
 
     def rollback(self) -> None:
         """See storage.seams.Transaction."""

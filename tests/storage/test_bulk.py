@@ -150,6 +150,7 @@ def test_rollback_removes_the_files(database: Database, table: int) -> None:
     fill(transaction, table, 0, 100)
     assert files(database)
     transaction.rollback()
+    database.bulk.close()  # what was just being made is made, or given up
     assert files(database) == set()
     fill(again := database.begin(), table, 0, 10)
     again.commit()
