@@ -121,7 +121,10 @@ class FindRow:
 
     def find(self, store: Store, commit: int, given: Given) -> Row | None:
         """The row that `commit` sees, if there is one. Raises WouldBlock."""
-        key = tuple([cell(given) for cell in self.cells])
+        try:
+            key = tuple([cell(given) for cell in self.cells])
+        except _Unfit:  # no key is as large
+            return None
         return None if None in key else self.key.find(store, commit, key)
 
 
@@ -164,18 +167,31 @@ def _find(scan: IndexScan, wanted: Sequence[int], catalog: Catalog) -> FindRow |
     types = [relation.definition(number).type for number in scan.key.numbers]
     if len(items) != len(types):
         return None
-    key, cells = PointKey.of(relation, scan.key, wanted), _cells(items, types)
+    key, cells = PointKey.of(relation, scan.key, wanted), _cells(items, types, _key_cell)
     return None if key is None or cells is None else FindRow(key, cells)
 
 
-def _cells(expressions: Sequence[Expression], types: Sequence[Type]) -> tuple[Cell, ...] | None:
+def _cells(
+    expressions: Sequence[Expression],
+    types: Sequence[Type],
+    made: Callable[[Expression, Type], Cell | None] | None = None,
+) -> tuple[Cell, ...] | None:
     found = []
     for expression, type in zip(expressions, types, strict=True):
-        cell = _cell(expression, type)
+        cell = (made or _cell)(expression, type)
         if cell is None:
             return None
         found.append(cell)
     return tuple(found)
+
+
+def _key_cell(expression: Expression, type: Type) -> Cell | None:
+    """What a column of a key is compared with: whole numbers of any width are the same."""
+    given = expression.type
+    if given in _BITS and type in _BITS and given != type:
+        cell = _cell(expression, given)
+        return None if cell is None else _fitting(cell, given, type)
+    return _cell(expression, type)
 
 
 def _cell(expression: Expression, type: Type) -> Cell | None:
