@@ -49,6 +49,8 @@ STATEMENTS = {
     "found": "SELECT id, name FROM plain WHERE id = $1",
     "every": "SELECT * FROM plain WHERE $1 = id",
     "word": "SELECT id FROM strict WHERE word = $2 AND $1::int IS NOT NULL",
+    "narrow": "SELECT name FROM plain WHERE id = $1::smallint",
+    "wide": "SELECT word FROM strict WHERE id = $1::bigint",
     "pair": "SELECT word, id FROM drawn WHERE word = $2 AND small = $1",
 }
 _BETWEEN = (
@@ -159,7 +161,13 @@ def _values(choose: Random, name: str) -> tuple[bytes | None, ...]:
         given = [values[-1] if choose.random() < 0.03 else choose.choice(values[:-1]) for values in _KINDS]
         return tuple(None if choose.random() < 0.1 else value for value in given)
     values = {"drawn": [word()], "both": [number(), b"%d" % choose.randrange(9), word()]}
-    values |= {"gone": [number()], "found": [number()], "every": [number()]}
+    values |= {
+        "gone": [number()],
+        "found": [number()],
+        "every": [number()],
+        "narrow": [number()],
+        "wide": [number()],
+    }
     return tuple(None if choose.random() < 0.05 else v for v in values.get(name, [number(), word()]))
 
 
