@@ -22,10 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from engine import forms
 from engine.forms import Style, bits
+from engine.forms.numbers import written
 from sql.keywords import COLUMN_NAMES, RESERVED
 from sql.tokens import Kind, Token
 from sql.typenames import starts_type
@@ -245,9 +245,5 @@ def _value(token: Token, type: Type, style: Style) -> Column:
     if token.kind is Kind.BITS:
         return Column.scalar(BIT, bits.pack(bits.read_digits(token.text)))
     if type is NUMERIC:
-        decimal = Decimal(token.text)
-        exponent = decimal.as_tuple().exponent
-        return Column.scalar(
-            NUMERIC, Decimal(f"{decimal:f}") if isinstance(exponent, int) and exponent > 0 else decimal
-        )
+        return Column.scalar(NUMERIC, written(token.text))
     return Column.scalar(type, int(token.text))

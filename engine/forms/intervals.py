@@ -190,12 +190,19 @@ class _Sum:
             self.days += sign * count * each
             self._days(sign * fraction * each)
         elif unit == "month":
+            self._fits(count)
             self.months += sign * count
             self._days(sign * fraction * 30)
         elif unit in _MONTHS:
+            self._fits(count * _MONTHS[unit] // 12)
             self.months += sign * (count * _MONTHS[unit] + round(fraction * _MONTHS[unit]))
         else:
             self.micros += sign * (count * _MICROS[unit] + round(fraction * _MICROS[unit]))
+
+    def _fits(self, count: int) -> None:
+        """Years and months are each counted in 32 bits, before they are months together."""
+        if count >= 1 << 31:
+            raise _overflow(self.text)
 
     def _days(self, days: float) -> None:
         whole = int(days)

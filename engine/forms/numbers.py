@@ -210,6 +210,17 @@ def write_numeric(column: Column, style: Style) -> pa.Array:
     return pa.array([None if v is None else numeric_text(v) for v in column.tolist()], pa.large_string())
 
 
+def written(word: str) -> Decimal:
+    """The numeric that a word is, without an exponent above 0. Raises NumericValueOutOfRange."""
+    value = Decimal(word)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return value
+    if exponent < -_SCALE or (value != 0 and value.adjusted() >= _WHOLE) or exponent > _WHOLE:
+        raise NumericValueOutOfRange("value overflows numeric format")
+    return Decimal(format(value, "f")) if exponent > 0 else value
+
+
 def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
     """Decimal notation, NaN, Infinity; an exponent moves the scale."""
     values = []
@@ -218,15 +229,9 @@ def read_numeric(type: Type, texts: list[str], style: Style) -> list[Decimal]:
         if not _NUMERIC.fullmatch(word):
             raise invalid(type, text)
         try:
-            value = Decimal(word)
+            value = written(word)
         except InvalidOperation:
             raise invalid(type, text) from None
-        exponent = value.as_tuple().exponent
-        if isinstance(exponent, int):
-            if exponent < -_SCALE or (value != 0 and value.adjusted() >= _WHOLE) or exponent > _WHOLE:
-                raise NumericValueOutOfRange("value overflows numeric format")
-            if exponent > 0:
-                value = Decimal(format(value, "f"))
         value = value if value else value.copy_abs()  # numeric has no other zero
         values.append(value if type.modifier == -1 else fitted(type, value))
     return values

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from sqlglot import exp
 
 from engine.expressions import Constant, Expression, Parameter
 from engine.forms import bits
+from engine.forms.numbers import written
 from sql.binding.arrays import cast_constructor
 from sql.binding.base import Binding, binds
 from sql.coerce import coerce
@@ -17,6 +16,7 @@ from storage.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
     InvalidTextRepresentation,
+    NumericValueOutOfRange,
     SqlSyntaxError,
     UndefinedObject,
     UndefinedParameter,
@@ -36,7 +36,10 @@ def constant(binding: Binding, literal: Literal, sign: str = "") -> Expression:
             context.resolved.literals[id(made)] = literal
         return binding.remember(made, token.position)
     if token.kind is Kind.NUMBER:
-        return number(binding, sign + token.text)
+        try:
+            return number(binding, sign + token.text)
+        except NumericValueOutOfRange as error:
+            raise error.at(token.position) from None
     if token.kind is Kind.HEX:
         if len(token.text) % 2:
             raise InvalidTextRepresentation(
@@ -60,11 +63,7 @@ def number(binding: Binding, text: str) -> Expression:
             return Constant(context.constant(INT4, value))
         if -(2**63) <= value < 2**63:
             return Constant(context.constant(INT8, value))
-    decimal = Decimal(text)
-    exponent = decimal.as_tuple().exponent
-    if isinstance(exponent, int) and exponent > 0:
-        decimal = Decimal(f"{decimal:f}")
-    return Constant(context.constant(NUMERIC, decimal))
+    return Constant(context.constant(NUMERIC, written(text)))
 
 
 def parameter(binding: Binding, mark: ParameterMark) -> Expression:
