@@ -19,7 +19,6 @@ Check = Callable[[str, str], None]
 
 CHECK_OPTION, SECURITY_BARRIER, SECURITY_INVOKER = "check_option", "security_barrier", "security_invoker"
 SEGMENT_ROWS = "columnstore_segment_rows"
-MOST_SEGMENT_ROWS = 2**31 - 1
 _MOST = 2**31 - 1
 _TOAST = "toast"
 
@@ -89,7 +88,7 @@ TABLE: dict[str, Check] = {
     "parallel_workers": partial(_whole, 0, 1024),
     "toast_tuple_target": partial(_whole, 128, 8160),
     "user_catalog_table": _boolean,
-    SEGMENT_ROWS: partial(_whole, 1, MOST_SEGMENT_ROWS),
+    SEGMENT_ROWS: partial(_whole, 1, _MOST),
 }
 VIEW: dict[str, Check] = {
     CHECK_OPTION: partial(_choice, ("local", "cascaded"), '"local" and "cascaded"'),

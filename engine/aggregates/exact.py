@@ -92,35 +92,33 @@ class ExactSums:
         """Bring every digit but the last into 0 to 2^32 - 1; the last keeps the sign."""
         if not self.limbs.shape[1]:
             return
-        self.digits()
-        for k in range(self.limbs.shape[1] - 1):
-            carry = self.limbs[:, k] >> 32
-            self.limbs[:, k] &= LOW
-            self.limbs[:, k + 1] += carry
+        _carry(self.digits())
 
     def digits(self) -> Positions:
         """The digits without carries, the last of them with room for what others carry to it."""
-        if self.limbs.shape[1]:
-            top = self.limbs[:, -1]
-            if ((top > 1 << 40) | (top < -(1 << 40))).any():
-                self._widen(self.low, self.low + self.limbs.shape[1] + 1)
+        if _is_full(self.limbs):
+            self._widen(self.low, self.low + self.limbs.shape[1] + 1)
         return self.limbs
 
     def merge(self, other: ExactSums, groups: Positions) -> None:
-        """Add the sums of another, whose group i is this one's groups[i]."""
+        """Add the sums of another, whose group i is this one's groups[i].
+
+        The other stays as it is: the parts of what goes aside are merged with one another's groups at once.
+        """
         places = groups[: other.count]
         np.logical_or.at(self.specials, places, other.specials)
         if not other.limbs.shape[1]:
             return
-        other._carry()
+        limbs = np.pad(other.limbs, ((0, 0), (0, int(_is_full(other.limbs)))))
+        _carry(limbs)
         self._carry()
-        self._widen(other.low, other.low + other.limbs.shape[1])
+        self._widen(other.low, other.low + limbs.shape[1])
         start = other.low - self.low
-        behind = start + other.limbs.shape[1]
+        behind = start + limbs.shape[1]
         for first in range(0, len(places), _MERGED):
             self._carry()
             piece = places[first : first + _MERGED]
-            np.add.at(self.limbs[:, start:behind], piece, other.limbs[first : first + _MERGED])
+            np.add.at(self.limbs[:, start:behind], piece, limbs[first : first + _MERGED])
         self.rows = min(len(places), _MERGED)
 
     def over(self, pieces: Pieces) -> ExactSums:
@@ -191,3 +189,19 @@ class ExactSums:
     def special(self) -> Array:
         """Groups that saw NaN or an infinity."""
         return np.asarray(self.specials.any(axis=1))
+
+
+def _is_full(limbs: Positions) -> bool:
+    """Whether what others carry to a last digit might be too much for it."""
+    if not limbs.shape[1]:
+        return False
+    top = limbs[:, -1]
+    return bool(((top > 1 << 40) | (top < -(1 << 40))).any())
+
+
+def _carry(limbs: Positions) -> None:
+    """Bring every digit but the last into 0 to 2^32 - 1; the last keeps the sign."""
+    for k in range(limbs.shape[1] - 1):
+        carry = limbs[:, k] >> 32
+        limbs[:, k] &= LOW
+        limbs[:, k + 1] += carry

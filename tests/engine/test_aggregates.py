@@ -234,3 +234,30 @@ def test_correlations_of_many_groups_are_those_of_each() -> None:
         sums = (sum(a), sum(v * v for v in a), sum(b), sum(v * v for v in b), products)
         wanted.append(None if n < 1 else statistics._correlation(n, 1, *sums))
     assert many.finish(3000).tolist() == wanted
+
+
+def held(value: Any) -> Any:
+    """What a state holds, to be compared: arrays as lists."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [held(each) for each in value]
+    if isinstance(value, ExactSums):
+        return held(vars(value))
+    if isinstance(value, dict):
+        return {name: held(each) for name, each in value.items() if name != "run"}
+    return repr(value)
+
+
+@pytest.mark.parametrize("id", sorted(id for id in BY_ID if id.endswith(("(float8)", "(float8,float8)"))))
+def test_what_is_merged_stays_as_it_is(id: str) -> None:
+    random = np.random.default_rng(7)
+    columns = [Column(FLOAT8, -random.random(500) * 2.0**60) for _ in BY_ID[id].arguments]
+    groups = random.integers(0, 5, 500)
+    types = [FLOAT8] * len(columns)
+    part, whole = state(id, types), state(id, types)
+    part.update(groups, columns, 5)
+    before = held(vars(part))
+    for _ in range(2):
+        whole.merge(part, np.array([6, 2, 0, 3, 4]), 7)
+        assert held(vars(part)) == before
