@@ -167,31 +167,25 @@ def _find(scan: IndexScan, wanted: Sequence[int], catalog: Catalog) -> FindRow |
     types = [relation.definition(number).type for number in scan.key.numbers]
     if len(items) != len(types):
         return None
-    key, cells = PointKey.of(relation, scan.key, wanted), _cells(items, types, _key_cell)
+    compared = [_compared(item, type) for item, type in zip(items, types, strict=True)]
+    key, cells = PointKey.of(relation, scan.key, wanted), _cells(compared, types)
     return None if key is None or cells is None else FindRow(key, cells)
 
 
-def _cells(
-    expressions: Sequence[Expression],
-    types: Sequence[Type],
-    made: Callable[[Expression, Type], Cell | None] | None = None,
-) -> tuple[Cell, ...] | None:
+def _compared(item: Expression, type: Type) -> Expression:
+    """What a column of a key is compared with, in its type: whole numbers of any width are the same."""
+    other = item.type in _BITS and type in _BITS and item.type != type
+    return Cast(item, type) if other else item
+
+
+def _cells(expressions: Sequence[Expression], types: Sequence[Type]) -> tuple[Cell, ...] | None:
     found = []
     for expression, type in zip(expressions, types, strict=True):
-        cell = (made or _cell)(expression, type)
+        cell = _cell(expression, type)
         if cell is None:
             return None
         found.append(cell)
     return tuple(found)
-
-
-def _key_cell(expression: Expression, type: Type) -> Cell | None:
-    """What a column of a key is compared with: whole numbers of any width are the same."""
-    given = expression.type
-    if given in _BITS and type in _BITS and given != type:
-        cell = _cell(expression, given)
-        return None if cell is None else _fitting(cell, given, type)
-    return _cell(expression, type)
 
 
 def _cell(expression: Expression, type: Type) -> Cell | None:

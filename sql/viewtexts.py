@@ -34,28 +34,31 @@ def bind_view(schema: str, name: str, context: BindContext, queries: QueryBinder
     """The view as a query, its columns under the names and types that the view declares."""
     view = VIEWS[schema, name]
     path = ("pg_catalog", "information_schema")
-    inside = replace(
+    own = replace(
         context, search_path=path, names=set(), text=view.text, resolved=None, acting=BOOTSTRAP_ROLE
     )
-    bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
+    bound = queries(kept_tree(view.text), Frame(), own, {}, resolve=False)
     assert len(bound.columns) == len(view.columns), f"{name} declares {len(view.columns)} columns"
     expressions = tuple(
-        coerce(Reference(i, column.type, column.name), type, "e", 0, inside)
+        coerce(Reference(i, column.type, column.name), type, "e", 0, own)
         for i, (column, (_, type)) in enumerate(zip(bound.columns, view.columns, strict=True))
     )
     columns = tuple(ScopeColumn(n, t, view.oid, i) for i, (n, t) in enumerate(view.columns, 1))
     return Bound(Project(bound.node, expressions), columns)
 
 
+def inside(view: View, context: BindContext) -> BindContext:
+    """What a view's text is bound in where `context` names the view."""
+    return replace(context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=acting(view))
+
+
 def bind_stored(view: View, context: BindContext, queries: QueryBinder) -> Bound:
     """A view as a query, its columns under the names and types that it has."""
-    inside = replace(
-        context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=acting(view)
-    )
-    bound = queries(kept_tree(view.text), Frame(), inside, {}, resolve=False)
-    context.volatile = context.volatile or inside.volatile
+    own = inside(view, context)
+    bound = queries(kept_tree(view.text), Frame(), own, {}, resolve=False)
+    context.volatile = context.volatile or own.volatile
     expressions = tuple(
-        coerce(Reference(i, column.type, column.name), wanted.type, "e", 0, inside)
+        coerce(Reference(i, column.type, column.name), wanted.type, "e", 0, own)
         for i, (column, wanted) in enumerate(zip(bound.columns, view.columns, strict=True))
     )
     columns = tuple(ScopeColumn(c.name, c.type, view.oid, i) for i, c in enumerate(view.columns, 1))

@@ -12,7 +12,7 @@ from engine import forms
 from engine.aggregates.registry import State, aggregate
 from engine.functions.json import json_texts, stored
 from engine.lists import bounds, list_column, lists, stacked_bounds
-from engine.values.jsonvalue import jsonb, parse, quoted
+from engine.values.jsonvalue import quoted
 from storage.column import Array, Column, Positions
 from storage.errors import ArraySubscriptError, InvalidParameterValue, NullValueNotAllowed
 from storage.lists import Bounds
@@ -147,7 +147,7 @@ class _JsonAgg(Collected):
         for start in range(0, len(items), _PIECE):
             self.run.check()
             some = json_texts(items.slice(start, start + _PIECE), self.run)
-            texts += some if self.result is JSON else [jsonb(parse(text)) for text in some]
+            texts += stored(self.result, some).tolist()
         return texts
 
 

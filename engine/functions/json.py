@@ -250,7 +250,7 @@ def _iso(text: str) -> str:
     return text + ":00" if len(text) > 3 and text[-3] in "+-" else text
 
 
-def stored(type: Type, texts: list[str | None]) -> Column:
+def stored(type: Type, texts: Sequence[str | None]) -> Column:
     """JSON texts as json, or in jsonb's form."""
     if type is JSONB:
         texts = [None if t is None else jsonvalue.jsonb(jsonvalue.parse(t)) for t in texts]

@@ -24,14 +24,14 @@ from sql.binding.windows import definitions_of
 from sql.context import BindContext
 from sql.expressions import is_set, references
 from sql.logical import Barrier, Filter, Node
-from sql.needs import Need, acting
+from sql.needs import Need
 from sql.parse import parse_query
 from sql.relations import find_relation
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from sql.storageparameters import CHECK_OPTION, SECURITY_BARRIER, is_on
 from sql.tokens import lex
 from sql.views.registry import SystemView
-from sql.viewtexts import PATH
+from sql.viewtexts import inside
 from storage.definitions import Table, View, ViewColumn
 from storage.errors import FeatureNotSupported, ObjectNotInPrerequisiteState
 from storage.systemcolumns import SYSTEM_NAMES
@@ -120,15 +120,13 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     if why:
         return why
     assert isinstance(tree, exp.Select)
-    inside = replace(
-        context, search_path=PATH, names=set(), text=view.text, resolved=None, acting=acting(view)
-    )
+    within = inside(view, context)
     named = tree.args["from_"].this
     schema = named.args.get("db")
-    found = find_relation(inside, named.this.this, "" if schema is None else schema.this)
+    found = find_relation(within, named.this.this, "" if schema is None else schema.this)
     if isinstance(found.source, SystemView) or getattr(found.source, "materialized", None) is not None:
         return _SINGLE
-    under = _through(found.source, verb, inside)
+    under = _through(found.source, verb, within)
     if any(node.this.this in SYSTEM_NAMES for node in tree.find_all(exp.Column) if _is_name(node.this)):
         raise FeatureNotSupported(_cannot(verb, view), detail="It shows system columns.")
     alias = named.args.get("alias")
@@ -138,7 +136,7 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
     renamed = {place: column.this for place, column in zip(under.places, given, strict=False)}
     columns = (replace(c, name=renamed.get(at, c.name)) for at, c in enumerate(under.columns))
     scope.add(Relation(name, tuple(columns), schema=found.schema))
-    binding = Binding(inside, scope, "SELECT", aggregates=Aggregates(), windows=Windows(), sets=True)
+    binding = Binding(within, scope, "SELECT", aggregates=Aggregates(), windows=Windows(), sets=True)
     binding.definitions = definitions_of(tree)
     items = [binding.bind(item.this if isinstance(item, exp.Alias) else item) for item in tree.expressions]
     for calls, what in ((binding.aggregates, "aggregate functions"), (binding.windows, "window functions")):
@@ -151,7 +149,7 @@ def _bound(view: View, tree: exp.Expression, verb: str, context: BindContext) ->
         detail = f'Not each of its columns is one of "{found.source.name}".'
         raise FeatureNotSupported(_cannot(verb, view), detail=detail)
     where = tree.args.get("where")
-    place = Binding(inside, scope, "WHERE")
+    place = Binding(within, scope, "WHERE")
     own = () if where is None else (Check(view.name, place.condition(where.this, "WHERE")),)
     conditions, checks = (*under.conditions, *own), under.checks
     option = dict(view.options).get(CHECK_OPTION, "").lower()
