@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from engine.operators import Operator, RecursiveUnion, Shared, WorkTable
 from sql.bound import Bound, QueryBinder
+from sql.coerce import common_type
 from sql.context import BindContext
 from sql.cycles import Cycles
 from sql.expressions import is_volatile
@@ -233,6 +234,7 @@ def _recursive(
     if len(step.columns) != len(columns):
         raise SqlSyntaxError("each UNION query must have the same number of columns", position=position)
     for number, (a, b) in enumerate(zip(own, step.columns, strict=False), 1):
+        common_type((a.type, b.type), "UNION", (0, position_of(query.expression)))
         if a.type.oid != b.type.oid and b.type.name != "unknown":
             raise DatatypeMismatch(
                 f'recursive query "{name}" column {number} has type {a.type} in non-recursive term '

@@ -27,6 +27,7 @@ from storage.errors import (
     InvalidRowCountInLimit,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedTable,
 )
 from storage.types import INT8
 
@@ -64,7 +65,7 @@ def _check_ties(count: exp.Expression, mark: FunctionMark, keys: tuple[SortKey, 
     if isinstance(count.unnest(), exp.Null):
         raise InvalidRowCountInLimit("row count cannot be null in FETCH FIRST ... WITH TIES clause")
     if not keys:
-        raise SqlSyntaxError("WITH TIES cannot be specified without ORDER BY clause", position=mark.position)
+        raise SqlSyntaxError("WITH TIES cannot be specified without ORDER BY clause")
 
 
 def _limit(tree: exp.Expression, clause: str, context: BindContext, scope: Scope) -> Expression:
@@ -124,6 +125,18 @@ def bare_name(tree: exp.Expression) -> str | None:
     return None
 
 
+def _must_be_outputs(tree: exp.Expression, names: list[str]) -> None:
+    """Raise what is wrong with a column that the result of a set operation does not have."""
+    for column in tree.find_all(exp.Column):
+        table, name = column.args.get("table"), column.this.args["this"]
+        if table is not None:
+            raise UndefinedTable(
+                f'missing FROM-clause entry for table "{table.this}"', position=position_of(column)
+            )
+        if isinstance(name, str) and name not in names:
+            raise UndefinedColumn(f'column "{name}" does not exist', position=position_of(column))
+
+
 def _output_place(tree: exp.Expression, names: list[str]) -> int:
     position = position_of(tree)
     literal = mark_of(tree, Literal)
@@ -142,8 +155,7 @@ def _output_place(tree: exp.Expression, names: list[str]) -> int:
         if names.count(name) > 1:
             raise AmbiguousColumn(f'ORDER BY "{name}" is ambiguous', position=position)
         return names.index(name)
-    if name is not None:
-        raise UndefinedColumn(f'column "{name}" does not exist', position=position)
+    _must_be_outputs(tree, names)
     raise FeatureNotSupported(
         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
         detail="Only result column names can be used, not expressions or functions.",

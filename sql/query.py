@@ -70,7 +70,9 @@ def plan_source(
     """
     bound = bind_query(tree, context.frame, context, tables, resolve=False)
     if len(bound.columns) > len(columns):
-        raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(tree))
+        items = tree.expressions  # a * among them: which one is too many is not told
+        first = items[len(columns)] if len(items) == len(bound.columns) else tree
+        raise SqlSyntaxError("INSERT has more expressions than target columns", position=position_of(first))
     node = bound.node
     if isinstance(node, Project) and not node.sets:
         child, given = node.child, node.expressions

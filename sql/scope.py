@@ -132,10 +132,10 @@ class Scope:
         # common table expressions by name: see sql.commontables
         self.tables: Mapping[str, Any] = {} if tables is None else tables
 
-    def add(self, relation: Relation, position: int = 0) -> Relation:
+    def add(self, relation: Relation) -> Relation:
         """Put a relation behind those that are there. Raises DuplicateAlias."""
         if relation.name and any(r.name == relation.name for r in self.relations):
-            raise DuplicateAlias(f'table name "{relation.name}" specified more than once', position=position)
+            raise DuplicateAlias(f'table name "{relation.name}" specified more than once')
         relation.offset = self.width
         self.width += relation.width
         self.relations.append(relation)

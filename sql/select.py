@@ -258,6 +258,8 @@ class _Select:
                 )
             for relation in self.scope.relations:
                 relation.read(*range(len(relation.columns)))
+            for shown in self.stars:
+                self.binding.remember(shown.expression, position_of(star))
             return [Target(s.name, None, s.expression, s.column.table, s.column.number) for s in self.stars]
         name = qualified.args["table"].this
         schema = qualified.args.get("db")
@@ -267,9 +269,10 @@ class _Select:
             raise self.scope.no_entry(name, place, position_of(qualified))
         relation, scope = found
         relation.read(*range(len(relation.columns)))
+        columns = (self.scope.lift(scope.column(relation, i), scope) for i in range(len(relation.shown)))
         return [
-            Target(c.name, None, self.scope.lift(scope.column(relation, i), scope), c.table, c.number)
-            for i, c in enumerate(relation.shown)
+            Target(c.name, None, self.binding.remember(e, position_of(qualified)), c.table, c.number)
+            for c, e in zip(relation.shown, columns, strict=True)
         ]
 
     def _row_star(self, item: exp.Dot) -> list[Target]:

@@ -21,7 +21,7 @@ from sql.coerce import common_type
 from sql.context import BindContext
 from sql.expressions import conjunction, references, shift
 from sql.functionsources import bind_rows, definitions, function_node, outside, plain_name, spread
-from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node
+from sql.logical import Apply, Get, Join, JoinKind, Leaf, Node, Project
 from sql.marks import FunctionMark, mark_of, opening_of, position_of
 from sql.notation import Result
 from sql.relations import find_relation
@@ -218,8 +218,8 @@ class Sources:
                     return self._function(tree, tree.this, left, kind)
                 return self._lateral(tree, left, kind)
             case exp.Subquery() if isinstance(tree.this, exp.Table) or _is_join(tree.this):
-                _only(tree, "this joins")
-                return self._chain(tree.this, (), None)
+                _only(tree, "this alias joins")
+                return self._chain(tree.this, (), None) if tree.alias == "" else self._named_join(tree)
             case exp.Subquery():
                 _only(tree, "this alias with_ order limit offset joins")
                 return self._subquery(tree)
@@ -228,12 +228,10 @@ class Sources:
                 return self._subquery(tree)
         raise FeatureNotSupported(f"{tree.key.upper()} in FROM is not supported", position=position_of(tree))
 
-    def _add(
-        self, node: Node, name: str, columns: Sequence[ScopeColumn], position: int, **more: object
-    ) -> Item:
+    def _add(self, node: Node, name: str, columns: Sequence[ScopeColumn], **more: object) -> Item:
         start = self.scope.width
         relation = Relation(name, tuple(columns), **more)  # type: ignore[arg-type]
-        self.scope.add(relation, position)
+        self.scope.add(relation)
         stars = [
             StarColumn(column.name, self.scope.column(relation, i), column)
             for i, column in enumerate(relation.shown)
@@ -250,8 +248,8 @@ class Sources:
             if tree.args.get("sample") is not None:
                 raise not_a_table(position)
             bound = common.reference(position)
-            columns = _renamed(bound.columns, names, alias or name, position)
-            return self._add(bound.node, alias or name, columns, position, common=True, apart=common.apart)
+            columns = _renamed(bound.columns, names, alias or name)
+            return self._add(bound.node, alias or name, columns, common=True, apart=common.apart)
         databases.of_table(tree, self.context)
         found = find_relation(self.context, name, "" if schema is None else plain_name(schema), position)
         more: dict[str, object] = {}
@@ -282,14 +280,13 @@ class Sources:
         sample = tree.args.get("sample")
         if sample is not None:
             node = sampled(node, sample, position, self.context, self.scope)
-        columns = _renamed(columns, names, alias or name, position)
+        columns = _renamed(columns, names, alias or name)
         if self.context.resolved is not None:
             self.context.resolved.tables[id(tree)] = TableName(oid, found.schema, name, alias or name)
         return self._add(
             node,
             alias or name,
             columns,
-            position,
             renamed=len(names),
             schema="" if alias else found.schema,
             table=oid,
@@ -304,8 +301,20 @@ class Sources:
     def _subquery(self, tree: exp.Expression) -> Item:
         alias, names = self._must_alias(tree, tree)
         bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
-        columns = _renamed(bound.columns, names, alias, position_of(tree))
-        return self._add(bound.node, alias, columns, position_of(tree))
+        columns = _renamed(bound.columns, names, alias)
+        return self._add(bound.node, alias, columns)
+
+    def _named_join(self, tree: exp.Subquery) -> Item:
+        """(a JOIN b ...) AS x: its columns under one name, those of its parts unseen."""
+        alias, names = _alias(tree)
+        inner = Scope(self.scope.frame, self.scope.tables)
+        node, stars = Sources(inner, self.context, self.queries).bind(tree.this, ())
+        for relation in inner.relations:
+            relation.read(*range(len(relation.columns)))
+        self.scope.unreachable |= {relation.name for relation in inner.relations}
+        columns = _renamed([replace(s.column, name=s.name) for s in stars], names, alias, "join expression")
+        node = Project(node, tuple(star.expression for star in stars))
+        return self._add(node, alias, columns)
 
     def _must_alias(self, tree: exp.Expression, query: exp.Expression) -> tuple[str, list[str]]:
         """The alias of a query in FROM, and of its columns. Raises SqlSyntaxError where it has none."""
@@ -325,8 +334,8 @@ class Sources:
         alias, names = self._must_alias(tree, tree.this)
         frame = Frame(self.scope)
         bound = self.queries(tree.this, frame, self.context, self.scope.tables)
-        columns = _renamed(bound.columns, names, alias, position_of(tree))
-        item = self._add(bound.node, alias, columns, position_of(tree))
+        columns = _renamed(bound.columns, names, alias)
+        item = self._add(bound.node, alias, columns)
         return self._applied(item, frame, left, kind, position_of(tree))
 
     def _applied(self, item: Item, frame: Frame, left: Item | None, kind: JoinKind, position: int) -> Item:
@@ -336,8 +345,10 @@ class Sources:
         if left is None:
             left = Item(Leaf(OneRow()), item.start, [])
         if kind not in ("inner", "left"):
+            read = (self.scope.origin(index) for index in sorted(references(*frame.arguments)))
+            name = next((found[0].name for found in read if found is not None), "")
             raise InvalidColumnReference(
-                "invalid reference to FROM-clause entry",
+                f'invalid reference to FROM-clause entry for table "{name}"',
                 detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
                 position=position,
             )
@@ -371,14 +382,14 @@ class Sources:
         ordinality = bool(tree.args.get("ordinality"))
         if ordinality:
             columns.append(ScopeColumn("ordinality", INT8))
-        columns = list(_renamed(columns, names, alias or plain, mark.position))
+        columns = list(_renamed(columns, names, alias or plain))
         calls = [bound.expression, *bound.beside]
         if not references(*frame.arguments):
             calls = [outside(expression, frame) for expression in calls]
             frame.arguments = []
         node = function_node(calls, bound.columns, ordinality, bound.fields)
         single = len(columns) == 1
-        item = self._add(node, alias or plain, columns, mark.position, function=single)
+        item = self._add(node, alias or plain, columns, function=single)
         return self._applied(item, frame, left, kind, mark.position)
 
     def _routine(
@@ -411,7 +422,7 @@ class Sources:
         ordinality = bool(tree.args.get("ordinality"))
         if ordinality:
             columns.append(ScopeColumn("ordinality", INT8))
-        columns = list(_renamed(columns, names, alias or plain, position))
+        columns = list(_renamed(columns, names, alias or plain))
         values = tuple(outside(value, frame) for value in found.values)
         rows = None
         if not ordinality and not defined:
@@ -425,7 +436,7 @@ class Sources:
             node = Leaf(replace(found.scan(), arguments=arguments, ordinality=ordinality))
         if row is not None:
             node = spread(node, row, ordinality)
-        item = self._add(node, alias or plain, columns, position, function=len(columns) == 1)
+        item = self._add(node, alias or plain, columns, function=len(columns) == 1)
         if rows is not None and frame.arguments and not references(*frame.arguments):
             return self._applied(item, frame, None, "inner", position)
         return self._applied(item, frame, left, kind, position)
@@ -485,12 +496,11 @@ def _alias(tree: exp.Expression, *, defined: bool = False) -> tuple[str, list[st
 
 
 def _renamed(
-    columns: Sequence[ScopeColumn], names: list[str], table: str, position: int
+    columns: Sequence[ScopeColumn], names: list[str], table: str, what: str = "table"
 ) -> tuple[ScopeColumn, ...]:
     if len(names) > len(columns):
         raise InvalidColumnReference(
-            f'table "{table}" has {len(columns)} columns available but {len(names)} columns specified',
-            position=position,
+            f'{what} "{table}" has {len(columns)} columns available but {len(names)} columns specified'
         )
     return tuple(
         replace(column, name=names[i]) if i < len(names) else column for i, column in enumerate(columns)

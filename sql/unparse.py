@@ -215,7 +215,7 @@ class Unparser(ExpressionTexts):
                     text = "LATERAL " + self.nested(inner)
                 text = self._with_alias(text, tree)
             case exp.Subquery() if isinstance(tree.this, exp.Table) or _is_join(tree.this):
-                return self._joined(f"({self._item(tree.this)})", joins)
+                text = self._with_alias(f"({self._item(tree.this)})", tree)
             case exp.Subquery():
                 text = self._with_alias(self.nested(tree), tree)
             case exp.Values():

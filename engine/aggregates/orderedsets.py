@@ -22,7 +22,7 @@ from engine.aggregates.registry import HYPOTHETICAL, aggregate
 from engine.aggregates.selection import Selection, is_selectable
 from engine.functions.calls import call
 from engine.groups import number
-from engine.lists import list_column, lists
+from engine.lists import bounds, list_column, lists
 from engine.orders import order_words
 from storage.column import Array, Column, Positions
 from storage.errors import NumericValueOutOfRange
@@ -127,7 +127,7 @@ class _Percentiles(Collected):
         # the fractions of an array are not looked at where there are no rows
         fractions = fractions.with_valid(fractions.is_valid() & some[groups])
         items = self._at(fractions, groups, offsets, take)
-        return list_column(self.result, starts, items, given.is_valid() & some)
+        return list_column(self.result, starts, items, given.is_valid() & some, bounds=bounds(given))
 
     def _at(self, fractions: Column, groups: Positions, offsets: Array, take: Take) -> Column:
         """The value of each group at the fraction beside it; null where either is missing."""

@@ -35,7 +35,7 @@ TEXTS = array_of(TEXT)
 
 @lru_cache(1_000)
 def like_regex(pattern: str, ignore_case: bool) -> re.Pattern[str]:
-    """A LIKE pattern for Python's fullmatch."""
+    """A LIKE pattern, whose last character is no escape, for Python's fullmatch."""
     return re.compile(_like_body(pattern), re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
@@ -44,18 +44,31 @@ def _like_body(pattern: str) -> str:
     letters = iter(pattern)
     for letter in letters:
         if letter == "\\":
-            escaped = next(letters, None)
-            if escaped is None:
-                raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
-            out.append(re.escape(escaped))
+            out.append(re.escape(next(letters)))
         else:
             out.append({"%": ".*", "_": "."}.get(letter) or re.escape(letter))
     return "".join(out)
 
 
+def _ends_in_escape(pattern: str) -> bool:
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
+
+
+def _is_like(text: str, pattern: str, ignore_case: bool) -> bool:
+    """Whether all of a text is as a pattern says. Raises InvalidEscapeSequence.
+
+    A pattern that ends in an escape is like nothing, and an error for a text that gets as far.
+    """
+    if not _ends_in_escape(pattern):
+        return like_regex(pattern, ignore_case).fullmatch(text) is not None
+    if like_regex(pattern[:-1] + "_%", ignore_case).fullmatch(text):
+        raise InvalidEscapeSequence("LIKE pattern must not end with escape character")
+    return False
+
+
 def _like(column: Column, pattern: Column, ignore_case: bool) -> Mask:
-    if pattern.constant and not column.constant:
-        text = pattern.values[0].as_py()
+    text = pattern.values[0].as_py() if pattern.constant and not column.constant else None
+    if text is not None and not _ends_in_escape(text):
         if not ignore_case and "%" in text and not {*text} & {"_", "\\"}:
             return _has_parts(column.values, text)
         if "\\" not in text:
@@ -64,8 +77,7 @@ def _like(column: Column, pattern: Column, ignore_case: bool) -> Mask:
         return truth(pc.match_substring_regex(column.values, pattern=body))
     rows = max(len(column), len(pattern))
     pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
-    found = [like_regex(p, ignore_case).fullmatch(t) is not None for t, p in pairs]
-    return np.array(found, np.bool_)
+    return np.array([_is_like(t, p, ignore_case) for t, p in pairs], np.bool_)
 
 
 def _has_parts(texts: pa.Array, pattern: str) -> Mask:
@@ -131,8 +143,8 @@ def _bytes_like(column: Column, pattern: Column, _: Any) -> Mask:
     """LIKE over bytes: each byte a character."""
     rows = max(len(column), len(pattern))
     pairs = zip(column.spread(rows).tolist(), pattern.spread(rows).tolist(), strict=True)
-    found = [like_regex(p.decode("latin1"), False).fullmatch(t.decode("latin1")) for t, p in pairs]
-    return np.array([match is not None for match in found], np.bool_)
+    found = [_is_like(t.decode("latin1"), p.decode("latin1"), False) for t, p in pairs]
+    return np.array(found, np.bool_)
 
 
 operator("~~", [BYTEA, BYTEA], BOOL, constants=True)(_tester(_bytes_like, None, False))

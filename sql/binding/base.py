@@ -112,6 +112,7 @@ class Binding:
     select list's names, which WHERE may use where no column has the name. `definitions` are those of the
     level's WINDOW clause. `rows` makes a table function with
     several columns, called in the select list, part of FROM; `whole_rows` says that FROM is where we are.
+    `conditional`: the word of what computes some of its parts only (CASE), where nothing may give rows.
     """
 
     context: BindContext
@@ -123,6 +124,7 @@ class Binding:
     inside_window: bool = False
     definitions: tuple[WindowDefinition, ...] = ()
     sets: bool = False
+    conditional: str = ""
     whole_rows: bool = False
     aliases: Mapping[str, exp.Expression] = field(default_factory=dict)
     rows: Callable[[exp.Expression], tuple[tuple[str, Expression], ...]] | None = None

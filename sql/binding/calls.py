@@ -33,6 +33,7 @@ from storage.errors import (
     DatatypeMismatch,
     FeatureNotSupported,
     GroupingError,
+    InvalidColumnReference,
     InvalidSchemaName,
     SqlSyntaxError,
     TooManyArguments,
@@ -221,6 +222,8 @@ def read(trees: Sequence[exp.Expression]) -> Arguments:
             raise SqlSyntaxError('syntax error at or near "on"', position=position_of(items[0]))
         distinct = True
         items[:1] = items[0].expressions
+        if isinstance(items[0], exp.Star):
+            raise SqlSyntaxError('syntax error at or near "*"', position=position_of(items[0]))
     return Arguments(items, distinct=distinct, order=order)
 
 
@@ -230,18 +233,27 @@ def _aggregate(
     before = captured(binding)
     inside = binding.within(inside_aggregate=True, sets=False, aliases={}, rows=None)
     choice, values = chosen_aggregate(inside, mark, arguments)
-    filter = None if condition is None else inside.within(clause="FILTER").condition(condition, "FILTER")
+    filter = filtering(binding, condition)
     order = tuple(sort_key(inside, item) for item in arguments.order)
     if arguments.distinct:
         for value, tree in zip(values, arguments.trees, strict=True):
             must_count_once(value.type, position_of(tree))
-    if arguments.distinct and any(key.expression not in values for key in order):
-        raise FeatureNotSupported(
-            "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
-            position=mark.position,
-        )
+    for key, item in zip(order, arguments.order, strict=True) if arguments.distinct else ():
+        if key.expression not in values:
+            raise InvalidColumnReference(
+                "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                position=position_of(item.this if isinstance(item, exp.Ordered) else item),
+            )
     made = AggregateCall(choice.id, values, arguments.distinct, filter, order, choice.result)
     return aggregate_value(binding, made, before, mark.position)
+
+
+def filtering(binding: Binding, tree: exp.Expression | None) -> Expression | None:
+    """The condition of FILTER, if there is one."""
+    if tree is None:
+        return None
+    inside = binding.within(clause="FILTER", aggregates=None, windows=None, sets=False, aliases={}, rows=None)
+    return inside.condition(tree, "FILTER")
 
 
 def chosen_aggregate(
@@ -308,7 +320,8 @@ def _common(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
 def _coalesce(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression]) -> Expression:
     """The first that is not null; a written NULL never is, and so has no say in the type's modifier."""
     written = [tree for tree in trees if not isinstance(tree.unnest(), exp.Null)]
-    arguments = _common(binding, mark, written or trees)
+    inside = binding.within(conditional="COALESCE", rows=None)
+    arguments = _common(inside, mark, written or trees)
     return Coalesce(arguments, _one_type(arguments))
 
 

@@ -199,6 +199,7 @@ def escape(binding: Binding, tree: exp.Escape) -> Expression:
 @binds(exp.Case, arguments="this ifs default")
 def case(binding: Binding, tree: exp.Case) -> Expression:
     """CASE [operand] WHEN ... THEN ... [ELSE ...] END."""
+    binding = binding.within(conditional="CASE", rows=None)
     operand = tree.args.get("this")
     conditions, results = [], []
     for part in tree.args["ifs"]:

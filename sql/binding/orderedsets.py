@@ -14,7 +14,7 @@ from engine.aggregates.registry import AGGREGATES, HYPOTHETICAL, AggregateCall, 
 from engine.expressions import Expression
 from engine.operators import SortKey
 from sql.binding.base import Binding, binds
-from sql.binding.calls import filters, is_variadic, key_of, read, undefined
+from sql.binding.calls import filtering, filters, is_variadic, key_of, read, undefined
 from sql.binding.levels import aggregate_value, captured
 from sql.coerce import common_type
 from sql.functions import resolve_ordered_set
@@ -54,7 +54,7 @@ def ordered_set(binding: Binding, tree: exp.WithinGroup, condition: exp.Expressi
     else:
         call = _ordered(inside, mark, direct, keys, places)
     if condition is not None:
-        kept = inside.within(clause="FILTER").condition(condition, "FILTER")
+        kept = filtering(binding, condition)
         call = AggregateCall(call.function, call.arguments, False, kept, call.order, call.type, call.direct)
     return aggregate_value(binding, call, before, mark.position)
 

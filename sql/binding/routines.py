@@ -184,21 +184,26 @@ def call(binding: Binding, mark: FunctionMark, tree: exp.Anonymous) -> Expressio
     return found.call(binding.context)
 
 
+_ELSEWHERE = "You might be able to move the set-returning function into a LATERAL FROM item."
+
+
 def refuse_set(binding: Binding, position: int) -> None:
     """Raise where a call may not give several rows."""
     if binding.inside_window:
         raise FeatureNotSupported(
             "window function calls cannot contain set-returning function calls",
-            hint="You might be able to move the set-returning function into a LATERAL FROM item.",
+            hint=_ELSEWHERE,
             position=position,
         )
-    if binding.sets:
+    if binding.sets and not binding.conditional:
         return
-    if binding.inside_aggregate:
+    message, hint = f"set-returning functions are not allowed in {binding.clause}", ""
+    if binding.sets:
+        message, hint = f"set-returning functions are not allowed in {binding.conditional}", _ELSEWHERE
+    elif binding.inside_aggregate:
         message = "aggregate function calls cannot contain set-returning function calls"
-    else:
-        message = f"set-returning functions are not allowed in {binding.clause}"
-    raise FeatureNotSupported(message, position=position)
+        hint = _ELSEWHERE
+    raise FeatureNotSupported(message, hint=hint, position=position)
 
 
 def mark_called(tree: exp.Anonymous) -> FunctionMark | None:

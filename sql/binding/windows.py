@@ -14,7 +14,7 @@ from engine.operators import SortKey, WindowFrame
 from engine.operators.windowcalls import DEFAULT_FRAME, WindowCall
 from engine.operators.windowfunctions import WINDOW_FUNCTIONS
 from sql.binding.base import Binding, WindowDefinition, WindowValue, binds
-from sql.binding.calls import Arguments, call, chosen_aggregate, key_of, read
+from sql.binding.calls import Arguments, call, chosen_aggregate, filtering, key_of, read
 from sql.binding.frames import frame_of
 from sql.coerce import common_type
 from sql.functions import Choice, resolve_window
@@ -57,8 +57,7 @@ def window(binding: Binding, tree: exp.Window) -> Expression:
             f"window functions are not allowed in {_clause(binding)}", position=mark.position
         )
     choice, arguments = _function(binding, mark, read(function.expressions), condition)
-    inside = binding.within(windows=None, aggregates=None, clause="FILTER", sets=False, rows=None)
-    filter = None if condition is None else inside.condition(condition, "FILTER")
+    filter = filtering(binding, condition)
     found = _window(binding, tree, int(tree.args["over"]), binding.definitions)
     made = WindowCall(choice.id, choice.result, arguments, filter, found.partition, found.order, found.frame)
     return WindowValue(binding.windows.add(made), choice.result)

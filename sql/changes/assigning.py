@@ -112,7 +112,8 @@ def _row(
             position=position_of(tree),
         )
     if len(items) != len(columns):
-        raise SqlSyntaxError("number of columns does not match number of values", position=position)
+        place = position_of(tree) if isinstance(tree, exp.Tuple) else position
+        raise SqlSyntaxError("number of columns does not match number of values", position=place)
     values = [_value(item, column, binding) for item, column in zip(items, columns, strict=True)]
     return values, [position_of(item) for item in items]
 
