@@ -11,7 +11,7 @@ from sql.context import BindContext
 from sql.scope import Frame, Relation, Scope, ScopeColumn
 from storage.definitions import Table
 
-__all__ = ["bind_condition", "bind_expression", "query", "table_scope"]
+__all__ = ["bind_expression", "query", "table_scope"]
 
 
 def bind_expression(
@@ -22,11 +22,6 @@ def bind_expression(
     `clause` is what errors say of the place: 'WHERE', 'RETURNING', 'DEFAULT expressions'.
     """
     return Binding(context, scope, clause).bind(tree)
-
-
-def bind_condition(tree: exp.Expression, scope: Scope, context: BindContext, clause: str) -> Expression:
-    """The tree as a boolean over the rows of `scope`."""
-    return Binding(context, scope, clause).condition(tree, clause)
 
 
 def table_scope(table: Table, alias: str = "") -> Scope:

@@ -352,8 +352,9 @@ def _check_named(cast: Cast, context: BindContext, position: int) -> None:
 def _check_readable(cast: Cast, context: BindContext, position: int) -> None:
     """Refuse a date that no setting could read, here where its place is known."""
     for order in ("MDY", "DMY", "YMD"):
+        run = replace(context.run(), settings={"datestyle": f"ISO, {order}"}, memo={})
         try:
-            cast.evaluate(Batch((), 1), replace(context.run(), settings={"datestyle": f"ISO, {order}"}))
+            cast.evaluate(Batch((), 1), run)
         except DatabaseError as error:
             refused = error
         else:
@@ -397,13 +398,16 @@ def assign(
     context: BindContext,
     what: str = "expression",
 ) -> Expression:
-    """The expression as a value of a table's column. Raises DatatypeMismatch (42804): `what` it is."""
+    """The expression as a value of a table's column. Raises DatatypeMismatch (42804): `what` it is.
+
+    Of what is kept with the column ("default expression") it is told without a place, as PostgreSQL does.
+    """
     source = expression.type
     if not can_coerce(source, column.type, "a"):
         raise DatatypeMismatch(
             f'column "{column.name}" is of type {column.type.base} but {what} is of type {source.base}',
             hint="You will need to rewrite or cast the expression.",
-            position=position,
+            position=position if what == "expression" else 0,
         )
     return coerce(expression, column.type, "a", position, context)
 

@@ -125,8 +125,7 @@ def refuse_doubled(
     for column in columns:
         if isinstance(column, ColumnClause):
             if column.name in seen:
-                message = f'column "{column.name}" specified more than once'
-                raise DuplicateColumn(message, position=column.position)
+                raise DuplicateColumn(f'column "{column.name}" specified more than once')
             seen.add(column.name)
     if sum(constraint.kind == "p" for constraint in constraints) > 1:
         raise InvalidTableDefinition(f'multiple primary keys for table "{name}" are not allowed')
@@ -325,7 +324,8 @@ def _default(reader: Reader) -> tuple[Token, ...]:
         reader.index = first
         inner = reader.parenthesised()
         after = reader.until(*_ENDS)
-        tokens = tuple(reader.tokens[first : reader.index]) if after else inner
+        query = bool(inner) and inner[0].is_word("select", "values", "with")  # for the binder to refuse
+        tokens = tuple(reader.tokens[first : reader.index]) if after or query else inner
     return () if len(tokens) == 1 and tokens[0].is_word("null") else tokens
 
 

@@ -131,7 +131,22 @@ def float_text(value: float, single: bool = False) -> str:
     return f"{minus}{figures[:point]}.{figures[point:]}"
 
 
+def _rounded_text(value: float, digits: int) -> str:
+    """One float in as many significant digits, as C's printf writes it with %g."""
+    return f"{value:.{digits}g}" if np.isfinite(value) else float_text(value)
+
+
 def write_float(column: Column, style: Style) -> pa.Array:
+    """Floats as extra_float_digits says: above 0 in the fewest digits that are read as the same float."""
+    single = column.type.oid == FLOAT4.oid
+    if style.extra_float_digits > 0:
+        return write_shortest(column)
+    digits = max((6 if single else 15) + style.extra_float_digits, 1)
+    rounded = [None if value is None else _rounded_text(value, digits) for value in column.tolist()]
+    return pa.array(rounded, pa.large_string())
+
+
+def write_shortest(column: Column) -> pa.Array:
     """Arrow's shortest digits where its notation is PostgreSQL's (it takes exponents from 1e10 on)."""
     single = column.type.oid == FLOAT4.oid
     values = column.values

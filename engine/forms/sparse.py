@@ -89,7 +89,7 @@ def write_sparse(column: Column, style: Style) -> pa.Array:
     """{1:1.5,3:2}/5"""
     items = [None if raw is None else unpack(raw) for raw in column.values.to_pylist()]
     values = np.concatenate([np.zeros(0, np.float32), *(item[2] for item in items if item is not None)])
-    texts = iter(numbers.write_float(Column(FLOAT4, values), style).to_pylist())
+    texts = iter(numbers.write_shortest(Column(FLOAT4, values)).to_pylist())
     written = [
         None
         if item is None

@@ -79,7 +79,7 @@ def write_vector(column: Column, style: Style) -> pa.Array:
     else:
         single = flat.dtype.itemsize <= 4
         widened = flat.astype(np.float32) if single else flat
-        texts = numbers.write_float(Column(FLOAT4 if single else FLOAT8, widened), style)
+        texts = numbers.write_shortest(Column(FLOAT4 if single else FLOAT8, widened))
     rows = pc.binary_join(pa.LargeListArray.from_arrays(pa.array(ends), texts), _text(","))
     written = pc.binary_join_element_wise(_text("["), rows, _text("]"), _text(""))
     return written if column.valid is None else pc.if_else(pa.array(column.valid), written, None)

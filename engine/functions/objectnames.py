@@ -10,6 +10,7 @@ from engine.run import Run
 from engine.seams import Kind
 from storage.column import Column
 from storage.errors import (
+    AmbiguousFunction,
     DatabaseError,
     FeatureNotSupported,
     UndefinedFunction,
@@ -75,15 +76,18 @@ for _name in ("opclass", "opfamily"):
     _always_visible(f"pg_{_name}_is_visible")
 
 
+_NONE = (UndefinedTable, UndefinedObject, UndefinedFunction, AmbiguousFunction, FeatureNotSupported)
+
+
 def _lookup(name: str, kind: Kind, type: Type) -> None:
     @scalar(name, [TEXT], type, volatility="s", run=True)
     def lookup(text: Column, run: Run) -> Column:
-        """The OID behind a name, null where there is none."""
+        """The OID behind a name, null where there is none, or more than one."""
 
         def one(text: str) -> int | None:
             try:
                 return session_of(run).oid_of(kind, text)
-            except (UndefinedTable, UndefinedObject, UndefinedFunction, FeatureNotSupported):
+            except _NONE:
                 return None
             except DatabaseError as error:
                 if error.sqlstate == "3F000":

@@ -468,4 +468,8 @@ def pg_size_pretty(size: Column) -> Column:
 @scalar("pg_size_pretty", [NUMERIC], TEXT)
 def numeric_size_pretty(size: Column) -> Column:
     """A number of bytes in a readable unit."""
-    return each(lambda s: pretty_size(int(rounded(s, 0))), size)
+    return each(_numeric_size, size)
+
+
+def _numeric_size(size: Decimal) -> str:
+    return f"{size:f} bytes" if abs(size) < 10 * 1024 else pretty_size(int(size))

@@ -15,6 +15,7 @@ from storage.errors import (
     FeatureNotSupported,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedTable,
 )
 from storage.systemcolumns import SYSTEM_NAMES
 
@@ -87,10 +88,25 @@ def _qualified(binding: Binding, tree: exp.Column, name: str, position: int) -> 
         raise SqlSyntaxError('syntax error at or near "."', position=position)
     try:
         return binding.scope.find_qualified(table, name, position, "" if schema is None else schema.this)
+    except UndefinedTable:
+        row = _argument(binding, table, "" if schema is None else schema.this)
+        if row is None or name not in {field.name for field in row.type.attributes or ()}:
+            raise
+        return rows.field(row, name, position)
     except UndefinedColumn as error:
         _refuse_system_column(binding, name, table)
         error.hint = _suggestion(binding.scope, name, table)
         raise
+
+
+def _argument(binding: Binding, name: str, function: str) -> Expression | None:
+    """The argument of this name of the function whose body this is, if it has one."""
+    scope = binding.context.argument_scope
+    if scope is None or function not in ("", scope.relations[0].name):
+        return None
+    (relation,) = scope.relations
+    places = [at for at, column in enumerate(relation.columns) if column.name == name]
+    return binding.scope.lift(scope.column(relation, places[0]), scope) if places else None
 
 
 def _refuse_system_column(binding: Binding, name: str, table: str) -> None:

@@ -24,7 +24,7 @@ from sql.functions import resolve_operator
 from sql.logical import Node
 from sql.marks import FunctionMark, mark_of, opening_of
 from sql.scope import Frame
-from storage.errors import SqlSyntaxError, WrongObjectType
+from storage.errors import FeatureNotSupported, SqlSyntaxError, WrongObjectType
 from storage.types import BOOL, TEXT, UNKNOWN, Type, array_of
 
 
@@ -81,8 +81,27 @@ def _is_bare(tree: exp.Subquery) -> bool:
     return not any(value for name, value in tree.args.items() if name != "this")
 
 
+_WITHOUT = frozenset(
+    (
+        "CALL arguments",
+        "COPY FROM WHERE conditions",
+        "DEFAULT expressions",
+        "EXECUTE parameters",
+        "check constraints",
+        "column generation expressions",
+        "index expressions",
+        "index predicates",
+        "transform expressions",
+    )
+)
+"""The clauses whose expressions may not read other tables."""
+
+
 def plan(binding: Binding, tree: exp.Expression, *, exists: bool = False) -> tuple[Subplan, Frame]:
-    """The plan of a subquery in a frame of its own."""
+    """The plan of a subquery in a frame of its own. Raises FeatureNotSupported where none may stand."""
+    if binding.clause in _WITHOUT:
+        message = f"cannot use subquery in {binding.clause.removesuffix('s')}"
+        raise FeatureNotSupported(message, position=opening_of(tree, binding.context.text))
     frame = Frame(binding.scope, binding)
     return _PLANNER[0](tree, frame, binding.context, exists), frame
 

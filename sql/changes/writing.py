@@ -10,6 +10,7 @@ from sqlglot import exp
 from engine.expressions import Call, Constant, Expression, Reference
 from engine.operators import Check, Generated, Invariants, Rules, TableRules
 from sql import databases
+from sql.bind import table_scope
 from sql.binding import Binding
 from sql.changes.updatable import Through, written_through
 from sql.coerce import assign, checked, coerce
@@ -251,10 +252,7 @@ def checks(table: Table, context: BindContext) -> tuple[Check, ...]:
 
 def over_columns(table: Table, clause: str, context: BindContext) -> Binding:
     """Where an expression over a table's columns, and nothing else, stands."""
-    scope = Scope(Frame())
-    columns = tuple(ScopeColumn(c.name, c.type, table.oid, c.number) for c in table.columns)
-    scope.add(Relation(table.name, columns, table=table.oid))
-    return Binding(context, scope, clause)
+    return Binding(context, table_scope(table), clause)
 
 
 def invariants(table: Table, context: BindContext, changed: Collection[int] | None = None) -> Invariants:

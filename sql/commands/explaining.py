@@ -13,35 +13,40 @@ from sql.commands.views import CreateMaterializedView, refresh
 from sql.reading import Reader
 from sql.tokens import Token, near
 
+Option = tuple[str, str | None, int]
+
 
 @dataclass(frozen=True)
 class Explain(Command):
-    """`options` with their values, None where none is given. `body`: the query, unless it is a `command`."""
+    """`options` with their values (None where none is given) and positions.
 
-    options: tuple[tuple[str, str | None], ...]
+    `body`: the query, unless it is a `command`.
+    """
+
+    options: tuple[Option, ...]
     body: tuple[Token, ...]
     command: Command | None = None
 
 
 def _explain(reader: Reader) -> Command:
-    options: list[tuple[str, str | None]] = []
+    options: list[Option] = []
     after = reader.peek()
     query = after is not None and (after.is_word("select", "values", "with", "table") or after.is_mark("("))
     if not query and reader.token is not None and reader.token.is_mark("("):
         reader.must_mark("(")
         while True:
-            name = reader.label()
-            token = reader.token
+            start, name, token = reader.token, reader.label(), reader.token
             bare = token is None or token.is_mark(",") or token.is_mark(")")
-            options.append((name, None if bare else value(reader).lower()))
+            place = 0 if start is None else start.position
+            options.append((name, None if bare else value(reader).lower(), place))
             if not reader.mark(","):
                 break
         reader.must_mark(")")
     else:
         if reader.one_of("analyze", "analyse"):
-            options.append(("analyze", None))
+            options.append(("analyze", None, 0))
         if reader.word("verbose"):
-            options.append(("verbose", None))
+            options.append(("verbose", None, 0))
     command = _command(reader)
     return Explain(tuple(options), () if command else reader.rest(), command)
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from sql.commands.base import Command, Name, name_list, value
+from sql.keywords import words
 from sql.reading import Reader
 from storage.errors import FeatureNotSupported, SqlSyntaxError
 
 
 @dataclass(frozen=True)
 class Maintain(Command):
-    """ANALYZE and VACUUM of tables (none named: all)."""
+    """ANALYZE and VACUUM of tables (none named: all) with the columns that are named of each."""
 
     tag: Literal["ANALYZE", "VACUUM"]
-    names: tuple[Name, ...]
+    tables: tuple[tuple[Name, tuple[str, ...]], ...]
+    analyze: bool
 
 
 @dataclass(frozen=True)
@@ -82,16 +84,22 @@ def _truncate(reader: Reader) -> Command:
 
 
 def _analyze(reader: Reader) -> Command:
-    reader.word("verbose")
-    return Maintain("ANALYZE", _maintained(reader))
+    if not _switches(reader, "ANALYZE", ("verbose", "skip_locked")):
+        reader.word("verbose")
+    return Maintain("ANALYZE", _maintained(reader), True)
+
+
+_VACUUM = words(
+    """analyze disable_page_skipping freeze full index_cleanup parallel process_toast skip_locked truncate
+    verbose"""
+)
 
 
 def _vacuum(reader: Reader) -> Command:
-    if reader.token is not None and reader.token.is_mark("("):
-        reader.parenthesised()
-    while reader.one_of("full", "freeze", "verbose", "analyze"):
-        pass
-    return Maintain("VACUUM", _maintained(reader))
+    said = set(_switches(reader, "VACUUM", _VACUUM, valued=("index_cleanup", "parallel")))
+    while word := reader.one_of("full", "freeze", "verbose", "analyze"):
+        said.add(word)
+    return Maintain("VACUUM", _maintained(reader), "analyze" in said)
 
 
 def _optimize(reader: Reader) -> Command:
@@ -125,8 +133,13 @@ def _cluster(reader: Reader) -> Command:
     return Cluster(name, reader.name() if reader.word("using") else "")
 
 
-def _switches(reader: Reader, command: str, known: tuple[str, ...]) -> frozenset[str]:
-    """Options in parentheses: those that are on. Raises SqlSyntaxError for others, 0A000 for TABLESPACE."""
+def _switches(
+    reader: Reader, command: str, known: Container[str], valued: Container[str] = ()
+) -> frozenset[str]:
+    """Options in parentheses: those that are on. Raises SqlSyntaxError for others, 0A000 for TABLESPACE.
+
+    `valued`: those of which more can be said than whether they are on.
+    """
     found: set[str] = set()
     if not reader.mark("("):
         return frozenset()
@@ -139,9 +152,9 @@ def _switches(reader: Reader, command: str, known: tuple[str, ...]) -> frozenset
             raise FeatureNotSupported(f"{command} (TABLESPACE) is not supported", position=position)
         ends = reader.token is None or reader.token.is_mark(",") or reader.token.is_mark(")")
         said = "true" if ends else value(reader).lower()
-        if said not in _SWITCHES:
+        if said not in _SWITCHES and name not in valued:
             raise SqlSyntaxError(f"{name} requires a Boolean value", position=position)
-        if _SWITCHES[said]:
+        if _SWITCHES.get(said, True):
             found.add(name)
         if not reader.mark(","):
             break
@@ -152,8 +165,13 @@ def _switches(reader: Reader, command: str, known: tuple[str, ...]) -> frozenset
 _SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
 
-def _maintained(reader: Reader) -> tuple[Name, ...]:
-    return name_list(reader) if reader.token is not None else ()
+def _maintained(reader: Reader) -> tuple[tuple[Name, tuple[str, ...]], ...]:
+    found: list[tuple[Name, tuple[str, ...]]] = []
+    while reader.token is not None and (not found or reader.mark(",")):
+        name = reader.qualified()
+        columns = reader.names() if reader.token is not None and reader.token.is_mark("(") else ()
+        found.append((name, columns))
+    return tuple(found)
 
 
 READERS: dict[str, Callable[[Reader], Command]] = {

@@ -98,12 +98,22 @@ class Writer(Place):
                 self._punctuation(token)
             case Kind.PARAMETER:
                 self._before_operand(token)
-                self.emit_mark(ParameterMark(int(token.text), token.position), token)
+                self._parameter(token)
                 self.index += 1
             case _:
                 self._before_operand(token)
                 self._constant(token)
                 self.index += 1
+
+    def _parameter(self, token: Token) -> None:
+        """$1; in parentheses where a field of it is named."""
+        mark = ParameterMark(int(token.text), token.position)
+        if not self.mark_at(1, "."):
+            self.emit_mark(mark, token)
+            return
+        self.emit(T.L_PAREN, "(", token)
+        self.emit_mark(mark, token)
+        self.emit(T.R_PAREN, ")", token, operand=True)
 
     def _argument_name(self, token: Token, arrow: Token) -> None:
         """name => value, name := value: the value of an argument by its name."""

@@ -10,8 +10,8 @@ from engine.expressions import Expression, IsNull, Not, Reference
 from engine.members import alike
 from engine.operators import references as keep
 from sql import names
-from sql.bind import bind_condition, table_scope
 from sql.changes import writing
+from sql.changes.writing import over_columns
 from sql.constraints import ConstraintClause, ReferencesClause
 from sql.context import ParameterTypes
 from sql.expressions import references
@@ -167,7 +167,7 @@ def _check(
 ) -> Constraint:
     context = host.planner.keeping(text)
     tree = parse_expression_tokens(list(clause.expression), text)
-    bound = bind_condition(tree, table_scope(table), context, "CHECK")
+    bound = over_columns(table, "check constraints", context).condition(tree, "CHECK")
     numbers = tuple(table.columns[position].number for position in sorted(references(bound)))
     named = [table.definition(number).name for number in numbers] if len(numbers) == 1 else []
     name = clause.name or free_name(host, schema, (table.name, *named, "check"), taken)

@@ -19,7 +19,6 @@ from sql.coerce import checked
 from sql.commands import Copy
 from sql.context import BindContext, Plan
 from sql.expressions import references
-from sql.marks import position_of
 from sql.needs import Need
 from sql.parse import parse_expression_tokens, parse_query
 from sql.query import plan_query
@@ -150,10 +149,6 @@ def _where(command: Copy, table: Table, context: BindContext) -> Expression | No
     if not command.where:
         return None
     tree = parse_expression_tokens(list(command.where), context.text)
-    for node in tree.walk():
-        if isinstance(node, exp.Select | exp.SetOperation | exp.Values):
-            message = "cannot use subquery in COPY FROM WHERE condition"
-            raise FeatureNotSupported(message, position=position_of(node))
     binding = writing.over_columns(table, "COPY FROM WHERE conditions", context)
     condition = binding.condition(tree, "WHERE")
     for place in sorted(references(condition)):

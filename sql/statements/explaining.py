@@ -14,6 +14,7 @@ from engine import operators
 from engine.counters import Counters, Figures
 from engine.operators import Operator
 from engine.rollups import roots
+from sql.commands.explaining import Option
 from sql.deparse import condition, listed
 from sql.expressions import conjunction
 from sql.statements.reports import written
@@ -41,19 +42,20 @@ class Options:
     catalog: Catalog | None = None
 
 
-def read_options(given: Sequence[tuple[str, str | None]]) -> Options:
+def read_options(given: Sequence[Option]) -> Options:
     """The options, checked. Raises SqlSyntaxError, InvalidParameterValue."""
     switches: dict[str, bool] = {}
     format = "text"
-    for name, value in given:
+    for name, value, place in given:
         if name == "format":
             if value is None:
                 raise SqlSyntaxError("format requires a parameter")
             if value not in ("text", "json", "xml", "yaml"):
-                raise InvalidParameterValue(f'unrecognized value for EXPLAIN option "format": "{value}"')
+                message = f'unrecognized value for EXPLAIN option "format": "{value}"'
+                raise InvalidParameterValue(message, position=place)
             format = value
         elif name not in _SWITCHES:
-            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"')
+            raise SqlSyntaxError(f'unrecognized EXPLAIN option "{name}"', position=place)
         elif value is not None and value not in _TRUE + _FALSE:
             raise SqlSyntaxError(f"{name} requires a Boolean value")
         else:

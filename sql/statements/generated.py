@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from engine.expressions import Expression, Reference, walk
 from sql.bind import table_scope
 from sql.binding import Binding
 from sql.coerce import assign
@@ -50,6 +51,7 @@ def with_generated(
             raise InvalidObjectDefinition(
                 f'cannot use generated column "{other.name}" in column generation expression',
                 detail="A generated column cannot reference another generated column.",
+                position=next(context.place(n, 0) for n in walk(bound) if _reads(n, place)),
             )
     value = assign(bound, column, tokens[0].position, context, what="default expression")
     if not is_immutable(value, context):
@@ -59,12 +61,12 @@ def with_generated(
     return replace(table, columns=tuple(made if c.number == column.number else c for c in table.columns))
 
 
+def _reads(node: Expression, place: int) -> bool:
+    return isinstance(node, Reference) and node.index == place
+
+
 def _refuse(tree: exp.Expression, table: Table) -> None:
     """What an expression cannot name, besides columns that are not there."""
-    if tree.find(exp.Query) is not None:
-        raise FeatureNotSupported(
-            "cannot use subquery in column generation expression", position=position_of(tree)
-        )
     for node in tree.find_all(exp.Column):
         name = node.this.this  # of what is no column, but is read as one, a mark
         if isinstance(node.this, exp.Star) or (name == table.name and table.column(name) is None):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlglot import exp
-
 from engine.expressions import Expression
 from sql import commands, names, sortable
 from sql.accessmethods import METHODS, Method, accepts, default_class, named_class
@@ -14,7 +12,6 @@ from sql.binding import Binding
 from sql.context import BindContext, ParameterTypes
 from sql.expressions import is_set, references
 from sql.immutable import is_immutable
-from sql.marks import position_of
 from sql.outcome import Outcome
 from sql.parse import parse_expression_tokens
 from sql.statements.constraints import free_name, name_taken, numbers_of
@@ -158,7 +155,6 @@ def _keyed(
             continue
         context = host.planner.keeping(text)
         tree = parse_expression_tokens(list(tokens), text)
-        _refuse_query(tree, "expression")
         bound = bind_expression(tree, table_scope(table), context, "index expressions")
         if is_set(bound):
             raise FeatureNotSupported(
@@ -190,7 +186,6 @@ def _predicate(
         raise FeatureNotSupported("partial indexes of vectors are not supported")
     context = host.planner.keeping(text)
     tree = parse_expression_tokens(list(tokens), text)
-    _refuse_query(tree, "predicate")
     bound = Binding(context, table_scope(table), "index predicates").condition(tree, "WHERE")
     _must_be_immutable(bound, context, "predicate")
     return kept_text(tree, context), _reads(table, bound)
@@ -198,11 +193,6 @@ def _predicate(
 
 def _reads(table: Table, expression: Expression) -> frozenset[int]:
     return frozenset(table.columns[place].number for place in references(expression))
-
-
-def _refuse_query(tree: exp.Expression, what: str) -> None:
-    if tree.find(exp.Query) is not None:
-        raise FeatureNotSupported(f"cannot use subquery in index {what}", position=position_of(tree))
 
 
 def _must_be_immutable(expression: Expression, context: BindContext, what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sql import commands
+from sql.changes.writing import column_of
 from sql.outcome import Outcome
 from sql.planned import Planned, shared_plans
 from sql.statements.control import done
@@ -56,8 +57,12 @@ def maintain(host: Host, command: commands.Maintain, text: str) -> Outcome:
     """ANALYZE, VACUUM: there is nothing to do by hand."""
     if command.tag == "VACUUM" and host.explicit:
         raise ActiveSqlTransaction("VACUUM cannot run inside a transaction block")
-    for parts in command.names:
-        must_hold_rows(host, parts)
+    if not command.analyze and any(columns for _, columns in command.tables):
+        raise FeatureNotSupported("ANALYZE option must be specified when a column list is provided")
+    for parts, columns in command.tables:
+        table = must_hold_rows(host, parts)
+        for name in columns:
+            column_of(table, name, 0)
     return done(command.tag)
 
 

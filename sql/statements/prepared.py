@@ -110,7 +110,7 @@ def declare(
         command.name,
         planned.fields,
         lambda: Rows(rows.fields, portal.take(None), rows.complete),
-        statement=statement.text,
+        statement=text,
         hold=command.hold,
         binary=command.binary,
         level=len(host.savepoints),
