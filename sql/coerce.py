@@ -299,8 +299,8 @@ def read_constant(
         return _evaluated(cast, context, position, key=(target, text, cut))
     if target.oid in _ISO_INPUT:
         _check_readable(cast, context, position)
-    if target.oid in _OBJECT_NAMES:
-        _check_named(cast, context, position)
+    if target.oid in _OBJECT_NAMES or inner.is_row:
+        _check_now(cast, context, position)
     return cast
 
 
@@ -341,8 +341,8 @@ def _alone(expression: Expression, run: Run) -> Column:
     return column.slice(0, 1).with_valid(column.valid, constant=True)
 
 
-def _check_named(cast: Cast, context: BindContext, position: int) -> None:
-    """Refuse the name of what is not there, here where its place is known; the run reads it again."""
+def _check_now(cast: Cast, context: BindContext, position: int) -> None:
+    """Refuse what cannot be read, here where its place is known; the run reads it again."""
     try:
         cast.evaluate(Batch((), 1), context.run())
     except DatabaseError as error:

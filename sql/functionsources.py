@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from engine.expressions import Call, Constant, Expression, Outer, Reference
-from engine.functions.populate import DEFINED
+from engine.functions.populate import DEFINED, POPULATING
 from engine.functions.registry import BY_ID, FUNCTIONS
 from engine.operators import FunctionScan, OneRow, RowsFrom
 from engine.operators import Project as ProjectOperator
@@ -21,8 +21,8 @@ from sql.logical import Leaf, Node, Project
 from sql.marks import FunctionMark, TypeName, mark_of, position_of
 from sql.scope import Frame, ScopeColumn
 from storage.column import Column
-from storage.errors import FeatureNotSupported, SqlSyntaxError
-from storage.types import ANYELEMENT, INT8, Type, record
+from storage.errors import DatatypeMismatch, FeatureNotSupported, SqlSyntaxError
+from storage.types import ANYELEMENT, INT8, RECORD, Type, record
 
 
 @dataclass
@@ -46,20 +46,15 @@ def bind_rows(binding: Binding, tree: exp.Anonymous, defined: Definitions = ()) 
         return _side_by_side(binding, tree, mark)
     if mark is not None and any(o.id in DEFINED for o in overloads):
         return _defined(binding, tree, mark, defined)
+    if mark is not None and mark.name in POPULATING:
+        return _populated(binding, tree, mark, defined)
     if defined:
         raise SqlSyntaxError(
             'a column definition list is only allowed for functions returning "record"',
             position=position_of(tree),
         )
     if mark is None or not any(o.columns for o in overloads):
-        value = binding.value(tree)
-        if (
-            isinstance(value, Call)
-            and value.type.is_row
-            and BY_ID[value.function].arguments[:1] == (ANYELEMENT,)
-        ):
-            return RowFunction(value, _fields(value.type), fields=True)
-        return RowFunction(value, ())
+        return RowFunction(binding.value(tree), ())
     bound = _called(binding, tree, mark)
     overload = BY_ID[bound.function]
     columns = tuple(
@@ -83,6 +78,30 @@ def _called(binding: Binding, tree: exp.Anonymous, mark: FunctionMark) -> Call:
 
 def _fields(type: Type) -> tuple[ScopeColumn, ...]:
     return tuple(ScopeColumn(attribute.name, attribute.type) for attribute in type.attributes or ())
+
+
+def _populated(
+    binding: Binding, tree: exp.Anonymous, mark: FunctionMark, defined: Definitions
+) -> RowFunction:
+    """A function whose rows are like its first argument; of a record the list behind it says the columns."""
+    bound = _called(binding, tree, mark)
+    if not bound.type.is_row and bound.type.oid != RECORD.oid:
+        raise DatatypeMismatch(f"first argument of {mark.name} must be a row type")
+    anonymous = bound.type.oid == RECORD.oid
+    if anonymous != bool(defined):
+        what = "only allowed" if defined else "required"
+        raise SqlSyntaxError(
+            f'a column definition list is {what} for functions returning "record"', position=mark.position
+        )
+    if not anonymous:
+        return RowFunction(bound, _fields(bound.type), fields=True)
+    row = record(defined)
+    if bound.type.attributes is None:
+        base = Constant(Column.scalar(row, None))
+        bound = Call(bound.function, (base, *bound.arguments[1:]), row)
+    elif [field.type for field in bound.type.attributes] != [type for _, type in defined]:
+        raise DatatypeMismatch("function return row and query-specified return row do not match")
+    return RowFunction(bound, _fields(row), fields=True)
 
 
 def _defined(binding: Binding, tree: exp.Anonymous, mark: FunctionMark, defined: Definitions) -> RowFunction:

@@ -89,6 +89,14 @@ def _members(text: str, function: str) -> dict[str, str]:
     return dict(jsonvalue.members(text))
 
 
+def _undetermined(name: str) -> FeatureNotSupported:
+    return FeatureNotSupported(
+        f"could not determine row type for result of {name}",
+        hint="Provide a non-null record argument, or call the function in the FROM clause "
+        "using a column definition list.",
+    )
+
+
 def _rows(base: Column, members: Sequence[dict[str, str] | None], run: Run) -> Column:
     """Rows of the members, null where there are none; `base` has the fields that they have not."""
     assert base.type.attributes is not None
@@ -108,6 +116,8 @@ def _rows(base: Column, members: Sequence[dict[str, str] | None], run: Run) -> C
 def _record(name: str) -> Callable[..., Column]:
     def record(base: Column, column: Column, *options: Column, run: Run) -> Column:
         """A row of an object's members; those that it has not are the base row's."""
+        if base.type.attributes is None:
+            raise _undetermined(name)
         texts = column.tolist()
         rows = [None if text is None else _members(text, "populate_composite") for text in texts]
         made = _rows(base, [row if row is not None else {} for row in rows], run)
@@ -120,6 +130,8 @@ def _record(name: str) -> Callable[..., Column]:
 def _recordset(name: str) -> Callable[..., Column]:
     def records(base: Column, column: Column, *options: Column, run: Run) -> Column:
         """A row of each object in an array."""
+        if base.type.attributes is None:
+            raise _undetermined(name)
         text = column.tolist()[0]
         if text is None:
             return Column.nulls(base.type, 0)
@@ -141,6 +153,8 @@ Make = Callable[[str], Callable[..., Column]]
 
 DEFINED: dict[str, str] = {}
 """The id of what a function that asks for a column definition list calls, a base row before its argument."""
+POPULATING = frozenset(f"{t}_populate_{end}" for t in ("json", "jsonb") for end in ("record", "recordset"))
+"""The names of those that are given a base row: it has the columns, or is a record of the list's."""
 
 
 def _declare(name: str, arguments: list[Type], make: Callable[..., Column], several: bool) -> None:
@@ -156,11 +170,7 @@ def _declare_defined(name: str, type: Type, make: Make, several: bool) -> None:
     @scalar(name, [type], RECORD, volatility="s", returns_set=several)
     def undefined(column: Column) -> Column:
         """Rows of JSON objects, in the columns of the list behind the call in FROM."""
-        raise FeatureNotSupported(
-            f"could not determine row type for result of {name}",
-            hint="Provide a non-null record argument, or call the function in the FROM clause "
-            "using a column definition list.",
-        )
+        raise _undetermined(name)
 
 
 for _type in (JSON, JSONB):

@@ -45,8 +45,17 @@ def _arrow(function: Callable[[pa.Array], pa.Array], type: Type) -> Callable[[Co
     return apply
 
 
+def _upper(values: pa.Array) -> pa.Array:
+    """Capital letters, for which ß has none of its own in C libraries, as it has in Arrow."""
+    if not pc.any(pc.match_substring(values, "ß")).as_py():
+        return pc.utf8_upper(values)
+    parts = pc.split_pattern(values, "ß")
+    upper = pc.utf8_upper(parts.flatten())
+    return pc.binary_join(pa.ListArray.from_arrays(parts.offsets, upper), pa.scalar("ß", values.type))
+
+
 scalar("lower", [TEXT], TEXT, total=True)(_arrow(pc.utf8_lower, TEXT))
-scalar("upper", [TEXT], TEXT, total=True)(_arrow(pc.utf8_upper, TEXT))
+scalar("upper", [TEXT], TEXT, total=True)(_arrow(_upper, TEXT))
 scalar("reverse", [TEXT], TEXT, total=True)(_arrow(pc.utf8_reverse, TEXT))
 for _name in ("length", "char_length", "character_length"):
     scalar(_name, [TEXT], INT4, total=True)(_arrow(pc.utf8_length, INT4))
@@ -99,7 +108,8 @@ def initcap(column: Column) -> Column:
 def _initcap(text: str) -> str:
     out, inside = [], False
     for letter in text:
-        out.append(letter.lower() if inside else letter.upper())
+        turned = letter.lower() if inside else letter.upper()
+        out.append(turned if len(turned) == 1 else letter)
         inside = letter.isalnum()
     return "".join(out)
 

@@ -312,7 +312,8 @@ def _common(binding: Binding, mark: FunctionMark, trees: Sequence[exp.Expression
     """The arguments, all of the type that they have in common."""
     bound = _plain(binding, mark, trees)
     if not bound:
-        raise SqlSyntaxError('syntax error at or near ")"', position=mark.position)
+        place = mark.position + len(mark.name) + 1
+        raise SqlSyntaxError('syntax error at or near ")"', position=place)
     type = common_type([b.type for b in bound], mark.name.upper(), [position_of(t) for t in trees])
     return tuple(binding.coerced(b, type, position_of(t)) for b, t in zip(bound, trees, strict=True))
 
