@@ -124,8 +124,8 @@ def _quantity(setting: Setting, value: str) -> float:
     units = _UNITS.get(setting.unit)
     if units is None or found[2] not in units:
         if units is not None:
-            listed = '", "'.join(units)
-            wrong.hint = f'Valid units for this parameter are "{listed}".'
+            *names, last = (f'"{name}"' for name in units)
+            wrong.hint = f"Valid units for this parameter are {', '.join(names)}, and {last}."
         raise wrong
     return given * units[found[2]]
 
@@ -392,6 +392,11 @@ def number(name: str, value: str) -> int:
     setting = find(name)
     setting.check(setting, value)
     return round(_quantity(setting, value))
+
+
+def bare(setting: Setting, value: str) -> str:
+    """A value as pg_settings has it: in the setting's unit, without its name."""
+    return str(round(_quantity(setting, value))) if setting.unit else value
 
 
 def shown(name: str, number: int) -> str:

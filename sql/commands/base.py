@@ -82,7 +82,7 @@ _SINGLESTORE = frozenset(
 
 def _is_grammar(token: Token) -> bool:
     """Whether it is a word that some grammar has in such a place, and no name that stands in a wrong one."""
-    if token.kind is not Kind.WORD or token.text in RESERVED - _ADJECTIVES:
+    if token.kind is not Kind.WORD or token.text in RESERVED - _ADJECTIVES - {"cast"}:
         return False
     return (token.text in keywords() and token.text != "if") or token.text in _SINGLESTORE
 

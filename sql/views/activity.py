@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine.seams import SessionInfo
 from sql.activity import Active, microseconds, sessions
-from sql.settings import SETTINGS
+from sql.settings import SETTINGS, bare
 from sql.views.registry import VIEWS, Row, view
 from storage.catalog import Catalog
 from storage.definitions import DATABASE_OID
@@ -19,7 +19,7 @@ def pg_settings(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
     for setting in sorted(SETTINGS.values(), key=lambda setting: setting.name.lower()):
         yield {
             "name": setting.name,
-            "setting": session.setting(setting.name),
+            "setting": bare(setting, session.setting(setting.name) or ""),
             "unit": setting.unit or None,
             "category": "Settings",
             "short_desc": setting.description,
@@ -29,8 +29,8 @@ def pg_settings(catalog: Catalog, session: SessionInfo) -> Iterable[Row]:
             "min_val": setting.least or None,
             "max_val": setting.most or None,
             "enumvals": list(setting.choices) or None,
-            "boot_val": setting.default,
-            "reset_val": setting.default,
+            "boot_val": bare(setting, setting.default),
+            "reset_val": bare(setting, setting.default),
             "pending_restart": False,
         }
 
