@@ -115,9 +115,7 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
                 if function.schema == item.oid:
                     yield Object("function", function.oid), False
         case "table" | "view" | "materialized view":
-            for view, query in catalog.queries():
-                if any(oid == item.oid for oid, _ in query.depends):
-                    yield relation(catalog, view.oid), False
+            yield from _queries(catalog, item.oid)
             yield from _functions(catalog, item.oid)
             for sequence in catalog.sequences():
                 if sequence.owned_by is not None and sequence.owned_by[0] == item.oid:
@@ -139,9 +137,7 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
                 if (item.oid, item.number) in query.depends:
                     yield relation(catalog, view.oid), False
         case "function":
-            for view, query in catalog.queries():
-                if any(oid == item.oid for oid, _ in query.depends):
-                    yield relation(catalog, view.oid), False
+            yield from _queries(catalog, item.oid)
             yield from _functions(catalog, item.oid)
             yield from _calling(catalog, item.oid)
         case "operator class":
@@ -150,6 +146,8 @@ def dependents(catalog: Catalog, item: Object) -> Iterator[tuple[Object, bool]]:
             yield from _on_column(catalog, item)
         case "sequence":
             yield from _defaults(catalog, item.oid)
+            yield from _queries(catalog, item.oid)
+            yield from _functions(catalog, item.oid)
         case "constraint":
             key = next((key for key in catalog.table(item.oid).keys if key.oid == item.number), None)
             if key is not None:
@@ -184,6 +182,13 @@ def functions_in(text: str, catalog: Catalog) -> set[int]:
         if token.kind in (Kind.WORD, Kind.QUOTED) and tokens[at + 1].is_mark("("):
             found |= {function.oid for function in catalog.functions_named(token.text)}
     return found
+
+
+def _queries(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:
+    """Views and materialized views that name an object."""
+    for view, query in catalog.queries():
+        if any(other == oid for other, _ in query.depends):
+            yield relation(catalog, view.oid), False
 
 
 def _functions(catalog: Catalog, oid: int) -> Iterator[tuple[Object, bool]]:

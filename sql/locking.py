@@ -118,7 +118,7 @@ class Carried:
     slot: int = 0
     nullable: bool = False  # an outer join may find no row of it
     refusal: str = ""
-    materialized: str = ""  # the name of a materialized view: its rows are not locked
+    unlocked: str = ""  # what it is, where that is nothing whose rows are locked: sequence "s"
 
 
 Carry = tuple[Node, Places, list[Carried]]
@@ -130,9 +130,12 @@ def carry(node: Node, context: BindContext) -> Carry:
         case Get() if isinstance(node.source, Table) and not node.row_ids:
             width, slot = len(node.types), context.next_slot()
             places = {i: i for i in range(width)}
-            stored = "" if node.source.materialized is None else node.source.name
-            found = [Carried(width, 0, node.source.oid, slot, materialized=stored)]
+            stored = "" if node.source.materialized is None else f'materialized view "{node.source.name}"'
+            found = [Carried(width, 0, node.source.oid, slot, unlocked=stored)]
             return replace(node, row_ids=True, slot=slot), places, found
+        case Get() if not isinstance(node.source, Table) and node.source.kind == "S":
+            found = [Carried(-1, 0, unlocked=f'sequence "{node.source.name}"')]
+            return node, {i: i for i in range(len(node.types))}, found
         case Filter():
             child, places, found = carry(node.child, context)
             return Filter(child, remap(node.condition, places)), places, found
@@ -236,8 +239,8 @@ def targets(
                     continue
                 if each.refusal:
                     raise refused(clause, each.refusal)
-                if each.materialized:
-                    raise WrongObjectType(f'cannot lock rows in materialized view "{each.materialized}"')
+                if each.unlocked:
+                    raise WrongObjectType(f"cannot lock rows in {each.unlocked}")
                 if each.nullable:
                     raise FeatureNotSupported(
                         f"{clause.words} cannot be applied to the nullable side of an outer join"

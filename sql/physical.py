@@ -89,7 +89,7 @@ def physical(node: Node, planning: Planning) -> Operator:
 def _get(node: logical.Get, planning: Planning) -> Operator:
     source = node.source
     if not isinstance(source, Table):
-        scan: Operator = ViewScan(source.schema, source.name, node.positions, node.types)
+        scan: Operator = ViewScan(source, node.positions, node.types)
         return scan if node.condition is None else operators.Filter(scan, _fused(node.condition))
     columns = [source.at(p) for p in node.positions]
     numbers, types = tuple(c.number for c in columns), tuple(c.type for c in columns)

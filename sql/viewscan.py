@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from engine.counters import timed
 from engine.operators.base import Operator
 from engine.run import Run
-from sql.views.registry import VIEWS
+from sql.views.registry import SystemView
 from storage.batch import BATCH_ROWS, Batch
 from storage.types import Type
 
 
 @dataclass(frozen=True)
 class ViewScan:
-    """The columns at `positions` of view `schema`.`name`."""
+    """The columns at `positions` of a view."""
 
-    schema: str
-    name: str
+    view: SystemView
     positions: tuple[int, ...]
     types: tuple[Type, ...]
 
@@ -27,14 +26,14 @@ class ViewScan:
         return ()
 
     def explain(self) -> str:
-        return f"Seq Scan on {self.name}"
+        return f"Seq Scan on {self.view.name}"
 
     def batches(self, run: Run) -> Iterator[Batch]:
         yield from timed(run, self, self._rows(run))
 
     def _rows(self, run: Run) -> Iterator[Batch]:
         run.check()
-        whole = VIEWS[self.schema, self.name].batch(run.snapshot.catalog, run.session)
+        whole = self.view.batch(run.snapshot.catalog, run.session)
         narrow = Batch(tuple(whole.columns[p] for p in self.positions), whole.rows)
         for start in range(0, narrow.rows, BATCH_ROWS):
             run.check()

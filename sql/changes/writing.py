@@ -112,11 +112,14 @@ def target_of(tree: exp.Expression, verb: str, context: BindContext) -> Target:
     if not isinstance(found.source, Table):
         if isinstance(found.source, SystemView) and found.source.kind == "r":
             raise InsufficientPrivilege(f'permission denied: "{name}" is a system catalog')
+        sequence = isinstance(found.source, SystemView) and found.source.kind == "S"
         if verb == "merge into":
             raise FeatureNotSupported(
                 f'cannot execute MERGE on relation "{name}"',
-                detail="This operation is not supported for views.",
+                detail=f"This operation is not supported for {'sequences' if sequence else 'views'}.",
             )
+        if sequence:
+            raise WrongObjectType(f'cannot change sequence "{name}"')
         if isinstance(found.source, View):
             through = written_through(found.source, verb, context)
             known = _alias_of(tree) or name

@@ -102,8 +102,9 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
         return CopyOutPlan(plan.operator, format, tree, plan, plan.needs)
     found = _relation(command, context)
     if not isinstance(found.source, Table):
-        hint = "Try the COPY (SELECT ...) TO variant."
-        raise WrongObjectType(f'cannot copy from view "{found.source.name}"', hint=hint)
+        word = _word(found)
+        hint = "" if word == "sequence" else "Try the COPY (SELECT ...) TO variant."
+        raise WrongObjectType(f'cannot copy from {word} "{found.source.name}"', hint=hint)
     table = found.source
     if table.materialized is not None:
         hint = "Try the COPY (SELECT ...) TO variant."
@@ -117,12 +118,16 @@ def plan_copy_out(command: Copy, context: BindContext) -> CopyOutPlan:
     return CopyOutPlan(Scan(table.oid, table.name, numbers, types), format, needs=needs)
 
 
+def _word(found: Found) -> str:
+    return "sequence" if getattr(found.source, "kind", "") == "S" else "view"
+
+
 def plan_copy_in(command: Copy, context: BindContext) -> CopyInPlan:
     """COPY table FROM."""
     options = _options(command)
     found = _relation(command, context)
     if not isinstance(found.source, Table):
-        raise WrongObjectType(f'cannot copy to view "{found.source.name}"')
+        raise WrongObjectType(f'cannot copy to {_word(found)} "{found.source.name}"')
     table = found.source
     if table.materialized is not None:
         raise WrongObjectType(f'cannot copy to materialized view "{table.name}"')

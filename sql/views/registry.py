@@ -53,7 +53,7 @@ class SystemView:
     schema: str
     name: str
     oid: int
-    kind: str  # pg_class.relkind
+    kind: str  # pg_class.relkind: r, v, or S of a sequence that is read
     columns: tuple[tuple[str, Type], ...]
     never_null: frozenset[str] = frozenset()
     builders: tuple[Builder, ...] = ()
@@ -64,7 +64,7 @@ class SystemView:
     @property
     def word(self) -> str:
         """What it is called in errors."""
-        return "view" if self.kind == "v" else "table"
+        return {"v": "view", "S": "sequence"}.get(self.kind, "table")
 
     @property
     def private(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from engine.functions.quoting import quote_identifier
 from engine.seams import SessionInfo
 from sql.accessmethods import default_class, named_class
-from sql.views import names
+from sql.views import names, sequences
 from sql.views.registry import VIEWS, Row, view
 from storage.catalog import Catalog
 from storage.definitions import (
@@ -24,7 +24,7 @@ from storage.definitions import (
     View,
 )
 from storage.rights import Subject, acl_texts, item_texts, items_of
-from storage.types import BY_OID, INT8, Form, Type
+from storage.types import BY_OID, Form, Type
 from storage.usertypes import CompositeType, DomainType
 
 _SCHEMAS = {"pg_catalog": PG_CATALOG, "information_schema": INFORMATION_SCHEMA}
@@ -190,8 +190,8 @@ def _attributes(catalog: Catalog) -> Iterable[dict[str, object]]:
         for attribute in made.attributes:
             yield _attribute(made.relation, attribute.name, attribute.type, attribute.number, False)
     for sequence in catalog.sequences():
-        for number, name in enumerate(("last_value", "log_cnt", "is_called"), 1):
-            yield _attribute(sequence.oid, name, INT8, number, True)
+        for number, (name, type) in enumerate(sequences.COLUMNS, 1):
+            yield _attribute(sequence.oid, name, type, number, True)
 
 
 @view("pg_catalog", "pg_attribute", fixed=True)
