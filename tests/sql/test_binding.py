@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sql.bind import bind_condition, bind_expression, table_scope
+from sql.bind import bind_expression, table_scope
 from sql.binding import Binding
 from sql.binding.literals import number
 from sql.context import BindContext, ParameterTypes
@@ -128,7 +128,7 @@ def test_expressions_of_other_statements() -> None:
     scope = table_scope(table)
     assert bind_expression(parse_expression("a + 1"), scope, context, "DEFAULT expressions").type == INT4
     with pytest.raises(DatabaseError) as caught:
-        bind_condition(parse_expression("a"), scope, context, "WHERE")
+        Binding(context, scope, "WHERE").condition(parse_expression("a"), "WHERE")
     assert caught.value.message == "argument of WHERE must be type boolean, not type integer"
 
 
