@@ -25,7 +25,7 @@ from sql.physical import physical
 from sql.recursion import check_recursion, references
 from sql.rules import optimise
 from sql.scope import Frame, ScopeColumn
-from sql.setoperations import retyped
+from sql.setoperations import resolved, retyped
 from storage.errors import (
     DatabaseError,
     DatatypeMismatch,
@@ -34,7 +34,9 @@ from storage.errors import (
     InvalidColumnReference,
     InvalidRecursion,
     SqlSyntaxError,
+    UndefinedTable,
 )
+from storage.types import UNKNOWN
 
 _KNOWN = frozenset(("this", "alias", "materialized", "search", "cycle", "marks"))
 _NUMBERS = itertools.count(1)
@@ -90,7 +92,7 @@ def bind_with(
     known = dict(tables)
     seen: set[str] = set()
     recursive = bool(tree.args.get("recursive"))
-    for item in tree.expressions:
+    for item in _in_order(tree.expressions) if recursive else tree.expressions:
         name, names = _name_of(item)
         if name in seen:
             raise DuplicateAlias(
@@ -108,7 +110,10 @@ def bind_with(
             bound = _recursive(item, name, names, frame, context, known, queries)
             shared = True
         else:
-            bound = queries(item.this, frame, context, known)
+            try:
+                bound = queries(item.this, frame, context, known)
+            except UndefinedTable as error:
+                raise error if recursive else _of_later(error, tree, known) from None
             _refuse_rounds(item)
             bound = Bound(bound.node, _renamed(bound.columns, name, names, item))
             count = _namings(owner, name)
@@ -121,6 +126,46 @@ def bind_with(
             bound = Bound(Leaf(operator), bound.columns)
         known[name] = CommonTable(name, bound)
     return known
+
+
+def _in_order(items: Sequence[exp.CTE]) -> list[exp.CTE]:
+    """The parts of a WITH RECURSIVE, each behind those that it names. Raises FeatureNotSupported."""
+    by_name = {item.alias: item for item in items}
+    if len(by_name) < len(items):
+        return list(items)
+    done: dict[str, exp.CTE] = {}
+    open_names: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in open_names:
+            first = min((by_name[n] for n in open_names[open_names.index(name) :]), key=position_of)
+            raise FeatureNotSupported(
+                "mutual recursion between WITH items is not implemented", position=position_of(first)
+            )
+        if name in done:
+            return
+        open_names.append(name)
+        for other in by_name:
+            if other != name and _namings(by_name[name].this, other):
+                visit(other)
+        open_names.pop()
+        done[name] = by_name[name]
+
+    for name in by_name:
+        visit(name)
+    return list(done.values())
+
+
+def _of_later(error: UndefinedTable, tree: exp.With, known: Mapping[str, CommonTable]) -> UndefinedTable:
+    """The error, with what may be meant: a part of the WITH clause that is not to be seen yet."""
+    for item in tree.expressions:
+        if item.alias not in known and error.message == f'relation "{item.alias}" does not exist':
+            error.detail = (
+                f'There is a WITH item named "{item.alias}", but it cannot be referenced from this part '
+                "of the query."
+            )
+            error.hint = "Use WITH RECURSIVE, or re-order the WITH items to remove forward references."
+    return error
 
 
 def _refuse_rounds(item: exp.CTE) -> None:
@@ -205,13 +250,16 @@ def _recursive(
     """initial UNION [ALL] step, where step names the table itself."""
     query = item.this.unnest() if isinstance(item.this, exp.Subquery) else item.this
     position = position_of(item)
-    if not isinstance(query, exp.Union) or query.args.get("with_") is not None:
+    if not isinstance(query, exp.Union):
         raise InvalidRecursion(
             f'recursive query "{name}" does not have the form non-recursive-term UNION [ALL] recursive-term',
             position=position,
         )
     check_recursion(name, query)
-    initial = queries(query.this, frame, context, tables)
+    if query.args.get("with_") is not None:
+        tables = bind_with(query.args["with_"], query, frame, context, tables, queries)
+    given = queries(query.this, frame, context, tables, resolve=False)
+    initial = resolved(given, context)
     own = tuple(replace(c, table=0, number=0) for c in _renamed(initial.columns, name, names, item))
     cycles = Cycles(item, own, context)
     key = f"{name} {next(_NUMBERS)}"
@@ -232,16 +280,10 @@ def _recursive(
     with cycles.selecting(query.expression):
         step = recursive_term(columns, work)
     if len(step.columns) != len(columns):
-        raise SqlSyntaxError("each UNION query must have the same number of columns", position=position)
-    for number, (a, b) in enumerate(zip(own, step.columns, strict=False), 1):
-        common_type((a.type, b.type), "UNION", (0, position_of(query.expression)))
-        if a.type.oid != b.type.oid and b.type.name != "unknown":
-            raise DatatypeMismatch(
-                f'recursive query "{name}" column {number} has type {a.type} in non-recursive term '
-                f"but type {b.type} overall",
-                hint="Cast the output of the non-recursive term to the correct type.",
-                position=position,
-            )
+        raise SqlSyntaxError(
+            "each UNION query must have the same number of columns", position=position_of(query.expression)
+        )
+    _must_keep_types(name, query, own, given.columns, step.columns)
     stepped = retyped(cycles.continued(step, columns), [c.type for c in columns], context)
     operator = RecursiveUnion(
         physical(optimise(initial.node, context.planning), context.planning),
@@ -250,3 +292,28 @@ def _recursive(
         key,
     )
     return Bound(Leaf(operator), columns)
+
+
+def _must_keep_types(
+    name: str,
+    query: exp.Union,
+    own: Sequence[ScopeColumn],
+    given: Sequence[ScopeColumn],
+    step: Sequence[ScopeColumn],
+) -> None:
+    """Raise DatatypeMismatch where both terms together have other types than the first one alone.
+
+    `given`: the first term's columns, of which some may have no type yet.
+    """
+    behind = position_of(query.expression)
+    items = query.this.expressions if isinstance(query.this, exp.Select) else []
+    for number, (column, first, second) in enumerate(zip(own, given, step, strict=False), 1):
+        overall = common_type((first.type, second.type), "UNION", (0, behind))
+        if overall.oid not in (column.type.oid, UNKNOWN.oid):
+            item = items[number - 1] if len(items) == len(given) else query.this
+            raise DatatypeMismatch(
+                f'recursive query "{name}" column {number} has type {column.type} in non-recursive term '
+                f"but type {overall} overall",
+                hint="Cast the output of the non-recursive term to the correct type.",
+                position=position_of(item),
+            )

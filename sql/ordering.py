@@ -17,7 +17,7 @@ from sql.coerce import can_coerce, coerce
 from sql.context import BindContext
 from sql.logical import Limit, Node, Sort
 from sql.marks import FunctionMark, Literal, mark_of, position_of
-from sql.scope import Scope
+from sql.scope import Scope, missing
 from sql.tokens import Kind
 from storage.errors import (
     AmbiguousColumn,
@@ -27,7 +27,6 @@ from storage.errors import (
     InvalidRowCountInLimit,
     SqlSyntaxError,
     UndefinedColumn,
-    UndefinedTable,
 )
 from storage.types import INT8
 
@@ -130,9 +129,7 @@ def _must_be_outputs(tree: exp.Expression, names: list[str]) -> None:
     for column in tree.find_all(exp.Column):
         table, name = column.args.get("table"), column.this.args["this"]
         if table is not None:
-            raise UndefinedTable(
-                f'missing FROM-clause entry for table "{table.this}"', position=position_of(column)
-            )
+            raise missing(table.this, position_of(column))
         if isinstance(name, str) and name not in names:
             raise UndefinedColumn(f'column "{name}" does not exist', position=position_of(column))
 

@@ -231,12 +231,7 @@ class Scope:
         level: Scope | None = self
         while level is not None:
             if table in level.unreachable or (schema and any(r.name == table for r in level.relations)):
-                return UndefinedTable(
-                    f'invalid reference to FROM-clause entry for table "{table}"',
-                    hint=f'There is an entry for table "{table}", but it cannot be referenced from this part '
-                    "of the query.",
-                    position=position,
-                )
+                return unreachable(table, position)
             for relation in level.relations:
                 if relation.behind == table:
                     return UndefinedTable(
@@ -245,7 +240,7 @@ class Scope:
                         position=position,
                     )
             level = level.frame.parent
-        return UndefinedTable(f'missing FROM-clause entry for table "{table}"', position=position)
+        return missing(table, position)
 
     def lift(self, expression: Expression, scope: Scope) -> Expression:
         """An expression over the rows of an enclosing level, as this level sees it."""
@@ -254,3 +249,18 @@ class Scope:
         parent = self.frame.parent
         assert parent is not None
         return self.frame.capture(parent.lift(expression, scope))
+
+
+def missing(table: str, position: int) -> UndefinedTable:
+    """The error for a name that no item of FROM has."""
+    return UndefinedTable(f'missing FROM-clause entry for table "{table}"', position=position)
+
+
+def unreachable(table: str, position: int) -> UndefinedTable:
+    """The error for the name of an item of FROM that is not to be seen from where it is named."""
+    return UndefinedTable(
+        f'invalid reference to FROM-clause entry for table "{table}"',
+        hint=f'There is an entry for table "{table}", but it cannot be referenced from this part '
+        "of the query.",
+        position=position,
+    )

@@ -27,7 +27,7 @@ from sql.notation import Result
 from sql.relations import find_relation
 from sql.resolved import TableName
 from sql.sampling import not_a_table, sampled
-from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn
+from sql.scope import Frame, Merged, Relation, Scope, ScopeColumn, missing, unreachable
 from sql.viewtexts import bind_stored, bind_view
 from storage.definitions import Table, View
 from storage.errors import (
@@ -36,6 +36,7 @@ from storage.errors import (
     InvalidColumnReference,
     SqlSyntaxError,
     UndefinedColumn,
+    UndefinedTable,
 )
 from storage.types import INT8, RECORD, Type
 
@@ -160,6 +161,8 @@ class Sources:
         scope.relations = relations
         scope.merged = [m for m in self.scope.merged if m.relations & {id(r) for r in relations}]
         scope.width = self.scope.width
+        others = {r.name for r in self.scope.relations} - {r.name for r in relations}
+        scope.unreachable = self.scope.unreachable | others
         return scope
 
     def _using(
@@ -300,7 +303,13 @@ class Sources:
 
     def _subquery(self, tree: exp.Expression) -> Item:
         alias, names = self._must_alias(tree, tree)
-        bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
+        try:
+            bound = self.queries(tree, self.scope.frame, self.context, self.scope.tables)
+        except UndefinedTable as error:
+            for relation in self.scope.relations:
+                if error.message == missing(relation.name, error.position).message:
+                    raise unreachable(relation.name, error.position) from None
+            raise
         columns = _renamed(bound.columns, names, alias)
         return self._add(bound.node, alias, columns)
 
@@ -312,7 +321,8 @@ class Sources:
         for relation in inner.relations:
             relation.read(*range(len(relation.columns)))
         self.scope.unreachable |= {relation.name for relation in inner.relations}
-        columns = _renamed([replace(s.column, name=s.name) for s in stars], names, alias, "join expression")
+        shown = [replace(star.column, name=star.name, type=star.expression.type) for star in stars]
+        columns = _renamed(shown, names, alias, "join expression")
         node = Project(node, tuple(star.expression for star in stars))
         return self._add(node, alias, columns)
 

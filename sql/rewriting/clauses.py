@@ -147,6 +147,8 @@ def join(w: Writer, token: Token) -> bool:
 def ordered_by(w: Writer, token: Token) -> bool:
     """ORDER BY x USING <, which is ASC, or >, which is DESC."""
     following = w.peek(1)
+    if following is not None and following.is_mark("("):
+        _refuse_alias(w)
     if following is None or following.kind is not Kind.OPERATOR or not w.operand:
         return False
     if following.text not in ("<", ">"):
@@ -155,6 +157,15 @@ def ordered_by(w: Writer, token: Token) -> bool:
     w.emit(T.ASC if ascending else T.DESC, "ASC" if ascending else "DESC", token)
     w.index += 2
     return True
+
+
+def _refuse_alias(w: Writer) -> None:
+    """JOIN ... USING (a, b) AS x."""
+    end = w.index + 2
+    while end < len(w.tokens) and not w.tokens[end].is_mark(")"):
+        end += 1
+    if end + 1 < len(w.tokens) and w.tokens[end + 1].is_word("as"):
+        raise w.unsupported("JOIN ... USING (...) AS", w.tokens[end + 1])
 
 
 @word("current")
